@@ -1,0 +1,1 @@
+"""mb9k: a box that counts who wears a mask."""

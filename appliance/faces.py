@@ -1,0 +1,80 @@
+"""The nouns: what a box sees, in values that every room shares."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+Box = tuple[float, float, float, float]
+"""(left, top, right, bottom) in image pixels, origin top left."""
+
+
+class State(str, enum.Enum):
+    """How a person wears the mask."""
+
+    MASK = "mask"
+    NO_MASK = "no_mask"
+    INCORRECT = "incorrect"
+    UNKNOWN = "unknown"
+
+
+JUDGED = (State.MASK, State.NO_MASK, State.INCORRECT)
+"""The states a detector has scores for, in the order of `Face.states`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """One face in one image.
+
+    box_px: (left, top, right, bottom) in pixels of the image it was found in.
+    score: 0 to 1, how sure the detector is that this is a face.
+    states: probabilities of mask, no_mask, incorrect (the order of `JUDGED`); they sum to 1.
+    state: the judgement after the model's thresholds; UNKNOWN where the evidence does not suffice.
+    """
+
+    box_px: Box
+    score: float
+    states: tuple[float, float, float]
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One person who passed a camera: the record of one track.
+
+    first_seen_utc, last_seen_utc: seconds since 1970.
+    state: voted over the faces of the track; confidence: the vote's share, 0 to 1.
+    votes: how many faces voted.
+    box_px: where the face was at its best moment, in a frame of frame_width x frame_height pixels.
+    model: id of the model that judged.
+    """
+
+    first_seen_utc: float
+    last_seen_utc: float
+    state: State
+    confidence: float
+    votes: int
+    box_px: Box
+    frame_width: int
+    frame_height: int
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Persons by state."""
+
+    mask: int = 0
+    no_mask: int = 0
+    incorrect: int = 0
+    unknown: int = 0
+
+    @property
+    def total(self) -> int:
+        """All persons, judged or not."""
+        return self.judged + self.unknown
+
+    @property
+    def judged(self) -> int:
+        """The persons a rate may speak of: unknown is never counted into it."""
+        return self.mask + self.no_mask + self.incorrect

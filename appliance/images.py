@@ -1,0 +1,102 @@
+"""Images of detections: one append-only file of JPEGs a day. To forget a day, its file is removed.
+
+A JPEG is only ever reached through the store, which knows where in the file it lies. What the store does not
+know of (a write that was cut off before its commit) is never shown and goes with its day.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+DAY = re.compile(r"^[0-9]{8}$")
+SUFFIX = ".jpegs"
+JPEG_START = b"\xff\xd8"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a JPEG lies: size_bytes at offset in the file of a day (20261123, UTC)."""
+
+    day: str
+    offset: int
+    size_bytes: int
+
+
+def day_of(utc: float) -> str:
+    """The day (UTC) as the files are named."""
+    return datetime.fromtimestamp(utc, timezone.utc).strftime("%Y%m%d")
+
+
+class ImageFiles:
+    """The folder of day files. One process appends; any may read or erase. Methods raise OSError."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def append(self, jpeg: bytes, utc: float) -> Place:
+        """Add a JPEG to its day; durable once `sync` has returned. All of it is written or it raises."""
+        day = day_of(utc)
+        handle = os.open(self._path(day), os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+        try:
+            offset = os.lseek(handle, 0, os.SEEK_END)
+            written = os.write(handle, jpeg)
+            if written != len(jpeg):  # the disk filled up half-way
+                os.ftruncate(handle, offset)
+                raise OSError(28, "No space left on device", str(self._path(day)))
+        finally:
+            os.close(handle)
+        return Place(day, offset, len(jpeg))
+
+    def sync(self, day: str) -> None:
+        """Wait until what was appended to a day is on the disk, before the store refers to it."""
+        handle = os.open(self._path(day), os.O_RDONLY)
+        try:
+            os.fdatasync(handle)
+        finally:
+            os.close(handle)
+
+    def read(self, place: Place) -> bytes | None:
+        """The JPEG; None if it was erased or its day forgotten."""
+        try:
+            with self._path(place.day).open("rb") as file:
+                file.seek(place.offset)
+                jpeg = file.read(place.size_bytes)
+        except FileNotFoundError:
+            return None
+        return jpeg if len(jpeg) == place.size_bytes and jpeg.startswith(JPEG_START) else None
+
+    def erase(self, place: Place) -> None:
+        """Overwrite a JPEG with zeros, on the disk, at once. A day that is gone is no error."""
+        try:
+            handle = os.open(self._path(place.day), os.O_WRONLY)
+        except FileNotFoundError:
+            return
+        try:
+            os.pwrite(handle, bytes(place.size_bytes), place.offset)
+            os.fdatasync(handle)
+        finally:
+            os.close(handle)
+
+    def days(self) -> list[str]:
+        """The days that have a file, oldest first."""
+        names = [path.name.removesuffix(SUFFIX) for path in self.folder.glob(f"*{SUFFIX}")]
+        return sorted(name for name in names if DAY.match(name))
+
+    def forget(self, day: str) -> None:
+        """Remove a day's file; that it is already gone is no error."""
+        self._path(day).unlink(missing_ok=True)
+
+    def free_bytes(self) -> int:
+        """How much room the disk has left for us."""
+        room = os.statvfs(self.folder)
+        return room.f_bavail * room.f_frsize
+
+    def _path(self, day: str) -> Path:
+        if not DAY.match(day):
+            raise ValueError(f"not a day: {day!r}")
+        return self.folder / f"{day}{SUFFIX}"

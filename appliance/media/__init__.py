@@ -1,0 +1,1 @@
+"""Letting streams in."""

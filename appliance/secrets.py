@@ -1,0 +1,108 @@
+"""Secrets: passwords people choose (argon2) and random ones we make (sha-256, constant time)."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+# Without 0/O, 1/I/L: keys are read aloud and typed into phones.
+KEY_ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
+KEY_LENGTH = 20
+CLAIM_LENGTH = 8
+MIN_PASSWORD_LENGTH = 8
+MAX_PASSWORD_LENGTH = 1024
+
+_hasher = PasswordHasher()
+Owner = TypeVar("Owner")
+
+
+def new_stream_key() -> str:
+    """A random stream key: 20 characters, 99 bits."""
+    return "".join(secrets.choice(KEY_ALPHABET) for _ in range(KEY_LENGTH))
+
+
+def new_claim_code() -> str:
+    """A random code that proves who stands before the box: 8 characters, shown as ABCD-EFGH."""
+    code = "".join(secrets.choice(KEY_ALPHABET) for _ in range(CLAIM_LENGTH))
+    return f"{code[:4]}-{code[4:]}"
+
+
+def new_token() -> str:
+    """A random token for sessions, programs and image addresses: 256 bits, safe in a URL."""
+    return secrets.token_urlsafe(32)
+
+
+def digest(secret: str) -> str:
+    """sha-256 in hex: enough for random secrets, which no dictionary holds."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two secrets or digests are equal, in a time that does not tell where they differ."""
+    return hmac.compare_digest(one.encode("utf-8", "surrogateescape"), other.encode("utf-8", "surrogateescape"))
+
+
+def owner_of(secret: str, digests: Iterable[tuple[Owner, str]]) -> Owner | None:
+    """Whose secret it is. Compares with every digest, so the time tells nothing about which matched."""
+    wanted = digest(secret)
+    found: Owner | None = None
+    for owner, candidate in digests:
+        if same(wanted, candidate):
+            found = owner
+    return found
+
+
+def hash_password(password: str) -> str:
+    """The argon2id hash to store. Raises ValueError (a sentence for the person) if it is too short or long."""
+    if len(password) < MIN_PASSWORD_LENGTH:
+        raise ValueError(f"A password needs at least {MIN_PASSWORD_LENGTH} characters.")
+    if len(password) > MAX_PASSWORD_LENGTH:
+        raise ValueError(f"A password has at most {MAX_PASSWORD_LENGTH} characters.")
+    return _hasher.hash(password)
+
+
+def hash_known_password(password: str) -> str:
+    """Like hash_password without the length rule: only for the demo's known logins (`dev`/`mb9k`)."""
+    return _hasher.hash(password)
+
+
+_NOBODY = _hasher.hash(secrets.token_urlsafe(16))
+
+
+def password_matches(password: str, password_hash: str | None) -> bool:
+    """Whether the password is the right one. None (no such person) costs the same time and is False."""
+    if len(password) > MAX_PASSWORD_LENGTH:
+        return False
+    try:
+        return _hasher.verify(password_hash or _NOBODY, password) and password_hash is not None
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def kept_secret(path: Path, make: Callable[[], str] = new_token) -> str:
+    """The secret kept in a file that only its owner can read; made at the first call.
+
+    Several services may call at once: the first to create the file wins. Raises OSError.
+    """
+    try:
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        secret = path.read_text().strip()
+        if secret:
+            return secret
+        # A crash between creating and writing leaves an empty file: nobody knows a secret yet, so make one.
+        handle = os.open(path, os.O_WRONLY | os.O_TRUNC)
+    secret = make()
+    with os.fdopen(handle, "w") as file:
+        file.write(secret + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return secret

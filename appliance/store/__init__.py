@@ -1,0 +1,24 @@
+"""What the box remembers: one SQLite file, and every SQL statement of the box as a named method."""
+
+from appliance.store.database import Store, StoreError
+from appliance.store.detections import DetectionFilter, StoredDetection, StoredImage
+from appliance.store.people import Person, PersonNameTaken, Role, Session, Token
+from appliance.store.services import Service
+from appliance.store.streams import NameTaken, Refusal, Stream
+
+__all__ = [
+    "DetectionFilter",
+    "NameTaken",
+    "Person",
+    "PersonNameTaken",
+    "Refusal",
+    "Role",
+    "Service",
+    "Session",
+    "Store",
+    "StoreError",
+    "StoredDetection",
+    "StoredImage",
+    "Stream",
+    "Token",
+]

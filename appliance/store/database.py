@@ -1,0 +1,134 @@
+"""The file: opening it, writing to it, checking it."""
+
+from __future__ import annotations
+
+import fcntl
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlite_utils import Database
+
+from appliance.store.detections import Detections
+from appliance.store.people import People
+from appliance.store.schema import migrations
+from appliance.store.services import Services
+from appliance.store.streams import Streams
+
+BUSY_TIMEOUT_S = 5.0
+
+
+class StoreError(Exception):
+    """The store cannot be used; the message says what to do."""
+
+
+class Store:
+    """The box's SQLite file. One Store is for one thread.
+
+    WAL with synchronous=FULL: what was committed survives a power cut, and readers never wait for a writer.
+    Several processes may write; each takes the write lock at the start of its transaction and waits at most
+    BUSY_TIMEOUT_S for it.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.db = Database(connection)
+        self.people = People(self.db)
+        self.streams = Streams(self.db)
+        self.detections = Detections(self.db)
+        self.services = Services(self.db)
+
+    @classmethod
+    def open(cls, path: Path) -> Store:
+        """Open for reading and writing; makes or migrates the file. Raises StoreError."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Two services that start together must not both migrate.
+            with (path.parent / f"{path.name}.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)
+                path.chmod(0o600)
+                connection.execute("pragma journal_mode=wal")
+                connection.execute("pragma synchronous=full")
+                connection.execute("pragma foreign_keys=on")
+                store = cls(connection)
+                migrations.apply(store.db)
+            return store
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(f"{path}: {error}; `mb9k check` says more") from error
+
+    @classmethod
+    def open_readonly(cls, path: Path) -> Store:
+        """Open for reading; the file must be there. Raises StoreError."""
+        try:
+            connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S)
+            connection.execute("select count(*) from sqlite_schema")
+            return cls(connection)
+        except sqlite3.Error as error:
+            raise StoreError(f"{path}: {error}; has the box been started? `mb9k check` says more") from error
+
+    @classmethod
+    def in_memory(cls) -> Store:
+        """A store that is gone when closed, for tests."""
+        connection = sqlite3.connect(":memory:")
+        connection.execute("pragma foreign_keys=on")
+        store = cls(connection)
+        migrations.apply(store.db)
+        return store
+
+    def close(self) -> None:
+        """Close the file."""
+        self.db.conn.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """One transaction: all of it is kept, or none. Raises sqlite3.Error (locked, disk full, ...).
+
+        It takes the write lock at once: a transaction that reads first and then writes may be refused
+        at any time when another process wrote in between.
+        """
+        self.db.conn.execute("begin immediate")
+        try:
+            yield
+        except BaseException:
+            self.db.rollback()
+            raise
+        try:
+            self.db.conn.execute("commit")
+        except BaseException:
+            self.db.rollback()
+            raise
+
+    def problems(self) -> list[str]:
+        """What is wrong with the file and its invariants, a sentence each; empty when all is well."""
+        try:
+            found = [f"damaged: {row[0]}" for row in self.db.execute("pragma integrity_check(10)") if row[0] != "ok"]
+            found += [f"a row of {row[0]} points nowhere" for row in self.db.execute("pragma foreign_key_check")]
+            found += [sentence for question, sentence in INVARIANTS if self._count(question)]
+            missing = [migration.name for migration in migrations.pending(self.db)]
+        except sqlite3.Error as error:
+            return [f"damaged: {error}"]
+        return found + [f"migration {name} has not run; start the box once" for name in missing]
+
+    def _count(self, sql: str, parameters: tuple[Any, ...] = ()) -> int:
+        return int(self.db.execute(sql, parameters).fetchone()[0])
+
+
+INVARIANTS = (
+    (
+        "select count(*) from detections where last_seen_utc < first_seen_utc",
+        "a detection ends before it begins",
+    ),
+    (
+        "select count(*) from (select 1 from detections where image_day is not null"
+        " group by image_day, image_offset having count(*) > 1)",
+        "two detections share one image",
+    ),
+    (
+        "select (select count(*) from people) > 0 and (select count(*) from people where role = 'admin') = 0",
+        "there are people but no admin; make one with `mb9k user add NAME --role admin`",
+    ),
+)
+"""(a count that must be 0, what it means if it is not)"""

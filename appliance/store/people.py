@@ -1,0 +1,207 @@
+"""People, their sessions and their tokens."""
+
+from __future__ import annotations
+
+import enum
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlite_utils import Database
+
+from appliance.times import utc_text
+
+
+class Role(str, enum.Enum):
+    """What a person may do."""
+
+    ADMIN = "admin"  # sees and edits all
+    DATA_SCIENTIST = "data_scientist"  # sees and edits own streams, sees all detections
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Someone who may sign in."""
+
+    id: int
+    name: str
+    role: Role
+    password_hash: str
+    created_utc: str
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether this person sees and edits all."""
+        return self.role is Role.ADMIN
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A signed-in browser."""
+
+    person: Person
+    csrf_token: str
+    created_utc: str
+    last_used_utc: str
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token for a program; the secret itself was shown once and is not kept."""
+
+    id: int
+    name: str
+    created_utc: str
+    last_used_utc: str | None
+
+
+_PERSON = "people.id, people.name, people.role, people.password_hash, people.created_utc"
+
+
+def _person(row: Sequence[Any]) -> Person:
+    return Person(row[0], row[1], Role(row[2]), row[3], row[4])
+
+
+class PersonNameTaken(ValueError):
+    """Someone already has this name."""
+
+
+class People:
+    """The statements about people. Writes are single statements unless the caller is inside store.writing()."""
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+
+    def all(self) -> list[Person]:
+        """Everyone, by name."""
+        return [_person(row) for row in self.db.execute(f"select {_PERSON} from people order by name")]
+
+    def count(self) -> int:
+        """How many people there are; 0 means that the box has not been claimed."""
+        return int(self.db.execute("select count(*) from people").fetchone()[0])
+
+    def get(self, person_id: int) -> Person | None:
+        """The person with this id."""
+        row = self.db.execute(f"select {_PERSON} from people where id = ?", [person_id]).fetchone()
+        return _person(row) if row else None
+
+    def named(self, name: str) -> Person | None:
+        """The person of this name; upper and lower case are alike."""
+        row = self.db.execute(f"select {_PERSON} from people where name = ?", [name]).fetchone()
+        return _person(row) if row else None
+
+    def add(self, name: str, password_hash: str, role: Role, now_utc: float) -> int:
+        """Add a person; the new id. Raises PersonNameTaken."""
+        try:
+            cursor = self.db.execute(
+                "insert into people (name, password_hash, role, created_utc) values (?, ?, ?, ?)",
+                [name, password_hash, role.value, utc_text(now_utc)],
+            )
+        except sqlite3.IntegrityError as error:
+            raise PersonNameTaken(f"Someone is already called {name}; choose another name.") from error
+        return int(cursor.lastrowid or 0)
+
+    def add_first(self, name: str, password_hash: str, now_utc: float) -> int | None:
+        """Add the first admin; None if somebody was quicker (there are people already)."""
+        cursor = self.db.execute(
+            "insert into people (name, password_hash, role, created_utc)"
+            " select ?, ?, 'admin', ? where not exists (select 1 from people)",
+            [name, password_hash, utc_text(now_utc)],
+        )
+        return int(cursor.lastrowid or 0) if cursor.rowcount == 1 else None
+
+    def set_password(self, person_id: int, password_hash: str, keep_session: str | None = None) -> None:
+        """Change a password and end the person's sessions, except the one with the digest keep_session."""
+        self.db.execute("update people set password_hash = ? where id = ?", [password_hash, person_id])
+        self.db.execute("delete from sessions where person_id = ? and token_sha256 is not ?", [person_id, keep_session])
+
+    def set_role(self, person_id: int, role: Role) -> bool:
+        """Change a role; False (and nothing changed) if no admin would remain."""
+        cursor = self.db.execute(
+            "update people set role = :role where id = :id and (:role = 'admin' or exists"
+            " (select 1 from people where role = 'admin' and id <> :id))",
+            {"role": role.value, "id": person_id},
+        )
+        return cursor.rowcount == 1
+
+    def remove(self, person_id: int) -> bool:
+        """Remove a person with sessions and tokens; False if it is the last admin or still owns streams."""
+        cursor = self.db.execute(
+            "delete from people where id = :id"
+            " and not exists (select 1 from streams where owner_id = :id)"
+            " and (role <> 'admin' or exists (select 1 from people where role = 'admin' and id <> :id))",
+            {"id": person_id},
+        )
+        return cursor.rowcount == 1
+
+    def add_session(self, token_sha256: str, person_id: int, csrf_token: str, now_utc: float) -> None:
+        """Remember a browser that signed in."""
+        self.db.execute(
+            "insert into sessions (token_sha256, person_id, csrf_token, created_utc, last_used_utc)"
+            " values (?, ?, ?, ?, ?)",
+            [token_sha256, person_id, csrf_token, utc_text(now_utc), utc_text(now_utc)],
+        )
+
+    def session(self, token_sha256: str) -> Session | None:
+        """The session with this digest; whether it is too old is for the caller to say."""
+        row = self.db.execute(
+            f"select {_PERSON}, csrf_token, sessions.created_utc, last_used_utc"
+            " from sessions join people on people.id = person_id where token_sha256 = ?",
+            [token_sha256],
+        ).fetchone()
+        return Session(_person(row), row[5], row[6], row[7]) if row else None
+
+    def touch_session(self, token_sha256: str, now_utc: float) -> None:
+        """Note that a session was used."""
+        self.db.execute(
+            "update sessions set last_used_utc = ? where token_sha256 = ?", [utc_text(now_utc), token_sha256]
+        )
+
+    def end_session(self, token_sha256: str) -> None:
+        """Sign out."""
+        self.db.execute("delete from sessions where token_sha256 = ?", [token_sha256])
+
+    def forget_old_sessions(self, last_used_before_utc: float, created_before_utc: float) -> None:
+        """Drop sessions that were not used for long, or are old."""
+        self.db.execute(
+            "delete from sessions where last_used_utc < ? or created_utc < ?",
+            [utc_text(last_used_before_utc), utc_text(created_before_utc)],
+        )
+
+    def add_token(self, person_id: int, name: str, token_sha256: str, now_utc: float) -> int:
+        """Remember a token for a program; its id."""
+        cursor = self.db.execute(
+            "insert into tokens (person_id, name, token_sha256, created_utc) values (?, ?, ?, ?)",
+            [person_id, name, token_sha256, utc_text(now_utc)],
+        )
+        return int(cursor.lastrowid or 0)
+
+    def tokens(self, person_id: int) -> list[Token]:
+        """A person's tokens, newest first."""
+        rows = self.db.execute(
+            "select id, name, created_utc, last_used_utc from tokens where person_id = ? order by id desc",
+            [person_id],
+        )
+        return [Token(*row) for row in rows]
+
+    def person_of_token(self, token_sha256: str) -> Person | None:
+        """Who made the token with this digest."""
+        row = self.db.execute(
+            f"select {_PERSON} from tokens join people on people.id = person_id where token_sha256 = ?",
+            [token_sha256],
+        ).fetchone()
+        return _person(row) if row else None
+
+    def touch_token(self, token_sha256: str, now_utc: float) -> None:
+        """Note that a token was used, at most once an hour (flash wears)."""
+        self.db.execute(
+            "update tokens set last_used_utc = ?"
+            " where token_sha256 = ? and (last_used_utc is null or last_used_utc < ?)",
+            [utc_text(now_utc), token_sha256, utc_text(now_utc - 3600)],
+        )
+
+    def remove_token(self, person_id: int, token_id: int) -> bool:
+        """Revoke one of the person's own tokens; False if there is none."""
+        cursor = self.db.execute("delete from tokens where id = ? and person_id = ?", [token_id, person_id])
+        return cursor.rowcount == 1

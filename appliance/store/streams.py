@@ -1,0 +1,241 @@
+"""Streams, how they are just now, and who was turned away."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlite_utils import Database
+
+from appliance.store.services import FRESH_S
+from appliance.times import Now, utc_text
+
+MAX_REFUSALS = 1000
+
+
+class NameTaken(ValueError):
+    """The owner already has a stream of this name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A named video source of one owner, with what is known of it just now.
+
+    has_key: people send to it with a stream key; otherwise the box pulls source_url.
+    live: somebody is sending, and the watcher's word for it is fresh; live_since_utc: since when.
+    problem: why it is not being judged, for a person to read.
+    """
+
+    id: int
+    owner_id: int
+    owner: str
+    name: str
+    has_key: bool
+    source_url: str | None
+    active: bool
+    created_utc: str
+    live: bool
+    live_since_utc: str | None
+    remote: str | None
+    codec: str | None
+    width: int | None
+    height: int | None
+    problem: str | None
+
+    @property
+    def title(self) -> str:
+        """How it is shown."""
+        return f"{self.owner}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Someone was turned away at the door."""
+
+    at_utc: str
+    remote: str
+    action: str
+    reason: str
+    times: int
+
+
+_SELECT = f"""
+    select streams.id, owner_id, people.name, streams.name, key_sha256 is not null, source_url, active,
+      streams.created_utc,
+      watch.name is not null and active and coalesce(live, 0), since_utc, remote, codec, width, height,
+      stream_status.problem
+    from streams
+    join people on people.id = owner_id
+    left join stream_status on stream_id = streams.id
+    left join services as watch on watch.name = 'watch' and watch.boot_id = :boot_id
+      and :uptime_s - watch.beat_s < {FRESH_S}
+"""
+
+
+def _stream(row: Sequence[Any]) -> Stream:
+    live = bool(row[8])
+    return Stream(
+        id=row[0],
+        owner_id=row[1],
+        owner=row[2],
+        name=row[3],
+        has_key=bool(row[4]),
+        source_url=row[5],
+        active=bool(row[6]),
+        created_utc=row[7],
+        live=live,
+        live_since_utc=row[9] if live else None,
+        remote=row[10] if live else None,
+        codec=row[11],
+        width=row[12],
+        height=row[13],
+        problem=row[14],
+    )
+
+
+class Streams:
+    """The statements about streams. Writes are single statements unless the caller is inside store.writing()."""
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+
+    def all(self, now: Now, owner_id: int | None = None, search: str = "") -> list[Stream]:
+        """Streams by title; of one owner if given; whose owner:name contains `search`, in any case."""
+        rows = self.db.execute(
+            _SELECT
+            + " where (:owner_id is null or owner_id = :owner_id)"
+            + " and (:search = '' or instr(lower(people.name || ':' || streams.name), lower(:search)))"
+            + " order by people.name, streams.name",
+            {"boot_id": now.boot_id, "uptime_s": now.uptime_s, "owner_id": owner_id, "search": search},
+        )
+        return [_stream(row) for row in rows]
+
+    def get(self, stream_id: int, now: Now) -> Stream | None:
+        """The stream with this id."""
+        row = self.db.execute(
+            _SELECT + " where streams.id = :id",
+            {"boot_id": now.boot_id, "uptime_s": now.uptime_s, "id": stream_id},
+        ).fetchone()
+        return _stream(row) if row else None
+
+    def add_with_key(self, owner_id: int, name: str, key_sha256: str, now_utc: float) -> int:
+        """Add a stream that people send to; its id. Raises NameTaken."""
+        return self._add(owner_id, name, key_sha256, None, now_utc)
+
+    def add_with_source(self, owner_id: int, name: str, source_url: str, now_utc: float) -> int:
+        """Add a stream that the box pulls; its id. Raises NameTaken."""
+        return self._add(owner_id, name, None, source_url, now_utc)
+
+    def _add(self, owner_id: int, name: str, key_sha256: str | None, source_url: str | None, now_utc: float) -> int:
+        try:
+            cursor = self.db.execute(
+                "insert into streams (owner_id, name, key_sha256, source_url, created_utc) values (?, ?, ?, ?, ?)",
+                [owner_id, name, key_sha256, source_url, utc_text(now_utc)],
+            )
+        except sqlite3.IntegrityError as error:
+            raise NameTaken(f"There is already a stream called {name}; choose another name.") from error
+        return int(cursor.lastrowid or 0)
+
+    def rename(self, stream_id: int, name: str) -> None:
+        """Give a stream another name. Raises NameTaken."""
+        try:
+            self.db.execute("update streams set name = ? where id = ?", [name, stream_id])
+        except sqlite3.IntegrityError as error:
+            raise NameTaken(f"There is already a stream called {name}; choose another name.") from error
+
+    def give_to(self, stream_id: int, owner_id: int) -> None:
+        """Give a stream another owner. Raises NameTaken if that owner has one of the same name."""
+        try:
+            self.db.execute("update streams set owner_id = ? where id = ?", [owner_id, stream_id])
+        except sqlite3.IntegrityError as error:
+            raise NameTaken("That owner already has a stream of this name; rename one of them first.") from error
+
+    def set_key(self, stream_id: int, key_sha256: str) -> None:
+        """Let people send to it with this key, from now on; the old key (or source) ends."""
+        self.db.execute("update streams set key_sha256 = ?, source_url = null where id = ?", [key_sha256, stream_id])
+
+    def set_source(self, stream_id: int, source_url: str) -> None:
+        """Pull it from this source, from now on; an old key ends."""
+        self.db.execute("update streams set source_url = ?, key_sha256 = null where id = ?", [source_url, stream_id])
+
+    def set_active(self, stream_id: int, active: bool) -> None:
+        """Let it in or not."""
+        self.db.execute("update streams set active = ? where id = ?", [int(active), stream_id])
+
+    def remove(self, stream_id: int) -> None:
+        """Remove a stream with all its detections; the caller erases their images first."""
+        self.db.execute("delete from streams where id = ?", [stream_id])
+
+    def active_keys(self) -> list[tuple[int, str]]:
+        """(stream id, sha-256 of its key) of every stream that may be sent to."""
+        rows = self.db.execute("select id, key_sha256 from streams where active and key_sha256 is not null")
+        return [(int(row[0]), str(row[1])) for row in rows]
+
+    def inactive_keys(self) -> list[tuple[int, str]]:
+        """(stream id, sha-256 of its key) of every deactivated stream: to tell a person why, nothing else."""
+        rows = self.db.execute("select id, key_sha256 from streams where not active and key_sha256 is not null")
+        return [(int(row[0]), str(row[1])) for row in rows]
+
+    def active_sources(self) -> list[tuple[int, str]]:
+        """(stream id, source URL) of every stream to pull."""
+        rows = self.db.execute("select id, source_url from streams where active and source_url is not null")
+        return [(int(row[0]), str(row[1])) for row in rows]
+
+    def set_live(self, stream_id: int, remote: str | None, now_utc: float) -> None:
+        """Someone began to send, or the box began to pull."""
+        self.db.execute(
+            "insert into stream_status (stream_id, live, since_utc, remote) values (?, 1, ?, ?)"
+            " on conflict (stream_id) do update set live = 1, since_utc = excluded.since_utc,"
+            " remote = excluded.remote, problem = null",
+            [stream_id, utc_text(now_utc), remote],
+        )
+
+    def set_offline(self, stream_id: int) -> None:
+        """Nobody is sending any more."""
+        self.db.execute("update stream_status set live = 0, since_utc = null where stream_id = ?", [stream_id])
+
+    def all_offline(self) -> None:
+        """What the watcher says when it starts: it has seen nothing yet."""
+        self.db.execute("update stream_status set live = 0, since_utc = null where live")
+
+    def live_ids(self) -> set[int]:
+        """The streams last said to be live, however long ago."""
+        return {int(row[0]) for row in self.db.execute("select stream_id from stream_status where live")}
+
+    def describe(self, stream_id: int, codec: str, width: int, height: int) -> None:
+        """What the picture is like."""
+        self.db.execute(
+            "update stream_status set codec = ?, width = ?, height = ? where stream_id = ?",
+            [codec, width, height, stream_id],
+        )
+
+    def set_problem(self, stream_id: int, problem: str | None) -> None:
+        """Say why a stream is not being judged; None: it is. Inserts an offline status if there is none."""
+        self.db.execute(
+            "insert into stream_status (stream_id, live, problem) values (?, 0, ?)"
+            " on conflict (stream_id) do update set problem = excluded.problem",
+            [stream_id, problem],
+        )
+
+    def add_refusal(self, remote: str, action: str, reason: str, times: int, at_utc: float) -> None:
+        """Record that someone was turned away; the same within a minute counts up. Keeps the newest 1000."""
+        cursor = self.db.execute(
+            "update refusals set times = times + ?, at_utc = ? where id ="
+            " (select max(id) from refusals where remote = ? and action = ? and reason = ?) and at_utc > ?",
+            [times, utc_text(at_utc), remote, action, reason, utc_text(at_utc - 60)],
+        )
+        if cursor.rowcount == 0:
+            self.db.execute(
+                "insert into refusals (at_utc, remote, action, reason, times) values (?, ?, ?, ?, ?)",
+                [utc_text(at_utc), remote, action, reason, times],
+            )
+            self.db.execute("delete from refusals where id <= (select max(id) from refusals) - ?", [MAX_REFUSALS])
+
+    def refusals(self, limit: int = 20) -> list[Refusal]:
+        """The latest refusals, newest first."""
+        rows = self.db.execute(
+            "select at_utc, remote, action, reason, times from refusals order by at_utc desc limit ?", [limit]
+        )
+        return [Refusal(*row) for row in rows]

@@ -1,0 +1,1 @@
+"""The kit that every site of ours is made with; it knows no store."""
