@@ -7,11 +7,13 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from appliance.errors import UserError
+
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 BOX_NAME = r"^[a-z0-9-]{1,40}$"
 
 
-class ConfigError(Exception):
+class ConfigError(UserError):
     """The configuration file is missing or wrong; the message says where and what to do."""
 
 

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from sqlite_utils import Database
 
+from appliance.errors import UserError
 from appliance.store.detections import Detections
 from appliance.store.people import People
 from appliance.store.schema import migrations
@@ -21,7 +22,7 @@ from appliance.store.streams import Streams
 BUSY_TIMEOUT_S = 5.0
 
 
-class StoreError(Exception):
+class StoreError(UserError):
     """The store cannot be used; the message says what to do."""
 
 

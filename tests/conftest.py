@@ -1,0 +1,46 @@
+"""What all tests may ask for."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from appliance.store import Store
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """A function that names a free port on loopback, another one at each call."""
+    held: set[int] = set()
+
+    def one() -> int:
+        while True:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = int(probe.getsockname()[1])
+            if port not in held:
+                held.add(port)
+                return port
+
+    return one
+
+
+@pytest.fixture
+def store() -> Store:
+    """A fresh store in memory."""
+    return Store.in_memory()
+
+
+@pytest.fixture
+def data_dir() -> Path:
+    """The labelled pictures beside the checkout; a test that needs them is skipped where they are absent."""
+    folder = Path(os.environ.get("MB9K_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"the labelled pictures are not here ({folder}); set MB9K_DATA to their folder")
+    return folder
