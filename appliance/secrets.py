@@ -6,7 +6,9 @@ import hashlib
 import hmac
 import os
 import secrets
+import tempfile
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -90,19 +92,18 @@ def password_matches(password: str, password_hash: str | None) -> bool:
 def kept_secret(path: Path, make: Callable[[], str] = new_token) -> str:
     """The secret kept in a file that only its owner can read; made at the first call.
 
-    Several services may call at once: the first to create the file wins. Raises OSError.
+    Several services may call at once, and a crash may come at any time: the file is written under another name
+    and then linked, so that whoever sees it sees all of it. Raises OSError.
     """
-    try:
-        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    except FileExistsError:
-        secret = path.read_text().strip()
-        if secret:
-            return secret
-        # A crash between creating and writing leaves an empty file: nobody knows a secret yet, so make one.
-        handle = os.open(path, os.O_WRONLY | os.O_TRUNC)
-    secret = make()
-    with os.fdopen(handle, "w") as file:
-        file.write(secret + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    return secret
+    if not path.exists():
+        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # mode 0600
+        try:
+            with os.fdopen(handle, "w") as file:
+                file.write(make() + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            with suppress(FileExistsError):  # somebody was quicker: theirs counts
+                os.link(draft, path)
+        finally:
+            Path(draft).unlink()
+    return path.read_text().strip()

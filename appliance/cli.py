@@ -1,0 +1,252 @@
+"""The command `mb9k`. Services are imported inside their command, so that `serve` starts without any eyes."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from appliance.config import Config, ConfigError, load
+from appliance.errors import UserError
+from appliance.secrets import digest, hash_password, kept_secret, new_claim_code, new_stream_key
+from appliance.store import Person, Role, Store
+from appliance.times import now
+
+DEFAULT_CONFIG = Path("/etc/mb9k/mb9k.toml")
+
+
+class LazyGroup(click.Group):
+    """A group that imports `detect` (and with it the eyes) only when it is asked for."""
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """The command of that name."""
+        if name == "detect":
+            command: click.Command = _import("appliance.vision.detect").detect_command
+            return command
+        return super().get_command(ctx, name)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names; `detect` only where the eyes are installed, since its help needs them."""
+        names = super().list_commands(ctx)
+        return sorted([*names, "detect"]) if importlib.util.find_spec("av") else names
+
+
+def _import(module: str) -> Any:
+    """A module of ours that needs the extra `box`. Raises UserError if that is not installed."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("appliance"):
+            raise
+        raise UserError(f"{error.name} is not installed; `pip install 'mb9k[box]'` brings what a box needs") from error
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="mb9k")
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    envvar="MB9K_CONFIG",
+    default=DEFAULT_CONFIG,
+    show_default=True,
+    help="The configuration file (or set MB9K_CONFIG).",
+)
+@click.pass_context
+def cli(context: click.Context, config_path: Path) -> None:
+    """A box that counts who wears a mask, and wears it properly, in live RTMP streams."""
+    context.obj = config_path
+
+
+def _config(context: click.Context) -> Config:
+    return load(context.find_object(Path) or DEFAULT_CONFIG)
+
+
+def _service(name: str, module: str) -> Callable[[click.Context], None]:
+    def start(context: click.Context) -> None:
+        logging.basicConfig(
+            level=logging.INFO, stream=sys.stderr, format=f"%(asctime)s {name} %(levelname)s %(message)s"
+        )
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        _import(module).serve(_config(context))
+
+    return start
+
+
+SERVICES = (
+    ("gate", "appliance.media.gate", "Answer who may send and who may watch."),
+    ("ingest", "appliance.media.embedded", "Take RTMP streams without MediaMTX."),
+    ("watch", "appliance.vision.watch", "Judge the streams and keep the record."),
+    ("serve", "appliance.local.site", "Show the box's own page."),
+)
+for _name, _module, _help in SERVICES:
+    cli.add_command(
+        click.Command(
+            _name, callback=click.pass_context(_service(_name, _module)), help=f"{_help} (A service; `run` starts all.)"
+        )
+    )
+
+
+@cli.command()
+@click.pass_context
+def run(context: click.Context) -> None:
+    """Run the whole box in the foreground: gate, MediaMTX or the embedded ingest, watch, serve."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s run %(levelname)s %(message)s")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    config = _config(context)
+    _import("appliance.supervisor").run(config, (context.find_object(Path) or DEFAULT_CONFIG).resolve())
+
+
+@cli.command()
+@click.pass_context
+def check(context: click.Context) -> None:
+    """Verify the store, its invariants and its images, and say what to do."""
+    config = _config(context)
+    path = config.store_path
+    if not path.exists():
+        raise UserError(f"{path}: there is no store yet; `mb9k run` makes one")
+    problems = _import("appliance.checking").problems(config)
+    for problem in problems:
+        click.echo(problem)
+    if problems:
+        raise UserError(
+            f"{path} is not well: stop the box, copy {path.parent} to a safe place, then"
+            f" `sqlite3 {path} .recover | sqlite3 {path.with_suffix('.new.db')}` saves what can be read"
+        )
+    click.echo(f"{path}: all is well")
+
+
+@cli.command()
+@click.pass_context
+def claim(context: click.Context) -> None:
+    """Print the claim code by which the first person becomes admin."""
+    config = _config(context)
+    store = Store.open(config.store_path)
+    if store.people.count():
+        raise UserError("this box has been claimed already; sign in on its page, or see `mb9k user --help`")
+    click.echo(kept_secret(config.claim_code_path, new_claim_code))
+
+
+@cli.group()
+def user() -> None:
+    """People who may sign in."""
+
+
+@user.command("add")
+@click.argument("name")
+@click.option("--role", type=click.Choice([role.value for role in Role]), default="data_scientist", show_default=True)
+@click.password_option(help="Asked for when not given.")
+@click.pass_context
+def user_add(context: click.Context, name: str, role: str, password: str) -> None:
+    """Add a person."""
+    store = Store.open(_config(context).store_path)
+    with _plainly(), store.writing():
+        store.people.add(name, hash_password(password), Role(role), time.time())
+    click.echo(f"{name} may sign in now.")
+
+
+@user.command("password")
+@click.argument("name")
+@click.password_option(help="Asked for when not given.")
+@click.pass_context
+def user_password(context: click.Context, name: str, password: str) -> None:
+    """Give a person another password (for one who forgot it); ends all of the person's sessions."""
+    store = Store.open(_config(context).store_path)
+    person = _named(store, name)
+    with _plainly(), store.writing():
+        store.people.set_password(person.id, hash_password(password))
+    click.echo(f"{person.name} has another password now.")
+
+
+@user.command("list")
+@click.pass_context
+def user_list(context: click.Context) -> None:
+    """List people and their roles."""
+    for person in Store.open(_config(context).store_path).people.all():
+        click.echo(f"{person.name}\t{person.role.value}")
+
+
+@cli.group()
+def stream() -> None:
+    """Video sources."""
+
+
+@stream.command("add")
+@click.argument("name")
+@click.option("--owner", required=True, help="Whose stream it is.")
+@click.option("--source", help="Let the box pull it: rtsp://..., a file, /dev/video0. Without: people send to it.")
+@click.pass_context
+def stream_add(context: click.Context, name: str, owner: str, source: str | None) -> None:
+    """Add a stream; prints its stream key, this once."""
+    config = _config(context)
+    store = Store.open(config.store_path)
+    owner_id = _named(store, owner).id
+    key = new_stream_key()
+    with _plainly(), store.writing():
+        if source:
+            store.streams.add_with_source(owner_id, name, source, time.time())
+        else:
+            store.streams.add_with_key(owner_id, name, digest(key), time.time())
+    if not source:
+        host = config.rtmp.public_host or "<this box>"
+        click.echo(f"Server: rtmp://{host}:{config.rtmp.port}/live\nStream key: {key}")
+
+
+@stream.command("list")
+@click.pass_context
+def stream_list(context: click.Context) -> None:
+    """List streams, and which are LIVE."""
+    for one in Store.open(_config(context).store_path).streams.all(now()):
+        state = "LIVE" if one.live else "offline" if one.active else "deactivated"
+        click.echo(f"{one.title}\t{state}\t{one.problem or ''}".rstrip())
+
+
+def _named(store: Store, name: str) -> Person:
+    person = store.people.named(name)
+    if person is None:
+        raise UserError(f"there is nobody called {name}; `mb9k user list` shows who there is")
+    return person
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    """Turns a ValueError (a sentence for the person) into a UserError."""
+    try:
+        yield
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def main() -> None:
+    """The entry point: a person's mistake is one line and exit code 1."""
+    try:
+        cli(standalone_mode=False)
+    except (UserError, ConfigError) as error:
+        click.echo(f"mb9k: {error}", err=True)
+        sys.exit(1)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(0)
+    except click.ClickException as error:
+        click.echo(f"mb9k: {error.format_message()}", err=True)
+        sys.exit(1)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output has gone; Python would complain again when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""Imports run down only: the floors of the house."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+GROUND = {"config", "errors", "faces", "rates", "secrets", "times"}
+KIT = {"web"}
+EYES = {"vision"}
+PARTS = {"store", "images", "previews", "media.mediamtx"}
+SERVICES = {"vision.watch", "local", "media.gate", "media.embedded"}
+TOP = {"cli", "supervisor", "checking"}
+
+SOURCES = sorted((REPOSITORY / "appliance").rglob("*.py"))
+
+
+def room(module: str) -> str:
+    """The room a module of ours belongs to: `store.people` -> `store`, `vision.watch` stays itself."""
+    for name in sorted(GROUND | KIT | PARTS | SERVICES | TOP | {"media"}, key=len, reverse=True):
+        if module == name or module.startswith(name + "."):
+            return name
+    return module.split(".")[0]
+
+
+def floor(name: str) -> int:
+    """How high a room lies: ground 0, parts 1, services 2, the command line 3."""
+    if name in TOP:
+        return 3
+    if name in SERVICES or name == "media":
+        return 2
+    return 0 if name in GROUND else 1
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module of ours that a file imports, also inside functions, without the leading `appliance.`."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("appliance"):
+            base = node.module.removeprefix("appliance").strip(".")
+            for alias in node.names:
+                name = f"{base}.{alias.name}".strip(".")
+                # `from appliance.media import gate` names a module, `from appliance.faces import Face` does not.
+                yield name if (REPOSITORY / "appliance" / name.replace(".", "/")).with_suffix(".py").exists() else base
+        elif isinstance(node, ast.Import):
+            yield from (a.name.removeprefix("appliance.") for a in node.names if a.name.startswith("appliance."))
+
+
+def complaint(importer: str, imported: str) -> str | None:
+    """Why this import is not allowed; None if it is."""
+    above, below = room(importer), room(imported)
+    if not imported or above == below:
+        return None
+    if floor(below) > floor(above):
+        return "imports run down only"
+    if floor(above) == floor(below) == 2 and above.split(".")[0] != below.split(".")[0]:
+        return "services never import each other"
+    if floor(above) == floor(below) == 0 and above not in {"config", "rates"}:
+        return "the ground imports nothing of ours"
+    if above in KIT | EYES and floor(below) == 1 and below not in KIT | EYES:
+        return "the eyes and the web kit know no store"
+    return None
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_imports_run_down_only(path: Path) -> None:
+    module = ".".join(path.relative_to(REPOSITORY / "appliance").with_suffix("").parts).removesuffix("__init__")
+    module = module.strip(".")
+    wrong = {f"{module} imports {name}: {complaint(module, name)}" for name in imports(path) if complaint(module, name)}
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    ("importer", "imported"),
+    [
+        ("faces", "store"),
+        ("store.people", "local"),
+        ("vision.watch", "local.site"),
+        ("vision.camera", "store"),
+        ("web.render", "store"),
+        ("media.gate", "vision.watch"),
+        ("store", "cli"),
+        ("faces", "config"),
+    ],
+)
+def test_the_check_sees_an_import_that_runs_up(importer: str, imported: str) -> None:
+    assert complaint(importer, imported)
+
+
+def test_there_are_no_cycles() -> None:
+    graph: dict[str, set[str]] = {}
+    for path in SOURCES:
+        module = ".".join(path.relative_to(REPOSITORY / "appliance").with_suffix("").parts).removesuffix(".__init__")
+        graph[module] = {name for name in imports(path) if name != module}
+
+    def walk(module: str, trail: tuple[str, ...]) -> None:
+        assert module not in trail, " -> ".join([*trail, module])
+        for name in graph.get(module, ()):
+            walk(name, (*trail, module))
+
+    for module in graph:
+        walk(module, ())
+
+
+def test_the_trainer_is_not_imported_by_the_appliance() -> None:
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            assert not any(name.split(".")[0] == "models" for name in names), path

@@ -1,0 +1,329 @@
+"""What the box remembers, on real SQLite."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlite_utils import Database
+
+from appliance.faces import Counts, Detection, State
+from appliance.secrets import digest
+from appliance.store import (
+    DetectionFilter,
+    NameTaken,
+    PersonNameTaken,
+    Role,
+    Store,
+    StoredImage,
+    StoreError,
+)
+from appliance.store.schema import migrations
+from appliance.times import Now, utc_seconds, utc_text
+
+NOW = Now(utc=1_795_521_600.0, boot_id="boot-1", uptime_s=1000.0)
+SEEN = Detection(NOW.utc, NOW.utc + 2, State.MASK, 0.9, 7, (10, 20, 60, 80), 640, 360, "test-model")
+
+
+def later(seconds: float) -> Now:
+    return Now(NOW.utc + seconds, NOW.boot_id, NOW.uptime_s + seconds)
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    """A store with an admin `dev` (1) and a scientist `sci` (2), each with one stream (1, 2)."""
+    store.people.add("dev", "hash", Role.ADMIN, NOW.utc)
+    store.people.add("sci", "hash", Role.DATA_SCIENTIST, NOW.utc)
+    store.streams.add_with_key(1, "door", digest("key-1"), NOW.utc)
+    store.streams.add_with_key(2, "lab", digest("key-2"), NOW.utc)
+    return store
+
+
+def test_times_are_kept_as_utc_text_that_sorts() -> None:
+    assert utc_text(NOW.utc + 0.25) == "2026-11-24T12:00:00.250Z"
+    assert utc_seconds("2026-11-24T12:00:00.250Z") == NOW.utc + 0.25
+    assert utc_seconds("2026-11-24T13:00:00+01:00") == NOW.utc
+    assert utc_seconds("2026-11-24") == NOW.utc - 12 * 3600
+
+
+def test_a_stream_is_live_only_while_the_watcher_is_heard_of(filled: Store) -> None:
+    filled.services.beat("watch", 1, NOW.utc, None, NOW)
+    filled.streams.set_live(1, "10.0.0.5", NOW.utc)
+    assert [(s.title, s.live) for s in filled.streams.all(later(2))] == [("dev:door", True), ("sci:lab", False)]
+    assert not filled.streams.all(later(8))[0].live, "the watcher was not heard of for 8 s"
+    after_reboot = Now(NOW.utc + 60, "boot-2", 3.0)
+    assert not filled.streams.all(after_reboot)[0].live, "the beat is of another start of the machine"
+
+
+def test_a_clock_that_is_set_back_does_not_make_a_stale_beat_fresh(filled: Store) -> None:
+    filled.services.beat("watch", 1, NOW.utc, None, NOW)
+    assert not filled.services.is_alive("watch", Now(NOW.utc - 3600, NOW.boot_id, NOW.uptime_s + 60))
+
+
+def test_a_deactivated_stream_is_not_live_and_its_key_does_not_count(filled: Store) -> None:
+    filled.services.beat("watch", 1, NOW.utc, None, NOW)
+    filled.streams.set_live(1, None, NOW.utc)
+    filled.streams.set_active(1, False)
+    assert not filled.streams.all(NOW)[0].live
+    assert [stream_id for stream_id, _ in filled.streams.active_keys()] == [2]
+    assert [stream_id for stream_id, _ in filled.streams.inactive_keys()] == [1]
+
+
+def test_two_streams_of_one_owner_have_two_names(filled: Store) -> None:
+    with pytest.raises(NameTaken):
+        filled.streams.add_with_key(1, "door", digest("other"), NOW.utc)
+    filled.streams.add_with_key(2, "door", digest("other"), NOW.utc)
+    with pytest.raises(NameTaken):
+        filled.streams.rename(3, "lab")
+    with pytest.raises(NameTaken):
+        filled.streams.give_to(3, 1)
+
+
+def test_a_name_is_taken_in_any_case(filled: Store) -> None:
+    with pytest.raises(PersonNameTaken):
+        filled.people.add("DEV", "hash", Role.ADMIN, NOW.utc)
+    assert filled.people.named("Dev") == filled.people.get(1)
+
+
+def test_the_first_admin_is_made_once(store: Store) -> None:
+    assert store.people.add_first("ann", "hash", NOW.utc) == 1
+    assert store.people.add_first("bob", "hash", NOW.utc) is None
+    assert [person.name for person in store.people.all()] == ["ann"]
+
+
+def test_the_last_admin_stays(filled: Store) -> None:
+    assert not filled.people.set_role(1, Role.DATA_SCIENTIST)
+    assert not filled.people.remove(1)
+    filled.people.add("eve", "hash", Role.ADMIN, NOW.utc)
+    assert filled.people.set_role(1, Role.DATA_SCIENTIST)
+
+
+def test_whoever_owns_streams_stays(filled: Store) -> None:
+    assert not filled.people.remove(2)
+    filled.streams.remove(2)
+    assert filled.people.remove(2)
+
+
+def test_a_new_password_ends_all_other_sessions(filled: Store) -> None:
+    for token in ("a", "b"):
+        filled.people.add_session(token, 1, "csrf", NOW.utc)
+    filled.people.add_session("c", 2, "csrf", NOW.utc)
+    filled.people.set_password(1, "new", keep_session="a")
+    assert [token for token in "abc" if filled.people.session(token)] == ["a", "c"]
+    filled.people.set_password(1, "newer")
+    assert [token for token in "abc" if filled.people.session(token)] == ["c"]
+
+
+def test_tokens_are_revoked_only_by_their_maker(filled: Store) -> None:
+    token_id = filled.people.add_token(2, "notebook", digest("t"), NOW.utc)
+    assert not filled.people.remove_token(1, token_id)
+    person = filled.people.person_of_token(digest("t"))
+    assert person is not None
+    assert person.name == "sci"
+    assert filled.people.remove_token(2, token_id)
+    assert filled.people.person_of_token(digest("t")) is None
+
+
+def test_detections_are_paged_newest_first(filled: Store) -> None:
+    ids = [
+        filled.detections.add(1, replace(SEEN, first_seen_utc=NOW.utc + n, last_seen_utc=NOW.utc + n)) for n in range(5)
+    ]
+    everything = DetectionFilter()
+    first = filled.detections.page(everything, limit=2)
+    assert [d.id for d in first] == [ids[4], ids[3]]
+    assert [d.id for d in filled.detections.page(everything, before_id=ids[3], limit=2)] == [ids[2], ids[1]]
+    assert [d.id for d in filled.detections.page_after(everything, after_id=ids[0], limit=2)] == [ids[2], ids[1]]
+
+
+def test_detections_are_filtered_by_stream_state_time_and_search(filled: Store) -> None:
+    wanted = filled.detections.add(2, replace(SEEN, state=State.INCORRECT))
+    filled.detections.add(1, SEEN)
+    filled.detections.add(2, replace(SEEN, first_seen_utc=NOW.utc - 99, state=State.INCORRECT))
+
+    def found(**fields: object) -> list[int]:
+        return [d.id for d in filled.detections.page(DetectionFilter(**fields))]  # type: ignore[arg-type]
+
+    assert found(stream_id=2, state=State.INCORRECT, since_utc=NOW.utc, until_utc=NOW.utc + 1) == [wanted]
+    assert found(search="SCI:l", since_utc=NOW.utc) == [wanted]
+    assert found(search="%") == []
+    assert filled.detections.counts(DetectionFilter(search="lab")) == Counts(incorrect=2)
+
+
+def test_a_detection_is_updated_while_the_person_is_in_view(filled: Store) -> None:
+    detection_id = filled.detections.add(1, SEEN)
+    grown = replace(SEEN, last_seen_utc=NOW.utc + 9, state=State.NO_MASK, votes=40)
+    assert filled.detections.update(detection_id, grown)
+    kept = filled.detections.get(detection_id)
+    assert kept is not None
+    assert kept.detection == grown
+    assert not filled.detections.update(999, grown)
+
+
+def test_what_a_person_corrected_stays_corrected(filled: Store) -> None:
+    detection_id = filled.detections.add(1, SEEN)
+    filled.detections.correct_state(detection_id, State.INCORRECT, "dev")
+    filled.detections.update(detection_id, replace(SEEN, state=State.NO_MASK, votes=40))
+    kept = filled.detections.get(detection_id)
+    assert kept is not None
+    assert (kept.detection.state, kept.edited_by, kept.detection.votes) == (State.INCORRECT, "dev", 40)
+
+
+def test_a_detection_never_ends_before_it_begins_though_the_clock_jumps(filled: Store) -> None:
+    detection_id = filled.detections.add(1, replace(SEEN, last_seen_utc=NOW.utc - 3600))
+    kept = filled.detections.get(detection_id)
+    assert kept is not None
+    assert kept.detection.last_seen_utc == kept.detection.first_seen_utc
+
+
+def test_an_image_is_found_by_its_address_until_its_day_is_forgotten(filled: Store) -> None:
+    image = StoredImage("20261124", 0, 100, "unguessable")
+    detection_id = filled.detections.add(1, SEEN, image)
+    found = filled.detections.with_image("unguessable")
+    assert found is not None
+    assert found.image == image
+    assert filled.detections.images_of_stream(1) == [image]
+    assert filled.detections.forget_images("20261124") == 1
+    assert filled.detections.with_image("unguessable") is None
+    assert filled.detections.get(detection_id) is not None
+
+
+def test_a_stream_goes_with_its_detections(filled: Store) -> None:
+    filled.detections.add(1, SEEN)
+    filled.streams.remove(1)
+    assert filled.detections.counts(DetectionFilter()).total == 0
+
+
+def test_the_same_refusal_again_counts_up(filled: Store) -> None:
+    filled.streams.add_refusal("10.0.0.9", "publish", "unknown key", 1, NOW.utc)
+    filled.streams.add_refusal("10.0.0.9", "publish", "unknown key", 3, NOW.utc + 30)
+    filled.streams.add_refusal("10.0.0.9", "publish", "unknown key", 1, NOW.utc + 300)
+    assert [refusal.times for refusal in filled.streams.refusals()] == [1, 4]
+
+
+def test_a_flood_of_refusals_keeps_only_the_newest(filled: Store) -> None:
+    with filled.writing():
+        for number in range(1100):
+            filled.streams.add_refusal(f"10.0.{number}.1", "publish", "unknown key", 1, NOW.utc + number)
+    assert len(filled.streams.refusals(limit=5000)) <= 1001
+    assert filled.streams.refusals(1)[0].remote == "10.0.1099.1"
+
+
+def test_a_transaction_is_all_or_nothing(filled: Store) -> None:
+    with pytest.raises(RuntimeError), filled.writing():
+        filled.detections.add(1, SEEN)
+        raise RuntimeError
+    assert filled.detections.counts(DetectionFilter()).total == 0
+
+
+def test_two_writers_wait_for_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "mb9k.db"
+    Store.open(path).close()
+
+    def write() -> None:
+        store = Store.open(path)
+        for number in range(25):
+            with store.writing():
+                known = store.people.count()  # a read first: a deferred transaction would fail on the write
+                store.people.add(f"{threading.get_ident()}-{number}-{known}", "hash", Role.ADMIN, NOW.utc)
+
+    threads = [threading.Thread(target=write) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Store.open(path).people.count() == 75
+
+
+def test_a_reader_is_not_blocked_by_a_writer(tmp_path: Path) -> None:
+    path = tmp_path / "mb9k.db"
+    writer = Store.open(path)
+    reader = Store.open_readonly(path)
+    with writer.writing():
+        writer.people.add("dev", "hash", Role.ADMIN, NOW.utc)
+        begun = time.monotonic()
+        assert reader.people.count() == 0
+        assert time.monotonic() - begun < 1
+    assert reader.people.count() == 1
+    with pytest.raises(sqlite3.OperationalError):
+        reader.people.add("eve", "hash", Role.ADMIN, NOW.utc)
+
+
+def test_what_was_committed_survives_kill_9(tmp_path: Path) -> None:
+    path = tmp_path / "mb9k.db"
+    script = (
+        "import sys; from pathlib import Path; from appliance.store import Store, Role\n"
+        f"store = Store.open(Path({str(path)!r}))\n"
+        "for n in range(100000):\n"
+        "    with store.writing(): store.people.add(f'p{n}', 'hash', Role.ADMIN, 0.0)\n"
+        "    print(n, flush=True)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        last = [int(next(writer.stdout)) for _ in range(20)][-1]
+        os.kill(writer.pid, signal.SIGKILL)
+        last = max([last, *(int(line) for line in writer.stdout)])
+    store = Store.open(path)
+    assert store.people.count() >= last + 1
+    assert store.problems() == []
+
+
+def test_a_write_ahead_log_cut_off_anywhere_leaves_a_whole_prefix(tmp_path: Path) -> None:
+    path = tmp_path / "mb9k.db"
+    store = Store.open(path)
+    for number in range(30):
+        with store.writing():
+            store.people.add(f"a{number}", "hash", Role.ADMIN, NOW.utc)
+            store.people.add(f"b{number}", "hash", Role.ADMIN, NOW.utc)
+    database, log = path.read_bytes(), path.with_name("mb9k.db-wal").read_bytes()
+    assert len(log) > 30 * 4096
+    for cut in range(0, len(log), len(log) // 40):
+        copy = tmp_path / f"cut-{cut}.db"
+        copy.write_bytes(database)
+        copy.with_name(f"{copy.name}-wal").write_bytes(log[:cut])
+        with sqlite3.connect(copy) as connection:
+            assert connection.execute("pragma integrity_check").fetchone() == ("ok",)
+            tables = {row[0] for row in connection.execute("select name from sqlite_schema")}
+            if "people" in tables:
+                assert connection.execute("select count(*) % 2 from people").fetchone() == (0,)
+        connection.close()
+
+
+def test_services_that_start_together_migrate_once(tmp_path: Path) -> None:
+    script = (
+        f"from pathlib import Path; from appliance.store import Store; Store.open(Path({str(tmp_path / 'x.db')!r}))"
+    )
+    started = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(4)]
+    assert [process.wait() for process in started] == [0, 0, 0, 0]
+
+
+def test_the_oldest_schema_with_a_row_in_it_migrates() -> None:
+    db = Database(memory=True)
+    migrations.apply(db, stop_before="m002_streams")
+    db.execute("insert into people (name, password_hash, role, created_utc) values ('dev', 'h', 'admin', 't')")
+    migrations.apply(db)
+    assert Store(db.conn).people.named("dev") is not None
+
+
+def test_a_damaged_file_is_said_to_be_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "mb9k.db"
+    Store.open(path).close()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:8192] + b"\x07" * 4096 + whole[12288:])
+    assert any("damaged" in problem for problem in Store.open_readonly(path).problems())
+    path.write_bytes(b"this is no database" * 1000)
+    with pytest.raises(StoreError, match="mb9k check"):
+        Store.open(path)
+
+
+def test_people_without_an_admin_are_noticed(filled: Store) -> None:
+    assert filled.problems() == []
+    filled.db.execute("update people set role = 'data_scientist'")
+    assert any("no admin" in problem for problem in filled.problems())
