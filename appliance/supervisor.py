@@ -41,7 +41,7 @@ class Service:
 
     def start(self, now_s: float) -> None:
         """Start it, so that it ends when we do, even by kill -9."""
-        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, preexec_fn=_end_with_parent)
+        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, preexec_fn=end_with_parent)
         self.started_s = now_s
         log.info("%s started (process %d)", self.name, self.process.pid)
 
@@ -71,7 +71,7 @@ class Service:
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     # Ctrl-C reaches the whole group; the supervisor alone decides in which order the services end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -98,7 +98,7 @@ def services(config: Config, config_path: Path) -> list[Service]:
 
 def run(config: Config, config_path: Path) -> None:
     """Run all services until SIGTERM or Ctrl-C; then stop them all. Raises UserError."""
-    _refuse_busy_ports(config)
+    refuse_busy_ports(config)
     store = Store.open(config.store_path)
     unclaimed = store.people.count() == 0
     store.close()
@@ -143,7 +143,7 @@ def _wait_for_port(port: int, child: Service, patience_s: float = 10.0) -> None:
         time.sleep(0.05)
 
 
-def _refuse_busy_ports(config: Config) -> None:
+def refuse_busy_ports(config: Config) -> None:
     """Say so in one line, before anything starts, if another program has one of our ports. Raises UserError."""
     wanted = [
         ("web", config.web.host, config.web.port),

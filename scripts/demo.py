@@ -1,0 +1,182 @@
+"""The demo behind scripts/demo: fills a development box, starts it, sends it a clip, says what to try next.
+
+Everything listens on loopback only, because the logins are known to everybody.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from appliance.vision.clip import make_clip
+
+from appliance.config import Config, load
+from appliance.errors import UserError
+from appliance.secrets import digest, hash_known_password
+from appliance.store import DetectionFilter, Role, Store
+from appliance.supervisor import end_with_parent, refuse_busy_ports
+from appliance.times import now
+from scripts.get_mediamtx import NotToBeHad, binary
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / ".demo"
+CLIP_S = 60
+LIVE_PATIENCE_S = 60
+LOGINS = (
+    ("dev", "mb9k", Role.ADMIN, "entrance", "ABCDE01234"),
+    ("sci", "mb9kmb9k", Role.DATA_SCIENTIST, "lab", "01234ABCDE"),
+)
+
+SAY = """
+  Page     http://localhost:{web}
+  Sign in  dev / mb9k          (admin)
+           sci / mb9kmb9k      (Data Scientist)
+
+  dev:entrance is LIVE with our own clip. Try next:
+    OBS        Settings > Stream > Service "Custom", Server rtmp://localhost:{rtmp}/live, Stream Key 01234ABCDE
+               (that is sci:lab; dev:entrance has the key ABCDE01234)
+    FFmpeg     ffmpeg -re -i FILE -c:v libx264 -bf 0 -f flv rtmp://localhost:{rtmp}/live/01234ABCDE
+    A file     scripts/demo --video FILE
+    A webcam   scripts/demo --webcam
+
+  Ctrl-C stops all of it. The log is {log}
+"""
+
+
+def main() -> None:
+    """Run the demo until Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="scripts/demo", description="A whole box on this machine.")
+    parser.add_argument("--video", type=Path, metavar="FILE", help="send this video instead of our clip")
+    parser.add_argument("--webcam", action="store_true", help="let the box pull this machine's webcam, /dev/video0")
+    options = parser.parse_args()
+    if options.video and not options.video.is_file():
+        raise UserError(f"{options.video}: no such file")
+    if options.webcam and not Path("/dev/video0").exists():
+        raise UserError("/dev/video0 is not there; plug a webcam in, or see `scripts/demo --video FILE`")
+    FOLDER.mkdir(exist_ok=True)
+    config_path = FOLDER / "mb9k.toml"
+    config_path.write_text(configuration())
+    config = load(config_path)
+    refuse_busy_ports(config)
+    fill(config, options.webcam)
+    clip = options.video or FOLDER / "clip.mp4"
+    if not clip.exists():
+        print("Drawing the demo clip ...", flush=True)
+        make_clip(clip, seconds=CLIP_S)
+    run(config, config_path, clip)
+
+
+def configuration() -> str:
+    """The demo's mb9k.toml."""
+    try:
+        media = f'engine = "mediamtx"\nbinary = "{binary(FOLDER)}"'
+    except NotToBeHad as error:
+        print(f"MediaMTX: {error}; going on with the embedded ingest.", flush=True)
+        media = 'engine = "embedded"'
+    return f"""# Written by scripts/demo at every start.
+box = "demo"
+state_dir = "{FOLDER / "state"}"
+
+[web]
+host = "127.0.0.1"
+
+[rtmp]
+host = "127.0.0.1"
+
+[media]
+{media}
+"""
+
+
+def fill(config: Config, webcam: bool) -> None:
+    """The development database: made once, kept between starts."""
+    for host in (config.web.host, config.rtmp.host):
+        if host != "127.0.0.1":
+            raise UserError("the demo's logins are known to everybody: it listens on 127.0.0.1 only")
+    store = Store.open(config.store_path)
+    with store.writing():
+        for name, password, role, stream, key in LOGINS:
+            if store.people.named(name) is None:
+                owner_id = store.people.add(name, hash_known_password(password), role, time.time())
+                store.streams.add_with_key(owner_id, stream, digest(key), time.time())
+        titles = {stream.title: stream.id for stream in store.streams.all(now())}
+        if webcam and "dev:webcam" not in titles:
+            store.streams.add_with_source(1, "webcam", "/dev/video0", time.time())
+        elif not webcam and "dev:webcam" in titles:
+            store.streams.set_active(titles["dev:webcam"], False)
+    store.close()
+
+
+def run(config: Config, config_path: Path, clip: Path) -> None:
+    """Start the box and the publisher; report until Ctrl-C; leave no process behind."""
+    log_path = FOLDER / "mb9k.log"
+    url = f"rtmp://localhost:{config.rtmp.port}/live/{LOGINS[0][4]}"
+    commands = (
+        [sys.executable, "-m", "appliance.cli", "--config", str(config_path), "run"],
+        [sys.executable, str(ROOT / "scripts" / "publish.py"), str(clip), url],
+    )
+    children: list[subprocess.Popen[bytes]] = []
+    with log_path.open("wb") as log:
+        try:
+            for command in commands:
+                children.append(subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT, preexec_fn=end_with_parent))
+            report(config, children, log_path)
+        finally:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            for child in reversed(children):
+                child.terminate()
+            for child in children:
+                child.wait()
+            print("\nStopped. `scripts/demo --remove` deletes everything the demo made.", flush=True)
+
+
+def report(config: Config, children: list[subprocess.Popen[bytes]], log_path: Path) -> None:
+    """Wait until the stream is LIVE, say what to do, then keep one line of counts up to date."""
+    store = Store.open_readonly(config.store_path)
+    deadline_s = time.monotonic() + LIVE_PATIENCE_S
+    told = False
+    while True:
+        if any(child.poll() is not None for child in children):
+            raise UserError(f"a part of the demo ended; the last lines of its log:\n{tail(log_path)}")
+        live = [stream.title for stream in store.streams.all(now()) if stream.live]
+        if live and not told:
+            print(SAY.format(web=config.web.port, rtmp=config.rtmp.port, log=log_path), flush=True)
+            told = True
+        if not told and time.monotonic() > deadline_s:
+            raise UserError(f"the stream did not go LIVE within {LIVE_PATIENCE_S} s:\n{tail(log_path)}")
+        if told and sys.stdout.isatty():
+            counts = store.detections.counts(DetectionFilter())
+            line = (
+                f"LIVE: {', '.join(live) or 'nobody'} | persons {counts.total}: mask {counts.mask},"
+                f" no mask {counts.no_mask}, incorrect {counts.incorrect}, unknown {counts.unknown}"
+            )
+            width = shutil.get_terminal_size().columns - 1
+            print(f"\r{line[:width]:<{width}}", end="", flush=True)
+        time.sleep(1)
+
+
+def tail(path: Path, lines: int = 15) -> str:
+    """The last lines of a file."""
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"demo: {error}")
+    except KeyboardInterrupt:
+        # Let the shell see that we ended by Ctrl-C.
+        os._exit(130)
