@@ -119,10 +119,7 @@ def check(context: click.Context) -> None:
     for problem in problems:
         click.echo(problem)
     if problems:
-        raise UserError(
-            f"{path} is not well: stop the box, copy {path.parent} to a safe place, then"
-            f" `sqlite3 {path} .recover | sqlite3 {path.with_suffix('.new.db')}` saves what can be read"
-        )
+        raise UserError(f"{path} is not well; see above")
     click.echo(f"{path}: all is well")
 
 

@@ -1,0 +1,115 @@
+"""A whole box for tests: its configuration, its processes, and a publisher that sends real RTMP."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from appliance.config import Config, load
+from appliance.secrets import digest, hash_password
+from appliance.store import Role, Store
+from appliance.times import now
+from tests.conftest import REPOSITORY
+
+PASSWORD = "a long enough password"
+KEY = "KEYKEYKEYKEYKEYKEY22"
+OTHER_KEY = "KEYKEYKEYKEYKEYKEY33"
+
+
+def until(condition: Callable[[], bool], patience_s: float, what: str) -> float:
+    """Wait until the condition holds; how long that took, in seconds. Fails after patience_s."""
+    begun_s = time.monotonic()
+    while not condition():
+        waited_s = time.monotonic() - begun_s
+        assert waited_s < patience_s, f"{what}: not within {patience_s} s"
+        time.sleep(0.05)
+    return time.monotonic() - begun_s
+
+
+class Box:
+    """A box in a folder of its own, on ports of its own, with an admin `ann` and her stream `door` (KEY)."""
+
+    def __init__(self, folder: Path, engine: str, free_port: Callable[[], int]) -> None:
+        self.folder = folder
+        self.path = folder / "mb9k.toml"
+        wiring = {
+            "state_dir": str(folder / "state"),
+            "web": {"host": "127.0.0.1", "port": free_port()},
+            "rtmp": {"host": "127.0.0.1", "port": free_port()},
+            "media": {
+                "engine": engine,
+                **{name: free_port() for name in ("gate_port", "api_port", "read_port", "metrics_port")},
+            },
+        }
+        self.path.write_bytes(msgspec.toml.encode(wiring))
+        self.config: Config = load(self.path)
+        self.store = Store.open(self.config.store_path)
+        self.store.people.add("ann", hash_password(PASSWORD), Role.ADMIN, time.time())
+        self.stream_id = self.store.streams.add_with_key(1, "door", digest(KEY), time.time())
+        self.log_path = folder / "mb9k.log"
+
+    @contextmanager
+    def running(self) -> Iterator[subprocess.Popen[bytes]]:
+        """`mb9k run`, until the end of the block."""
+        command = [sys.executable, "-m", "appliance.cli", "--config", str(self.path), "run"]
+        with self.log_path.open("wb") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log, cwd=REPOSITORY)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(20)
+
+    def url(self, key: str = KEY) -> str:
+        """Where a publisher sends to."""
+        return f"rtmp://127.0.0.1:{self.config.rtmp.port}/live/{key}"
+
+    @property
+    def page(self) -> str:
+        """The address of its page."""
+        return f"http://127.0.0.1:{self.config.web.port}"
+
+    def is_live(self) -> bool:
+        """Whether the store says that the stream is LIVE just now."""
+        stream = self.store.streams.get(self.stream_id, now())
+        return stream is not None and stream.live
+
+    def log(self) -> str:
+        """What all its services said."""
+        return self.log_path.read_text(errors="replace")
+
+    def service_pid(self, name: str) -> int:
+        """The process of a service: watch, gate, serve, ingest or mediamtx."""
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (folder / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            ours = str(self.path).encode() in words and words[-2] == name.encode()
+            if ours or (name == "mediamtx" and b"mediamtx" in words[0] and str(self.folder).encode() in words[-2]):
+                return int(folder.name)
+        raise AssertionError(f"there is no process {name}")
+
+
+@contextmanager
+def publishing(clip: Path, url: str, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """FFmpeg sending the clip in a loop at its own speed, until the end of the block."""
+    command = ["ffmpeg", "-nostdin", "-loglevel", "error", "-re", "-stream_loop", "-1", "-i", str(clip)]
+    process = subprocess.Popen(
+        [*command, *(options or ("-c", "copy")), "-f", "flv", url],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ},
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()

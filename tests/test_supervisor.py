@@ -1,0 +1,135 @@
+"""`mb9k run`: children that die are started again, and none is left behind."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from appliance.config import Config
+from appliance.errors import UserError
+from appliance.supervisor import Service, refuse_busy_ports, stop
+
+SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
+
+
+def until(condition: Callable[[], bool], patience_s: float = 10.0) -> None:
+    deadline_s = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline_s, "did not happen in time"
+        time.sleep(0.02)
+
+
+def test_a_killed_service_is_seen_logged_and_started_again(caplog: pytest.LogCaptureFixture) -> None:
+    service = Service("watch", SLEEPER)
+    service.look_after(100.0)
+    assert service.process is not None
+    first = service.process
+    try:
+        first.kill()
+        first.wait()
+        service.look_after(101.0)
+        assert "watch died (signal SIGKILL)" in caplog.text
+        assert service.process is None
+        service.look_after(101.4)
+        assert service.process is None, "not before its pause is over"
+        service.look_after(101.6)
+        assert service.process is not None
+        assert service.process.pid != first.pid
+    finally:
+        if service.process:
+            service.process.kill()
+            service.process.wait()
+
+
+def test_the_pause_grows_while_it_keeps_dying_and_shrinks_after_a_steady_run() -> None:
+    service = Service("gate", [sys.executable, "-c", ""])
+    pauses = []
+    now_s = 0.0
+    for _ in range(8):
+        service.look_after(now_s)
+        assert service.process is not None
+        service.process.wait()
+        service.look_after(now_s)
+        pauses.append(service.due_s - now_s)
+        now_s = service.due_s
+    assert pauses == [0.5, 1, 2, 4, 8, 10, 10, 10]
+    service.look_after(now_s)
+    assert service.process is not None
+    service.process.wait()
+    service.look_after(now_s + 60)
+    assert service.due_s - (now_s + 60) == 0.5
+
+
+def test_a_program_that_is_not_there_is_logged_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    service = Service("mediamtx", ["/nowhere/mediamtx"])
+    service.look_after(0.0)
+    assert "cannot be started" in caplog.text
+    assert service.due_s > 0
+
+
+def test_stopping_ends_a_child_that_does_not_want_to(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("appliance.supervisor.STOP_S", 0.5)
+    handlers = [(number, signal.getsignal(number)) for number in (signal.SIGTERM, signal.SIGINT)]
+    stubborn = Service(
+        "stubborn",
+        [sys.executable, "-u", "-c", "import signal,time; signal.signal(15, signal.SIG_IGN); print(1); time.sleep(60)"],
+    )
+    stubborn.process = subprocess.Popen(stubborn.command, stdout=subprocess.PIPE)
+    assert stubborn.process.stdout is not None
+    with stubborn.process.stdout:
+        stubborn.process.stdout.readline()
+        with caplog.at_level(logging.ERROR):
+            stop([stubborn])
+    for number, handler in handlers:
+        signal.signal(number, handler)
+    assert stubborn.process.poll() == -signal.SIGKILL
+    assert "killing it" in caplog.text
+
+
+def test_children_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
+    script = (
+        "import time; from appliance.supervisor import Service\n"
+        f"service = Service('x', {SLEEPER!r}); service.look_after(0.0)\n"
+        "print(service.process.pid, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        parent.kill()
+
+    def gone() -> bool:
+        try:
+            return Path(f"/proc/{child}/stat").read_text().split()[2] == "Z"
+        except OSError:
+            return True
+
+    until(gone)
+
+
+def test_a_busy_port_is_one_line_that_names_it(free_port: Callable[[], int]) -> None:
+    port = free_port()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        config = msgspec.convert(
+            {
+                "web": {"host": "127.0.0.1", "port": free_port()},
+                "rtmp": {"host": "127.0.0.1", "port": port},
+                "media": {name: free_port() for name in ("gate_port", "api_port", "read_port", "metrics_port")},
+            },
+            Config,
+        )
+        with pytest.raises(UserError, match=f"port {port} .rtmp. on 127.0.0.1"):
+            refuse_busy_ports(config)
+    refuse_busy_ports(config)
