@@ -1,0 +1,222 @@
+"""MediaMTX: its configuration, its command line, and a thin client of its API.
+
+The embedded ingest speaks the same dialect, so the client serves both. Read for v1.20.1; unknown keys in its
+configuration abort its start, so tests/test_mediamtx.py tries ours on a real binary.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Any
+from urllib.parse import quote
+
+from appliance.config import Config
+from appliance.errors import UserError
+
+TIMEOUT_S = 2.0
+PAGE = 100
+SILENCE_S = 5  # a publisher that sends nothing for this long is gone
+
+# `live/KEY`, and `live//KEY`: what comes of rtmp://box/live/ with the slash that people type.
+KEY_PATHS = r"^live//?([0-9a-zA-Z_-]{1,64})/?$"
+
+
+class MediaError(Exception):
+    """The ingest does not answer, or not as it should. Never quotes a path, which would tell a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """Something that is sent to the ingest. source_id: the connection that sends it."""
+
+    name: str
+    available: bool
+    source_id: str | None
+    inbound_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """An RTMP connection. state: idle, publish or read. encrypted: it came by RTMPS."""
+
+    id: str
+    remote: str
+    path: str
+    state: str
+    encrypted: bool = False
+
+
+def find_binary(config: Config) -> str | None:
+    """Where the MediaMTX binary is; None if it is nowhere."""
+    return shutil.which(config.media.binary)
+
+
+def engine(config: Config) -> str:
+    """Which ingest this box has: "mediamtx" or "embedded". Raises UserError if the wanted one is not there."""
+    if config.media.engine == "embedded":
+        return "embedded"
+    if find_binary(config):
+        return "mediamtx"
+    if config.media.engine == "auto":
+        return "embedded"
+    raise UserError(
+        f"MediaMTX ({config.media.binary}) is not on PATH; install it, name its place in media.binary,"
+        ' or set media.engine = "embedded"'
+    )
+
+
+def configuration(config: Config) -> dict[str, Any]:
+    """MediaMTX's settings for this box: RTMP in, RTSP and API on loopback, everything else off."""
+    loopback = "127.0.0.1"
+    settings: dict[str, Any] = {
+        # Info prints every path, and with it every stream key; warnings do not.
+        "logLevel": "warn",
+        "logDestinations": ["stdout"],
+        "readTimeout": f"{SILENCE_S}s",
+        "writeTimeout": "10s",
+        "authMethod": "http",
+        "authHTTPAddress": f"http://{loopback}:{config.media.gate_port}/auth",
+        # Our own questions to the API need not be asked of the gate again; both listen on loopback only.
+        "authHTTPExclude": [{"action": "api"}, {"action": "metrics"}],
+        "api": True,
+        "apiAddress": f"{loopback}:{config.media.api_port}",
+        "apiAllowOrigins": [],
+        "metrics": True,
+        "metricsAddress": f"{loopback}:{config.media.metrics_port}",
+        "metricsAllowOrigins": [],
+        "pprof": False,
+        "playback": False,
+        "rtsp": True,
+        "rtspTransports": ["tcp"],
+        "rtspAddress": f"{loopback}:{config.media.read_port}",
+        "rtmp": True,
+        "rtmpAddress": _address(config.rtmp.host, config.rtmp.port),
+        "hls": False,
+        "webrtc": False,
+        "srt": False,
+        "moq": False,
+        # The first publisher stays: with the default, whoever knows the key throws the other one out.
+        "pathDefaults": {"overridePublisher": False},
+        "paths": {f"~{KEY_PATHS}": {"source": "publisher"}},
+    }
+    if config.rtmp.tls_certificate and config.rtmp.tls_key:
+        settings |= {
+            "rtmpEncryption": "optional",
+            "rtmpsAddress": _address(config.rtmp.host, config.rtmp.tls_port),
+            "rtmpServerCert": config.rtmp.tls_certificate,
+            "rtmpServerKey": config.rtmp.tls_key,
+        }
+    return settings
+
+
+def _address(host: str, port: int) -> str:
+    return f":{port}" if host in ("", "0.0.0.0", "::") else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def write_config(config: Config, path: FilePath) -> None:
+    """Write MediaMTX's configuration, all of it or nothing. Raises OSError."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # mode 0600
+    with os.fdopen(handle, "w") as file:
+        # JSON is YAML.
+        json.dump(configuration(config), file, indent=2)
+    FilePath(draft).replace(path)
+
+
+def command(config: Config) -> list[str]:
+    """The command line that runs MediaMTX for this box; writes its configuration. Raises UserError, OSError."""
+    binary = find_binary(config)
+    if binary is None:
+        raise UserError(f"MediaMTX ({config.media.binary}) is not on PATH")
+    path = config.run / "mediamtx.yml"
+    write_config(config, path)
+    return [binary, str(path)]
+
+
+def read_url(config: Config, path: str, token: str) -> str:
+    """Where our own watcher reads a path. It holds the stream key and our token: never log it."""
+    where = f"127.0.0.1:{config.media.read_port}/{quote(path)}"
+    if engine(config) == "mediamtx":
+        return f"rtsp://{where}?token={quote(token)}"
+    return f"http://{where}.flv?token={quote(token)}"
+
+
+class Client:
+    """The six questions we ask of the ingest's API. Every method raises MediaError."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def info(self) -> str:
+        """The version of the ingest."""
+        return str((self._ask("GET", "/v3/info") or {}).get("version", ""))
+
+    def paths(self) -> list[Path]:
+        """What is being sent just now."""
+        return [
+            Path(
+                name=str(item["name"]),
+                available=bool(item.get("available", item.get("ready", False))),
+                source_id=(item.get("source") or {}).get("id"),
+                inbound_bytes=int(item.get("inboundBytes", item.get("bytesReceived", 0))),
+            )
+            for item in self._items("/v3/paths/list")
+            if "name" in item
+        ]
+
+    def connections(self) -> list[Connection]:
+        """Every RTMP and RTMPS connection."""
+        return [
+            Connection(
+                id=str(item["id"]),
+                remote=str(item.get("remoteAddr", "")),
+                path=str(item.get("path", "")),
+                state=str(item.get("state", "")),
+                encrypted=kind == "rtmpsconns",
+            )
+            for kind in ("rtmpconns", "rtmpsconns")
+            for item in self._items(f"/v3/{kind}/list")
+            if "id" in item
+        ]
+
+    def kick(self, connection: Connection) -> None:
+        """End a connection; that it is already gone is no error."""
+        kind = "rtmpsconns" if connection.encrypted else "rtmpconns"
+        self._ask("POST", f"/v3/{kind}/kick/{quote(connection.id)}")
+
+    def _items(self, path: str) -> Iterator[dict[str, Any]]:
+        page, pages = 0, 1
+        while page < pages:
+            answer = self._ask("GET", f"{path}?itemsPerPage={PAGE}&page={page}")
+            if answer is None:  # a server that is off has no list
+                return
+            pages = int(answer.get("pageCount", 0))
+            yield from answer.get("items") or []
+            page += 1
+
+    def _ask(self, method: str, path: str) -> dict[str, Any] | None:
+        """The JSON answer; None for 404."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_S)
+        try:
+            connection.request(method, path)
+            answer = connection.getresponse()
+            body = answer.read()
+            if answer.status == 404:
+                return None
+            if answer.status != 200:
+                raise MediaError(f"the ingest's API answered {answer.status}")
+            content = json.loads(body or b"{}")
+            if not isinstance(content, dict):
+                raise MediaError("the ingest's API answered something else than an object")
+            return content
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise MediaError(f"the ingest's API does not answer ({type(error).__name__})") from error
+        finally:
+            connection.close()
