@@ -27,7 +27,7 @@ from scripts.get_mediamtx import NotToBeHad, binary
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / ".demo"
-CLIP_S = 60
+CLIP_S = 30
 LIVE_PATIENCE_S = 60
 LOGINS = (
     ("dev", "mb9k", Role.ADMIN, "entrance", "ABCDE01234"),

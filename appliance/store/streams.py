@@ -168,6 +168,10 @@ class Streams:
         """Remove a stream with all its detections; the caller erases their images first."""
         self.db.execute("delete from streams where id = ?", [stream_id])
 
+    def ids(self) -> set[int]:
+        """Every stream there is."""
+        return {int(row[0]) for row in self.db.execute("select id from streams")}
+
     def active_keys(self) -> list[tuple[int, str]]:
         """(stream id, sha-256 of its key) of every stream that may be sent to."""
         rows = self.db.execute("select id, key_sha256 from streams where active and key_sha256 is not null")

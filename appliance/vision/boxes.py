@@ -1,0 +1,122 @@
+"""Geometry of boxes: letterbox, decoding of the network's outputs, non-maximum suppression. Pure functions of arrays.
+
+A letterboxed frame is scaled into the network's input without distortion, lies in its upper left corner, and the
+rest of the input is grey. Coordinates at network scale are those of that input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.faces import Box
+
+Floats = NDArray[np.float32]
+
+STRIDES = (8, 16, 32)
+ALIGN = 32  # the coarsest stride: the input is a multiple of it
+PAD_GREY = 114
+MAX_CANDIDATES = 1000  # more boxes than this are noise; keeps suppression quadratic in something small
+_MAX_LOG_SIZE = 8.0  # exp of it times the stride is beyond any input; a damaged model must not overflow
+
+
+def content_size(width: int, height: int, input_width: int, input_height: int) -> tuple[int, int]:
+    """(width, height) to which a frame is scaled so that it fits the network's input.
+
+    Even, because a camera scales straight to it and chroma comes in pairs; at least 2 x 2.
+    """
+    scale = min(input_width / width, input_height / height)
+    return _even(width * scale, input_width), _even(height * scale, input_height)
+
+
+def aligned(width: int, height: int) -> tuple[int, int]:
+    """(width, height) of the smallest input the content fits into."""
+    return -(-width // ALIGN) * ALIGN, -(-height // ALIGN) * ALIGN
+
+
+def decode(outputs: Sequence[NDArray[Any]], min_score: float) -> tuple[Floats, Floats, Floats]:
+    """What the network saw: boxes (N x 4: left, top, right, bottom at network scale), scores (N), states (N x 3).
+
+    outputs: one array 1 x 8 x H/stride x W/stride per stride of STRIDES: face logit, three state logits,
+    centre offsets and log sizes in units of the stride. Scores are of the face alone; states sum to 1 per row.
+    Surest first, overlapping boxes not yet suppressed.
+    """
+    least = _logit(min_score)
+    rows = [_candidates(output[0], stride, least) for output, stride in zip(outputs, STRIDES, strict=True)]
+    found = np.concatenate(rows)
+    order = np.argsort(-found[:, 0], kind="stable")[:MAX_CANDIDATES]
+    found = found[order]
+    scores: Floats = np.reciprocal(1 + np.exp(-np.clip(found[:, 0], -80, 80)), dtype=np.float32)
+    return found[:, 4:], scores, _softmax(found[:, 1:4])
+
+
+def suppress(boxes: Floats, max_iou: float) -> list[int]:
+    """Which boxes stay (indices, in order) when each removes the later ones that overlap it by more than max_iou."""
+    overlaps = iou(boxes, boxes) > max_iou
+    alive = np.ones(len(boxes), dtype=bool)
+    kept = []
+    for index in range(len(boxes)):
+        if alive[index]:
+            kept.append(index)
+            alive &= ~overlaps[index]
+    return kept
+
+
+def iou(one: Floats, other: Floats) -> Floats:
+    """Intersection over union, N x M, of boxes N x 4 and M x 4. Zero where either box is empty."""
+    low = np.maximum(one[:, None, :2], other[None, :, :2])
+    high = np.minimum(one[:, None, 2:], other[None, :, 2:])
+    side = np.maximum(high - low, 0)
+    both = side[..., 0] * side[..., 1]
+    union = _area(one)[:, None] + _area(other)[None, :] - both
+    shares: Floats = np.divide(both, union, out=np.zeros_like(both), where=union > 0)
+    return shares
+
+
+def rescale(boxes: Floats, size: tuple[int, int], to_size: tuple[int, int]) -> Floats:
+    """Boxes of a picture of `size` (width, height) as boxes of the same picture at `to_size`, clipped to it."""
+    factor = np.array([to_size[0] / size[0], to_size[1] / size[1]] * 2, dtype=np.float32)
+    limit = np.array([*to_size, *to_size], dtype=np.float32)
+    return np.clip(boxes * factor, 0, limit)
+
+
+def rescale_box(box_px: Box, size: tuple[int, int], to_size: tuple[int, int]) -> Box:
+    """`rescale` for a single box."""
+    left, top, right, bottom = rescale(np.array([box_px], dtype=np.float32), size, to_size)[0].tolist()
+    return left, top, right, bottom
+
+
+def _candidates(output: Floats, stride: int, least: float) -> Floats:
+    """Rows of face logit, three state logits, box; of the cells whose face logit reaches `least`."""
+    row, column = np.nonzero(output[0] >= least)
+    cells = output[:, row, column].T.astype(np.float32)
+    cell = np.stack([column, row], axis=1).astype(np.float32)
+    centre = (cell + 0.5 + cells[:, 4:6]) * stride
+    half = np.exp(np.minimum(cells[:, 6:8], _MAX_LOG_SIZE)) * (stride / 2)
+    return np.concatenate([cells[:, :4], centre - half, centre + half], axis=1, dtype=np.float32)
+
+
+def _softmax(logits: Floats) -> Floats:
+    if not len(logits):
+        return logits
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares: Floats = powers / powers.sum(axis=1, keepdims=True)
+    return shares
+
+
+def _logit(share: float) -> float:
+    share = min(max(share, 1e-6), 1 - 1e-6)
+    return float(np.log(share / (1 - share)))
+
+
+def _area(boxes: Floats) -> Floats:
+    side = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
+    area: Floats = side[:, 0] * side[:, 1]
+    return area
+
+
+def _even(length: float, limit: int) -> int:
+    return max(2, min(round(length / 2) * 2, limit // 2 * 2))

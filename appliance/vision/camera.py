@@ -1,0 +1,213 @@
+"""A camera: the newest frame of a video, now and then, for ever.
+
+One thread decodes everything that comes; a frame is scaled only when the analysis wants one, straight to the size the
+detector needs. Between two wanted frames the newest one wins, so a slow detector never makes the picture old.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import av
+import av.error
+from av.video.reformatter import Interpolation, VideoReformatter
+
+from appliance.vision.pixels import Pixels, pixels_of
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
+STALL_S = 5.0  # no frame for this long: connect again
+OPEN_TIMEOUT_S = 10.0
+MAX_PIXELS = 8192 * 8192
+
+CONNECTING = "Waiting for the first picture."
+NO_VIDEO = "This stream has sound but no picture; switch the camera on in OBS or the phone."
+NO_PICTURE = "The picture cannot be decoded; use H.264 (or H.265) video."
+STALLED = "No picture for {seconds:.0f} s; connecting again."
+GONE = "The video ended; connecting again."
+TOO_LARGE = "The picture is larger than this box can take; send at most 8192 x 8192."
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One picture. small: uint8, height x width x 3, RGB, at the size that was asked for.
+
+    arrived_s: monotonic clock; arrived_utc: seconds since 1970. width, height: of the full picture.
+    """
+
+    small: Pixels
+    width: int
+    height: int
+    arrived_s: float
+    arrived_utc: float
+    source: av.VideoFrame
+
+    def full(self) -> Pixels:
+        """The full picture, uint8, height x width x 3, RGB; made anew at each call."""
+        return pixels_of(self.source)
+
+
+class Camera:
+    """Reads a URL (rtsp, http, rtmp), a file (looped, at its own speed) or a device (/dev/video0).
+
+    size_for: the (width, height) to scale a picture of (width, height) to.
+    `problem` says why there is no picture, for a person to read and without the address; None when there is one.
+    """
+
+    def __init__(self, url: str, size_for: Callable[[int, int], tuple[int, int]], frames_per_second: float) -> None:
+        self.problem: str | None = CONNECTING
+        self.codec = ""
+        self.width = self.height = 0
+        self.last_frame_s: float | None = None
+        self._url = url
+        self._size_for = size_for
+        self._pause_s = 1.0 / frames_per_second
+        self._due_s = 0.0
+        self._newest: tuple[av.VideoFrame, float, float] | None = None
+        self._changed = threading.Condition()
+        self._stopping = threading.Event()
+        self._reformatter = VideoReformatter()
+        self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the reading thread to end. It may sit in FFmpeg until a timeout, and holds nobody up."""
+        self._stopping.set()
+        with self._changed:
+            self._changed.notify_all()
+
+    def is_alive(self) -> bool:
+        """Whether the reading thread still runs."""
+        return self._thread.is_alive()
+
+    def next_frame(self, patience_s: float = 1.0) -> Frame | None:
+        """The newest picture, not sooner than the analysis rate allows; None if none came within patience_s."""
+        self._stopping.wait(max(0.0, min(self._due_s - time.monotonic(), patience_s)))
+        with self._changed:
+            self._changed.wait_for(lambda: self._newest is not None or self._stopping.is_set(), patience_s)
+            taken, self._newest = self._newest, None
+        if taken is None or self._stopping.is_set():
+            return None
+        # From when it was due, not from now: the rate stays true although pictures come when they come.
+        self._due_s = max(self._due_s, time.monotonic() - self._pause_s) + self._pause_s
+        source, arrived_s, arrived_utc = taken
+        width, height = self._size_for(source.width, source.height)
+        small = self._reformatter.reformat(source, width, height, "rgb24", interpolation=Interpolation.AREA)
+        return Frame(pixels_of(small), source.width, source.height, arrived_s, arrived_utc, source)
+
+    def _run(self) -> None:
+        pause_s = FIRST_PAUSE_S
+        while not self._stopping.is_set():
+            begun_s = time.monotonic()
+            try:
+                self._read()
+                self._fail(GONE)
+            except (av.error.FFmpegError, OSError, ValueError, IndexError, MemoryError) as error:
+                # Errors of FFmpeg quote the address, and with it the stream key: only their kind is told.
+                self._fail(self._explain(error))
+            if self.last_frame_s is not None and self.last_frame_s > begun_s + 1:
+                pause_s = FIRST_PAUSE_S
+            self._stopping.wait(pause_s)
+            pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
+
+    def _fail(self, problem: str) -> None:
+        if self.problem != problem and not self._stopping.is_set():
+            log.info("%s", problem)
+        self.problem = problem
+
+    @staticmethod
+    def _explain(error: Exception) -> str:
+        if isinstance(error, _Unusable):
+            return str(error)
+        if isinstance(error, (av.error.ExitError, av.error.TimeoutError, TimeoutError)):
+            return STALLED.format(seconds=STALL_S)
+        if isinstance(error, (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)):
+            return "The camera refuses the name or password in its address; correct it on the stream's page."
+        if isinstance(error, (av.error.FileNotFoundError, av.error.HTTPNotFoundError)):
+            return "There is nothing at this address; check it on the stream's page."
+        if isinstance(error, (av.error.ConnectionRefusedError, OSError)):
+            return f"Cannot connect ({type(error).__name__}); is the camera on and the address right?"
+        return NO_PICTURE
+
+    def _read(self) -> None:
+        """Read until the video ends or fails. Raises what FFmpeg raises, or _Unusable."""
+        with self._open() as container:
+            if not container.streams.video:
+                raise _Unusable(NO_VIDEO)
+            video = container.streams.video[0]
+            video.thread_type = "NONE"
+            video.codec_context.thread_count = 1
+            self.codec = video.codec_context.name
+            pace = _Pace() if self._is_file() else None
+            silent_since_s = time.monotonic()
+            for packet in container.demux(video):
+                if self._stopping.is_set():
+                    return
+                for frame in self._decode(packet):
+                    silent_since_s = time.monotonic()
+                    if pace and frame.time is not None:
+                        self._stopping.wait(pace.wait_s(frame.time))
+                    self._put(frame)
+                if time.monotonic() - silent_since_s > STALL_S:
+                    raise _Unusable(NO_PICTURE)
+
+    def _decode(self, packet: av.Packet[Any]) -> Iterator[av.VideoFrame]:
+        """The pictures in a packet; a broken one is passed over, since the next key frame mends it."""
+        try:
+            for frame in packet.decode():
+                if isinstance(frame, av.VideoFrame):
+                    yield frame
+        except (av.error.InvalidDataError, av.error.EOFError):
+            return
+
+    def _put(self, frame: av.VideoFrame) -> None:
+        if frame.width * frame.height > MAX_PIXELS:
+            raise _Unusable(TOO_LARGE)
+        now_s = time.monotonic()
+        self.width, self.height = frame.width, frame.height
+        self.last_frame_s, self.problem = now_s, None
+        with self._changed:
+            self._newest = (frame, now_s, time.time())
+            self._changed.notify()
+
+    def _open(self) -> Any:
+        # FFmpeg's own probing swallows seconds of a live stream.
+        options = {"fflags": "nobuffer", "flags": "low_delay", "analyzeduration": "500000", "probesize": "500000"}
+        timeout = (OPEN_TIMEOUT_S, STALL_S)
+        if self._url.startswith(("rtsp://", "rtsps://")):
+            options |= {"rtsp_transport": "tcp", "timeout": str(int(STALL_S * 1e6))}
+        if self._url.startswith("/dev/"):
+            return av.open(self._url, format="v4l2", options={"fflags": "nobuffer"}, timeout=timeout)
+        if self._is_file():
+            return av.open(self._url)
+        return av.open(self._url, options=options, timeout=timeout)
+
+    def _is_file(self) -> bool:
+        return "://" not in self._url and not self._url.startswith("/dev/")
+
+
+class _Unusable(ValueError):
+    """There is no picture to be had; the message is for a person."""
+
+
+class _Pace:
+    """Makes a file last as long as it is."""
+
+    def __init__(self) -> None:
+        self._begun: tuple[float, float] | None = None
+
+    def wait_s(self, frame_s: float) -> float:
+        """How long to wait until the picture at frame_s of the file is due."""
+        now_s = time.monotonic()
+        if self._begun is None:
+            self._begun = (now_s, frame_s)
+        return max(0.0, self._begun[0] + frame_s - self._begun[1] - now_s)

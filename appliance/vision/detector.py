@@ -1,0 +1,99 @@
+"""What a detector is, and what all of ours share: letterbox, decoding, suppression, judgement.
+
+A backend (`onnx.py`) only runs tensors.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.faces import JUDGED, Face, State
+from appliance.vision.boxes import PAD_GREY, Floats, content_size, decode, rescale, suppress
+from appliance.vision.models import Model
+from appliance.vision.pixels import Pixels, scale_to
+
+Run = Callable[[Floats], Sequence[NDArray[Any]]]
+"""A backend: the input (1 x 3 x H x W) to one array 1 x 8 x H/stride x W/stride per stride."""
+
+
+class Detector(Protocol):
+    """Finds faces and how they wear the mask. May be used by several threads at once."""
+
+    model_id: str
+    input_width: int
+    input_height: int
+    sure_score: float
+    """Faces at least this sure are counted; weaker ones may only keep a track alive."""
+
+    def detect(self, image: Pixels, min_score: float | None = None) -> list[Face]:
+        """Faces in `image` (uint8, height x width x 3, RGB), surest first; boxes in its pixels.
+
+        min_score: the least sure face to return; None: sure_score.
+        """
+
+
+class NetworkDetector:
+    """A detector made of a model and something that runs it."""
+
+    def __init__(self, model: Model, run: Run) -> None:
+        self.model = model
+        self.model_id = model.id
+        self.input_width = model.input_width
+        self.input_height = model.input_height
+        self.sure_score = model.min_score
+        self._run = run
+        self._local = threading.local()
+
+    def detect(self, image: Pixels, min_score: float | None = None) -> list[Face]:
+        """Faces in `image`, surest first (see Detector)."""
+        height, width = image.shape[:2]
+        size = content_size(width, height, self.input_width, self.input_height)
+        content = scale_to(image, *size)
+        outputs = self._run(self._tensor(content))
+        boxes, scores, states = decode(outputs, self.sure_score if min_score is None else min_score)
+        kept = suppress(boxes, self.model.max_iou)
+        sizes_px = _shorter_sides(boxes[kept])
+        boxes = rescale(boxes[kept], size, (width, height))
+        return [
+            Face(
+                box_px=(box[0], box[1], box[2], box[3]),
+                score=score,
+                states=(shares[0], shares[1], shares[2]),
+                state=self._judge(shares, side_px),
+            )
+            for box, score, shares, side_px in zip(
+                boxes.tolist(), scores[kept].tolist(), states[kept].tolist(), sizes_px, strict=True
+            )
+        ]
+
+    def _tensor(self, content: Pixels) -> Floats:
+        """The network's input: the content in the upper left corner of grey; value / 127.5 - 1. Reused per thread."""
+        tensor: Floats | None = getattr(self._local, "tensor", None)
+        height, width = content.shape[:2]
+        if tensor is None:
+            tensor = np.empty((1, 3, self.input_height, self.input_width), dtype=np.float32)
+            self._local.tensor, self._local.size = tensor, None
+        if self._local.size != (width, height):
+            tensor.fill(PAD_GREY / 127.5 - 1)
+            self._local.size = (width, height)
+        inside = tensor[0, :, :height, :width]
+        np.multiply(content.transpose(2, 0, 1), np.float32(1 / 127.5), out=inside)
+        np.subtract(inside, np.float32(1), out=inside)
+        return tensor
+
+    def _judge(self, shares: Sequence[float], side_px: float) -> State:
+        """The likeliest state, if the face is large enough and the next state far enough behind."""
+        first, second = sorted(shares, reverse=True)[:2]
+        if side_px < self.model.min_face_px or first - second < self.model.min_margin:
+            return State.UNKNOWN
+        return JUDGED[shares.index(first)]
+
+
+def _shorter_sides(boxes: Floats) -> list[float]:
+    sides: list[float] = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf).tolist()
+    return sides

@@ -1,0 +1,83 @@
+"""The models a box has: models/manifest.toml, and the detector made of one of them."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from appliance.errors import UserError
+
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One model of the manifest.
+
+    file: in the folder of the manifest; sha256: of the file.
+    input_width, input_height: pixels, multiples of 32. The longer side of a frame is scaled to fit.
+    min_score: faces less sure are not counted. min_face_px: the shorter side at network scale below which a state
+    is unknown. min_margin: how far the likeliest state must be ahead of the next one. max_iou: of two boxes that
+    overlap more, only the surer stays.
+    source: what it was trained on and by whom; measured: figures and what they were measured on.
+    """
+
+    id: str
+    file: str
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    input_width: Annotated[int, msgspec.Meta(gt=0, multiple_of=32)]
+    input_height: Annotated[int, msgspec.Meta(gt=0, multiple_of=32)]
+    min_score: Share
+    min_face_px: float
+    min_margin: Share
+    max_iou: Share
+    source: str
+    measured: dict[str, float | str] = {}
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """models/manifest.toml: the models by name, and which one a box uses when its configuration names none."""
+
+    default: str
+    models: dict[str, Model]
+
+
+def folder() -> Path:
+    """Where the manifest lies: inside the installed package, or in the checkout."""
+    package = Path(__file__).parent.parent
+    installed = package / "_models"
+    return installed if installed.is_dir() else package.parent / "models"
+
+
+def load_manifest(directory: Path | None = None) -> Manifest:
+    """Read and check the manifest. Raises UserError."""
+    path = (directory or folder()) / "manifest.toml"
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=Manifest)
+    except (OSError, msgspec.DecodeError) as error:
+        raise UserError(f"{path}: {error}; install mb9k again") from error
+
+
+def find(name: str = "", directory: Path | None = None) -> Model:
+    """The model of that name, or the default. Raises UserError."""
+    manifest = load_manifest(directory)
+    model = manifest.models.get(name or manifest.default)
+    if model is None:
+        raise UserError(
+            f"there is no model {name or manifest.default!r}; there are {', '.join(sorted(manifest.models))}"
+        )
+    return model
+
+
+def verified(model: Model, directory: Path | None = None) -> bytes:
+    """The model's file, if it is the one the manifest means. Raises UserError."""
+    path = (directory or folder()) / model.file
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"the model {path} cannot be read ({error.strerror}); install mb9k again") from error
+    if hashlib.sha256(content).hexdigest() != model.sha256:
+        raise UserError(f"the model {path} is not the one of the manifest (its sha-256 differs); install mb9k again")
+    return content

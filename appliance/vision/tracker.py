@@ -1,0 +1,199 @@
+"""Tracks: which faces of successive frames are one person, and how that person wears the mask.
+
+Matching in two passes, sure faces first and then weak ones, so that a face that is blurred for a moment keeps its
+track (ByteTrack: Zhang et al. 2022, arXiv 2110.06864). At five frames a second faces jump by more than their own
+size, so overlap alone fails: the gate is the distance from the predicted place, in face sizes, and the size ratio.
+No picture of a face is compared with another: whoever comes back after `lost_s` is counted again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.faces import JUDGED, Box, Face, State
+from appliance.vision.boxes import iou
+
+Floats = NDArray[np.float64]
+
+CONFIRM_HITS = 3
+MAX_GAP_S = 1.0  # a longer pause between two frames (a lost connection) ages tracks by this much only ...
+FORGET_GAP_S = 15.0  # ... unless it is longer than this: then nobody is the same
+REACH = 1.3  # how far, in face sizes, from the predicted place a face may be
+REACH_PER_S = 2.0  # and how much further for each second since it was last seen
+MAX_SIZE_RATIO = 1.9
+SAME_FACE_IOU = 0.45  # a face that overlaps a track's face of the same frame this much is no new person
+MIN_VOTES = 3
+MIN_MAJORITY = 0.5
+VELOCITY_GAIN = 0.5
+
+
+@dataclass(eq=False)
+class Track:
+    """One person while in view. Times are seconds of the caller's clock; boxes are pixels of the caller's frame.
+
+    votes: how many faces had a judged state; weights: their summed state probabilities, in the order of JUDGED.
+    key: what the caller links it to; None until the caller sets it.
+    """
+
+    number: int
+    box_px: Box
+    score: float
+    first_seen_s: float
+    last_seen_s: float
+    hits: int = 0
+    votes: int = 0
+    weights: Floats = field(default_factory=lambda: np.zeros(len(JUDGED)))
+    velocity: Floats = field(default_factory=lambda: np.zeros(2))
+    unseen_s: float = 0.0
+    face: Face | None = None
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether it has been seen often enough to be a person and not a flicker."""
+        return self.hits >= CONFIRM_HITS
+
+    @property
+    def confidence(self) -> float:
+        """The leading state's share of the vote, 0 to 1."""
+        total = float(self.weights.sum())
+        return float(self.weights.max()) / total if total > 0 else 0.0
+
+    @property
+    def state(self) -> State:
+        """The voted state; UNKNOWN where too few faces could be judged or none has the majority."""
+        if self.votes < MIN_VOTES or self.confidence <= MIN_MAJORITY:
+            return State.UNKNOWN
+        return JUDGED[int(self.weights.argmax())]
+
+
+@dataclass(frozen=True)
+class Update:
+    """What one frame changed: `seen` are confirmed tracks with a face in it, `ended` confirmed ones now lost."""
+
+    seen: list[Track]
+    ended: list[Track]
+
+
+class Tracker:
+    """The tracks of one stream. Not for several threads.
+
+    sure_score: faces at least this sure may begin a track; weaker ones only continue one.
+    lost_s: out of view for longer is gone.
+    """
+
+    def __init__(self, sure_score: float, lost_s: float) -> None:
+        self.sure_score = sure_score
+        self.lost_s = lost_s
+        self.tracks: list[Track] = []
+        self._number = 0
+        self._last_s: float | None = None
+
+    def update(self, faces: Sequence[Face], now_s: float) -> Update:
+        """Take in the faces of one frame. now_s: when it arrived, seconds of a clock that never goes back."""
+        passed_s = 0.0 if self._last_s is None else max(0.0, now_s - self._last_s)
+        self._last_s = now_s
+        ended = self.end_all() if passed_s > FORGET_GAP_S else []
+        step_s = min(passed_s, MAX_GAP_S)
+        for track in self.tracks:
+            track.unseen_s += step_s
+
+        sure = [face for face in faces if face.score >= self.sure_score]
+        weak = [face for face in faces if face.score < self.sure_score]
+        left, new = self._match(self.tracks, sure, now_s)
+        # A weak face may keep a person in view, but not bring back one who was already missed for long.
+        recent = [track for track in left if track.unseen_s <= max(MAX_GAP_S, step_s)]
+        self._match(recent, weak, now_s)
+        for face in new:
+            if not self._is_double(face, now_s):
+                self._begin(face, now_s)
+
+        gone = [track for track in self.tracks if track.unseen_s > (self.lost_s if track.confirmed else MAX_GAP_S)]
+        self.tracks = [track for track in self.tracks if track not in gone]
+        ended += [track for track in gone if track.confirmed]
+        return Update([track for track in self.tracks if track.confirmed and track.unseen_s == 0], ended)
+
+    def end_all(self) -> list[Track]:
+        """Forget every track; the confirmed ones, which end with this."""
+        ended = [track for track in self.tracks if track.confirmed]
+        self.tracks = []
+        return ended
+
+    def resume(self, track: Track) -> None:
+        """Put back a track of before a restart, as if it were missed since. Its number is set anew."""
+        self._number += 1
+        track.number = self._number
+        track.hits = max(track.hits, CONFIRM_HITS)
+        self.tracks.append(track)
+
+    def _match(self, tracks: Sequence[Track], faces: Sequence[Face], now_s: float) -> tuple[list[Track], list[Face]]:
+        """Give each face to the nearest track within reach, nearest pair first; what is left of both."""
+        if not tracks or not faces:
+            return list(tracks), list(faces)
+        cost = self._costs(tracks, faces)
+        left_tracks, left_faces = set(range(len(tracks))), set(range(len(faces)))
+        for flat in np.argsort(cost, axis=None):
+            row, column = divmod(int(flat), len(faces))
+            if cost[row, column] >= 1:
+                break
+            if row in left_tracks and column in left_faces:
+                self._hit(tracks[row], faces[column], now_s)
+                left_tracks.remove(row)
+                left_faces.remove(column)
+        return [tracks[row] for row in sorted(left_tracks)], [faces[column] for column in sorted(left_faces)]
+
+    def _costs(self, tracks: Sequence[Track], faces: Sequence[Face]) -> Floats:
+        """Distance of every face from every track's predicted place as a share of its reach; >= 1 is out of reach."""
+        old = np.array([track.box_px for track in tracks], dtype=np.float64)
+        new = np.array([face.box_px for face in faces], dtype=np.float64)
+        unseen = np.array([track.unseen_s for track in tracks])
+        predicted = _centres(old) + np.array([track.velocity for track in tracks]) * unseen[:, None]
+        size_old, size_new = _sizes(old), _sizes(new)
+        distance = np.linalg.norm(predicted[:, None] - _centres(new)[None], axis=2)
+        reach = (REACH + REACH_PER_S * np.minimum(unseen, MAX_GAP_S))[:, None]
+        ratio = size_new[None] / size_old[:, None]
+        ratio = np.maximum(ratio, 1 / ratio)
+        # Sizes in doubt cost a little, so that of two faces equally near the one of the same size wins.
+        cost: Floats = distance / (reach * np.sqrt(size_old[:, None] * size_new[None])) + 0.1 * np.log(ratio)
+        cost[ratio > MAX_SIZE_RATIO] = 1.0
+        return cost
+
+    def _hit(self, track: Track, face: Face, now_s: float) -> None:
+        if track.unseen_s > 0:
+            moved = _centres(np.array([face.box_px])) - _centres(np.array([track.box_px]))
+            track.velocity += VELOCITY_GAIN * (moved[0] / track.unseen_s - track.velocity)
+        track.box_px, track.score, track.face = face.box_px, face.score, face
+        track.last_seen_s, track.unseen_s = now_s, 0.0
+        track.hits += 1
+        if face.state is not State.UNKNOWN:
+            track.votes += 1
+            track.weights += np.array(face.states) * face.score * _sizes(np.array([face.box_px]))[0]
+
+    def _begin(self, face: Face, now_s: float) -> None:
+        self._number += 1
+        track = Track(self._number, face.box_px, face.score, first_seen_s=now_s, last_seen_s=now_s)
+        self._hit(track, face, now_s)
+        self.tracks.append(track)
+
+    def _is_double(self, face: Face, now_s: float) -> bool:
+        """Whether the face lies over one that a track already has in this frame."""
+        here = [track.box_px for track in self.tracks if track.unseen_s == 0 and track.last_seen_s == now_s]
+        if not here:
+            return False
+        overlap = iou(np.array([face.box_px], dtype=np.float32), np.array(here, dtype=np.float32))
+        return bool(overlap.max() > SAME_FACE_IOU)
+
+
+def _centres(boxes: Floats) -> Floats:
+    centres: Floats = (boxes[:, :2] + boxes[:, 2:]) / 2
+    return centres
+
+
+def _sizes(boxes: Floats) -> Floats:
+    """The geometric mean of width and height, at least one pixel."""
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0)
+    sizes: Floats = np.sqrt(sides[:, 0] * sides[:, 1])
+    return sizes

@@ -1,0 +1,165 @@
+"""From sightings to the record: what the analyses saw waits here until the next transaction has kept it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+
+from appliance.faces import Detection, State
+from appliance.images import ImageFiles, Place
+from appliance.secrets import new_token
+from appliance.store import Store, StoredImage
+from appliance.vision.analysis import Sighting
+
+log = logging.getLogger(__name__)
+
+UPDATE_PAUSE_S = 2.0
+IMAGE_PAUSE_S = 5.0
+MAX_WAITING = 10_000
+
+
+@dataclass(slots=True)
+class _Person:
+    """One person: what is known, and what of it is kept already. Times are seconds of the uptime clock."""
+
+    stream_id: int
+    detection: Detection
+    detection_id: int | None = None
+    jpeg: bytes | None = None
+    image: StoredImage | None = None  # kept
+    placed: StoredImage | None = None  # on the disk, not yet in the store
+    state_kept: State | None = None
+    kept_s: float = 0.0
+    image_s: float = 0.0
+    dirty: bool = True
+    ended: bool = False
+    deleted: bool = False  # somebody deleted the detection while the person was still in view
+
+
+class Recorder:
+    """Takes sightings from any thread; `write` puts what is due into the store, from one thread only.
+
+    If the disk is full or the store is busy, everything waits in memory and is tried again: nothing is lost while
+    the process lives. `problem` says so, for a person to read.
+    """
+
+    def __init__(self, images: ImageFiles) -> None:
+        self.images = images
+        self.problem: str | None = None
+        self._people: dict[str, _Person] = {}
+        self._batch: list[tuple[_Person, Detection, int | None]] = []
+        self._lock = threading.Lock()
+
+    def take(self, sighting: Sighting) -> None:
+        """Remember what an analysis saw; quick."""
+        with self._lock:
+            person = self._people.get(sighting.key)
+            if person is None:
+                if len(self._people) >= MAX_WAITING:
+                    return
+                person = _Person(sighting.stream_id, sighting.detection, sighting.detection_id)
+                self._people[sighting.key] = person
+            person.detection, person.dirty, person.ended = sighting.detection, True, sighting.ended
+            person.jpeg = sighting.jpeg or person.jpeg
+
+    def waiting(self) -> int:
+        """How many persons are not yet kept as they are now."""
+        with self._lock:
+            return sum(person.dirty for person in self._people.values())
+
+    def write(self, store: Store, uptime_s: float, everything: bool = False) -> None:
+        """Keep what is due, within the caller's transaction (store.writing()). Raises sqlite3.Error.
+
+        Call `committed` after the commit: only then is anything taken as kept.
+        """
+        with self._lock:
+            due = [person for person in self._people.values() if everything or _is_due(person, uptime_s)]
+        streams = store.streams.ids()
+        for person in due:
+            if person.stream_id not in streams:
+                person.deleted = True
+            if not person.deleted:
+                self._place_image(person, uptime_s, everything)
+        self._sync(due)
+        self._batch = [(person, person.detection, self._keep(store, person)) for person in due]
+
+    def _place_image(self, person: _Person, uptime_s: float, everything: bool) -> None:
+        """Put a new image on the disk, if there is one and the last was not just now. Without room: no image."""
+        new = person.detection_id is None or person.ended or everything
+        if person.jpeg is None or person.placed or not (new or uptime_s - person.image_s >= IMAGE_PAUSE_S):
+            return
+        try:
+            place = self.images.append(person.jpeg, person.detection.last_seen_utc)
+        except OSError as error:
+            self._say(f"Images cannot be written ({error.strerror}); detections are kept without.")
+            return
+        person.placed = StoredImage(place.day, place.offset, place.size_bytes, new_token())
+        person.jpeg, person.image_s = None, uptime_s
+        self._say(None)
+
+    def _sync(self, due: list[_Person]) -> None:
+        """Images must be on the disk before the store refers to them; else they are given up."""
+        for day in {person.placed.day for person in due if person.placed}:
+            try:
+                self.images.sync(day)
+            except OSError as error:
+                self._say(f"Images cannot be written ({error.strerror}); detections are kept without.")
+                for person in due:
+                    person.placed = None
+
+    def _keep(self, store: Store, person: _Person) -> int | None:
+        """Insert or update one person; the detection's id, None if it is gone."""
+        if person.deleted:
+            return None
+        detection_id = person.detection_id
+        if detection_id is None:
+            return store.detections.add(person.stream_id, person.detection, person.placed)
+        if not store.detections.update(detection_id, person.detection):
+            return None
+        if person.placed:
+            if person.image is None:
+                kept = store.detections.get(detection_id)
+                person.image = kept.image if kept else None
+            store.detections.set_image(detection_id, person.placed)
+        return detection_id
+
+    def committed(self, uptime_s: float) -> None:
+        """The transaction is on the disk: forget who has left, erase images that were replaced."""
+        for person, detection, detection_id in self._batch:
+            person.deleted = detection_id is None
+            person.detection_id, person.state_kept, person.kept_s = detection_id, detection.state, uptime_s
+            stale = person.placed if person.deleted else person.image if person.placed else None
+            if stale:
+                self._erase(stale)
+            if person.placed:
+                person.image, person.placed = person.placed, None
+            with self._lock:
+                person.dirty = person.detection is not detection
+        self._batch = []
+        with self._lock:
+            gone = [key for key, person in self._people.items() if person.ended and not person.dirty]
+            for key in gone:
+                del self._people[key]
+
+    def _erase(self, image: StoredImage) -> None:
+        try:
+            self.images.erase(Place(image.day, image.offset, image.size_bytes))
+        except OSError as error:
+            log.error("a replaced image could not be erased: %s", error.strerror)
+
+    def _say(self, problem: str | None) -> None:
+        if problem and problem != self.problem:
+            log.error("%s", problem)
+        self.problem = problem
+
+
+def _is_due(person: _Person, uptime_s: float) -> bool:
+    if not person.dirty:
+        return False
+    return (
+        person.detection_id is None
+        or person.ended
+        or person.detection.state is not person.state_kept
+        or uptime_s - person.kept_s >= UPDATE_PAUSE_S
+    )

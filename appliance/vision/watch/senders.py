@@ -1,0 +1,102 @@
+"""Who is sending to us just now, by what the ingest says, and who should not be."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from appliance.media.mediamtx import KEY_PATHS, SILENCE_S, Client, Connection, MediaError
+from appliance.secrets import owner_of
+
+log = logging.getLogger(__name__)
+
+PATIENCE_S = 3.0  # an ingest that does not answer for longer is gone, and with it all who sent to it
+KEY_PATH = re.compile(KEY_PATHS)
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Somebody who sends to a stream. path holds the stream key: never log it. remote: address without port."""
+
+    stream_id: int
+    path: str
+    remote: str
+
+
+class Senders:
+    """Asks the ingest. Not for several threads; times are seconds of a clock that never goes back."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.problem: str | None = None
+        self._known: dict[int, Sender] = {}
+        self._answered_s: float | None = None
+        self._bytes: dict[str, tuple[int, float]] = {}  # path -> bytes so far, since when
+
+    def look(self, active_keys: Sequence[tuple[int, str]], now_s: float) -> dict[int, Sender]:
+        """Who is sending, by stream. Kicks whoever sends with a key that is not (or no longer) active."""
+        try:
+            connections = {connection.id: connection for connection in self.client.connections()}
+            paths = self.client.paths()
+            allowed: dict[str, int] = {}
+            for connection in connections.values():
+                stream_id = self._stream_of(connection.path, active_keys)
+                if stream_id is not None:
+                    allowed[connection.path] = stream_id
+                elif connection.state == "publish":
+                    self._kick(connection, "its key is not active any more")
+            moving = {
+                path.name for path in paths if path.available and self._moves(path.name, path.inbound_bytes, now_s)
+            }
+            self._bytes = {path.name: self._bytes[path.name] for path in paths if path.name in self._bytes}
+            found: dict[int, Sender] = {}
+            # Whoever was first stays: `live//KEY` is another path to the ingest, but the same stream.
+            for path in sorted(paths, key=lambda path: path.name not in {s.path for s in self._known.values()}):
+                connection = connections.get(path.source_id or "")  # type: ignore[assignment]
+                stream_id = allowed.get(path.name)
+                if stream_id is None or connection is None or path.name not in moving:
+                    continue
+                if stream_id in found:
+                    self._kick(connection, "somebody else sends to the same stream")
+                    continue
+                found[stream_id] = Sender(stream_id, path.name, _address(connection.remote))
+        except MediaError as error:
+            return self._unanswered(str(error), now_s)
+        if self.problem:
+            log.info("the ingest answers again")
+        self.problem, self._answered_s, self._known = None, now_s, found
+        return found
+
+    def _stream_of(self, path: str, active_keys: Sequence[tuple[int, str]]) -> int | None:
+        match = KEY_PATH.match(path)
+        return owner_of(match.group(1), active_keys) if match else None
+
+    def _moves(self, name: str, inbound_bytes: int, now_s: float) -> bool:
+        """Whether bytes still come in; a frozen publisher holds its connection for a while."""
+        before, since_s = self._bytes.get(name, (-1, now_s))
+        if inbound_bytes != before:
+            since_s = now_s
+        self._bytes[name] = (inbound_bytes, since_s)
+        return now_s - since_s < SILENCE_S
+
+    def _kick(self, connection: Connection, why: str) -> None:
+        log.info("ending the connection from %s: %s", connection.remote, why)
+        self.client.kick(connection)
+
+    def _unanswered(self, problem: str, now_s: float) -> dict[int, Sender]:
+        if self._answered_s is None:
+            self._answered_s = now_s
+        if now_s - self._answered_s < PATIENCE_S:
+            return self._known
+        if self.problem is None:
+            log.error("%s", problem)
+        self.problem = "The ingest does not answer, so no stream can come in; it is being started again."
+        self._known = {}
+        return {}
+
+
+def _address(remote: str) -> str:
+    """Without the port: 10.0.0.5:40418 or [::1]:40418."""
+    return remote.rsplit(":", 1)[0].strip("[]")

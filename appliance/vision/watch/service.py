@@ -1,0 +1,225 @@
+"""The loop of the watcher: once a second it looks who is sending, keeps what was seen, and says how it is."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import threading
+import time
+from dataclasses import dataclass
+
+from appliance.config import Config
+from appliance.errors import UserError
+from appliance.images import ImageFiles, day_of
+from appliance.media.mediamtx import Client, read_url
+from appliance.previews import Previews
+from appliance.secrets import kept_secret
+from appliance.store import Store
+from appliance.times import Now, now
+from appliance.vision.analysis import Analysis
+from appliance.vision.detector import Detector
+from appliance.vision.golden import self_test
+from appliance.vision.onnx import load_detector
+from appliance.vision.watch.recorder import Recorder
+from appliance.vision.watch.senders import Sender, Senders
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 1.0
+BEAT_S = 2.0
+RETAIN_S = 60.0
+RESUME_S = 10.0  # who was seen so short a time ago may still be in view after a restart
+LIVE_SOURCE_S = 5.0  # a source that gave a picture within this is LIVE
+STOP_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the store says of a stream just now."""
+
+    live: bool
+    remote: str | None = None
+    problem: str | None = None
+    codec: str = ""
+    width: int = 0
+    height: int = 0
+
+
+def usable_detector(config: Config) -> tuple[Detector | None, str | None]:
+    """The detector if it passes its self-test; else None and what is wrong, for a person to read."""
+    try:
+        detector = load_detector(config.vision.model)
+        problems = self_test(detector)
+    except UserError as error:
+        return None, f"Nothing is judged: {error}"
+    if problems:
+        return None, f"Nothing is judged, because the model fails its self-test: {'; '.join(problems)}"
+    return detector, None
+
+
+class Watcher:
+    """The service. All of it but the analyses runs in one thread, with one Store."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.store = Store.open(config.store_path)
+        self.token = kept_secret(config.reader_token_path)
+        self.images = ImageFiles(config.images_dir)
+        self.previews = Previews(config.run)
+        self.recorder = Recorder(self.images)
+        self.senders = Senders(Client(config.media.api_port))
+        self.analyses: dict[int, Analysis] = {}
+        self.detector: Detector | None = None
+        self.model_problem: str | None = "Starting: the model is being tested."
+        self.store_problem: str | None = None
+        self.started_utc = time.time()
+        self._kept: dict[int, Status] = {}
+        self._beat_due_s = self._retain_due_s = 0.0
+
+    def run(self, stopping: threading.Event) -> None:
+        """Watch until told to stop."""
+        with self.store.writing():
+            self.store.streams.all_offline()
+            self.store.services.beat("watch", os.getpid(), self.started_utc, self.model_problem, now())
+        self.detector, self.model_problem = usable_detector(self.config)
+        if self.model_problem:
+            log.error("%s", self.model_problem)
+        try:
+            while not stopping.wait(max(0.0, LOOK_S - time.monotonic() % LOOK_S)):
+                self.step(now())
+        finally:
+            self._stop()
+
+    def step(self, moment: Now) -> None:
+        """One look, one write. Trouble with the store is logged and tried again with nothing lost."""
+        try:
+            statuses = self._look(moment)
+            self._write(statuses, moment)
+            if moment.uptime_s >= self._retain_due_s:
+                self._retain_due_s = moment.uptime_s + RETAIN_S
+                self._retain(moment)
+            if self.store_problem:
+                log.info("the store can be written again")
+            self.store_problem = None
+        except sqlite3.Error as error:
+            if self.store_problem is None:
+                log.error(
+                    "the store cannot be written (%s); trying again, %d persons wait", error, self.recorder.waiting()
+                )
+            self.store_problem = f"The record cannot be written ({error}); free some room on the disk."
+
+    def _look(self, moment: Now) -> dict[int, Status]:
+        """Who is sending, who is being judged; starts and stops analyses to fit."""
+        found = self.senders.look(self.store.streams.active_keys(), moment.uptime_s)
+        sources = dict(self.store.streams.active_sources())
+        wanted = {stream_id: read_url(self.config, sender.path, self.token) for stream_id, sender in found.items()}
+        self._reconcile(wanted | sources, moment)
+        statuses = {stream_id: self._pushed(sender) for stream_id, sender in found.items()}
+        return statuses | {stream_id: self._pulled(stream_id) for stream_id in sources}
+
+    def _pushed(self, sender: Sender) -> Status:
+        analysis = self.analyses.get(sender.stream_id)
+        if analysis is None:
+            return Status(True, sender.remote, self.model_problem)
+        camera = analysis.camera
+        return Status(True, sender.remote, analysis.problem, camera.codec, camera.width, camera.height)
+
+    def _pulled(self, stream_id: int) -> Status:
+        analysis = self.analyses.get(stream_id)
+        if analysis is None:
+            return Status(False, None, self.model_problem)
+        camera = analysis.camera
+        live = camera.last_frame_s is not None and time.monotonic() - camera.last_frame_s < LIVE_SOURCE_S
+        return Status(live, None, analysis.problem, camera.codec, camera.width, camera.height)
+
+    def _reconcile(self, wanted: dict[int, str], moment: Now) -> None:
+        for stream_id, analysis in list(self.analyses.items()):
+            if not analysis.is_alive():
+                log.error("the analysis of stream %d died; starting it again", stream_id)
+            if wanted.get(stream_id) != analysis.url or not analysis.is_alive():
+                analysis.stop()
+                analysis.join(STOP_S)
+                del self.analyses[stream_id]
+                self.previews.forget(stream_id)
+        for stream_id, url in wanted.items():
+            if stream_id not in self.analyses and self.detector is not None:
+                self._begin(stream_id, url, self.detector, moment)
+
+    def _begin(self, stream_id: int, url: str, detector: Detector, moment: Now) -> None:
+        config = self.config
+        analysis = Analysis(stream_id, url, detector, config.vision, config.images, self.previews, self.recorder.take)
+        recent = self.store.detections.open_since(stream_id, moment.utc - RESUME_S)
+        analysis.resume([(stored.id, stored.detection) for stored in recent])
+        self.analyses[stream_id] = analysis
+        analysis.start()
+
+    def _write(self, statuses: dict[int, Status], moment: Now) -> None:
+        """One transaction, if there is anything to say. Raises sqlite3.Error."""
+        beat = moment.uptime_s >= self._beat_due_s
+        if statuses == self._kept and not beat and not self.recorder.waiting():
+            return
+        with self.store.writing():
+            self._write_statuses(statuses, moment)
+            self.recorder.write(self.store, moment.uptime_s)
+            if beat:
+                self.store.services.beat("watch", os.getpid(), self.started_utc, self._problem(), moment)
+        self.recorder.committed(moment.uptime_s)
+        self._kept = statuses
+        if beat:
+            self._beat_due_s = moment.uptime_s + BEAT_S
+
+    def _write_statuses(self, statuses: dict[int, Status], moment: Now) -> None:
+        streams = self.store.streams
+        there = streams.ids()
+        for stream_id in (self._kept.keys() - statuses.keys()) & there:
+            streams.set_offline(stream_id)
+            streams.set_problem(stream_id, None)
+        for stream_id in statuses.keys() & there:
+            status, before = statuses[stream_id], self._kept.get(stream_id, Status(False))
+            if status == before:
+                continue
+            if status.live and not before.live:
+                streams.set_live(stream_id, status.remote, moment.utc)
+            elif before.live and not status.live:
+                streams.set_offline(stream_id)
+            streams.set_problem(stream_id, status.problem)
+            if status.width:
+                streams.describe(stream_id, status.codec, status.width, status.height)
+
+    def _problem(self) -> str | None:
+        return self.model_problem or self.senders.problem or self.recorder.problem
+
+    def _retain(self, moment: Now) -> None:
+        """Forget image days that are too old, and the oldest while the disk is nearly full. Rows stay."""
+        keep, days = self.config.images, self.images.days()
+        oldest_kept = day_of(moment.utc - keep.keep_days * 86400)
+        while days and (days[0] < oldest_kept or (self._is_short_of_room() and days[0] < day_of(moment.utc))):
+            why = "too old" if days[0] < oldest_kept else "the disk is nearly full"
+            with self.store.writing():
+                images = self.store.detections.forget_images(days[0])
+            self.images.forget(days[0])
+            log.warning("forgot the images of %s (%d): %s", days[0], images, why)
+            del days[0]
+
+    def _is_short_of_room(self) -> bool:
+        return self.images.free_bytes() < self.config.images.min_free_mb * 1_000_000
+
+    def _stop(self) -> None:
+        for analysis in self.analyses.values():
+            analysis.stop()
+        for analysis in self.analyses.values():
+            analysis.join(STOP_S)
+        try:
+            with self.store.writing():
+                self.recorder.write(self.store, now().uptime_s, everything=True)
+                self.store.streams.all_offline()
+            self.recorder.committed(now().uptime_s)
+        except sqlite3.Error as error:
+            log.error("the last %d persons could not be kept: %s", self.recorder.waiting(), error)
+        self.store.close()
+
+
+def serve(config: Config) -> None:
+    """Watch until SIGTERM. Raises UserError."""
+    Watcher(config).run(threading.Event())

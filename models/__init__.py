@@ -1,0 +1,1 @@
+"""Training, evaluation and export of the mask detector; see README.md."""
