@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -33,6 +34,12 @@ def until(condition: Callable[[], bool], patience_s: float, what: str) -> float:
     return time.monotonic() - begun_s
 
 
+def is_listening(port: int) -> bool:
+    """Whether somebody answers on a loopback port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 class Box:
     """A box in a folder of its own, on ports of its own, with an admin `ann` and her stream `door` (KEY)."""
 
@@ -57,11 +64,12 @@ class Box:
 
     @contextmanager
     def running(self) -> Iterator[subprocess.Popen[bytes]]:
-        """`mb9k run`, until the end of the block."""
+        """`mb9k run`, from when it takes streams until the end of the block."""
         command = [sys.executable, "-m", "appliance.cli", "--config", str(self.path), "run"]
         with self.log_path.open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, cwd=REPOSITORY)
         try:
+            until(lambda: is_listening(self.config.rtmp.port), 20, f"RTMP is taken:\n{self.log()}")
             yield process
         finally:
             process.terminate()

@@ -13,7 +13,8 @@ from tests.conftest import REPOSITORY
 GROUND = {"config", "errors", "faces", "rates", "secrets", "times"}
 KIT = {"web"}
 EYES = {"vision"}
-PARTS = {"store", "images", "previews", "media.mediamtx"}
+MEMORY = {"store", "images"}
+PARTS = {*MEMORY, "previews", "media.mediamtx"}
 SERVICES = {"vision.watch", "local", "media.gate", "media.embedded"}
 TOP = {"cli", "supervisor", "checking"}
 
@@ -61,7 +62,7 @@ def complaint(importer: str, imported: str) -> str | None:
         return "services never import each other"
     if floor(above) == floor(below) == 0 and above not in {"config", "rates"}:
         return "the ground imports nothing of ours"
-    if above in KIT | EYES and floor(below) == 1 and below not in KIT | EYES:
+    if above in KIT | EYES and below in MEMORY:
         return "the eyes and the web kit know no store"
     return None
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, TextIO
 
 import av
 import av.error
@@ -93,7 +93,7 @@ def _files(paths: tuple[Path, ...]) -> tuple[list[Path], list[str]]:
 
 def _progress(files: list[Path]) -> Any:
     """A progress bar on a terminal, out of the way of the results; nothing elsewhere."""
-    shown: IO[str] | None = sys.stderr if len(files) > 1 else None
+    shown: TextIO | None = sys.stderr if len(files) > 1 else None
     return click.progressbar(files, label="Judging", file=shown, hidden=not (shown and shown.isatty()))
 
 
