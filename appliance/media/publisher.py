@@ -1,0 +1,195 @@
+"""One RTMP connection to the embedded ingest, from the handshake to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import struct
+import time
+import uuid
+from typing import Any, Protocol
+
+from appliance.media import amf, rtmp
+from appliance.media.flv import LiveStream
+from appliance.media.mediamtx import SILENCE_S
+
+log = logging.getLogger(__name__)
+
+READ_BYTES = 65_536
+MAX_COMMAND_BYTES = 65_536  # before the gate has said yes, nobody needs more
+MAX_MESSAGE_BYTES = 8_000_000  # a key frame of 4K video is about 2 MB
+MAX_PATH_LENGTH = 512
+BEGIN_S = 10.0  # from connecting to publishing, the gate's answer included
+ACKNOWLEDGE_BYTES = 1_000_000
+
+REFUSED = "The stream key is not accepted; see the box's page, Streams."
+BUSY = "Somebody else is already sending to this stream; the first one stays."
+NO_WATCHING = "Nobody may watch by RTMP; sign in to the box's page."
+
+
+class Door(Protocol):
+    """What a connection asks of the ingest."""
+
+    async def may(self, action: str, path: str, address: str, connection_id: str) -> bool | None:
+        """What the gate says; None: it cannot tell just now."""
+
+    def open(self, publisher: Publisher) -> LiveStream | None:
+        """Its path, for it to send to; None: somebody is sending to it already."""
+
+    def close(self, publisher: Publisher) -> None:
+        """It sends no more."""
+
+
+class Over(Exception):
+    """The conversation has come to its end; the message says why, for the log."""
+
+
+class Publisher:
+    """One connection. path: what it sends to, with the stream key: never log it."""
+
+    def __init__(self, door: Door, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.id = str(uuid.uuid4())
+        host, port = (writer.get_extra_info("peername") or ("?", 0))[:2]
+        self.address = str(host)
+        self.remote = f"[{host}]:{port}" if ":" in self.address else f"{host}:{port}"
+        self.begun_s = self.heard_s = time.monotonic()
+        self.bytes_read = 0
+        self.path = ""
+        self.agent = ""
+        self.stream: LiveStream | None = None
+        self._door, self._reader, self._writer = door, reader, writer
+        self._parser = rtmp.ChunkParser(MAX_COMMAND_BYTES)
+        self._app = ""
+        self._window_bytes = ACKNOWLEDGE_BYTES
+        self._acknowledged_bytes = 0
+
+    def overdue(self, now_s: float) -> bool:
+        """Whether it has been silent, or not let in, for too long."""
+        return now_s - self.heard_s > SILENCE_S if self.stream else now_s - self.begun_s > BEGIN_S
+
+    def cut(self) -> None:
+        """End the connection at once."""
+        self._writer.transport.abort()
+
+    async def converse(self) -> None:
+        """Until either side ends it. Raises Over, RtmpError, AmfError, OSError, IncompleteReadError."""
+        try:
+            await self._shake_hands()
+            while data := await self._reader.read(READ_BYTES):
+                self.bytes_read += len(data)
+                self.heard_s = time.monotonic()
+                for message in self._parser.feed(data):
+                    await self._take(message)
+                await self._acknowledge()
+        finally:
+            self._end()
+
+    async def _shake_hands(self) -> None:
+        """The plain handshake: version, and 1536 bytes there and back."""
+        if (await self._reader.readexactly(1))[0] != rtmp.VERSION:
+            raise rtmp.RtmpError("not RTMP")
+        theirs = await self._reader.readexactly(rtmp.HANDSHAKE_BYTES)
+        ours = bytes(8) + os.urandom(rtmp.HANDSHAKE_BYTES - 8)
+        self._writer.write(bytes([rtmp.VERSION]) + ours + theirs)
+        await self._reader.readexactly(rtmp.HANDSHAKE_BYTES)
+
+    async def _take(self, message: rtmp.Message) -> None:
+        kind, payload = message.kind, message.payload
+        if kind == rtmp.COMMAND:
+            await self._command(amf.decode(payload), message.stream_id)
+        elif kind == rtmp.COMMAND_AMF3:  # in practice AMF0 behind one byte
+            await self._command(amf.decode(payload[1:]), message.stream_id)
+        elif kind in (rtmp.VIDEO, rtmp.AUDIO, rtmp.DATA):
+            if self.stream:
+                self.stream.take(message)
+        elif kind == rtmp.WINDOW_SIZE and len(payload) >= 4:
+            self._window_bytes = min(ACKNOWLEDGE_BYTES, int.from_bytes(payload[:4], "big") // 2)
+        elif kind == rtmp.USER_CONTROL and payload[:2] == struct.pack(">H", rtmp.PING):
+            self._writer.write(rtmp.user_control(rtmp.PONG, payload[2:6]))
+            await self._writer.drain()
+
+    async def _acknowledge(self) -> None:
+        """Say how much has arrived: encoders that hear nothing within their window may stop and wait."""
+        if self.bytes_read - self._acknowledged_bytes > self._window_bytes:
+            self._acknowledged_bytes = self.bytes_read
+            self._writer.write(rtmp.control(rtmp.ACKNOWLEDGEMENT, self.bytes_read & 0xFFFFFFFF))
+            await self._writer.drain()
+
+    async def _command(self, values: list[Any], stream_id: int) -> None:
+        values = [*values, *[None] * (4 - len(values))]
+        name, number, details, argument = values[:4]
+        if name == "connect":
+            self._connect(number, details if isinstance(details, dict) else {})
+        elif name == "createStream":
+            self._writer.write(rtmp.command("_result", number, None, 1))
+        elif name == "publish":
+            await self._publish(_path(self._app, argument), stream_id)
+        elif name == "play":
+            # Asked although the answer is known: the gate records it.
+            await self._door.may("read", _path(self._app, argument), self.address, self.id)
+            await self._finish(rtmp.status("error", "NetStream.Play.Failed", NO_WATCHING, stream_id), "it would watch")
+        elif name in ("FCUnpublish", "closeStream", "deleteStream"):
+            await self._finish(b"", "it has finished")
+        elif number and isinstance(number, float):
+            self._writer.write(rtmp.command("_result", number, None, None))
+        # One that sends and never reads our answers waits here until it is overdue.
+        await self._writer.drain()
+
+    def _connect(self, number: Any, details: dict[str, Any]) -> None:
+        self._app = str(details.get("app") or "")
+        self.agent = str(details.get("flashVer") or "")[:100]
+        welcome = {"level": "status", "code": "NetConnection.Connect.Success", "description": "Welcome."}
+        self._writer.write(
+            rtmp.control(rtmp.WINDOW_SIZE, rtmp.OUR_WINDOW_BYTES)
+            + rtmp.control(rtmp.PEER_BANDWIDTH, rtmp.OUR_WINDOW_BYTES, b"\x02")
+            + rtmp.control(rtmp.SET_CHUNK_SIZE, rtmp.OUR_CHUNK_BYTES)
+            + rtmp.command(
+                "_result", number, {"fmsVer": "FMS/3,0,1,123", "capabilities": 31}, {**welcome, "objectEncoding": 0}
+            )
+        )
+
+    async def _publish(self, path: str, stream_id: int) -> None:
+        if self.stream:
+            raise rtmp.RtmpError("it is sending already")
+        self.path = path
+        allowed = await self._door.may("publish", path, self.address, self.id)
+        if allowed is None:
+            # Without a word: an encoder that is refused gives up, one that is cut off comes back.
+            raise Over("the gate cannot tell just now whether it may send")
+        if not allowed:
+            why = rtmp.status("error", "NetStream.Publish.Unauthorized", REFUSED, stream_id)
+            await self._finish(why, "the gate says no")
+        if self._writer.is_closing():
+            raise Over("it left while the gate was asked")
+        self.stream = self._door.open(self)
+        if self.stream is None:
+            why = rtmp.status("error", "NetStream.Publish.BadName", BUSY, stream_id)
+            await self._finish(why, "somebody else is already sending to this stream")
+        self.heard_s = time.monotonic()
+        self._parser.largest_bytes = MAX_MESSAGE_BYTES
+        self._writer.write(
+            rtmp.user_control(rtmp.STREAM_BEGIN, struct.pack(">I", stream_id))
+            + rtmp.status("status", "NetStream.Publish.Start", "Publishing.", stream_id)
+        )
+
+    async def _finish(self, last_words: bytes, reason: str) -> None:
+        """Say the last words and end the conversation. Raises Over."""
+        self._end()
+        self._writer.write(last_words)
+        await self._writer.drain()
+        raise Over(reason)
+
+    def _end(self) -> None:
+        if self.stream:
+            self._door.close(self)
+            self.stream = None
+
+
+def _path(app: str, name: Any) -> str:
+    """live/KEY, whatever slashes people type, with or without a query; KEY may stand in either. Raises RtmpError."""
+    parts = [*app.partition("?")[0].split("/"), *str(name or "").partition("?")[0].split("/")]
+    path = "/".join(part for part in parts if part)
+    if len(path) > MAX_PATH_LENGTH:
+        raise rtmp.RtmpError("a path that is too long")
+    return path
