@@ -36,7 +36,6 @@ class Track:
     """One person while in view. Times are seconds of the caller's clock; boxes are pixels of the caller's frame.
 
     votes: how many faces had a judged state; weights: their summed state probabilities, in the order of JUDGED.
-    key: what the caller links it to; None until the caller sets it.
     """
 
     number: int
@@ -49,6 +48,7 @@ class Track:
     weights: Floats = field(default_factory=lambda: np.zeros(len(JUDGED)))
     velocity: Floats = field(default_factory=lambda: np.zeros(2))
     unseen_s: float = 0.0
+    in_frame: bool = False  # whether it has a face in the newest frame
     face: Face | None = None
 
     @property
@@ -100,6 +100,7 @@ class Tracker:
         step_s = min(passed_s, MAX_GAP_S)
         for track in self.tracks:
             track.unseen_s += step_s
+            track.in_frame = False
 
         sure = [face for face in faces if face.score >= self.sure_score]
         weak = [face for face in faces if face.score < self.sure_score]
@@ -108,13 +109,13 @@ class Tracker:
         recent = [track for track in left if track.unseen_s <= max(MAX_GAP_S, step_s)]
         self._match(recent, weak, now_s)
         for face in new:
-            if not self._is_double(face, now_s):
+            if not self._is_double(face):
                 self._begin(face, now_s)
 
         gone = [track for track in self.tracks if track.unseen_s > (self.lost_s if track.confirmed else MAX_GAP_S)]
         self.tracks = [track for track in self.tracks if track not in gone]
         ended += [track for track in gone if track.confirmed]
-        return Update([track for track in self.tracks if track.confirmed and track.unseen_s == 0], ended)
+        return Update([track for track in self.tracks if track.confirmed and track.in_frame], ended)
 
     def end_all(self) -> list[Track]:
         """Forget every track; the confirmed ones, which end with this."""
@@ -127,6 +128,7 @@ class Tracker:
         self._number += 1
         track.number = self._number
         track.hits = max(track.hits, CONFIRM_HITS)
+        track.unseen_s = min(MAX_GAP_S, self.lost_s)
         self.tracks.append(track)
 
     def _match(self, tracks: Sequence[Track], faces: Sequence[Face], now_s: float) -> tuple[list[Track], list[Face]]:
@@ -166,7 +168,7 @@ class Tracker:
             moved = _centres(np.array([face.box_px])) - _centres(np.array([track.box_px]))
             track.velocity += VELOCITY_GAIN * (moved[0] / track.unseen_s - track.velocity)
         track.box_px, track.score, track.face = face.box_px, face.score, face
-        track.last_seen_s, track.unseen_s = now_s, 0.0
+        track.last_seen_s, track.unseen_s, track.in_frame = now_s, 0.0, True
         track.hits += 1
         if face.state is not State.UNKNOWN:
             track.votes += 1
@@ -178,9 +180,9 @@ class Tracker:
         self._hit(track, face, now_s)
         self.tracks.append(track)
 
-    def _is_double(self, face: Face, now_s: float) -> bool:
+    def _is_double(self, face: Face) -> bool:
         """Whether the face lies over one that a track already has in this frame."""
-        here = [track.box_px for track in self.tracks if track.unseen_s == 0 and track.last_seen_s == now_s]
+        here = [track.box_px for track in self.tracks if track.in_frame]
         if not here:
             return False
         overlap = iou(np.array([face.box_px], dtype=np.float32), np.array(here, dtype=np.float32))

@@ -1,0 +1,286 @@
+"""Which faces are one person: walks at five frames a second, as a detector would report them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable
+
+import pytest
+
+from appliance.faces import JUDGED, Face, State
+from appliance.vision.tracker import FORGET_GAP_S, Track, Tracker
+
+SURE, LOST_S, STEP_S = 0.5, 2.5, 0.2
+Where = Callable[[float], tuple[float, float] | None]
+
+
+def face(
+    x: float, y: float, size: float = 40, state: State = State.MASK, score: float = 0.9, share: float = 0.9
+) -> Face:
+    """A face with its middle at (x, y); `share` is the probability of its state."""
+    judged = state if state is not State.UNKNOWN else State.MASK
+    rest = (1 - share) / 2
+    states = tuple(share if judged is one else rest for one in JUDGED)
+    box = (x - size / 2, y - size / 2, x + size / 2, y + size / 2)
+    return Face(box, score, (states[0], states[1], states[2]), state)
+
+
+class Scene:
+    """Feeds a tracker frame by frame and remembers what it said."""
+
+    def __init__(self, lost_s: float = LOST_S) -> None:
+        self.tracker = Tracker(SURE, lost_s)
+        self.now_s = 100.0
+        self.seen: dict[int, Track] = {}
+        self.ended: list[Track] = []
+        self.now_seen: list[Track] = []
+
+    def show(self, faces: Iterable[Face], after_s: float = STEP_S) -> list[Track]:
+        """One frame; the confirmed tracks in it."""
+        self.now_s += after_s
+        update = self.tracker.update(list(faces), self.now_s)
+        self.ended += update.ended
+        self.now_seen = update.seen
+        self.seen |= {track.number: track for track in update.seen}
+        return update.seen
+
+    def play(self, seconds: float, *walkers: Where, size: float = 40) -> None:
+        """Walkers say where they are at a time (seconds from the start of this call), or None when out of view."""
+        for frame in range(round(seconds / STEP_S)):
+            places = [walker(frame * STEP_S) for walker in walkers]
+            self.show(face(*place, size) for place in places if place)
+
+
+def test_a_person_counts_from_the_third_face_on() -> None:
+    scene = Scene()
+    assert [len(scene.show([face(100, 100)])) for _ in range(4)] == [0, 0, 1, 1]
+
+
+def test_a_flicker_is_nobody() -> None:
+    scene = Scene()
+    for _ in range(20):
+        scene.show([face(100, 100)])
+        for _ in range(8):
+            scene.show([])
+    assert scene.seen == {}
+    assert scene.ended == []
+
+
+def test_someone_who_walks_by_faster_than_the_own_size_is_one_person() -> None:
+    scene = Scene()
+    scene.play(3, lambda t: (50 + 250 * t, 100))  # 50 px from frame to frame, the face is 40 px
+    assert len(scene.seen) == 1
+    assert scene.now_seen[0].hits == 15
+
+
+def test_two_people_who_cross_stay_two_and_keep_their_states() -> None:
+    scene = Scene()
+    for frame in range(25):
+        t = frame * STEP_S
+        scene.show([face(50 + 80 * t, 100, state=State.MASK), face(450 - 80 * t, 130, state=State.NO_MASK)])
+    assert sorted(track.state.value for track in scene.seen.values()) == ["mask", "no_mask"]
+    right = max(scene.now_seen, key=lambda track: track.box_px[0])
+    assert right.state is State.MASK, "who began on the left ended on the right"
+    assert {track.votes for track in scene.seen.values()} == {25}
+
+
+def test_missed_faces_do_not_make_a_second_person() -> None:
+    scene = Scene()
+    seen = itertools.cycle([True, True, False, False, True])
+    scene.play(10, lambda t: (50 + 60 * t, 100) if next(seen) else None)
+    assert len(scene.seen) == 1
+
+
+def test_someone_behind_a_pillar_for_less_than_lost_s_is_the_same() -> None:
+    scene = Scene()
+    scene.play(6, lambda t: None if 2 <= t < 4 else (50 + 110 * t, 100))  # the way does not fit into the reach
+    assert len(scene.seen) == 1
+    assert scene.ended == []
+
+
+def test_someone_who_comes_back_after_lost_s_counts_again() -> None:
+    scene = Scene()
+    scene.play(8, lambda t: None if 2 <= t < 2 + LOST_S + 0.5 else (100, 100))
+    assert len(scene.seen) == 2
+    assert [track.number for track in scene.ended] == [min(scene.seen)]
+
+
+def test_lost_tracks_end_on_time() -> None:
+    scene = Scene()
+    scene.play(2, lambda _: (100, 100))
+    last_s = scene.now_s
+    while not scene.ended:
+        scene.show([])
+        assert scene.now_s - last_s < LOST_S + 2 * STEP_S
+    assert scene.now_s - last_s > LOST_S
+    assert scene.ended[0].last_seen_s == pytest.approx(last_s)
+
+
+def test_two_boxes_on_one_face_are_one_person() -> None:
+    scene = Scene()
+    for frame in range(20):
+        x = 100 + 8 * frame
+        scene.show([face(x, 100), face(x + 8, 104, size=46, score=0.6)])
+    assert len(scene.seen) == 1
+
+
+def test_two_people_side_by_side_are_two() -> None:
+    scene = Scene()
+    for _ in range(10):
+        scene.show([face(100, 100), face(145, 100)])
+    assert len(scene.seen) == 2
+
+
+def test_a_face_far_away_is_somebody_else() -> None:
+    scene = Scene()
+    scene.play(2, lambda _: (100, 100))
+    scene.play(2, lambda _: (500, 100))
+    assert len(scene.seen) == 2
+
+
+def test_a_face_of_another_size_in_the_same_place_is_somebody_else() -> None:
+    scene = Scene()
+    scene.play(2, lambda _: (100, 100), size=40)
+    scene.play(2, lambda _: (100, 100), size=120)
+    assert len(scene.seen) == 2
+
+
+def test_weak_faces_keep_a_track_but_begin_none() -> None:
+    scene = Scene()
+    for _ in range(10):
+        scene.show([face(300, 300, score=0.3)])
+    assert scene.tracker.tracks == []
+    scene.play(1, lambda _: (100, 100))
+    for _ in range(30):
+        scene.show([face(100, 100, score=0.3)])
+    assert len(scene.seen) == 1
+    assert scene.ended == []
+
+
+def test_sure_faces_choose_before_weak_ones() -> None:
+    scene = Scene()
+    scene.play(1, lambda _: (100, 100))
+    for _ in range(5):
+        # The weak one is nearer, but there is a sure one within reach.
+        scene.show([face(103, 100, score=0.3, state=State.NO_MASK), face(112, 100, score=0.9)])
+    assert len(scene.seen) == 1
+    assert scene.now_seen[0].score == 0.9
+
+
+def test_the_vote_weighs_large_and_sure_faces_more() -> None:
+    scene = Scene()
+    for _ in range(4):
+        scene.show([face(100, 100, size=30, score=0.55, state=State.NO_MASK)])
+    for size in (36, 44, 52, 52):
+        scene.show([face(100, 100, size=size, score=0.95, state=State.MASK)])
+    (track,) = scene.seen.values()
+    assert (track.state, track.votes) == (State.MASK, 8)
+    assert 0.5 < track.confidence < 0.9
+
+
+def test_too_few_judged_faces_are_unknown() -> None:
+    scene = Scene()
+    for state in (State.UNKNOWN, State.MASK, State.UNKNOWN, State.MASK, State.UNKNOWN):
+        scene.show([face(100, 100, state=state)])
+    (track,) = scene.seen.values()
+    assert (track.state, track.votes) == (State.UNKNOWN, 2)
+    scene.show([face(100, 100, state=State.MASK)])
+    assert track.state is State.MASK
+
+
+def test_a_split_vote_is_unknown() -> None:
+    scene = Scene()
+    for state in JUDGED * 3:
+        scene.show([face(100, 100, state=state, share=0.5)])
+    (track,) = scene.seen.values()
+    assert track.state is State.UNKNOWN
+    assert track.votes == 9
+
+
+@pytest.mark.parametrize("gap_s", [2.0, 6.0, FORGET_GAP_S - 1])
+def test_a_lost_connection_does_not_make_people_older(gap_s: float) -> None:
+    scene = Scene()
+    scene.play(2, lambda _: (100, 100))
+    scene.show([], after_s=gap_s)  # the first picture after it is a poor one
+    scene.play(1, lambda _: (105, 100))
+    assert len(scene.seen) == 1
+    assert scene.ended == []
+
+
+def test_after_a_long_gap_nobody_is_the_same() -> None:
+    scene = Scene()
+    scene.play(2, lambda _: (100, 100))
+    scene.show([face(100, 100)], after_s=FORGET_GAP_S + 1)
+    assert len(scene.ended) == 1
+    scene.play(1, lambda _: (100, 100))
+    assert len(scene.seen) == 2
+
+
+def test_a_clock_that_stands_still_or_goes_back_does_no_harm() -> None:
+    scene = Scene()
+    for after_s in (0.2, 0.0, 0.0, -5.0, 0.2, 0.2):
+        scene.show([face(100, 100)], after_s=after_s)
+    assert len(scene.seen) == 1
+    assert scene.show([], after_s=0.0) == [], "who is not in a frame is not seen in it"
+    scene.show([], after_s=-5.0)
+    scene.play(LOST_S + STEP_S, lambda _: None)
+    assert len(scene.ended) == 1
+
+
+def stored(x: float, y: float) -> Track:
+    """A track as put back after a restart."""
+    return Track(0, face(x, y).box_px, 0.9, 90.0, 99.0, hits=8, votes=8)
+
+
+def test_a_resumed_person_is_not_counted_twice() -> None:
+    scene = Scene()
+    track = stored(100, 100)
+    scene.tracker.resume(track)
+    assert scene.show([face(200, 100)]) == [track], "the person went on while nobody was watching"
+    scene.play(2, lambda _: (200, 100))
+    assert len(scene.seen) == 1
+
+
+def test_a_resumed_person_who_is_not_there_any_more_is_not_seen_and_ends() -> None:
+    scene = Scene()
+    scene.tracker.resume(stored(100, 100))
+    assert scene.show([]) == []
+    for _ in range(round(LOST_S / STEP_S) + 1):
+        assert scene.show([]) == []
+    assert len(scene.ended) == 1
+
+
+def test_a_resumed_person_is_looked_for_even_when_lost_s_is_short() -> None:
+    scene = Scene(lost_s=0.3)
+    track = stored(100, 100)
+    scene.tracker.resume(track)
+    assert scene.show([face(100, 100)]) == [track]
+
+
+def test_resumed_and_new_people_keep_their_numbers_apart() -> None:
+    scene = Scene()
+    scene.tracker.resume(stored(100, 100))
+    scene.tracker.resume(stored(300, 100))
+    for _ in range(4):
+        scene.show([face(100, 100), face(300, 100), face(500, 300)])
+    assert len(scene.seen) == 3
+
+
+def test_end_all_tells_of_confirmed_people_only() -> None:
+    scene = Scene()
+    scene.play(2, lambda _: (100, 100))
+    scene.show([face(100, 100), face(400, 400)])
+    assert [track.number for track in scene.tracker.end_all()] == list(scene.seen)
+    assert scene.tracker.tracks == []
+
+
+def test_a_crowd_is_counted_one_by_one() -> None:
+    scene = Scene()
+    walkers: list[Where] = [
+        (lambda t, row=row, column=column: (60 + 110 * column + 30 * t, 60 + 110 * row))  # type: ignore[misc]
+        for row in range(4)
+        for column in range(6)
+    ]
+    scene.play(5, *walkers)
+    assert len(scene.seen) == 24
+    assert all(track.hits == 25 for track in scene.now_seen)
