@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import http.client
 import logging
 import os
 import queue
 import re
+import socket
 import sqlite3
 import threading
 import time
@@ -164,7 +166,7 @@ class Gate:
             try:
                 store = store or Store.open(self.config.store_path)
                 self.refusals.write(store)
-                if time.monotonic() >= beat_due_s:
+                if time.monotonic() >= beat_due_s and self.answers():
                     store.services.beat("gate", os.getpid(), started_utc, None, now())
                     beat_due_s = time.monotonic() + BEAT_S
                 trouble = ""
@@ -173,6 +175,17 @@ class Gate:
                     trouble = str(error)
                     log.error("refusals cannot be written, trying again: %s", error)
                 store = None
+
+    def answers(self) -> bool:
+        """Whether our port answers, asked from outside: signs of life must end when the answering hangs."""
+        ourselves = http.client.HTTPConnection("127.0.0.1", self.config.media.gate_port, timeout=BEAT_S)
+        try:
+            ourselves.request("POST", "/auth", b"{}")
+            return ourselves.getresponse().status == 400
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            ourselves.close()
 
     def app(self) -> Callable[..., Any]:
         """The WSGI application."""
@@ -191,15 +204,12 @@ class Gate:
 
 def serve(config: Config) -> None:
     """Answer until SIGTERM. Raises UserError if the port is taken."""
+    _refuse_busy_port(config.media.gate_port)
     gate = Gate(config)
     server = wsgi.Server(("127.0.0.1", config.media.gate_port), gate.app(), numthreads=THREADS, server_name="gate")
     # MediaMTX opens a new connection for each question.
     server.request_queue_size = 128
-    try:
-        server.prepare()
-    except OSError as error:
-        reason = "is taken by another program" if error.errno == errno.EADDRINUSE else f"cannot be used ({error})"
-        raise UserError(f"port {config.media.gate_port} {reason}; see media.gate_port") from error
+    server.prepare()
     recorder = threading.Thread(target=_keep_record_or_end, args=(gate,), name="record", daemon=True)
     recorder.start()
     log.info("answering on port %d", config.media.gate_port)
@@ -208,6 +218,18 @@ def serve(config: Config) -> None:
     finally:
         gate.stopping.set()
         server.stop()
+
+
+def _refuse_busy_port(port: int) -> None:
+    """Tried by ourselves: cheroot's own error names neither the reason nor an errno. Raises UserError."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            taken = error.errno == errno.EADDRINUSE
+            reason = "is taken by another program" if taken else f"cannot be used ({error.strerror})"
+            raise UserError(f"port {port} {reason}; see media.gate_port") from error
 
 
 def _keep_record_or_end(gate: Gate) -> None:
