@@ -25,12 +25,16 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
 STALL_S = 5.0  # no frame for this long: connect again
 OPEN_TIMEOUT_S = 10.0
 MAX_PIXELS = 8192 * 8192
+MAX_PACE_S = 2.0  # time stamps of a file that ask for a longer wait are broken
 
 CONNECTING = "Waiting for the first picture."
 NO_VIDEO = "This stream has sound but no picture; switch the camera on in OBS or the phone."
 NO_PICTURE = "The picture cannot be decoded; use H.264 (or H.265) video."
 STALLED = "No picture for {seconds:.0f} s; connecting again."
 GONE = "The video ended; connecting again."
+REFUSED = "The camera refuses the name or password in its address; correct it on the stream's page."
+NOT_THERE = "There is nothing at this address; check it on the stream's page."
+UNREACHABLE = "Cannot read this stream ({kind}); is the camera on and the address right?"
 TOO_LARGE = "The picture is larger than this box can take; send at most 8192 x 8192."
 
 
@@ -60,7 +64,13 @@ class Camera:
     `problem` says why there is no picture, for a person to read and without the address; None when there is one.
     """
 
-    def __init__(self, url: str, size_for: Callable[[int, int], tuple[int, int]], frames_per_second: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        size_for: Callable[[int, int], tuple[int, int]],
+        frames_per_second: float,
+        stall_s: float = STALL_S,
+    ) -> None:
         self.problem: str | None = CONNECTING
         self.codec = ""
         self.width = self.height = 0
@@ -68,6 +78,7 @@ class Camera:
         self._url = url
         self._size_for = size_for
         self._pause_s = 1.0 / frames_per_second
+        self._stall_s = stall_s
         self._due_s = 0.0
         self._newest: tuple[av.VideoFrame, float, float] | None = None
         self._changed = threading.Condition()
@@ -91,14 +102,20 @@ class Camera:
 
     def next_frame(self, patience_s: float = 1.0) -> Frame | None:
         """The newest picture, not sooner than the analysis rate allows; None if none came within patience_s."""
-        self._stopping.wait(max(0.0, min(self._due_s - time.monotonic(), patience_s)))
+        deadline_s = time.monotonic() + patience_s
+        self._stopping.wait(max(0.0, min(self._due_s, deadline_s) - time.monotonic()))
+        if self._due_s > deadline_s:
+            return None
         with self._changed:
-            self._changed.wait_for(lambda: self._newest is not None or self._stopping.is_set(), patience_s)
+            self._changed.wait_for(
+                lambda: self._newest is not None or self._stopping.is_set(), max(0.0, deadline_s - time.monotonic())
+            )
             taken, self._newest = self._newest, None
         if taken is None or self._stopping.is_set():
             return None
         # From when it was due, not from now: the rate stays true although pictures come when they come.
-        self._due_s = max(self._due_s, time.monotonic() - self._pause_s) + self._pause_s
+        late_s = time.monotonic() - self._due_s
+        self._due_s += self._pause_s if late_s < self._pause_s else late_s + self._pause_s
         source, arrived_s, arrived_utc = taken
         width, height = self._size_for(source.width, source.height)
         small = self._reformatter.reformat(source, width, height, "rgb24", interpolation=Interpolation.AREA)
@@ -110,10 +127,14 @@ class Camera:
             begun_s = time.monotonic()
             try:
                 self._read()
+                if self._is_file() and self.last_frame_s is not None and self.last_frame_s >= begun_s:
+                    pause_s = FIRST_PAUSE_S
+                    continue  # a file is played in a loop
                 self._fail(GONE)
-            except (av.error.FFmpegError, OSError, ValueError, IndexError, MemoryError) as error:
-                # Errors of FFmpeg quote the address, and with it the stream key: only their kind is told.
-                self._fail(self._explain(error))
+            except Exception as error:
+                # Errors of FFmpeg quote the address, and with it the stream key: only their kind is told, and no
+                # traceback may reach the log.
+                self._fail(self._explain(error, self.last_frame_s is not None and self.last_frame_s >= begun_s))
             if self.last_frame_s is not None and self.last_frame_s > begun_s + 1:
                 pause_s = FIRST_PAUSE_S
             self._stopping.wait(pause_s)
@@ -124,19 +145,19 @@ class Camera:
             log.info("%s", problem)
         self.problem = problem
 
-    @staticmethod
-    def _explain(error: Exception) -> str:
+    def _explain(self, error: Exception, had_pictures: bool) -> str:
         if isinstance(error, _Unusable):
             return str(error)
         if isinstance(error, (av.error.ExitError, av.error.TimeoutError, TimeoutError)):
-            return STALLED.format(seconds=STALL_S)
+            return STALLED.format(seconds=self._stall_s)
         if isinstance(error, (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)):
-            return "The camera refuses the name or password in its address; correct it on the stream's page."
+            return REFUSED
         if isinstance(error, (av.error.FileNotFoundError, av.error.HTTPNotFoundError)):
-            return "There is nothing at this address; check it on the stream's page."
-        if isinstance(error, (av.error.ConnectionRefusedError, OSError)):
-            return f"Cannot connect ({type(error).__name__}); is the camera on and the address right?"
-        return NO_PICTURE
+            return NOT_THERE
+        if had_pictures:  # FFmpeg calls the end of an HTTP stream an input/output error
+            return GONE
+        # Also a name that cannot be resolved is nothing but an input/output error to FFmpeg.
+        return UNREACHABLE.format(kind=type(error).__name__) if isinstance(error, OSError) else NO_PICTURE
 
     def _read(self) -> None:
         """Read until the video ends or fails. Raises what FFmpeg raises, or _Unusable."""
@@ -149,16 +170,19 @@ class Camera:
             self.codec = video.codec_context.name
             pace = _Pace() if self._is_file() else None
             silent_since_s = time.monotonic()
-            for packet in container.demux(video):
+            silence = NO_PICTURE
+            # Sound is looked at, too (and dropped): while it goes on, FFmpeg's own timeout never strikes.
+            for packet in container.demux():
                 if self._stopping.is_set():
                     return
-                for frame in self._decode(packet):
-                    silent_since_s = time.monotonic()
-                    if pace and frame.time is not None:
-                        self._stopping.wait(pace.wait_s(frame.time))
-                    self._put(frame)
-                if time.monotonic() - silent_since_s > STALL_S:
-                    raise _Unusable(NO_PICTURE)
+                if packet.stream.index == video.index:
+                    for frame in self._decode(packet):
+                        silent_since_s, silence = time.monotonic(), STALLED.format(seconds=self._stall_s)
+                        if pace and frame.time is not None:
+                            self._stopping.wait(pace.wait_s(frame.time))
+                        self._put(frame)
+                if time.monotonic() - silent_since_s > self._stall_s:
+                    raise _Unusable(silence)
 
     def _decode(self, packet: av.Packet[Any]) -> Iterator[av.VideoFrame]:
         """The pictures in a packet; a broken one is passed over, since the next key frame mends it."""
@@ -182,9 +206,9 @@ class Camera:
     def _open(self) -> Any:
         # FFmpeg's own probing swallows seconds of a live stream.
         options = {"fflags": "nobuffer", "flags": "low_delay", "analyzeduration": "500000", "probesize": "500000"}
-        timeout = (OPEN_TIMEOUT_S, STALL_S)
+        timeout = (OPEN_TIMEOUT_S, self._stall_s)
         if self._url.startswith(("rtsp://", "rtsps://")):
-            options |= {"rtsp_transport": "tcp", "timeout": str(int(STALL_S * 1e6))}
+            options |= {"rtsp_transport": "tcp", "timeout": str(int(self._stall_s * 1e6))}
         if self._url.startswith("/dev/"):
             return av.open(self._url, format="v4l2", options={"fflags": "nobuffer"}, timeout=timeout)
         if self._is_file():
@@ -210,4 +234,7 @@ class _Pace:
         now_s = time.monotonic()
         if self._begun is None:
             self._begun = (now_s, frame_s)
-        return max(0.0, self._begun[0] + frame_s - self._begun[1] - now_s)
+        wait_s = self._begun[0] + frame_s - self._begun[1] - now_s
+        if abs(wait_s) > MAX_PACE_S:  # the machine slept, or the time stamps leap: begin anew
+            self._begun = (now_s, frame_s)
+        return max(0.0, wait_s) if wait_s <= MAX_PACE_S else 0.0

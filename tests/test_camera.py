@@ -1,0 +1,335 @@
+"""The camera, on real bytes: files, and an HTTP server that stalls, breaks off and sends garbage."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from appliance.vision.boxes import content_size
+from appliance.vision.camera import (
+    CONNECTING,
+    GONE,
+    NO_PICTURE,
+    NO_VIDEO,
+    NOT_THERE,
+    REFUSED,
+    UNREACHABLE,
+    Camera,
+    Frame,
+)
+from tests.boxes import until
+from tests.videos import grey, in_parts, make_video, serving
+
+RATE = 100.0  # every picture, unless a test is about the rate
+
+
+def size_for(width: int, height: int) -> tuple[int, int]:
+    return content_size(width, height, 160, 160)
+
+
+@contextmanager
+def watching(url: str, rate: float = RATE, stall_s: float = 5.0) -> Iterator[Camera]:
+    """A camera that runs until the end of the block."""
+    camera = Camera(url, size_for, rate, stall_s)
+    camera.start()
+    try:
+        yield camera
+    finally:
+        camera.stop()
+
+
+def frames(camera: Camera, wanted: Callable[[list[Frame]], bool], patience_s: float = 15) -> list[Frame]:
+    """Frames until the condition holds of those so far."""
+    got: list[Frame] = []
+
+    def enough() -> bool:
+        frame = camera.next_frame(0.05)
+        if frame is not None:
+            got.append(frame)
+        return wanted(got)
+
+    until(enough, patience_s, f"the frames, with the problem {camera.problem!r}")
+    return got
+
+
+def brightness(frame: Frame) -> float:
+    return float(frame.small.mean())
+
+
+@pytest.fixture
+def stopping() -> Iterator[threading.Event]:
+    """Set at the end of the test, so that the server lets go."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def test_a_picture_comes_at_the_detectors_size_and_in_full(tmp_path: Path) -> None:
+    path = tmp_path / "video.ts"
+    path.write_bytes(make_video(grey(320, 180), 50))
+    with watching(str(path)) as camera:
+        (frame, *_) = frames(camera, bool)
+        assert frame.small.shape == (90, 160, 3)
+        assert frame.small.dtype == np.uint8
+        assert (frame.width, frame.height) == (320, 180)
+        assert frame.full().shape == (180, 320, 3)
+        assert (camera.codec, camera.width, camera.height) == ("h264", 320, 180)
+        assert camera.problem is None
+        assert abs(frame.arrived_utc - time.time()) < 5
+        assert abs(frame.arrived_s - time.monotonic()) < 5
+
+
+def test_scaling_averages_areas_and_keeps_colours(tmp_path: Path) -> None:
+    stripes = np.zeros((360, 640, 3), dtype=np.uint8)
+    stripes[:, ::2] = 255  # finer than the small picture can show: it must become an even grey
+    stripes[:180] = (200, 60, 20)
+    path = tmp_path / "video.ts"
+    path.write_bytes(make_video(lambda _: stripes, 30, options={"qp": "10"}))
+    with watching(str(path)) as camera:
+        (frame, *_) = frames(camera, bool)
+    assert np.abs(frame.small[5:40].astype(int) - (200, 60, 20)).max() < 12
+    lower = frame.small[50:85, :, 0].astype(int)
+    assert lower.std() < 12
+    assert abs(lower.mean() - 127) < 15
+
+
+def test_a_file_plays_at_its_own_speed_and_in_a_loop_without_a_word(tmp_path: Path) -> None:
+    path = tmp_path / "video.ts"
+    path.write_bytes(make_video(grey(64, 64), 25))
+    begun_s = time.monotonic()
+    problems = []
+
+    def two_rounds(got: list[Frame]) -> bool:
+        if got:
+            problems.append(camera.problem)
+        return sum(brightness(one) > brightness(two) + 20 for one, two in itertools.pairwise(got)) == 2
+
+    with watching(str(path)) as camera:
+        frames(camera, two_rounds)
+    assert 1.6 < time.monotonic() - begun_s < 6
+    assert set(problems) == {None}
+
+
+def test_the_rate_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "video.ts"
+    path.write_bytes(make_video(grey(64, 64), 100))
+    with watching(str(path), rate=5) as camera:
+        got = frames(camera, lambda got: len(got) == 9)
+    assert got[-1].arrived_s - got[0].arrived_s == pytest.approx(1.6, abs=0.25)
+
+
+def test_a_rate_of_less_than_one_a_second_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "video.ts"
+    path.write_bytes(make_video(grey(64, 64), 100))
+    with watching(str(path), rate=0.8) as camera:
+        got = frames(camera, lambda got: len(got) == 2)
+    assert got[1].arrived_s - got[0].arrived_s > 1.1
+
+
+def test_a_slow_detector_never_makes_the_picture_old(tmp_path: Path) -> None:
+    path = tmp_path / "video.ts"
+    path.write_bytes(make_video(grey(64, 64), 100))
+    with watching(str(path)) as camera:
+        frames(camera, bool)
+        for _ in range(2):
+            time.sleep(0.5)
+            frame = camera.next_frame()
+            assert frame is not None
+            assert time.monotonic() - frame.arrived_s < 0.3
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [
+        ("H.264 with B-frames", {"options": {"preset": "veryfast", "tune": "psnr", "bf": "3", "b_strategy": "0"}}),
+        ("H.265", {"codec": "libx265"}),
+        ("H.264 with sound", {"sound": True}),
+        ("FLV with sound", {"sound": True, "container": "flv"}),
+        ("MPEG-4", {"codec": "mpeg4", "options": {}}),
+    ],
+)
+def test_every_usual_kind_of_video_is_seen_in_its_order(name: str, made: dict[str, object], tmp_path: Path) -> None:
+    path = tmp_path / "video"
+    path.write_bytes(make_video(grey(128, 96), 50, **made))  # type: ignore[arg-type]
+    with watching(str(path)) as camera:
+        got = frames(camera, lambda got: len(got) == 20)
+    levels = [brightness(frame) for frame in got]
+    assert sum(later < earlier - 1 for earlier, later in itertools.pairwise(levels)) <= 1, levels
+    assert camera.problem is None
+
+
+def test_b_frames_of_a_live_stream_come_in_their_order(stopping: threading.Event) -> None:
+    options = {"preset": "veryfast", "tune": "psnr", "bf": "3", "b_strategy": "0"}
+    video = make_video(grey(128, 96), 100, options=options, container="flv")
+    with serving(lambda _: in_parts(video, 1, stopping)) as url, watching(url) as camera:
+        levels = [brightness(frame) for frame in frames(camera, lambda got: len(got) >= 20)]
+    # A large step down is the stream beginning anew.
+    assert not [earlier for earlier, later in itertools.pairwise(levels) if 1 < earlier - later < 60], levels
+
+
+def test_another_size_in_mid_stream_is_taken(stopping: threading.Event) -> None:
+    video = make_video(grey(320, 180), 50) + make_video(grey(96, 160), 50)
+    with serving(lambda _: in_parts(video, 2, stopping)) as url, watching(url) as camera:
+        got = frames(camera, lambda got: any(frame.height == 160 for frame in got))
+        assert got[0].small.shape == (90, 160, 3)
+        assert got[-1].small.shape == (160, 96, 3)
+        assert got[-1].full().shape == (160, 96, 3)
+        assert (camera.width, camera.height) == (96, 160)
+
+
+def test_garbage_in_mid_stream_is_passed_over(stopping: threading.Event) -> None:
+    video = make_video(grey(320, 180), 50)
+    broken = bytearray(video)
+    noise = np.random.default_rng(7).integers(0, 256, len(video) // 4, dtype=np.uint8).tobytes()
+    broken[len(video) // 4 : len(video) // 4 + len(noise)] = noise
+    parts = bytes(broken) + make_video(grey(320, 180), 50)
+    with serving(lambda _: in_parts(parts, 1.5, stopping)) as url, watching(url) as camera:
+        frames(camera, lambda got: any(brightness(frame) > 100 for frame in got))
+        assert camera.problem is None
+
+
+def test_nothing_but_garbage_is_told_and_tried_again(stopping: threading.Event) -> None:
+    noise = np.random.default_rng(7).integers(0, 256, 300_000, dtype=np.uint8).tobytes()
+    video = make_video(grey(64, 64), 50)
+    with (
+        serving(lambda number: [noise] if number < 2 else in_parts(video, 2, stopping)) as url,
+        watching(url) as camera,
+    ):
+        until(lambda: camera.problem not in (None, CONNECTING), 10, "the garbage is noticed")
+        assert camera.problem in (NO_PICTURE, NO_VIDEO, UNREACHABLE.format(kind="OSError"))
+        frames(camera, bool)
+        assert camera.problem is None
+
+
+def test_sound_without_a_picture_is_told(stopping: threading.Event) -> None:
+    sound = make_video(None, 100, sound=True)
+    video = make_video(grey(64, 64), 50, sound=True)
+    with serving(lambda number: in_parts(video if number else sound, 2, stopping)) as url, watching(url) as camera:
+        until(lambda: camera.problem == NO_VIDEO, 10, "that there is no picture")
+        frames(camera, bool)
+        assert camera.problem is None
+
+
+def test_a_picture_that_freezes_while_the_sound_goes_on_is_told(stopping: threading.Event) -> None:
+    def answer(_: int) -> Iterator[bytes]:
+        yield from in_parts(make_video(grey(64, 64), 50, sound=True), 0.5, stopping)
+        # The same container goes on, with packets of sound alone.
+        whole = make_video(grey(64, 64), 500, sound=True, key_frame_every=1000)
+        packets = [whole[at : at + 188] for at in range(0, len(whole), 188)]
+        sound = b"".join(packet for packet in packets if int.from_bytes(packet[1:3], "big") & 0x1FFF == 0x101)
+        yield from in_parts(sound, 8, stopping, parts=200)
+
+    with serving(answer) as url, watching(url, stall_s=1.0) as camera:
+        frames(camera, bool)
+        until(lambda: camera.problem is not None and "No picture for 1 s" in camera.problem, 6, "the frozen picture")
+
+
+def test_a_stall_is_told_and_connected_again(stopping: threading.Event) -> None:
+    video = make_video(grey(64, 64), 50)
+
+    def answer(number: int) -> Iterator[bytes]:
+        yield from in_parts(video, 0.5, stopping)
+        if number == 0:
+            stopping.wait(30)  # the line stays open, nothing comes
+
+    with serving(answer) as url, watching(url, stall_s=1.0) as camera:
+        frames(camera, bool)
+        until(lambda: camera.problem is not None, 5, "the stall is noticed")
+        assert camera.problem is not None
+        assert "No picture for 1 s" in camera.problem
+        frames(camera, lambda got: len(got) > 1)
+
+
+def test_a_stream_that_ends_is_connected_again_for_ever(stopping: threading.Event) -> None:
+    video = make_video(grey(64, 64), 50)
+    count = []
+
+    def answer(number: int) -> Iterator[bytes]:
+        count.append(number)
+        return in_parts(video, 0.3, stopping)
+
+    with serving(answer) as url, watching(url) as camera:
+        until(lambda: camera.problem == GONE, 10, "the end is told")
+        frames(camera, lambda got: bool(got) and len(count) >= 3)
+
+
+@pytest.mark.parametrize(("status", "problem"), [(401, REFUSED), (403, REFUSED), (404, NOT_THERE)])
+def test_a_refusal_is_told_in_words_and_tried_again(status: int, problem: str, stopping: threading.Event) -> None:
+    video = make_video(grey(64, 64), 50)
+    with (
+        serving(lambda _: in_parts(video, 2, stopping), lambda number: 200 if number else status) as url,
+        watching(url) as camera,
+    ):
+        until(lambda: camera.problem == problem, 10, "why it is refused")
+        frames(camera, bool)
+        assert camera.problem is None
+
+
+def test_pauses_between_attempts_grow() -> None:
+    count: list[float] = []
+
+    def refuse(_: int) -> int:
+        count.append(time.monotonic())
+        return 404
+
+    with serving(lambda _: [], refuse) as url, watching(url):
+        until(lambda: len(count) >= 3, 10, "three attempts")
+    pauses = [later - earlier for earlier, later in itertools.pairwise(count)]
+    assert pauses[0] > 0.4
+    assert pauses[1] > 0.9
+
+
+@pytest.mark.parametrize("status", [200, 401, 404])
+def test_the_address_and_its_secrets_are_told_nowhere(
+    status: int, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with serving(lambda _: [b"garbage" * 100], lambda _: status) as url, watching(url) as camera:
+        until(lambda: camera.problem not in (None, CONNECTING), 10, "a problem")
+        assert camera.problem is not None
+        assert "SECRETTOKEN" not in camera.problem
+        assert "127.0.0.1" not in camera.problem
+    out, err = capfd.readouterr()
+    assert "SECRETTOKEN" not in caplog.text + out + err
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/x", "rtsp://127.0.0.1:1/x", "/no/such/file", "nonsense://x", "\0"])
+def test_an_address_that_leads_nowhere_ends_nothing(url: str) -> None:
+    with watching(url) as camera:
+        until(lambda: camera.problem not in (None, CONNECTING), 10, "a problem")
+        assert camera.is_alive()
+
+
+def test_stopping_is_prompt(stopping: threading.Event) -> None:
+    video = make_video(grey(64, 64), 50)
+    with serving(lambda _: in_parts(video, 4, stopping)) as url, watching(url) as camera:
+        frames(camera, bool)
+        begun_s = time.monotonic()
+        waiting = threading.Thread(target=camera.next_frame, args=(30,))
+        waiting.start()
+        camera.stop()
+        waiting.join(5)
+        until(lambda: not camera.is_alive(), 5, "the thread has ended")
+        assert time.monotonic() - begun_s < 3
+
+
+def test_a_camera_holds_one_picture_however_many_come(tmp_path: Path) -> None:
+    path = tmp_path / "video.ts"
+    path.write_bytes(make_video(grey(640, 360), 100))
+    with watching(str(path)) as camera:
+        frames(camera, bool)
+        before = _resident_bytes()
+        time.sleep(1.2)  # nobody takes a picture meanwhile: 30 of 345 kB come in
+        assert _resident_bytes() - before < 6_000_000
+
+
+def _resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
