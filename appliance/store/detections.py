@@ -182,6 +182,21 @@ class Detections:
         )
         return Counts(**{str(row[0]): int(row[1]) for row in rows})
 
+    def counts_by_hour(self, since_utc: float) -> dict[float, Counts]:
+        """How many persons of each hour (UTC) were first seen since then; hours without any are left out.
+
+        The keys are the hours' beginnings in seconds since 1970.
+        """
+        rows = self.db.execute(
+            "select substr(first_seen_utc, 1, 13), state, count(*) from detections where first_seen_utc >= ?"
+            " group by 1, 2",
+            [utc_text(since_utc)],
+        )
+        hours: dict[float, dict[str, int]] = {}
+        for hour, state, count in rows:
+            hours.setdefault(utc_seconds(f"{hour}:00"), {})[str(state)] = int(count)
+        return {hour: Counts(**by_state) for hour, by_state in hours.items()}
+
     def latest_with_image(self, wanted: DetectionFilter) -> StoredDetection | None:
         """The newest detection that has an image."""
         row = self.db.execute(

@@ -1,0 +1,219 @@
+"""The JSON of the API: one type per shape. The OpenAPI document is made from these, so it cannot disagree."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from appliance.faces import Counts as FaceCounts
+from appliance.faces import Detection as FaceDetection
+from appliance.faces import State
+from appliance.local.sources import shown
+from appliance.rates import compliance
+from appliance.store import Service as StoredService
+from appliance.store import StoredDetection
+from appliance.store import Stream as StoredStream
+from appliance.times import utc_text
+
+Name = Annotated[str, Meta(min_length=1, max_length=40)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+class Stream(Struct, kw_only=True):
+    """A named video source. live: somebody is sending just now. source_url: what the box pulls, password masked."""
+
+    id: int
+    owner: str
+    name: str
+    title: str
+    has_key: bool
+    source_url: str | None
+    active: bool
+    live: bool
+    live_since: str | None
+    remote: str | None
+    codec: str | None
+    width: int | None
+    height: int | None
+    problem: str | None
+    created: str
+
+
+class StreamWithKey(Stream, kw_only=True):
+    """A stream and its new stream key, which is shown this once."""
+
+    stream_key: str | None
+
+
+class NewStream(Struct, forbid_unknown_fields=True):
+    """With source_url the box pulls it; without, people send to it with a stream key. owner: for admins."""
+
+    name: Name
+    source_url: str | None = None
+    owner: str | None = None
+
+
+class StreamChange(Struct, forbid_unknown_fields=True):
+    """What is left out stays. source_url: pull it from there from now on. owner: for admins."""
+
+    name: Name | UnsetType = UNSET
+    active: bool | UnsetType = UNSET
+    source_url: str | UnsetType = UNSET
+    owner: str | UnsetType = UNSET
+
+
+class Detection(Struct, kw_only=True):
+    """One person who passed. box: [x, y, width, height] in pixels of a frame of frame_width x frame_height."""
+
+    id: int
+    stream_id: int
+    stream: str
+    first_seen: str
+    last_seen: str
+    state: State
+    confidence: Share
+    votes: int
+    box: tuple[float, float, float, float]
+    frame_width: int
+    frame_height: int
+    model: str
+    edited_by: str | None
+    image: str | None
+
+
+class NewDetection(Struct, forbid_unknown_fields=True):
+    """One entered by hand or by an import. Times: ISO 8601. last_seen: first_seen if left out."""
+
+    stream_id: int
+    state: State
+    first_seen: str
+    last_seen: str | None = None
+    confidence: Share = 1.0
+
+
+class DetectionChange(Struct, forbid_unknown_fields=True):
+    """A person says what the state really is."""
+
+    state: State
+
+
+class Counts(Struct, kw_only=True):
+    """Persons by state. compliance: mask / (mask + no_mask + incorrect) with its 95 % interval; null if nobody."""
+
+    total: int
+    mask: int
+    no_mask: int
+    incorrect: int
+    unknown: int
+    compliance: Share | None
+    compliance_low: Share | None
+    compliance_high: Share | None
+    judged: int
+
+
+class Service(Struct, kw_only=True):
+    """A service of the box. alive: it gave a sign of life within the last seconds."""
+
+    name: str
+    alive: bool
+    started: str
+    problem: str | None
+
+
+class Status(Struct, kw_only=True):
+    """How the box is."""
+
+    box: str
+    time: str
+    services: list[Service]
+    live: list[str]
+
+
+class StreamPage(Struct, kw_only=True):
+    """Streams by title."""
+
+    streams: list[Stream]
+
+
+class DetectionPage(Struct, kw_only=True):
+    """Detections, newest first. next: the address of the following page; null on the last one."""
+
+    detections: list[Detection]
+    next: str | None
+
+
+class Error(Struct):
+    """Why it was not done, and the next step."""
+
+    error: str
+
+
+def stream_json(stream: StoredStream) -> Stream:
+    """A stream as the API shows it."""
+    return Stream(
+        id=stream.id,
+        owner=stream.owner,
+        name=stream.name,
+        title=stream.title,
+        has_key=stream.has_key,
+        source_url=None if stream.source_url is None else shown(stream.source_url),
+        active=stream.active,
+        live=stream.live,
+        live_since=stream.live_since_utc,
+        remote=stream.remote,
+        codec=stream.codec,
+        width=stream.width,
+        height=stream.height,
+        problem=stream.problem,
+        created=stream.created_utc,
+    )
+
+
+def with_key(stream: StoredStream, key: str | None) -> StreamWithKey:
+    """A stream and the key that was made for it just now."""
+    return StreamWithKey(**msgspec.structs.asdict(stream_json(stream)), stream_key=key)
+
+
+def detection_json(stored: StoredDetection) -> Detection:
+    """A detection as the API shows it."""
+    seen: FaceDetection = stored.detection
+    left, top, right, bottom = seen.box_px
+    return Detection(
+        id=stored.id,
+        stream_id=stored.stream_id,
+        stream=stored.stream,
+        first_seen=utc_text(seen.first_seen_utc),
+        last_seen=utc_text(seen.last_seen_utc),
+        state=seen.state,
+        confidence=round(seen.confidence, 4),
+        votes=seen.votes,
+        box=(round(left, 1), round(top, 1), round(right - left, 1), round(bottom - top, 1)),
+        frame_width=seen.frame_width,
+        frame_height=seen.frame_height,
+        model=seen.model,
+        edited_by=stored.edited_by,
+        image=f"/api/v1/detections/{stored.id}/image" if stored.image else None,
+    )
+
+
+def counts_json(counts: FaceCounts) -> Counts:
+    """Counts with their compliance rate."""
+    rate = compliance(counts)
+    return Counts(
+        total=counts.total,
+        mask=counts.mask,
+        no_mask=counts.no_mask,
+        incorrect=counts.incorrect,
+        unknown=counts.unknown,
+        compliance=round(rate.share, 4) if rate else None,
+        compliance_low=round(rate.low, 4) if rate else None,
+        compliance_high=round(rate.high, 4) if rate else None,
+        judged=counts.judged,
+    )
+
+
+def service_json(service: StoredService) -> Service:
+    """A service as the API shows it."""
+    return Service(name=service.name, alive=service.alive, started=service.started_utc, problem=service.problem)

@@ -1,0 +1,248 @@
+"""The JSON API, held against its own document: every route documented, every answer of the documented shape."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from jsonschema import Draft202012Validator
+
+from appliance.config import Config
+from appliance.faces import Detection, State
+from appliance.images import ImageFiles
+from appliance.local.openapi import OPERATIONS, document
+from appliance.local.site import make_app
+from appliance.secrets import digest
+from appliance.store import Role, Store, StoredImage
+
+NOON = 1_795_521_600.0  # 2026-11-24T12:00:00Z
+JPEG = b"\xff\xd8 a picture \xff\xd9"
+
+
+class Api:
+    """A site with an admin `ann`, a scientist `sci` with a stream (2) and a scientist `eve`; tokens = names."""
+
+    def __init__(self, folder: Path) -> None:
+        self.config = msgspec.convert({"state_dir": str(folder)}, Config)
+        self.store = Store.open(self.config.store_path)
+        self.images = ImageFiles(self.config.images_dir)
+        self.app = make_app(self.config, lambda: Store.open(self.config.store_path))
+        for name, role in (("ann", Role.ADMIN), ("sci", Role.DATA_SCIENTIST), ("eve", Role.DATA_SCIENTIST)):
+            person_id = self.store.people.add(name, "no password", role, NOON)
+            self.store.people.add_token(person_id, "test", digest(name), NOON)
+        self.store.streams.add_with_key(1, "door", digest("key-1"), NOON)
+        self.store.streams.add_with_key(2, "lab", digest("key-2"), NOON)
+        place = self.images.append(JPEG, NOON)
+        self.image = StoredImage(place.day, place.offset, place.size_bytes, "unguessable")
+        for number in range(5):
+            seen = Detection(
+                NOON + number, NOON + number + 2, list(State)[number % 4], 0.9, 7, (1, 2, 30, 40), 640, 360, "m"
+            )
+            self.store.detections.add(1 + number % 2, seen, self.image if number == 0 else None)
+        self.client = httpx.Client(transport=httpx.WSGITransport(app=self.app), base_url="http://box")
+
+    def call(self, method: str, path: str, who: str | None = "ann", **options: Any) -> httpx.Response:
+        headers = {} if who is None else {"Authorization": f"Bearer {who}"}
+        return self.client.request(method, path, headers={**headers, **options.pop("headers", {})}, **options)
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[Api]:
+    made = Api(tmp_path / "state")
+    yield made
+    made.store.close()
+
+
+def test_every_route_is_documented_and_every_documented_operation_is_there(api: Api) -> None:
+    routes = {
+        (route.method, re.sub(r"<(\w+)(:\w+)?>", r"{\1}", route.rule))
+        for route in api.app.routes
+        if route.rule.startswith("/api")
+    }
+    documented = {(operation.method, operation.path) for operation in OPERATIONS}
+    assert {route for route in routes if route[1] != "/api"} == documented
+
+
+EXAMPLES: list[tuple[str, str, Any]] = [
+    ("GET", "/api/openapi.json", None),
+    ("GET", "/api/v1/status", None),
+    ("GET", "/api/v1/streams", None),
+    ("POST", "/api/v1/streams", {"name": "yard"}),
+    ("GET", "/api/v1/streams/1", None),
+    ("PATCH", "/api/v1/streams/1", {"active": False, "name": "gate"}),
+    ("POST", "/api/v1/streams/1/key", None),
+    ("DELETE", "/api/v1/streams/2", None),
+    ("GET", "/api/v1/detections", None),
+    ("POST", "/api/v1/detections", {"stream_id": 1, "state": "mask", "first_seen": "2026-11-24T12:00:00Z"}),
+    ("GET", "/api/v1/detections/1", None),
+    ("GET", "/api/v1/detections/1/image", None),
+    ("PATCH", "/api/v1/detections/1", {"state": "incorrect"}),
+    ("DELETE", "/api/v1/detections/1", None),
+    ("GET", "/api/v1/counts", None),
+]
+
+
+def test_there_is_an_example_of_every_operation() -> None:
+    shown = {(method, re.sub(r"/\d+", "/{}", path)) for method, path, _ in EXAMPLES}
+    assert shown == {(operation.method, re.sub(r"{\w+}", "{}", operation.path)) for operation in OPERATIONS}
+
+
+@pytest.mark.parametrize(("method", "path", "sent"), EXAMPLES, ids=lambda value: str(value))
+def test_an_answer_has_the_documented_shape(api: Api, method: str, path: str, sent: Any) -> None:
+    answer = api.call(method, path, json=sent)
+    described = document()["paths"][re.sub(r"(streams|detections)/\d+", _parameter, path)][method.lower()]
+    expected = described["responses"].get(str(answer.status_code))
+    assert expected, f"{answer.status_code} is not documented: {answer.text}"
+    content = expected.get("content", {})
+    if "application/json" in content:
+        schema = {**content["application/json"]["schema"], "components": document()["components"]}
+        Draft202012Validator(schema).validate(answer.json())
+    elif "image/jpeg" in content:
+        assert answer.content == JPEG
+    else:
+        assert answer.content == b""
+
+
+def _parameter(match: re.Match[str]) -> str:
+    return f"{match[1]}/{{{match[1][:-1]}_id}}"
+
+
+@pytest.mark.parametrize(("method", "path", "sent"), EXAMPLES, ids=lambda value: str(value))
+def test_without_a_token_nothing_is_told_or_done(api: Api, method: str, path: str, sent: Any) -> None:
+    if path == "/api/openapi.json":
+        return  # it tells what the API is, nothing of this box
+    for who in (None, "wrong"):
+        answer = api.call(method, path, who, json=sent)
+        assert answer.status_code == 401
+        assert answer.json()["error"].endswith(".")
+        assert "Bearer" in answer.headers["WWW-Authenticate"]
+    assert len(api.store.detections.all_images()) == 1
+    assert api.store.streams.ids() == {1, 2}
+
+
+def test_a_scientist_sees_and_edits_own_streams_only(api: Api) -> None:
+    assert [stream["title"] for stream in api.call("GET", "/api/v1/streams", "sci").json()["streams"]] == ["sci:lab"]
+    assert api.call("GET", "/api/v1/streams/2", "sci").status_code == 200
+    for method, path, sent in (
+        ("GET", "/api/v1/streams/1", None),
+        ("PATCH", "/api/v1/streams/1", {"name": "mine"}),
+        ("DELETE", "/api/v1/streams/1", None),
+        ("POST", "/api/v1/streams/1/key", None),
+    ):
+        assert api.call(method, path, "sci", json=sent).status_code == 404
+        assert api.call(method, path.replace("1", "2", 1).replace("v2", "v1"), "eve", json=sent).status_code == 404
+    assert api.call("PATCH", "/api/v1/streams/2", "sci", json={"owner": "ann"}).status_code == 403
+    assert api.call("POST", "/api/v1/streams", "sci", json={"name": "x", "owner": "ann"}).status_code == 403
+
+
+def test_a_scientist_sees_all_detections_and_edits_none(api: Api) -> None:
+    assert len(api.call("GET", "/api/v1/detections", "eve").json()["detections"]) == 5
+    assert api.call("GET", "/api/v1/detections/1/image", "eve").content == JPEG
+    for method, path, sent in EXAMPLES:
+        if "detections" in path and method != "GET":
+            assert api.call(method, path, "sci", json=sent).status_code == 403
+    assert len(api.store.detections.all_images()) == 1
+
+
+def test_detections_are_paged_by_following_next(api: Api) -> None:
+    path: str | None = "/api/v1/detections?limit=1&search=lab"
+    seen: list[int] = []
+    while path:
+        page = api.call("GET", path).json()
+        assert len(page["detections"]) == 1
+        seen += [detection["id"] for detection in page["detections"]]
+        path = page["next"]
+    assert seen == [4, 2], "those of sci:lab"
+
+
+def test_detections_and_counts_are_filtered_alike(api: Api) -> None:
+    filters = "stream=1&state=mask&since=2026-11-24T12:00:00Z&until=2026-11-24T12:00:04Z"
+    assert [one["id"] for one in api.call("GET", f"/api/v1/detections?{filters}").json()["detections"]] == [1]
+    assert api.call("GET", f"/api/v1/counts?{filters}").json()["total"] == 1
+
+
+def test_a_new_key_is_shown_once_and_works(api: Api) -> None:
+    made = api.call("POST", "/api/v1/streams", "sci", json={"name": "yard"}).json()
+    assert digest(made["stream_key"]) in dict(api.store.streams.active_keys()).values()
+    assert made["stream_key"] not in api.call("GET", f"/api/v1/streams/{made['id']}", "sci").text
+    rotated = api.call("POST", f"/api/v1/streams/{made['id']}/key", "sci").json()
+    assert rotated["stream_key"] != made["stream_key"]
+    assert digest(made["stream_key"]) not in dict(api.store.streams.active_keys()).values()
+
+
+def test_the_password_of_a_camera_is_not_shown(api: Api) -> None:
+    made = api.call("POST", "/api/v1/streams", json={"name": "cam", "source_url": "rtsp://admin:hunter22@camera/1"})
+    assert made.status_code == 201
+    assert made.json()["stream_key"] is None
+    assert "hunter22" not in made.text
+    assert "hunter22" not in api.call("GET", "/api/v1/streams").text
+
+
+def test_a_deleted_detection_is_gone_with_its_image(api: Api) -> None:
+    assert api.call("DELETE", "/api/v1/detections/1").status_code == 204
+    assert api.call("GET", "/api/v1/detections/1").status_code == 404
+    assert JPEG not in next(api.images.folder.iterdir()).read_bytes()
+
+
+def test_a_deleted_stream_is_gone_with_its_images(api: Api) -> None:
+    assert api.call("DELETE", "/api/v1/streams/1").status_code == 204
+    assert JPEG not in next(api.images.folder.iterdir()).read_bytes()
+    assert api.call("GET", "/api/v1/counts").json()["total"] == 2
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "sent", "status", "said"),
+    [
+        ("POST", "/api/v1/streams", b"{", 400, "openapi"),
+        ("POST", "/api/v1/streams", b'{"name": "a", "colour": 1}', 400, "colour"),
+        ("POST", "/api/v1/streams", b'{"name": 7}', 400, "name"),
+        ("POST", "/api/v1/streams", b'{"name": ""}', 400, "name"),
+        ("POST", "/api/v1/streams", b'{"name": "a\\u202eb"}', 400, "invisible"),
+        ("POST", "/api/v1/streams", b'{"name": "door"}', 409, "door"),
+        ("POST", "/api/v1/streams", b'{"name": "a", "source_url": "ftp://x"}', 400, "rtsp"),
+        ("POST", "/api/v1/streams", b'{"name": "a", "owner": "nobody"}', 400, "nobody"),
+        ("POST", "/api/v1/streams", b" " * 70_000, 413, "bytes"),
+        ("PATCH", "/api/v1/streams/1", b'{"active": "yes"}', 400, "active"),
+        ("GET", "/api/v1/streams/99", None, 404, "stream"),
+        ("GET", "/api/v1/streams/99999999999999999999", None, 404, "stream"),
+        ("GET", "/api/v1/detections/99999999999999999999", None, 404, "detection"),
+        ("GET", "/api/v1/detections?limit=0", None, 400, "limit"),
+        ("GET", "/api/v1/detections?limit=many", None, 400, "limit"),
+        ("GET", "/api/v1/detections?before=99999999999999999999", None, 400, "before"),
+        ("GET", "/api/v1/detections?state=happy", None, 400, "mask"),
+        ("GET", "/api/v1/counts?since=yesterday", None, 400, "since"),
+        ("PATCH", "/api/v1/detections/1", b'{"state": "happy"}', 400, "happy"),
+        ("POST", "/api/v1/detections", b'{"stream_id": 9, "state": "mask", "first_seen": "2026-11-24"}', 404, "stream"),
+        ("POST", "/api/v1/detections", b'{"stream_id": 1, "state": "mask", "first_seen": "soon"}', 400, "first_seen"),
+        (
+            "POST",
+            "/api/v1/detections",
+            b'{"stream_id": 1, "state": "mask", "first_seen": "2026-11-24", "last_seen": "2026-11-23"}',
+            400,
+            "before",
+        ),
+        ("GET", "/api/v1/nothing", None, 404, "."),
+        ("PUT", "/api/v1/streams", b"{}", 405, "."),
+    ],
+)  # fmt: skip
+def test_bad_input_gets_a_sentence(
+    api: Api, method: str, path: str, sent: bytes | None, status: int, said: str
+) -> None:
+    answer = api.call(method, path, content=sent)
+    assert answer.status_code == status, answer.text
+    error = answer.json()["error"]
+    assert said in error
+    assert "Traceback" not in error
+    assert api.store.streams.ids() == {1, 2}
+
+
+def test_the_document_is_served_and_valid_json(api: Api) -> None:
+    served = api.call("GET", "/api/openapi.json", None).json()
+    assert served == json.loads(json.dumps(document()))
+    assert served["openapi"].startswith("3.1")
