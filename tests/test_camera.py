@@ -167,7 +167,7 @@ def test_every_usual_kind_of_video_is_seen_in_its_order(name: str, made: dict[st
 
 
 def test_b_frames_of_a_live_stream_come_in_their_order(stopping: threading.Event) -> None:
-    options = {"preset": "veryfast", "tune": "psnr", "bf": "3", "b_strategy": "0"}
+    options: dict[str, object] = {"preset": "veryfast", "tune": "psnr", "bf": "3", "b_strategy": "0"}
     video = make_video(grey(128, 96), 100, options=options, container="flv")
     with serving(lambda _: in_parts(video, 1, stopping)) as url, watching(url) as camera:
         levels = [brightness(frame) for frame in frames(camera, lambda got: len(got) >= 20)]
