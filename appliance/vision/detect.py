@@ -4,38 +4,38 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-import av
-import av.error
 import click
-import numpy as np
 
 from appliance.errors import UserError
 from appliance.faces import JUDGED, Face
 from appliance.vision.annotate import draw_boxes
 from appliance.vision.detector import Detector
+from appliance.vision.golden import self_test
 from appliance.vision.jpeg import encode_jpeg
 from appliance.vision.onnx import load_detector
-from appliance.vision.pixels import Pixels, pixels_of
+from appliance.vision.pictures import IMAGES, VIDEOS, Picture, PictureError, pictures
 
-IMAGES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".ppm", ".pgm"}
-VIDEOS = {".mp4", ".mkv", ".mov", ".avi", ".flv", ".webm", ".ts", ".m4v", ".mpg", ".mpeg"}
-STILL_FORMATS = ("image2", "png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe", "tiff_pipe", "ppm_pipe", "pgm_pipe")
-
-
-@dataclass(frozen=True, eq=False)
-class Picture:
-    """One picture to judge; time_s: where in the video, None for an image."""
-
-    image: Pixels
-    time_s: float | None
+_CLEAR_LINE = "\r\x1b[K"
+_BAR_STEPS = 1000  # per file: a video moves the bar while it is judged
 
 
-@click.command("detect", help=__doc__)
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What to do with every picture."""
+
+    detector: Detector
+    min_score: float | None
+    fps: float
+    as_json: bool
+    annotate: Path | None
+
+
+@click.command("detect")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per picture (per analysed frame of a video).")
 @click.option("--annotate", type=click.Path(path_type=Path, file_okay=False), help="Write pictures with boxes to here.")
@@ -51,99 +51,88 @@ class Picture:
 def detect_command(
     paths: tuple[Path, ...], as_json: bool, annotate: Path | None, min_score: float | None, model: str, fps: float
 ) -> None:
-    """Judge every file; what cannot be read is named, and the rest goes on."""
-    detector = load_detector(model)
+    """Judge pictures, videos, and folders of them.
+
+    Boxes are in pixels of the upright picture, as phones mark it. What cannot be read is named, the rest goes on,
+    and the exit code is 1.
+    """
+    job = _Job(_fit_detector(model), min_score, fps, as_json, annotate)
     if annotate:
-        annotate.mkdir(parents=True, exist_ok=True)
+        _make_folder(annotate)
     files, failures = _files(paths)
-    with _progress(files) as todo:
-        for path in todo:
+    for failure in failures:
+        click.echo(f"mb9k: {failure}", err=True)
+    shown = sys.stderr.isatty()
+    count = len(failures)
+    with click.progressbar(length=_BAR_STEPS * len(files), label="Judging", file=sys.stderr, hidden=not shown) as bar:
+        for number, path in enumerate(files):
             try:
-                for picture in _pictures(path, fps):
-                    faces = detector.detect(picture.image, min_score)
-                    _print(path, picture, detector, faces, as_json)
-                    if annotate:
-                        target = annotate / _annotated_name(path, picture)
-                        target.write_bytes(encode_jpeg(draw_boxes(picture.image, faces), 90))
-            except (av.error.FFmpegError, OSError, ValueError, StopIteration, MemoryError) as error:
-                failures.append(f"{path}: cannot be read as a picture or video ({_reason(error)})")
-                click.echo(f"mb9k: {failures[-1]}", err=True)
-    if failures:
-        raise UserError(f"{len(failures)} of the paths could not be judged")
+                for picture in pictures(path, fps):
+                    if shown:
+                        click.echo(_CLEAR_LINE, nl=False, err=True)
+                    _judge(path, picture, job)
+                    bar.update(max(0, round((number + picture.share) * _BAR_STEPS) - bar.pos))
+            except PictureError as error:
+                count += 1
+                click.echo(f"{_CLEAR_LINE if shown else ''}mb9k: {error}", err=True)
+            bar.update((number + 1) * _BAR_STEPS - bar.pos)
+    if count:
+        raise UserError(f"{count} of the paths could not be judged")
 
 
-def _files(paths: tuple[Path, ...]) -> tuple[list[Path], list[str]]:
-    """The files to judge, those of folders by name; and what was not found."""
+def _fit_detector(model: str) -> Detector:
+    """The model, once it has passed its self-test. Raises UserError."""
+    detector = load_detector(model)
+    if problems := self_test(detector):
+        raise UserError(
+            f"the model {detector.model_id} fails its self-test ({'; '.join(problems)}); name another with --model"
+        )
+    return detector
+
+
+def _files(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """The files to judge, those of folders by name; and what was not found, in words."""
     files: list[Path] = []
     failures: list[str] = []
     for path in paths:
-        found = (
-            sorted(one for one in path.rglob("*") if one.suffix.lower() in IMAGES | VIDEOS) if path.is_dir() else [path]
-        )
+        found = [path]
+        if path.is_dir():
+            found = sorted(one for one in path.rglob("*") if one.suffix.lower() in IMAGES | VIDEOS and one.is_file())
         if not path.exists():
             failures.append(f"{path}: no such file or folder")
         elif not found:
             failures.append(f"{path}: holds no pictures or videos")
         else:
             files += found
-    for failure in failures:
-        click.echo(f"mb9k: {failure}", err=True)
     return files, failures
 
 
-def _progress(files: list[Path]) -> Any:
-    """A progress bar on a terminal, out of the way of the results; nothing elsewhere."""
-    shown: TextIO | None = sys.stderr if len(files) > 1 else None
-    return click.progressbar(files, label="Judging", file=shown, hidden=not (shown and shown.isatty()))
+def _judge(path: Path, picture: Picture, job: _Job) -> None:
+    """Judge one picture, tell it, and draw it if wanted."""
+    faces = job.detector.detect(picture.image, job.min_score)
+    if job.as_json:
+        click.echo(json.dumps(_record(path, picture, job.detector, faces)))
+    else:
+        for line in _lines(path, picture, faces):
+            click.echo(line)
+    if job.annotate:
+        target = job.annotate / _annotated_name(path, picture)
+        try:
+            target.write_bytes(encode_jpeg(draw_boxes(picture.image, faces), 90))
+        except OSError as error:
+            raise UserError(f"{target}: cannot be written ({error.strerror})") from error
 
 
-def _pictures(path: Path, fps: float) -> Iterator[Picture]:
-    with av.open(str(path)) as container:
-        if not container.streams.video:
-            raise ValueError("it has no picture")
-        video = container.streams.video[0]
-        video.thread_type = "AUTO"
-        still = container.format.name in STILL_FORMATS or path.suffix.lower() in IMAGES
-        due_s = 0.0
-        for frame in container.decode(video):
-            image = _upright(frame)
-            if still:
-                yield Picture(image, None)
-                return
-            time_s = frame.time or 0.0
-            if time_s + 1e-6 >= due_s:
-                due_s = max(due_s, time_s - 1 / fps) + 1 / fps
-                yield Picture(image, round(time_s, 3))
-
-
-def _upright(frame: av.VideoFrame) -> Pixels:
-    """The picture as a person would look at it: phones note how they were held."""
-    return np.ascontiguousarray(np.rot90(pixels_of(frame), frame.rotation // 90))
-
-
-def _print(path: Path, picture: Picture, detector: Detector, faces: list[Face], as_json: bool) -> None:
+def _record(path: Path, picture: Picture, detector: Detector, faces: Sequence[Face]) -> dict[str, Any]:
     height, width = picture.image.shape[:2]
-    if as_json:
-        record = {
-            "file": str(path),
-            "time_s": picture.time_s,
-            "width": width,
-            "height": height,
-            "model": detector.model_id,
-            "faces": [_face(face) for face in faces],
-        }
-        click.echo(json.dumps(record))
-        return
-    where = str(path) if picture.time_s is None else f"{path} at {picture.time_s:.1f} s"
-    if not faces:
-        click.echo(f"{where}: nobody")
-    for face in faces:
-        left, top, right, bottom = face.box_px
-        shares = ", ".join(f"{state.value} {share:.2f}" for state, share in zip(JUDGED, face.states, strict=True))
-        click.echo(
-            f"{where}: {face.state.value} at {left:.0f},{top:.0f} {right - left:.0f}x{bottom - top:.0f}"
-            f" (a face: {face.score:.2f}; {shares})"
-        )
+    return {
+        "file": str(path),
+        "time_s": picture.time_s,
+        "width": width,
+        "height": height,
+        "model": detector.model_id,
+        "faces": [_face(face) for face in faces],
+    }
 
 
 def _face(face: Face) -> dict[str, Any]:
@@ -156,13 +145,28 @@ def _face(face: Face) -> dict[str, Any]:
     }
 
 
+def _lines(path: Path, picture: Picture, faces: Sequence[Face]) -> list[str]:
+    """The same for people, a line per face."""
+    where = str(path) if picture.time_s is None else f"{path} at {picture.time_s:.1f} s"
+    lines = []
+    for face in faces:
+        left, top, right, bottom = face.box_px
+        shares = ", ".join(f"{state.value} {share:.2f}" for state, share in zip(JUDGED, face.states, strict=True))
+        lines.append(
+            f"{where}: {face.state.value} at {left:.0f},{top:.0f} {right - left:.0f}x{bottom - top:.0f}"
+            f" (a face: {face.score:.2f}; {shares})"
+        )
+    return lines or [f"{where}: nobody"]
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be made ({error.strerror}); name another with --annotate") from error
+
+
 def _annotated_name(path: Path, picture: Picture) -> str:
-    """Two files of one name in two folders get two names."""
-    stem = "-".join(part for part in path.with_suffix("").parts if part not in ("/", ".", ".."))
+    """A name of its own for every file, also where two folders, or two formats, have one of the same name."""
+    stem = "-".join(part for part in path.parts if part not in ("/", ".", "..")).replace(".", "-")
     return f"{stem}.jpg" if picture.time_s is None else f"{stem}-{picture.time_s:08.3f}s.jpg"
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, (av.error.FFmpegError, OSError)):
-        return error.strerror or type(error).__name__
-    return str(error) or type(error).__name__
