@@ -61,7 +61,8 @@ class RtmpClient:
         """From the handshake until the server takes the stream. Raises Rejected, or OSError if it hangs up."""
         self.shake_hands()
         where = f"rtmp://127.0.0.1/{app}" if tc_url is None else tc_url
-        self.command("connect", 1, {"app": app, "type": "nonprivate", "flashVer": flash_version, "tcUrl": where})
+        wanted = {"app": app, "type": "nonprivate", "flashVer": flash_version, "tcUrl": where}
+        self.command("connect", 1, wanted, chunk_bytes=128)
         self.send(1, 0, struct.pack(">I", CHUNK_BYTES), chunk_stream=2, stream_id=0, chunk_bytes=128)
         self.command("releaseStream", 2, None, key)
         self.command("FCPublish", 3, None, key)
@@ -70,9 +71,9 @@ class RtmpClient:
         self.command("publish", 5, None, key, "live", stream_id=1)
         self.wait_for_words("NetStream.Publish.Start")
 
-    def command(self, *values: Any, stream_id: int = 0) -> None:
+    def command(self, *values: Any, stream_id: int = 0, chunk_bytes: int = CHUNK_BYTES) -> None:
         """Send a command."""
-        self.send(20, 0, amf.encode(*values), chunk_stream=3, stream_id=stream_id)
+        self.send(20, 0, amf.encode(*values), chunk_stream=3, stream_id=stream_id, chunk_bytes=chunk_bytes)
 
     def send(
         self,

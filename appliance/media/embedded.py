@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 from appliance.config import Config
 from appliance.errors import UserError
@@ -238,8 +238,8 @@ async def _request(reader: asyncio.StreamReader) -> tuple[str, str, str]:
     """Method, path and query of an HTTP request; its headers are of no interest. Raises what reading raises."""
     head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), REQUEST_TIMEOUT_S)
     method, target, *_ = *head.split(b" ", 2), b"", b""
-    address = urlsplit(target.decode("latin-1"))
-    return method.decode("latin-1"), address.path, address.query
+    path, _, query = target.decode("latin-1").partition("?")
+    return method.decode("latin-1"), path, query
 
 
 async def _listen(

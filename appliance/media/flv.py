@@ -92,11 +92,12 @@ class Reader:
 
     def add(self, tag: Tag) -> None:
         """Add a tag, whatever waits already. Its time is counted from this reader's first picture."""
-        content = tag.bytes_at(max(0, tag.time_ms - self._begun_ms))
-        self._queue.append(content)
-        self._waiting_bytes += len(content)
-        if self._waiting_bytes > MAX_READER_BYTES + 2 * MAX_GROUP_BYTES:
-            self.end()  # headers alone have filled it: no encoder does that
+        if self._waiting_bytes > MAX_READER_BYTES + MAX_GROUP_BYTES:
+            self._ended = True  # headers alone have filled it: no encoder does that
+        if not self._ended:
+            content = tag.bytes_at(max(0, tag.time_ms - self._begun_ms))
+            self._queue.append(content)
+            self._waiting_bytes += len(content)
         self._changed.set()
 
     def end(self) -> None:

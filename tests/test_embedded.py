@@ -1,0 +1,333 @@
+"""The embedded ingest, as a process, with real bytes: what one connection does ends that connection only."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from appliance.media import amf, publisher
+from appliance.media.mediamtx import Connection
+from appliance.secrets import digest
+from appliance.times import now
+from tests.boxes import until
+from tests.conftest import REPOSITORY
+from tests.inlets import Inlet
+from tests.rtmp_client import Rejected, RtmpClient
+
+KEY = "EMBEDEMBEDEMBEDEMB22"
+OTHER_KEY = "EMBEDEMBEDEMBEDEMB33"
+AVC_HEADER, AVC_KEY, AVC_FRAME = b"\x17\x00header", b"\x17\x01key", b"\x27\x01frame"
+CLOSED_S = publisher.BEGIN_S + 2
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inlet]:
+    """One ingest for all tests of this file, so each must leave it as it was."""
+    held: list[socket.socket] = []
+
+    def free_port() -> int:
+        held.append(socket.create_server(("127.0.0.1", 0)))
+        return int(held[-1].getsockname()[1])
+
+    inlet = Inlet(tmp_path_factory.mktemp("inlet"), "embedded", free_port)
+    for one in held:
+        one.close()
+    with inlet.running():
+        yield inlet
+    assert "Traceback" not in inlet.log()
+    assert KEY not in inlet.log()
+    assert OTHER_KEY not in inlet.log()
+
+
+@pytest.fixture
+def inlet(shared: Inlet) -> Inlet:
+    """The ingest with one stream (KEY) and nobody connected."""
+    with shared.store.writing():
+        for stream_id in shared.store.streams.ids():
+            shared.store.streams.remove(stream_id)
+    shared.add_stream(KEY)
+    until(lambda: not shared.client.connections(), CLOSED_S, "everybody has left")
+    return shared
+
+
+def sending(inlet: Inlet, key: str = KEY) -> RtmpClient:
+    """A publisher that has sent a key frame."""
+    client = RtmpClient(inlet.config.rtmp.port)
+    client.publish("live", key)
+    client.send(9, 0, AVC_HEADER)
+    client.send(9, 0, AVC_KEY)
+    return client
+
+
+def watch(inlet: Inlet, token: str, path: str = f"live/{KEY}") -> httpx.Response:
+    """Ask for a stream; the answer's body is not read."""
+    address = f"http://127.0.0.1:{inlet.config.media.read_port}/{path}.flv?token={token}"
+    with httpx.Client() as client, client.stream("GET", address) as answer:
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("app", "key"),
+    [("live", KEY), ("live/", KEY), (f"live/{KEY}", ""), ("live", f"{KEY}?bandwidthtest=true"), ("/live/", f"/{KEY}/")],
+)
+def test_every_way_to_type_the_address_leads_to_the_same_path(inlet: Inlet, app: str, key: str) -> None:
+    with RtmpClient(inlet.config.rtmp.port) as client:
+        client.publish(app, key)
+        assert [(one.name, one.available) for one in inlet.client.paths()] == [(f"live/{KEY}", False)]
+        client.send(9, 0, AVC_HEADER)
+        assert inlet.wait_for(KEY).name == f"live/{KEY}"
+        (connection,) = inlet.client.connections()
+        assert (connection.state, connection.path) == ("publish", f"live/{KEY}")
+        assert connection.id == inlet.client.paths()[0].source_id
+        assert connection.remote == "{}:{}".format(*client.socket.getsockname())
+    until(lambda: not inlet.client.paths(), 2, "the path goes with its publisher")
+
+
+def test_a_wrong_rotated_or_deactivated_key_is_refused_with_a_reason(inlet: Inlet) -> None:
+    def refused(key: str) -> bool:
+        with RtmpClient(inlet.config.rtmp.port) as client, pytest.raises(Rejected, match="Unauthorized"):
+            client.publish("live", key)
+        return not inlet.client.paths()
+
+    (stream_id,) = inlet.store.streams.ids()
+    assert refused(OTHER_KEY)
+    inlet.store.streams.set_key(stream_id, digest(OTHER_KEY))
+    assert refused(KEY)
+    inlet.store.streams.set_active(stream_id, False)
+    assert refused(OTHER_KEY)
+
+
+def test_the_second_publisher_is_told_and_the_first_goes_on(inlet: Inlet) -> None:
+    with sending(inlet) as first:
+        before = inlet.wait_for(KEY)
+        with RtmpClient(inlet.config.rtmp.port) as second, pytest.raises(Rejected, match="BadName"):
+            second.publish("live/", KEY)
+        first.send(9, 40, AVC_FRAME)
+        until(lambda: inlet.wait_for(KEY).inbound_bytes > before.inbound_bytes, 2, "the first one's bytes arrive")
+        assert inlet.wait_for(KEY).source_id == before.source_id
+
+
+def test_nobody_watches_without_the_token_nor_by_rtmp(inlet: Inlet) -> None:
+    with sending(inlet):
+        inlet.wait_for(KEY)
+        assert watch(inlet, inlet.token).status_code == 200
+        assert watch(inlet, KEY).status_code == 401
+        assert watch(inlet, "").status_code == 401
+        assert watch(inlet, KEY, f"live/{OTHER_KEY}").status_code == 401  # and does not tell what there is
+        assert watch(inlet, inlet.token, f"live/{OTHER_KEY}").status_code == 404
+        with RtmpClient(inlet.config.rtmp.port) as client:
+            client.shake_hands()
+            client.command("connect", 1, {"app": "live"})
+            client.command("play", 2, None, KEY)
+            client.wait_for_words("NetStream.Play.Failed")
+
+
+def test_a_kick_ends_the_publisher(inlet: Inlet) -> None:
+    with sending(inlet) as client:
+        inlet.wait_for(KEY)
+        inlet.client.kick(inlet.client.connections()[0])
+        until(lambda: not client.is_open(), 2, "the connection ends")
+        until(lambda: not inlet.client.paths(), 2, "the path is gone")
+    inlet.client.kick(Connection("nobody", "", "", "idle"))  # no error
+
+
+def test_the_same_key_may_come_back_at_once(inlet: Inlet) -> None:
+    for _ in range(5):
+        with sending(inlet) as client:
+            inlet.wait_for(KEY)
+            client.command("FCUnpublish", 6, None, KEY)
+            client.command("deleteStream", 7, None, 1)
+            until(lambda client=client: not client.is_open(), 2, "it says goodbye")  # type: ignore[misc]
+
+
+def test_a_silent_publisher_is_closed_but_not_a_slow_one(inlet: Inlet) -> None:
+    slow_key = OTHER_KEY
+    inlet.add_stream(slow_key)
+    with sending(inlet) as silent, sending(inlet, slow_key) as slow:
+        inlet.wait_for(KEY)
+        begun_s = time.monotonic()
+        picture = b"\x27\x01" + bytes(4000)
+        header = bytes([4, 0, 0, 40]) + len(picture).to_bytes(3, "big") + bytes([9, 1, 0, 0, 0])
+        drops = iter([header, *(picture[at : at + 100] for at in range(0, len(picture), 100))])
+
+        def gone() -> bool:
+            time.sleep(0.4)
+            slow.socket.sendall(next(drops))
+            return not silent.is_open()
+
+        until(gone, 8, "the silent one is closed")
+        assert time.monotonic() - begun_s > 4
+        assert slow.is_open()
+        assert [one.name for one in inlet.client.paths()] == [f"live/{slow_key}"]
+
+
+def test_garbage_half_open_and_unread_connections_end_alone(inlet: Inlet) -> None:
+    """All at once, because each needs its time; a publisher beside them must not notice."""
+    port = inlet.config.rtmp.port
+    with sending(inlet) as good:
+        good.send_live([(9, 0, AVC_KEY), (9, 40, AVC_FRAME)])
+        inlet.wait_for(KEY)
+        others = {
+            "http": _says(port, b"GET / HTTP/1.1\r\n\r\n"),
+            "noise": _says(port, b"\x03" + os.urandom(40_000)),
+            "half a handshake": _says(port, b"\x03" + bytes(700)),
+            "silence": _says(port, b""),
+            "a message without end": _says(
+                port, b"\x03" + bytes(3072) + b"\x03\0\0\0\xff\xff\xff\x14\0\0\0\0" + b"x" * 500
+            ),
+            "broken AMF": _says(port, b"\x03" + bytes(3072) + b"\x03\0\0\0\0\0\x03\x14\0\0\0\0\x02\xff\xff"),
+            "deep AMF": _says(port, b"\x03" + bytes(3072) + b"\x03\0\0\0\0\0\x64\x14\0\0\0\0" + b"\x0a\0\0\0\1" * 20),
+            "publish at once": _says(port, b"\x03" + bytes(3072) + _command("publish", 1, None, KEY + "x")),
+        }
+        until(lambda: not any(map(_is_open, others.values())), CLOSED_S + 5, "all of them are closed")
+        assert good.is_open()
+        assert [one.path for one in inlet.client.connections()] == [f"live/{KEY}"]
+        for one in others.values():
+            one.close()
+
+
+def _says(port: int, words: bytes) -> socket.socket:
+    one = socket.create_connection(("127.0.0.1", port))
+    one.sendall(words)
+    return one
+
+
+def _command(*values: object) -> bytes:
+    body = amf.encode(*values)
+    return b"\x03\0\0\0" + len(body).to_bytes(3, "big") + b"\x14\x01\0\0\0" + body
+
+
+def _is_open(one: socket.socket) -> bool:
+    one.settimeout(0.02)
+    try:
+        while one.recv(65_536):
+            pass
+    except TimeoutError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def test_one_stranger_cannot_take_all_places(inlet: Inlet) -> None:
+    crowd = [_says(inlet.config.rtmp.port, b"") for _ in range(40)]
+    until(lambda: sum(map(_is_open, crowd)) == 16, 5, "sixteen may wait")
+    for one in crowd:
+        one.close()
+    with sending(inlet):
+        inlet.wait_for(KEY)
+
+
+def test_strangers_cost_little_memory(inlet: Inlet) -> None:
+    """Before the gate has said yes, a message of 8 MB is not even begun to be kept."""
+    before = _memory_bytes(inlet)
+    head = b"\x03" + bytes(3072) + b"\x02\0\0\0\0\0\4\1\0\0\0\0" + struct.pack(">I", 8_000_000)
+    crowd = [_says(inlet.config.rtmp.port, head + b"\x03\0\0\0\x7a\x12\0\x14\0\0\0\0") for _ in range(16)]
+    for one in crowd:
+        try:
+            one.sendall(bytes(1_000_000))
+        except OSError:
+            continue
+    until(lambda: not any(map(_is_open, crowd)), 5, "they are closed at once")
+    for one in crowd:
+        one.close()
+    assert _memory_bytes(inlet) - before < 8_000_000
+
+
+def _memory_bytes(inlet: Inlet) -> int:
+    service = next(one for one in inlet.store.services.all(now()) if one.name == "ingest")
+    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{service.pid}/status").read_text())
+    assert found
+    return int(found.group(1)) * 1024
+
+
+def test_a_reader_that_reads_nothing_is_dropped_and_nobody_else_notices(inlet: Inlet) -> None:
+    with sending(inlet) as client, socket.create_connection(("127.0.0.1", inlet.config.media.read_port)) as stuck:
+        inlet.wait_for(KEY)
+        stuck.sendall(f"GET /live/{KEY}.flv?token={inlet.token} HTTP/1.1\r\n\r\n".encode())
+        assert stuck.recv(12) == b"HTTP/1.1 200"
+        before = _memory_bytes(inlet)
+        for number in range(200):  # 60 MB
+            client.send(9, 40 * number, AVC_FRAME + bytes(300_000))
+        client.send(9, 9000, AVC_KEY)
+        until(lambda: inlet.wait_for(KEY).inbound_bytes > 60_000_000, 10, "the publisher is not held up")
+        assert _memory_bytes(inlet) - before < 40_000_000
+        assert watch(inlet, inlet.token).status_code == 200
+
+
+def test_the_publisher_hears_pongs_and_acknowledgements(inlet: Inlet) -> None:
+    with sending(inlet) as client:
+        client.send(4, 0, struct.pack(">HI", 6, 4711), chunk_stream=2, stream_id=0)
+        client.wait_for_words(struct.pack(">HI", 7, 4711).decode("latin-1"))
+        client.send(9, 40, AVC_FRAME + bytes(1_100_000))
+        acknowledgement = bytes([2, 0, 0, 0, 0, 0, 4, 3, 0, 0, 0, 0])
+        client.wait_for_words(acknowledgement.decode("latin-1"))
+
+
+@pytest.mark.parametrize(
+    "asked", [b"\r\n\r\n", b"GET\r\n\r\n", b"\xff\xfe / /\r\n\r\n", b"GET http://[ HTTP/1.1\r\n\r\n", b"A" * 70_000]
+)
+def test_no_request_breaks_the_api_or_the_reading_port(inlet: Inlet, asked: bytes) -> None:
+    for port in (inlet.config.media.api_port, inlet.config.media.read_port):
+        with _says(port, asked) as one:
+            until(lambda one=one: not _is_open(one), 7, "it is closed")  # type: ignore[misc]
+    assert inlet.client.info() == "mb9k embedded"
+
+
+def test_what_the_api_does_not_know_is_not_found(inlet: Inlet) -> None:
+    page = f"http://127.0.0.1:{inlet.config.media.api_port}"
+    assert httpx.get(f"{page}/v3/rtmpsconns/list").status_code == 404
+    assert httpx.get(f"{page}/v3/rtmpconns/kick/x").status_code == 404
+    assert httpx.get(f"{page}/v3/paths/list?itemsPerPage=100&page=0").json() == {
+        "itemCount": 0, "pageCount": 0, "items": [],
+    }  # fmt: skip
+
+
+# Without a gate, and the service's own life
+
+
+def test_without_a_gate_nobody_is_let_in_and_nobody_is_sent_away_for_good(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    lonely = Inlet(tmp_path, "embedded", free_port)
+    lonely.add_stream(KEY)
+    with lonely.running_ingest():
+        # Cut off, not refused: OBS comes back after the one and gives up after the other.
+        with RtmpClient(lonely.config.rtmp.port) as client, pytest.raises(ConnectionError):
+            client.publish("live", KEY)
+        with lonely.running_gate(), sending(lonely):
+            lonely.wait_for(KEY)
+
+
+def test_it_gives_signs_of_life_while_its_loop_turns_and_ends_on_sigterm(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    alone = Inlet(tmp_path, "embedded", free_port)
+    with alone.running_ingest() as process:
+        until(lambda: alone.store.services.is_alive("ingest", now()), 5, "a sign of life")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 0
+
+
+@pytest.mark.parametrize("knob", ["rtmp.port", "media.api_port", "media.read_port"])
+def test_a_busy_port_is_one_clear_line(tmp_path: Path, free_port: Callable[[], int], knob: str) -> None:
+    wanting = Inlet(tmp_path, "embedded", free_port)
+    room, name = knob.split(".")
+    port = getattr(getattr(wanting.config, room), name)
+    command = [sys.executable, "-m", "appliance.cli", "--config", str(wanting.path), "ingest"]
+    with socket.create_server(("127.0.0.1", port)):
+        ended = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, timeout=20, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1] == f"mb9k: port {port} is taken by another program; see {knob}"
+    assert "Traceback" not in ended.stderr
