@@ -101,7 +101,7 @@ def test_a_network_gone_wild_neither_overflows_nor_drowns_us() -> None:
 def test_overlap_of_boxes() -> None:
     one = boxes((0, 0, 10, 10), (0, 0, 0, 0))
     other = boxes((0, 0, 10, 10), (5, 0, 15, 10), (10, 0, 20, 10), (20, 20, 10, 10))
-    np.testing.assert_allclose(iou(one, other), [[1, 1 / 3, 0, 0], [0, 0, 0, 0]], rtol=1e-6)
+    np.testing.assert_allclose(iou(one, other), boxes((1, 1 / 3, 0, 0), (0, 0, 0, 0)), rtol=1e-6)
 
 
 def test_a_surer_box_removes_what_overlaps_it_and_no_more() -> None:

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.faces import JUDGED, Face, State
-from appliance.vision.boxes import PAD_GREY, Floats, content_size, decode, rescale, suppress
+from appliance.vision.boxes import PAD_GREY, Floats, aligned, content_size, decode, rescale, suppress
 from appliance.vision.models import Model
 from appliance.vision.pixels import Pixels, scale_to
 
 Run = Callable[[Floats], Sequence[NDArray[Any]]]
-"""A backend: the input (1 x 3 x H x W) to one array 1 x 8 x H/stride x W/stride per stride."""
+"""A backend: the input (1 x 3 x H x W) to one array 1 x 8 x H/stride x W/stride per stride of `boxes.STRIDES`."""
 
 
 class Detector(Protocol):
@@ -38,15 +38,20 @@ class Detector(Protocol):
 
 
 class NetworkDetector:
-    """A detector made of a model and something that runs it."""
+    """A detector made of a model and something that runs it.
 
-    def __init__(self, model: Model, run: Run) -> None:
+    fixed: the network takes no other input than the model's size. One that does is given as little grey as possible:
+    a picture of 16:9 then costs five eighths of a square one.
+    """
+
+    def __init__(self, model: Model, run: Run, fixed: bool = True) -> None:
         self.model = model
         self.model_id = model.id
         self.input_width = model.input_width
         self.input_height = model.input_height
         self.sure_score = model.min_score
         self._run = run
+        self._fixed = fixed
         self._local = threading.local()
 
     def detect(self, image: Pixels, min_score: float | None = None) -> list[Face]:
@@ -73,14 +78,12 @@ class NetworkDetector:
 
     def _tensor(self, content: Pixels) -> Floats:
         """The network's input: the content in the upper left corner of grey; value / 127.5 - 1. Reused per thread."""
-        tensor: Floats | None = getattr(self._local, "tensor", None)
         height, width = content.shape[:2]
-        if tensor is None:
-            tensor = np.empty((1, 3, self.input_height, self.input_width), dtype=np.float32)
-            self._local.tensor, self._local.size = tensor, None
-        if self._local.size != (width, height):
-            tensor.fill(PAD_GREY / 127.5 - 1)
-            self._local.size = (width, height)
+        tensor: Floats | None = getattr(self._local, "tensor", None)
+        if tensor is None or self._local.size != (width, height):
+            columns, rows = (self.input_width, self.input_height) if self._fixed else aligned(width, height)
+            tensor = np.full((1, 3, rows, columns), PAD_GREY / 127.5 - 1, dtype=np.float32)
+            self._local.tensor, self._local.size = tensor, (width, height)
         inside = tensor[0, :, :height, :width]
         np.multiply(content.transpose(2, 0, 1), np.float32(1 / 127.5), out=inside)
         np.subtract(inside, np.float32(1), out=inside)

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from appliance.errors import UserError
-from appliance.faces import Box, State
+from appliance.faces import JUDGED, Box, State
 from appliance.vision.boxes import iou
 from appliance.vision.detector import Detector
 from appliance.vision.models import folder
@@ -43,15 +43,18 @@ class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def load_golden(directory: Path | None = None) -> list[tuple[GoldenPicture, Pixels]]:
-    """The pictures with their truth. Raises UserError."""
+    """The pictures with their truth; every state is among them. Raises UserError."""
     place = (directory or folder()) / "golden"
     try:
         golden = msgspec.toml.decode((place / "golden.toml").read_bytes(), type=Golden)
-        return [(picture, _read(place / picture.file)) for picture in golden.pictures]
-    except (OSError, msgspec.DecodeError, av.error.FFmpegError) as error:
+        pictures = [(picture, _read(place / picture.file)) for picture in golden.pictures]
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError, av.error.FFmpegError) as error:
         raise UserError(
             f"{place}: the pictures of the self-test cannot be read ({error}); install mb9k again"
         ) from error
+    if not {face.state for picture, _ in pictures for face in picture.faces}.issuperset(JUDGED):
+        raise UserError(f"{place}: the pictures of the self-test do not show every state; install mb9k again")
+    return pictures
 
 
 def self_test(detector: Detector, directory: Path | None = None) -> list[str]:

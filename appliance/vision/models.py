@@ -17,7 +17,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One model of the manifest.
 
     file: in the folder of the manifest; sha256: of the file.
-    input_width, input_height: pixels, multiples of 32. The longer side of a frame is scaled to fit.
+    input_width, input_height: pixels, multiples of 32. A frame is scaled to fit into them.
     min_score: faces less sure are not counted. min_face_px: the shorter side at network scale below which a state
     is unknown. min_margin: how far the likeliest state must be ahead of the next one. max_iou: of two boxes that
     overlap more, only the surer stays.
@@ -56,7 +56,7 @@ def load_manifest(directory: Path | None = None) -> Manifest:
     path = (directory or folder()) / "manifest.toml"
     try:
         return msgspec.toml.decode(path.read_bytes(), type=Manifest)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
         raise UserError(f"{path}: {error}; install mb9k again") from error
 
 

@@ -34,10 +34,11 @@ def load_detector(name: str = "", directory: Path | None = None) -> NetworkDetec
         raise UserError(f"the model {model.id} cannot be loaded: {str(error).splitlines()[0]}") from error
     if not names.issuperset(OUTPUTS):
         raise UserError(f"the model {model.id} has the outputs {', '.join(sorted(names))}, not {', '.join(OUTPUTS)}")
-    entrance = session.get_inputs()[0].name
+    entrance = session.get_inputs()[0]
+    fixed = all(isinstance(side, int) for side in entrance.shape[2:])  # a free side has a name instead
 
     def run(tensor: Floats) -> Sequence[NDArray[Any]]:
-        outputs: Sequence[NDArray[Any]] = session.run(OUTPUTS, {entrance: tensor})
+        outputs: Sequence[NDArray[Any]] = session.run(OUTPUTS, {entrance.name: tensor})
         return outputs
 
-    return NetworkDetector(model, run)
+    return NetworkDetector(model, run, fixed)

@@ -1,0 +1,242 @@
+"""The detector: letterbox and judgement with a network we play ourselves, the golden self-test with the real one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from appliance.errors import UserError
+from appliance.faces import JUDGED, Face, State
+from appliance.vision.boxes import PAD_GREY, STRIDES, Floats
+from appliance.vision.detector import Detector, NetworkDetector
+from appliance.vision.golden import load_golden, self_test
+from appliance.vision.models import Model, folder, load_manifest
+from appliance.vision.onnx import load_detector
+from appliance.vision.pixels import Pixels
+
+MODEL = Model("toy", "-", "0" * 64, 128, 96, min_score=0.5, min_face_px=12, min_margin=0.2, max_iou=0.5, source="-")
+
+
+class Network:
+    """Says the same of every picture, and keeps what it was given."""
+
+    def __init__(self, *faces: tuple[float, float, tuple[float, float, float], float]) -> None:
+        """faces: row, face logit, state logits, side in pixels; all in the first column of stride 16."""
+        self.faces = faces
+        self.given: list[Floats] = []
+
+    def __call__(self, tensor: Floats) -> Sequence[Floats]:
+        self.given.append(tensor.copy())
+        height, width = tensor.shape[2:]
+        said = [np.full((1, 8, height // s, width // s), -12, dtype=np.float32) for s in STRIDES]
+        for row, logit, states, side_px in self.faces:
+            size = float(np.log(side_px / 16))
+            said[1][0, :, int(row), 0] = [logit, *states, 0, 0, size, size]
+        return said
+
+
+def grey(width: int, height: int, value: int = 0) -> Pixels:
+    return np.full((height, width, 3), value, dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def real() -> NetworkDetector:
+    """The model that a box uses when nothing else is said."""
+    return load_detector()
+
+
+def test_the_picture_lies_in_the_upper_left_corner_of_grey() -> None:
+    network = Network()
+    image = grey(128, 60)
+    image[:] = (0, 255, 51)
+    NetworkDetector(MODEL, network).detect(image)
+    (tensor,) = network.given
+    assert tensor.shape == (1, 3, 96, 128) and tensor.dtype == np.float32
+    np.testing.assert_allclose(tensor[0, :, :60].mean(axis=(1, 2)), [-1, 1, 51 / 127.5 - 1], atol=1e-5)
+    np.testing.assert_allclose(tensor[0, :, 60:], PAD_GREY / 127.5 - 1, atol=1e-6)
+
+
+def test_a_larger_picture_is_averaged_down_into_the_input() -> None:
+    network = Network()
+    image = grey(1280, 720)
+    image[:, ::2] = 200  # stripes one pixel wide: anything but averaging shows them
+    NetworkDetector(MODEL, network).detect(image)
+    content = network.given[0][0, :, :72]
+    np.testing.assert_allclose(content, 100 / 127.5 - 1, atol=2 / 127.5)
+
+
+def test_grey_stays_grey_when_pictures_of_another_size_come() -> None:
+    network = Network()
+    detector = NetworkDetector(MODEL, network)
+    for image in (grey(128, 96, 255), grey(128, 32, 255), grey(64, 96, 0)):
+        detector.detect(image)
+    np.testing.assert_allclose(network.given[1][0, :, 32:], PAD_GREY / 127.5 - 1, atol=1e-6)
+    np.testing.assert_allclose(network.given[2][0, :, :, 64:], PAD_GREY / 127.5 - 1, atol=1e-6)
+
+
+def test_a_network_with_free_sides_gets_as_little_grey_as_possible() -> None:
+    network = Network((1, 2.0, (5, 0, 0), 20))
+    faces = NetworkDetector(MODEL, network, fixed=False).detect(grey(1280, 480))
+    assert network.given[0].shape == (1, 3, 64, 128)
+    assert faces[0].box_px == pytest.approx((0, 140, 180, 340))  # 8 +- 10, 24 +- 10, ten times as large
+
+
+def test_boxes_are_in_pixels_of_the_given_picture() -> None:
+    network = Network((2, 2.0, (5, 0, 0), 40), (4, 3.0, (0, 5, 0), 16))
+    faces = NetworkDetector(MODEL, network).detect(grey(256, 192))
+    assert [face.state for face in faces] == [State.NO_MASK, State.MASK]  # surest first
+    assert faces[0].box_px == pytest.approx((0, 128, 32, 160))
+    assert faces[1].box_px == pytest.approx((0, 40, 56, 120))  # cut at the picture's edge
+    assert faces[1].score == pytest.approx(1 / (1 + np.exp(-2)), abs=1e-5)
+    assert sum(faces[1].states) == pytest.approx(1, abs=1e-5)
+
+
+def test_weak_faces_come_only_when_asked_for() -> None:
+    detector = NetworkDetector(MODEL, Network((0, 2.0, (5, 0, 0), 16), (4, -2.0, (5, 0, 0), 16)))
+    assert len(detector.detect(grey(128, 96))) == 1
+    assert len(detector.detect(grey(128, 96), min_score=0.1)) == 2
+
+
+def test_of_two_boxes_on_one_face_the_surer_stays_whatever_its_state() -> None:
+    faces = NetworkDetector(MODEL, Network((1, 1.0, (5, 0, 0), 64), (2, 2.0, (0, 0, 5), 64))).detect(grey(128, 96))
+    assert [face.state for face in faces] == [State.INCORRECT]
+
+
+@pytest.mark.parametrize(
+    ("states", "side_px", "state"),
+    [
+        ((2, 0, 0), 16, State.MASK),
+        ((0, 2, 0), 16, State.NO_MASK),
+        ((0, 0, 2), 16, State.INCORRECT),
+        ((2, 0, 0), 11, State.UNKNOWN),  # too small
+        ((0.3, 0, -9), 16, State.UNKNOWN),  # .57 against .43
+    ],
+)
+def test_evidence_that_does_not_suffice_is_unknown(
+    states: tuple[float, float, float], side_px: float, state: State
+) -> None:
+    (face,) = NetworkDetector(MODEL, Network((1, 2.0, states, side_px))).detect(grey(128, 96))
+    assert face.state is state
+    assert max(face.states) == face.states[int(np.argmax(states))]
+
+
+def test_whether_a_face_is_too_small_is_asked_at_the_scale_the_network_saw() -> None:
+    (face,) = NetworkDetector(MODEL, Network((1, 2.0, (5, 0, 0), 11))).detect(grey(1280, 960))
+    assert face.box_px[3] - face.box_px[1] == pytest.approx(110) and face.state is State.UNKNOWN
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 700), (700, 1), (3, 2), (641, 361)])
+def test_pictures_of_any_size_are_judged(real: NetworkDetector, size: tuple[int, int]) -> None:
+    chance = np.random.default_rng(1)
+    image: Pixels = chance.integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
+    for face in real.detect(image, min_score=0.01):
+        left, top, right, bottom = face.box_px
+        assert 0 <= left <= right <= size[0] and 0 <= top <= bottom <= size[1]
+
+
+def test_a_picture_in_any_layout_of_memory_is_judged_alike(real: NetworkDetector) -> None:
+    _, image = load_golden()[0]
+    assert real.detect(np.asfortranarray(image)) == real.detect(image)
+    assert real.detect(image[::-1, ::-1][::-1, ::-1]) == real.detect(image)
+
+
+def test_threads_share_a_detector(real: NetworkDetector) -> None:
+    images = [image[:height] for _, image in load_golden()[:4] for height in (200, 260, 312)] * 2
+    alone = [real.detect(image, 0.1) for image in images]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(lambda image: real.detect(image, 0.1), images)) == alone
+
+
+@pytest.mark.parametrize("name", [*load_manifest().models])
+def test_every_model_passes_the_golden_self_test(name: str) -> None:
+    assert self_test(load_detector(name)) == []
+
+
+class Spoilt:
+    """A good detector whose answers are changed on the way."""
+
+    def __init__(self, good: NetworkDetector) -> None:
+        self.good = good
+        self.model_id, self.sure_score = good.model_id, good.sure_score
+        self.input_width, self.input_height = good.input_width, good.input_height
+
+    def detect(self, image: Pixels, min_score: float | None = None) -> list[Face]:
+        return [self.change(face) for face in self.good.detect(image, min_score)]
+
+    def change(self, face: Face) -> Face:
+        return face
+
+
+@pytest.mark.parametrize("swapped", list(combinations(JUDGED, 2)), ids=lambda pair: "-".join(pair))
+def test_swapping_any_two_labels_fails_the_self_test(real: NetworkDetector, swapped: tuple[State, State]) -> None:
+    class Swapped(Spoilt):
+        def change(self, face: Face) -> Face:
+            one, other = swapped
+            return replace(face, state={one: other, other: one}.get(face.state, face.state))
+
+    problems = self_test(Swapped(real))
+    assert any(f"says {swapped[0].value}, is {swapped[1].value}" in problem for problem in problems)
+    assert any(f"says {swapped[1].value}, is {swapped[0].value}" in problem for problem in problems)
+
+
+def test_a_detector_that_misplaces_its_boxes_fails_the_self_test(real: NetworkDetector) -> None:
+    class Shifted(Spoilt):
+        def change(self, face: Face) -> Face:
+            left, top, right, bottom = face.box_px
+            return replace(face, box_px=(left + 60, top, right + 60, bottom))
+
+    assert any("misses a face" in problem for problem in self_test(Shifted(real)))
+
+
+class Fixed:
+    """Says the same of every picture."""
+
+    model_id, sure_score, input_width, input_height = "fixed", 0.5, 96, 96
+
+    def __init__(self, faces: list[Face] | None) -> None:
+        self.faces = faces
+
+    def detect(self, image: Pixels, min_score: float | None = None) -> list[Face]:  # noqa: ARG002
+        if self.faces is None:
+            raise RuntimeError("bad weights")
+        return self.faces
+
+
+@pytest.mark.parametrize(
+    ("faces", "problem"),
+    [
+        ([], "misses a face"),
+        ([Face((0, 0, 20, 20), 0.9, (1, 0, 0), State.MASK)], "sees a face where there is none"),
+        (None, "it fails (RuntimeError)"),
+    ],
+)
+def test_a_detector_that_sees_nothing_or_ghosts_or_fails_does_not_pass(faces: list[Face] | None, problem: str) -> None:
+    detector: Detector = Fixed(faces)
+    problems = self_test(detector)
+    assert any(problem in one for one in problems) and len(problems) >= 8
+
+
+@pytest.mark.parametrize("damage", ["no state", "no bytes", "no list", "broken"])
+def test_a_self_test_without_its_pictures_is_no_pass(real: NetworkDetector, tmp_path: Path, damage: str) -> None:
+    shutil.copytree(folder() / "golden", tmp_path / "golden")
+    listed = tmp_path / "golden" / "golden.toml"
+    if damage == "no state":
+        known = msgspec.toml.decode(listed.read_bytes())
+        known["pictures"] = [one for one in known["pictures"] if not any(f["state"] == "mask" for f in one["faces"])]
+        listed.write_bytes(msgspec.toml.encode(known))
+    elif damage == "no bytes":
+        (tmp_path / "golden" / "hopper-worn.jpg").write_bytes(b"")
+    elif damage == "no list":
+        listed.unlink()
+    else:
+        listed.write_bytes(b"\xff\xfe")
+    with pytest.raises(UserError, match=r"self-test .* install mb9k again"):
+        self_test(real, tmp_path)
