@@ -1,1 +1,1 @@
-"""The site on the box."""
+"""The site on the box: what it saw, shown to the people who may see it."""

@@ -1,1 +1,1 @@
-"""The kit that every site of ours is made with; it knows no store."""
+"""The kit that every site of ours shares. It knows no store: what it needs of one comes in as functions."""

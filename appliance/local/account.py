@@ -1,0 +1,70 @@
+"""A person's own page: password, and tokens for programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bottle import HTTPError
+
+from appliance.local.access import Visitor
+from appliance.local.pages import Page, Site, saving
+from appliance.local.sign_in import FREE_TRIES_NAME, new_password_hash
+from appliance.secrets import digest, new_token, password_matches
+from appliance.store import Store
+from appliance.times import Now
+from appliance.web.access import Access, App
+from appliance.web.forms import clean_name, field, secret_field, see_other
+
+
+def add_routes(app: App, site: Site) -> None:
+    """The account page and its forms."""
+
+    @app.get("/account", access=Access.SIGNED_IN)
+    def account(store: Store, visitor: Visitor) -> Page:
+        return _page(site, store, visitor)
+
+    @app.post("/account/password", access=Access.SIGNED_IN)
+    def change_password(store: Store, visitor: Visitor, now: Now) -> Page:
+        try:
+            _change_password(site, store, visitor, now)
+        except ValueError as error:
+            return _page(site, store, visitor, status=400, problem=str(error))
+        return _page(site, store, visitor, done="Your password is changed. Your other sessions have ended.")
+
+    @app.post("/account/tokens", access=Access.SIGNED_IN)
+    def make_token(store: Store, visitor: Visitor, now: Now) -> Page:
+        token = new_token()
+        try:
+            name = clean_name(field("name"), "the program")
+            with saving(store):
+                store.people.add_token(visitor.person.id, name, digest(token), now.utc)
+        except ValueError as error:
+            return _page(site, store, visitor, status=400, problem=str(error), name=field("name"))
+        return _page(site, store, visitor, new_token=token, name_of_token=name)
+
+    @app.post("/account/tokens/<token_id:int>/revoke", access=Access.SIGNED_IN)
+    def revoke(store: Store, visitor: Visitor, token_id: int) -> Page:
+        if token_id >= 2**63 or not store.people.remove_token(visitor.person.id, token_id):
+            raise HTTPError(404, "This token is already gone, or is not yours.")
+        return see_other("/account")
+
+
+def _page(site: Site, store: Store, visitor: Visitor, **values: Any) -> Page:
+    defaults: dict[str, Any] = {"done": None, "new_token": None, "name": ""}
+    return site.page("account.html", **{"tokens": store.people.tokens(visitor.person.id), **defaults, **values})
+
+
+def _change_password(site: Site, store: Store, visitor: Visitor, now: Now) -> None:
+    """Raises ValueError, a sentence for the person."""
+    thing = f"own password of {visitor.person.id}"
+    wait_s = site.throttle.wait_s({thing: FREE_TRIES_NAME}, now.uptime_s)
+    if wait_s > 0:
+        raise ValueError(f"Too many wrong tries. Wait {int(wait_s) + 1} s, then try again.")
+    with site.hashing:
+        right = password_matches(secret_field("current"), visitor.person.password_hash)
+    if not right:
+        raise ValueError("The current password is wrong; nothing was changed.")
+    site.throttle.succeeded(forget=thing, uncount="")
+    password_hash = new_password_hash(site)
+    with saving(store):
+        store.people.set_password(visitor.person.id, password_hash, keep_session=visitor.session)

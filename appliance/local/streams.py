@@ -1,0 +1,133 @@
+"""Streams: the list, one stream, its live preview, and what can be done with a click."""
+
+from __future__ import annotations
+
+import re
+
+from bottle import HTTPResponse, request, response
+
+from appliance.images import Place
+from appliance.local.access import Visitor
+from appliance.local.dashboard import midnight_utc
+from appliance.local.pages import Page, Site, saving
+from appliance.rates import compliance
+from appliance.secrets import digest, new_stream_key
+from appliance.store import DetectionFilter, Store, Stream
+from appliance.times import Now
+from appliance.web.access import Access, App
+from appliance.web.forms import asked, see_other
+
+STANDARD_RTMP_PORT = 1935
+STANDARD_RTMPS_PORT = 443
+_HOST = re.compile(r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]{1,253})(:[0-9]{1,5})?$")
+
+
+def add_routes(app: App, site: Site) -> None:
+    """See streams, and switch, re-key and delete one."""
+
+    @app.get("/streams", access=Access.SIGNED_IN)
+    def streams(store: Store, visitor: Visitor, now: Now) -> Page:
+        search = asked("search")[:100]
+        mine = None if visitor.is_admin else visitor.person.id
+        today_utc = midnight_utc(now.utc)
+        found = store.streams.all(now, owner_id=mine, search=search)
+        today = {
+            stream.id: store.detections.counts(DetectionFilter(stream_id=stream.id, since_utc=today_utc))
+            for stream in found
+        }
+        refusals = store.streams.refusals(8) if visitor.is_admin else []
+        return site.page("streams.html", streams=found, today=today, search=search, refusals=refusals, now=now)
+
+    @app.get("/streams/<stream_id:int>", access=Access.OWNER)
+    def stream(store: Store, stream: Stream, now: Now) -> Page:
+        only = DetectionFilter(stream_id=stream.id)
+        today = store.detections.counts(DetectionFilter(stream_id=stream.id, since_utc=midnight_utc(now.utc)))
+        return site.page(
+            "stream.html",
+            stream=stream,
+            periods=[("Today", today, compliance(today)), _all_time(store, only)],
+            detections=store.detections.page(only, limit=8),
+            has_preview=_look(site, stream) is not None,
+            now=now,
+        )
+
+    @app.get("/streams/<stream_id:int>/preview.jpg", access=Access.OWNER, bearer=True)
+    def preview(stream: Stream) -> HTTPResponse:
+        jpeg = _look(site, stream)
+        if jpeg is None:
+            return HTTPResponse(status=204)
+        return HTTPResponse(jpeg, headers={"Content-Type": "image/jpeg"})
+
+    @app.post("/streams/<stream_id:int>/key", access=Access.OWNER)
+    def rotate_key(store: Store, stream: Stream) -> Page:
+        key = new_stream_key()
+        with saving(store):
+            store.streams.set_key(stream.id, digest(key))
+        return key_page(site, stream.id, stream.title, key)
+
+    @app.post("/streams/<stream_id:int>/activate", access=Access.OWNER)
+    def activate(store: Store, stream: Stream) -> Page:
+        store.streams.set_active(stream.id, True)
+        return see_other(f"/streams/{stream.id}")
+
+    @app.post("/streams/<stream_id:int>/deactivate", access=Access.OWNER)
+    def deactivate(store: Store, stream: Stream) -> Page:
+        store.streams.set_active(stream.id, False)
+        return see_other(f"/streams/{stream.id}")
+
+    @app.get("/streams/<stream_id:int>/delete", access=Access.OWNER)
+    def confirm_deletion(store: Store, stream: Stream) -> Page:
+        total = store.detections.counts(DetectionFilter(stream_id=stream.id)).total
+        images = len(store.detections.images_of_stream(stream.id))
+        return site.page("stream_delete.html", stream=stream, total=total, images=images)
+
+    @app.post("/streams/<stream_id:int>/delete", access=Access.OWNER)
+    def delete(store: Store, stream: Stream) -> Page:
+        delete_stream(site, store, stream.id)
+        return see_other("/streams")
+
+
+def delete_stream(site: Site, store: Store, stream_id: int) -> None:
+    """Delete a stream with its detections; their images are overwritten on the disk first. Raises OSError."""
+    store.streams.set_active(stream_id, False)  # nothing new arrives while the images go
+    for image in store.detections.images_of_stream(stream_id):
+        site.images.erase(Place(image.day, image.offset, image.size_bytes))
+    store.streams.remove(stream_id)
+    site.previews.forget(stream_id)
+
+
+def key_page(site: Site, stream_id: int, title: str, key: str) -> Page:
+    """The one time a stream key is shown, with what to type where."""
+    rtmp = site.config.rtmp
+    servers = [rtmp_server("rtmp", public_host(site), rtmp.port, STANDARD_RTMP_PORT)]
+    if rtmp.tls_certificate and rtmp.tls_key:
+        servers.insert(0, rtmp_server("rtmps", public_host(site), rtmp.tls_port, STANDARD_RTMPS_PORT))
+    return site.page("stream_key.html", stream_id=stream_id, title=title, key=key, servers=servers)
+
+
+def rtmp_server(scheme: str, host: str, port: int, standard_port: int) -> str:
+    """What to type as server: rtmp://box/live."""
+    return f"{scheme}://{host}{'' if port == standard_port else f':{port}'}/live"
+
+
+def public_host(site: Site) -> str:
+    """The name people reach this box by: as configured, else the name of this page, as far as it looks like one."""
+    match = _HOST.match(request.headers.get("Host", ""))
+    return site.config.rtmp.public_host or (match.group(1) if match else "ADDRESS-OF-THIS-BOX")
+
+
+def _look(site: Site, stream: Stream) -> bytes | None:
+    """The newest picture of a live stream, and word to the watcher that somebody is looking."""
+    if not stream.live:
+        return None
+    try:
+        site.previews.want(stream.id)
+    except OSError:
+        response.set_header("X-Preview", "no room for previews")
+        return None
+    return site.previews.read(stream.id)
+
+
+def _all_time(store: Store, only: DetectionFilter) -> tuple[str, object, object]:
+    counts = store.detections.counts(only)
+    return "All", counts, compliance(counts)

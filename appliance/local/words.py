@@ -1,0 +1,87 @@
+"""What the box says to people: times, problems, services, in plain words. Pure functions."""
+
+from __future__ import annotations
+
+from appliance.faces import State
+from appliance.rates import Rate
+from appliance.store import Service
+from appliance.store.people import Role
+from appliance.times import utc_text
+
+STATE_WORDS = {
+    State.MASK: "Mask",
+    State.NO_MASK: "No mask",
+    State.INCORRECT: "Worn incorrectly",
+    State.UNKNOWN: "Unknown",
+}
+ROLE_WORDS = {Role.ADMIN: "Admin", Role.DATA_SCIENTIST: "Data Scientist"}
+
+NEEDED = {
+    "gate": "The gate is not running, so no stream can be let in.",
+    "watch": "The watcher is not running, so nothing is being judged.",
+}
+"""The services a box cannot do without, and what it means when one is dead."""
+
+
+def service_problems(services: list[Service]) -> list[str]:
+    """What is wrong with the services, a sentence or two each; empty when all is well."""
+    alive = {service.name: service for service in services if service.alive}
+    found = [f"{sentence} {_what_to_do(name)}" for name, sentence in NEEDED.items() if name not in alive]
+    found += [service.problem for service in alive.values() if service.problem]
+    return found
+
+
+def _what_to_do(name: str) -> str:
+    return f"If this stays for more than a minute, restart the box, or start it by hand with `mb9k {name}`."
+
+
+def busy_store(error: Exception) -> str:
+    """Why the store did not do what was asked, and what to do."""
+    text = str(error).lower()
+    if "full" in text or "no space" in text or "disk i/o" in text:
+        return (
+            "The disk of the box is full or failing, so nothing was changed."
+            " An admin can make room: delete old detections or streams, or keep images for fewer days."
+        )
+    if "readonly" in text or "permission" in text:
+        return "The box may not write its own data, so nothing was changed. An admin can run `mb9k check` on it."
+    if "locked" in text or "busy" in text:
+        return "The box is busy writing, so nothing was changed. Wait a moment and send it again."
+    return "The box cannot read its data. An admin can run `mb9k check` on it; it says what to do."
+
+
+def duration(seconds: float) -> str:
+    """How long something has lasted: `under a minute`, `5 min`, `3 h 20 min`, `4 days`."""
+    minutes = int(max(0.0, seconds) // 60)
+    if minutes < 1:
+        return "under a minute"
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days = hours // 24
+    return f"{days} day{'s' if days > 1 else ''}"
+
+
+def percent(share: float) -> str:
+    """A share as a person reads it: 82 %."""
+    return f"{100 * share:.0f} %"
+
+
+def rate_words(rate: Rate | None) -> str:
+    """A compliance rate with its interval and n, or that there is not enough to say one."""
+    if rate is None:
+        return "not enough data"
+    return f"{percent(rate.share)} ({100 * rate.low:.0f} to {100 * rate.high:.0f} %, n = {rate.n})"
+
+
+def number(count: int) -> str:
+    """12 345, with narrow no-break spaces."""
+    return f"{count:,}".replace(",", "\u202f")
+
+
+def clock_utc(utc: float | str) -> str:
+    """A time for people whose browser runs no script: 2026-11-23 16:00:05 UTC."""
+    text = utc if isinstance(utc, str) else utc_text(utc)
+    return f"{text[:10]} {text[11:19]} UTC"

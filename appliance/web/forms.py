@@ -1,0 +1,58 @@
+"""What people type."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from bottle import HTTPResponse, request
+
+MAX_NAME_LENGTH = 40
+
+
+def field(name: str) -> str:
+    """A field of the form that was sent; empty if it is missing or is not text."""
+    return str(request.forms.getunicode(name) or "").strip()
+
+
+def secret_field(name: str) -> str:
+    """A password exactly as typed: spaces may belong to it."""
+    return str(request.forms.getunicode(name) or "")
+
+
+def asked(name: str) -> str:
+    """A value of the address (after the `?`); empty if it is missing or is not text."""
+    return str(request.query.getunicode(name) or "").strip()
+
+
+def whole_number(text: str) -> int | None:
+    """A number that fits a SQLite id; None if it is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+
+
+def clean_name(text: str, what: str, without: str = "") -> str:
+    """A name as we keep it. Raises ValueError, a sentence for the person.
+
+    Printable characters only: no line breaks, nothing invisible, nothing that turns the writing direction.
+    """
+    name = unicodedata.normalize("NFC", text).strip()
+    if not name:
+        raise ValueError(f"Give {what} a name.")
+    if len(name) > MAX_NAME_LENGTH:
+        raise ValueError(f"A name has at most {MAX_NAME_LENGTH} characters; this one has {len(name)}.")
+    if not name.isprintable():
+        raise ValueError("A name may hold letters, digits, spaces and signs, but nothing invisible.")
+    if any(sign in name for sign in without):
+        raise ValueError(f"This name may not hold {' or '.join(without)}.")
+    return name
+
+
+def local_path(text: str) -> str:
+    """A path on this site to go on to; `/` for everything that could lead elsewhere."""
+    if not text.startswith("/") or text[1:2] in ("/", "\\") or not text.isprintable():
+        return "/"
+    return text
+
+
+def see_other(path: str) -> HTTPResponse:
+    """Go there with a GET. Relative, so that a false Host header leads nobody away."""
+    return HTTPResponse(status=303, headers={"Location": path})

@@ -1,0 +1,72 @@
+"""Sessions and the proof that a write came from our own page.
+
+The browser holds an opaque random id; the site keeps only its sha-256. Where rows lie is the site's business.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from bottle import request
+
+from appliance.secrets import new_token, same
+
+IDLE_S = 7 * 86400.0
+ABSOLUTE_S = 30 * 86400.0
+TOUCH_S = 3600.0
+"""A session's last use is noted at most this often: flash wears."""
+MAX_ID_LENGTH = 100
+SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
+
+
+class Cookie:
+    """One cookie of ours. Over HTTPS it has the __Host- prefix: no other host and no plain HTTP can set it."""
+
+    def __init__(self, name: str, https: bool) -> None:
+        self.name = f"__Host-{name}" if https else name
+        self.https = https
+
+    def read(self) -> str | None:
+        """What the browser sent; None if nothing, or nonsense."""
+        value = request.cookies.get(self.name)
+        return value if value and len(value) <= MAX_ID_LENGTH else None
+
+    def set(self, response: Any, value: str) -> None:
+        """Send it to the browser. Never with Bottle's `secret=`: it would unpickle what comes back."""
+        response.set_cookie(self.name, value, path="/", httponly=True, samesite="lax", secure=self.https)
+
+    def clear(self, response: Any) -> None:
+        """Have the browser forget it."""
+        response.set_cookie(
+            self.name, "", path="/", httponly=True, samesite="lax", secure=self.https, max_age=0, expires=0
+        )
+
+
+def is_over(created_utc: float, last_used_utc: float, now_utc: float) -> bool:
+    """Whether a session is too old, or was not used for too long."""
+    return now_utc - last_used_utc > IDLE_S or now_utc - created_utc > ABSOLUTE_S
+
+
+def form_token(cookie: Cookie, response: Any) -> str:
+    """The token for the forms of someone who has not signed in; it lives in a cookie of its own."""
+    token = cookie.read()
+    if token is None:
+        token = new_token()
+        cookie.set(response, token)
+    return token
+
+
+def is_same_origin() -> bool:
+    """Whether the browser says, or does not deny, that this request came from a page of ours."""
+    fetch_site = request.headers.get("Sec-Fetch-Site")
+    if fetch_site is not None:  # browsers send it over HTTPS and from localhost
+        return fetch_site in ("same-origin", "none")
+    origin = request.headers.get("Origin")
+    return origin is None or urlsplit(origin).netloc == request.headers.get("Host", "")
+
+
+def carries(expected: str | None) -> bool:
+    """Whether the form field `csrf` (or the header X-CSRF-Token) holds the token we gave out."""
+    sent = request.headers.get("X-CSRF-Token") or request.forms.get("csrf") or ""
+    return expected is not None and same(sent, expected)

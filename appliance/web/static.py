@@ -1,0 +1,49 @@
+"""Files that never change under their name: the name carries the content's hash, so browsers keep them for ever."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from bottle import HTTPError, HTTPResponse
+
+from appliance.web.access import Access, App
+from appliance.web.headers import IMMUTABLE
+
+TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+
+class Static:
+    """The files of one or more folders, read once, at start."""
+
+    def __init__(self, *folders: Path) -> None:
+        self._addresses: dict[str, str] = {}
+        self._files: dict[str, tuple[str, bytes]] = {}
+        for folder in folders:
+            for path in sorted(folder.iterdir()):
+                if path.suffix in TYPES:
+                    self._add(path)
+
+    def _add(self, path: Path) -> None:
+        content = path.read_bytes()
+        hashed = f"{path.stem}-{hashlib.sha256(content).hexdigest()[:12]}{path.suffix}"
+        self._addresses[path.name] = f"/static/{hashed}"
+        self._files[hashed] = (TYPES[path.suffix], content)
+
+    def url(self, name: str) -> str:
+        """Where a file is: /static/app-<hash>.css for app.css. Raises KeyError."""
+        return self._addresses[name]
+
+    def add_routes(self, app: App) -> None:
+        """Serve them."""
+
+        @app.get("/static/<name>", access=Access.ANYONE)
+        def static(name: str) -> HTTPResponse:
+            if name not in self._files:
+                raise HTTPError(404)
+            kind, content = self._files[name]
+            return HTTPResponse(content, headers={"Content-Type": kind, "Cache-Control": IMMUTABLE})

@@ -1,0 +1,138 @@
+// Everything here is a comfort: the pages work without it.
+"use strict";
+
+// Times in the reader's own zone.
+const MOMENT = { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" };
+
+function localise(root) {
+  for (const time of root.querySelectorAll("time[datetime]")) {
+    const at = new Date(time.dateTime);
+    if (isNaN(at)) continue;
+    const options = { ...MOMENT };
+    if (at.getFullYear() !== new Date().getFullYear()) options.year = "numeric";
+    time.textContent = at.toLocaleString(undefined, options);
+    time.title = time.dateTime;
+  }
+  for (const label of root.querySelectorAll("[data-hour]"))
+    label.textContent = new Date(label.dataset.hour).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" });
+  for (const hint of root.querySelectorAll("[data-utc-hint]")) hint.hidden = true;
+  for (const hidden of root.querySelectorAll("[data-script]")) hidden.hidden = false;
+  for (const input of root.querySelectorAll("input[data-utc]")) {
+    if (!input.dataset.utc) continue;
+    const at = new Date(input.dataset.utc);
+    const shifted = new Date(at.getTime() - at.getTimezoneOffset() * 60000);
+    input.value = input.defaultValue = shifted.toISOString().slice(0, 16);
+  }
+}
+
+// The time fields of a filter are local on the page and UTC in the address.
+document.addEventListener("formdata", (event) => {
+  for (const input of event.target.querySelectorAll("input[data-utc]"))
+    if (input.value) event.formData.set(input.name, new Date(input.value).toISOString());
+  for (const [name, value] of [...event.formData])
+    if (event.target.method === "get" && value === "") event.formData.delete(name);
+});
+
+// Make `now` like `next`, touching only what differs, so that pictures, focus and open lists stay.
+function renew(now, next) {
+  if (now.isEqualNode(next)) return;
+  const sameShape = now.nodeType === 1 && next.nodeType === 1 && now.tagName === next.tagName
+    && now.tagName !== "svg" && !now.hasAttribute("data-preview")
+    && now.childNodes.length === next.childNodes.length;
+  if (!sameShape) return now.replaceWith(document.importNode(next, true));
+  for (const { name } of [...now.attributes])
+    if (!next.hasAttribute(name) && !(now.tagName === "DETAILS" && name === "open")) now.removeAttribute(name);
+  for (const { name, value } of next.attributes)
+    if (now.getAttribute(name) !== value) now.setAttribute(name, value);
+  const theirs = [...next.childNodes];
+  [...now.childNodes].forEach((child, index) => renew(child, theirs[index]));
+}
+
+function isBusy(main) {
+  const focused = document.activeElement;
+  const inField = focused && main.contains(focused) && /^(INPUT|SELECT|TEXTAREA)$/.test(focused.tagName);
+  const selected = getSelection();
+  return document.hidden || inField || (selected && !selected.isCollapsed);
+}
+
+function keepUpToDate(main) {
+  const stale = document.getElementById("stale");
+  let etag = null;
+  let drawn = null;
+  async function look() {
+    if (isBusy(main)) return;
+    const headers = etag ? { "If-None-Match": etag } : {};
+    const answer = await fetch(location.href, { headers, cache: "no-store", signal: AbortSignal.timeout(10000) });
+    if (answer.redirected) return location.reload();
+    stale.hidden = answer.ok || answer.status === 304;
+    if (!answer.ok) return;
+    const text = await answer.text();
+    if (isBusy(main)) return;
+    etag = answer.headers.get("ETag");
+    const next = new DOMParser().parseFromString(text, "text/html").querySelector("main");
+    if (!next || next.innerHTML === drawn) return;
+    drawn = next.innerHTML;
+    localise(next);
+    renew(main, next);
+  }
+  setInterval(() => look().catch(() => { stale.hidden = false; }), Number(main.dataset.refresh) * 1000);
+}
+
+// The live preview: the next picture as soon as the last one is shown.
+function showPreview(frame) {
+  const picture = frame.querySelector("img");
+  const none = frame.querySelector("[data-none]");
+  async function next() {
+    let wait = 1000;
+    if (!document.hidden) {
+      try {
+        const answer = await fetch(frame.dataset.preview, { cache: "no-store", signal: AbortSignal.timeout(5000) });
+        const there = answer.status === 200;
+        if (there) {
+          const old = picture.src;
+          picture.src = URL.createObjectURL(await answer.blob());
+          if (old.startsWith("blob:")) URL.revokeObjectURL(old);
+          wait = 400;
+        }
+        picture.hidden = !there;
+        none.hidden = there;
+      } catch { /* the box does not answer: the page says so */ }
+    }
+    if (frame.isConnected) setTimeout(next, wait);
+  }
+  next();
+}
+
+function copyText(button) {
+  const text = button.parentElement.querySelector("[data-copied]");
+  const range = document.createRange();
+  range.selectNodeContents(text);
+  const selection = getSelection();
+  selection.removeAllRanges();
+  selection.addRange(range);
+  // navigator.clipboard exists only over HTTPS and on localhost; a box is often reached by plain HTTP.
+  const done = navigator.clipboard
+    ? navigator.clipboard.writeText(text.textContent)
+    : document.execCommand("copy") ? Promise.resolve() : Promise.reject();
+  done.then(() => { button.textContent = "Copied"; }, () => { button.textContent = "Press Ctrl-C"; });
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (button) copyText(button);
+});
+
+// Only what fits the chosen kind of stream is shown.
+for (const form of document.querySelectorAll("form[data-kinds]")) {
+  const show = () => {
+    const chosen = new FormData(form).get("kind");
+    for (const part of form.querySelectorAll("[data-kind]")) part.hidden = part.dataset.kind !== chosen;
+  };
+  form.addEventListener("change", show);
+  show();
+}
+
+localise(document);
+const main = document.querySelector("main[data-refresh]");
+if (main) keepUpToDate(main);
+document.querySelectorAll("[data-preview]").forEach(showPreview);

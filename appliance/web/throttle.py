@@ -1,0 +1,93 @@
+"""Slowing down those who guess."""
+
+from __future__ import annotations
+
+import ipaddress
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bottle import request
+
+
+@dataclass(slots=True)
+class _Tries:
+    count: int = 0
+    last_s: float = 0.0
+    again_s: float = 0.0  # nothing is looked at before this moment
+
+
+class Throttle:
+    """After some free wrong tries on one thing, each further one waits twice as long, up to `longest_s`.
+
+    A try counts as wrong until `succeeded` is called: who asks many times at once gains nothing. The moment
+    (seconds of a clock that never jumps) is passed in. What was quiet for `forget_s` starts anew. Memory is
+    bounded: beyond `size` things, what was longest unused is forgotten.
+    """
+
+    def __init__(
+        self, first_s: float = 1.0, longest_s: float = 60.0, forget_s: float = 900.0, size: int = 10_000
+    ) -> None:
+        self.first_s = first_s
+        self.longest_s = longest_s
+        self.forget_s = forget_s
+        self.size = size
+        self._tries: OrderedDict[str, _Tries] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def wait_s(self, things: Mapping[str, int], now_s: float) -> float:
+        """Count a try and return 0; or how long to wait, counting nothing.
+
+        things: what the try is on (a name, an address), each with its number of free tries.
+        """
+        with self._lock:
+            tries = [(self._of(thing, now_s), free) for thing, free in things.items()]
+            wait = max((each.again_s - now_s for each, _ in tries), default=0.0)
+            if wait > 0:
+                return wait
+            for each, free in tries:
+                each.count += 1
+                each.last_s = now_s
+                over = min(each.count - free, 30)
+                if over > 0:
+                    each.again_s = now_s + min(self.first_s * 2 ** (over - 1), self.longest_s)
+            return 0.0
+
+    def succeeded(self, forget: str, uncount: str) -> None:
+        """The try was right: forget the wrong ones on `forget` (a name), take back this one on `uncount`.
+
+        The wrong ones on an address stay: else whoever has one good password may guess at the others' for free.
+        """
+        with self._lock:
+            self._tries.pop(forget, None)
+            if uncount in self._tries:
+                self._tries[uncount].count -= 1
+                self._tries[uncount].again_s = 0.0
+
+    def _of(self, thing: str, now_s: float) -> _Tries:
+        tries = self._tries.setdefault(thing, _Tries())
+        if now_s - tries.last_s > self.forget_s:
+            tries.count = 0
+        self._tries.move_to_end(thing)
+        while len(self._tries) > self.size:
+            self._tries.popitem(last=False)
+        return tries
+
+
+def who_asks(behind_proxy: bool) -> str:
+    """The address to count tries by; for IPv6 its network, of which one person has plenty of addresses.
+
+    Behind a proxy on this machine every address is loopback, so the last one the proxy added counts.
+    """
+    address = request.environ.get("REMOTE_ADDR", "") or "?"
+    if behind_proxy:
+        forwarded = request.headers.get("X-Forwarded-For", "").split(",")[-1].strip()
+        address = forwarded or address
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return str(address)[:50]
+    if parsed.version == 6 and parsed.ipv4_mapped is None:
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return str(parsed)
