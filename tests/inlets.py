@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -23,20 +24,49 @@ from tests.conftest import REPOSITORY
 
 ENGINES = ["embedded", pytest.param("mediamtx", marks=pytest.mark.mediamtx)]
 
+CLIP_S = 3
+FFMPEG = ("ffmpeg", "ffmpeg")  # the program, its packages
 UNSETTLED = 12  # pictures
 
 
-def skip_without(engine: str) -> None:
-    """Skip the test if this machine has no such ingest."""
-    if engine == "mediamtx" and not shutil.which("mediamtx"):
-        pytest.skip("there is no MediaMTX binary on PATH")
+def skip_without(program: str, packages: str) -> None:
+    """Skip the test if a client is not installed."""
+    if not shutil.which(program):
+        pytest.skip(f"there is no {program}; apt-get install {packages}")
+
+
+def make_clip(path: Path, *options: str, size: str = "320x240") -> Path:
+    """A short FLV of a moving picture and a tone."""
+    skip_without(*FFMPEG)
+    sources = ["-f", "lavfi", "-i", f"testsrc2=size={size}:rate=25", "-f", "lavfi", "-i", "sine=frequency=440"]
+    command = ["ffmpeg", "-nostdin", "-loglevel", "error", *sources, "-t", str(CLIP_S), "-threads", "1"]
+    encoding = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "25", "-c:a", "aac"]
+    subprocess.run([*command, *encoding, *options, "-f", "flv", str(path)], check=True)
+    return path
+
+
+def port_giver() -> Callable[[], int]:
+    """What the fixture free_port gives, for those who live longer than one test."""
+    held: set[int] = set()
+
+    def one() -> int:
+        while True:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = int(probe.getsockname()[1])
+            if port not in held:
+                held.add(port)
+                return port
+
+    return one
 
 
 class Inlet:
     """A gate and an ingest on ports of their own. Streams are made as tests ask for them."""
 
     def __init__(self, folder: Path, engine: str, free_port: Callable[[], int]) -> None:
-        skip_without(engine)
+        if engine == "mediamtx" and not shutil.which("mediamtx"):
+            pytest.skip("there is no MediaMTX binary on PATH")
         self.engine = engine
         self.path = folder / "mb9k.toml"
         ports = {name: free_port() for name in ("gate_port", "api_port", "read_port", "metrics_port")}
@@ -118,8 +148,12 @@ class Inlet:
 
     def open(self, path: str) -> av.container.InputContainer:
         """Open a stream as the watcher does. Raises av.error.FFmpegError."""
-        options = {"rtsp_transport": "tcp"} if self.engine == "mediamtx" else {}
-        return av.open(self.read_url(path), options=options, timeout=(10.0, 10.0))
+        return av.open(self.read_url(path), options=self.reading_options(), timeout=(10.0, 10.0))
+
+    def reading_options(self) -> dict[str, str]:
+        """FFmpeg's options, as in vision/camera.py: its own probing swallows seconds of a live stream."""
+        options = {"fflags": "nobuffer", "flags": "low_delay", "analyzeduration": "500000", "probesize": "500000"}
+        return {**options, "rtsp_transport": "tcp"} if self.engine == "mediamtx" else options
 
 
 def shown_times(container: av.container.InputContainer, seconds: float) -> list[float]:

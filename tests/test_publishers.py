@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,36 +14,18 @@ import av
 import pytest
 
 from tests.boxes import until
-from tests.inlets import ENGINES, Inlet, shown_times
+from tests.inlets import ENGINES, FFMPEG, Inlet, make_clip, port_giver, shown_times, skip_without
 from tests.rtmp_client import WRAP_MS, RtmpClient, flv_tags
 
 pytestmark = pytest.mark.timeout(120)
-CLIP_S = 3
 WATCHED_S = 4.0
 EARLIER_MS = 5000  # so long before its edge a time stamp starts: within what is watched, with either ingest
 
-FFMPEG = ("ffmpeg", "ffmpeg")
 GSTREAMER = (
     "gst-launch-1.0",
     "gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good"
     " gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly",
 )
-
-
-def skip_without(program: str, packages: str) -> None:
-    """Skip the test if a client is not installed."""
-    if not shutil.which(program):
-        pytest.skip(f"there is no {program}; apt-get install {packages}")
-
-
-def make_clip(path: Path, *options: str, size: str = "320x240") -> Path:
-    """A short FLV of a moving picture and a tone."""
-    skip_without(*FFMPEG)
-    sources = ["-f", "lavfi", "-i", f"testsrc2=size={size}:rate=25", "-f", "lavfi", "-i", "sine=frequency=440"]
-    command = ["ffmpeg", "-nostdin", "-loglevel", "error", *sources, "-t", str(CLIP_S), "-threads", "1"]
-    encoding = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "25", "-c:a", "aac"]
-    subprocess.run([*command, *encoding, *options, "-f", "flv", str(path)], check=True)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -145,31 +125,13 @@ FORMS = {
 }
 
 
-@pytest.fixture(scope="module")
-def loopback_port() -> Callable[[], int]:
-    """Like free_port, for the whole module."""
-    held: set[int] = set()
-
-    def one() -> int:
-        while True:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                port = int(probe.getsockname()[1])
-            if port not in held:
-                held.add(port)
-                return port
-
-    return one
-
-
 @pytest.fixture(scope="module", params=ENGINES)
 def inlet(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
-    loopback_port: Callable[[], int],
 ) -> Iterator[Inlet]:
     """Either ingest, running; one for the whole module, each form with a stream of its own."""
-    one = Inlet(tmp_path_factory.mktemp(request.param), request.param, loopback_port)
+    one = Inlet(tmp_path_factory.mktemp(request.param), request.param, port_giver())
     for form in FORMS.values():
         one.add_stream(form.key)
     with one.running():
