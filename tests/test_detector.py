@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
+from threading import Barrier
 
 import msgspec
 import numpy as np
@@ -146,6 +147,21 @@ def test_a_picture_in_any_layout_of_memory_is_judged_alike(real: NetworkDetector
     _, image = load_golden()[0]
     assert real.detect(np.asfortranarray(image)) == real.detect(image)
     assert real.detect(image[::-1, ::-1][::-1, ::-1]) == real.detect(image)
+
+
+def test_threads_do_not_write_into_each_others_input() -> None:
+    both_wrote = Barrier(2)
+    seen = []
+
+    def network(tensor: Floats) -> Sequence[Floats]:
+        both_wrote.wait(10)
+        seen.append(round(float((tensor[0, 0, 0, 0] + 1) * 127.5)))
+        return Network()(tensor)
+
+    detector = NetworkDetector(MODEL, network)
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(detector.detect, [grey(128, 96, 50), grey(128, 96, 150)]))
+    assert sorted(seen) == [50, 150]
 
 
 def test_threads_share_a_detector(real: NetworkDetector) -> None:

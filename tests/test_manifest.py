@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from appliance.errors import UserError
@@ -127,6 +128,18 @@ def weights(network: bytes) -> Iterator[tuple[int, int]]:
             yield from (
                 (data[0], data[1]) for key, *data in fields(network, *tensor) if key == 9 and data[1] - data[0] > 1000
             )
+
+
+def test_a_network_says_itself_whether_its_input_has_a_fixed_size(models: Path) -> None:
+    assert not load_detector("", models).fixed
+    content = (models / find("", models).file).read_bytes()
+    # In the input's shape a side called h (or w) becomes one of 416 pixels (onnx.proto: dim_param to dim_value).
+    fixed = content.replace(b"\n\x03\x12\x01h\n\x03\x12\x01w", b"\n\x03\x08\xa0\x03\n\x03\x08\xa0\x03", 1)
+    replace_weights(models, fixed)
+    detector = load_detector("", models)
+    assert detector.fixed
+    assert detector.detect(np.zeros((90, 160, 3), dtype=np.uint8)) == []
+    assert self_test(detector, models) == []
 
 
 @pytest.mark.parametrize("damage", ["zeroed", "reversed"])

@@ -51,7 +51,7 @@ class NetworkDetector:
         self.input_height = model.input_height
         self.sure_score = model.min_score
         self._run = run
-        self._fixed = fixed
+        self.fixed = fixed
         self._local = threading.local()
 
     def detect(self, image: Pixels, min_score: float | None = None) -> list[Face]:
@@ -81,7 +81,7 @@ class NetworkDetector:
         height, width = content.shape[:2]
         tensor: Floats | None = getattr(self._local, "tensor", None)
         if tensor is None or self._local.size != (width, height):
-            columns, rows = (self.input_width, self.input_height) if self._fixed else aligned(width, height)
+            columns, rows = (self.input_width, self.input_height) if self.fixed else aligned(width, height)
             tensor = np.full((1, 3, rows, columns), PAD_GREY / 127.5 - 1, dtype=np.float32)
             self._local.tensor, self._local.size = tensor, (width, height)
         inside = tensor[0, :, :height, :width]
