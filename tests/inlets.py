@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import av
 import msgspec
@@ -64,7 +65,7 @@ def port_giver() -> Callable[[], int]:
 class Inlet:
     """A gate and an ingest on ports of their own. Streams are made as tests ask for them."""
 
-    def __init__(self, folder: Path, engine: str, free_port: Callable[[], int]) -> None:
+    def __init__(self, folder: Path, engine: str, free_port: Callable[[], int], **rtmp: Any) -> None:
         if engine == "mediamtx" and not shutil.which("mediamtx"):
             pytest.skip("there is no MediaMTX binary on PATH")
         self.engine = engine
@@ -72,7 +73,7 @@ class Inlet:
         ports = {name: free_port() for name in ("gate_port", "api_port", "read_port", "metrics_port")}
         wiring = {
             "state_dir": str(folder / "state"),
-            "rtmp": {"host": "127.0.0.1", "port": free_port()},
+            "rtmp": {"host": "127.0.0.1", "port": free_port(), **rtmp},
             "media": {"engine": engine, **ports},
         }
         self.path.write_bytes(msgspec.toml.encode(wiring))

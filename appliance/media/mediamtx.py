@@ -22,6 +22,7 @@ from appliance.errors import UserError
 
 TIMEOUT_S = 2.0
 PAGE = 100
+MAX_PAGES = 100
 SILENCE_S = 5  # a publisher that sends nothing for this long is gone
 
 # `live/KEY`, and `live//KEY`: what comes of rtmp://box/live/ with the slash that people type.
@@ -148,8 +149,21 @@ def read_url(config: Config, path: str, token: str) -> str:
     return f"http://{where}.flv?token={quote(token)}"
 
 
+def _path(item: dict[str, Any]) -> Path:
+    """An item of the list of paths. Raises MediaError."""
+    source, count = item.get("source"), item.get("inboundBytes", item.get("bytesReceived")) or 0
+    if not isinstance(count, int):
+        raise MediaError("the ingest's API counts bytes in something else than numbers")
+    return Path(
+        name=str(item["name"]),
+        available=bool(item.get("available", item.get("ready", False))),
+        source_id=source.get("id") if isinstance(source, dict) else None,
+        inbound_bytes=count,
+    )
+
+
 class Client:
-    """The six questions we ask of the ingest's API. Every method raises MediaError."""
+    """The questions we ask of the ingest's API. Every method raises MediaError."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -160,16 +174,7 @@ class Client:
 
     def paths(self) -> list[Path]:
         """What is being sent just now."""
-        return [
-            Path(
-                name=str(item["name"]),
-                available=bool(item.get("available", item.get("ready", False))),
-                source_id=(item.get("source") or {}).get("id"),
-                inbound_bytes=int(item.get("inboundBytes", item.get("bytesReceived", 0))),
-            )
-            for item in self._items("/v3/paths/list")
-            if "name" in item
-        ]
+        return [_path(item) for item in self._items("/v3/paths/list") if "name" in item]
 
     def connections(self) -> list[Connection]:
         """Every RTMP and RTMPS connection."""
@@ -192,14 +197,18 @@ class Client:
         self._ask("POST", f"/v3/{kind}/kick/{quote(connection.id)}")
 
     def _items(self, path: str) -> Iterator[dict[str, Any]]:
-        page, pages = 0, 1
-        while page < pages:
+        """The objects of a list, page by page."""
+        for page in range(MAX_PAGES):
             answer = self._ask("GET", f"{path}?itemsPerPage={PAGE}&page={page}")
             if answer is None:  # a server that is off has no list
                 return
-            pages = int(answer.get("pageCount", 0))
-            yield from answer.get("items") or []
-            page += 1
+            items, pages = answer.get("items") or [], answer.get("pageCount", 0)
+            if not isinstance(items, list) or not isinstance(pages, int):
+                raise MediaError("the ingest's API answered with something else than a list")
+            yield from (item for item in items if isinstance(item, dict))
+            if page + 1 >= pages:
+                return
+        raise MediaError("the ingest's API lists more than this box could ever take")
 
     def _ask(self, method: str, path: str) -> dict[str, Any] | None:
         """The JSON answer; None for 404."""

@@ -1,0 +1,293 @@
+"""MediaMTX: the real binary takes our configuration and opens no more than it should; and the client of its API."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import socket
+import stat
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from appliance.config import Config, Media, Rtmp
+from appliance.errors import UserError
+from appliance.media import mediamtx
+from appliance.media.mediamtx import Client, Connection, MediaError
+from tests.boxes import publishing
+from tests.inlets import Inlet, make_clip, skip_without
+
+KEY = "MEDIAMEDIAMEDIAMED22"
+OTHER_KEY = "MEDIAMEDIAMEDIAMED33"
+TOKEN = "token/with+odd&signs"
+LISTEN = "0A"  # as /proc/net/tcp writes the state
+
+# Its configuration
+
+
+def test_the_configuration_is_whole_and_only_its_owner_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "mediamtx.yml"
+    mediamtx.write_config(Config(state_dir=str(tmp_path)), path)
+    mediamtx.write_config(Config(state_dir=str(tmp_path), media=Media(read_port=7)), path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert json.loads(path.read_text())["rtspAddress"] == "127.0.0.1:7"
+    assert list(path.parent.iterdir()) == [path], "no draft is left"
+
+
+def test_rtmps_is_on_when_both_files_are_named() -> None:
+    only_one = mediamtx.configuration(Config(rtmp=Rtmp(tls_certificate="cert.pem")))
+    both = mediamtx.configuration(Config(rtmp=Rtmp(tls_certificate="cert.pem", tls_key="key.pem", tls_port=444)))
+    assert "rtmpEncryption" not in only_one
+    assert both["rtmpEncryption"] == "optional"
+    assert both["rtmpsAddress"] == ":444"
+
+
+def test_an_address_is_written_as_it_should_be() -> None:
+    hosts = ("0.0.0.0", "::", "192.168.0.7", "fd00::7")
+    written = [mediamtx.configuration(Config(rtmp=Rtmp(host=host)))["rtmpAddress"] for host in hosts]
+    assert written == [":1935", ":1935", "192.168.0.7:1935", "[fd00::7]:1935"]
+
+
+def test_the_engine_is_chosen_by_what_is_there(tmp_path: Path) -> None:
+    binary = tmp_path / "mediamtx"
+    wanted = Config(state_dir=str(tmp_path), media=Media(engine="mediamtx", binary=str(binary)))
+    unsaid = Config(media=Media(binary=str(binary)))
+    unwanted = Config(media=Media(engine="embedded", binary=str(binary)))
+    assert mediamtx.engine(unsaid) == "embedded"
+    with pytest.raises(UserError, match=r"install it.*media\.binary.*embedded"):
+        mediamtx.engine(wanted)
+    with pytest.raises(UserError, match="not on PATH"):
+        mediamtx.command(wanted)
+    binary.write_text("#!/bin/sh\n")
+    binary.chmod(0o755)
+    assert mediamtx.engine(unsaid) == mediamtx.engine(wanted) == "mediamtx"
+    assert mediamtx.engine(unwanted) == "embedded"
+
+
+def test_readers_carry_the_token_whatever_its_signs() -> None:
+    config = Config(media=Media(engine="embedded", read_port=8554))
+    address = mediamtx.read_url(config, "live//KEY", TOKEN)
+    assert address == "http://127.0.0.1:8554/live//KEY.flv?token=token/with%2Bodd%26signs"
+
+
+# The real binary
+
+
+@pytest.fixture
+def inlet(tmp_path: Path, free_port: Callable[[], int]) -> Inlet:
+    made = Inlet(tmp_path, "mediamtx", free_port)
+    made.add_stream(KEY)
+    return made
+
+
+def listening(pid: int) -> set[tuple[str, int]]:
+    """Every (address, port) on which a process listens: TCP, and any UDP at all."""
+    inodes = set()
+    for handle in Path(f"/proc/{pid}/fd").iterdir():
+        target = str(handle.readlink())
+        if target.startswith("socket:["):
+            inodes.add(target[8:-1])
+    found = set()
+    for table in ("tcp", "tcp6", "udp", "udp6"):
+        path = Path(f"/proc/{pid}/net/{table}")
+        for line in path.read_text().splitlines()[1:] if path.exists() else []:
+            fields = line.split()
+            if fields[9] in inodes and (fields[3] == LISTEN or table.startswith("udp")):
+                address, _, port = fields[1].rpartition(":")
+                found.add((_readable(address), int(port, 16)))
+    return found
+
+
+def _readable(address: str) -> str:
+    """An address as /proc/net/tcp writes it: 0100007F is 127.0.0.1."""
+    if len(address) == 8:
+        return socket.inet_ntop(socket.AF_INET, bytes.fromhex(address)[::-1])
+    words = [bytes.fromhex(address[at : at + 8])[::-1] for at in range(0, 32, 8)]
+    return socket.inet_ntop(socket.AF_INET6, b"".join(words))
+
+
+@pytest.mark.mediamtx
+def test_nothing_but_rtmp_is_open_beyond_loopback(inlet: Inlet) -> None:
+    media = inlet.config.media
+    # As a box has it; this test's own RTMP port is bound to loopback.
+    wide = mediamtx.configuration(Config(rtmp=Rtmp(port=inlet.config.rtmp.port), media=media))
+    with inlet.running_ingest() as process:
+        expected = {("127.0.0.1", port) for port in (media.api_port, media.read_port, media.metrics_port)}
+        assert listening(process.pid) == expected | {("127.0.0.1", inlet.config.rtmp.port)}
+    others = {name: wide[name] for name in wide if name.endswith("Address") and name != "authHTTPAddress"}
+    assert others.pop("rtmpAddress") == f":{inlet.config.rtmp.port}"
+    assert all(address.startswith("127.0.0.1:") for address in others.values())
+
+
+@pytest.mark.mediamtx
+def test_this_test_would_notice_a_key_that_the_binary_does_not_know(
+    inlet: Inlet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = mediamtx.configuration(inlet.config)
+    monkeypatch.setattr(mediamtx, "configuration", lambda _: {**right, "noSuchSetting": True})
+    ended = subprocess.run(mediamtx.command(inlet.config), capture_output=True, timeout=10, check=False)
+    assert ended.returncode == 1
+    assert b"noSuchSetting" in ended.stdout
+
+
+@pytest.mark.mediamtx
+def test_neither_keys_nor_the_token_stand_in_what_it_says(inlet: Inlet, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.flv")
+    with inlet.running():
+        for url in (inlet.url(OTHER_KEY), inlet.url(OTHER_KEY, app="nowhere/"), inlet.url("", app="live")):
+            with publishing(clip, url) as refused:
+                assert refused.wait(12) != 0
+        with publishing(clip, inlet.url(KEY)):
+            with inlet.open(inlet.wait_for(KEY).name) as container:
+                next(container.decode(video=0))
+            with publishing(clip, inlet.url(KEY)) as second:
+                assert second.wait(12) != 0
+            inlet.client.kick(inlet.client.connections()[0])
+    assert "failed to authenticate" in inlet.log(), "it does say something"
+    assert not [secret for secret in (KEY, OTHER_KEY, inlet.token) if secret in inlet.log()]
+
+
+@pytest.mark.mediamtx
+def test_rtmps_takes_streams_too_and_a_kick_ends_them(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    skip_without("openssl", "openssl")
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=box"]
+    subprocess.run([*made, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+    inlet = Inlet(
+        tmp_path, "mediamtx", free_port, tls_port=free_port(), tls_certificate=str(certificate), tls_key=str(key)
+    )
+    inlet.add_stream(KEY)
+    clip = make_clip(tmp_path / "clip.flv")
+    with inlet.running():
+        with publishing(clip, f"rtmps://127.0.0.1:{inlet.config.rtmp.tls_port}/live/{KEY}") as publisher:
+            path = inlet.wait_for(KEY)
+            (connection,) = inlet.client.connections()
+            assert connection.encrypted
+            assert connection.id == path.source_id
+            inlet.client.kick(connection)
+            assert publisher.wait(10) != 0
+        with publishing(clip, inlet.url(KEY)):  # plain RTMP goes on beside it
+            inlet.wait_for(KEY)
+            assert [one.encrypted for one in inlet.client.connections()] == [False]
+
+
+# The client, asked things that no real ingest says
+
+
+class Answers(http.server.ThreadingHTTPServer):
+    """A server that says what it is told to, by the path asked for (without the query, then with it)."""
+
+    def __init__(self, said: dict[str, tuple[int, bytes]], delay_s: float = 0.0) -> None:
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.asked.append(f"{self.command} {self.path}")
+                time.sleep(delay_s)
+                status, body = said.get(self.path) or said.get(self.path.partition("?")[0]) or (404, b"{}")
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_POST = do_GET
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.asked: list[str] = []
+
+    def handle_error(self, *_: object) -> None:
+        """A client that did not wait for its answer is what some tests are about."""
+
+
+@contextmanager
+def answering(said: dict[str, tuple[int, bytes]], delay_s: float = 0.0) -> Iterator[tuple[Client, Answers]]:
+    """A client of such a server."""
+    with Answers(said, delay_s) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        try:
+            yield Client(server.server_address[1]), server
+        finally:
+            server.shutdown()
+
+
+def page(items: list[Any], pages: int = 1) -> tuple[int, bytes]:
+    return 200, json.dumps({"pageCount": pages, "itemCount": 0, "items": items}).encode()
+
+
+def test_all_pages_are_read() -> None:
+    said = {f"/v3/paths/list?itemsPerPage=100&page={n}": page([{"name": f"live/{n}"}], 3) for n in range(3)}
+    with answering(said) as (client, server):
+        assert [path.name for path in client.paths()] == ["live/0", "live/1", "live/2"]
+        assert len(server.asked) == 3
+
+
+def test_older_and_newer_fields_are_understood_and_strange_ones_passed_over() -> None:
+    items = [
+        {"name": "old", "ready": True, "bytesReceived": 5, "source": None, "tracks": []},
+        {"name": "new", "available": True, "ready": False, "inboundBytes": 7, "source": {"type": "x", "id": "i"}},
+        {"name": "odd", "available": None, "inboundBytes": None, "source": "strange", "future": {"a": 1}},
+        {"nameless": True},
+        "not even an object",
+    ]
+    with answering({"/v3/paths/list": page(items)}) as (client, _):
+        assert client.paths() == [
+            mediamtx.Path("old", True, None, 5),
+            mediamtx.Path("new", True, "i", 7),
+            mediamtx.Path("odd", False, None, 0),
+        ]
+
+
+def test_a_list_that_is_not_offered_is_empty_and_a_kick_of_nobody_is_no_error() -> None:
+    with answering({"/v3/rtmpconns/list": page([{"id": "1", "remoteAddr": "10.0.0.5:1", "state": "idle"}])}) as (
+        client,
+        server,
+    ):
+        (connection,) = client.connections()
+        assert connection == Connection("1", "10.0.0.5:1", "", "idle")
+        client.kick(connection)
+        client.kick(Connection("2", "", "", "publish", encrypted=True))
+        assert server.asked[-2:] == ["POST /v3/rtmpconns/kick/1", "POST /v3/rtmpsconns/kick/2"]
+
+
+BROKEN = [
+    (500, b'{"error": "KEY"}'),
+    (401, b""),
+    (200, b"{"),
+    (200, b"[]"),
+    (200, b"\xff\xfe"),
+    (200, b'{"pageCount": "many"}'),
+    (200, b'{"pageCount": 1, "items": 7}'),
+    (200, b'{"pageCount": 1, "items": [{"name": "live/KEY", "inboundBytes": "lots"}]}'),
+]
+
+
+@pytest.mark.parametrize("answer", BROKEN)
+def test_an_answer_that_makes_no_sense_is_one_kind_of_error_that_tells_no_key(answer: tuple[int, bytes]) -> None:
+    with answering({"/v3/paths/list": answer}) as (client, _), pytest.raises(MediaError) as raised:
+        client.paths()
+    assert "KEY" not in str(raised.value)
+
+
+def test_nobody_there_and_somebody_who_never_answers_are_the_same_error(
+    free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(MediaError):
+        Client(free_port()).info()
+    monkeypatch.setattr(mediamtx, "TIMEOUT_S", 0.2)
+    with answering({"/v3/info": (200, b"{}")}, delay_s=0.5) as (client, _), pytest.raises(MediaError):
+        client.info()
+
+
+def test_pages_without_end_are_not_read_for_ever() -> None:
+    with answering({"/v3/paths/list": page([{"name": "live/x"}], 10**9)}) as (client, server):
+        with pytest.raises(MediaError):
+            client.paths()
+        assert len(server.asked) <= 200
