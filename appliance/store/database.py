@@ -42,14 +42,17 @@ class Store:
         self.services = Services(self.db)
 
     @classmethod
-    def open(cls, path: Path) -> Store:
-        """Open for reading and writing; makes or migrates the file. Raises StoreError."""
+    def open(cls, path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Store:
+        """Open for reading and writing; makes or migrates the file. Raises StoreError.
+
+        busy_timeout_s: how long a transaction waits for another writer.
+        """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # Two services that start together must not both migrate.
             with (path.parent / f"{path.name}.lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)
+                connection = sqlite3.connect(path, timeout=busy_timeout_s)
                 path.chmod(0o600)
                 connection.execute("pragma journal_mode=wal")
                 store = cls._prepared(connection)

@@ -201,8 +201,10 @@ class Streams:
         self.db.execute("update stream_status set live = 0, since_utc = null where stream_id = ?", [stream_id])
 
     def all_offline(self) -> None:
-        """What the watcher says when it starts: it has seen nothing yet."""
-        self.db.execute("update stream_status set live = 0, since_utc = null where live")
+        """What the watcher says when it starts: it has seen nothing yet, and knows of no problem."""
+        self.db.execute(
+            "update stream_status set live = 0, since_utc = null, problem = null where live or problem is not null"
+        )
 
     def live_ids(self) -> set[int]:
         """The streams last said to be live, however long ago."""

@@ -30,6 +30,7 @@ JPEG_QUALITY = 85
 PREVIEW_SIDE_PX = 640
 PREVIEW_PAUSE_S = 0.4
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
+HUNG_S = 60.0  # no frame takes so long, whatever the machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ class Analysis:
         self.tracker = Tracker(detector.sure_score, vision.lost_s)
         self._records: dict[int, _Record] = {}
         self._preview_due_s = 0.0
+        self._moved_s = time.monotonic()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"analysis-{stream_id}", daemon=True)
 
@@ -107,13 +109,15 @@ class Analysis:
         self._thread.join(patience_s)
 
     def is_alive(self) -> bool:
-        """Whether both of its threads run."""
-        return self._thread.is_alive() and self.camera.is_alive()
+        """Whether both of its threads run, and the judging does not hang."""
+        moves = time.monotonic() - self._moved_s < HUNG_S
+        return self._thread.is_alive() and self.camera.is_alive() and moves
 
     def resume(self, known: Sequence[tuple[int, Detection]]) -> None:
         """Persons (detection id, detection) who were in view a moment ago and may still be. Before `start`."""
         for detection_id, detection in known:
-            size = (detection.box_px[2] - detection.box_px[0]) or 1.0
+            left, top, right, bottom = detection.box_px
+            size = (right - left) or 1.0
             track = Track(0, detection.box_px, detection.confidence, time.monotonic(), time.monotonic())
             track.votes, track.hits = detection.votes, detection.votes
             for index, state in enumerate(JUDGED):
@@ -121,17 +125,19 @@ class Analysis:
                 track.weights[index] = share * size * detection.votes if detection.state is not State.UNKNOWN else 0.0
             self.tracker.resume(track)
             record = _Record(f"stored-{detection_id}", detection_id, detection.first_seen_utc, detection)
-            record.best = float("inf")  # it has an image, of a time that is over
+            record.best = (right - left) * (bottom - top)  # of the image there is; how sure the face was is forgotten
             self._records[track.number] = record
 
     def _run(self) -> None:
         pause_s = FIRST_PAUSE_S
         while not self._stopping.is_set():
+            begun_s = self._moved_s = time.monotonic()
             try:
                 self._judge()
                 self.crash = None
             except Exception:
                 # Whatever it is, it is this stream's alone.
+                pause_s = pause_s if time.monotonic() - begun_s < LONGEST_PAUSE_S else FIRST_PAUSE_S
                 log.exception("judging stream %d failed; again in %.0f s", self.stream_id, pause_s)
                 self.crash = "Judging this stream failed; the box tries again, and its log says why."
                 self._stopping.wait(pause_s)
@@ -141,6 +147,7 @@ class Analysis:
 
     def _judge(self) -> None:
         while not self._stopping.is_set():
+            self._moved_s = time.monotonic()
             frame = self.camera.next_frame()
             if frame is not None:
                 self.see(frame)

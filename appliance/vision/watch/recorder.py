@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 UPDATE_PAUSE_S = 2.0
 IMAGE_PAUSE_S = 5.0
 MAX_WAITING = 10_000
+MAX_WAITING_IMAGES = 500  # about 10 MB
+FULL = "More persons wait to be recorded than fit into memory; those who come now are lost."
 
 
 @dataclass(slots=True)
@@ -57,16 +59,21 @@ class Recorder:
             person = self._people.get(sighting.key)
             if person is None:
                 if len(self._people) >= MAX_WAITING:
+                    self._say(FULL)
                     return
                 person = _Person(sighting.stream_id, sighting.detection, sighting.detection_id)
                 self._people[sighting.key] = person
             person.detection, person.dirty, person.ended = sighting.detection, True, sighting.ended
-            person.jpeg = sighting.jpeg or person.jpeg
+            if sighting.jpeg and (person.jpeg or self._waiting_images() < MAX_WAITING_IMAGES):
+                person.jpeg = sighting.jpeg
 
     def waiting(self) -> int:
         """How many persons are not yet kept as they are now."""
         with self._lock:
             return sum(person.dirty for person in self._people.values())
+
+    def _waiting_images(self) -> int:
+        return sum(person.jpeg is not None for person in self._people.values())
 
     def write(self, store: Store, uptime_s: float, everything: bool = False) -> None:
         """Keep what is due, within the caller's transaction (store.writing()). Raises sqlite3.Error.
@@ -141,6 +148,8 @@ class Recorder:
             gone = [key for key, person in self._people.items() if person.ended and not person.dirty]
             for key in gone:
                 del self._people[key]
+        if self.problem == FULL and len(self._people) < MAX_WAITING:
+            self._say(None)
 
     def _erase(self, image: StoredImage) -> None:
         try:

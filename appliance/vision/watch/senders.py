@@ -83,7 +83,11 @@ class Senders:
 
     def _kick(self, connection: Connection, why: str) -> None:
         log.info("ending the connection from %s: %s", connection.remote, why)
-        self.client.kick(connection)
+        try:
+            self.client.kick(connection)
+        except MediaError as error:
+            # It is tried again at the next look; one that will not end must not hide how the others are.
+            log.error("the connection from %s could not be ended: %s", connection.remote, error)
 
     def _unanswered(self, problem: str, now_s: float) -> dict[int, Sender]:
         if self._answered_s is None:

@@ -18,6 +18,7 @@ from appliance.secrets import kept_secret
 from appliance.store import Store
 from appliance.times import Now, now
 from appliance.vision.analysis import Analysis
+from appliance.vision.camera import CONNECTING, NOT_THERE, REFUSED
 from appliance.vision.detector import Detector
 from appliance.vision.golden import self_test
 from appliance.vision.onnx import load_detector
@@ -32,6 +33,12 @@ RETAIN_S = 60.0
 RESUME_S = 10.0  # who was seen so short a time ago may still be in view after a restart
 LIVE_SOURCE_S = 5.0  # a source that gave a picture within this is LIVE
 STOP_S = 2.0
+BUSY_TIMEOUT_S = 1.0  # what cannot be written now is tried again a second later anyway
+# What the camera says of an address nobody typed, because the stream is sent to us.
+OF_OUR_OWN = {
+    NOT_THERE: CONNECTING,
+    REFUSED: "The watcher may not read what the ingest takes in; start the box again.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,7 @@ class Watcher:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.store = Store.open(config.store_path)
+        self.store = Store.open(config.store_path, BUSY_TIMEOUT_S)
         self.token = kept_secret(config.reader_token_path)
         self.images = ImageFiles(config.images_dir)
         self.previews = Previews(config.run)
@@ -74,14 +81,15 @@ class Watcher:
         self.model_problem: str | None = "Starting: the model is being tested."
         self.store_problem: str | None = None
         self.started_utc = time.time()
-        self._kept: dict[int, Status] = {}
+        self._kept: dict[int, Status] | None = None  # None: not even that we have begun
         self._beat_due_s = self._retain_due_s = 0.0
 
     def run(self, stopping: threading.Event) -> None:
         """Watch until told to stop."""
-        with self.store.writing():
-            self.store.streams.all_offline()
-            self.store.services.beat("watch", os.getpid(), self.started_utc, self.model_problem, now())
+        try:
+            self._write({}, now())
+        except sqlite3.Error as error:
+            log.error("the store cannot be written (%s); trying again", error)
         self.detector, self.model_problem = usable_detector(self.config)
         if self.model_problem:
             log.error("%s", self.model_problem)
@@ -123,7 +131,8 @@ class Watcher:
         if analysis is None:
             return Status(True, sender.remote, self.model_problem)
         camera = analysis.camera
-        return Status(True, sender.remote, analysis.problem, camera.codec, camera.width, camera.height)
+        problem = OF_OUR_OWN.get(analysis.problem or "", analysis.problem)
+        return Status(True, sender.remote, problem, camera.codec, camera.width, camera.height)
 
     def _pulled(self, stream_id: int) -> Status:
         analysis = self.analyses.get(stream_id)
@@ -136,7 +145,7 @@ class Watcher:
     def _reconcile(self, wanted: dict[int, str], moment: Now) -> None:
         for stream_id, analysis in list(self.analyses.items()):
             if not analysis.is_alive():
-                log.error("the analysis of stream %d died; starting it again", stream_id)
+                log.error("the analysis of stream %d died or hangs; starting it again", stream_id)
             if wanted.get(stream_id) != analysis.url or not analysis.is_alive():
                 analysis.stop()
                 analysis.join(STOP_S)
@@ -160,7 +169,9 @@ class Watcher:
         if statuses == self._kept and not beat and not self.recorder.waiting():
             return
         with self.store.writing():
-            self._write_statuses(statuses, moment)
+            if self._kept is None:
+                self.store.streams.all_offline()
+            self._write_statuses(statuses, self._kept or {}, moment)
             self.recorder.write(self.store, moment.uptime_s)
             if beat:
                 self.store.services.beat("watch", os.getpid(), self.started_utc, self._problem(), moment)
@@ -169,14 +180,14 @@ class Watcher:
         if beat:
             self._beat_due_s = moment.uptime_s + BEAT_S
 
-    def _write_statuses(self, statuses: dict[int, Status], moment: Now) -> None:
+    def _write_statuses(self, statuses: dict[int, Status], kept: dict[int, Status], moment: Now) -> None:
         streams = self.store.streams
         there = streams.ids()
-        for stream_id in (self._kept.keys() - statuses.keys()) & there:
+        for stream_id in (kept.keys() - statuses.keys()) & there:
             streams.set_offline(stream_id)
             streams.set_problem(stream_id, None)
         for stream_id in statuses.keys() & there:
-            status, before = statuses[stream_id], self._kept.get(stream_id, Status(False))
+            status, before = statuses[stream_id], kept.get(stream_id, Status(False))
             if status == before:
                 continue
             if status.live and not before.live:
@@ -198,7 +209,11 @@ class Watcher:
             why = "too old" if days[0] < oldest_kept else "the disk is nearly full"
             with self.store.writing():
                 images = self.store.detections.forget_images(days[0])
-            self.images.forget(days[0])
+            try:
+                self.images.forget(days[0])
+            except OSError as error:
+                log.error("the images of %s cannot be removed: %s", days[0], error.strerror)
+                return
             log.warning("forgot the images of %s (%d): %s", days[0], images, why)
             del days[0]
 

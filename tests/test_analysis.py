@@ -1,0 +1,258 @@
+"""One stream's analysis: from a real video to sightings, with squares of colour for faces."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from appliance.config import Images, Vision
+from appliance.faces import Detection, Face, State
+from appliance.previews import Previews
+from appliance.vision.analysis import Analysis, Sighting
+from appliance.vision.detector import Detector
+from appliance.vision.pixels import Pixels, pixels_of
+from appliance.vision.snapshot import pixelate_eyes
+from tests.boxes import until
+from tests.seeing import ColourDetector, people
+from tests.videos import make_video
+
+VISION = Vision(frames_per_second=10, lost_s=0.8)
+Make = Callable[..., Analysis]
+
+
+def open_jpeg(jpeg: bytes) -> Pixels:
+    with av.open(BytesIO(jpeg), "r") as container:
+        return pixels_of(next(container.decode(video=0)))
+
+
+def walk(t: float) -> tuple[float, float] | None:
+    """In at 0.5 s, out at 2.5 s."""
+    return (60 + 80 * (t - 0.5), 120) if 0.5 <= t < 2.5 else None
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four seconds; one person with a mask walks by."""
+    path = tmp_path_factory.mktemp("clip") / "clip.ts"
+    path.write_bytes(make_video(people({State.MASK: walk}), 100))
+    return path
+
+
+class Watched:
+    """Makes analyses and remembers what they saw."""
+
+    def __init__(self, previews: Previews) -> None:
+        self.previews = previews
+        self.sightings: list[Sighting] = []
+        self.analyses: list[Analysis] = []
+
+    def start(
+        self,
+        url: Path | str,
+        detector: Detector | None = None,
+        images: Images | None = None,
+        resume: list[tuple[int, Detection]] | None = None,
+    ) -> Analysis:
+        analysis = Analysis(
+            len(self.analyses) + 1,
+            str(url),
+            detector or ColourDetector(),
+            VISION,
+            images or Images(),
+            self.previews,
+            self.sightings.append,
+        )
+        analysis.resume(resume or [])
+        self.analyses.append(analysis)
+        analysis.start()
+        return analysis
+
+    def of(self, analysis: Analysis) -> list[Sighting]:
+        return [sighting for sighting in self.sightings if sighting.stream_id == analysis.stream_id]
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    """Its analyses end with the test."""
+    watched = Watched(Previews(tmp_path / "run"))
+    yield watched
+    for analysis in watched.analyses:
+        analysis.stop()
+        analysis.join(5)
+
+
+def test_a_person_who_walks_by_is_one_person_with_state_times_and_image(watched: Watched, clip: Path) -> None:
+    analysis = watched.start(clip)
+    until(lambda: any(sighting.ended for sighting in watched.sightings), 10, "the person has left")
+    sightings = watched.of(analysis)
+    assert len({sighting.key for sighting in sightings}) == 1
+    last = sightings[-1].detection
+    assert (last.state, last.model, last.frame_width, last.frame_height) == (State.MASK, "colours", 320, 240)
+    assert last.votes >= 10
+    assert last.confidence > 0.8
+    assert 1.2 < last.last_seen_utc - last.first_seen_utc < 2.6
+    assert abs(last.last_seen_utc - time.time()) < 5
+    left, top, right, bottom = last.box_px
+    assert right - left == pytest.approx(48, abs=6)
+    assert bottom - top == pytest.approx(48, abs=6)
+    jpegs = [sighting.jpeg for sighting in sightings if sighting.jpeg]
+    assert 1 <= len(jpegs) <= 4, "only clearly better images are taken"
+    picture = open_jpeg(jpegs[-1])
+    assert max(picture.shape) <= 320
+    assert analysis.problem is None
+
+
+def test_the_third_face_is_enough_to_tell(watched: Watched, clip: Path) -> None:
+    watched.start(clip)
+    until(lambda: bool(watched.sightings), 10, "the first sighting")
+    assert watched.sightings[0].detection.votes == 3
+    assert watched.sightings[0].jpeg
+
+
+def test_no_image_is_made_where_none_is_wanted(watched: Watched, clip: Path) -> None:
+    watched.start(clip, images=Images(keep=False))
+    until(lambda: any(sighting.ended for sighting in watched.sightings), 10, "the person has left")
+    assert not any(sighting.jpeg for sighting in watched.sightings)
+
+
+class _TwoFaces(ColourDetector):
+    """Somebody stands right beside: a face too weak to be counted, whose eyes are in the picture all the same."""
+
+    def detect(self, image: Pixels, min_score: float | None = None) -> list[Face]:
+        found = super().detect(image, min_score)
+        return [
+            *found,
+            *(
+                replace(face, score=0.3, box_px=(face.box_px[2], face.box_px[1], face.box_px[2] + 12, face.box_px[3]))
+                for face in found
+            ),
+        ]
+
+
+@pytest.mark.parametrize("pixelate", [True, False])
+def test_eyes_are_hidden_before_anything_is_encoded(
+    watched: Watched, pixelate: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hidden: list[int] = []
+
+    def counting(image: Pixels, boxes: list[tuple[float, float, float, float]]) -> Pixels:
+        hidden.append(len(boxes))
+        return pixelate_eyes(image, boxes)
+
+    monkeypatch.setattr("appliance.vision.analysis.pixelate_eyes", counting)
+    path = tmp_path / "clip.ts"
+    path.write_bytes(make_video(people({State.MASK: walk}), 75))
+    watched.previews.want(1)
+    watched.start(path, detector=_TwoFaces(), images=Images(pixelate_eyes=pixelate))
+    until(lambda: bool(watched.sightings) and watched.previews.read(1) is not None, 10, "an image and a preview")
+    assert bool(hidden) is pixelate
+    assert not pixelate or max(hidden) == 2, "weak faces are hidden, too"
+
+
+def test_a_preview_is_drawn_only_while_somebody_looks(watched: Watched, clip: Path) -> None:
+    watched.previews.want(2)
+    watched.start(clip)
+    watched.start(clip)
+    until(lambda: watched.previews.read(2) is not None, 10, "the preview")
+    until(lambda: bool(watched.of(watched.analyses[0])), 10, "the other stream's sightings")
+    assert watched.previews.read(1) is None
+    jpeg = watched.previews.read(2)
+    assert jpeg is not None
+    assert open_jpeg(jpeg).shape[1] <= 640
+
+
+class _Fragile(ColourDetector):
+    """Fails now and then, in a way nobody thought of."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def detect(self, image: Pixels, min_score: float | None = None) -> list[Face]:
+        self.calls += 1
+        if self.calls == 3:
+            raise ZeroDivisionError("nobody thought of this")
+        return super().detect(image, min_score)
+
+
+def test_an_unexpected_error_is_told_and_tried_again_and_touches_no_other_stream(watched: Watched, clip: Path) -> None:
+    fragile, sound = watched.start(clip, detector=_Fragile()), watched.start(clip)
+    until(lambda: fragile.problem is not None and "tries again" in fragile.problem, 10, "the error is told")
+    assert sound.problem is None
+    until(lambda: bool(watched.of(fragile)) and fragile.problem is None, 10, "it works again")
+    assert watched.of(sound)
+    assert fragile.is_alive()
+
+
+class _Hanging(ColourDetector):
+    def __init__(self) -> None:
+        self.free = threading.Event()
+
+    def detect(self, image: Pixels, min_score: float | None = None) -> list[Face]:
+        self.free.wait(30)
+        return super().detect(image, min_score)
+
+
+def test_a_detector_that_hangs_is_noticed(watched: Watched, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("appliance.vision.analysis.HUNG_S", 0.6)
+    detector = _Hanging()
+    analysis = watched.start(clip, detector=detector)
+    try:
+        until(lambda: not analysis.is_alive(), 10, "it counts as dead")
+    finally:
+        detector.free.set()
+
+
+def known(box: tuple[float, float, float, float], state: State = State.MASK) -> Detection:
+    utc = time.time()
+    return Detection(utc - 5, utc - 1, state, 0.9, 8, box, 320, 240, "colours")
+
+
+def standing(t: float) -> tuple[float, float]:
+    return (100 + 4 * np.sin(t), 120)
+
+
+def test_after_a_restart_the_same_person_is_not_counted_twice(watched: Watched, tmp_path: Path) -> None:
+    path = tmp_path / "clip.ts"
+    path.write_bytes(make_video(people({State.MASK: standing}), 75))
+    before = known((80, 100, 128, 148))
+    watched.start(path, resume=[(77, before)])
+    until(lambda: len(watched.sightings) > 5, 10, "the person is seen")
+    assert {(sighting.key, sighting.detection_id) for sighting in watched.sightings} == {("stored-77", 77)}
+    detection = watched.sightings[-1].detection
+    assert detection.first_seen_utc == before.first_seen_utc
+    assert detection.votes > 8
+    assert detection.last_seen_utc > before.last_seen_utc
+
+
+def test_after_a_restart_the_vote_goes_on_and_does_not_begin_anew(watched: Watched, tmp_path: Path) -> None:
+    path = tmp_path / "clip.ts"
+    path.write_bytes(make_video(people({State.NO_MASK: standing}), 75))
+    watched.start(path, resume=[(77, replace(known((80, 100, 128, 148)), votes=100))])
+    until(lambda: len(watched.sightings) > 5, 10, "the person is seen")
+    assert watched.sightings[5].detection.state is State.MASK, "100 faces said so, and 5 say otherwise"
+
+
+def test_who_is_not_there_any_more_after_a_restart_ends_as_last_seen(watched: Watched, clip: Path) -> None:
+    before = known((260, 10, 300, 50))
+    watched.start(clip, resume=[(77, before)])
+    until(lambda: any(sighting.ended for sighting in watched.sightings), 10, "that person has left")
+    (end,) = [sighting for sighting in watched.sightings if sighting.detection_id == 77]
+    assert end.ended
+    assert end.detection == before
+
+
+def test_stopping_says_that_everybody_left(watched: Watched, clip: Path) -> None:
+    analysis = watched.start(clip)
+    until(lambda: bool(watched.sightings), 10, "the first sighting")
+    analysis.stop()
+    analysis.join(5)
+    assert watched.sightings[-1].ended
+    assert not analysis.is_alive()

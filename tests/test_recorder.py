@@ -1,0 +1,296 @@
+"""From sightings to the record: real SQLite, real day files, a disk that is really full."""
+
+from __future__ import annotations
+
+import resource
+import sqlite3
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from appliance.faces import Box, Detection, State
+from appliance.images import ImageFiles, Place
+from appliance.store import DetectionFilter, Role, Store, StoredDetection
+from appliance.vision.analysis import Sighting
+from appliance.vision.watch import recorder as module
+from appliance.vision.watch.recorder import Recorder
+
+JPEG = b"\xff\xd8" + b"one picture" * 20 + b"\xff\xd9"
+BETTER = b"\xff\xd8" + b"a better picture" * 20 + b"\xff\xd9"
+UTC = 1_790_000_000.0
+BOX: Box = (10, 20, 50, 60)
+
+
+def sighting(
+    key: str = "ann",
+    seconds: float = 1.0,
+    state: State = State.MASK,
+    jpeg: bytes | None = None,
+    ended: bool = False,
+    stream_id: int = 1,
+    detection_id: int | None = None,
+) -> Sighting:
+    """What is known of one person that many seconds after she came."""
+    detection = Detection(UTC, UTC + seconds, state, 0.9, round(5 * seconds), BOX, 320, 240, "test")
+    return Sighting(key, stream_id, detection_id, detection, jpeg, ended)
+
+
+class Memory:
+    """A store, day files and a recorder; a clock that the test moves."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "mb9k.db"
+        self.store = Store.open(self.path, busy_timeout_s=0.1)
+        self.store.people.add("ann", "-", Role.ADMIN, UTC)
+        self.store.streams.add_with_key(1, "door", "0" * 64, UTC)
+        self.images = ImageFiles(folder / "images")
+        self.recorder = Recorder(self.images)
+        self.uptime_s = 1000.0
+
+    def write(self, after_s: float = 1.0, everything: bool = False) -> None:
+        """One transaction, as the service does it."""
+        self.uptime_s += after_s
+        with self.store.writing():
+            self.recorder.write(self.store, self.uptime_s, everything)
+        self.recorder.committed(self.uptime_s)
+
+    def kept(self) -> list[StoredDetection]:
+        """What another process reads, oldest first."""
+        return Store.open_readonly(self.path).detections.page(DetectionFilter(), limit=1000)[::-1]
+
+    def picture(self, index: int = 0) -> bytes | None:
+        """The image of a detection."""
+        image = self.kept()[index].image
+        return self.images.read(Place(image.day, image.offset, image.size_bytes)) if image else None
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Iterator[Memory]:
+    memory = Memory(tmp_path)
+    yield memory
+    memory.store.close()
+
+
+def test_a_person_is_kept_with_image_at_the_next_transaction(memory: Memory) -> None:
+    memory.recorder.take(sighting(jpeg=JPEG))
+    assert memory.kept() == []
+    memory.write()
+    (one,) = memory.kept()
+    assert one.detection == sighting().detection
+    assert memory.picture() == JPEG
+    assert one.image is not None
+    assert len(one.image.token) > 40
+    assert memory.recorder.waiting() == 0
+
+
+def test_a_living_person_is_updated_every_two_seconds_at_most(memory: Memory) -> None:
+    written = set()
+    for tick in range(1, 41):
+        memory.recorder.take(sighting(seconds=tick / 4))
+        memory.write(after_s=0.25)
+        written.add(memory.kept()[0].detection.last_seen_utc)
+    assert len(written) == 5
+    assert len(memory.kept()) == 1
+
+
+def test_a_change_of_state_and_the_end_are_kept_at_once(memory: Memory) -> None:
+    memory.recorder.take(sighting(seconds=1))
+    memory.write()
+    memory.recorder.take(sighting(seconds=1.2, state=State.NO_MASK))
+    memory.write(after_s=0.2)
+    assert memory.kept()[0].detection.state is State.NO_MASK
+    memory.recorder.take(sighting(seconds=1.4, state=State.NO_MASK, ended=True))
+    memory.write(after_s=0.2)
+    assert memory.kept()[0].detection.last_seen_utc == UTC + 1.4
+
+
+def test_who_came_and_left_between_two_transactions_is_kept(memory: Memory) -> None:
+    memory.recorder.take(sighting(jpeg=JPEG))
+    memory.recorder.take(sighting(seconds=2, ended=True))
+    memory.write()
+    assert memory.kept()[0].detection.last_seen_utc == UTC + 2
+    assert memory.picture() == JPEG
+
+
+def test_a_better_image_replaces_the_first_which_is_erased(memory: Memory) -> None:
+    memory.recorder.take(sighting(jpeg=JPEG))
+    memory.write()
+    old = memory.kept()[0].image
+    memory.recorder.take(sighting(seconds=9, jpeg=BETTER))
+    memory.write(after_s=9)
+    assert memory.picture() == BETTER
+    assert old is not None
+    assert memory.images.read(Place(old.day, old.offset, old.size_bytes)) is None
+    assert JPEG not in (memory.images.folder / f"{old.day}.jpegs").read_bytes()
+    assert len(memory.kept()) == 1
+
+
+def test_the_last_image_counts_however_soon_it_comes(memory: Memory) -> None:
+    memory.recorder.take(sighting(jpeg=JPEG))
+    memory.write()
+    memory.recorder.take(sighting(seconds=1.4, jpeg=BETTER))
+    memory.recorder.take(sighting(seconds=1.6, ended=True))
+    memory.write(after_s=0.6)
+    assert memory.picture() == BETTER
+
+
+def test_the_image_of_a_resumed_person_is_erased_when_a_better_one_comes(memory: Memory) -> None:
+    memory.recorder.take(sighting(jpeg=JPEG))
+    memory.write()
+    again = Recorder(memory.images)  # the watcher was killed and started again
+    memory.recorder = again
+    again.take(sighting(key="stored-1", seconds=9, jpeg=BETTER, detection_id=memory.kept()[0].id))
+    memory.write()
+    assert len(memory.kept()) == 1
+    assert memory.picture() == BETTER
+    day = memory.images.days()[0]
+    assert JPEG not in (memory.images.folder / f"{day}.jpegs").read_bytes()
+
+
+def test_a_locked_store_loses_nothing(memory: Memory) -> None:
+    memory.recorder.take(sighting("ann", jpeg=JPEG))
+    with sqlite3.connect(memory.path) as other:
+        other.execute("begin immediate")
+        for round_ in range(3):
+            memory.recorder.take(sighting("bea", seconds=round_ + 1))
+            with pytest.raises(sqlite3.OperationalError):
+                memory.write()
+        assert memory.recorder.waiting() == 2
+    other.close()
+    memory.write()
+    assert [one.detection.last_seen_utc - UTC for one in memory.kept()] == [1, 3]
+    assert memory.picture() == JPEG
+
+
+def test_a_commit_that_fails_is_done_again_and_once_only(memory: Memory) -> None:
+    memory.recorder.take(sighting(jpeg=JPEG))
+    for _ in range(3):
+        with pytest.raises(sqlite3.OperationalError), memory.store.writing():
+            memory.recorder.write(memory.store, memory.uptime_s)
+            memory.store.db.execute("insert into nothing")  # a statement that fails
+    assert memory.kept() == []
+    memory.write()
+    assert len(memory.kept()) == 1
+    assert memory.picture() == JPEG
+    day = memory.images.days()[0]
+    assert (memory.images.folder / f"{day}.jpegs").stat().st_size == len(JPEG), "the image was appended once"
+
+
+def test_a_full_disk_costs_the_image_not_the_person(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> Place:
+        raise OSError(28, "No space left on device")
+
+    memory.recorder.take(sighting(jpeg=JPEG))
+    with monkeypatch.context() as patch:
+        patch.setattr(memory.images, "append", full)
+        memory.write()
+    (one,) = memory.kept()
+    assert one.image is None
+    assert memory.recorder.problem is not None
+    assert "No space left" in memory.recorder.problem
+    memory.recorder.take(sighting(seconds=4))
+    memory.write(after_s=3)
+    assert memory.picture() == JPEG, "there is room again"
+    assert memory.recorder.problem is None
+
+
+def test_a_store_that_cannot_grow_keeps_everybody_in_memory(memory: Memory) -> None:
+    """A real limit of this process: no file may grow beyond what the store has now."""
+    memory.recorder.take(sighting("first"))
+    memory.write()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    wal = Path(f"{memory.path}-wal")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (max(wal.stat().st_size, memory.path.stat().st_size), hard))
+    try:
+        for index in range(300):
+            memory.recorder.take(sighting(f"person-{index}"))
+        with pytest.raises(sqlite3.OperationalError):
+            memory.write()
+        with pytest.raises(sqlite3.OperationalError):
+            memory.write()
+        assert memory.recorder.waiting() == 300
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    memory.write()
+    assert len(memory.kept()) == 301
+    assert memory.store.problems() == []
+
+
+def test_waiting_is_bounded_and_the_loss_is_told(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_WAITING", 10)
+    monkeypatch.setattr(module, "MAX_WAITING_IMAGES", 4)
+    for index in range(12):
+        memory.recorder.take(sighting(f"person-{index}", jpeg=JPEG, ended=True))
+    assert memory.recorder.waiting() == 10
+    assert memory.recorder.problem == module.FULL
+    memory.write()
+    assert len(memory.kept()) == 10
+    assert len([one for one in memory.kept() if one.image]) == 4
+    assert memory.recorder.problem is None
+    memory.recorder.take(sighting("somebody new"))
+    memory.write()
+    assert len(memory.kept()) == 11
+
+
+def test_a_stream_that_was_deleted_takes_its_people_along_quietly(memory: Memory) -> None:
+    memory.recorder.take(sighting("before", jpeg=JPEG))
+    memory.write()
+    with memory.store.writing():
+        memory.store.streams.remove(1)
+    memory.recorder.take(sighting("before", seconds=5, ended=True))
+    memory.recorder.take(sighting("after", jpeg=JPEG, ended=True))
+    memory.write()
+    assert memory.kept() == []
+    assert memory.recorder.waiting() == 0
+
+
+def test_a_detection_that_somebody_deleted_does_not_come_back(memory: Memory) -> None:
+    memory.recorder.take(sighting())
+    memory.write()
+    with memory.store.writing():
+        memory.store.detections.remove(memory.kept()[0].id)
+    for seconds in (4.0, 7.0, 10.0):
+        memory.recorder.take(sighting(seconds=seconds, jpeg=BETTER))
+        memory.write(after_s=3)
+    assert memory.kept() == []
+    assert all(BETTER not in path.read_bytes() for path in memory.images.folder.iterdir())
+
+
+def test_a_state_that_a_person_corrected_stays(memory: Memory) -> None:
+    memory.recorder.take(sighting())
+    memory.write()
+    with memory.store.writing():
+        memory.store.detections.correct_state(memory.kept()[0].id, State.INCORRECT, "ann")
+    memory.recorder.take(sighting(seconds=5, ended=True))
+    memory.write()
+    assert memory.kept()[0].detection.state is State.INCORRECT
+    assert memory.kept()[0].detection.last_seen_utc == UTC + 5
+
+
+def test_what_arrives_during_the_commit_is_not_forgotten(memory: Memory) -> None:
+    memory.recorder.take(sighting(seconds=1))
+    with memory.store.writing():
+        memory.recorder.write(memory.store, memory.uptime_s)
+        memory.recorder.take(sighting(seconds=2, ended=True))
+    memory.recorder.committed(memory.uptime_s)
+    memory.write()
+    assert memory.kept()[0].detection.last_seen_utc == UTC + 2
+    assert memory.recorder.waiting() == 0
+
+
+def test_a_clock_that_was_set_back_does_no_harm(memory: Memory) -> None:
+    memory.recorder.take(replace(sighting(), detection=replace(sighting().detection, last_seen_utc=UTC - 3600)))
+    memory.write()
+    assert memory.kept()[0].detection.last_seen_utc == UTC
+
+
+def test_a_day_of_people_is_quick(memory: Memory) -> None:
+    for index in range(5000):
+        memory.recorder.take(sighting(f"person-{index}", ended=True))
+    begun_s = time.monotonic()
+    memory.write()
+    assert time.monotonic() - begun_s < 5
+    assert memory.recorder.waiting() == 0
