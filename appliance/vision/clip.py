@@ -13,7 +13,6 @@ from pathlib import Path
 
 import av
 import numpy as np
-from numpy.typing import NDArray
 
 from appliance.faces import State
 from appliance.vision.boxes import Floats
@@ -22,6 +21,7 @@ from appliance.vision.pixels import Pixels, frame_of, scale_to
 
 ROUND_S = 30  # the scene below; a longer clip repeats it
 NOISE = 4  # of 255, like a cheap sensor
+ROOMS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,26 +59,34 @@ _SCENE = (
 def make_clip(
     path: Path, seconds: int = ROUND_S, width: int = 640, height: int = 360, fps: int = 30
 ) -> list[Appearance]:
-    """Write the clip (H.264, a key frame each second) and tell who is in it. Raises OSError, UserError.
+    """Write the clip (H.264, a key frame each second) and tell who is in it. width, height: even.
 
-    The file is there only when it is whole.
+    The file is there only when it is whole. Raises OSError, av.error.FFmpegError, UserError.
     """
-    draft = path.with_suffix(".part.mp4")
     walks = list(_walks(seconds))
-    with av.open(str(draft), "w", options={"movflags": "faststart"}) as container:
-        # A fast preset: the clip is made while somebody waits.
-        options = {"preset": "veryfast", "g": str(fps), "bf": "0", "crf": "23"}
+    draft = path.with_suffix(".part.mp4")
+    try:
+        _write(draft, _frames(walks, seconds, width, height, fps), width, height, fps)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    truth = {picture.file: picture.faces[0].state for picture, _ in load_golden() if picture.faces}
+    return [Appearance(walk.picture, truth[walk.picture], walk.enters_s, walk.leaves_s) for walk in walks]
+
+
+def _write(path: Path, images: Iterator[Pixels], width: int, height: int, fps: int) -> None:
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+        # A fast preset: the clip is made while somebody waits. No B-frames, as from most cameras. And no key frames
+        # where the encoder sees a new scene: it takes the noise of an empty room for one.
+        options = {"preset": "veryfast", "g": str(fps), "bf": "0", "crf": "23", "sc_threshold": "0"}
         stream = container.add_stream("libx264", rate=fps, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.thread_count = 1
-        for number, image in enumerate(_frames(walks, seconds, width, height, fps)):
+        for number, image in enumerate(images):
             frame = frame_of(image)
             frame.pts, frame.time_base = number, Fraction(1, fps)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    draft.replace(path)
-    truth = {picture.file: picture.faces[0].state for picture, _ in load_golden() if picture.faces}
-    return [Appearance(walk.picture, truth[walk.picture], walk.enters_s, walk.leaves_s) for walk in walks]
 
 
 def _walks(seconds: int) -> Iterator[_Walk]:
@@ -93,20 +101,21 @@ def _walks(seconds: int) -> Iterator[_Walk]:
 
 def _frames(walks: list[_Walk], seconds: int, width: int, height: int, fps: int) -> Iterator[Pixels]:
     figures = {walk: _Figure(walk, width, height) for walk in walks}
-    chance = np.random.default_rng(1)
-    wall = np.linspace(150, 185, height)[:, None, None] + np.array([0, 2, 6])
-    room = np.broadcast_to(wall, (height, width, 3))
-    # Whole numbers and few of them: drawing is most of the work.
-    room = room.astype(np.int16)
-    noise = chance.normal(0, NOISE, (height + 64, width + 64, 1)).astype(np.int16)
+    rooms = _noisy_rooms(width, height)
     for number in range(seconds * fps):
         now_s = number / fps
-        picture = room.copy()
+        picture = rooms[number % len(rooms)].copy()
         for walk, figure in figures.items():
             if walk.enters_s <= now_s < walk.leaves_s:
                 figure.draw(picture, (now_s - walk.enters_s) / (walk.leaves_s - walk.enters_s))
-        x, y = chance.integers(0, 64, 2)
-        yield np.clip(picture + noise[y : y + height, x : x + width], 0, 255).astype(np.uint8)
+        yield picture
+
+
+def _noisy_rooms(width: int, height: int) -> list[Pixels]:
+    """The empty room in a few versions of noise: drawing noise anew for each frame would be most of the work."""
+    chance = np.random.default_rng(1)
+    wall = np.linspace(150, 185, height)[:, None, None] + np.array([0, 2, 6])
+    return [(wall + chance.normal(0, NOISE, (height, width, 1))).astype(np.uint8) for _ in range(ROOMS)]
 
 
 class _Figure:
@@ -122,7 +131,7 @@ class _Figure:
         self.top = round(walk.y * height - _face_middle_px(picture) * scale)
         self.travel = width + side
 
-    def draw(self, picture: NDArray[np.int16], progress: float) -> None:
+    def draw(self, picture: Pixels, progress: float) -> None:
         """Draw it into the picture. progress: 0 (just outside) to 1 (just out on the other side)."""
         side = self.image.shape[0]
         way = progress if self.to_right else 1 - progress
@@ -133,7 +142,7 @@ class _Figure:
             return
         part = (slice(y0 - self.top, y1 - self.top), slice(x0 - left, x1 - left))
         seen = picture[y0:y1, x0:x1]
-        seen[:] = self.image[part] + (1 - self.alpha[part]) * seen
+        seen[:] = self.image[part] + (1 - self.alpha[part]) * seen  # a mean of two colours: no overflow
 
 
 def _face_height_px(picture: GoldenPicture) -> float:
