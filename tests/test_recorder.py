@@ -225,7 +225,8 @@ def test_waiting_is_bounded_and_the_loss_is_told(memory: Memory, monkeypatch: py
     for index in range(12):
         memory.recorder.take(sighting(f"person-{index}", jpeg=JPEG, ended=True))
     assert memory.recorder.waiting() == 10
-    assert memory.recorder.problem == module.FULL
+    problem = memory.recorder.problem
+    assert problem == module.FULL
     memory.write()
     assert len(memory.kept()) == 10
     assert len([one for one in memory.kept() if one.image]) == 4

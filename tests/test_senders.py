@@ -1,0 +1,196 @@
+"""Who is sending, by what an ingest says over real HTTP in MediaMTX's dialect."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from appliance.media.mediamtx import SILENCE_S, Client
+from appliance.secrets import digest
+from appliance.vision.watch.senders import PATIENCE_S, Senders
+
+KEY, OTHER, OLD = "KEYKEYKEYKEYKEYKEY22", "KEYKEYKEYKEYKEYKEY33", "KEYKEYKEYKEYKEYKEY44"
+ACTIVE = [(1, digest(KEY)), (2, digest(OTHER))]
+
+
+class Ingest:
+    """What the API of an ingest answers; the test changes it."""
+
+    def __init__(self) -> None:
+        self.conns: dict[str, dict[str, Any]] = {}
+        self.items: dict[str, dict[str, Any]] = {}
+        self.kicked: list[str] = []
+        self.status = 200
+        self.kick_status = 200
+        self.port = 0
+
+    def publish(self, identity: str, path: str, inbound_bytes: int = 1000, remote: str = "10.0.0.5:40418") -> None:
+        self.conns[identity] = {"id": identity, "remoteAddr": remote, "state": "publish", "path": path}
+        self.items[path] = {
+            "name": path,
+            "available": True,
+            "source": {"type": "rtmpConn", "id": identity},
+            "inboundBytes": inbound_bytes,
+        }
+
+    def flow(self) -> None:
+        for item in self.items.values():
+            item["inboundBytes"] += 1000
+
+    def answer(self, method: str, path: str) -> tuple[int, dict[str, Any]]:
+        if self.status != 200:
+            return self.status, {}
+        if path.startswith("/v3/rtmpconns/kick/") and method == "POST":
+            self.kicked.append(path.rsplit("/", 1)[1])
+            return self.kick_status, {"status": "ok"}
+        lists = {"/v3/paths/list": self.items, "/v3/rtmpconns/list": self.conns}
+        rows = lists.get(path.split("?")[0])
+        if rows is None:
+            return 404, {"status": "error"}
+        return 200, {"itemCount": len(rows), "pageCount": int(bool(rows)), "items": list(rows.values())}
+
+
+@pytest.fixture
+def ingest() -> Iterator[Ingest]:
+    """Answers until the end of the test."""
+    ingest = Ingest()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, content = ingest.answer(self.command, self.path)
+            body = json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        ingest.port = server.server_address[1]
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        yield ingest
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def senders(ingest: Ingest) -> Senders:
+    """Asks it."""
+    return Senders(Client(ingest.port))
+
+
+def test_a_publisher_with_an_active_key_is_found_with_its_address(ingest: Ingest, senders: Senders) -> None:
+    ingest.publish("a", f"live/{KEY}")
+    ingest.publish("b", f"live//{OTHER}", remote="[fe80::1]:40000")
+    found = senders.look(ACTIVE, 0)
+    assert {(one.stream_id, one.path, one.remote) for one in found.values()} == {
+        (1, f"live/{KEY}", "10.0.0.5"),
+        (2, f"live//{OTHER}", "fe80::1"),
+    }
+    assert ingest.kicked == []
+    assert senders.problem is None
+
+
+@pytest.mark.parametrize("path", [f"live/{OLD}", f"live//{OLD}", "live/", "other/path", "live/x/y"])
+def test_whoever_sends_without_an_active_key_is_kicked_at_every_look(
+    ingest: Ingest, senders: Senders, path: str
+) -> None:
+    ingest.publish("a", path)
+    ingest.publish("b", f"live/{KEY}")
+    assert set(senders.look(ACTIVE, 0)) == {1}
+    senders.look(ACTIVE, 1)
+    assert ingest.kicked == ["a", "a"]
+
+
+def test_a_key_that_was_rotated_ends_its_publisher(ingest: Ingest, senders: Senders) -> None:
+    ingest.publish("a", f"live/{KEY}")
+    assert set(senders.look(ACTIVE, 0)) == {1}
+    assert senders.look([(1, digest(OLD))], 1) == {}
+    assert ingest.kicked == ["a"]
+
+
+def test_readers_are_left_alone(ingest: Ingest, senders: Senders) -> None:
+    ingest.conns["r"] = {"id": "r", "remoteAddr": "127.0.0.1:1", "state": "read", "path": f"live/{OLD}"}
+    senders.look(ACTIVE, 0)
+    assert ingest.kicked == []
+
+
+def test_of_two_for_one_stream_the_first_stays(ingest: Ingest, senders: Senders) -> None:
+    ingest.publish("z", f"live//{KEY}")
+    assert senders.look(ACTIVE, 0)[1].path == f"live//{KEY}"
+    ingest.publish("a", f"live/{KEY}")
+    assert senders.look(ACTIVE, 1)[1].path == f"live//{KEY}"
+    assert ingest.kicked == ["a"]
+
+
+def test_a_publisher_that_is_only_connecting_is_not_live_yet(ingest: Ingest, senders: Senders) -> None:
+    ingest.publish("a", f"live/{KEY}")
+    ingest.items[f"live/{KEY}"]["available"] = False
+    assert senders.look(ACTIVE, 0) == {}
+    assert ingest.kicked == []
+
+
+def test_a_frozen_publisher_is_offline_and_live_again_when_bytes_come(ingest: Ingest, senders: Senders) -> None:
+    ingest.publish("a", f"live/{KEY}")
+    for second in range(10):
+        ingest.flow()
+        assert set(senders.look(ACTIVE, second)) == {1}
+    assert set(senders.look(ACTIVE, 9 + SILENCE_S - 0.1)) == {1}
+    assert senders.look(ACTIVE, 9 + SILENCE_S) == {}
+    ingest.flow()
+    assert set(senders.look(ACTIVE, 20)) == {1}
+
+
+@pytest.mark.parametrize("how", ["an error", "no server"])
+def test_an_ingest_that_does_not_answer_is_offline_after_a_while(ingest: Ingest, how: str) -> None:
+    senders = Senders(Client(ingest.port))
+    ingest.publish("a", f"live/{KEY}")
+    assert set(senders.look(ACTIVE, 0)) == {1}
+    if how == "no server":
+        senders.client = Client(1)
+    else:
+        ingest.status = 500
+    assert set(senders.look(ACTIVE, PATIENCE_S - 0.1)) == {1}, "a hiccup is nothing"
+    assert senders.look(ACTIVE, PATIENCE_S) == {}
+    assert senders.problem is not None
+    assert "ingest" in senders.problem
+    ingest.status, senders.client = 200, Client(ingest.port)
+    ingest.flow()
+    assert set(senders.look(ACTIVE, 60)) == {1}
+    assert senders.problem is None
+
+
+def test_a_connection_that_cannot_be_ended_hides_nobody(ingest: Ingest, senders: Senders) -> None:
+    ingest.publish("a", f"live/{OLD}")
+    ingest.publish("b", f"live/{KEY}")
+    ingest.kick_status = 500
+    for second in range(6):
+        ingest.flow()
+        assert set(senders.look(ACTIVE, second)) == {1}
+    assert senders.problem is None
+
+
+def test_no_key_is_told_to_the_log(ingest: Ingest, senders: Senders, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    ingest.publish("a", f"live/{OLD}")
+    ingest.publish("b", f"live/{KEY}")
+    ingest.publish("c", f"live//{KEY}")
+    ingest.kick_status = 500
+    senders.look(ACTIVE, 0)
+    ingest.status = 500
+    senders.look(ACTIVE, 0)
+    senders.look(ACTIVE, 60)
+    assert caplog.records
+    assert KEY not in caplog.text
+    assert OLD not in caplog.text
