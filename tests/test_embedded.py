@@ -133,6 +133,18 @@ def test_nobody_watches_without_the_token_nor_by_rtmp(inlet: Inlet) -> None:
             client.wait_for_words("NetStream.Play.Failed")
 
 
+def test_the_end_of_the_publisher_ends_the_reader(inlet: Inlet) -> None:
+    with socket.create_connection(("127.0.0.1", inlet.config.media.read_port), timeout=5) as reader:
+        with sending(inlet):
+            inlet.wait_for(KEY)
+            reader.sendall(f"GET /live/{KEY}.flv?token={inlet.token} HTTP/1.1\r\n\r\n".encode())
+            received = reader.recv(1000)
+            assert received.startswith(b"HTTP/1.1 200")
+        while piece := reader.recv(1000):
+            received += piece
+    assert AVC_KEY in received
+
+
 def test_a_kick_ends_the_publisher(inlet: Inlet) -> None:
     with sending(inlet) as client:
         inlet.wait_for(KEY)
