@@ -1,0 +1,182 @@
+"""Training samples: cut, scaled, and spoilt the way cameras spoil pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.dataset import IGNORE, Boxes, Photo, Pixels
+from models.landmarks import Points
+from models.synthesis import draw_mask
+
+GREY = 114
+SMALLEST_PX = 6.0  # smaller faces are neither faces nor background
+
+
+@dataclass(slots=True)
+class Sample:
+    """A training input. pixels: uint8 S x S x 3, RGB; boxes: n x 4 corners, px; states: n."""
+
+    pixels: Pixels
+    boxes: Boxes
+    states: NDArray[np.int64]
+
+
+def with_drawn_masks(photo: Photo, points: dict[int, Points], chance: float, random: np.random.Generator) -> Photo:
+    """The photo, with masks drawn on some of its bare faces."""
+    chosen = [number for number in points if random.random() < chance]
+    if not chosen:
+        return photo
+    drawn = Photo(photo.name, photo.pixels.copy(), photo.boxes, photo.states.copy())
+    for number in chosen:
+        left, top, right, bottom = photo.boxes[number]
+        margin = 0.4 * max(right - left, bottom - top)
+        x0, y0 = int(max(0, left - margin)), int(max(0, top - margin))
+        around = drawn.pixels[y0 : int(bottom + margin), x0 : int(right + margin)]
+        state = draw_mask(around, points[number] - np.array([x0, y0], np.float32), random)
+        if state is not None:
+            drawn.states[number] = state
+    return drawn
+
+
+def cut(photo: Photo, size: int, random: np.random.Generator, whole: float = 0.6) -> Sample:
+    """A size x size window of the photo: around the whole picture's scale (share `whole`),
+    or with one face brought to a size drawn evenly (in log) up to the full frame."""
+    height, width = photo.pixels.shape[:2]
+    faces = np.flatnonzero(photo.states != IGNORE)
+    focus = int(random.choice(faces)) if len(faces) else None
+    if focus is None or random.random() < whole:
+        scale = size / max(height, width) * random.uniform(0.8, 1.7)
+    else:
+        left, top, right, bottom = photo.boxes[focus]
+        side = float(np.sqrt((right - left) * (bottom - top)))
+        wanted = float(np.exp(random.uniform(np.log(10.0), np.log(0.95 * size))))
+        scale = float(np.clip(wanted / max(side, 4.0), 0.4 * size / max(height, width), 4.0))
+    return _window(photo, scale, size, focus, random)
+
+
+def _window(photo: Photo, scale: float, size: int, focus: int | None, random: np.random.Generator) -> Sample:
+    height, width = photo.pixels.shape[:2]
+    wide, high = width * scale, height * scale
+    corner = np.empty(2)
+    for axis, length in enumerate((wide, high)):
+        low, top = min(0.0, length - size), max(0.0, length - size)
+        if focus is not None:  # keep the chosen face in the window, its centre anywhere
+            near, far = photo.boxes[focus, axis] * scale, photo.boxes[focus, axis + 2] * scale
+            low, top = max(low, min(far - size, near)), min(top, max(far - size, near))
+            low, top = min(low, top), max(low, top)
+        corner[axis] = random.uniform(low, top)
+    fill = GREY if random.random() < 0.7 else int(random.integers(0, 256))
+    canvas = np.full((size, size, 3), fill, np.uint8)
+    # source rectangle in whole pixels, then its place on the canvas
+    x0, y0 = (int(max(0, np.floor(c / scale))) for c in corner)
+    x1 = min(width, int(np.ceil((corner[0] + size) / scale)))
+    y1 = min(height, int(np.ceil((corner[1] + size) / scale)))
+    left, top_ = (round(v * scale - c) for v, c in ((x0, corner[0]), (y0, corner[1])))
+    target = (max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale)))
+    way = cv2.INTER_AREA if scale < 0.8 else cv2.INTER_LINEAR
+    part = cv2.resize(photo.pixels[y0:y1, x0:x1], target, interpolation=way)
+    dx, dy = max(0, left), max(0, top_)
+    part = part[dy - top_ : dy - top_ + size - dy, dx - left : dx - left + size - dx]
+    canvas[dy : dy + part.shape[0], dx : dx + part.shape[1]] = part
+    boxes = photo.boxes * np.float32(scale)
+    boxes[:, 0::2] += left - x0 * scale
+    boxes[:, 1::2] += top_ - y0 * scale
+    return clip_faces(canvas, boxes, photo.states)
+
+
+def clip_faces(pixels: Pixels, boxes: Boxes, states: NDArray[np.int64]) -> Sample:
+    """Faces cut off by the edge: more than half left is a face, a bit is ignored."""
+    height, width = pixels.shape[:2]
+    cut_boxes = boxes.copy()
+    cut_boxes[:, 0::2] = cut_boxes[:, 0::2].clip(0, width)
+    cut_boxes[:, 1::2] = cut_boxes[:, 1::2].clip(0, height)
+    whole = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    left = np.prod(cut_boxes[:, 2:] - cut_boxes[:, :2], axis=1)
+    share = left / np.maximum(whole, 1e-6)
+    small = (cut_boxes[:, 2:] - cut_boxes[:, :2]).min(1, initial=1e9) < SMALLEST_PX
+    kept = share > 0.05
+    states = np.where((share < 0.5) | small, IGNORE, states)
+    return Sample(pixels, cut_boxes[kept], states[kept])
+
+
+def flip(sample: Sample) -> Sample:
+    """Mirror left and right."""
+    boxes = sample.boxes.copy()
+    boxes[:, [0, 2]] = sample.pixels.shape[1] - boxes[:, [2, 0]]
+    return Sample(np.ascontiguousarray(sample.pixels[:, ::-1]), boxes, sample.states)
+
+
+def mosaic(parts: list[Sample]) -> Sample:
+    """Four samples of one size, two by two."""
+    size = parts[0].pixels.shape[0]
+    rows = [np.concatenate([parts[i].pixels, parts[i + 1].pixels], 1) for i in (0, 2)]
+    shifts = [(0, 0), (size, 0), (0, size), (size, size)]
+    boxes = [part.boxes + np.array(shift * 2, np.float32) for part, shift in zip(parts, shifts, strict=True)]
+    states = np.concatenate([part.states for part in parts])
+    return Sample(np.concatenate(rows, 0), np.concatenate(boxes), states)
+
+
+def spoil(pixels: Pixels, random: np.random.Generator) -> Pixels:
+    """Light, colour, blur, noise and compression as cheap cameras and bad light make them."""
+    table = np.arange(256, dtype=np.float32) / 255
+    if random.random() < 0.8:
+        gamma = float(np.exp(random.normal(0, 0.3)))
+        if random.random() < 0.15:
+            gamma = random.uniform(1.8, 3.5)  # night
+        gain = random.uniform(0.7, 1.25)
+        tables = np.stack([table**gamma * gain * tint for tint in random.normal(1, 0.06, 3)], -1)
+        lut = np.clip(tables * 255, 0, 255).astype(np.uint8)
+        pixels = cv2.LUT(pixels, lut[None])
+    if random.random() < 0.3:
+        hsv = cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)
+        saturation = np.clip(np.arange(256) * random.uniform(0.0, 1.5), 0, 255).astype(np.uint8)
+        hsv[:, :, 1] = saturation[hsv[:, :, 1]]
+        pixels = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+    if random.random() < 0.12:
+        pixels = _uneven_light(pixels, random)
+    if random.random() < 0.2:
+        pixels = _blur(pixels, random)
+    if random.random() < 0.2:
+        noise = np.empty(pixels.shape, np.int16)
+        cv2.randn(noise, 0, random.uniform(3, 16))
+        pixels = np.clip(pixels + noise, 0, 255).astype(np.uint8)
+    if random.random() < 0.25:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(12, 60))]
+        pixels = cv2.imdecode(cv2.imencode(".jpg", pixels, quality)[1], cv2.IMREAD_COLOR)
+    return pixels
+
+
+def _uneven_light(pixels: Pixels, random: np.random.Generator) -> Pixels:
+    """Dark in the middle and bright around (backlight), or a ramp from side to side."""
+    size = pixels.shape[0]
+    rows, columns = np.mgrid[:size, :size].astype(np.float32) / size
+    if random.random() < 0.6:
+        cx, cy = random.uniform(0.2, 0.8, 2)
+        reach = random.uniform(0.25, 0.6)
+        field = 1 - np.exp(-((columns - cx) ** 2 + (rows - cy) ** 2) / (2 * reach**2))
+        gain = random.uniform(0.15, 0.5) + field * random.uniform(0.8, 1.6)
+    else:
+        angle = random.uniform(0, 2 * np.pi)
+        ramp = (columns - 0.5) * np.cos(angle) + (rows - 0.5) * np.sin(angle)
+        gain = 1 + ramp * random.uniform(0.6, 1.5)
+    lit: Pixels = np.clip(pixels * gain[:, :, None], 0, 255).astype(np.uint8)
+    return lit
+
+
+def _blur(pixels: Pixels, random: np.random.Generator) -> Pixels:
+    if random.random() < 0.5:
+        soft: Pixels = cv2.GaussianBlur(pixels, (0, 0), random.uniform(0.5, 1.6))
+        return soft
+    length = int(random.integers(3, 9))
+    kernel = np.zeros((length, length), np.float32)
+    angle = random.uniform(0, np.pi)
+    middle = (length - 1) / 2
+    step = np.array([np.cos(angle), np.sin(angle)]) * middle
+    ends = [tuple(round(middle + sign * v) for v in step) for sign in (-1, 1)]
+    cv2.line(kernel, ends[0], ends[1], 1.0)
+    moved: Pixels = cv2.filter2D(pixels, -1, kernel / kernel.sum())
+    return moved

@@ -1,0 +1,118 @@
+# mypy: disable-error-code="import-not-found,misc,untyped-decorator,no-any-return,unused-ignore,no-untyped-call"
+# (PyTorch belongs to the extra `train`; checks run without it.)
+"""What the network is told about its mistakes: dynamic assignment, then box, face and state losses.
+
+The assignment is SimOTA (YOLOX, https://arxiv.org/abs/2107.08430): each face takes the k cells that predict it best,
+k being the sum of its ten best overlaps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from models.dataset import IGNORE
+from models.network import cell_centres, decode
+
+CENTRE_RADIUS = 2.5  # strides
+CANDIDATES = 10
+FAR = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class LossWeights:
+    """Settings of `[loss]`. state_weights: one per state."""
+
+    box: float = 5.0
+    state: float = 4.0
+    face: float = 1.0
+    state_weights: tuple[float, ...] = (1.0, 1.2, 2.0)
+
+
+def detection_loss(
+    outputs: tuple[Tensor, ...], boxes: Tensor, states: Tensor, ignored: Tensor, weights: LossWeights
+) -> dict[str, Tensor]:
+    """Losses by name; `total` is their weighted sum.
+
+    boxes: N x M x 4, left, top, right, bottom at input scale; states: N x M, IGNORE where there is no face;
+    ignored: N x K x 4 regions that count neither as face nor as background, empty boxes as filling.
+    """
+    predicted, faces, logits = decode(outputs)
+    corners = _corners(predicted)
+    height, width = outputs[0].shape[-2] * 8, outputs[0].shape[-1] * 8
+    centres, strides = cell_centres(height, width)
+    centres, strides = centres.to(corners.device), strides.to(corners.device)
+    with torch.no_grad():
+        matched, overlap = assign(corners, faces, logits, boxes, states, centres, strides)
+        weight = 1.0 - _inside_any(centres, ignored).float() * (matched < 0)
+    positive = matched >= 0
+    count = positive.sum().clamp(min=1)
+    target = torch.where(positive, overlap, torch.zeros_like(overlap))
+    face = (F.binary_cross_entropy_with_logits(faces, target, reduction="none") * weight).sum() / count
+    rows, cells = positive.nonzero(as_tuple=True)
+    wanted = matched[rows, cells]
+    box = _eiou_loss(corners[rows, cells], boxes[rows, wanted]).sum() / count
+    by_state = logits.new_tensor(weights.state_weights)
+    state = F.cross_entropy(logits[rows, cells], states[rows, wanted], by_state, reduction="sum") / count
+    total = weights.box * box + weights.state * state + weights.face * face
+    return {"total": total, "box": box, "state": state, "face": face}
+
+
+def assign(
+    corners: Tensor, faces: Tensor, logits: Tensor, boxes: Tensor, states: Tensor, centres: Tensor, strides: Tensor
+) -> tuple[Tensor, Tensor]:
+    """(N x A number of the face that each cell answers for or -1, N x A overlap with it)."""
+    real = states != IGNORE
+    low, high = boxes[:, :, None, :2], boxes[:, :, None, 2:]
+    inside = ((centres > low) & (centres < high)).all(-1)
+    middle = (low + high) / 2
+    near = ((centres - middle).abs() < CENTRE_RADIUS * strides[:, None]).all(-1)
+    allowed = (inside | near) & real[:, :, None]
+    overlap = box_iou(boxes[:, :, None], corners[:, None]) * allowed
+    score = faces.sigmoid()[:, None] * logits.softmax(-1).gather(
+        2, states.clamp(min=0)[:, None].expand(-1, logits.shape[1], -1)
+    ).transpose(1, 2)
+    cost = -(score.clamp(1e-6).sqrt().log()) - 3.0 * (overlap + 1e-7).log()
+    cost = cost + FAR * (~(inside & near)) + 100 * FAR * (~allowed)
+    wished = overlap.topk(CANDIDATES, -1).values.sum(-1).int().clamp(min=1)
+    best, order = cost.topk(CANDIDATES, -1, largest=False)
+    rank = torch.arange(CANDIDATES, device=cost.device)
+    taken = (rank < wished[..., None]) & (best < 50 * FAR)
+    chosen = torch.zeros_like(allowed).scatter(2, order, taken)
+    # a cell that several faces want answers for the cheapest one
+    cheapest = torch.where(chosen, cost, torch.full_like(cost, 1000 * FAR)).argmin(1)
+    matched = torch.where(chosen.any(1), cheapest, torch.full_like(cheapest, -1))
+    return matched, overlap.gather(1, cheapest[:, None])[:, 0]
+
+
+def box_iou(one: Tensor, other: Tensor) -> Tensor:
+    """Intersection over union of corner boxes, broadcasting over the leading dimensions."""
+    low = torch.maximum(one[..., :2], other[..., :2])
+    high = torch.minimum(one[..., 2:], other[..., 2:])
+    both = (high - low).clamp(min=0).prod(-1)
+    area = (one[..., 2:] - one[..., :2]).prod(-1) + (other[..., 2:] - other[..., :2]).prod(-1)
+    return both / (area - both).clamp(min=1e-6)
+
+
+def _eiou_loss(boxes: Tensor, wanted: Tensor) -> Tensor:
+    """1 - IoU plus the distances of centre, width and height (https://arxiv.org/abs/2101.08158)."""
+    hull = torch.maximum(boxes[:, 2:], wanted[:, 2:]) - torch.minimum(boxes[:, :2], wanted[:, :2])
+    hull_sq = hull.square().clamp(min=1e-6)
+    middle = (boxes[:, :2] + boxes[:, 2:] - wanted[:, :2] - wanted[:, 2:]) / 2
+    sides = (boxes[:, 2:] - boxes[:, :2]) - (wanted[:, 2:] - wanted[:, :2])
+    distance = middle.square().sum(-1) / hull_sq.sum(-1) + (sides.square() / hull_sq).sum(-1)
+    return 1 - box_iou(boxes, wanted) + distance
+
+
+def _corners(boxes: Tensor) -> Tensor:
+    half = boxes[..., 2:] / 2
+    return torch.cat((boxes[..., :2] - half, boxes[..., :2] + half), -1)
+
+
+def _inside_any(centres: Tensor, regions: Tensor) -> Tensor:
+    """N x A: which cell centres lie in one of the N x K regions."""
+    inside = (centres > regions[:, :, None, :2]) & (centres < regions[:, :, None, 2:])
+    return inside.all(-1).any(1)

@@ -1,0 +1,169 @@
+"""Detectors as one kind of thing: a picture in, what was found out. Ours, and the published ones we compare with.
+
+`read(path, side)` looks at the file's outputs. Ours: p8, p16, p32, or scores and boxes of the decoded form. UltraFace
+(masked and plain) and YuNet are ONNX; AIZOO's Caffe file needs OpenCV 4 (OpenCV 5 has no Caffe reader).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from appliance.vision.boxes import PAD_GREY, aligned, content_size, decode, suppress
+from models.figures import Found
+
+Floats = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
+Detect = Callable[[Pixels], Found]
+
+MIN_SCORE = 0.02
+MAX_IOU = 0.5
+_AIZOO_SIZES = ((0.04, 0.056), (0.08, 0.11), (0.16, 0.22), (0.32, 0.45), (0.64, 0.72))
+_AIZOO_GRIDS = (33, 17, 9, 5, 3)
+
+
+def read(path: Path, side: int, exact: bool = False) -> Detect:
+    """The detector of a file, for pictures scaled to a longest side of `side` px where its input is free.
+
+    exact: Q/DQ nodes are computed as they are written, in floating point, as hardware with wide sums does.
+    """
+    if path.suffix == ".caffemodel":
+        return _aizoo(path)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    if exact:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    outputs = {output.name: output.shape for output in session.get_outputs()}
+    if {"p8", "p16", "p32"} <= outputs.keys():
+        return _raw(session, side)
+    if {"scores", "boxes"} <= outputs.keys():
+        return _decoded(session, int(outputs["scores"][-1]))
+    if "cls_8" in outputs:
+        return _yunet(session, side)
+    raise SystemExit(f"{path}: outputs {', '.join(outputs)} are of no known detector")
+
+
+def letterbox(pixels: Pixels, side: int, static: tuple[int, int] | None, grey: int) -> tuple[Pixels, Floats]:
+    """The picture in the upper left corner of a grey input, and the factors that bring its boxes back (4)."""
+    height, width = pixels.shape[:2]
+    size = content_size(width, height, *(static or (side, side)))
+    wide, high = static or aligned(*size)
+    canvas = np.full((high, wide, 3), grey, np.uint8)
+    canvas[: size[1], : size[0]] = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    return canvas, np.array([width / size[0], height / size[1]] * 2, np.float32)
+
+
+def _static(session: Any) -> tuple[int, int] | None:
+    """(width, height) of a fixed input, else None."""
+    height, width = session.get_inputs()[0].shape[2:]
+    return (width, height) if isinstance(width, int) and isinstance(height, int) else None
+
+
+def _normalised(canvas: Pixels) -> Floats:
+    inputs: Floats = (canvas.transpose(2, 0, 1)[None] * np.float32(1 / 127.5) - 1).astype(np.float32)
+    return inputs
+
+
+def _kept(boxes: Floats, faces: Floats, states: Floats, max_iou: float = MAX_IOU) -> Found:
+    """Sure enough, surest first, not overlapping."""
+    sure = np.flatnonzero(faces >= MIN_SCORE)
+    order = sure[np.argsort(-faces[sure], kind="stable")][:1000]
+    boxes, faces, states = boxes[order], faces[order], states[order]
+    kept = suppress(boxes.astype(np.float32), max_iou)
+    return Found(boxes[kept], faces[kept], states[kept])
+
+
+def _raw(session: Any, side: int) -> Detect:
+    static, name = _static(session), session.get_inputs()[0].name
+
+    def detect(pixels: Pixels) -> Found:
+        canvas, factors = letterbox(pixels, side, static, PAD_GREY)
+        boxes, faces, states = decode(session.run(["p8", "p16", "p32"], {name: _normalised(canvas)}), MIN_SCORE)
+        kept = suppress(boxes, MAX_IOU)
+        return Found(boxes[kept] * factors, faces[kept], states[kept])
+
+    return detect
+
+
+def _decoded(session: Any, classes: int) -> Detect:
+    """detectNet's form of ours (4 scores), UltraFace-masked (3: background, bare, masked), UltraFace (2)."""
+    static, name = _static(session), session.get_inputs()[0].name
+    assert static is not None
+
+    def detect(pixels: Pixels) -> Found:
+        canvas, factors = letterbox(pixels, 0, static, PAD_GREY)
+        inputs = _normalised(canvas)
+        if classes != 4:
+            inputs = ((canvas.transpose(2, 0, 1)[None].astype(np.float32)) - 127) / 128
+        scores, boxes = session.run(["scores", "boxes"], {name: inputs})
+        scores, boxes = scores[0], boxes[0] * np.array(static * 2, np.float32) * factors
+        states = scores[:, 1:]
+        if classes == 3:
+            states = np.stack([scores[:, 2], scores[:, 1], np.zeros(len(scores))], 1)
+        if classes == 2:
+            states = np.repeat(scores[:, 1:], 3, 1) / 3
+        faces = states.sum(1)
+        return _kept(boxes, faces, states / np.maximum(faces, 1e-6)[:, None])
+
+    return detect
+
+
+def _yunet(session: Any, side: int) -> Detect:
+    name, outputs = session.get_inputs()[0].name, [output.name for output in session.get_outputs()]
+
+    def detect(pixels: Pixels) -> Found:
+        canvas, factors = letterbox(pixels, side, _static(session), 0)
+        inputs = canvas[:, :, ::-1].transpose(2, 0, 1)[None].astype(np.float32)
+        out = dict(zip(outputs, session.run(None, {name: inputs}), strict=True))
+        boxes, faces = [], []
+        for stride in (8, 16, 32):
+            rows, columns = np.mgrid[: canvas.shape[0] // stride, : canvas.shape[1] // stride]
+            cells, moved = np.stack((columns, rows), -1).reshape(-1, 2), out[f"bbox_{stride}"].reshape(-1, 4)
+            middle, half = (cells + moved[:, :2]) * stride, np.exp(moved[:, 2:]) * stride / 2
+            boxes.append(np.concatenate([middle - half, middle + half], 1))
+            faces.append(np.sqrt(np.clip(out[f"cls_{stride}"] * out[f"obj_{stride}"], 0, 1)).reshape(-1))
+        all_boxes = np.concatenate(boxes).astype(np.float32) * factors
+        scores = np.concatenate(faces)
+        return _kept(all_boxes, scores, np.full((len(scores), 3), 1 / 3, np.float32))
+
+    return detect
+
+
+def _aizoo(path: Path) -> Detect:
+    if not hasattr(cv2.dnn, "readNetFromCaffe"):
+        raise SystemExit(f"{path}: only OpenCV 4 reads Caffe; pip install 'opencv-python-headless<5' for this one")
+    net = cv2.dnn.readNetFromCaffe(str(path.with_suffix(".prototxt")), str(path))
+    anchors = []
+    for grid, (small, large) in zip(_AIZOO_GRIDS, _AIZOO_SIZES, strict=True):
+        sides = [(small, small), (large, large)] + [(small * r**0.5, small / r**0.5) for r in (0.62, 0.42)]
+        anchors += [
+            ((column + 0.5) / grid, (row + 0.5) / grid, wide, high)
+            for row in range(grid)
+            for column in range(grid)
+            for wide, high in sides
+        ]
+    priors = np.array(anchors, np.float32)
+
+    def detect(pixels: Pixels) -> Found:
+        net.setInput(cv2.dnn.blobFromImage(pixels, 1 / 255.0, (260, 260)))
+        found = {
+            out.shape[-1]: out.reshape(-1, out.shape[-1]) for out in net.forward(net.getUnconnectedOutLayersNames())
+        }
+        moved, scores = found[4], found[2]
+        middle = priors[:, :2] + moved[:, :2] * 0.1 * priors[:, 2:]
+        half = priors[:, 2:] * np.exp(moved[:, 2:] * 0.2) / 2
+        height, width = pixels.shape[:2]
+        boxes = np.concatenate([middle - half, middle + half], 1) * np.array([width, height] * 2, np.float32)
+        faces = scores.max(1)
+        states = np.concatenate([scores, np.zeros((len(scores), 1))], 1) / np.maximum(scores.sum(1), 1e-6)[:, None]
+        return _kept(boxes.astype(np.float32), faces, states.astype(np.float32), 0.4)
+
+    return detect

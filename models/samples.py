@@ -1,0 +1,98 @@
+# mypy: disable-error-code="import-not-found,misc,untyped-decorator,no-any-return,unused-ignore,no-untyped-call"
+# (PyTorch belongs to the extra `train`; checks run without it.)
+"""From photos to batches: which picture is drawn, how it is cut, and the arrays the network learns from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from models.augment import Sample, cut, flip, mosaic, spoil, with_drawn_masks
+from models.dataset import IGNORE, STATES, Photo
+from models.landmarks import Points
+
+cv2.setNumThreads(1)  # one process per core already
+
+INCORRECT = STATES.index("incorrect")
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The pictures to draw from, each with the landmarks of its bare faces."""
+
+    photos: list[Photo]
+    photo_points: list[dict[int, Points]]
+    crops: list[Photo]
+    crop_points: list[dict[int, Points]]
+
+
+class Batches(Dataset[tuple[Tensor, ...]]):
+    """Batch number n is always the same: its random numbers depend on the seed and n alone, so that a resumed run
+    sees what an uninterrupted one would have seen."""
+
+    def __init__(self, sources: Sources, settings: dict[str, Any], first: int, steps: int) -> None:
+        self.sources, self.settings, self.first, self.steps = sources, settings, first, steps
+        wrong = np.array([(photo.states == INCORRECT).any() for photo in sources.photos])
+        chances = 1.0 + (settings["samples"]["incorrect_times"] - 1.0) * wrong
+        self.chances = chances / chances.sum()
+
+    def __len__(self) -> int:
+        return self.steps - self.first
+
+    def __getitem__(self, number: int) -> tuple[Tensor, ...]:
+        if number >= len(self):
+            raise IndexError(number)
+        run, samples = self.settings["run"], self.settings["samples"]
+        random = np.random.default_rng([run["seed"], self.first + number])
+        size = int(random.choice(samples["sizes"]))
+        return collate([self.sample(size, random) for _ in range(run["batch"])])
+
+    def sample(self, size: int, random: np.random.Generator) -> Sample:
+        """One training input of size x size."""
+        if random.random() < self.settings["samples"]["mosaic"]:
+            made = mosaic([self._window(size // 2, random, in_mosaic=True) for _ in range(4)])
+        else:
+            made = self._window(size, random, in_mosaic=False)
+        if random.random() < 0.5:
+            made = flip(made)
+        made.pixels = spoil(made.pixels, random)
+        return made
+
+    def plain(self, count: int, size: int) -> list[NDArray[np.float32]]:
+        """Unspoilt network inputs, 1 x 3 x size x size each: to set batch statistics."""
+        random = np.random.default_rng(self.settings["run"]["seed"])
+        inputs = [self._window(size, random, in_mosaic=False).pixels for _ in range(count)]
+        return [(pixels.transpose(2, 0, 1)[None] / np.float32(127.5) - 1).astype(np.float32) for pixels in inputs]
+
+    def _window(self, size: int, random: np.random.Generator, in_mosaic: bool) -> Sample:
+        sources, samples = self.sources, self.settings["samples"]
+        if in_mosaic and sources.crops and random.random() < samples["crops"]:
+            number = int(random.integers(len(sources.crops)))
+            photo, points = sources.crops[number], sources.crop_points[number]
+        else:
+            number = int(random.choice(len(self.chances), p=self.chances))
+            photo, points = sources.photos[number], sources.photo_points[number]
+        return cut(with_drawn_masks(photo, points, samples["drawn_masks"], random), size, random)
+
+
+def collate(samples: list[Sample]) -> tuple[Tensor, ...]:
+    """(pixels N x S x S x 3 uint8, boxes N x M x 4, states N x M, ignored N x K x 4), filled up with IGNORE and 0."""
+    faces = [sample.states != IGNORE for sample in samples]
+    most = max(1, max(int(kept.sum()) for kept in faces))
+    most_ignored = max(1, max(int((~kept).sum()) for kept in faces))
+    boxes = np.zeros((len(samples), most, 4), np.float32)
+    states = np.full((len(samples), most), IGNORE, np.int64)
+    ignored = np.zeros((len(samples), most_ignored, 4), np.float32)
+    for row, (sample, kept) in enumerate(zip(samples, faces, strict=True)):
+        boxes[row, : kept.sum()] = sample.boxes[kept]
+        states[row, : kept.sum()] = sample.states[kept]
+        ignored[row, : (~kept).sum()] = sample.boxes[~kept]
+    pixels = np.stack([sample.pixels for sample in samples])
+    return tuple(torch.from_numpy(array) for array in (pixels, boxes, states, ignored))
