@@ -172,6 +172,7 @@ def test_a_commit_that_fails_is_done_again_and_once_only(memory: Memory) -> None
             memory.recorder.write(memory.store, memory.uptime_s)
             memory.store.db.execute("insert into nothing")  # a statement that fails
     assert memory.kept() == []
+    memory.recorder.take(sighting(seconds=2, jpeg=BETTER))
     memory.write()
     assert len(memory.kept()) == 1
     assert memory.picture() == JPEG

@@ -2,86 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
 
 from appliance.media.mediamtx import SILENCE_S, Client
 from appliance.secrets import digest
 from appliance.vision.watch.senders import PATIENCE_S, Senders
+from tests.ingests import Ingest, answering
 
 KEY, OTHER, OLD = "KEYKEYKEYKEYKEYKEY22", "KEYKEYKEYKEYKEYKEY33", "KEYKEYKEYKEYKEYKEY44"
 ACTIVE = [(1, digest(KEY)), (2, digest(OTHER))]
 
 
-class Ingest:
-    """What the API of an ingest answers; the test changes it."""
-
-    def __init__(self) -> None:
-        self.conns: dict[str, dict[str, Any]] = {}
-        self.items: dict[str, dict[str, Any]] = {}
-        self.kicked: list[str] = []
-        self.status = 200
-        self.kick_status = 200
-        self.port = 0
-
-    def publish(self, identity: str, path: str, inbound_bytes: int = 1000, remote: str = "10.0.0.5:40418") -> None:
-        self.conns[identity] = {"id": identity, "remoteAddr": remote, "state": "publish", "path": path}
-        self.items[path] = {
-            "name": path,
-            "available": True,
-            "source": {"type": "rtmpConn", "id": identity},
-            "inboundBytes": inbound_bytes,
-        }
-
-    def flow(self) -> None:
-        for item in self.items.values():
-            item["inboundBytes"] += 1000
-
-    def answer(self, method: str, path: str) -> tuple[int, dict[str, Any]]:
-        if self.status != 200:
-            return self.status, {}
-        if path.startswith("/v3/rtmpconns/kick/") and method == "POST":
-            self.kicked.append(path.rsplit("/", 1)[1])
-            return self.kick_status, {"status": "ok"}
-        lists = {"/v3/paths/list": self.items, "/v3/rtmpconns/list": self.conns}
-        rows = lists.get(path.split("?")[0])
-        if rows is None:
-            return 404, {"status": "error"}
-        return 200, {"itemCount": len(rows), "pageCount": int(bool(rows)), "items": list(rows.values())}
-
-
 @pytest.fixture
 def ingest() -> Iterator[Ingest]:
     """Answers until the end of the test."""
-    ingest = Ingest()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, content = ingest.answer(self.command, self.path)
-            body = json.dumps(content).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_POST = do_GET
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        ingest.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
+    with answering() as ingest:
         yield ingest
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -130,6 +69,7 @@ def test_of_two_for_one_stream_the_first_stays(ingest: Ingest, senders: Senders)
     ingest.publish("z", f"live//{KEY}")
     assert senders.look(ACTIVE, 0)[1].path == f"live//{KEY}"
     ingest.publish("a", f"live/{KEY}")
+    ingest.items = dict(reversed(ingest.items.items()))  # whatever order they are told in
     assert senders.look(ACTIVE, 1)[1].path == f"live//{KEY}"
     assert ingest.kicked == ["a"]
 

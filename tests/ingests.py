@@ -1,0 +1,97 @@
+"""An ingest that says what a test wants it to say: MediaMTX's dialect over real HTTP, and HTTP-FLV to watch by."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+class Ingest:
+    """What the API of an ingest answers; the test changes it."""
+
+    def __init__(self) -> None:
+        self.conns: dict[str, dict[str, Any]] = {}
+        self.items: dict[str, dict[str, Any]] = {}
+        self.kicked: list[str] = []
+        self.status = 200
+        self.kick_status = 200
+        self.port = 0
+        self.videos: dict[str, Callable[[], Iterable[bytes]]] = {}  # path -> the bytes of an FLV
+        self.asked: list[str] = []  # the addresses at which somebody wanted to watch
+
+    def publish(self, identity: str, path: str, inbound_bytes: int = 1000, remote: str = "10.0.0.5:40418") -> None:
+        self.conns[identity] = {"id": identity, "remoteAddr": remote, "state": "publish", "path": path}
+        self.items[path] = {
+            "name": path,
+            "available": True,
+            "source": {"type": "rtmpConn", "id": identity},
+            "inboundBytes": inbound_bytes,
+        }
+
+    def flow(self) -> None:
+        for item in self.items.values():
+            item["inboundBytes"] += 1000
+
+    def answer(self, method: str, path: str) -> tuple[int, dict[str, Any]]:
+        if self.status != 200:
+            return self.status, {}
+        if path.startswith("/v3/rtmpconns/kick/") and method == "POST":
+            self.kicked.append(path.rsplit("/", 1)[1])
+            return self.kick_status, {"status": "ok"}
+        lists = {"/v3/paths/list": self.items, "/v3/rtmpconns/list": self.conns}
+        rows = lists.get(path.split("?")[0])
+        if rows is None:
+            return 404, {"status": "error"}
+        return 200, {"itemCount": len(rows), "pageCount": int(bool(rows)), "items": list(rows.values())}
+
+
+@contextmanager
+def answering() -> Iterator[Ingest]:
+    """An ingest that answers on `port` until the end of the block."""
+    ingest = Ingest()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            video = ingest.videos.get(self.path.split("?")[0].strip("/").removesuffix(".flv"))
+            if video:
+                ingest.asked.append(self.path)
+                self.send_response(200)
+                self.end_headers()
+                self._play(video())
+                return
+            status, content = ingest.answer(self.command, self.path)
+            body = json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET
+
+        def _play(self, video: Iterable[bytes]) -> None:
+            try:
+                for part in video:
+                    self.wfile.write(part)
+                    self.wfile.flush()
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        ingest.port = server.server_address[1]
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        try:
+            yield ingest
+        finally:
+            server.shutdown()
+            thread.join()

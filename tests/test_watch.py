@@ -1,0 +1,384 @@
+"""The watcher: real streams, real SQLite; squares of colour for faces."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.config import Config, Images, Media, Vision
+from appliance.faces import State
+from appliance.images import Place, day_of
+from appliance.secrets import digest
+from appliance.store import DetectionFilter, Role, Store, StoredDetection, Stream
+from appliance.times import now
+from appliance.vision.watch.service import Watcher, usable_detector
+from tests.boxes import until
+from tests.ingests import Ingest, answering
+from tests.seeing import ColourDetector, people
+from tests.videos import in_parts, make_video
+
+KEY, NEW_KEY = "KEYKEYKEYKEYKEYKEY22", "KEYKEYKEYKEYKEYKEY33"
+
+
+@pytest.fixture
+def ingest() -> Iterator[Ingest]:
+    """Answers until the end of the test."""
+    with answering() as ingest:
+        yield ingest
+
+
+@pytest.fixture(scope="module")
+def walking() -> bytes:
+    """Five seconds: one with a mask from 0.4 s to 2 s, then one without from 2.5 s to 4.5 s."""
+    first = lambda t: (60 + 60 * t, 60) if 0.4 <= t < 2 else None  # noqa: E731
+    second = lambda t: (260 - 60 * (t - 2.5), 180) if 2.5 <= t < 4.5 else None  # noqa: E731
+    return make_video(people({State.MASK: first, State.NO_MASK: second}), 125, container="flv")
+
+
+@pytest.fixture(scope="module")
+def standing() -> bytes:
+    """Four seconds; somebody stands in the picture all the time."""
+    return make_video(people({State.MASK: lambda _: (160, 120)}), 100, container="flv")
+
+
+class Box:
+    """A store with ann's stream `door` (pushed, KEY), and watchers that the test makes and steps."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.folder = folder
+        self.config = Config(
+            state_dir=str(folder / "state"),
+            media=Media(engine="embedded", api_port=port, read_port=port),
+            vision=Vision(frames_per_second=10, lost_s=0.8),
+        )
+        self.store = Store.open(self.config.store_path)
+        self.store.people.add("ann", "-", Role.ADMIN, time.time())
+        self.door = self.store.streams.add_with_key(1, "door", digest(KEY), time.time())
+        self.watchers: list[Watcher] = []
+
+    def watcher(self, judging: bool = True) -> Watcher:
+        """A watcher as after its self-test."""
+        watcher = Watcher(self.config)
+        if judging:
+            watcher.detector, watcher.model_problem = ColourDetector(), None
+        self.watchers.append(watcher)
+        return watcher
+
+    def source(self, name: str, video: bytes) -> int:
+        """A stream that is pulled from a file."""
+        path = self.folder / name
+        path.write_bytes(video)
+        return self.store.streams.add_with_source(1, name, str(path), time.time())
+
+    def stream(self, stream_id: int) -> Stream:
+        stream = self.store.streams.get(stream_id, now())
+        assert stream is not None
+        return stream
+
+    def kept(self) -> list[StoredDetection]:
+        return self.store.detections.page(DetectionFilter(), limit=500)[::-1]
+
+    def kill(self, watcher: Watcher) -> None:
+        """As kill -9: whatever it has in memory is lost."""
+        for analysis in watcher.analyses.values():
+            analysis.stop()
+            analysis.join(5)
+        watcher.store.close()
+        self.watchers.remove(watcher)
+
+
+@pytest.fixture
+def box(tmp_path: Path, ingest: Ingest) -> Iterator[Box]:
+    """Its watchers end with the test."""
+    box = Box(tmp_path, ingest.port)
+    yield box
+    for watcher in box.watchers:
+        watcher._stop()
+    box.store.close()
+
+
+def step_until(watcher: Watcher, condition: Callable[[], bool], what: str, patience_s: float = 20) -> None:
+    """Steps a few times a second until the condition holds."""
+
+    def stepped() -> bool:
+        watcher.step(now())
+        time.sleep(0.1)
+        return condition()
+
+    until(stepped, patience_s, what)
+
+
+def publish(ingest: Ingest, video: bytes, key: str = KEY, seconds: float = 4) -> threading.Event:
+    """Somebody sends to the ingest; set the event to make the bytes stop."""
+    stopping = threading.Event()
+    ingest.publish("conn", f"live/{key}")
+    ingest.videos[f"live/{key}"] = lambda: in_parts(video, seconds, stopping)
+
+    def flow() -> None:
+        while not stopping.wait(0.1):
+            ingest.flow()
+
+    threading.Thread(target=flow, daemon=True).start()
+    return stopping
+
+
+def test_a_stream_that_is_sent_is_live_and_its_people_are_kept(box: Box, ingest: Ingest, walking: bytes) -> None:
+    watcher = box.watcher()
+    watcher.step(now())
+    assert not box.stream(box.door).live
+    publish(ingest, walking, seconds=5)
+    step_until(watcher, lambda: box.stream(box.door).live, "LIVE", 3)
+    assert box.stream(box.door).remote == "10.0.0.5"
+    step_until(watcher, lambda: len(box.kept()) >= 2, "two people")
+    assert [one.detection.state for one in box.kept()[:2]] == [State.MASK, State.NO_MASK]
+    image = box.kept()[0].image
+    assert image is not None
+    jpeg = watcher.images.read(Place(image.day, image.offset, image.size_bytes))
+    assert jpeg is not None
+    assert jpeg.startswith(b"\xff\xd8")
+    door = box.stream(box.door)
+    assert (door.codec, door.width, door.height, door.problem) == ("h264", 320, 240, None)
+    assert watcher.token in ingest.asked[0], "we read by our own token"
+    del ingest.items[f"live/{KEY}"]
+    step_until(watcher, lambda: not box.stream(box.door).live, "offline", 3)
+    assert watcher.analyses == {}
+
+
+def test_a_person_who_stands_through_it_all_is_one_detection(box: Box, standing: bytes) -> None:
+    box.source("file.flv", standing)
+    watcher = box.watcher()
+    begun_s = time.monotonic()
+    step_until(watcher, lambda: time.monotonic() - begun_s > 5, "more than one round of the file")
+    assert len(box.kept()) == 1
+    detection = box.kept()[0].detection
+    assert detection.last_seen_utc - detection.first_seen_utc > 3
+
+
+def test_a_source_is_live_while_pictures_come_and_ends_when_deactivated(box: Box, standing: bytes) -> None:
+    stream_id = box.source("file.flv", standing)
+    watcher = box.watcher()
+    step_until(watcher, lambda: box.stream(stream_id).live, "LIVE")
+    with box.store.writing():
+        box.store.streams.set_active(stream_id, False)
+    step_until(watcher, lambda: not watcher.analyses, "it is pulled no more", 3)
+    assert not box.stream(stream_id).live
+
+
+def test_a_source_without_pictures_is_not_live_and_says_why(box: Box) -> None:
+    stream_id = box.store.streams.add_with_source(1, "gone", str(box.folder / "no such file"), time.time())
+    watcher = box.watcher()
+    step_until(watcher, lambda: "nothing at this address" in (box.stream(stream_id).problem or ""), "the reason")
+    assert not box.stream(stream_id).live
+
+
+def test_garbage_on_one_stream_touches_no_other(box: Box, standing: bytes) -> None:
+    bad, good = box.source("bad.flv", b"garbage" * 5000), box.source("good.flv", standing)
+    watcher = box.watcher()
+    step_until(watcher, lambda: bool(box.kept()), "the good one is judged")
+    assert {one.stream_id for one in box.kept()} == {good}
+    assert box.stream(bad).problem is not None
+    assert box.stream(good).problem is None
+
+
+def test_rotating_deactivating_and_deleting_kick_at_the_next_look(box: Box, ingest: Ingest) -> None:
+    watcher = box.watcher(judging=False)
+    changes: list[Callable[[], None]] = [
+        lambda: box.store.streams.set_key(box.door, digest(NEW_KEY)),
+        lambda: box.store.streams.set_active(box.door, False),
+        lambda: box.store.streams.remove(box.door),
+    ]
+    for change in changes:
+        ingest.publish("conn", f"live/{KEY}")
+        ingest.flow()
+        with box.store.writing():
+            change()
+        ingest.kicked.clear()
+        watcher.step(now())
+        assert ingest.kicked == ["conn"]
+
+
+def test_a_model_that_cannot_be_used_judges_nothing_and_says_so_while_live_goes_on(
+    box: Box, ingest: Ingest, standing: bytes
+) -> None:
+    watcher = box.watcher(judging=False)
+    watcher.detector, watcher.model_problem = None, "Nothing is judged, because the model fails its self-test."
+    publish(ingest, standing)
+    step_until(watcher, lambda: box.stream(box.door).live, "LIVE", 3)
+    assert box.stream(box.door).problem == watcher.model_problem
+    assert watcher.analyses == {}
+    (service,) = box.store.services.all(now())
+    assert (service.name, service.alive, service.problem) == ("watch", True, watcher.model_problem)
+
+
+def test_a_model_that_is_not_there_or_fails_its_self_test_is_never_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    detector, problem = usable_detector(Config(vision=Vision(model="no such model")))
+    assert detector is None
+    assert problem is not None
+    assert "no such model" in problem
+    # It runs, but it finds none of the faces of the golden pictures.
+    monkeypatch.setattr("appliance.vision.watch.service.load_detector", lambda _: ColourDetector())
+    detector, problem = usable_detector(Config())
+    assert detector is None
+    assert problem is not None
+    assert "self-test" in problem
+
+
+def test_an_ingest_that_is_gone_puts_all_who_send_offline_and_is_told(box: Box, ingest: Ingest) -> None:
+    watcher = box.watcher(judging=False)
+    ingest.publish("conn", f"live/{KEY}")
+    step_until(watcher, lambda: box.stream(box.door).live, "LIVE", 3)
+    ingest.status = 500
+    step_until(watcher, lambda: not box.stream(box.door).live, "offline", 5)
+    watcher.model_problem = None
+    step_until(watcher, lambda: "ingest" in (box.store.services.all(now())[0].problem or ""), "the beat says so", 5)
+
+
+def test_a_watcher_begins_with_everything_offline_and_no_old_problem(box: Box) -> None:
+    with box.store.writing():
+        box.store.streams.set_live(box.door, "10.0.0.1", time.time())
+        box.store.streams.set_problem(box.door, "of before")
+    box.watcher().step(now())
+    assert not box.stream(box.door).live
+    assert box.stream(box.door).problem is None
+
+
+def test_after_kill_9_the_same_person_is_not_counted_twice(box: Box, standing: bytes) -> None:
+    box.source("file.flv", standing)
+    first = box.watcher()
+    step_until(first, lambda: bool(box.kept()), "the person")
+    before = box.kept()[0]
+    box.kill(first)
+    second = box.watcher()
+    step_until(second, lambda: box.kept()[0].detection.last_seen_utc > before.detection.last_seen_utc, "seen again")
+    begun_s = time.monotonic()
+    step_until(second, lambda: time.monotonic() - begun_s > 2, "a while")
+    assert [one.id for one in box.kept()] == [before.id]
+    assert box.kept()[0].detection.first_seen_utc == before.detection.first_seen_utc
+
+
+def test_a_locked_store_stops_nothing_and_loses_nobody(box: Box, walking: bytes) -> None:
+    box.source("file.flv", walking)
+    watcher = box.watcher()
+    watcher.step(now())
+    other = sqlite3.connect(box.config.store_path)
+    other.execute("begin immediate")
+    step_until(watcher, lambda: watcher.recorder.waiting() >= 2, "two people wait")
+    assert watcher.store_problem is not None
+    assert box.kept() == []
+    other.rollback()
+    other.close()
+    step_until(watcher, lambda: len(box.kept()) >= 2, "both are kept", 3)
+    assert watcher.store_problem is None
+
+
+def test_a_stream_deleted_while_it_is_watched_is_dropped_quietly(
+    box: Box, standing: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    stream_id = box.source("file.flv", standing)
+    watcher = box.watcher()
+    step_until(watcher, lambda: bool(box.kept()), "the person")
+    with box.store.writing():
+        box.store.streams.remove(stream_id)
+    step_until(watcher, lambda: not watcher.analyses and not watcher.recorder.waiting(), "it is watched no more", 3)
+    assert box.kept() == []
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def _age_images(watcher: Watcher, box: Box, ages_days: tuple[int, ...]) -> None:
+    """Makes day files that old, each with the image of one detection."""
+    for age in ages_days:
+        place = watcher.images.append(b"\xff\xd8 picture", time.time() - age * 86400)
+        with box.store.writing():
+            box.store.db.execute(
+                "insert into detections select null, ?, '2026-01-01T00:00:00.000Z', '2026-01-01T00:00:00.000Z', 'mask',"
+                " 1, 3, 0, 0, 1, 1, 2, 2, 'test', null, ?, 0, 9, ?",
+                [box.door, place.day, f"token{age}"],
+            )
+
+
+def test_images_of_old_days_are_forgotten_and_their_people_are_not(box: Box) -> None:
+    watcher = box.watcher()
+    _age_images(watcher, box, (0, 29, 31, 400))
+    watcher.step(now())
+    assert watcher.images.days() == [day_of(time.time() - 29 * 86400), day_of(time.time())]
+    assert [one.image is not None for one in box.kept()] == [True, True, False, False]
+    assert box.store.problems() == []
+
+
+def test_when_the_disk_is_nearly_full_the_oldest_days_go_but_not_today(box: Box) -> None:
+    box.config = Config(state_dir=box.config.state_dir, media=box.config.media, images=Images(min_free_mb=10**9))
+    watcher = box.watcher()
+    _age_images(watcher, box, (0, 1, 5))
+    watcher.step(now())
+    assert watcher.images.days() == [day_of(time.time())]
+    assert len(box.kept()) == 3
+
+
+def test_a_day_that_cannot_be_removed_ends_nothing(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    watcher = box.watcher()
+    _age_images(watcher, box, (400,))
+
+    def refuse(_: str) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(watcher.images, "forget", refuse)
+    watcher.step(now())
+    assert len(watcher.images.days()) == 1
+
+
+def test_a_preview_goes_when_its_stream_goes(box: Box, ingest: Ingest, standing: bytes) -> None:
+    watcher = box.watcher()
+    publish(ingest, standing)
+    watcher.previews.want(box.door)
+    step_until(watcher, lambda: watcher.previews.read(box.door) is not None, "the preview")
+    ingest.items.clear()
+    step_until(watcher, lambda: not watcher.analyses, "offline", 3)
+    assert watcher.previews.read(box.door) is None
+
+
+def test_stopping_keeps_what_was_seen_and_says_offline(box: Box, standing: bytes) -> None:
+    stream_id = box.source("file.flv", standing)
+    watcher = box.watcher()
+    step_until(watcher, lambda: bool(box.kept()), "the person")
+    until(lambda: watcher.recorder.waiting() > 0, 5, "something new was seen")
+    before = box.kept()[0].detection
+    watcher._stop()
+    box.watchers.clear()
+    assert box.kept()[0].detection.last_seen_utc > before.last_seen_utc
+    assert not box.stream(stream_id).live
+
+
+def test_the_store_is_left_alone_while_nothing_happens(box: Box) -> None:
+    watcher = box.watcher()
+    versions = []
+    for _ in range(35):
+        watcher.step(now())
+        versions.append(box.store.db.execute("pragma data_version").fetchone()[0])
+        time.sleep(0.1)
+    assert len(set(versions)) <= 4, "a beat every two seconds and nothing else"
+
+
+def test_no_key_reaches_the_log(
+    box: Box, ingest: Ingest, standing: bytes, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    watcher = box.watcher()
+    stopping = publish(ingest, standing, seconds=1)
+    step_until(watcher, lambda: bool(box.kept()), "the person")
+    stopping.set()
+    ingest.videos.clear()  # the address answers 404 from now on
+    step_until(watcher, lambda: box.stream(box.door).problem is not None, "the trouble")
+    with box.store.writing():
+        box.store.streams.set_key(box.door, digest(NEW_KEY))
+    watcher.step(now())
+    assert ingest.kicked
+    out, err = capfd.readouterr()
+    said = caplog.text + out + err + str(box.stream(box.door).problem)
+    assert KEY not in said
+    assert watcher.token not in said
