@@ -309,6 +309,16 @@ def test_what_the_api_does_not_know_is_not_found(inlet: Inlet) -> None:
 # Without a gate, and the service's own life
 
 
+def test_it_listens_on_addresses_of_both_kinds(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    everywhere = Inlet(tmp_path, "embedded", free_port)
+    everywhere.path.write_text(everywhere.path.read_text().replace('[rtmp]\nhost = "127.0.0.1"', "[rtmp]"))
+    with everywhere.running_ingest(), _says(everywhere.config.rtmp.port, b""):
+        if socket.has_dualstack_ipv6():
+            with socket.create_connection(("::1", everywhere.config.rtmp.port)):
+                until(lambda: len(everywhere.client.connections()) == 2, 5, "both are there")
+                assert any(one.remote.startswith("[::1]:") for one in everywhere.client.connections())
+
+
 def test_without_a_gate_nobody_is_let_in_and_nobody_is_sent_away_for_good(
     tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
@@ -326,10 +336,14 @@ def test_it_gives_signs_of_life_while_its_loop_turns_and_ends_on_sigterm(
     tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
     alone = Inlet(tmp_path, "embedded", free_port)
-    with alone.running_ingest() as process:
+    alone.add_stream(KEY)
+    with alone.running_gate(), alone.running_ingest() as process:
         until(lambda: alone.store.services.is_alive("ingest", now()), 5, "a sign of life")
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(5) == 0
+        with sending(alone), _says(alone.config.rtmp.port, b"\x03"), _says(alone.config.media.api_port, b"GET"):
+            alone.wait_for(KEY)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(5) == 0
+    assert "Traceback" not in alone.log()
 
 
 @pytest.mark.parametrize("knob", ["rtmp.port", "media.api_port", "media.read_port"])

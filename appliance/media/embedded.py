@@ -17,7 +17,6 @@ import os
 import signal
 import sqlite3
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -35,7 +34,7 @@ from appliance.times import now
 log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 64
-MAX_PER_ADDRESS = 16  # so that one stranger cannot take them all
+MAX_WAITING_PER_ADDRESS = 16  # not let in yet; so that one stranger cannot take all places
 GATE_TIMEOUT_S = 5.0
 REQUEST_TIMEOUT_S = 5.0
 WRITE_TIMEOUT_S = 10.0
@@ -98,8 +97,8 @@ class Ingest:
 
     async def _publisher(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         one = Publisher(self, reader, writer)
-        from_there = Counter(connection.address for connection in self.connections.values())[one.address]
-        if len(self.connections) >= MAX_CONNECTIONS or from_there >= MAX_PER_ADDRESS:
+        waiting = [other for other in self.connections.values() if other.address == one.address and not other.stream]
+        if len(self.connections) >= MAX_CONNECTIONS or len(waiting) >= MAX_WAITING_PER_ADDRESS:
             log.warning("turning %s away: too many connections are open", one.remote)
             one.cut()
             return
@@ -245,8 +244,14 @@ async def _request(reader: asyncio.StreamReader) -> tuple[str, str, str]:
 async def _listen(
     serve_one: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], host: str, port: int, knob: str
 ) -> asyncio.Server:
+    async def quietly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # Up to Python 3.11, asyncio prints a traceback for every connection that is open when the service ends.
+        with contextlib.suppress(asyncio.CancelledError):
+            await serve_one(reader, writer)
+
     try:
-        return await asyncio.start_server(serve_one, host, port)
+        # As MediaMTX does: every address of the box, of either kind, since names lead to both.
+        return await asyncio.start_server(quietly, None if host in ("", "0.0.0.0", "::") else host, port)
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
         reason = "is taken by another program" if taken else f"cannot be used ({error.strerror})"
