@@ -23,7 +23,9 @@ def draw_curves(history: list[dict[str, float]], path: Path) -> None:
         cv2.line(picture, (EDGE, y), (WIDTH - 140, y), (220, 220, 220), 1)
         _write(picture, f".{tenth}" if tenth < 10 else "1", (25, y + 5), (90, 90, 90))
     for row, (name, colour) in enumerate(LINES.items()):
-        points = [(_x(entry["epoch"] / last), _y(entry[name])) for entry in history]
+        points = [
+            (_x(entry["epoch"] / last), _y(entry[name])) for entry in history if entry[name] == entry[name]
+        ]  # no nan
         cv2.polylines(picture, [np.array(points, np.int32)], False, colour, 2, cv2.LINE_AA)
         _write(picture, f"{name} {history[-1][name]:.3f}", (WIDTH - 130, 60 + 28 * row), colour)
     _write(picture, f"AP50 on val; epochs 0 to {last:.0f}", (EDGE, HEIGHT - 18), (60, 60, 60))

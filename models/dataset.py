@@ -109,6 +109,8 @@ def load_crops(data: Path, cache: Path) -> list[Photo]:
         return []
     with table.open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if _is_usable(row)]
+    if not rows:
+        return []
     pixels = PixelCache(cache, "crops", [data / row["file"] for row in rows])
     photos = []
     for number, row in enumerate(rows):

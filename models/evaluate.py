@@ -89,7 +89,7 @@ def measure(found: list[Found], truths: list[Truth], min_score: float) -> dict[s
     states = [by_state(one, truth) for one, truth in zip(found, truths, strict=True)]
     ap = {name: average_precision([picture[n] for picture in states]) for n, name in enumerate(STATES)}
     rows = [row for one, truth in zip(found, truths, strict=True) for row in judge(one, truth, min_score).rows]
-    figures: dict[str, Any] = {"ap50": ap, "map50": float(np.mean(list(ap.values())))}
+    figures: dict[str, Any] = {"ap50": ap, "map50": float(np.nanmean(list(ap.values())))}
     figures["any_face"] = average_precision([any_face(*pair) for pair in zip(found, truths, strict=True)])
     figures["any_face_by_size"] = {
         name: average_precision([any_face(*pair, sizes) for pair in zip(found, truths, strict=True)])

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from pathlib import Path
 
 import onnx
@@ -20,18 +21,18 @@ OPSET = 17
 class Decoded(nn.Module):
     """What jetson-inference's detectNet takes: scores [1, N, 4] (background first), boxes [1, N, 4] in 0..1."""
 
-    def __init__(self, net: nn.Module) -> None:
+    def __init__(self, net: nn.Module, size: tuple[int, int]) -> None:
         super().__init__()
         self.net = net
+        self.register_buffer("size", torch.tensor([*size, *size], dtype=torch.float32))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        height, width = x.shape[-2:]
         boxes, faces, states = decode(self.net(x))
         face = faces.sigmoid().unsqueeze(-1)
         scores = torch.cat((1 - face, face * states.softmax(-1)), -1)
         half = boxes[..., 2:] / 2
         corners = torch.cat((boxes[..., :2] - half, boxes[..., :2] + half), -1)
-        return scores, corners / corners.new_tensor([width, height, width, height])
+        return scores, corners / self.size
 
 
 def export_raw(net: nn.Module, path: Path, size: tuple[int, int] | None = None) -> None:
@@ -45,7 +46,7 @@ def export_raw(net: nn.Module, path: Path, size: tuple[int, int] | None = None) 
 
 def export_decoded(net: nn.Module, path: Path, size: tuple[int, int]) -> None:
     """Write `input_0` -> scores, boxes for a static input of (width, height)."""
-    _export(Decoded(net), path, ["scores", "boxes"], size, None)
+    _export(Decoded(net, size), path, ["scores", "boxes"], size, None)
 
 
 def _export(
@@ -53,10 +54,13 @@ def _export(
 ) -> None:
     net = net.cpu().eval()
     sample = torch.zeros(1, 3, size[1], size[0])
-    torch.onnx.export(
-        net, (sample,), str(path), input_names=["input_0"], output_names=outputs, opset_version=OPSET,
-        dynamic_axes=axes, dynamo=False,
-    )  # fmt: skip
+    with warnings.catch_warnings():
+        # The newer exporter writes opset 18 and rewrites the graph; this one is deprecated, exact and small.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.onnx.export(
+            net, (sample,), str(path), input_names=["input_0"], output_names=outputs, opset_version=OPSET,
+            dynamic_axes=axes, dynamo=False,
+        )  # fmt: skip
     onnx.checker.check_model(onnx.load(str(path)), full_check=True)
 
 

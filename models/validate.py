@@ -47,4 +47,9 @@ def validate(net: nn.Module, photos: list[Photo]) -> dict[str, float]:
         rows += [row for row in judge(found, truth, 0.3).rows if row[3] >= 32]
     figures = {name: average_precision([picture[n] for picture in states]) for n, name in enumerate(STATES)}
     right = sum(true == judged for true, judged, _, _ in rows) / max(1, len(rows))
-    return {**figures, "map50": float(np.mean(list(figures.values()))), "any": average_precision(faces), "right": right}
+    return {
+        **figures,
+        "map50": float(np.nanmean(list(figures.values()))),
+        "any": average_precision(faces),
+        "right": right,
+    }
