@@ -148,6 +148,7 @@ def refuse_busy_ports(config: Config) -> None:
     wanted = [
         ("web", config.web.host, config.web.port),
         ("rtmp", config.rtmp.host, config.rtmp.port),
+        *([("rtmp.tls_port", config.rtmp.host, config.rtmp.tls_port)] if config.rtmp.tls_certificate else []),
         ("media.gate_port", "127.0.0.1", config.media.gate_port),
         ("media.api_port", "127.0.0.1", config.media.api_port),
         ("media.read_port", "127.0.0.1", config.media.read_port),

@@ -15,14 +15,13 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from appliance.vision.clip import make_clip
-
 from appliance.config import Config, load
 from appliance.errors import UserError
 from appliance.secrets import digest, hash_known_password
 from appliance.store import DetectionFilter, Role, Store
 from appliance.supervisor import end_with_parent, refuse_busy_ports
 from appliance.times import now
+from appliance.vision.clip import make_clip
 from scripts.get_mediamtx import NotToBeHad, binary
 
 ROOT = Path(__file__).parent.parent
@@ -172,7 +171,9 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _stop)
+    # Explicitly: a shell that starts us in the background has SIGINT ignored.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop)
     try:
         main()
     except UserError as error:
