@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import av
@@ -40,6 +41,12 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "uneven": make_clip(folder / "uneven.flv", *uneven),
         "no sound": make_clip(folder / "silent.flv", "-an"),
     }
+
+
+@lru_cache
+def has_element(name: str) -> bool:
+    """Whether GStreamer has this part; they come in several packages."""
+    return subprocess.run(["gst-inspect-1.0", "--exists", name], check=False).returncode == 0
 
 
 Start = Callable[[Inlet, str, dict[str, Path]], Callable[[], None]]
@@ -82,6 +89,9 @@ def gstreamer(sink: str, suffix: str = "", encoder: str = "tune=zerolatency") ->
 
     def start(inlet: Inlet, key: str, clips: dict[str, Path]) -> Callable[[], None]:
         skip_without(*GSTREAMER)
+        for element in (sink, "x264enc", "voaacenc"):
+            if not has_element(element):
+                pytest.skip(f"GStreamer has no {element}; apt-get install {GSTREAMER[1]}")
         picture = "videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=25/1"
         encoding = f"x264enc speed-preset=ultrafast key-int-max=25 {encoder} ! h264parse ! mux."
         tone = "audiotestsrc is-live=true ! voaacenc ! aacparse ! mux."
