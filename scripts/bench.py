@@ -8,6 +8,7 @@ stream, delay from a person's first visible frame to the stored detection, memor
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -92,7 +93,7 @@ def _ours(one: Detector) -> Callable[[Pixels], Any]:
 
 def _published(folder: Path) -> dict[str, Callable[[Pixels], Any]]:
     """The published networks with their own preparation and threshold; their suppression is left out."""
-    found = {}
+    found: dict[str, Callable[[Pixels], Any]] = {}
     for name, path, width, height, mean, scale in (
         ("UltraFace-masked RFB-320", "ultraface_masked/RFB-320-masked_face-v2.onnx", 320, 240, 127, 128),
         ("UltraFace-masked RFB-640", "ultraface_masked/RFB-640-masked_face-v2.onnx", 640, 480, 127, 128),
@@ -182,10 +183,8 @@ def _stream(engine: str, clip: Path, truth: Sequence[Appearance]) -> None:
 
 def _publish(clip: Path, url: str, begun: list[float]) -> None:
     begun.append(time.time())
-    try:
+    with contextlib.suppress(OSError, av.error.FFmpegError):  # until the box is stopped
         Publisher(clip, url).run()
-    except (OSError, av.error.FFmpegError):
-        pass  # the box was stopped
 
 
 _DECODE = """

@@ -61,7 +61,7 @@ class Publisher:
                     else:
                         for frame in packet.decode():
                             frame.pts = None if frame.pts is None else frame.pts + shift
-                            target.mux(sent.encode(frame))  # type: ignore[arg-type]
+                            target.mux(sent.encode(frame))
             if end_s <= offset_s:
                 raise ValueError(f"{self.path} holds no pictures")
             offset_s = end_s
