@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 THREADS = 8
 MAX_QUESTION_BYTES = 16_384
 MAX_WAITING_REFUSALS = 1000
+RECORD_S = 1.0  # a flood of refusals is one transaction a second
 BEAT_S = 2.0
 KEY_PATH = re.compile(KEY_PATHS)
 LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
@@ -162,7 +163,7 @@ class Gate:
         """Write refusals and beats until told to stop; trouble with the store is logged and tried again."""
         store: Store | None = None
         started_utc, beat_due_s, trouble = time.time(), 0.0, ""
-        while not self.stopping.wait(0.5):
+        while not self.stopping.wait(RECORD_S):
             try:
                 store = store or Store.open(self.config.store_path)
                 self.refusals.write(store)
