@@ -10,6 +10,7 @@ SCHEMES = ("rtsp", "rtsps", "http", "https")
 MAX_LENGTH = 500
 HIDDEN = "•••"
 _SECRET_PARAMETER = re.compile(r"(?i)([?&;][^=&;]*(?:pass|pwd|token|key|auth|secret)[^=&;]*=)[^&;#]*")
+_NUMERIC_HOST = re.compile(r"(?i)((0x[0-9a-f]*|[0-9]+)\.?)+")
 _USER = re.compile(r"(?<=://)[^/?#]*@")
 
 
@@ -43,7 +44,7 @@ def _is_this_box(host: str) -> bool:
         address = ipaddress.ip_address(host)
     except ValueError:
         # Not an address as people write them; 127.1 or 0x7f000001 would still lead here.
-        return host.rstrip(".").lower().endswith("localhost") or re.fullmatch(r"[0-9a-fx.]+", host.lower()) is not None
+        return host.rstrip(".").lower().endswith("localhost") or _NUMERIC_HOST.fullmatch(host) is not None
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped
     return address.is_loopback or address.is_unspecified or address.is_link_local

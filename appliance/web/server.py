@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import select
 import socket
 from typing import Any
 
@@ -23,28 +24,45 @@ class _Server(wsgi.Server):
         """What cheroot has to say, into our log."""
         log.log(level, "%s", msg, exc_info=traceback)
 
+    def process_conn(self, conn: Any) -> None:
+        """Give a connection to a thread once there is something to read.
+
+        cheroot gives it one at once, so a few browsers that open connections in advance would hold all threads.
+        Beside the others that wait, it costs nothing, and is closed after CLIENT_TIMEOUT_S.
+        """
+        if conn.rfile.has_data() or _is_readable(conn.socket):
+            super().process_conn(conn)
+        else:
+            self._connections.put(conn)  # type: ignore[attr-defined]  # the stubs leave it out
+
+
+def _is_readable(connection: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(0))
+
 
 def listen(app: Any, host: str, port: int) -> Any:
     """A cheroot server that listens; `serve()` runs it, `stop()` ends it. Raises UserError."""
-    server = _Server((host, port), app, numthreads=THREADS, timeout=CLIENT_TIMEOUT_S)
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        socket.create_server((host, port), family=family).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(_why_not(host, port, error)) from error
+    server = _Server((host, port), app, numthreads=THREADS, timeout=CLIENT_TIMEOUT_S, request_queue_size=128)
     server.max_request_body_size = MAX_BODY_BYTES
     server.max_request_header_size = MAX_HEADER_BYTES
-    try:
-        server.prepare()
-    except OSError as error:
-        raise UserError(_why_not(host, port, error)) from error
-    # A connection without a request (browsers open such ones in advance) must not hold one of the threads.
-    server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, CLIENT_TIMEOUT_S)
+    server.prepare()
     return server
 
 
-def _why_not(host: str, port: int, error: OSError) -> str:
-    text = str(error).lower()
-    if error.errno == errno.EADDRINUSE or "in use" in text:
+def _why_not(host: str, port: int, error: Exception) -> str:
+    number = getattr(error, "errno", None)
+    if number == errno.EADDRINUSE:
         return (
             f"port {port} is taken by another program; stop it, or set another port under [web] in the"
             " configuration file"
         )
-    if error.errno == errno.EACCES or "permission" in text:
+    if number == errno.EACCES:
         return f"port {port} may not be used by this user; set one above 1023 under [web] in the configuration file"
     return f"the site cannot listen on {host} port {port} ({error}); set host and port under [web]"

@@ -2,7 +2,7 @@
 "use strict";
 
 // Times in the reader's own zone.
-const MOMENT = { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" };
+const MOMENT = { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
 
 function localise(root) {
   for (const time of root.querySelectorAll("time[datetime]")) {
@@ -14,7 +14,7 @@ function localise(root) {
     time.title = time.dateTime;
   }
   for (const label of root.querySelectorAll("[data-hour]"))
-    label.textContent = new Date(label.dataset.hour).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" });
+    label.textContent = new Date(label.dataset.hour).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   for (const hint of root.querySelectorAll("[data-utc-hint]")) hint.hidden = true;
   for (const hidden of root.querySelectorAll("[data-script]")) hidden.hidden = false;
   for (const input of root.querySelectorAll("input[data-utc]")) {

@@ -1,0 +1,113 @@
+"""A whole site in a folder of its own, and browsers that ask it: for the tests of its pages."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+from argon2 import PasswordHasher
+
+from appliance.config import Config
+from appliance.faces import Detection, State
+from appliance.images import ImageFiles
+from appliance.local.site import make_app
+from appliance.secrets import digest
+from appliance.store import Role, Store, StoredImage
+from appliance.times import Now, now
+
+JPEG = b"\xff\xd8 a picture \xff\xd9"
+PASSWORD = "a good password"
+PASSWORD_HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)  # quick to check
+
+
+class Clock:
+    """A clock that tests set."""
+
+    def __init__(self) -> None:
+        self.now = now()
+
+    def __call__(self) -> Now:
+        return self.now
+
+    def forward(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now = replace(self.now, utc=self.now.utc + seconds, uptime_s=self.now.uptime_s + seconds)
+
+
+class Browser:
+    """Asks the site and keeps its cookies; `post` sends the CSRF token of the page it stands on."""
+
+    def __init__(self, app: Any, address: str = "192.0.2.1") -> None:
+        transport = httpx.WSGITransport(app=app, remote_addr=address, raise_app_exceptions=False)
+        self.client = httpx.Client(transport=transport, base_url="http://box.test")
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.client.get(path, **options)
+
+    def csrf(self, page: str = "/account") -> str:
+        """The token in the forms of a page."""
+        found = re.search(r'name="csrf" value="([^"]*)"', self.client.get(page).text)
+        return found[1] if found else ""
+
+    def post(self, path: str, page: str = "/account", **fields: str) -> httpx.Response:
+        return self.client.post(path, data={"csrf": self.csrf(page), **fields})
+
+    def sign_in(self, name: str, password: str = PASSWORD) -> httpx.Response:
+        return self.post("/sign-in", page="/sign-in", name=name, password=password)
+
+
+class Box:
+    """A box with an admin `ann` (stream 1), a scientist `sci` (stream 2) and a scientist `eve`.
+
+    Detection 1 (mask, of stream 1) has an image; detection 2 (no mask, of stream 2) has none.
+    """
+
+    def __init__(self, folder: Path, claimed: bool = True, **config: Any) -> None:
+        self.config = msgspec.convert({"state_dir": str(folder), **config}, Config)
+        self.clock = Clock()
+        self.store = Store.open(self.config.store_path)
+        self.images = ImageFiles(self.config.images_dir)
+        self.busy_timeout_s = 5.0
+        self.app = make_app(self.config, self._open, self.clock)
+        if claimed:
+            self._fill()
+
+    def _fill(self) -> None:
+        at = self.clock.now.utc
+        for name, role in (("ann", Role.ADMIN), ("sci", Role.DATA_SCIENTIST), ("eve", Role.DATA_SCIENTIST)):
+            person_id = self.store.people.add(name, PASSWORD_HASH, role, at)
+            self.store.people.add_token(person_id, "test", digest(f"token of {name}"), at)
+        self.store.streams.add_with_key(1, "door", digest("key 1"), at)
+        self.store.streams.add_with_key(2, "lab", digest("key 2"), at)
+        place = self.images.append(JPEG, at)
+        self.add_detection(1, State.MASK, StoredImage(place.day, place.offset, place.size_bytes, "unguessable"))
+        self.add_detection(2, State.NO_MASK)
+
+    def _open(self) -> Store:
+        return Store.open(self.config.store_path, self.busy_timeout_s)
+
+    def add_detection(self, stream_id: int, state: State, image: StoredImage | None = None) -> int:
+        """Somebody was seen just now."""
+        at = self.clock.now.utc
+        return self.store.detections.add(
+            stream_id, Detection(at, at + 3, state, 0.9, 7, (1, 2, 30, 40), 640, 360, "m"), image
+        )
+
+    def browser(self, name: str | None = None, address: str = "192.0.2.1") -> Browser:
+        """A browser; signed in by a session made beside the sign-in page (argon2 takes its time)."""
+        browser = Browser(self.app, address)
+        if name:
+            person = self.store.people.named(name)
+            assert person
+            if self.store.people.session(digest(f"session-of-{name}")) is None:
+                at = self.clock.now.utc
+                self.store.people.add_session(digest(f"session-of-{name}"), person.id, f"csrf-{name}", at)
+            browser.client.cookies.set("mb9k_session", f"session-of-{name}", domain="box.test")
+        return browser
+
+    def close(self) -> None:
+        self.store.close()

@@ -1,0 +1,308 @@
+"""The site as a person meets it: a real `mb9k serve`, a real Chromium."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from appliance.config import load
+from appliance.faces import Detection, State
+from appliance.images import ImageFiles
+from appliance.previews import Previews
+from appliance.store import Role, Store, StoredImage
+from appliance.times import now
+from tests.conftest import REPOSITORY
+from tests.site import PASSWORD, PASSWORD_HASH
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PICTURE = (REPOSITORY / "models" / "golden" / "hopper-worn.jpg").read_bytes
+PATIENCE_S = 60
+
+
+@dataclass
+class Served:
+    """A box whose site runs in a process of its own."""
+
+    folder: Path
+    port: int
+    store: Store
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start the site and wait until it answers."""
+        command = [sys.executable, "-m", "appliance.cli", "--config", str(self.folder / "mb9k.toml"), "serve"]
+        self.process = subprocess.Popen(command, cwd=REPOSITORY)
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, "the site ended"
+            try:
+                if httpx.get(f"{self.address}/health", timeout=5).is_success:
+                    return
+            except httpx.HTTPError:
+                time.sleep(0.1)
+        raise AssertionError("the site does not answer")
+
+    def stop(self) -> int:
+        """Ask it to end; its exit status."""
+        assert self.process
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=PATIENCE_S)
+
+    def see_somebody(self, state: State = State.MASK) -> int:
+        """What the watcher does when a person passed."""
+        at = now().utc
+        images = ImageFiles(load(self.folder / "mb9k.toml").images_dir)
+        place = images.append(PICTURE(), at)
+        count = self.store.detections.counts_by_hour(0)
+        token = f"token-{sum(each.total for each in count.values())}"
+        image = StoredImage(place.day, place.offset, place.size_bytes, token)
+        seen = Detection(at, at + 4, state, 0.93, 12, (210.0, 80.0, 330.0, 240.0), 1280, 720, "mb9k-test")
+        return self.store.detections.add(1, seen, image)
+
+
+@pytest.fixture
+def served(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Served]:
+    port = free_port()
+    (tmp_path / "mb9k.toml").write_text(
+        f'box = "lobby"\nstate_dir = "{tmp_path}"\n[web]\nhost = "0.0.0.0"\nport = {port}\n'
+    )
+    store = Store.open(tmp_path / "mb9k.db")
+    at = now().utc
+    store.people.add("ann", PASSWORD_HASH, Role.ADMIN, at)
+    store.streams.add_with_source(1, "front door, seen from the long corridor", "/dev/video0", at)
+    box = Served(tmp_path, port, store)
+    box.see_somebody()
+    box.start()
+    yield box
+    if box.process and box.process.poll() is None:
+        box.process.kill()
+        box.process.wait()
+    store.close()
+
+
+@dataclass
+class Person:
+    """Somebody at a browser. complaints: what the browser's console and scripts complained about."""
+
+    page: Any
+    complaints: list[str] = field(default_factory=list)
+
+    def sign_in(self, address: str) -> None:
+        self.page.goto(f"{address}/sign-in")
+        self.page.fill("[name=name]", "ann")
+        self.page.fill("[name=password]", PASSWORD)
+        self.page.click("main button")
+        self.page.wait_for_url(f"{address}/")
+
+
+@pytest.fixture
+def chromium() -> Iterator[Any]:
+    binary = shutil.which("chromium") or shutil.which("chromium-browser")
+    if binary is None:
+        pytest.skip("Chromium is not installed (apt install chromium)")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=binary, args=CHROMIUM_ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def person(chromium: Any) -> Person:
+    return at_a_browser(chromium)
+
+
+def at_a_browser(chromium: Any, width: int = 1280, **options: Any) -> Person:
+    context = chromium.new_context(viewport={"width": width, "height": 800}, **options)
+    context.set_default_timeout(PATIENCE_S * 1000)
+    made = Person(context.new_page())
+    made.page.on("console", lambda said: made.complaints.append(said.text) if said.type == "error" else None)
+    made.page.on("pageerror", lambda error: made.complaints.append(str(error)))
+    return made
+
+
+def test_a_person_signs_in_watches_the_counts_rise_and_opens_a_detection(served: Served, person: Person) -> None:
+    person.sign_in(served.address)
+    page = person.page
+    today = page.locator("article:has(h2:text-is('Today')) .big strong")
+    assert today.inner_text() == "1"
+    served.see_somebody(State.NO_MASK)
+    page.wait_for_function("document.querySelector('.big strong').textContent === '2'")
+    page.click("nav >> text=Detections")
+    page.wait_for_selector(".tile >> nth=1")
+    newest = served.see_somebody(State.INCORRECT)
+    page.click(f".tile[href='/detections/{newest}']")  # it shows up by itself
+    page.wait_for_function("document.querySelector('img.face').naturalWidth > 0")
+    assert "Worn incorrectly" in page.inner_text("main")
+    assert person.complaints == []
+
+
+def test_a_person_makes_a_stream_and_sees_its_key_once(served: Served, person: Person) -> None:
+    person.sign_in(served.address)
+    page = person.page
+    page.goto(f"{served.address}/streams/new")
+    assert not page.is_visible("[name=source]")
+    page.check("[value=source]")
+    assert page.is_visible("[name=source]")
+    page.check("[value=key]")
+    page.fill("[name=name]", "yard")
+    page.click("main button.main")
+    key = page.inner_text("#stream-key")
+    assert re.fullmatch("[A-Z0-9]{20}", key) and "rtmp://127.0.0.1/live" in page.inner_text("main")
+    page.click("button[data-copy] >> nth=0")
+    page.wait_for_function("document.querySelector('[data-copy]').textContent !== 'Copy'")
+    page.click("text=I have copied it")
+    page.wait_for_selector("text=No live picture")
+    assert key not in page.content()
+    assert person.complaints == []
+
+
+def test_the_live_picture_moves(served: Served, person: Person) -> None:
+    previews = Previews(served.folder / "run")
+    served.store.streams.set_live(1, "192.0.2.4", now().utc)
+    served.store.services.beat("watch", 1, now().utc, None, now())
+    person.sign_in(served.address)
+    person.page.goto(f"{served.address}/streams/1")
+    deadline = time.monotonic() + PATIENCE_S
+    shown = ""
+    while time.monotonic() < deadline and not shown.startswith("blob:"):
+        served.store.services.beat("watch", 1, now().utc, None, now())
+        if previews.wanted(1):
+            previews.write(1, PICTURE())
+        shown = person.page.get_attribute("[data-preview] img", "src") or ""
+        person.page.wait_for_timeout(200)
+    assert shown.startswith("blob:") and person.page.is_visible("[data-preview] img")
+    assert person.complaints == []
+
+
+def test_what_a_person_types_is_not_swept_away(served: Served, person: Person) -> None:
+    person.sign_in(served.address)
+    page = person.page
+    page.goto(f"{served.address}/detections")
+    page.fill("[name=search]", "half a wo")
+    served.see_somebody()
+    page.wait_for_timeout(6000)  # longer than a page waits before it looks again
+    assert page.input_value("[name=search]") == "half a wo"
+    assert page.locator(".tile").count() == 1
+    page.locator("[name=search]").blur()
+    page.wait_for_function("document.querySelectorAll('.tile').length === 2")
+
+
+def test_a_time_is_local_on_the_page_and_utc_in_the_address(served: Served, chromium: Any) -> None:
+    person = at_a_browser(chromium, timezone_id="Asia/Tokyo", locale="en-GB")
+    person.sign_in(served.address)
+    page = person.page
+    page.goto(f"{served.address}/detections")
+    page.fill("[name=since]", "2026-01-02T09:30")
+    page.click("text=Show")
+    page.wait_for_url(re.compile("since="))
+    assert "since=2026-01-02T00%3A30%3A00.000Z" in page.url and "state=" not in page.url
+    assert page.input_value("[name=since]") == "2026-01-02T09:30"
+    assert "UTC" not in page.inner_text("main")
+    assert person.complaints == []
+
+
+@pytest.mark.parametrize("width", [375, 1280])
+def test_no_page_scrolls_sideways_or_complains(served: Served, chromium: Any, width: int) -> None:
+    person = at_a_browser(chromium, width)
+    page = person.page
+    page.goto(f"{served.address}/sign-in")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    person.sign_in(served.address)
+    for path in (
+        *("/", "/streams", "/streams/new", "/streams/1", "/streams/1/edit", "/streams/1/delete", "/detections"),
+        *("/detections/1", "/detections/1/delete", "/people", "/people/1/remove", "/account"),
+    ):
+        page.goto(served.address + path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+        assert person.complaints == [], path
+
+
+def test_by_its_address_in_the_network_over_plain_http_the_forms_work(served: Served, person: Person) -> None:
+    """Browsers send no Sec-Fetch-Site there, and `Origin: null` under a referrer policy that is too strict."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing: it only asks by which address one would go out
+            own = probe.getsockname()[0]
+        except OSError:
+            own = "127.0.0.1"
+    if own.startswith("127."):
+        own = "[::ffff:127.0.0.1]"
+    address = f"http://{own}:{served.port}"
+    person.sign_in(address)
+    person.page.click("text=Sign out")
+    person.page.wait_for_url(f"{address}/sign-in")
+    assert person.complaints == []
+
+
+def test_without_script_everything_but_comfort_works(served: Served, chromium: Any) -> None:
+    person = at_a_browser(chromium, java_script_enabled=False)
+    person.sign_in(served.address)
+    page = person.page
+    page.goto(f"{served.address}/streams/new")
+    page.fill("[name=name]", "yard")
+    page.click("main button.main")
+    assert re.fullmatch("[A-Z0-9]{20}", page.inner_text("#stream-key"))
+    page.goto(f"{served.address}/detections/1")
+    assert "UTC" in page.inner_text("main")
+
+
+def test_the_site_beats_while_it_answers_and_ends_when_asked(served: Served) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not served.store.services.is_alive("serve", now()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert served.store.services.is_alive("serve", now())
+    assert httpx.get(f"{served.address}/%ff/%00").status_code == 404
+    served.stop()
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", served.port)) != 0
+
+
+def test_a_site_that_hangs_gives_no_beat(served: Served) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not served.store.services.is_alive("serve", now()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    # Slow clients, each in the middle of a request, hold every thread.
+    slow = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(40)]
+    try:
+        while served.store.services.is_alive("serve", now()) and time.monotonic() < deadline:
+            for connection in slow:
+                try:
+                    connection.send(b"GET / HTTP/1.1\r\nX: ")
+                except OSError:
+                    slow.remove(connection)
+                    slow.append(socket.create_connection(("127.0.0.1", served.port)))
+            time.sleep(0.5)
+        assert not served.store.services.is_alive("serve", now())
+    finally:
+        for connection in slow:
+            connection.close()
+    while not served.store.services.is_alive("serve", now()) and time.monotonic() < deadline + PATIENCE_S:
+        time.sleep(0.1)
+    assert served.store.services.is_alive("serve", now()), "it recovers by itself"

@@ -1,0 +1,345 @@
+"""What the pages say and do: home, streams, detections, people; kept up to date; nothing lost."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.faces import State
+from appliance.images import Place
+from appliance.local import sources
+from appliance.local.dashboard import midnight_utc
+from appliance.local.words import busy_store, duration, service_problems
+from appliance.secrets import digest
+from appliance.store import Service
+from tests.site import Box
+
+NASTY = """<script>alert(1)</script>"'&"""
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[Box]:
+    made = Box(tmp_path / "state")
+    yield made
+    made.close()
+
+
+def beats(box: Box, *names: str) -> None:
+    for name in names:
+        box.store.services.beat(name, 1, box.clock.now.utc, None, box.clock.now)
+
+
+def test_home_counts_persons_and_says_how_sure_the_rate_is(box: Box) -> None:
+    for state in [State.MASK] * 7 + [State.UNKNOWN]:
+        box.add_detection(1, state)
+    page = box.browser("ann").get("/").text
+    assert "<strong>10</strong> persons" in page
+    assert "<strong>89 %</strong>" in page and re.search(r"57.98 %, n = 9", page)
+    assert "/images/unguessable" in page and "By hour" in page
+
+
+def test_home_of_an_empty_box_says_what_to_do_first(box: Box) -> None:
+    box.store.db.execute("delete from streams")
+    page = box.browser("ann").get("/").text
+    assert "/streams/new" in page and "OBS" in page and "not enough data" in page
+
+
+def test_home_says_which_service_is_dead_and_what_its_trouble_is(box: Box) -> None:
+    browser = box.browser("ann")
+    page = browser.get("/").text
+    assert "The gate is not running" in page and "The watcher is not running" in page
+    beats(box, "gate")
+    box.store.services.beat("watch", 1, 0.0, "The model failed its self-test & is not used.", box.clock.now)
+    page = browser.get("/").text
+    assert "not running" not in page and "failed its self-test &amp; is not used." in page
+    box.clock.forward(8)
+    assert "The watcher is not running" in browser.get("/").text
+
+
+def test_a_page_is_sent_again_only_when_it_changed(box: Box) -> None:
+    browser = box.browser("ann")
+    for path in ("/", "/streams", "/detections", "/streams/1"):
+        etag = browser.get(path).headers["etag"]
+        assert browser.get(path, headers={"If-None-Match": etag}).status_code == 304, path
+    etag = browser.get("/").headers["etag"]
+    box.add_detection(1, State.MASK)
+    assert browser.get("/", headers={"If-None-Match": etag}).status_code == 200
+
+
+def test_without_script_a_page_loads_itself_anew(box: Box) -> None:
+    browser = box.browser("ann")
+    for path in ("/", "/streams", "/detections"):
+        page = browser.get(path).text
+        assert '<noscript><meta http-equiv="refresh" content="15"></noscript>' in page
+        assert 'data-refresh="5"' in page
+        assert not re.search(r"<script(?! src=)|style=| on[a-z]+=", page)
+
+
+def test_a_new_stream_shows_its_key_once_with_what_to_type_into_obs(box: Box) -> None:
+    browser = box.browser("sci")
+    answer = browser.post("/streams", name="yard", kind="key")
+    key = re.search(r'id="stream-key"[^>]*>([A-Z0-9]{20})<', answer.text)
+    assert key and answer.headers["cache-control"] == "no-store"
+    assert ">rtmp://box.test/live<" in answer.text and f"rtmp://box.test/live/{key[1]}" in answer.text
+    stream = box.store.streams.all(box.clock.now, search="yard")[0]
+    assert (stream.id, digest(key[1])) in box.store.streams.active_keys()
+    assert stream.title == "sci:yard"
+    assert key[1] not in browser.get(f"/streams/{stream.id}").text + "\n".join(box.store.db.conn.iterdump())
+
+
+def test_the_server_to_type_is_the_configured_one(tmp_path: Path) -> None:
+    rtmp = {"public_host": "masks.example", "port": 2935, "tls_certificate": "c.pem", "tls_key": "k.pem"}
+    box = Box(tmp_path / "configured", rtmp=rtmp)
+    page = box.browser("ann").post("/streams", name="yard", kind="key").text
+    assert ">rtmp://masks.example:2935/live<" in page and ">rtmps://masks.example:1936/live<" in page
+    box.close()
+
+
+def test_a_false_host_is_not_shown_as_the_server(box: Box) -> None:
+    browser = box.browser("ann")
+    fields = {"csrf": browser.csrf(), "name": "yard", "kind": "key"}
+    page = browser.client.post("/streams", data=fields, headers={"Host": 'x"><b>'}).text
+    assert "<b>" not in page and "ADDRESS-OF-THIS-BOX" in page
+
+
+def test_a_new_key_ends_the_old_one(box: Box) -> None:
+    page = box.browser("sci").post("/streams/2/key").text
+    key = re.search(r'id="stream-key"[^>]*>([A-Z0-9]{20})<', page)
+    assert key and {pair[1] for pair in box.store.streams.active_keys()} == {digest("key 1"), digest(key[1])}
+
+
+def test_a_stream_is_deactivated_activated_and_renamed(box: Box) -> None:
+    browser = box.browser("ann")
+    browser.post("/streams/2/deactivate")
+    assert "Deactivated" in browser.get("/streams").text and len(box.store.streams.active_keys()) == 1
+    browser.post("/streams/2/activate")
+    browser.post("/streams/2/edit", name="kitchen", owner="3")
+    stream = box.store.streams.get(2, box.clock.now)
+    assert stream and stream.active and stream.title == "eve:kitchen" and stream.has_key
+
+
+def test_deleting_a_stream_says_what_goes_and_overwrites_its_images(box: Box) -> None:
+    browser = box.browser("ann")
+    image = box.store.detections.images_of_stream(1)[0]
+    page = browser.get("/streams/1/delete").text
+    assert "<strong>1</strong> detection " in page and "<strong>1</strong> image." in page
+    assert box.store.streams.get(1, box.clock.now)
+    browser.post("/streams/1/delete")
+    assert box.store.streams.get(1, box.clock.now) is None and box.store.detections.get(1) is None
+    day = (box.config.images_dir / f"{image.day}.jpegs").read_bytes()
+    assert not any(day[image.offset : image.offset + image.size_bytes])
+
+
+def test_deleting_a_detection_overwrites_its_image(box: Box) -> None:
+    image = box.store.detections.images_of_stream(1)[0]
+    box.browser("ann").post("/detections/1/delete")
+    assert box.store.detections.get(1) is None
+    assert box.images.read(Place(image.day, image.offset, image.size_bytes)) is None
+
+
+def test_an_admin_corrects_a_state_and_the_page_says_who(box: Box) -> None:
+    browser = box.browser("ann")
+    assert browser.post("/detections/1/state", state="incorrect").is_redirect
+    assert "Worn incorrectly, corrected by ann" in browser.get("/detections/1").text
+    assert browser.post("/detections/1/state", state="purple").status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"name": "", "kind": "key"}, "Give the stream a name."),
+        ({"name": "door", "kind": "key"}, "choose another name"),
+        ({"name": "cam", "kind": "source", "source": ""}, "Say where"),
+        ({"name": "cam", "kind": "source", "source": "gopher://typed"}, "must start with"),
+    ],
+)
+def test_a_form_that_was_not_accepted_says_why_and_keeps_the_text(box: Box, fields: dict[str, str], said: str) -> None:
+    before = len(box.store.streams.all(box.clock.now))
+    answer = box.browser("ann").post("/streams", **fields)
+    assert answer.status_code == 400 and said in answer.text
+    assert f'value="{fields["name"]}"' in answer.text and f'value="{fields.get("source", "")}"' in answer.text
+    assert len(box.store.streams.all(box.clock.now)) == before
+
+
+def test_a_full_disk_is_said_on_the_form_and_the_text_is_kept(box: Box) -> None:
+    box.store.db.execute("create trigger full before insert on streams begin select raise(abort, 'disk is full'); end")
+    browser = box.browser("ann")
+    answer = browser.post("/streams", name="long thought about", kind="key")
+    assert answer.status_code in (400, 503) and "Traceback" not in answer.text
+    assert len(box.store.streams.all(box.clock.now)) == 2
+    assert 'value="long thought about"' in answer.text
+
+
+def test_a_locked_store_is_said_and_nothing_is_lost(box: Box) -> None:
+    box.busy_timeout_s = 0.05
+    browser = box.browser("ann")
+    csrf = browser.csrf()
+    with box.store.writing():
+        answer = browser.client.post("/streams", data={"csrf": csrf, "name": "patience", "kind": "key"})
+        switched = browser.client.post("/streams/1/deactivate", data={"csrf": csrf})
+        assert browser.get("/").is_success, "readers do not wait"
+    assert 'value="patience"' in answer.text and "busy writing" in answer.text
+    assert switched.status_code == 503 and "busy writing" in switched.text
+    assert browser.post("/streams", name="patience", kind="key").is_success
+
+
+def test_the_password_of_a_camera_is_never_shown_and_survives_an_edit(box: Box) -> None:
+    browser = box.browser("ann")
+    url = "rtsp://admin:hunter2@camera.example:554/live?channel=1&password=hunter3"
+    location = browser.post("/streams", name="cam", kind="source", source=url).headers["location"]
+    form = browser.get(f"{location}/edit").text
+    assert "hunter" not in browser.get(location).text + form + browser.get("/streams").text
+    shown = re.search(r'name="source" value="([^"]*)"', form)
+    assert shown and "camera.example:554/live?channel=1" in shown[1]
+    browser.post(f"{location}/edit", name="camera 2", source=shown[1].replace("&amp;", "&"))
+    assert url in dict(box.store.streams.active_sources()).values()
+    refused = browser.post(f"{location}/edit", name="camera 3", source="rtsp://•••@other.example/")
+    assert refused.status_code == 400
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "/etc/passwd", "/dev/video0", "file:///etc/passwd", "concat:/etc/passwd|/etc/shadow", "rtsp://", "camera",
+        "rtsp://127.0.0.1:8554/live/x", "http://localhost:9997/v3", "http://[::1]/", "http://[::ffff:127.0.0.1]/",
+        "http://127.1/", "http://2130706433/", "http://0x7f000001/", "http://0/", "http://169.254.169.254/latest",
+        "http://a\nb/", "rtsp://camera:99999999/", "x" * 600,
+    ],
+)  # fmt: skip
+def test_a_scientist_cannot_have_the_box_read_its_own_inside(source: str) -> None:
+    with pytest.raises(ValueError):
+        sources.check(source, may_read_files=False)
+
+
+def test_a_scientist_may_have_cameras_and_an_admin_files_too() -> None:
+    for source in ("rtsp://u:p@192.168.1.9:554/x?y=1", "http://camera.lan/mjpeg", "rtsps://face.cafe/1"):
+        assert sources.check(source, may_read_files=False) == source
+    for source in ("/dev/video0", "/srv/clip.mp4", "http://127.0.0.1/x"):
+        assert sources.check(source, may_read_files=True) == source
+
+
+def test_nothing_that_people_name_becomes_markup(box: Box) -> None:
+    browser = box.browser("ann")
+    assert browser.post("/streams", name=NASTY, kind="key").is_success
+    browser.post("/people", name=NASTY, role="admin", password="long enough", again="long enough")
+    browser.post("/account/tokens", name=NASTY)
+    box.store.streams.set_problem(1, NASTY)
+    box.store.streams.add_refusal("192.0.2.9", "publish", NASTY, 1, box.clock.now.utc)
+    box.store.services.beat("watch", 1, 0.0, NASTY, box.clock.now)
+    box.store.streams.set_live(1, NASTY, box.clock.now.utc)
+    box.store.db.execute("update detections set model = ?", [NASTY])
+    paths = ["/", "/streams", "/streams/1", "/streams/3", "/streams/3/edit", "/streams/3/delete", "/people", "/account"]
+    for path in [*paths, "/detections", "/detections/1", f"/detections?search={NASTY}&state={NASTY}&since={NASTY}"]:
+        assert "<script>alert" not in browser.get(path).text, path
+    assert "&lt;script&gt;" in browser.get("/streams").text
+    assert "<script>alert" not in browser.get(f"/{NASTY}").text
+
+
+def test_detections_are_filtered_by_stream_state_time_and_search(box: Box) -> None:
+    browser = box.browser("sci")
+
+    def ids(query: str) -> list[str]:
+        return re.findall(r'class="tile" href="/detections/(\d+)', browser.get(f"/detections{query}").text)
+
+    assert ids("") == ["2", "1"]
+    assert ids("?stream=1") == ["1"] and ids("?state=no_mask") == ["2"] and ids("?search=SCI:l") == ["2"]
+    assert ids("?since=2000-01-01T00:00&until=2000-01-02T00:00") == []
+    assert ids("?since=2000-01-01T00:00:00.000Z") == ["2", "1"]
+    for odd in ("?since=soon", "?until=0001-01-01", "?until=9999-12-31T23:59:59%2B14:00", "?stream=x", "?state=%00"):
+        assert browser.get(f"/detections{odd}").status_code == 200, odd
+    assert "Could not read: from" in browser.get("/detections?since=soon").text
+
+
+def test_pages_of_detections_lead_through_all_of_them_and_back(box: Box) -> None:
+    for number in range(60):
+        box.add_detection(1 + number % 2, State.MASK)
+    browser = box.browser("ann")
+
+    def walk(path: str, link: str) -> list[list[int]]:
+        pages = []
+        while path:
+            text = browser.get(path).text
+            pages.append([int(n) for n in re.findall(r'class="tile" href="/detections/(\d+)', text)])
+            found = re.search(rf'rel="{link}" href="([^"]*)"', text)
+            path = found[1].replace("&amp;", "&") if found else ""
+        return pages
+
+    down = walk("/detections?stream=1", "next")
+    ids = [each for page in down for each in page]
+    assert ids == sorted(ids, reverse=True) and len(ids) == len(set(ids)) == 31
+    up = walk(f"/detections?stream=1&before={down[0][-1]}", "prev")
+    assert up[-1] == down[0]
+
+
+def test_a_detection_leads_to_its_neighbours_within_the_filter(box: Box) -> None:
+    for _ in range(3):
+        box.add_detection(2, State.MASK)
+    page = box.browser("sci").get("/detections/3?stream=2").text
+    assert re.search(r'rel="prev" href="/detections/4\?stream=2"', page)
+    assert re.search(r'rel="next" href="/detections/2\?stream=2"', page)
+
+
+def test_the_preview_is_the_watchers_newest_picture_and_says_somebody_looks(box: Box) -> None:
+    from appliance.previews import Previews
+
+    previews = Previews(box.config.run)
+    browser = box.browser("sci")
+    beats(box, "watch")
+    assert browser.get("/streams/2/preview.jpg").status_code == 204
+    assert not previews.wanted(2), "nobody draws for a stream that is offline"
+    box.store.streams.set_live(2, "192.0.2.5", box.clock.now.utc)
+    assert browser.get("/streams/2/preview.jpg").status_code == 204 and previews.wanted(2)
+    previews.write(2, b"\xff\xd8 now")
+    assert browser.get("/streams/2/preview.jpg").content == b"\xff\xd8 now"
+
+
+def test_a_person_is_removed_only_when_nothing_hangs_on_them(box: Box) -> None:
+    browser = box.browser("ann")
+    assert "still owns sci:lab" in browser.post("/people/2/remove").text
+    box.store.db.execute("delete from streams")
+    assert "only admin" in browser.post("/people/1/remove").text
+    assert "only admin" in browser.post("/people/1/role", role="data_scientist").text
+    assert browser.post("/people/2/remove").is_redirect
+    assert {person.name for person in box.store.people.all()} == {"ann", "eve"}
+
+
+def test_people_are_added_once_and_a_bad_form_keeps_the_name(box: Box) -> None:
+    browser = box.browser("ann")
+    good = {"name": "Kim", "role": "data_scientist", "password": "long enough", "again": "long enough"}
+    assert browser.post("/people", **good).is_redirect
+    for change in ({}, {"name": "Kim:1"}, {"password": "short"}, {"again": "different"}, {"role": "king"}):
+        answer = browser.post("/people", **{**good, **change})
+        assert answer.status_code == 400 and 'role="alert"' in answer.text and 'value="Kim' in answer.text
+    assert box.store.people.count() == 4
+
+
+@pytest.mark.parametrize(
+    "path", ["/streams/99999999999999999999", "/detections/99999999999999999999", "/images/a%2fb", "/streams/-1"]
+)
+def test_odd_addresses_are_a_friendly_404(box: Box, path: str) -> None:
+    answer = box.browser("ann").get(path)
+    assert answer.status_code == 404 and "Go to the start" in answer.text
+
+
+def test_today_begins_at_the_boxs_midnight(monkeypatch: pytest.MonkeyPatch) -> None:
+    import time
+
+    monkeypatch.setenv("TZ", "Pacific/Auckland")
+    time.tzset()
+    try:
+        assert midnight_utc(1_795_521_600.0) == 1_795_518_000.0 - 12 * 3600 + 3600 * 12
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_words_for_durations_and_troubles() -> None:
+    assert [duration(s) for s in (5, 300, 3600, 12_000, 90_000, 400_000)] == [
+        "under a minute", "5 min", "1 h", "3 h 20 min", "1 day", "4 days",
+    ]  # fmt: skip
+    assert "full" in busy_store(sqlite3.OperationalError("database or disk is full"))
+    assert service_problems([Service("gate", True, "", 1, None), Service("watch", True, "", 1, "Hot.")]) == ["Hot."]

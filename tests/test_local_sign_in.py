@@ -1,0 +1,281 @@
+"""Claiming, signing in and out, passwords, tokens, and writes that other sites try."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.secrets import digest
+from appliance.store import Store
+from tests.site import PASSWORD, Box, Browser
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[Box]:
+    made = Box(tmp_path / "state")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def new_box(tmp_path: Path) -> Iterator[Box]:
+    made = Box(tmp_path / "state", claimed=False)
+    yield made
+    made.close()
+
+
+def claim(box: Box, browser: Browser, code: str | None = None, **fields: str) -> int:
+    browser.get("/claim")
+    code = box.config.claim_code_path.read_text().strip() if code is None else code
+    filled = {"name": "ann", "password": PASSWORD, "again": PASSWORD, "code": code, **fields}
+    return browser.post("/claim", page="/claim", **filled).status_code
+
+
+@pytest.mark.parametrize("path", ["/", "/streams", "/streams/1", "/detections", "/people", "/account", "/sign-in"])
+def test_every_page_of_a_new_box_leads_to_the_claim(new_box: Box, path: str) -> None:
+    assert new_box.browser().get(path).headers["location"] == "/claim"
+
+
+def test_the_claim_code_makes_the_first_admin_once_and_is_gone(new_box: Box) -> None:
+    browser = new_box.browser()
+    browser.get("/claim")
+    code = new_box.config.claim_code_path.read_text().strip()
+    assert claim(new_box, browser, code.lower().replace("-", " ")) == 303
+    assert browser.get("/people").status_code == 200
+    assert not new_box.config.claim_code_path.exists()
+    late = new_box.browser()
+    assert late.get("/claim").headers["location"] == "/sign-in"
+    assert late.post("/claim", page="/sign-in", name="eve", code=code, password=PASSWORD, again=PASSWORD).is_redirect
+    assert [person.name for person in new_box.store.people.all()] == ["ann"]
+
+
+def test_a_wrong_claim_code_makes_nobody_and_keeps_what_was_typed(new_box: Box) -> None:
+    browser = new_box.browser()
+    browser.get("/claim")
+    answer = browser.post("/claim", page="/claim", name="ann", code="AAAA-AAAA", password=PASSWORD, again=PASSWORD)
+    assert answer.status_code == 400 and "not the code" in answer.text and 'value="ann"' in answer.text
+    assert new_box.store.people.count() == 0
+    assert claim(new_box, browser, code="") == 400
+    assert new_box.store.people.count() == 0
+
+
+def test_guessing_the_claim_code_is_slowed_down(new_box: Box) -> None:
+    browser = new_box.browser()
+    codes = [claim(new_box, browser, code="WRONG") for _ in range(8)]
+    assert codes == [400] * 6 + [429] * 2
+    assert claim(new_box, browser) == 429  # also the right one has to wait now
+    new_box.clock.forward(61)
+    assert claim(new_box, browser) == 303
+
+
+def test_two_who_claim_at_once_make_one_admin(new_box: Box) -> None:
+    browsers = [new_box.browser(address=f"192.0.2.{n}") for n in range(4)]
+    new_box.browser().get("/claim")
+    code = new_box.config.claim_code_path.read_text().strip()
+    tokens = [browser.csrf("/claim") for browser in browsers]
+
+    def go(number: int) -> None:
+        fields = {"csrf": tokens[number], "name": f"p{number}", "code": code, "password": PASSWORD, "again": PASSWORD}
+        browsers[number].client.post("/claim", data=fields)
+
+    threads = [threading.Thread(target=go, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert new_box.store.people.count() == 1
+
+
+def test_signing_in_leads_on_and_signing_out_ends_the_session(box: Box) -> None:
+    browser = box.browser()
+    assert browser.get("/streams?search=a").headers["location"] == "/sign-in?next=/streams%3Fsearch%3Da"
+    answer = browser.post("/sign-in", page="/sign-in", name="ANN", password=PASSWORD, next="/streams?search=a")
+    assert answer.headers["location"] == "/streams?search=a"
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie and "SameSite=lax" in cookie and "Path=/" in cookie
+    session = browser.client.cookies["mb9k_session"]
+    assert browser.get("/").status_code == 200
+    assert browser.post("/sign-out").is_redirect
+    browser.client.cookies.set("mb9k_session", session, domain="box.test")
+    assert browser.get("/").is_redirect
+    assert box.store.people.session(digest(session)) is None
+
+
+def test_after_signing_in_nobody_is_led_to_another_site(box: Box) -> None:
+    answer = box.browser().post("/sign-in", page="/sign-in", name="ann", password=PASSWORD, next="//evil.example/")
+    assert answer.headers["location"] == "/"
+
+
+def test_over_https_the_cookies_are_locked_to_it(tmp_path: Path) -> None:
+    box = Box(tmp_path / "https", web={"https": True})
+    browser = box.browser()
+    cookie = browser.get("/sign-in").headers["set-cookie"]
+    assert cookie.startswith("__Host-") and "Secure" in cookie and "Path=/" in cookie and "Domain" not in cookie
+    box.close()
+
+
+@pytest.mark.parametrize(("name", "password"), [("ann", "wrong"), ("nobody", PASSWORD), ("", ""), ("ann", "x" * 5000)])
+def test_a_wrong_sign_in_does_not_say_what_was_wrong(box: Box, name: str, password: str) -> None:
+    answer = box.browser().sign_in(name, password)
+    assert answer.status_code == 400 and "Name or password is wrong." in answer.text
+    assert "mb9k_session" not in answer.headers.get("set-cookie", "")
+
+
+def test_guessing_a_password_is_slowed_down_by_name(box: Box) -> None:
+    answers = [box.browser(address=f"192.0.2.{n}").sign_in("ann", "wrong").status_code for n in range(8)]
+    assert answers == [400] * 6 + [429] * 2
+    assert box.browser(address="198.51.100.1").sign_in("ann").status_code == 429
+    assert box.browser(address="198.51.100.1").sign_in("sci").status_code == 303
+    box.clock.forward(61)
+    assert box.browser(address="198.51.100.1").sign_in("ann").status_code == 303
+
+
+def test_guessing_names_is_slowed_down_by_address(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("appliance.local.sign_in.password_matches", lambda *_: False)  # argon2 takes its time
+    browser = box.browser()
+    answers = [browser.sign_in(f"name {n}", "wrong").status_code for n in range(23)]
+    assert answers == [400] * 21 + [429] * 2
+
+
+def test_a_planted_session_is_worth_nothing_after_signing_in(box: Box) -> None:
+    browser = box.browser()
+    browser.client.cookies.set("mb9k_session", "planted", domain="box.test")
+    browser.sign_in("ann")
+    attacker = box.browser()
+    attacker.client.cookies.set("mb9k_session", "planted", domain="box.test")
+    assert attacker.get("/").is_redirect
+    assert browser.client.cookies.get("mb9k_session", domain="box.test") != "planted"
+
+
+def test_signing_in_again_ends_the_session_before(box: Box) -> None:
+    browser = box.browser("sci")
+    browser.post("/sign-in", name="ann", password=PASSWORD)
+    assert box.store.people.session(digest("session-of-sci")) is None
+
+
+def test_sessions_end_when_unused_for_long_and_when_old(box: Box) -> None:
+    browser = box.browser("ann")
+    for _ in range(6):
+        box.clock.forward(6 * 86400)
+        last = browser.get("/")
+        if last.is_redirect:
+            break
+    assert last.is_redirect, "no session outlives 30 days"
+    browser = box.browser("sci")
+    box.clock.forward(8 * 86400)
+    assert browser.get("/").is_redirect
+    assert box.store.people.session(digest("session-of-sci")) is None
+
+
+def test_a_new_password_ends_the_other_sessions_only(box: Box) -> None:
+    here, there = box.browser("sci"), box.browser()
+    there.sign_in("sci")
+    wrong = here.post("/account/password", current="wrong", password="another one", again="another one")
+    assert wrong.status_code == 400 and not there.get("/").is_redirect
+    assert here.post("/account/password", current=PASSWORD, password="short", again="short").status_code == 400
+    assert here.post("/account/password", current=PASSWORD, password="another one", again="differs").status_code == 400
+    assert here.post("/account/password", current=PASSWORD, password="another one", again="another one").is_success
+    assert here.get("/").is_success
+    assert there.get("/").is_redirect
+    assert box.browser().sign_in("sci").status_code == 400
+    assert box.browser().sign_in("sci", "another one").status_code == 303
+
+
+def test_a_token_is_shown_once_works_and_can_be_revoked_by_its_owner_only(box: Box) -> None:
+    browser = box.browser("sci")
+    page = browser.post("/account/tokens", name="report <b>").text
+    token = page.split('id="token"')[1].split(">")[1].split("<")[0]
+    assert token not in browser.get("/account").text and "report &lt;b&gt;" in page
+    bearer = {"Authorization": f"Bearer {token}"}
+    assert box.browser().get("/images/unguessable", headers=bearer).is_success
+    token_id = box.store.people.tokens(2)[0].id
+    assert box.browser("eve").post(f"/account/tokens/{token_id}/revoke").status_code == 404
+    assert box.browser().get("/images/unguessable", headers=bearer).is_success
+    browser.post(f"/account/tokens/{token_id}/revoke")
+    assert box.browser().get("/images/unguessable", headers=bearer).status_code == 401
+
+
+def test_a_token_does_not_open_the_pages(box: Box) -> None:
+    assert box.browser().get("/account", headers={"Authorization": "Bearer token of ann"}).status_code in (303, 401)
+
+
+def without_token(browser: Browser) -> dict[str, str]:
+    return {}
+
+
+def with_a_wrong_token(browser: Browser) -> dict[str, str]:
+    return {"csrf": "wrong"}
+
+
+def with_an_empty_token(browser: Browser) -> dict[str, str]:
+    return {"csrf": ""}
+
+
+@pytest.mark.parametrize("fields", [without_token, with_a_wrong_token, with_an_empty_token])
+def test_no_write_without_the_token_of_the_form(box: Box, fields: Callable[[Browser], dict[str, str]]) -> None:
+    browser = box.browser("ann")
+    for route in box.app.routes:
+        if route.method == "GET":
+            continue
+        path = route.rule.replace("<stream_id:int>", "1").replace("<detection_id:int>", "1")
+        path = path.replace("<person_id:int>", "3").replace("<token_id:int>", "1")
+        before = "\n".join(box.store.db.conn.iterdump())
+        answer = browser.client.request(route.method, path, data=fields(browser))
+        assert answer.status_code == 403, f"{route.method} {path}"
+        assert "\n".join(box.store.db.conn.iterdump()) == before, f"{route.method} {path} changed something"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site", "Origin": "http://box.test"},
+    ],
+)
+def test_no_write_from_another_site_even_with_the_token(box: Box, headers: dict[str, str]) -> None:
+    browser = box.browser("ann")
+    csrf = browser.csrf()
+    refused = browser.client.post("/streams/1/deactivate", data={"csrf": csrf}, headers=headers)
+    assert refused.status_code == 403
+    own = browser.client.post("/streams/1/deactivate", data={"csrf": csrf}, headers={"Origin": "http://box.test"})
+    assert own.is_redirect
+
+
+def test_a_write_after_the_session_ended_says_so(box: Box) -> None:
+    browser = box.browser("ann")
+    csrf = browser.csrf()
+    box.store.people.end_session(digest("session-of-ann"))
+    answer = browser.client.post("/streams", data={"csrf": csrf, "name": "x", "kind": "key"})
+    assert answer.status_code == 401 and "nothing was changed" in answer.text
+
+
+def test_a_false_host_leads_nobody_away(box: Box) -> None:
+    answer = box.browser().get("/streams", headers={"Host": "evil.example"})
+    assert "evil.example" not in answer.headers["location"]
+
+
+def test_no_password_or_session_is_stored_as_it_is(box: Box) -> None:
+    browser = box.browser()
+    browser.sign_in("ann")
+    session = browser.client.cookies["mb9k_session"]
+    dump = "\n".join(box.store.db.conn.iterdump())
+    assert PASSWORD not in dump and session not in dump
+
+
+def test_an_unreadable_store_is_a_page_that_says_what_to_do(box: Box, tmp_path: Path) -> None:
+    browser = box.browser("ann")
+    path = box.config.store_path
+    box.close()
+    for suffix in ("-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+    path.write_bytes(os.urandom(8192))
+    answer = browser.get("/")
+    assert answer.status_code == 503 and "mb9k check" in answer.text and "Traceback" not in answer.text
+    path.unlink()
+    box.store = Store.open(path)

@@ -1,0 +1,176 @@
+"""The kit: headers, throttle, static files, forms, charts, error pages, the server."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from appliance.errors import UserError
+from appliance.web.access import Access, App
+from appliance.web.charts import Bar, nice_top, stacked_bars
+from appliance.web.forms import clean_name, local_path
+from appliance.web.server import listen
+from appliance.web.static import Static
+from appliance.web.throttle import Throttle
+
+
+@pytest.fixture
+def app() -> App:
+    made = App(lambda error: f"error {error.status_code}")
+
+    @made.get("/", access=Access.ANYONE)
+    def home() -> str:
+        return "hello"
+
+    @made.get("/broken", access=Access.ANYONE)
+    def broken() -> str:
+        raise RuntimeError("a secret detail")
+
+    return made
+
+
+def client(app: App) -> httpx.Client:
+    return httpx.Client(transport=httpx.WSGITransport(app=app, raise_app_exceptions=False), base_url="http://box.test")
+
+
+def test_a_route_that_does_not_say_who_may_use_it_ends_the_start(app: App) -> None:
+    with pytest.raises(ValueError, match="say who may use it"):
+        app.route("/forgotten", "GET", lambda: "all of it")
+
+
+def test_an_owned_route_must_name_what_is_owned(app: App) -> None:
+    with pytest.raises(ValueError, match="names the thing owned"):
+        app.get("/all", access=Access.OWNER)(lambda: "all of it")
+
+
+@pytest.mark.parametrize("path", ["/", "/nothing", "/broken"])
+def test_every_answer_has_the_strict_headers(app: App, path: str) -> None:
+    headers = client(app).get(path).headers
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "same-origin"
+    assert headers["cache-control"] == "no-store"
+
+
+def test_a_fault_of_ours_is_never_shown(app: App, capsys: pytest.CaptureFixture[str]) -> None:
+    answer = client(app).get("/broken")
+    assert answer.status_code == 500
+    assert "secret" not in answer.text and "Traceback" not in answer.text
+
+
+def test_static_files_are_named_by_their_content_and_kept_for_ever(app: App, tmp_path: Path) -> None:
+    (tmp_path / "app.css").write_text("a {}")
+    static = Static(tmp_path)
+    static.add_routes(app)
+    answer = client(app).get(static.url("app.css"))
+    assert answer.text == "a {}" and "immutable" in answer.headers["cache-control"]
+    (tmp_path / "app.css").write_text("b {}")
+    assert Static(tmp_path).url("app.css") != static.url("app.css")
+    assert client(app).get("/static/app.css").status_code == 404
+
+
+def test_each_wrong_try_beyond_the_free_ones_waits_twice_as_long() -> None:
+    throttle, now_s = Throttle(), 0.0
+    waits: list[float] = []
+    for _ in range(12):
+        assert throttle.wait_s({"name ann": 3}, now_s) == 0
+        waits.append(throttle.wait_s({"name ann": 3}, now_s) if len(waits) >= 3 else 0.0)
+        now_s += waits[-1]
+    assert waits[3:9] == [1, 2, 4, 8, 16, 32]
+    assert waits[-1] == 60
+
+
+def test_a_try_while_waiting_does_not_prolong_the_wait() -> None:
+    throttle = Throttle()
+    for _ in range(4):
+        throttle.wait_s({"x": 3}, 0.0)
+    assert [throttle.wait_s({"x": 3}, 0.5) for _ in range(100)][-1] == 0.5
+
+
+def test_one_good_password_does_not_buy_free_guesses_from_the_same_address() -> None:
+    throttle, now_s, waited = Throttle(), 0.0, 0.0
+    for number in range(10):
+        for name in (f"victim {number}", "attacker"):
+            wait = throttle.wait_s({name: 5, "address": 3}, now_s)
+            waited += wait
+            now_s += wait
+            if wait:
+                throttle.wait_s({name: 5, "address": 3}, now_s)
+        throttle.succeeded(forget="attacker", uncount="address")
+    assert waited > 60
+
+
+def test_the_right_password_forgets_the_wrong_ones_before() -> None:
+    throttle = Throttle()
+    for _ in range(3):
+        throttle.wait_s({"ann": 3}, 0.0)
+    throttle.succeeded(forget="ann", uncount="address")
+    assert [throttle.wait_s({"ann": 3}, 0.0) for _ in range(3)] == [0, 0, 0]
+
+
+def test_a_throttle_forgets_after_a_quiet_while_and_holds_bounded_memory() -> None:
+    throttle = Throttle(size=100)
+    for _ in range(9):
+        throttle.wait_s({"ann": 0}, 0.0)
+    assert throttle.wait_s({"ann": 0}, 901.0) == 0
+    for number in range(1000):
+        throttle.wait_s({f"name {number}": 5}, 1.0)
+    assert len(throttle._tries) == 100
+
+
+@pytest.mark.parametrize("bad", ["", "  ", "x" * 41, "a\nb", "a\u202eb", "a\u200bb", "a\x00b", "a:b"])
+def test_a_name_that_could_deceive_is_refused(bad: str) -> None:
+    with pytest.raises(ValueError):
+        clean_name(bad, "the stream", without=":")
+
+
+def test_a_name_may_hold_what_people_write() -> None:
+    assert clean_name(" Tür <b>42</b> & Söhne 🚪 ", "the stream") == "Tür <b>42</b> & Söhne 🚪"
+
+
+@pytest.mark.parametrize("bad", ["//evil.example", "/\\evil.example", "https://evil.example", "", "/a\r\nb", "x"])
+def test_nobody_is_led_to_another_site(bad: str) -> None:
+    assert local_path(bad) == "/"
+    assert local_path("/streams?search=a") == "/streams?search=a"
+
+
+def test_a_chart_says_its_numbers_and_its_scale() -> None:
+    svg = stacked_bars([Bar(0.0, (("mask", 3), ("no_mask", 1))), Bar(3600.0, ())], "By <hour>")
+    assert "3 mask, 1 no mask" in svg and "By &lt;hour&gt;" in svg and svg.count("<rect") == 2
+    assert [nice_top(n) for n in (0, 1, 2, 3, 5, 11, 30, 99, 101)] == [2, 2, 2, 4, 10, 20, 40, 100, 200]
+
+
+def test_a_busy_port_is_one_line_that_names_it(app: App, free_port: Callable[[], int]) -> None:
+    with socket.socket() as other:
+        port = free_port()
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        with pytest.raises(UserError) as refused:
+            listen(app, "127.0.0.1", port)
+    assert f"port {port} is taken" in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_connections_without_a_request_do_not_hold_the_site(app: App, free_port: Callable[[], int]) -> None:
+    port = free_port()
+    server = listen(app, "127.0.0.1", port)
+    thread = threading.Thread(target=server.serve)
+    thread.start()
+    idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(40)]
+    try:
+        assert httpx.get(f"http://127.0.0.1:{port}/", timeout=3).text == "hello"
+    finally:
+        for connection in idle:
+            connection.close()
+        server.stop()
+        thread.join(timeout=20)
+
+
+def test_an_error_is_no_page_of_bottles(app: App) -> None:
+    assert client(app).get("/nothing").text == "error 404"
