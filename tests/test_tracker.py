@@ -73,6 +73,31 @@ def test_someone_who_walks_by_faster_than_the_own_size_is_one_person() -> None:
     assert scene.now_seen[0].hits == 15
 
 
+@pytest.mark.parametrize("gaps_s", [(0.01, 0.01, 0.58), (0.05, 0.35), (0.02, 1.4, 0.02, 0.02)])
+def test_pictures_that_arrive_in_bursts_do_not_tear_a_person_apart(gaps_s: tuple[float, ...]) -> None:
+    scene = Scene()
+    for frame, gap_s in zip(range(30), itertools.cycle(gaps_s), strict=False):
+        scene.show([face(50 + 30 * frame, 100), face(950 - 30 * frame, 300)], after_s=gap_s)
+    assert len(scene.seen) == 2
+
+
+def test_a_burst_throws_nobody_out_of_the_picture() -> None:
+    scene = Scene()
+    for x, gap_s in zip((100, 103) * 5, itertools.cycle((0.4, 0.001)), strict=False):
+        scene.show([face(x, 100)], after_s=gap_s)
+    scene.play(1.6, lambda _: None)
+    scene.play(1, lambda _: (103, 100))
+    assert len(scene.seen) == 1
+
+
+def test_who_enters_where_somebody_just_walked_out_is_somebody_else() -> None:
+    scene = Scene()
+    scene.play(4, lambda t: (330 - 80 * t, 100))
+    scene.play(2.2, lambda _: None)
+    scene.play(3, lambda t: (20 + 80 * t, 100))
+    assert len(scene.seen) == 2
+
+
 def test_two_people_who_cross_stay_two_and_keep_their_states() -> None:
     scene = Scene()
     for frame in range(25):

@@ -36,8 +36,8 @@ def ingest() -> Iterator[Ingest]:
 @pytest.fixture(scope="module")
 def walking() -> bytes:
     """Five seconds: one with a mask from 0.4 s to 2 s, then one without from 2.5 s to 4.5 s."""
-    first = lambda t: (60 + 60 * t, 60) if 0.4 <= t < 2 else None  # noqa: E731
-    second = lambda t: (260 - 60 * (t - 2.5), 180) if 2.5 <= t < 4.5 else None  # noqa: E731
+    first = lambda t: (200 - 60 * t, 50) if 0.4 <= t < 2 else None  # noqa: E731
+    second = lambda t: (290 - 60 * (t - 2.5), 190) if 2.5 <= t < 4.5 else None  # noqa: E731
     return make_video(people({State.MASK: first, State.NO_MASK: second}), 125, container="flv")
 
 

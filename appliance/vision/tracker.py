@@ -25,10 +25,12 @@ FORGET_GAP_S = 15.0  # ... unless it is longer than this: then nobody is the sam
 REACH = 1.3  # how far, in face sizes, from the predicted place a face may be
 REACH_PER_S = 2.0  # and how much further for each second since it was last seen
 MAX_SIZE_RATIO = 1.9
+STAYED = 1.2  # how much further the last place seems than the predicted one
 SAME_FACE_IOU = 0.45  # a face that overlaps a track's face of the same frame this much is no new person
 MIN_VOTES = 3
 MIN_MAJORITY = 0.5
 VELOCITY_GAIN = 0.5
+MIN_STEP_S = 0.15  # pictures that arrive in a burst seem to move much faster than anybody walks
 
 
 @dataclass(eq=False)
@@ -155,6 +157,9 @@ class Tracker:
         predicted = _centres(old) + np.array([track.velocity for track in tracks]) * unseen[:, None]
         size_old, size_new = _sizes(old), _sizes(new)
         distance = np.linalg.norm(predicted[:, None] - _centres(new)[None], axis=2)
+        # A network that holds pictures back makes the prediction run ahead: for a while the last place counts, too.
+        stayed = np.linalg.norm(_centres(old)[:, None] - _centres(new)[None], axis=2)
+        distance = np.where((unseen <= MAX_GAP_S)[:, None], np.minimum(distance, STAYED * stayed), distance)
         reach = (REACH + REACH_PER_S * np.minimum(unseen, MAX_GAP_S))[:, None]
         ratio = size_new[None] / size_old[:, None]
         ratio = np.maximum(ratio, 1 / ratio)
@@ -166,7 +171,7 @@ class Tracker:
     def _hit(self, track: Track, face: Face, now_s: float) -> None:
         if track.unseen_s > 0:
             moved = _centres(np.array([face.box_px])) - _centres(np.array([track.box_px]))
-            track.velocity += VELOCITY_GAIN * (moved[0] / track.unseen_s - track.velocity)
+            track.velocity += VELOCITY_GAIN * (moved[0] / max(track.unseen_s, MIN_STEP_S) - track.velocity)
         track.box_px, track.score, track.face = face.box_px, face.score, face
         track.last_seen_s, track.unseen_s, track.in_frame = now_s, 0.0, True
         track.hits += 1
