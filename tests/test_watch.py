@@ -170,6 +170,16 @@ def test_a_source_is_live_while_pictures_come_and_ends_when_deactivated(box: Box
     assert not box.stream(stream_id).live
 
 
+def test_a_source_whose_pictures_stop_is_offline(box: Box, standing: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("appliance.vision.watch.service.LIVE_SOURCE_S", 1.0)
+    stream_id = box.source("file.flv", standing[: len(standing) // 3])
+    watcher = box.watcher()
+    step_until(watcher, lambda: box.stream(stream_id).live, "LIVE")
+    (box.folder / "file.flv").unlink()
+    step_until(watcher, lambda: not box.stream(stream_id).live, "offline", 8)
+    assert box.stream(stream_id).problem is not None
+
+
 def test_a_source_without_pictures_is_not_live_and_says_why(box: Box) -> None:
     stream_id = box.store.streams.add_with_source(1, "gone", str(box.folder / "no such file"), time.time())
     watcher = box.watcher()
