@@ -40,7 +40,8 @@ def export_raw(net: nn.Module, path: Path, size: tuple[int, int] | None = None) 
     names = [f"p{stride}" for stride in STRIDES]
     axes = None
     if size is None:
-        axes = {name: {2: f"{name}_height", 3: f"{name}_width"} for name in ["input_0", *names]}
+        axes = {"input_0": {2: "h", 3: "w"}}
+        axes |= {name: {2: f"h_{name}", 3: f"w_{name}"} for name in names}
     _export(net, path, names, size or (416, 416), axes)
 
 
