@@ -100,7 +100,7 @@ def measure(found: list[Found], truths: list[Truth], min_score: float) -> dict[s
         name: judgements([row for row in rows if low <= row[3] < high])["right"] for name, (low, high) in SIZES.items()
     }
     figures["calibration"] = calibration(found, truths, rows)
-    figures["map50_by_source"] = _by_source(found, truths)
+    figures["any_face_by_source"] = _by_source(found, truths)
     return figures
 
 
