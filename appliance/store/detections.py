@@ -69,6 +69,12 @@ _WHERE = """
       and (:until is null or first_seen_utc < :until)
       and (:search = '' or instr(lower(people.name || ':' || streams.name), lower(:search)))
 """
+_CONDITIONS = {
+    "stream_id": "stream_id = :stream_id",
+    "state": "state = :state",
+    "since": "first_seen_utc >= :since",
+    "until": "first_seen_utc < :until",
+}
 _FROM = """
     from detections join streams on streams.id = detections.stream_id join people on people.id = owner_id
 """
@@ -176,10 +182,16 @@ class Detections:
 
     def counts(self, wanted: DetectionFilter) -> Counts:
         """How many persons, by state."""
-        rows = self.db.execute(
-            f"select state, count(*) {_FROM} {_WHERE} group by state",
-            wanted.parameters(),
-        )
+        parameters = wanted.parameters()
+        if wanted.search:
+            sql = f"select state, count(*) {_FROM} {_WHERE} group by state"
+        else:
+            # Only the conditions that are asked for, so that an index answers alone: pages ask this every 5 s.
+            # The `+` keeps SQLite from reading every row ever, in the order of the states.
+            asked = " and ".join(sql for name, sql in _CONDITIONS.items() if parameters[name] is not None)
+            where = f"where {asked} group by +state" if asked else "group by state"
+            sql = f"select state, count(*) from detections {where}"
+        rows = self.db.execute(sql, parameters)
         return Counts(**{str(row[0]): int(row[1]) for row in rows})
 
     def counts_by_hour(self, since_utc: float) -> dict[float, Counts]:

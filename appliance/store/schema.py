@@ -112,7 +112,7 @@ def m003_detections(db: Database) -> None:
         ) strict;
         create index detections_stream on detections (stream_id, id);
         create index detections_state on detections (state, id);
-        create index detections_seen on detections (first_seen_utc);
+        create index detections_seen on detections (first_seen_utc, state, stream_id);  -- counts need no more
         create index detections_image_day on detections (image_day) where image_day is not null;
     """)
 
