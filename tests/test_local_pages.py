@@ -187,6 +187,28 @@ def test_a_locked_store_is_said_and_nothing_is_lost(box: Box) -> None:
     assert browser.post("/streams", name="patience", kind="key").is_success
 
 
+def test_a_full_disk_keeps_nobody_from_looking(box: Box) -> None:
+    browser = box.browser("ann")
+    full = "begin select raise(abort, 'database or disk is full'); end"
+    box.store.db.execute(f"create trigger full_1 before update on sessions {full}")
+    box.store.db.execute(f"create trigger full_2 before update on streams {full}")
+    csrf = browser.csrf()
+    box.clock.forward(7200)  # the session's use would be noted now
+    assert browser.get("/").is_success
+    answer = browser.client.post("/streams/1/key", data={"csrf": csrf})
+    assert answer.status_code == 503 and "disk of the box is full" in answer.text and "stream-key" not in answer.text
+
+
+def test_an_image_that_cannot_be_erased_keeps_its_detection(box: Box) -> None:
+    image = box.store.detections.images_of_stream(1)[0]
+    day = box.config.images_dir / f"{image.day}.jpegs"
+    day.unlink()
+    day.mkdir()  # what a folder in its place does, a failing card does too: OSError
+    answer = box.browser("ann").post("/streams/1/delete")
+    assert answer.status_code == 503 and "Traceback" not in answer.text
+    assert box.store.detections.get(1) is not None
+
+
 def test_the_password_of_a_camera_is_never_shown_and_survives_an_edit(box: Box) -> None:
     browser = box.browser("ann")
     url = "rtsp://admin:hunter2@camera.example:554/live?channel=1&password=hunter3"

@@ -11,6 +11,7 @@ import inspect
 import logging
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -90,7 +91,7 @@ class Guard:
                 given = {**arguments, "store": store, "now": now, **self._admit(store, now, access, route, arguments)}
                 wanted = {name: value for name, value in given.items() if name in names}
                 return handler(**wanted)
-            except sqlite3.Error as error:
+            except (sqlite3.Error, OSError) as error:
                 log.error("%s %s: %s", request.method, route.rule, error)
                 raise HTTPError(503, busy_store(error)) from error
             finally:
@@ -124,7 +125,8 @@ class Guard:
             raise HTTPError(
                 401, "This token is not known; make one on your account page.", **{"WWW-Authenticate": "Bearer"}
             )
-        store.people.touch_token(token_digest, now.utc)
+        with suppress(sqlite3.Error):  # a full disk keeps nobody from looking
+            store.people.touch_token(token_digest, now.utc)
         return Visitor(person)
 
     def _by_session(self, store: Store, now: Now) -> Visitor | None:
@@ -137,10 +139,12 @@ class Guard:
             return None
         last_used_utc = utc_seconds(session.last_used_utc)
         if is_over(utc_seconds(session.created_utc), last_used_utc, now.utc):
-            store.people.end_session(token_digest)
+            with suppress(sqlite3.Error):
+                store.people.end_session(token_digest)
             return None
         if now.utc - last_used_utc > TOUCH_S:
-            store.people.touch_session(token_digest, now.utc)
+            with suppress(sqlite3.Error):
+                store.people.touch_session(token_digest, now.utc)
         return Visitor(session.person, token_digest, session.csrf_token)
 
     def _check_write(self, visitor: Visitor | None, access: Access) -> None:

@@ -9,7 +9,7 @@ from bottle import HTTPResponse, request, response
 from appliance.images import Place
 from appliance.local.access import Visitor
 from appliance.local.dashboard import midnight_utc
-from appliance.local.pages import Page, Site, saving
+from appliance.local.pages import Page, Site
 from appliance.rates import compliance
 from appliance.secrets import digest, new_stream_key
 from appliance.store import DetectionFilter, Store, Stream
@@ -61,8 +61,7 @@ def add_routes(app: App, site: Site) -> None:
     @app.post("/streams/<stream_id:int>/key", access=Access.OWNER)
     def rotate_key(store: Store, stream: Stream) -> Page:
         key = new_stream_key()
-        with saving(store):
-            store.streams.set_key(stream.id, digest(key))
+        store.streams.set_key(stream.id, digest(key))
         return key_page(site, stream.id, stream.title, key)
 
     @app.post("/streams/<stream_id:int>/activate", access=Access.OWNER)
