@@ -65,12 +65,14 @@ def run(data: Path, out: Path, epochs: int) -> None:
     assert train.main(["--data", str(data), "--config", str(config), "--out", str(out), "--device", "cpu"]) == 0
 
 
-def test_training_goes_on_where_it_ended(data: Path, tmp_path: Path) -> None:
+def test_training_goes_on_where_it_ended(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "run"
     run(data, out, 1)
     assert (out / "fp32.onnx").exists() and (out / "curves.png").exists()
     assert torch.load(out / train.STATE_FILE, weights_only=True)["step"] == 2
+    capsys.readouterr()
     run(data, out, 2)
+    assert "4 steps, from step 2" in capsys.readouterr().out
     state = torch.load(out / train.STATE_FILE, weights_only=True)
     assert state["step"] == 4
     assert [entry["epoch"] for entry in state["history"]] == [1, 2]
