@@ -70,7 +70,7 @@ def _add_stream_routes(app: App, site: Site) -> None:
         """Make a stream; its key is in the answer, this once."""
         wanted = body(shapes.NewStream)
         owner_id = _owner_id(store, visitor, wanted.owner)
-        name = _sentence(clean_name, wanted.name, "the stream", ":")
+        name = _sentence(clean_name, wanted.name, "the stream")
         key = new_stream_key() if wanted.source_url is None else None
         source = "" if wanted.source_url is None else _sentence(checked_source, wanted.source_url, visitor.is_admin)
         with _kept(store):
@@ -91,7 +91,7 @@ def _add_stream_routes(app: App, site: Site) -> None:
         """Change what is named; the rest stays."""
         change = body(shapes.StreamChange)
         owner_id = None if change.owner is UNSET else _owner_id(store, visitor, change.owner)
-        name = None if change.name is UNSET else _sentence(clean_name, change.name, "the stream", ":")
+        name = None if change.name is UNSET else _sentence(clean_name, change.name, "the stream")
         source = change.source_url
         with _kept(store):
             if owner_id is not None:

@@ -67,7 +67,7 @@ def serve(config: Config) -> None:
 
 def _beat(config: Config, stop: threading.Event) -> None:
     """Say every BEAT_S that the site is alive, but only while it answers like it answers people."""
-    started_utc = clock_now().utc
+    started_utc, trouble = clock_now().utc, ""
     while not stop.wait(BEAT_S):
         if not _answers(config):
             log.warning("the site does not answer itself")
@@ -78,8 +78,11 @@ def _beat(config: Config, stop: threading.Event) -> None:
                 store.services.beat("serve", os.getpid(), started_utc, None, clock_now())
             finally:
                 store.close()
+            trouble = ""
         except (StoreError, sqlite3.Error) as error:
-            log.warning("no beat: %s", error)
+            if str(error) != trouble:  # once, not every two seconds while the disk is full
+                trouble = str(error)
+                log.warning("no beat: %s", error)
 
 
 def _answers(config: Config) -> bool:
