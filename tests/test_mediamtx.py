@@ -90,7 +90,10 @@ def listening(pid: int) -> set[tuple[str, int]]:
     """Every (address, port) on which a process listens: TCP, and any UDP at all."""
     inodes = set()
     for handle in Path(f"/proc/{pid}/fd").iterdir():
-        target = str(handle.readlink())
+        try:
+            target = str(handle.readlink())
+        except FileNotFoundError:  # closed meanwhile
+            continue
         if target.startswith("socket:["):
             inodes.add(target[8:-1])
     found = set()

@@ -130,7 +130,9 @@ class Gate:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        Store.open(config.store_path).close()  # makes the file if we are the first
+        # Makes the file if we are the first, and stays open: without anybody who writes there is no shared memory
+        # beside the file, and those who only read could not open it.
+        self._anchor = Store.open(config.store_path)
         self.reader_token_sha256 = digest(kept_secret(config.reader_token_path))
         self.refusals = Refusals(config.store_path)
         self.stopping = threading.Event()
@@ -143,14 +145,22 @@ class Gate:
         except msgspec.DecodeError:
             return 400
         try:
-            verdict = judge(question, self._store(), self.reader_token_sha256)
+            verdict = self._verdict(question)
         except (sqlite3.Error, StoreError) as error:
             log.error("the store cannot be read, so nobody is let in: %s", error)
-            self._local.store = None
             return 503
         if verdict.remark:
             self.refusals.note(question.ip or "?", question.action, verdict.remark)
         return 204 if verdict.allowed else 401
+
+    def _verdict(self, question: Question) -> Verdict:
+        """The verdict; a connection to the store that has broken is replaced once. Raises sqlite3.Error, StoreError."""
+        try:
+            return judge(question, self._store(), self.reader_token_sha256)
+        except (sqlite3.Error, StoreError) as error:
+            log.warning("opening the store anew: %s", error)
+            self._local.store = None
+            return judge(question, self._store(), self.reader_token_sha256)
 
     def _store(self) -> Store:
         store: Store | None = getattr(self._local, "store", None)
