@@ -41,7 +41,7 @@ from scripts.publish import Publisher
 from tests.boxes import KEY, Box, until
 
 GATE_RATE, GATE_SECONDS = 200, 10
-STREAM_SECONDS = 60
+STREAM_SECONDS = 45
 PICTURES = 150
 TICKS = os.sysconf("SC_CLK_TCK")
 
