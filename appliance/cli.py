@@ -18,6 +18,7 @@ import click
 
 from appliance.config import Config, ConfigError, load
 from appliance.errors import UserError
+from appliance.media import mediamtx
 from appliance.secrets import digest, hash_password, kept_secret, new_claim_code, new_stream_key
 from appliance.store import Person, Role, Store
 from appliance.times import now
@@ -78,14 +79,18 @@ def _service(name: str, module: str) -> Callable[[click.Context], None]:
             level=logging.INFO, stream=sys.stderr, format=f"%(asctime)s {name} %(levelname)s %(message)s"
         )
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        _import(module).serve(_config(context))
+        config = _config(context)
+        if name == "ingest" and mediamtx.engine(config) == "mediamtx":
+            command = mediamtx.command(config)
+            os.execv(command[0], command)  # noqa: S606 - as a unit of its own, MediaMTX takes our place
+        _import(module).serve(config)
 
     return start
 
 
 SERVICES = (
     ("gate", "appliance.media.gate", "Answer who may send and who may watch."),
-    ("ingest", "appliance.media.embedded", "Take RTMP streams without MediaMTX."),
+    ("ingest", "appliance.media.embedded", "Take RTMP streams: MediaMTX, or without it the embedded ingest."),
     ("watch", "appliance.vision.watch", "Judge the streams and keep the record."),
     ("serve", "appliance.local.site", "Show the box's own page."),
 )

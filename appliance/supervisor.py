@@ -84,13 +84,10 @@ def _describe(code: int) -> str:
 def services(config: Config, config_path: Path) -> list[Service]:
     """What a box runs, in the order of starting: nobody may knock before the gate answers."""
     ourselves = [sys.executable, "-m", "appliance.cli", "--config", str(config_path)]
-    if mediamtx.engine(config) == "mediamtx":
-        ingest = Service("mediamtx", mediamtx.command(config))
-    else:
-        ingest = Service("ingest", [*ourselves, "ingest"])
+    ingest = "mediamtx" if mediamtx.engine(config) == "mediamtx" else "ingest"
     return [
         Service("gate", [*ourselves, "gate"]),
-        ingest,
+        Service(ingest, [*ourselves, "ingest"]),
         Service("watch", [*ourselves, "watch"]),
         Service("serve", [*ourselves, "serve"]),
     ]
