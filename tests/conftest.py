@@ -30,8 +30,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
             report.longrepr = f"skipped, which is not allowed here: {reason}"
 
 
-@pytest.fixture
-def free_port() -> Callable[[], int]:
+def port_giver() -> Callable[[], int]:
     """A function that names a free port on loopback, another one at each call."""
     held: set[int] = set()
 
@@ -45,6 +44,12 @@ def free_port() -> Callable[[], int]:
                 return port
 
     return one
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """A function that names a free port on loopback, for one test."""
+    return port_giver()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -44,22 +43,6 @@ def make_clip(path: Path, *options: str, size: str = "320x240") -> Path:
     encoding = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "25", "-c:a", "aac"]
     subprocess.run([*command, *encoding, *options, "-f", "flv", str(path)], check=True)
     return path
-
-
-def port_giver() -> Callable[[], int]:
-    """What the fixture free_port gives, for those who live longer than one test."""
-    held: set[int] = set()
-
-    def one() -> int:
-        while True:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                port = int(probe.getsockname()[1])
-            if port not in held:
-                held.add(port)
-                return port
-
-    return one
 
 
 class Inlet:

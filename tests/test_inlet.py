@@ -14,7 +14,8 @@ from appliance.media import gate, mediamtx
 from appliance.media.mediamtx import Client, MediaError
 from appliance.secrets import digest
 from tests.boxes import publishing, until
-from tests.inlets import ENGINES, Inlet, make_clip, port_giver, shown_times
+from tests.conftest import port_giver
+from tests.inlets import ENGINES, Inlet, make_clip, shown_times
 from tests.rtmp_client import Rejected, RtmpClient
 
 KEY = "INLETINLETINLETINL22"

@@ -15,7 +15,8 @@ import av
 import pytest
 
 from tests.boxes import until
-from tests.inlets import ENGINES, FFMPEG, Inlet, make_clip, port_giver, shown_times, skip_without
+from tests.conftest import port_giver
+from tests.inlets import ENGINES, FFMPEG, Inlet, make_clip, shown_times, skip_without
 from tests.rtmp_client import WRAP_MS, RtmpClient, flv_tags
 
 pytestmark = pytest.mark.timeout(120)

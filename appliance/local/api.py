@@ -35,8 +35,10 @@ Shape = TypeVar("Shape")
 
 def add_routes(app: App, site: Site) -> None:
     """Add every route of the API."""
-    _add_stream_routes(app, site)
+    _add_stream_routes(app)
+    _add_stream_changes(app, site)
     _add_detection_routes(app, site)
+    _add_detection_writes(app, site)
 
     @app.get("/api/openapi.json", access=Access.ANYONE)
     def openapi() -> HTTPResponse:
@@ -57,7 +59,7 @@ def add_routes(app: App, site: Site) -> None:
         )
 
 
-def _add_stream_routes(app: App, site: Site) -> None:
+def _add_stream_routes(app: App) -> None:
     @app.get("/api/v1/streams", access=Access.SIGNED_IN)
     def streams(store: Store, visitor: Visitor, now: Now) -> HTTPResponse:
         """The visitor's streams; an admin's are all."""
@@ -86,6 +88,8 @@ def _add_stream_routes(app: App, site: Site) -> None:
         del stream_id  # the guard looked it up
         return answer(shapes.stream_json(stream))
 
+
+def _add_stream_changes(app: App, site: Site) -> None:
     @app.patch("/api/v1/streams/<stream_id:int>", access=Access.OWNER)
     def change_stream(stream_id: int, store: Store, visitor: Visitor, now: Now) -> HTTPResponse:
         """Change what is named; the rest stays."""
@@ -139,6 +143,27 @@ def _add_detection_routes(app: App, site: Site) -> None:
             )
         )
 
+    @app.get("/api/v1/detections/<detection_id:int>", access=Access.SIGNED_IN)
+    def detection(detection_id: int, store: Store) -> HTTPResponse:
+        """One detection."""
+        return answer(shapes.detection_json(_detection(store, detection_id)))
+
+    @app.get("/api/v1/detections/<detection_id:int>/image", access=Access.SIGNED_IN)
+    def image_of_detection(detection_id: int, store: Store) -> HTTPResponse:
+        """Its image, a JPEG."""
+        image = _detection(store, detection_id).image
+        jpeg = site.images.read(Place(image.day, image.offset, image.size_bytes)) if image else None
+        if jpeg is None:
+            raise HTTPError(404, "This detection has no image, or no longer.")
+        return HTTPResponse(jpeg, headers={"Content-Type": "image/jpeg"})
+
+    @app.get("/api/v1/counts", access=Access.SIGNED_IN)
+    def counts(store: Store) -> HTTPResponse:
+        """How many persons, by state, under the same filters."""
+        return answer(shapes.counts_json(store.detections.counts(wanted_detections())))
+
+
+def _add_detection_writes(app: App, site: Site) -> None:
     @app.post("/api/v1/detections", access=Access.ADMIN)
     def add_detection(store: Store, visitor: Visitor, now: Now) -> HTTPResponse:
         """Enter a detection by hand, for instance from an older system."""
@@ -154,20 +179,6 @@ def _add_detection_routes(app: App, site: Site) -> None:
         with _kept(store):
             detection_id = store.detections.add(new.stream_id, entered)
         return answer(shapes.detection_json(_detection(store, detection_id)), 201)
-
-    @app.get("/api/v1/detections/<detection_id:int>", access=Access.SIGNED_IN)
-    def detection(detection_id: int, store: Store) -> HTTPResponse:
-        """One detection."""
-        return answer(shapes.detection_json(_detection(store, detection_id)))
-
-    @app.get("/api/v1/detections/<detection_id:int>/image", access=Access.SIGNED_IN)
-    def image_of_detection(detection_id: int, store: Store) -> HTTPResponse:
-        """Its image, a JPEG."""
-        image = _detection(store, detection_id).image
-        jpeg = site.images.read(Place(image.day, image.offset, image.size_bytes)) if image else None
-        if jpeg is None:
-            raise HTTPError(404, "This detection has no image, or no longer.")
-        return HTTPResponse(jpeg, headers={"Content-Type": "image/jpeg"})
 
     @app.patch("/api/v1/detections/<detection_id:int>", access=Access.ADMIN)
     def correct_detection(detection_id: int, store: Store, visitor: Visitor) -> HTTPResponse:
@@ -187,11 +198,6 @@ def _add_detection_routes(app: App, site: Site) -> None:
         with _kept(store):
             store.detections.remove(detection_id)
         return HTTPResponse(status=204)
-
-    @app.get("/api/v1/counts", access=Access.SIGNED_IN)
-    def counts(store: Store) -> HTTPResponse:
-        """How many persons, by state, under the same filters."""
-        return answer(shapes.counts_json(store.detections.counts(wanted_detections())))
 
 
 def answer(content: Any, status: int = 200) -> HTTPResponse:
