@@ -8,12 +8,24 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.dataset import IGNORE, Boxes, Photo, Pixels
+from models import transplant
+from models.dataset import IGNORE, STATES, Boxes, Photo, Pixels
 from models.landmarks import Points
 from models.synthesis import draw_mask
+from models.transplant import Donor
 
 GREY = 114
+BARE, INCORRECT = STATES.index("no_mask"), STATES.index("incorrect")
 SMALLEST_PX = 6.0  # smaller faces are neither faces nor background
+LONGEST_PX = (290.0, 720.0)  # longest side of a whole picture at network scale: the presets and a little around them
+
+
+@dataclass(frozen=True, slots=True)
+class Chances:
+    """That a bare face gets a drawn mask, and that a masked face gets a nose above its mask."""
+
+    drawn: float
+    transplanted: float
 
 
 @dataclass(slots=True)
@@ -25,31 +37,49 @@ class Sample:
     states: NDArray[np.int64]
 
 
-def with_drawn_masks(photo: Photo, points: dict[int, Points], chance: float, random: np.random.Generator) -> Photo:
-    """The photo, with masks drawn on some of its bare faces."""
-    chosen = [number for number in points if random.random() < chance]
+def with_made_masks(
+    photo: Photo, points: dict[int, Points], pool: list[Donor], chances: Chances, random: np.random.Generator
+) -> Photo:
+    """The photo, with masks drawn on some of its bare faces, and noses above some of its masks."""
+    sides = (photo.boxes[:, 2:] - photo.boxes[:, :2]).min(1, initial=np.inf)
+    chosen = [
+        number
+        for number in points
+        if random.random() < (chances.drawn if photo.states[number] == BARE else chances.transplanted)
+        and (photo.states[number] == BARE or (pool and sides[number] >= transplant.SMALLEST_PX))
+    ]
     if not chosen:
         return photo
-    drawn = Photo(photo.name, photo.pixels.copy(), photo.boxes, photo.states.copy())
+    made = Photo(photo.name, photo.pixels.copy(), photo.boxes, photo.states.copy())
     for number in chosen:
         left, top, right, bottom = photo.boxes[number]
         margin = 0.4 * max(right - left, bottom - top)
         x0, y0 = int(max(0, left - margin)), int(max(0, top - margin))
-        around = drawn.pixels[y0 : int(bottom + margin), x0 : int(right + margin)]
-        state = draw_mask(around, points[number] - np.array([x0, y0], np.float32), random)
+        around = made.pixels[y0 : int(bottom + margin), x0 : int(right + margin)]
+        spots = points[number] - np.array([x0, y0], np.float32)
+        if photo.states[number] == BARE:
+            state = draw_mask(around, spots, random)
+        else:
+            state = transplant.show_nose(around, spots, pool, random)
         if state is not None:
-            drawn.states[number] = state
-    return drawn
+            made.states[number] = state
+    return made
 
 
-def cut(photo: Photo, size: int, random: np.random.Generator, whole: float = 0.6) -> Sample:
-    """A size x size window of the photo: around the whole picture's scale (share `whole`),
-    or with one face brought to a size drawn evenly (in log) up to the full frame."""
+def cut(
+    photo: Photo, size: int, random: np.random.Generator, whole: float = 0.6, incorrect_times: float = 1.0
+) -> Sample:
+    """A size x size window of the photo around one of its faces, a wrongly worn mask taken `incorrect_times` as often.
+
+    Scaled as one of the presets would scale the whole picture (share `whole`), or so that the face gets a size drawn
+    evenly (in log) up to the full frame.
+    """
     height, width = photo.pixels.shape[:2]
     faces = np.flatnonzero(photo.states != IGNORE)
-    focus = int(random.choice(faces)) if len(faces) else None
+    chances = np.where(photo.states[faces] == INCORRECT, incorrect_times, 1.0)
+    focus = int(random.choice(faces, p=chances / chances.sum())) if len(faces) else None
     if focus is None or random.random() < whole:
-        scale = size / max(height, width) * random.uniform(0.8, 1.7)
+        scale = float(np.exp(random.uniform(*np.log(LONGEST_PX)))) / max(height, width)
     else:
         left, top, right, bottom = photo.boxes[focus]
         side = float(np.sqrt((right - left) * (bottom - top)))

@@ -1,7 +1,7 @@
-"""Five landmarks per bare face, found once by YuNet and kept in a file.
+"""Five landmarks per bare or well masked face, found once by YuNet and kept in a file.
 
 YuNet (https://github.com/ShiqiYu/libfacedetection.train) only labels training pictures;
-nothing of it is shipped. The landmarks tell `synthesis` where to draw a mask.
+nothing of it is shipped. The landmarks tell `synthesis` where to draw a mask, and `transplant` where a mask sits.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from models.dataset import STATES, Photo
 
 Points = NDArray[np.float32]  # 5 x 2: right eye, left eye, nose, right and left mouth corner, px
-BARE = STATES.index("no_mask")
+KNOWN = (STATES.index("no_mask"), STATES.index("mask"))
 LONGEST_PX = 320
 
 
 def find_landmarks(photos: list[Photo], model: Path, kept: Path) -> list[dict[int, Points]]:
-    """For each photo: {face number: landmarks} of its bare faces of 24 px and more."""
+    """For each photo: {face number: landmarks} of its bare and well masked faces of 24 px and more."""
     if kept.exists():
         stored = json.loads(kept.read_text())
         if len(stored) == len(photos):
@@ -39,7 +39,7 @@ def find_landmarks(photos: list[Photo], model: Path, kept: Path) -> list[dict[in
 
 def _match(photo: Photo, session: onnxruntime.InferenceSession) -> dict[int, Points]:
     sizes = (photo.boxes[:, 2:] - photo.boxes[:, :2]).min(1) if len(photo.boxes) else np.zeros(0)
-    wanted = [n for n in np.flatnonzero(photo.states == BARE) if sizes[n] >= 24]
+    wanted = [n for n in np.flatnonzero(np.isin(photo.states, KNOWN)) if sizes[n] >= 24]
     if not wanted:
         return {}
     scores, points = _detect(photo.pixels, session)

@@ -64,28 +64,37 @@ def detection_loss(
 def assign(
     corners: Tensor, faces: Tensor, logits: Tensor, boxes: Tensor, states: Tensor, centres: Tensor, strides: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """(N x A number of the face that each cell answers for or -1, N x A overlap with it)."""
-    real = states != IGNORE
-    low, high = boxes[:, :, None, :2], boxes[:, :, None, 2:]
+    """(N x A number of the face that each cell answers for or -1, N x A overlap with it).
+
+    Works on the list of all faces of the batch, F x A: pictures differ too much in their number of faces to fill up.
+    """
+    rows, numbers = (states != IGNORE).nonzero(as_tuple=True)
+    cells = len(centres)
+    matched = torch.full(faces.shape, -1, dtype=torch.long, device=faces.device)
+    overlaps = torch.zeros_like(faces)
+    if not len(rows):
+        return matched, overlaps
+    wanted, state = boxes[rows, numbers], states[rows, numbers]
+    low, high = wanted[:, None, :2], wanted[:, None, 2:]
     inside = ((centres > low) & (centres < high)).all(-1)
-    middle = (low + high) / 2
-    near = ((centres - middle).abs() < CENTRE_RADIUS * strides[:, None]).all(-1)
-    allowed = (inside | near) & real[:, :, None]
-    overlap = box_iou(boxes[:, :, None], corners[:, None]) * allowed
-    score = faces.sigmoid()[:, None] * logits.softmax(-1).gather(
-        2, states.clamp(min=0)[:, None].expand(-1, logits.shape[1], -1)
-    ).transpose(1, 2)
+    near = ((centres - (low + high) / 2).abs() < CENTRE_RADIUS * strides[:, None]).all(-1)
+    allowed = inside | near
+    overlap = box_iou(wanted[:, None], corners[rows]) * allowed
+    score = faces.sigmoid()[rows] * logits.softmax(-1)[rows, :, state]
     cost = -(score.clamp(1e-6).sqrt().log()) - 3.0 * (overlap + 1e-7).log()
     cost = cost + FAR * (~(inside & near)) + 100 * FAR * (~allowed)
     wished = overlap.topk(CANDIDATES, -1).values.sum(-1).int().clamp(min=1)
     best, order = cost.topk(CANDIDATES, -1, largest=False)
     rank = torch.arange(CANDIDATES, device=cost.device)
-    taken = (rank < wished[..., None]) & (best < 50 * FAR)
-    chosen = torch.zeros_like(allowed).scatter(2, order, taken)
+    face, place = ((rank < wished[:, None]) & (best < 50 * FAR)).nonzero(as_tuple=True)
+    cell, price = order[face, place], best[face, place]
     # a cell that several faces want answers for the cheapest one
-    cheapest = torch.where(chosen, cost, torch.full_like(cost, 1000 * FAR)).argmin(1)
-    matched = torch.where(chosen.any(1), cheapest, torch.full_like(cheapest, -1))
-    return matched, overlap.gather(1, cheapest[:, None])[:, 0]
+    spot = rows[face] * cells + cell
+    lowest = torch.full((faces.numel(),), torch.inf, device=cost.device).scatter_reduce(0, spot, price, "amin")
+    won = price == lowest[spot]
+    matched.view(-1)[spot[won]] = numbers[face[won]]
+    overlaps.view(-1)[spot[won]] = overlap[face[won], cell[won]]
+    return matched, overlaps
 
 
 def box_iou(one: Tensor, other: Tensor) -> Tensor:

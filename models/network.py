@@ -14,7 +14,7 @@ ONNX Runtime, TensorRT, ncnn and Hailo all convert the graph without help.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -27,20 +27,22 @@ MAX_LOG_SIZE = 6.0  # exp(6) * 8 px = 3227 px: larger is never meant
 
 @dataclass(frozen=True, slots=True)
 class Widths:
-    """Channels per stage. `blocks` counts residual blocks at /4, /8, /16, /32."""
+    """Channels per stage. `blocks` counts residual blocks at /4, /8, /16, /32; the taps of the last one lie `reach`
+    cells apart, so that a face which fills the frame is seen whole."""
 
     stem: int = 16
     stages: tuple[int, int, int, int] = (24, 32, 48, 64)
     blocks: tuple[int, int, int, int] = (1, 2, 2, 2)
     neck: int = 32
+    reach: int = 1
 
 
 class ConvNorm(nn.Module):
     """Convolution without bias, then batch normalisation; no activation."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> None:
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, reach: int = 1) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2 * reach, reach, bias=False)
         self.norm = nn.BatchNorm2d(outputs, momentum=0.03)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -50,10 +52,10 @@ class ConvNorm(nn.Module):
 class Block(nn.Module):
     """Basic residual block; a 1x1 shortcut where the width changes."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, reach: int = 1) -> None:
         super().__init__()
-        self.first = ConvNorm(inputs, outputs)
-        self.second = ConvNorm(outputs, outputs)
+        self.first = ConvNorm(inputs, outputs, reach=reach)
+        self.second = ConvNorm(outputs, outputs, reach=reach)
         self.shortcut = ConvNorm(inputs, outputs, 1) if inputs != outputs else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -74,6 +76,8 @@ class MaskNet(nn.Module):
             ins = [inputs] + [outputs] * (count - 1)
             stages.append(nn.Sequential(*(Block(i, outputs) for i in ins)))
             inputs = outputs
+        last = cast(nn.Sequential, stages[-1])
+        last[-1] = Block(inputs if len(last) > 1 else widths.stages[2], inputs, widths.reach)
         self.stages = nn.ModuleList(stages)
         neck = widths.neck
         self.laterals = nn.ModuleList(
@@ -112,19 +116,11 @@ class MaskNet(nn.Module):
         p8, p16, p32 = (out(F.relu(head(x))) for out, head, x in zip(self.outputs, self.heads, merged, strict=True))
         return p8, p16, p32
 
-    def convolutions(self) -> list[nn.Module]:
-        """Every ConvNorm and plain Conv2d in the order in which an export lists them."""
-        order: list[nn.Module] = [self.stem]
-        for stage in self.stages:
-            for block in cast(nn.Sequential, stage):
-                assert isinstance(block, Block)
-                order += [block.first, block.second]
-                order += [block.shortcut] if block.shortcut is not None else []
-        order += [lateral for lateral in self.laterals if isinstance(lateral, nn.Conv2d)]
-        order += [self.smooth[2], self.smooth[1], self.smooth[0]]
-        for head, out in zip(self.heads, self.outputs, strict=True):
-            order += [head, out]
-        return order
+
+def build(network: dict[str, Any]) -> MaskNet:
+    """The network that the settings describe."""
+    stages, blocks = tuple(network["stages"]), tuple(network["blocks"])
+    return MaskNet(Widths(network["stem"], stages, blocks, network["neck"], network["reach"]))
 
 
 def count_parameters(net: nn.Module) -> int:

@@ -14,34 +14,37 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from models.augment import Sample, cut, flip, mosaic, spoil, with_drawn_masks
-from models.dataset import IGNORE, STATES, Photo
+from models.augment import INCORRECT, Chances, Sample, cut, flip, mosaic, spoil, with_made_masks
+from models.dataset import IGNORE, Photo
 from models.landmarks import Points
+from models.transplant import Donor
 
 cv2.setNumThreads(1)  # one process per core already
 
-INCORRECT = STATES.index("incorrect")
+BATCH_SIZE_PX = 320  # `batch` counts inputs of this size; larger ones come in smaller batches
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The pictures to draw from, each with the landmarks of its bare faces."""
+    """The pictures to draw from, each with the landmarks of its bare and masked faces; pool: who may lend a nose."""
 
     photos: list[Photo]
     photo_points: list[dict[int, Points]]
     crops: list[Photo]
     crop_points: list[dict[int, Points]]
+    pool: list[Donor]
 
 
 class Batches(Dataset[tuple[Tensor, ...]]):
     """Batch number n is always the same: its random numbers depend on the seed and n alone, so that a resumed run
     sees what an uninterrupted one would have seen."""
 
-    def __init__(self, sources: Sources, settings: dict[str, Any], first: int, steps: int) -> None:
-        self.sources, self.settings, self.first, self.steps = sources, settings, first, steps
+    def __init__(self, sources: Sources, settings: dict[str, Any], first: int, steps: int, rank: int = 0) -> None:
+        self.sources, self.settings, self.first, self.steps, self.rank = sources, settings, first, steps, rank
         wrong = np.array([(photo.states == INCORRECT).any() for photo in sources.photos])
         chances = 1.0 + (settings["samples"]["incorrect_times"] - 1.0) * wrong
         self.chances = chances / chances.sum()
+        self.made = Chances(settings["samples"]["drawn_masks"], settings["samples"]["transplanted_noses"])
 
     def __len__(self) -> int:
         return self.steps - self.first
@@ -50,9 +53,10 @@ class Batches(Dataset[tuple[Tensor, ...]]):
         if number >= len(self):
             raise IndexError(number)
         run, samples = self.settings["run"], self.settings["samples"]
-        random = np.random.default_rng([run["seed"], self.first + number])
-        size = int(random.choice(samples["sizes"]))
-        return collate([self.sample(size, random) for _ in range(run["batch"])])
+        size = int(np.random.default_rng([run["seed"], self.first + number]).choice(samples["sizes"]))
+        random = np.random.default_rng([run["seed"], self.first + number, self.rank])
+        count = max(2, round(run["batch"] * (BATCH_SIZE_PX / size) ** 2))
+        return collate([self.sample(size, random) for _ in range(count)])
 
     def sample(self, size: int, random: np.random.Generator) -> Sample:
         """One training input of size x size."""
@@ -79,7 +83,8 @@ class Batches(Dataset[tuple[Tensor, ...]]):
         else:
             number = int(random.choice(len(self.chances), p=self.chances))
             photo, points = sources.photos[number], sources.photo_points[number]
-        return cut(with_drawn_masks(photo, points, samples["drawn_masks"], random), size, random)
+        made = with_made_masks(photo, points, sources.pool, self.made, random)
+        return cut(made, size, random, incorrect_times=samples["incorrect_times"])
 
 
 def collate(samples: list[Sample]) -> tuple[Tensor, ...]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import random
 import shutil
 import sys
 import time
@@ -19,18 +18,19 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
+from torch import multiprocessing as mp
 from torch.utils.data import DataLoader
 
 from models.charts import draw_curves
-from models.dataset import load_crops, load_photos
+from models.dataset import Photo, load_crops, load_photos
 from models.export import export_raw
 from models.landmarks import find_landmarks
 from models.loss import LossWeights, detection_loss
-from models.network import MaskNet, Widths, count_parameters
+from models.network import build, count_parameters
 from models.samples import Batches, Sources
+from models.transplant import donors
 from models.validate import validate
 from models.warmstart import copy_weights
 
@@ -38,14 +38,16 @@ STATE_FILE = "state.pt"
 
 
 class Run:
-    """One training run: network, its moving average, optimiser and history."""
+    """One training run: network, its moving average, optimiser and history.
 
-    def __init__(self, settings: dict[str, Any], out: Path, device: str) -> None:
-        self.settings, self.out, self.device = settings, out, device
-        net = settings["network"]
-        self.net = MaskNet(Widths(net["stem"], tuple(net["stages"]), tuple(net["blocks"]), net["neck"]))
+    With several processes each holds the whole network and learns from its own samples; gradients are averaged.
+    """
+
+    def __init__(self, settings: dict[str, Any], out: Path, device: str, processes: int = 1) -> None:
+        self.settings, self.out, self.device, self.processes = settings, out, device, processes
+        self.net = build(settings["network"])
         run = settings["run"]
-        self.steps_per_epoch = run["samples_per_epoch"] // run["batch"]
+        self.steps_per_epoch = run["samples_per_epoch"] // (run["batch"] * processes)
         self.steps = run["epochs"] * self.steps_per_epoch
         self.step, self.seconds = 0, 0.0
         self.history: list[dict[str, float]] = []
@@ -69,7 +71,7 @@ class Run:
     def save(self) -> None:
         """Everything needed to go on; written beside and renamed, so that a crash leaves the last one."""
         state = {
-            "net": self.net.state_dict(), "average": self.average.state_dict(),
+            "network": self.settings["network"], "net": self.net.state_dict(), "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(), "step": self.step, "seconds": self.seconds,
             "history": self.history,
         }  # fmt: skip
@@ -82,23 +84,45 @@ class Run:
         minutes = self.settings["run"]["minutes"]
         return max(self.step / self.steps, self.seconds / (60 * minutes) if minutes else 0.0)
 
-    def learn(self, batch: tuple[Tensor, ...]) -> dict[str, float]:
+    def learn(self, batch: tuple[Tensor, ...], progress: float) -> dict[str, float]:
         """One step on (pixels, boxes, states, ignored); the losses by name."""
         values = self.settings["optimiser"]
-        rate = learning_rate(self.progress(), self.step, values)
+        rate = learning_rate(progress, self.step, values)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         pixels, boxes, states, ignored = (part.to(self.device, non_blocking=True) for part in batch)
         inputs = (pixels.permute(0, 3, 1, 2).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
         self.net.train()
-        losses = detection_loss(self.net(inputs), boxes, states, ignored, LossWeights(**self.settings["loss"]))
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.settings["run"]["bfloat16"]):
+            outputs = self.net(inputs)
+        floats = tuple(out.float() for out in outputs)
+        losses = detection_loss(floats, boxes, states, ignored, LossWeights(**self.settings["loss"]))
         self.optimiser.zero_grad(set_to_none=True)
         losses["total"].backward()
+        self._share_gradients()
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), values["clip_norm"])
         self.optimiser.step()
         self.step += 1
         self._follow(values["average"])
         return {name: float(loss.detach()) for name, loss in losses.items()}
+
+    def agreed_progress(self) -> float:
+        """The mean of the processes' progress: clocks differ, and all must end at the same step."""
+        if self.processes == 1:
+            return self.progress()
+        mean = torch.tensor(self.progress(), dtype=torch.float64)
+        distributed.all_reduce(mean)
+        return float(mean) / self.processes
+
+    def _share_gradients(self) -> None:
+        if self.processes == 1:
+            return
+        gradients = [p.grad for p in self.net.parameters() if p.grad is not None]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        distributed.all_reduce(flat)
+        flat /= self.processes
+        for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(part.view_as(gradient))
 
     @torch.no_grad()
     def _follow(self, keep: float) -> None:
@@ -116,32 +140,43 @@ def learning_rate(progress: float, step: int, values: dict[str, float]) -> float
     return rate * min(1.0, (step + 1) / max(1, values["warm_up_steps"]))
 
 
-def train(run: Run, batches: DataLoader[Any], photos: Any) -> None:
-    """Until the settings' end; looks at `val` now and then, and keeps the state each time."""
+def train(run: Run, batches: DataLoader[Any], photos: list[Photo] | None) -> None:
+    """Until the settings' end. Now and then the process that was given `photos`, those of `val`, looks at them and
+    keeps the state; the others wait at the next step."""
     every = run.settings["run"]["check_every"] * run.steps_per_epoch
     sums: dict[str, float] = {}
     began = since = time.monotonic()
     first, counted = run.step, 0
+    command = mp.parent_process()
     for batch in batches:
-        losses = run.learn(batch)
+        if command is not None and not command.is_alive():
+            raise SystemExit("the training command was ended from outside; give it again to go on")
+        done = run.agreed_progress()
+        if done >= 1:
+            break
+        losses = run.learn(batch, done)
         now = time.monotonic()
         run.seconds, since = run.seconds + now - since, now
         counted += 1
         sums = {name: sums.get(name, 0.0) + value for name, value in losses.items()}
-        done = run.progress()
+        if photos is None:
+            continue
         if run.step % 5 == 0:
             _show(run, done, (now - began) / (run.step - first), losses["total"])
-        if run.step % every == 0 or done >= 1:
-            means = {name: value / counted for name, value in sums.items()}
-            figures = validate(run.average, photos)
-            run.history.append({"epoch": run.step / run.steps_per_epoch, **means, **figures})
-            print("\n" + json.dumps(run.history[-1]), flush=True)
+        if run.step % every == 0:
+            look(run, photos, {name: value / counted for name, value in sums.items()})
             sums, counted = {}, 0
-            run.save()
-            draw_curves(run.history, run.out / "curves.png")
             since = time.monotonic()
-        if done >= 1:
-            break
+    if photos is not None and counted:
+        look(run, photos, {name: value / counted for name, value in sums.items()})
+
+
+def look(run: Run, photos: list[Photo], losses: dict[str, float]) -> None:
+    """Measure on `val`, write it down and keep the state."""
+    run.history.append({"epoch": run.step / run.steps_per_epoch, **losses, **validate(run.average, photos)})
+    print("\n" + json.dumps(run.history[-1]), flush=True)
+    run.save()
+    draw_curves(run.history, run.out / "curves.png")
 
 
 def _show(run: Run, done: float, per_step: float, loss: float) -> None:
@@ -155,6 +190,48 @@ def _show(run: Run, done: float, per_step: float, loss: float) -> None:
     )
 
 
+def work(rank: int, given: argparse.Namespace, settings: dict[str, Any]) -> None:
+    """One of the training processes; the first also measures, saves and exports."""
+    run_settings = settings["run"]
+    processes = run_settings["processes"]
+    if processes > 1:
+        meeting = f"file://{(given.out / 'meeting').absolute()}"
+        distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=processes)
+    torch.set_num_threads(run_settings["threads"])
+    torch.manual_seed(run_settings["seed"])
+    cache = given.cache or given.out / "cache"
+    sources = load_sources(given.data, cache, given.landmarks)
+    run = Run(settings, given.out, given.device, processes)
+    start = settings["network"]["start"]
+    sample = torch.cat([torch.from_numpy(part) for part in Batches(sources, settings, 0, 2).plain(16, 416)])
+    run.prepare(given.config.parent / start if start else None, sample)
+    if rank == 0:
+        parameters = count_parameters(run.net) / 1e6
+        print(f"{parameters:.3f} M parameters, {run.steps} steps, from step {run.step}", flush=True)
+    workers = run_settings["workers"]
+    loader = DataLoader(
+        Batches(sources, settings, run.step, run.steps, rank),
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+    )
+    train(run, loader, load_photos(given.data, "val", cache) if rank == 0 else None)
+    if rank == 0:
+        export_raw(run.average.cpu(), given.out / "fp32.onnx")
+        print(f"weights in {given.out / 'fp32.onnx'}")
+
+
+def load_sources(data: Path, cache: Path, landmarks: Path | None) -> Sources:
+    """The pictures to learn from; without a landmark model no masks are drawn."""
+    photos, crops = load_photos(data, "train", cache), load_crops(data, cache)
+    if landmarks is None:
+        return Sources(photos, [{} for _ in photos], crops, [{} for _ in crops], [])
+    photo_points = find_landmarks(photos, landmarks, cache / "landmarks_train.json")
+    crop_points = find_landmarks(crops, landmarks, cache / "landmarks_crops.json")
+    pool = donors(photos, photo_points) + donors(crops, crop_points)
+    return Sources(photos, photo_points, crops, crop_points, pool)
+
+
 def main(argv: list[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m models.train", description="Train the mask detector.")
@@ -162,42 +239,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, default=Path(__file__).parent / "settings.toml")
     parser.add_argument("--out", type=Path, required=True, help="folder for the weights, curves and checkpoints")
     parser.add_argument("--cache", type=Path, help="folder for decoded pictures (default: inside --out)")
-    parser.add_argument("--landmarks", type=Path, help="a YuNet ONNX file, to draw masks on bare faces")
+    parser.add_argument("--landmarks", type=Path, help="a YuNet ONNX file, to make wrongly worn masks")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     given = parser.parse_args(argv)
     settings = msgspec.toml.decode(given.config.read_text())
     given.out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(given.config, given.out / "settings.toml")
-    run_settings = settings["run"]
-    torch.set_num_threads(run_settings["threads"])
-    torch.manual_seed(run_settings["seed"])
-    random.seed(run_settings["seed"])
-    np.random.seed(run_settings["seed"])
     cache = given.cache or given.out / "cache"
-    photos, crops = load_photos(given.data, "train", cache), load_crops(given.data, cache)
-    points: list[list[dict[int, Any]]] = [[{} for _ in photos], [{} for _ in crops]]
-    if given.landmarks:
-        points = [
-            find_landmarks(photos, given.landmarks, cache / "landmarks_train.json"),
-            find_landmarks(crops, given.landmarks, cache / "landmarks_crops.json"),
-        ]
-    sources = Sources(photos, points[0], crops, points[1])
-    run = Run(settings, given.out, given.device)
-    start = settings["network"]["start"]
-    sample_set = Batches(sources, settings, 0, 2)
-    torch.manual_seed(run_settings["seed"])
-    sample = torch.cat([torch.from_numpy(part) for part in sample_set.plain(16, 416)])
-    run.prepare(given.config.parent / start if start else None, sample)
-    print(f"{count_parameters(run.net) / 1e6:.3f} M parameters, {run.steps} steps, from step {run.step}", flush=True)
-    loader = DataLoader(
-        Batches(sources, settings, run.step, run.steps),
-        batch_size=None,
-        num_workers=run_settings["workers"],
-        prefetch_factor=4 if run_settings["workers"] else None,
-    )
-    train(run, loader, load_photos(given.data, "val", cache))
-    export_raw(run.average.cpu(), given.out / "fp32.onnx")
-    print(f"weights in {given.out / 'fp32.onnx'}")
+    load_sources(given.data, cache, given.landmarks)  # what takes long is found once, and then kept
+    load_photos(given.data, "val", cache)
+    if settings["run"]["processes"] == 1:
+        work(0, given, settings)
+    else:
+        (given.out / "meeting").unlink(missing_ok=True)  # of a run that was cut off
+        mp.spawn(work, (given, settings), settings["run"]["processes"])
     return 0
 
 

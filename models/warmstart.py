@@ -1,9 +1,9 @@
 # mypy: disable-error-code="import-not-found,misc,untyped-decorator,no-any-return,unused-ignore,no-untyped-call"
 # (PyTorch belongs to the extra `train`; checks run without it.)
-"""Start from the weights of an earlier export (ONNX), also into a wider network.
+"""Start from the weights of an earlier export (ONNX), also into a wider or deeper network.
 
 A wider layer keeps the function of the old one: old outputs read only old inputs, new
-outputs start at random and nothing old listens to them yet (after Net2Net,
+outputs start at random and nothing old listens to them yet; an added block begins as the identity (after Net2Net,
 https://arxiv.org/abs/1511.05641). An export has batch normalisation folded into the
 convolutions; it is put back so that the first forward pass gives the same numbers.
 """
@@ -17,38 +17,61 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from models.network import ConvNorm, MaskNet
+from models.network import Block, ConvNorm, MaskNet
 
 
-def read_convolutions(path: Path) -> list[tuple[Tensor, Tensor]]:
-    """(weight, bias) of every convolution of an FP32 export, in graph order."""
+def read_convolutions(path: Path) -> dict[str, tuple[Tensor, Tensor]]:
+    """(weight, bias) of every convolution of an FP32 export, by the name of its module."""
     graph = onnx.load(str(path)).graph
     arrays = {entry.name: numpy_helper.to_array(entry) for entry in graph.initializer}
-    found = []
+    found = {}
     for node in graph.node:
         if node.op_type == "Conv":
             weight, bias = (torch.from_numpy(arrays[name].copy()) for name in node.input[1:3])
-            found.append((weight, bias))
+            found[_module_name(node.name)] = (weight, bias)
     return found
+
+
+def _module_name(node: str) -> str:
+    """Of "/stages.3/stages.3.1/second/conv/Conv": "stages.3.1.second.conv"."""
+    parts: list[str] = []
+    for part in node.strip("/").split("/")[:-1]:
+        if parts and part.startswith(parts[-1] + "."):
+            parts.pop()
+        parts.append(part)
+    return ".".join(parts)
 
 
 @torch.no_grad()
 def copy_weights(net: MaskNet, path: Path, sample: Tensor) -> None:
-    """Copy the export at `path` into `net`, which must have the same layers, as wide or
-    wider. `sample` (N x 3 x H x W, ordinary inputs) sets the batch statistics."""
-    layers = net.convolutions()
+    """Copy the export at `path` into `net`, which must hold its layers, as wide or wider, and may have more blocks.
+    `sample` (N x 3 x H x W, ordinary inputs) sets the batch statistics."""
     found = read_convolutions(path)
-    if len(layers) != len(found):
-        raise ValueError(f"{path}: {len(found)} convolutions, the network has {len(layers)}")
+    modules = dict(net.named_modules())
+    if strangers := found.keys() - modules.keys():
+        raise ValueError(f"{path}: the network has no layer {min(strangers)}")
+    for name, module in modules.items():
+        if isinstance(module, Block) and f"{name}.first.conv" in found:
+            if (module.shortcut is None) != (f"{name}.shortcut.conv" not in found):
+                raise ValueError(f"{path}: {name} needs a shortcut in both networks or in neither")
+        elif isinstance(module, Block):
+            assert module.shortcut is None
+            nn.init.zeros_(module.second.norm.weight)
+    for name, lateral in net.laterals.named_children():
+        if isinstance(lateral, nn.Conv2d) and f"laterals.{name}" not in found:
+            nn.init.zeros_(lateral.weight)  # the older, narrower network passed this level on as it was
+            same = min(lateral.weight.shape[:2])
+            lateral.weight[range(same), range(same)] = 1.0
     hooks = []
-    for layer, (weight, bias) in zip(layers, found, strict=True):
-        conv = layer.conv if isinstance(layer, ConvNorm) else layer
+    for name, (weight, bias) in found.items():
+        conv = modules[name]
         assert isinstance(conv, nn.Conv2d)
         outs, ins = weight.shape[:2]
         conv.weight[:outs] = 0.0
         conv.weight[:outs, :ins] = weight
-        if isinstance(layer, ConvNorm):
-            hooks.append(layer.conv.register_forward_hook(_restore_norm(layer.norm, bias)))
+        owner = modules[name.rpartition(".")[0]]
+        if isinstance(owner, ConvNorm):
+            hooks.append(conv.register_forward_hook(_restore_norm(owner.norm, bias)))
         else:
             assert conv.bias is not None
             conv.bias[:outs] = bias
