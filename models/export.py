@@ -5,17 +5,24 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import onnx
 import torch
+from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
-from models.network import STRIDES, MaskNet, Widths, decode
+from models.network import STRIDES, MaskNet, build, decode
+from models.warmstart import copy_weights
 
 OPSET = 17
+NETWORK = "network"  # metadata of a raw export: the widths, as JSON
+LARGE = 256  # numbers; fewer are not worth storing in half precision
 
 
 class Decoded(nn.Module):
@@ -35,7 +42,7 @@ class Decoded(nn.Module):
         return scores, corners / self.size
 
 
-def export_raw(net: nn.Module, path: Path, size: tuple[int, int] | None = None) -> None:
+def export_raw(net: MaskNet, path: Path, size: tuple[int, int] | None = None) -> None:
     """Write `input_0` -> p8, p16, p32. size: (width, height) of a static input; None leaves both free."""
     names = [f"p{stride}" for stride in STRIDES]
     axes = None
@@ -43,11 +50,31 @@ def export_raw(net: nn.Module, path: Path, size: tuple[int, int] | None = None) 
         axes = {"input_0": {2: "h", 3: "w"}}
         axes |= {name: {2: f"h_{name}", 3: f"w_{name}"} for name in names}
     _export(net, path, names, size or (416, 416), axes)
+    model = onnx.load(str(path))
+    helper.set_model_props(model, {NETWORK: json.dumps(asdict(net.widths))})
+    onnx.save(model, str(path))
 
 
 def export_decoded(net: nn.Module, path: Path, size: tuple[int, int]) -> None:
-    """Write `input_0` -> scores, boxes for a static input of (width, height)."""
+    """Write `input_0` -> scores, boxes for a static input of (width, height). Weights are stored in half precision, in
+    which detectNet computes anyway."""
     _export(Decoded(net, size), path, ["scores", "boxes"], size, None)
+    model = onnx.load(str(path))
+    _store_half(model.graph)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(path))
+
+
+def _store_half(graph: onnx.GraphProto) -> None:
+    """Large FP32 weights become FP16 and a Cast; the runtime folds it when it loads the file."""
+    for weight in list(graph.initializer):
+        values = numpy_helper.to_array(weight)
+        if values.dtype != np.float32 or values.size < LARGE:
+            continue
+        graph.initializer.remove(weight)
+        half = f"{weight.name}_half"
+        graph.initializer.append(numpy_helper.from_array(values.astype(np.float16), half))
+        graph.node.insert(0, helper.make_node("Cast", [half], [weight.name], to=onnx.TensorProto.FLOAT))
 
 
 def _export(
@@ -62,28 +89,40 @@ def _export(
             net, (sample,), str(path), input_names=["input_0"], output_names=outputs, opset_version=OPSET,
             dynamic_axes=axes, dynamo=False,
         )  # fmt: skip
-    onnx.checker.check_model(onnx.load(str(path)), full_check=True)
+    model = onnx.load(str(path))
+    _unshare_weights(model.graph)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(path))
 
 
-def load_checkpoint(path: Path) -> MaskNet:
-    """The averaged network of a training run's state.pt; its widths are read from the shapes."""
-    state = torch.load(path, map_location="cpu", weights_only=True)["average"]
-    blocks = [1 + max(int(name.split(".")[2]) for name in state if name.startswith(f"stages.{n}.")) for n in range(4)]
-    stages = [len(state[f"stages.{n}.0.first.conv.weight"]) for n in range(4)]
-    neck = len(state["smooth.0.conv.weight"])
-    widths = Widths(
-        len(state["stem.conv.weight"]), (stages[0], stages[1], stages[2], stages[3]),
-        (blocks[0], blocks[1], blocks[2], blocks[3]), neck,
-    )  # fmt: skip
-    net = MaskNet(widths)
-    net.load_state_dict(state)
+def _unshare_weights(graph: onnx.GraphProto) -> None:
+    """Give each layer weights of its own, where the exporter let layers with equal ones share them."""
+    weights = {weight.name: weight for weight in graph.initializer}
+    for node in [node for node in graph.node if node.op_type == "Identity" and node.input[0] in weights]:
+        graph.initializer.append(numpy_helper.from_array(numpy_helper.to_array(weights[node.input[0]]), node.output[0]))
+        graph.node.remove(node)
+
+
+def load(path: Path) -> MaskNet:
+    """The averaged network of a training run's state.pt, or that of a raw FP32 export. Exits with one line where the
+    file is neither."""
+    if path.suffix == ".onnx":
+        properties = {entry.key: entry.value for entry in onnx.load(str(path)).metadata_props}
+        if NETWORK not in properties:
+            raise SystemExit(f"{path}: does not say its widths; it must be a raw FP32 export of ours")
+        net = build(json.loads(properties[NETWORK]))
+        copy_weights(net, path, torch.rand(1, 3, 64, 64))
+        return net.eval()
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    net = build(state["network"])
+    net.load_state_dict(state["average"])
     return net.eval()
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m models.export", description="Write a trained network as ONNX.")
-    parser.add_argument("--state", type=Path, required=True, help="state.pt of a training run")
+    parser.add_argument("--state", type=Path, required=True, help="state.pt of a training run, or an FP32 export")
     parser.add_argument("--out", type=Path, required=True, help="the ONNX file to write")
     parser.add_argument("--size", help="WIDTHxHEIGHT of a static input, multiples of 32; left out: any")
     parser.add_argument("--decoded", action="store_true", help="scores and boxes, for detectNet; needs --size")
@@ -94,7 +133,7 @@ def main(argv: list[str] | None = None) -> int:
         if not (width.isdigit() and height.isdigit() and int(width) % 32 == int(height) % 32 == 0):
             parser.error("--size must be WIDTHxHEIGHT, both multiples of 32, such as 416x416")
         size = (int(width), int(height))
-    net = load_checkpoint(given.state)
+    net = load(given.state)
     if given.decoded:
         if size is None:
             parser.error("--decoded needs --size")

@@ -6,7 +6,7 @@ precision is read at 101 recalls. numpy alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,9 +49,10 @@ class Scored:
 
 @dataclass(slots=True)
 class Judged:
-    """Matched faces, one row each: true state, judged state, its share, shorter side in px."""
+    """Matched faces, one row each: true state, judged state, its share, shorter side in px. shares: of all states."""
 
-    rows: list[tuple[int, int, float, float]] = field(default_factory=list)
+    rows: list[tuple[int, int, float, float]]
+    shares: Floats
 
 
 def overlaps(one: Floats, other: Floats) -> Floats:
@@ -138,7 +139,7 @@ def judge(found: Found, truth: Truth, min_score: float) -> Judged:
     boxes, scores, states = found.boxes[sure], found.faces[sure], found.states[sure]
     known = truth.states != IGNORE
     faces, true = truth.boxes[known], truth.states[known]
-    judged = Judged()
+    judged, matched = [], []
     shares = overlaps(boxes, faces)
     free = np.ones(len(faces), dtype=bool)
     for row in np.argsort(-scores, kind="stable"):
@@ -148,8 +149,9 @@ def judge(found: Found, truth: Truth, min_score: float) -> Judged:
             free[column] = False
             state = int(states[row].argmax())
             side = float(_sides(faces[column : column + 1])[0])
-            judged.rows.append((int(true[column]), state, float(states[row, state]), side))
-    return judged
+            judged.append((int(true[column]), state, float(states[row, state]), side))
+            matched.append(int(row))
+    return Judged(judged, states[matched])
 
 
 def calibration_error(sure: Floats, right: NDArray[np.bool_], bins: int = 10) -> float:

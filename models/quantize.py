@@ -49,14 +49,23 @@ class Pictures(CalibrationDataReader):  # type: ignore[misc]
             yield {"input_0": (canvas.transpose(2, 0, 1)[None] / np.float32(127.5) - 1).astype(np.float32)}
 
 
-def quantize(model: Path, files: list[Path], out: Path, form: str, side: int = 416, method: str = "minmax") -> None:
-    """Write the INT8 form of an FP32 model. files: calibration pictures, best a few hundred, never those of `test`."""
+def quantize(
+    model: Path, files: list[Path], out: Path, form: str, side: int = 416, method: str = "minmax", static: bool = False
+) -> None:
+    """Write the INT8 form of an FP32 model. files: calibration pictures, best a few hundred, never those of `test`.
+
+    static: the input is fixed at side x side, as TensorRT wants it; else it stays as free as that of `model`.
+    """
     if not files:
         raise SystemExit("no calibration pictures; --images must hold JPEG files")
     signed = form == "tensorrt"
     with tempfile.TemporaryDirectory() as folder:
         ready = Path(folder) / "ready.onnx"
-        quant_pre_process(str(model), str(ready), skip_symbolic_shape=True)
+        given = onnx.load(str(model))
+        if static:
+            _fix_input(given, side)
+        onnx.save(given, str(ready))
+        quant_pre_process(str(ready), str(ready), skip_symbolic_shape=True)
         graph = onnx.load(str(ready)).graph
         wanted = {output.name for output in graph.output}
         last = [node.name for node in graph.node if node.op_type == "Conv" and wanted & set(node.output)]
@@ -68,6 +77,17 @@ def quantize(model: Path, files: list[Path], out: Path, form: str, side: int = 4
         )  # fmt: skip
 
 
+def _fix_input(model: onnx.ModelProto, side: int) -> None:
+    """Give the input its size; the outputs' sizes follow from it again."""
+    for axis in model.graph.input[0].type.tensor_type.shape.dim[2:]:
+        axis.ClearField("dim_param")
+        axis.dim_value = side
+    for output in model.graph.output:
+        for axis in output.type.tensor_type.shape.dim[2:]:
+            axis.ClearField("dim_param")
+            axis.dim_value = side // int(output.name.removeprefix("p"))
+
+
 def main(argv: list[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m models.quantize", description="Make an INT8 model.")
@@ -75,13 +95,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--images", type=Path, required=True, help="folder of JPEG pictures to measure ranges on")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--form", choices=("cpu", "tensorrt"), default="cpu")
-    parser.add_argument("--side", type=int, default=416)
+    parser.add_argument("--side", type=int, default=416, help="longest side of the pictures, px")
+    parser.add_argument("--static", action="store_true", help="fix the input at SIDE x SIDE, as TensorRT wants it")
     parser.add_argument("--method", choices=sorted(METHODS), default="minmax")
     parser.add_argument("--count", type=int, default=200, help="how many pictures, evenly taken from the folder")
     given = parser.parse_args(argv)
     files = sorted(given.images.glob("*.jpg"))
     files = files[:: max(1, len(files) // given.count)][: given.count]
-    quantize(given.model, files, given.out, given.form, given.side, given.method)
+    quantize(given.model, files, given.out, given.form, given.side, given.method, given.static)
     return 0
 
 

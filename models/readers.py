@@ -23,6 +23,7 @@ Pixels = NDArray[np.uint8]
 Detect = Callable[[Pixels], Found]
 
 MIN_SCORE = 0.02
+OUR_MIN_SCORE = 0.002  # a calibrated score of .02 is not noise yet
 MAX_IOU = 0.5
 _AIZOO_SIZES = ((0.04, 0.056), (0.08, 0.11), (0.16, 0.22), (0.32, 0.45), (0.64, 0.72))
 _AIZOO_GRIDS = (33, 17, 9, 5, 3)
@@ -72,9 +73,11 @@ def _normalised(canvas: Pixels) -> Floats:
     return inputs
 
 
-def _kept(boxes: Floats, faces: Floats, states: Floats, max_iou: float = MAX_IOU) -> Found:
+def _kept(
+    boxes: Floats, faces: Floats, states: Floats, max_iou: float = MAX_IOU, min_score: float = MIN_SCORE
+) -> Found:
     """Sure enough, surest first, not overlapping."""
-    sure = np.flatnonzero(faces >= MIN_SCORE)
+    sure = np.flatnonzero(faces >= min_score)
     order = sure[np.argsort(-faces[sure], kind="stable")][:1000]
     boxes, faces, states = boxes[order], faces[order], states[order]
     kept = suppress(boxes.astype(np.float32), max_iou)
@@ -86,7 +89,7 @@ def _raw(session: Any, side: int) -> Detect:
 
     def detect(pixels: Pixels) -> Found:
         canvas, factors = letterbox(pixels, side, static, PAD_GREY)
-        boxes, faces, states = decode(session.run(["p8", "p16", "p32"], {name: _normalised(canvas)}), MIN_SCORE)
+        boxes, faces, states = decode(session.run(["p8", "p16", "p32"], {name: _normalised(canvas)}), OUR_MIN_SCORE)
         kept = suppress(boxes, MAX_IOU)
         return Found(boxes[kept] * factors, faces[kept], states[kept])
 
@@ -111,7 +114,8 @@ def _decoded(session: Any, classes: int) -> Detect:
         if classes == 2:
             states = np.repeat(scores[:, 1:], 3, 1) / 3
         faces = states.sum(1)
-        return _kept(boxes, faces, states / np.maximum(faces, 1e-6)[:, None])
+        least = OUR_MIN_SCORE if classes == 4 else MIN_SCORE
+        return _kept(boxes, faces, states / np.maximum(faces, 1e-6)[:, None], min_score=least)
 
     return detect
 

@@ -15,11 +15,12 @@ onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra `train`)
 cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed (extra `train`)")
 
 from appliance.vision import boxes as runtime  # noqa: E402
-from models import evaluate, export, quantize, train  # noqa: E402
+from models import calibrate, evaluate, export, quantize, thresholds, train, transplant  # noqa: E402
 from models.loss import LossWeights, detection_loss  # noqa: E402
 from models.network import MaskNet, Widths, decode  # noqa: E402
+from models.warmstart import copy_weights  # noqa: E402
 
-TINY = {"stem": 4, "stages": [4, 8, 8, 8], "blocks": [1, 1, 1, 1], "neck": 8, "start": ""}
+TINY = {"stem": 4, "stages": [4, 8, 8, 8], "blocks": [1, 1, 1, 1], "neck": 8, "reach": 2, "start": ""}
 
 
 @pytest.fixture
@@ -45,11 +46,12 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
-def settings(epochs: int) -> str:
+def settings(epochs: int, processes: int) -> str:
     """A run of two steps per epoch."""
     text = (Path(train.__file__).parent / "settings.toml").read_text()
-    changed: dict[str, Any] = {"epochs": epochs, "samples_per_epoch": 4, "batch": 2, "minutes": 0, "check_every": 1,
-                               "workers": 0, "sizes": [64], **TINY}  # fmt: skip
+    changed: dict[str, Any] = {"epochs": epochs, "samples_per_epoch": 4, "batch": 2 // processes, "minutes": 0,
+                               "check_every": 1, "workers": 0, "processes": processes, "sizes": [64],
+                               **TINY}  # fmt: skip
     lines = []
     for line in text.splitlines():
         key = line.partition("=")[0].strip()
@@ -57,11 +59,11 @@ def settings(epochs: int) -> str:
     return "\n".join(lines)
 
 
-def run(data: Path, out: Path, epochs: int) -> None:
+def run(data: Path, out: Path, epochs: int, processes: int = 1) -> None:
     """The training command."""
     out.mkdir(exist_ok=True)
     config = out.parent / "settings.toml"
-    config.write_text(settings(epochs))
+    config.write_text(settings(epochs, processes))
     assert train.main(["--data", str(data), "--config", str(config), "--out", str(out), "--device", "cpu"]) == 0
 
 
@@ -76,6 +78,40 @@ def test_training_goes_on_where_it_ended(data: Path, tmp_path: Path, capsys: pyt
     state = torch.load(out / train.STATE_FILE, weights_only=True)
     assert state["step"] == 4
     assert [entry["epoch"] for entry in state["history"]] == [1, 2]
+
+
+def test_two_processes_learn_the_same_network(data: Path, tmp_path: Path) -> None:
+    run(data, tmp_path / "run", 1, processes=2)
+    state = torch.load(tmp_path / "run" / train.STATE_FILE, weights_only=True)
+    assert state["step"] == 2
+
+
+def test_a_wider_and_deeper_network_begins_as_the_one_it_starts_from(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    small = MaskNet(Widths(4, (6, 8, 10, 12), (1, 1, 1, 1), 8)).eval()
+    export.export_raw(small, tmp_path / "small.onnx")
+    large = MaskNet(Widths(4, (6, 8, 12, 16), (1, 1, 1, 2), 12, reach=2)).eval()
+    pixels = torch.rand(2, 3, 64, 96)
+    copy_weights(large, tmp_path / "small.onnx", pixels)
+    with torch.no_grad():
+        for one, other in zip(small(pixels), large(pixels), strict=True):
+            np.testing.assert_allclose(other.numpy(), one.numpy(), atol=1e-3)
+    with pytest.raises(ValueError, match="shortcut"):
+        copy_weights(MaskNet(Widths(4, (8, 8, 12, 16), (1, 1, 1, 1), 8)), tmp_path / "small.onnx", pixels)
+
+
+def test_an_export_can_be_loaded_and_exported_again(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = MaskNet(Widths(4, (4, 8, 8, 8), (1, 1, 1, 1), 12, reach=2)).eval()
+    export.export_raw(net, tmp_path / "net.onnx")
+    again = export.load(tmp_path / "net.onnx")
+    pixels = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        for one, other in zip(net(pixels), again(pixels), strict=True):
+            np.testing.assert_allclose(other.numpy(), one.numpy(), atol=1e-3)
+    (tmp_path / "other.onnx").write_bytes(b"")
+    with pytest.raises(SystemExit, match="raw FP32 export of ours"):
+        export.load(tmp_path / "other.onnx")
 
 
 def test_the_export_says_what_the_network_says(tmp_path: Path) -> None:
@@ -117,6 +153,10 @@ def test_int8_stays_near_fp32(form: str, data: Path, tmp_path: Path) -> None:
     export.export_raw(net, tmp_path / "net.onnx")
     files = sorted((data / "images" / "train").glob("*.jpg"))
     quantize.quantize(tmp_path / "net.onnx", files, tmp_path / "int8.onnx", form, side=128)
+    quantize.quantize(tmp_path / "net.onnx", files, tmp_path / "fixed.onnx", form, side=128, static=True)
+    sizes = [[axis.dim_value for axis in output.type.tensor_type.shape.dim]
+             for output in onnx.load(str(tmp_path / "fixed.onnx")).graph.output]  # fmt: skip
+    assert sizes == [[1, 8, 16, 16], [1, 8, 8, 8], [1, 8, 4, 4]]
     graph = onnx.load(str(tmp_path / "int8.onnx")).graph
     points = [onnx.numpy_helper.to_array(array) for array in graph.initializer if "zero_point" in array.name]
     if form == "tensorrt":
@@ -147,3 +187,81 @@ def test_the_evaluation_reads_what_the_training_wrote(data: Path, tmp_path: Path
     figures = json.loads(out.read_text())[model]
     assert figures["hard"].keys() == {"dark", "backlit", "blurred", "compressed", "close"}
     assert 0 <= figures["any_face"] <= 1
+
+
+def test_calibration_finds_the_line_that_made_the_verdicts() -> None:
+    random = np.random.default_rng(0)
+    logits = random.normal(0, 2, 20000)
+    right = random.random(20000) < 1 / (1 + np.exp(-(1.7 * logits + 0.4)))
+    slope, offset = calibrate.fit_line(logits, right)
+    assert slope == pytest.approx(1.7, abs=0.1) and offset == pytest.approx(0.4, abs=0.1)
+
+
+def test_calibration_finds_the_temperature_that_made_the_states() -> None:
+    random = np.random.default_rng(0)
+    logits = random.normal(0, 2, (20000, 3))
+    powers = np.exp(logits)
+    states = (random.random((20000, 1)) > (powers / powers.sum(1, keepdims=True)).cumsum(1)).sum(1)
+    sure = np.exp(logits * 2.0)
+    found = calibrate.fit_temperature(sure / sure.sum(1, keepdims=True), states)
+    assert found == pytest.approx(2.0, abs=0.1)
+
+
+def test_a_folded_line_and_temperature_come_out_of_the_network(tmp_path: Path) -> None:
+    import onnxruntime
+
+    torch.manual_seed(0)
+    export.export_raw(MaskNet(Widths(4, (4, 8, 8, 8), (1, 1, 1, 1), 8)).eval(), tmp_path / "net.onnx")
+    model = onnx.load(str(tmp_path / "net.onnx"))
+    calibrate.fold(model, 2.0, 0.5, 4.0)
+    onnx.save(model, str(tmp_path / "folded.onnx"))
+    pixels = np.random.default_rng(0).random((1, 3, 64, 64), np.float32)
+    plain, folded = (
+        onnxruntime.InferenceSession(str(tmp_path / name), providers=["CPUExecutionProvider"]).run(
+            None, {"input_0": pixels}
+        )
+        for name in ("net.onnx", "folded.onnx")
+    )
+    for before, after in zip(plain, folded, strict=True):
+        np.testing.assert_allclose(after[:, 0], 2 * before[:, 0] + 0.5, atol=1e-4)
+        np.testing.assert_allclose(after[:, 1:4], before[:, 1:4] / 4, atol=1e-4)
+        np.testing.assert_allclose(after[:, 4:], before[:, 4:], atol=1e-5)
+
+
+def test_thresholds_are_told_from_what_was_found(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(data, tmp_path / "run", 1)
+    capsys.readouterr()
+    annotations = data / "annotations_harmonised" / "val.json"
+    model = str(tmp_path / "run" / "fp32.onnx")
+    assert thresholds.main([model, "--images", str(data / "images" / "val"), "--annotations", str(annotations)]) == 0
+    told = capsys.readouterr().out
+    assert all(name in told for name in ("min_score", "min_face_px", "min_margin"))
+
+
+FACE = np.array([[70, 80], [110, 80], [90, 100], [75, 120], [105, 120]], np.float32)
+
+
+def test_a_transplanted_nose_changes_what_the_edge_says_and_no_more() -> None:
+    skin, cloth = np.full((200, 180, 3), (200, 150, 120), np.uint8), np.full((200, 180, 3), (200, 150, 120), np.uint8)
+    skin[90:110, 85:95] = (120, 60, 60)  # a nose
+    cloth[92:160] = (40, 90, 200)
+    pool = [transplant.Donor(skin, FACE)]
+    seen = set()
+    for seed in range(30):
+        face = cloth.copy()
+        state = transplant.show_nose(face, FACE, pool, np.random.default_rng(seed))
+        nose_shows = bool((face[100, 90] == skin[100, 90]).all())
+        assert nose_shows == (state == transplant.INCORRECT)
+        assert (face[150:] == cloth[150:]).all() and (face[:70] == cloth[:70]).all()
+        seen.add(state)
+    assert seen == {transplant.MASK, transplant.INCORRECT}
+
+
+def test_a_nose_that_points_elsewhere_is_not_transplanted() -> None:
+    turned = FACE.copy()
+    turned[2, 0] += 12
+    pool = [transplant.Donor(np.zeros((200, 180, 3), np.uint8), turned)]
+    face = np.zeros((200, 180, 3), np.uint8)
+    assert transplant.show_nose(face, FACE, pool, np.random.default_rng(0)) is None

@@ -1,0 +1,96 @@
+"""Scores that mean something.
+
+    python -m models.calibrate --model FP32.onnx --images DIR --annotations FILE --out FILE
+
+The face score learns the overlap of its box, which is less than the chance that there is a face. On `val` a straight
+line through its logit (Platt scaling) and one temperature of the state logits (Guo et al., On Calibration of Modern
+Neural Networks, https://arxiv.org/abs/1706.04599) are fitted, and put into the weights of the last convolutions: the
+order of the faces stays, and nothing at run time knows of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from models.evaluate import load, run
+from models.figures import any_face, judge
+from models.readers import read
+
+Numbers = NDArray[np.float64]
+TEMPERATURES = np.exp(np.linspace(-1.5, 1.5, 301))
+_LEAST = 1e-6
+
+
+def fit_line(logits: Numbers, right: NDArray[np.bool_], rounds: int = 50) -> tuple[float, float]:
+    """(slope, offset) of the logistic regression of `right` on `logits`, by Newton's method."""
+    columns = np.stack([logits, np.ones_like(logits)], 1)
+    line = np.array([1.0, 0.0])
+    for _ in range(rounds):
+        chance = 1 / (1 + np.exp(-np.clip(columns @ line, -30, 30)))
+        slope = columns.T @ (right - chance)
+        bend = (columns * (chance * (1 - chance))[:, None]).T @ columns + 1e-9 * np.eye(2)
+        line = line + np.linalg.solve(bend, slope)
+    return float(line[0]), float(line[1])
+
+
+def fit_temperature(shares: Numbers, states: NDArray[np.int64]) -> float:
+    """The temperature under which the true states are likeliest. shares: n x 3, each row sums to 1."""
+    logits = np.log(np.maximum(shares, _LEAST))
+    losses = []
+    for temperature in TEMPERATURES:
+        scaled = logits / temperature
+        scaled = scaled - scaled.max(1, keepdims=True)
+        losses.append((np.log(np.exp(scaled).sum(1)) - scaled[np.arange(len(states)), states]).mean())
+    return float(TEMPERATURES[int(np.argmin(losses))])
+
+
+def fold(model: onnx.ModelProto, slope: float, offset: float, temperature: float) -> None:
+    """Change the last convolutions so that face logits become slope * logit + offset, and state logits logit /
+    temperature."""
+    wanted = {output.name for output in model.graph.output}
+    arrays = {entry.name: entry for entry in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type != "Conv" or not wanted & set(node.output):
+            continue
+        weight, bias = (numpy_helper.to_array(arrays[name]).copy() for name in node.input[1:3])
+        weight[0], bias[0] = weight[0] * slope, bias[0] * slope + offset
+        weight[1:4], bias[1:4] = weight[1:4] / temperature, bias[1:4] / temperature
+        for name, values in zip(node.input[1:3], (weight, bias), strict=True):
+            arrays[name].CopyFrom(numpy_helper.from_array(values.astype(np.float32), name))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m models.calibrate", description="Make scores mean chances.")
+    parser.add_argument("--model", type=Path, required=True, help="the FP32 ONNX file, raw outputs")
+    parser.add_argument("--images", type=Path, required=True, help="pictures of `val`, never those of `test`")
+    parser.add_argument("--annotations", type=Path, required=True)
+    parser.add_argument("--side", type=int, default=416, help="longest side of the pictures, px")
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args(argv)
+    pictures = load(given.images, given.annotations)
+    found, truths, _ = run(read(given.model, given.side), pictures, "clean")
+    scored = [any_face(one, truth) for one, truth in zip(found, truths, strict=True)]
+    scores = np.concatenate([one.scores for one in scored]).astype(np.float64)
+    verdicts = np.concatenate([one.verdicts for one in scored])
+    scores, verdicts = scores[verdicts >= 0].clip(_LEAST, 1 - _LEAST), verdicts[verdicts >= 0]
+    slope, offset = fit_line(np.log(scores / (1 - scores)), verdicts == 1)
+    matched = [judge(one, truth, 0.1) for one, truth in zip(found, truths, strict=True)]
+    shares = np.concatenate([one.shares for one in matched]).astype(np.float64)
+    temperature = fit_temperature(shares, np.array([row[0] for one in matched for row in one.rows]))
+    model = onnx.load(str(given.model))
+    fold(model, slope, offset, temperature)
+    onnx.save(model, str(given.out))
+    print(f"face logit * {slope:.3f} {offset:+.3f}, state logits / {temperature:.3f}, in {given.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
