@@ -17,6 +17,10 @@ from models.transplant import Donor
 GREY = 114
 BARE, INCORRECT = STATES.index("no_mask"), STATES.index("incorrect")
 SMALLEST_PX = 6.0  # smaller faces are neither faces nor background
+CLOSE = 0.4  # of the faces brought to a size: share that fills much of the frame
+MOST_SCALE = 10.0
+MOST_STRETCH = 0.12  # of width against height, natural logarithm
+MOST_TILT_DEG = 15.0
 LONGEST_PX = (290.0, 720.0)  # longest side of a whole picture at network scale: the presets and a little around them
 
 
@@ -79,42 +83,46 @@ def cut(
     chances = np.where(photo.states[faces] == INCORRECT, incorrect_times, 1.0)
     focus = int(random.choice(faces, p=chances / chances.sum())) if len(faces) else None
     if focus is None or random.random() < whole:
-        scale = float(np.exp(random.uniform(*np.log(LONGEST_PX)))) / max(height, width)
+        least, most = max(LONGEST_PX[0], 0.9 * size), max(LONGEST_PX[1], 1.4 * size)
+        scale = float(np.exp(random.uniform(np.log(least), np.log(most)))) / max(height, width)
+        if focus is not None:
+            scale = min(scale, 0.95 * size / float((photo.boxes[focus, 2:] - photo.boxes[focus, :2]).max()))
     else:
         left, top, right, bottom = photo.boxes[focus]
         side = float(np.sqrt((right - left) * (bottom - top)))
-        wanted = float(np.exp(random.uniform(np.log(10.0), np.log(0.95 * size))))
-        scale = float(np.clip(wanted / max(side, 4.0), 0.4 * size / max(height, width), 4.0))
+        least = 0.35 * size if random.random() < CLOSE else 10.0
+        wanted = float(np.exp(random.uniform(np.log(least), np.log(0.95 * size))))
+        scale = float(np.clip(wanted / max(side, 4.0), 0.4 * size / max(height, width), MOST_SCALE))
     return _window(photo, scale, size, focus, random)
 
 
 def _window(photo: Photo, scale: float, size: int, focus: int | None, random: np.random.Generator) -> Sample:
     height, width = photo.pixels.shape[:2]
-    wide, high = width * scale, height * scale
+    stretch = float(np.exp(random.uniform(-MOST_STRETCH, MOST_STRETCH)))
+    scales = np.array([scale * stretch, scale / stretch])
     corner = np.empty(2)
-    for axis, length in enumerate((wide, high)):
+    for axis, length in enumerate(scales * (width, height)):
         low, top = min(0.0, length - size), max(0.0, length - size)
         if focus is not None:  # keep the chosen face in the window, its centre anywhere
-            near, far = photo.boxes[focus, axis] * scale, photo.boxes[focus, axis + 2] * scale
+            near, far = photo.boxes[focus, axis] * scales[axis], photo.boxes[focus, axis + 2] * scales[axis]
             low, top = max(low, min(far - size, near)), min(top, max(far - size, near))
             low, top = min(low, top), max(low, top)
         corner[axis] = random.uniform(low, top)
     fill = GREY if random.random() < 0.7 else int(random.integers(0, 256))
     canvas = np.full((size, size, 3), fill, np.uint8)
     # source rectangle in whole pixels, then its place on the canvas
-    x0, y0 = (int(max(0, np.floor(c / scale))) for c in corner)
-    x1 = min(width, int(np.ceil((corner[0] + size) / scale)))
-    y1 = min(height, int(np.ceil((corner[1] + size) / scale)))
-    left, top_ = (round(v * scale - c) for v, c in ((x0, corner[0]), (y0, corner[1])))
-    target = (max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale)))
+    x0, y0 = (int(v) for v in np.maximum(0, np.floor(corner / scales)))
+    x1, y1 = (int(v) for v in np.minimum((width, height), np.ceil((corner + size) / scales)))
+    left, top_ = (round(v) for v in (x0, y0) * scales - corner)
+    target = (max(1, round((x1 - x0) * scales[0])), max(1, round((y1 - y0) * scales[1])))
     way = cv2.INTER_AREA if scale < 0.8 else cv2.INTER_LINEAR
     part = cv2.resize(photo.pixels[y0:y1, x0:x1], target, interpolation=way)
     dx, dy = max(0, left), max(0, top_)
     part = part[dy - top_ : dy - top_ + size - dy, dx - left : dx - left + size - dx]
     canvas[dy : dy + part.shape[0], dx : dx + part.shape[1]] = part
-    boxes = photo.boxes * np.float32(scale)
-    boxes[:, 0::2] += left - x0 * scale
-    boxes[:, 1::2] += top_ - y0 * scale
+    boxes = (photo.boxes * np.tile(scales, 2)).astype(np.float32)
+    boxes[:, 0::2] += left - x0 * scales[0]
+    boxes[:, 1::2] += top_ - y0 * scales[1]
     return clip_faces(canvas, boxes, photo.states)
 
 
@@ -138,6 +146,18 @@ def flip(sample: Sample) -> Sample:
     boxes = sample.boxes.copy()
     boxes[:, [0, 2]] = sample.pixels.shape[1] - boxes[:, [2, 0]]
     return Sample(np.ascontiguousarray(sample.pixels[:, ::-1]), boxes, sample.states)
+
+
+def tilt(sample: Sample, random: np.random.Generator) -> Sample:
+    """Turned around its middle. A face is taken for an ellipse: its box grows less than the turned box would."""
+    angle_deg = random.uniform(-MOST_TILT_DEG, MOST_TILT_DEG)
+    size = sample.pixels.shape[0]
+    matrix = cv2.getRotationMatrix2D((size / 2, size / 2), angle_deg, 1.0)
+    pixels = cv2.warpAffine(sample.pixels, matrix, (size, size), borderValue=(GREY, GREY, GREY))
+    half = (sample.boxes[:, 2:] - sample.boxes[:, :2]) / 2
+    middle = (sample.boxes[:, :2] + half) @ matrix[:, :2].T + matrix[:, 2]
+    half = np.sqrt(half**2 @ (matrix[:, :2] ** 2).T)
+    return clip_faces(pixels, np.concatenate([middle - half, middle + half], 1).astype(np.float32), sample.states)
 
 
 def mosaic(parts: list[Sample]) -> Sample:

@@ -25,6 +25,7 @@ from models.readers import read
 
 Numbers = NDArray[np.float64]
 TEMPERATURES = np.exp(np.linspace(-1.5, 1.5, 301))
+MIN_SCORE = 0.1  # below it there are hundreds of boxes to a face, and they would draw the line alone
 _LEAST = 1e-6
 
 
@@ -80,9 +81,10 @@ def main(argv: list[str] | None = None) -> int:
     scored = [any_face(one, truth) for one, truth in zip(found, truths, strict=True)]
     scores = np.concatenate([one.scores for one in scored]).astype(np.float64)
     verdicts = np.concatenate([one.verdicts for one in scored])
-    scores, verdicts = scores[verdicts >= 0].clip(_LEAST, 1 - _LEAST), verdicts[verdicts >= 0]
+    counted = (verdicts >= 0) & (scores >= MIN_SCORE)
+    scores, verdicts = scores[counted].clip(_LEAST, 1 - _LEAST), verdicts[counted]
     slope, offset = fit_line(np.log(scores / (1 - scores)), verdicts == 1)
-    matched = [judge(one, truth, 0.1) for one, truth in zip(found, truths, strict=True)]
+    matched = [judge(one, truth, MIN_SCORE) for one, truth in zip(found, truths, strict=True)]
     shares = np.concatenate([one.shares for one in matched]).astype(np.float64)
     temperature = fit_temperature(shares, np.array([row[0] for one in matched for row in one.rows]))
     model = onnx.load(str(given.model))

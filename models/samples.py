@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from models.augment import INCORRECT, Chances, Sample, cut, flip, mosaic, spoil, with_made_masks
+from models.augment import INCORRECT, Chances, Sample, cut, flip, mosaic, spoil, tilt, with_made_masks
 from models.dataset import IGNORE, Photo
 from models.landmarks import Points
 from models.transplant import Donor
@@ -60,12 +60,15 @@ class Batches(Dataset[tuple[Tensor, ...]]):
 
     def sample(self, size: int, random: np.random.Generator) -> Sample:
         """One training input of size x size."""
-        if random.random() < self.settings["samples"]["mosaic"]:
+        samples = self.settings["samples"]
+        if random.random() < samples["mosaic"]:
             made = mosaic([self._window(size // 2, random, in_mosaic=True) for _ in range(4)])
         else:
             made = self._window(size, random, in_mosaic=False)
         if random.random() < 0.5:
             made = flip(made)
+        if random.random() < samples["tilted"]:
+            made = tilt(made, random)
         made.pixels = spoil(made.pixels, random)
         return made
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from models.dataset import STATES, Pixels
 from models.landmarks import Points
 
-MASK, INCORRECT = STATES.index("mask"), STATES.index("incorrect")
+MASK, BARE, INCORRECT = (STATES.index(state) for state in ("mask", "no_mask", "incorrect"))
+HANDS = 0.12  # share of covers in the colour of the skin, as a hand or an arm has it: no mask
 CLOTHS = (  # usual colours, RGB
     (150, 190, 215), (120, 170, 205), (225, 230, 232), (240, 240, 238), (35, 35, 40),
     (20, 20, 24), (70, 75, 85), (200, 160, 165), (60, 90, 140), (130, 140, 120), (160, 60, 60),
@@ -39,12 +40,24 @@ def draw_mask(pixels: Pixels, points: Points, random: np.random.Generator, wrong
         kind = "nose_out" if random.random() < 0.6 else "chin"
     top = random.uniform(*UPPER_EDGE[kind])
     bottom = random.uniform(1.65, 1.95) + (0.3 if kind == "chin" else 0.0)
+    skin = None
+    if random.random() < HANDS:
+        skin = _skin(pixels, eyes, down)
+        kind = "hand"
     half = length * random.uniform(0.72, 0.92)
     # the nose tip moves to the side when the head turns; the mask follows it by half
     turn = float(np.dot(points[2] - (eyes + 0.6 * down), across))
     shape = _outline(eyes, down, across, top, bottom, half, turn, random)
-    _paint(pixels, shape, _cloth(pixels.shape, down, random), length, random)
-    return MASK if kind == "well" else INCORRECT
+    _paint(pixels, shape, _cloth(pixels.shape, down, random, skin), length, random)
+    return {"well": MASK, "hand": BARE}.get(kind, INCORRECT)
+
+
+def _skin(pixels: Pixels, eyes: NDArray[np.float32], down: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The colour around the bridge of the nose."""
+    x, y = eyes + 0.3 * down
+    reach = max(2, int(0.2 * float(np.hypot(*down))))
+    patch = pixels[max(0, int(y) - reach) : int(y) + reach, max(0, int(x) - reach) : int(x) + reach]
+    return np.asarray(np.median(patch.reshape(-1, 3), 0) if patch.size else (180, 140, 120), np.float32)
 
 
 def _outline(
@@ -69,10 +82,12 @@ def _outline(
     return np.asarray(outline, np.float32)
 
 
-def _cloth(shape: tuple[int, ...], down: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
-    """Coloured cloth with pleats, stripes or spots, as large as the picture."""
-    colour = np.asarray(CLOTHS[random.integers(len(CLOTHS))], np.float32)
-    colour = np.clip(colour + random.normal(0, 14, 3), 5, 250).astype(np.float32)
+def _cloth(
+    shape: tuple[int, ...], down: NDArray[np.float32], random: np.random.Generator, skin: NDArray[np.float32] | None
+) -> NDArray[np.float32]:
+    """Coloured cloth with pleats, stripes or spots, as large as the picture; or skin."""
+    colour = np.asarray(CLOTHS[random.integers(len(CLOTHS))], np.float32) if skin is None else skin
+    colour = np.clip(colour + random.normal(0, 14 if skin is None else 5, 3), 5, 250).astype(np.float32)
     height, width = shape[:2]
     cloth = np.empty((height, width, 3), np.float32)
     cloth[:] = colour
@@ -81,7 +96,7 @@ def _cloth(shape: tuple[int, ...], down: NDArray[np.float32], random: np.random.
         rows, columns = np.mgrid[:height, :width].astype(np.float32)
         along = (columns * down[0] + rows * down[1]) / float(down @ down)
         cloth *= (1 + 0.07 * np.sin(along * random.uniform(14, 30)))[:, :, None]
-    elif choice < 0.7:  # a printed pattern
+    elif choice < 0.7 and skin is None:  # a printed pattern
         grain = random.uniform(-60, 60, (max(2, height // 6), max(2, width // 6), 3))
         cloth += cv2.resize(grain.astype(np.float32), (width, height))
     return cloth

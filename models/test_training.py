@@ -15,7 +15,7 @@ onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra `train`)
 cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed (extra `train`)")
 
 from appliance.vision import boxes as runtime  # noqa: E402
-from models import calibrate, evaluate, export, quantize, thresholds, train, transplant  # noqa: E402
+from models import augment, calibrate, evaluate, export, quantize, synthesis, thresholds, train, transplant  # noqa: E402
 from models.loss import LossWeights, detection_loss  # noqa: E402
 from models.network import MaskNet, Widths, decode  # noqa: E402
 from models.warmstart import copy_weights  # noqa: E402
@@ -265,3 +265,26 @@ def test_a_nose_that_points_elsewhere_is_not_transplanted() -> None:
     pool = [transplant.Donor(np.zeros((200, 180, 3), np.uint8), turned)]
     face = np.zeros((200, 180, 3), np.uint8)
     assert transplant.show_nose(face, FACE, pool, np.random.default_rng(0)) is None
+
+
+def test_a_tilted_face_stays_in_its_box() -> None:
+    picture = np.full((200, 200, 3), 90, np.uint8)
+    cv2.ellipse(picture, (120, 80), (20, 28), 0, 0, 360, (255, 0, 0), -1)
+    sample = augment.Sample(picture, np.array([[100, 52, 140, 108]], np.float32), np.array([0]))
+    for seed in range(10):
+        tilted = augment.tilt(sample, np.random.default_rng(seed))
+        rows, columns = np.nonzero((tilted.pixels[..., 0] > 170) & (tilted.pixels[..., 1] < 50))
+        seen = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
+        np.testing.assert_allclose(tilted.boxes[0], seen, atol=2)
+
+
+def test_hands_before_a_mouth_are_no_mask() -> None:
+    seen = set()
+    for seed in range(60):
+        face = np.full((200, 180, 3), (200, 150, 120), np.uint8)
+        state = synthesis.draw_mask(face, FACE, np.random.default_rng(seed))
+        red, green, blue = face[125, 90].astype(float)  # the colour of the skin, in whatever light
+        skin = abs(red / green - 200 / 150) < 0.35 and abs(blue / green - 120 / 150) < 0.35
+        seen.add(state)
+        assert state != synthesis.BARE or skin
+    assert seen == {synthesis.MASK, synthesis.BARE, synthesis.INCORRECT}

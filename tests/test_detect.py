@@ -20,7 +20,7 @@ from appliance.faces import JUDGED
 from appliance.vision.detect import detect_command
 from appliance.vision.golden import load_golden
 from appliance.vision.jpeg import encode_jpeg
-from appliance.vision.models import folder
+from appliance.vision.models import folder, load_manifest
 from appliance.vision.pictures import PictureError, pictures
 from appliance.vision.pixels import Pixels, frame_of, pixels_of, scale_to
 
@@ -303,7 +303,7 @@ def test_a_folder_that_cannot_be_made_is_a_line(tmp_path: Path) -> None:
 
 def test_an_unknown_model_is_a_line_that_names_the_known() -> None:
     result = detect("--model", "nonesuch", WORN)
-    assert isinstance(result.exception, UserError) and "prototype" in str(result.exception)
+    assert isinstance(result.exception, UserError) and load_manifest().default in str(result.exception)
 
 
 def test_a_model_that_fails_its_self_test_judges_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
