@@ -2,10 +2,11 @@
 
     python -m models.calibrate --model FP32.onnx --images DIR --annotations FILE --out FILE
 
-The face score learns the overlap of its box, which is less than the chance that there is a face. On `val` a straight
-line through its logit (Platt scaling) and one temperature of the state logits (Guo et al., On Calibration of Modern
-Neural Networks, https://arxiv.org/abs/1706.04599) are fitted, and put into the weights of the last convolutions: the
-order of the faces stays, and nothing at run time knows of it.
+The face score learns the overlap of its box, which is not the chance that there is a face: on `val` a straight line
+through its logit is fitted (Platt scaling). Training shows wrongly worn masks far more often than they are seen: an
+offset takes part of that back, and one temperature is fitted to all states (Guo et al., On Calibration of Modern Neural
+Networks, https://arxiv.org/abs/1706.04599). All of it goes into the weights of the last convolutions, and nothing at
+run time knows of it.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from models.evaluate import load, run
-from models.figures import any_face, judge
+from models.figures import STATES, any_face, judge
 from models.readers import read
 
 Numbers = NDArray[np.float64]
-TEMPERATURES = np.exp(np.linspace(-1.5, 1.5, 301))
+TEMPERATURES = np.exp(np.linspace(-1.5, 1.5, 151))
+INCORRECT = STATES.index("incorrect")
 MIN_SCORE = 0.1  # below it there are hundreds of boxes to a face, and they would draw the line alone
 _LEAST = 1e-6
 
@@ -41,20 +43,24 @@ def fit_line(logits: Numbers, right: NDArray[np.bool_], rounds: int = 50) -> tup
     return float(line[0]), float(line[1])
 
 
-def fit_temperature(shares: Numbers, states: NDArray[np.int64]) -> float:
-    """The temperature under which the true states are likeliest. shares: n x 3, each row sums to 1."""
+def fit_temperature(shares: Numbers, states: NDArray[np.int64], offset: float) -> float:
+    """The temperature under which the true states are likeliest, `offset` being added to the logit of `incorrect`.
+
+    shares: n x 3, rows sum to 1.
+    """
     logits = np.log(np.maximum(shares, _LEAST))
     losses = []
     for temperature in TEMPERATURES:
         scaled = logits / temperature
-        scaled = scaled - scaled.max(1, keepdims=True)
+        scaled[:, INCORRECT] += offset
         losses.append((np.log(np.exp(scaled).sum(1)) - scaled[np.arange(len(states)), states]).mean())
     return float(TEMPERATURES[int(np.argmin(losses))])
 
 
-def fold(model: onnx.ModelProto, slope: float, offset: float, temperature: float) -> None:
-    """Change the last convolutions so that face logits become slope * logit + offset, and state logits logit /
-    temperature."""
+def fold(model: onnx.ModelProto, face: tuple[float, float], states: tuple[float, float]) -> None:
+    """Change the last convolutions. face: (slope, offset) of its logit; states: (temperature their logits are divided
+    by, offset of `incorrect` after that)."""
+    (slope, offset), (temperature, incorrect) = face, states
     wanted = {output.name for output in model.graph.output}
     arrays = {entry.name: entry for entry in model.graph.initializer}
     for node in model.graph.node:
@@ -63,6 +69,7 @@ def fold(model: onnx.ModelProto, slope: float, offset: float, temperature: float
         weight, bias = (numpy_helper.to_array(arrays[name]).copy() for name in node.input[1:3])
         weight[0], bias[0] = weight[0] * slope, bias[0] * slope + offset
         weight[1:4], bias[1:4] = weight[1:4] / temperature, bias[1:4] / temperature
+        bias[1 + INCORRECT] += incorrect
         for name, values in zip(node.input[1:3], (weight, bias), strict=True):
             arrays[name].CopyFrom(numpy_helper.from_array(values.astype(np.float32), name))
 
@@ -74,23 +81,30 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--images", type=Path, required=True, help="pictures of `val`, never those of `test`")
     parser.add_argument("--annotations", type=Path, required=True)
     parser.add_argument("--side", type=int, default=416, help="longest side of the pictures, px")
+    parser.add_argument(
+        "--incorrect-offset", type=float, default=-1.0, help="added to the logit of incorrect; larger passes fewer"
+    )
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args(argv)
     pictures = load(given.images, given.annotations)
-    found, truths, _ = run(read(given.model, given.side), pictures, "clean")
+    found, truths = run(read(given.model, given.side), pictures)
     scored = [any_face(one, truth) for one, truth in zip(found, truths, strict=True)]
     scores = np.concatenate([one.scores for one in scored]).astype(np.float64)
     verdicts = np.concatenate([one.verdicts for one in scored])
     counted = (verdicts >= 0) & (scores >= MIN_SCORE)
     scores, verdicts = scores[counted].clip(_LEAST, 1 - _LEAST), verdicts[counted]
-    slope, offset = fit_line(np.log(scores / (1 - scores)), verdicts == 1)
+    face = fit_line(np.log(scores / (1 - scores)), verdicts == 1)
     matched = [judge(one, truth, MIN_SCORE) for one, truth in zip(found, truths, strict=True)]
     shares = np.concatenate([one.shares for one in matched]).astype(np.float64)
-    temperature = fit_temperature(shares, np.array([row[0] for one in matched for row in one.rows]))
+    true = np.array([row[0] for one in matched for row in one.rows])
+    states = fit_temperature(shares, true, given.incorrect_offset), given.incorrect_offset
     model = onnx.load(str(given.model))
-    fold(model, slope, offset, temperature)
+    fold(model, face, states)
     onnx.save(model, str(given.out))
-    print(f"face logit * {slope:.3f} {offset:+.3f}, state logits / {temperature:.3f}, in {given.out}")
+    print(
+        f"face logit * {face[0]:.3f} {face[1]:+.3f}; state logits / {states[0]:.3f}, incorrect {states[1]:+.2f}; "
+        f"in {given.out}"
+    )
     return 0
 
 

@@ -41,18 +41,25 @@ class Batches(Dataset[tuple[Tensor, ...]]):
 
     def __init__(self, sources: Sources, settings: dict[str, Any], first: int, steps: int, rank: int = 0) -> None:
         self.sources, self.settings, self.first, self.steps, self.rank = sources, settings, first, steps, rank
-        wrong = np.array([(photo.states == INCORRECT).any() for photo in sources.photos])
-        chances = 1.0 + (settings["samples"]["incorrect_times"] - 1.0) * wrong
-        self.chances = chances / chances.sum()
-        self.made = Chances(settings["samples"]["drawn_masks"], settings["samples"]["transplanted_noses"])
+        self.wrong = np.array([(photo.states == INCORRECT).any() for photo in sources.photos])
+        self.done = torch.zeros(1).share_memory_()  # share of the run, told by the training to all workers
+        self._choose(settings["samples"])
 
     def __len__(self) -> int:
         return self.steps - self.first
+
+    def _choose(self, samples: dict[str, Any]) -> None:
+        self.samples = samples
+        chances = 1.0 + (samples["incorrect_times"] - 1.0) * self.wrong
+        self.chances = chances / chances.sum()
+        self.made = Chances(samples["drawn_masks"], samples["transplanted_noses"])
 
     def __getitem__(self, number: int) -> tuple[Tensor, ...]:
         if number >= len(self):
             raise IndexError(number)
         run, samples = self.settings["run"], self.settings["samples"]
+        if max((self.first + number) / self.steps, float(self.done)) >= samples["calm_after"]:
+            self._choose(calmed(samples))
         size = int(np.random.default_rng([run["seed"], self.first + number]).choice(samples["sizes"]))
         random = np.random.default_rng([run["seed"], self.first + number, self.rank])
         count = max(2, round(run["batch"] * (BATCH_SIZE_PX / size) ** 2))
@@ -60,14 +67,13 @@ class Batches(Dataset[tuple[Tensor, ...]]):
 
     def sample(self, size: int, random: np.random.Generator) -> Sample:
         """One training input of size x size."""
-        samples = self.settings["samples"]
-        if random.random() < samples["mosaic"]:
+        if random.random() < self.samples["mosaic"]:
             made = mosaic([self._window(size // 2, random, in_mosaic=True) for _ in range(4)])
         else:
             made = self._window(size, random, in_mosaic=False)
         if random.random() < 0.5:
             made = flip(made)
-        if random.random() < samples["tilted"]:
+        if random.random() < self.samples["tilted"]:
             made = tilt(made, random)
         made.pixels = spoil(made.pixels, random)
         return made
@@ -79,7 +85,7 @@ class Batches(Dataset[tuple[Tensor, ...]]):
         return [(pixels.transpose(2, 0, 1)[None] / np.float32(127.5) - 1).astype(np.float32) for pixels in inputs]
 
     def _window(self, size: int, random: np.random.Generator, in_mosaic: bool) -> Sample:
-        sources, samples = self.sources, self.settings["samples"]
+        sources, samples = self.sources, self.samples
         if in_mosaic and sources.crops and random.random() < samples["crops"]:
             number = int(random.integers(len(sources.crops)))
             photo, points = sources.crops[number], sources.crop_points[number]
@@ -88,6 +94,13 @@ class Batches(Dataset[tuple[Tensor, ...]]):
             photo, points = sources.photos[number], sources.photo_points[number]
         made = with_made_masks(photo, points, sources.pool, self.made, random)
         return cut(made, size, random, incorrect_times=samples["incorrect_times"])
+
+
+def calmed(samples: dict[str, Any]) -> dict[str, Any]:
+    """The settings with fewer made-up samples: at the end the network shall see pictures as they come."""
+    calm = samples["calm"]
+    fewer = {name: samples[name] * calm for name in ("mosaic", "tilted", "drawn_masks", "transplanted_noses")}
+    return {**samples, **fewer, "incorrect_times": 1.0 + (samples["incorrect_times"] - 1.0) * calm}
 
 
 def collate(samples: list[Sample]) -> tuple[Tensor, ...]:

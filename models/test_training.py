@@ -18,6 +18,7 @@ from appliance.vision import boxes as runtime  # noqa: E402
 from models import augment, calibrate, evaluate, export, quantize, synthesis, thresholds, train, transplant  # noqa: E402
 from models.loss import LossWeights, detection_loss  # noqa: E402
 from models.network import MaskNet, Widths, decode  # noqa: E402
+from models.samples import Batches  # noqa: E402
 from models.warmstart import copy_weights  # noqa: E402
 
 TINY = {"stem": 4, "stages": [4, 8, 8, 8], "blocks": [1, 1, 1, 1], "neck": 8, "reach": 2, "start": ""}
@@ -199,12 +200,12 @@ def test_calibration_finds_the_line_that_made_the_verdicts() -> None:
 
 def test_calibration_finds_the_temperature_that_made_the_states() -> None:
     random = np.random.default_rng(0)
-    logits = random.normal(0, 2, (20000, 3))
+    logits = random.normal(0, 2, (5000, 3))
     powers = np.exp(logits)
-    states = (random.random((20000, 1)) > (powers / powers.sum(1, keepdims=True)).cumsum(1)).sum(1)
-    sure = np.exp(logits * 2.0)
-    found = calibrate.fit_temperature(sure / sure.sum(1, keepdims=True), states)
-    assert found == pytest.approx(2.0, abs=0.1)
+    states = (random.random((5000, 1)) > (powers / powers.sum(1, keepdims=True)).cumsum(1)).sum(1)
+    sure = np.exp((logits - (0, 0, -0.5)) * 2.0)
+    found = calibrate.fit_temperature(sure / sure.sum(1, keepdims=True), states, -0.5)
+    assert found == pytest.approx(2.0, abs=0.15)
 
 
 def test_a_folded_line_and_temperature_come_out_of_the_network(tmp_path: Path) -> None:
@@ -213,7 +214,7 @@ def test_a_folded_line_and_temperature_come_out_of_the_network(tmp_path: Path) -
     torch.manual_seed(0)
     export.export_raw(MaskNet(Widths(4, (4, 8, 8, 8), (1, 1, 1, 1), 8)).eval(), tmp_path / "net.onnx")
     model = onnx.load(str(tmp_path / "net.onnx"))
-    calibrate.fold(model, 2.0, 0.5, 4.0)
+    calibrate.fold(model, (2.0, 0.5), (4.0, -0.25))
     onnx.save(model, str(tmp_path / "folded.onnx"))
     pixels = np.random.default_rng(0).random((1, 3, 64, 64), np.float32)
     plain, folded = (
@@ -224,7 +225,8 @@ def test_a_folded_line_and_temperature_come_out_of_the_network(tmp_path: Path) -
     )
     for before, after in zip(plain, folded, strict=True):
         np.testing.assert_allclose(after[:, 0], 2 * before[:, 0] + 0.5, atol=1e-4)
-        np.testing.assert_allclose(after[:, 1:4], before[:, 1:4] / 4, atol=1e-4)
+        np.testing.assert_allclose(after[:, 1:3], before[:, 1:3] / 4, atol=1e-4)
+        np.testing.assert_allclose(after[:, 3], before[:, 3] / 4 - 0.25, atol=1e-4)
         np.testing.assert_allclose(after[:, 4:], before[:, 4:], atol=1e-5)
 
 
@@ -288,3 +290,16 @@ def test_hands_before_a_mouth_are_no_mask() -> None:
         seen.add(state)
         assert state != synthesis.BARE or skin
     assert seen == {synthesis.MASK, synthesis.BARE, synthesis.INCORRECT}
+
+
+def test_at_the_end_of_a_run_fewer_samples_are_made_up(data: Path, tmp_path: Path) -> None:
+    import msgspec
+
+    given = msgspec.toml.decode(settings(1, 1))
+    batches = Batches(train.load_sources(data, tmp_path / "cache", None), given, 0, 10)
+    batches[0]
+    assert batches.samples["mosaic"] == given["samples"]["mosaic"]
+    batches.done.fill_(0.9)
+    batches[1]
+    assert batches.samples["mosaic"] == pytest.approx(given["samples"]["mosaic"] * given["samples"]["calm"])
+    assert batches.samples["incorrect_times"] == pytest.approx(1.6)

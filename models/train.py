@@ -154,6 +154,7 @@ def train(run: Run, batches: DataLoader[Any], photos: list[Photo] | None) -> Non
         done = run.agreed_progress()
         if done >= 1:
             break
+        batches.dataset.done.fill_(done)
         losses = run.learn(batch, done)
         now = time.monotonic()
         run.seconds, since = run.seconds + now - since, now
