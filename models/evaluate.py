@@ -1,6 +1,7 @@
 """Measures detectors: `python -m models.evaluate --images DIR --annotations FILE MODEL [MODEL ...]`.
 
 Prints a table and writes JSON (`--out`). Every model runs in the same process, on one thread, on the same pictures.
+With `--card models/card.toml` it measures what the model card tells, and writes the card's tables anew.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from models.card import Row, read_rows, rewrite, tables
 from models.dataset import Pixels
 from models.figures import (
     IGNORE,
@@ -36,6 +38,7 @@ from models.readers import Detect, read
 SIZES = {"under 16 px": (0.0, 16.0), "16 to 32 px": (16.0, 32.0), "32 to 96 px": (32.0, 96.0),
          "96 px and more": (96.0, np.inf)}  # fmt: skip
 MIN_STATE_PX = 32
+LEAST_SCORE = 0.001  # average precision looks at the whole curve
 BOOTSTRAPS = 200
 
 
@@ -69,19 +72,27 @@ def load(images: Path, annotations: Path) -> list[Picture]:
     return pictures
 
 
-def run(detect: Detect, pictures: list[Picture], hardship: str) -> tuple[list[Found], list[Truth], float]:
-    """What was found in each picture, its truth after the hardship, and the median CPU time in ms."""
-    found, truths, times = [], [], []
+def run(detect: Detect, pictures: list[Picture], hardship: str = "clean") -> tuple[list[Found], list[Truth]]:
+    """What was found in each picture, however unsure, and its truth after the hardship."""
+    found, truths = [], []
     for picture in pictures:
         pixels, boxes, states = HARDSHIPS[hardship](picture.pixels, picture.truth.boxes, picture.truth.states)
         truths.append(Truth(boxes, states, picture.truth.source))
-        began = time.process_time()
-        found.append(detect(pixels))
-        times.append(time.process_time() - began)
+        found.append(detect(pixels, LEAST_SCORE))
     if hardship == "close":  # pictures without a face large enough say nothing
         told = [number for number, truth in enumerate(truths) if len(truth.states)]
         found, truths = [found[number] for number in told], [truths[number] for number in told]
-    return found, truths, 1000 * float(np.median(times))
+    return found, truths
+
+
+def cpu_ms(detect: Detect, pictures: list[Picture], min_score: float) -> float:
+    """Median CPU time from picture to faces of at least min_score."""
+    times = []
+    for picture in pictures:
+        began = time.process_time()
+        detect(picture.pixels, min_score)
+        times.append(time.process_time() - began)
+    return 1000 * float(np.median(times))
 
 
 def measure(found: list[Found], truths: list[Truth], min_score: float) -> dict[str, Any]:
@@ -175,34 +186,48 @@ def report(name: str, figures: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def measure_row(row: Row, pictures: list[Picture], min_score: float) -> dict[str, Any]:
+    """All figures of one detector."""
+    detect = read(row.path, row.side, row.exact)
+    found, truths = run(detect, pictures)
+    figures = {**measure(found, truths, min_score), "side": row.side}
+    figures["cpu_ms"] = cpu_ms(detect, pictures, min_score)
+    figures["map50_interval"] = interval(found, truths, [picture.group for picture in pictures])
+    if row.hard:
+        others = {name: run(detect, pictures, name) for name in HARDSHIPS if name != "clean"}
+        figures["hard"] = {name: measure(*pair, min_score) for name, pair in others.items()}
+    return figures
+
+
 def main(argv: list[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m models.evaluate", description="Measure mask detectors.")
-    parser.add_argument("models", type=Path, nargs="+", help="ONNX files (ours, UltraFace, YuNet), AIZOO's caffemodel")
+    parser.add_argument("models", type=Path, nargs="*", help="ONNX files (ours, UltraFace, YuNet), AIZOO's caffemodel")
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--annotations", type=Path, required=True, help="COCO file, with ignored faces as iscrowd")
     parser.add_argument("--side", type=int, default=416, help="longest side for models with a free input")
     parser.add_argument("--min-score", type=float, default=0.3, help="least face score for judging states")
     parser.add_argument("--exact", action="store_true", help="INT8 as TensorRT computes it: slow, no overflow")
     parser.add_argument("--hard", action="store_true", help="also dark, backlit, blurred, compressed, close")
+    parser.add_argument("--card", type=Path, help="measure the rows of this file; write the tables of README.md beside")
+    parser.add_argument("--baselines", type=Path, help="folder of the published detectors in the card")
     parser.add_argument("--out", type=Path, help="write all figures as JSON")
     given = parser.parse_args(argv)
+    rows = [Row(str(path), path, given.side, given.exact, given.hard) for path in given.models]
+    if given.card:
+        rows += read_rows(given.card, given.baselines)
+    if not rows:
+        parser.error("name a model to measure, or --card models/card.toml")
     cv2.setNumThreads(1)
     pictures = load(given.images, given.annotations)
     results = {}
-    for path in given.models:
-        detect = read(path, given.side, given.exact)
-        detect(pictures[0].pixels)  # the first run allocates
-        found, truths, cpu_ms = run(detect, pictures, "clean")
-        figures = {**measure(found, truths, given.min_score), "cpu_ms": cpu_ms, "side": given.side}
-        figures["map50_interval"] = interval(found, truths, [picture.group for picture in pictures])
-        if given.hard:
-            others = {name: run(detect, pictures, name)[:2] for name in HARDSHIPS if name != "clean"}
-            figures["hard"] = {name: measure(*pair, given.min_score) for name, pair in others.items()}
-        results[str(path)] = figures
-        print(report(path.name, figures), flush=True)
+    for row in rows:
+        results[row.name] = measure_row(row, pictures, given.min_score)
+        print(report(row.name, results[row.name]), flush=True)
     if given.out:
         given.out.write_text(json.dumps(results, indent=1) + "\n")
+    if given.card:
+        rewrite(given.card.parent / "README.md", tables(results))
     return 0
 
 

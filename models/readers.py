@@ -20,10 +20,9 @@ from models.figures import Found
 
 Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
-Detect = Callable[[Pixels], Found]
+Detect = Callable[[Pixels, float], Found]
+"""A picture and the least face score to what was found, surest first, at most 1000, not overlapping."""
 
-MIN_SCORE = 0.02
-OUR_MIN_SCORE = 0.002  # a calibrated score of .02 is not noise yet
 MAX_IOU = 0.5
 _AIZOO_SIZES = ((0.04, 0.056), (0.08, 0.11), (0.16, 0.22), (0.32, 0.45), (0.64, 0.72))
 _AIZOO_GRIDS = (33, 17, 9, 5, 3)
@@ -73,9 +72,7 @@ def _normalised(canvas: Pixels) -> Floats:
     return inputs
 
 
-def _kept(
-    boxes: Floats, faces: Floats, states: Floats, max_iou: float = MAX_IOU, min_score: float = MIN_SCORE
-) -> Found:
+def _kept(boxes: Floats, faces: Floats, states: Floats, min_score: float, max_iou: float = MAX_IOU) -> Found:
     """Sure enough, surest first, not overlapping."""
     sure = np.flatnonzero(faces >= min_score)
     order = sure[np.argsort(-faces[sure], kind="stable")][:1000]
@@ -87,9 +84,9 @@ def _kept(
 def _raw(session: Any, side: int) -> Detect:
     static, name = _static(session), session.get_inputs()[0].name
 
-    def detect(pixels: Pixels) -> Found:
+    def detect(pixels: Pixels, min_score: float) -> Found:
         canvas, factors = letterbox(pixels, side, static, PAD_GREY)
-        boxes, faces, states = decode(session.run(["p8", "p16", "p32"], {name: _normalised(canvas)}), OUR_MIN_SCORE)
+        boxes, faces, states = decode(session.run(["p8", "p16", "p32"], {name: _normalised(canvas)}), min_score)
         kept = suppress(boxes, MAX_IOU)
         return Found(boxes[kept] * factors, faces[kept], states[kept])
 
@@ -101,7 +98,7 @@ def _decoded(session: Any, classes: int) -> Detect:
     static, name = _static(session), session.get_inputs()[0].name
     assert static is not None
 
-    def detect(pixels: Pixels) -> Found:
+    def detect(pixels: Pixels, min_score: float) -> Found:
         canvas, factors = letterbox(pixels, 0, static, PAD_GREY)
         inputs = _normalised(canvas)
         if classes != 4:
@@ -114,8 +111,7 @@ def _decoded(session: Any, classes: int) -> Detect:
         if classes == 2:
             states = np.repeat(scores[:, 1:], 3, 1) / 3
         faces = states.sum(1)
-        least = OUR_MIN_SCORE if classes == 4 else MIN_SCORE
-        return _kept(boxes, faces, states / np.maximum(faces, 1e-6)[:, None], min_score=least)
+        return _kept(boxes, faces, states / np.maximum(faces, 1e-6)[:, None], min_score)
 
     return detect
 
@@ -123,7 +119,7 @@ def _decoded(session: Any, classes: int) -> Detect:
 def _yunet(session: Any, side: int) -> Detect:
     name, outputs = session.get_inputs()[0].name, [output.name for output in session.get_outputs()]
 
-    def detect(pixels: Pixels) -> Found:
+    def detect(pixels: Pixels, min_score: float) -> Found:
         canvas, factors = letterbox(pixels, side, _static(session), 0)
         inputs = canvas[:, :, ::-1].transpose(2, 0, 1)[None].astype(np.float32)
         out = dict(zip(outputs, session.run(None, {name: inputs}), strict=True))
@@ -136,7 +132,7 @@ def _yunet(session: Any, side: int) -> Detect:
             faces.append(np.sqrt(np.clip(out[f"cls_{stride}"] * out[f"obj_{stride}"], 0, 1)).reshape(-1))
         all_boxes = np.concatenate(boxes).astype(np.float32) * factors
         scores = np.concatenate(faces)
-        return _kept(all_boxes, scores, np.full((len(scores), 3), 1 / 3, np.float32))
+        return _kept(all_boxes, scores, np.full((len(scores), 3), 1 / 3, np.float32), min_score)
 
     return detect
 
@@ -156,7 +152,7 @@ def _aizoo(path: Path) -> Detect:
         ]
     priors = np.array(anchors, np.float32)
 
-    def detect(pixels: Pixels) -> Found:
+    def detect(pixels: Pixels, min_score: float) -> Found:
         net.setInput(cv2.dnn.blobFromImage(pixels, 1 / 255.0, (260, 260)))
         found = {
             out.shape[-1]: out.reshape(-1, out.shape[-1]) for out in net.forward(net.getUnconnectedOutLayersNames())
@@ -168,6 +164,6 @@ def _aizoo(path: Path) -> Detect:
         boxes = np.concatenate([middle - half, middle + half], 1) * np.array([width, height] * 2, np.float32)
         faces = scores.max(1)
         states = np.concatenate([scores, np.zeros((len(scores), 1))], 1) / np.maximum(scores.sum(1), 1e-6)[:, None]
-        return _kept(boxes.astype(np.float32), faces, states.astype(np.float32), 0.4)
+        return _kept(boxes.astype(np.float32), faces, states.astype(np.float32), min_score, 0.4)
 
     return detect

@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--min-score", type=float, default=0.5, help="least face score, for the other tables")
     given = parser.parse_args(argv)
     pictures = load(given.images, given.annotations)
-    found, truths, _ = run(read(given.model, given.side), pictures, "clean")
+    found, truths = run(read(given.model, given.side), pictures)
     print("min_score  precision  recall  F1")
     for row in by_score(found, truths):
         print(f"{row[0]:9.2f}  {row[1]:9.3f}  {row[2]:6.3f}  {row[3]:.3f}")
