@@ -1,0 +1,54 @@
+"""The tables of the model card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from models.card import BEGIN, END, read_rows, rewrite, tables
+from tests.conftest import REPOSITORY
+
+FIGURES = {
+    "map50": 0.8123,
+    "map50_interval": (0.77, 0.86),
+    "ap50": {"mask": 0.9, "no_mask": 0.85, "incorrect": 0.7},
+    "any_face": 1.0,
+    "any_face_by_size": {"small": 0.5},
+    "state_right_by_size": {"small": 0.25},
+    "any_face_by_source": {"one": 0.75},
+    "states": {"right": 0.96, "incorrect_as_mask": 0.125, "confusion": [[5, 1, 0], [0, 7, 2], [3, 0, 8]]},
+    "calibration": {"face": 0.03, "state": 0.01},
+    "cpu_ms": 7.25,
+}
+
+
+def test_every_figure_stands_in_the_tables() -> None:
+    text = tables({"ours": {**FIGURES, "hard": {"dark": {**FIGURES, "any_face": 0.625}}}, "theirs": FIGURES})
+    assert "| **ours** | .812 [.770, .860] | .900 | .850 | .700 | 1.000 | .960 | .125 | 7.2 |" in text
+    assert "| theirs |" in text and "| ours | 1.000 (.812) | .625 (.812) |" in text
+    assert "| incorrect | 3 | 0 | 8 |" in text and "face score .030" in text
+
+
+def test_the_tables_replace_the_old_ones_and_nothing_else(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    rewrite(readme, "new")
+    assert readme.read_text() == f"before\n{BEGIN}\n\nnew\n\n{END}\nafter\n"
+    readme.write_text("no marks")
+    with pytest.raises(SystemExit, match="put them back"):
+        rewrite(readme, "new")
+
+
+def test_the_card_names_weights_that_are_here_and_asks_for_the_baselines(tmp_path: Path) -> None:
+    card = REPOSITORY / "models" / "card.toml"
+    for row in read_rows(card, tmp_path):
+        assert row.path.is_file() or tmp_path in row.path.parents, row.path
+    with pytest.raises(SystemExit, match="--baselines"):
+        read_rows(card, None)
+
+
+def test_a_wrong_card_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "card.toml").write_text("[[rows]]\nnam = 'x'\n")
+    with pytest.raises(SystemExit, match=r"card\.toml"):
+        read_rows(tmp_path / "card.toml", None)
