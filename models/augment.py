@@ -47,12 +47,13 @@ def with_made_masks(
 ) -> Photo:
     """The photo, with masks drawn on some of its bare faces, and noses above some of its masks."""
     sides = (photo.boxes[:, 2:] - photo.boxes[:, :2]).min(1, initial=np.inf)
-    chosen = [
-        number
-        for number in points
-        if random.random() < (chances.drawn if photo.states[number] == BARE else chances.transplanted)
-        and (photo.states[number] == BARE or (pool and sides[number] >= transplant.SMALLEST_PX))
-    ]
+
+    def chance(number: int) -> float:
+        if photo.states[number] == BARE:
+            return chances.drawn
+        return chances.transplanted if pool and sides[number] >= transplant.SMALLEST_PX else 0.0
+
+    chosen = [number for number in points if random.random() < chance(number)]
     if not chosen:
         return photo
     made = Photo(photo.name, photo.pixels.copy(), photo.boxes, photo.states.copy())

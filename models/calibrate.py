@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from models.evaluate import load, run
-from models.figures import STATES, any_face, judge
+from models.figures import STATES, face_scores, judge
 from models.readers import read
 
 Numbers = NDArray[np.float64]
@@ -88,12 +88,9 @@ def main(argv: list[str] | None = None) -> int:
     given = parser.parse_args(argv)
     pictures = load(given.images, given.annotations)
     found, truths = run(read(given.model, given.side), pictures)
-    scored = [any_face(one, truth) for one, truth in zip(found, truths, strict=True)]
-    scores = np.concatenate([one.scores for one in scored]).astype(np.float64)
-    verdicts = np.concatenate([one.verdicts for one in scored])
-    counted = (verdicts >= 0) & (scores >= MIN_SCORE)
-    scores, verdicts = scores[counted].clip(_LEAST, 1 - _LEAST), verdicts[counted]
-    face = fit_line(np.log(scores / (1 - scores)), verdicts == 1)
+    scores, right = face_scores(found, truths, MIN_SCORE)
+    sure = scores.astype(np.float64).clip(_LEAST, 1 - _LEAST)
+    face = fit_line(np.log(sure / (1 - sure)), right)
     matched = [judge(one, truth, MIN_SCORE) for one, truth in zip(found, truths, strict=True)]
     shares = np.concatenate([one.shares for one in matched]).astype(np.float64)
     true = np.array([row[0] for one in matched for row in one.rows])

@@ -24,12 +24,12 @@ from models.figures import (
     IGNORE,
     STATES,
     Found,
-    Scored,
     Truth,
     any_face,
     average_precision,
     by_state,
     calibration_error,
+    face_scores,
     judge,
 )
 from models.hardships import HARDSHIPS
@@ -129,14 +129,11 @@ def judgements(rows: list[tuple[int, int, float, float]]) -> dict[str, Any]:
 
 def calibration(found: list[Found], truths: list[Truth], rows: list[tuple[int, int, float, float]]) -> dict[str, float]:
     """Expected calibration error of the face score (detections of .1 and more) and of the state's share."""
-    scored: list[Scored] = [any_face(*pair) for pair in zip(found, truths, strict=True)]
-    sure = np.concatenate([one.scores for one in scored])
-    right = np.concatenate([one.verdicts for one in scored])
-    counted = (right >= 0) & (sure >= 0.1)
+    scores, right = face_scores(found, truths, 0.1)
     shares = np.array([share for _, _, share, _ in rows], np.float32)
     hits = np.array([true == judged for true, judged, _, _ in rows], dtype=bool)
     return {
-        "face": calibration_error(sure[counted], right[counted] == 1),
+        "face": calibration_error(scores, right),
         "state": calibration_error(shares, hits) if len(rows) else float("nan"),
     }
 

@@ -133,6 +133,15 @@ def any_face(found: Found, truth: Truth, sizes: tuple[float, float] = (0, np.inf
     return scored
 
 
+def face_scores(found: list[Found], truths: list[Truth], min_score: float) -> tuple[Floats, NDArray[np.bool_]]:
+    """Of the detections that count, in all pictures: scores of at least min_score, and whether each is a face."""
+    scored = [any_face(*pair) for pair in zip(found, truths, strict=True)]
+    scores = np.concatenate([one.scores for one in scored])
+    verdicts = np.concatenate([one.verdicts for one in scored])
+    counted = (verdicts >= 0) & (scores >= min_score)
+    return scores[counted], verdicts[counted] == 1
+
+
 def judge(found: Found, truth: Truth, min_score: float) -> Judged:
     """The state of each face that a detection of at least min_score matches."""
     sure = found.faces >= min_score

@@ -74,10 +74,11 @@ class MaskNet(nn.Module):
         inputs = widths.stem
         for outputs, count in zip(widths.stages, widths.blocks, strict=True):
             ins = [inputs] + [outputs] * (count - 1)
-            stages.append(nn.Sequential(*(Block(i, outputs) for i in ins)))
+            reaches = [1] * count
+            if len(stages) == len(widths.stages) - 1:
+                reaches[-1] = widths.reach
+            stages.append(nn.Sequential(*(Block(i, outputs, reach) for i, reach in zip(ins, reaches, strict=True))))
             inputs = outputs
-        last = cast(nn.Sequential, stages[-1])
-        last[-1] = Block(inputs if len(last) > 1 else widths.stages[2], inputs, widths.reach)
         self.stages = nn.ModuleList(stages)
         neck = widths.neck
         self.laterals = nn.ModuleList(

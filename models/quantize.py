@@ -49,6 +49,12 @@ class Pictures(CalibrationDataReader):  # type: ignore[misc]
             yield {"input_0": (canvas.transpose(2, 0, 1)[None] / np.float32(127.5) - 1).astype(np.float32)}
 
 
+def evenly(folder: Path, count: int = 200) -> list[Path]:
+    """About `count` JPEG files, evenly taken from the folder."""
+    files = sorted(folder.glob("*.jpg"))
+    return files[:: max(1, len(files) // count)][:count]
+
+
 def quantize(
     model: Path, files: list[Path], out: Path, form: str, side: int = 416, method: str = "minmax", static: bool = False
 ) -> None:
@@ -100,9 +106,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--method", choices=sorted(METHODS), default="minmax")
     parser.add_argument("--count", type=int, default=200, help="how many pictures, evenly taken from the folder")
     given = parser.parse_args(argv)
-    files = sorted(given.images.glob("*.jpg"))
-    files = files[:: max(1, len(files) // given.count)][: given.count]
-    quantize(given.model, files, given.out, given.form, given.side, given.method, given.static)
+    quantize(
+        given.model, evenly(given.images, given.count), given.out, given.form, given.side, given.method, given.static
+    )
     return 0
 
 

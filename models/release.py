@@ -13,10 +13,9 @@ import sys
 from pathlib import Path
 
 from models import calibrate, export
-from models.quantize import quantize
+from models.quantize import evenly, quantize
 
 PRESETS_PX = (320, 416, 640)
-CALIBRATION_PICTURES = 200
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -33,8 +32,7 @@ def main(argv: list[str] | None = None) -> int:
         ["--model", str(trained), "--images", str(given.data / "images" / "val"),
          "--annotations", str(given.data / "annotations_harmonised" / "val.json"), "--out", str(fp32)]
     )  # fmt: skip
-    files = sorted((given.data / "images" / "train").glob("*.jpg"))
-    files = files[:: max(1, len(files) // CALIBRATION_PICTURES)][:CALIBRATION_PICTURES]
+    files = evenly(given.data / "images" / "train")
     quantize(fp32, files, given.out / "mb9k-int8.onnx", "cpu")
     net = export.load(fp32)
     for side in PRESETS_PX:

@@ -25,7 +25,7 @@ UPPER_EDGE = {"well": (0.15, 0.42), "nose_out": (0.66, 0.86), "chin": (1.15, 1.5
 
 
 def draw_mask(pixels: Pixels, points: Points, random: np.random.Generator, wrong: float = 0.6) -> int | None:
-    """Draw on `pixels` in place; returns the new state, or None where the face is turned
+    """Draw a mask, now and then a hand, on `pixels` in place; returns the new state, or None where the face is turned
     too far for a drawn mask to look right. `wrong`: share of wrongly worn masks."""
     eyes, mouth = points[:2].mean(0), points[3:].mean(0)
     down = mouth - eyes

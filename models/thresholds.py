@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from models.evaluate import load, run
-from models.figures import Found, Truth, any_face, judge
+from models.figures import IGNORE, Found, Truth, face_scores, judge
 from models.readers import read
 
 SCORES = tuple(float(score) for score in np.arange(0.2, 0.85, 0.05))
@@ -22,15 +22,12 @@ MARGINS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
 
 def by_score(found: list[Found], truths: list[Truth]) -> list[tuple[float, float, float, float]]:
     """(least score, precision, recall, F1) of faces."""
-    scored = [any_face(*pair) for pair in zip(found, truths, strict=True)]
-    scores = np.concatenate([one.scores for one in scored])
-    verdicts = np.concatenate([one.verdicts for one in scored])
-    faces = sum(one.faces for one in scored)
+    scores, right = face_scores(found, truths, 0.0)
+    faces = sum(int((truth.states != IGNORE).sum()) for truth in truths)
     rows = []
     for least in SCORES:
-        right = int(((verdicts == 1) & (scores >= least)).sum())
-        counted = int(((verdicts >= 0) & (scores >= least)).sum())
-        precision, recall = right / max(1, counted), right / max(1, faces)
+        kept = right[scores >= least]
+        precision, recall = int(kept.sum()) / max(1, len(kept)), int(kept.sum()) / max(1, faces)
         rows.append((least, precision, recall, 2 * precision * recall / max(1e-9, precision + recall)))
     return rows
 
