@@ -5,6 +5,7 @@ and face numbers need the range. Two forms from the same pictures:
 
 cpu       unsigned activations, which ONNX Runtime fuses with ReLU. Weights keep to seven bits: processors without
           VNNI add two 8-bit products in 16 bits and would overflow (measured: .03 mAP50 lost with eight bits).
+          It takes the picture's bytes, 1 x H x W x 3, which are its first activations: a tenth of the time saved.
 tensorrt  signed, symmetric, zero-point 0, eight bits: the only Q/DQ form that TensorRT takes.
 """
 
@@ -20,10 +21,11 @@ import cv2
 import numpy as np
 import onnx
 from numpy.typing import NDArray
+from onnx import helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from appliance.vision.boxes import PAD_GREY
+from appliance.vision.boxes import PAD_GREY, normalised
 from models.readers import letterbox
 
 METHODS = {"minmax": CalibrationMethod.MinMax, "percentile": CalibrationMethod.Percentile}
@@ -46,7 +48,7 @@ class Pictures(CalibrationDataReader):  # type: ignore[misc]
             if bgr is None:
                 continue
             canvas, _ = letterbox(bgr[:, :, ::-1], side, (side, side), PAD_GREY)
-            yield {"input_0": (canvas.transpose(2, 0, 1)[None] / np.float32(127.5) - 1).astype(np.float32)}
+            yield {"input_0": normalised(canvas)}
 
 
 def evenly(folder: Path, count: int = 200) -> list[Path]:
@@ -81,6 +83,27 @@ def quantize(
             reduce_range=not signed, nodes_to_exclude=last, calibrate_method=METHODS[method],
             extra_options={"ActivationSymmetric": signed, "WeightSymmetric": True},
         )  # fmt: skip
+    if not signed:
+        _take_bytes(out)
+
+
+def _take_bytes(path: Path) -> None:
+    """Let the INT8 model at `path` take the bytes of the picture where it took floats, value / 127.5 - 1."""
+    model = onnx.load(str(path))
+    graph = model.graph
+    entrance = graph.input[0]
+    first = next(node for node in graph.node if entrance.name in node.input)
+    assert first.op_type == "QuantizeLinear"
+    known = {entry.name: entry for entry in graph.initializer}
+    for name, value in zip(first.input[1:], (np.float32(1 / 127.5), np.uint8(128)), strict=True):
+        known[name].CopyFrom(numpy_helper.from_array(np.array(value), name))
+    to_channels = helper.make_node("Transpose", [entrance.name], first.output, "channels_first", perm=[0, 3, 1, 2])
+    graph.node.remove(first)
+    graph.node.insert(0, to_channels)
+    high, wide = (axis.dim_param or axis.dim_value for axis in entrance.type.tensor_type.shape.dim[2:])
+    entrance.CopyFrom(helper.make_tensor_value_info(entrance.name, onnx.TensorProto.UINT8, [1, high, wide, 3]))
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(path))
 
 
 def _fix_input(model: onnx.ModelProto, side: int) -> None:

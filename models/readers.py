@@ -15,7 +15,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from appliance.vision.boxes import PAD_GREY, aligned, content_size, decode, suppress
+from appliance.vision.boxes import PAD_GREY, aligned, content_size, decode, normalised, suppress
 from models.figures import Found
 
 Floats = NDArray[np.float32]
@@ -62,14 +62,10 @@ def letterbox(pixels: Pixels, side: int, static: tuple[int, int] | None, grey: i
 
 
 def _static(session: Any) -> tuple[int, int] | None:
-    """(width, height) of a fixed input, else None."""
-    height, width = session.get_inputs()[0].shape[2:]
+    """(width, height) of a fixed input, else None. Bytes come as 1 x H x W x 3, floats as 1 x 3 x H x W."""
+    entrance = session.get_inputs()[0]
+    height, width = entrance.shape[1:3] if entrance.type == "tensor(uint8)" else entrance.shape[2:]
     return (width, height) if isinstance(width, int) and isinstance(height, int) else None
-
-
-def _normalised(canvas: Pixels) -> Floats:
-    inputs: Floats = (canvas.transpose(2, 0, 1)[None] * np.float32(1 / 127.5) - 1).astype(np.float32)
-    return inputs
 
 
 def _kept(boxes: Floats, faces: Floats, states: Floats, min_score: float, max_iou: float = MAX_IOU) -> Found:
@@ -82,11 +78,12 @@ def _kept(boxes: Floats, faces: Floats, states: Floats, min_score: float, max_io
 
 
 def _raw(session: Any, side: int) -> Detect:
-    static, name = _static(session), session.get_inputs()[0].name
+    static, entrance = _static(session), session.get_inputs()[0]
 
     def detect(pixels: Pixels, min_score: float) -> Found:
         canvas, factors = letterbox(pixels, side, static, PAD_GREY)
-        boxes, faces, states = decode(session.run(["p8", "p16", "p32"], {name: _normalised(canvas)}), min_score)
+        given = canvas[None] if entrance.type == "tensor(uint8)" else normalised(canvas)
+        boxes, faces, states = decode(session.run(["p8", "p16", "p32"], {entrance.name: given}), min_score)
         kept = suppress(boxes, MAX_IOU)
         return Found(boxes[kept] * factors, faces[kept], states[kept])
 
@@ -100,9 +97,7 @@ def _decoded(session: Any, classes: int) -> Detect:
 
     def detect(pixels: Pixels, min_score: float) -> Found:
         canvas, factors = letterbox(pixels, 0, static, PAD_GREY)
-        inputs = _normalised(canvas)
-        if classes != 4:
-            inputs = ((canvas.transpose(2, 0, 1)[None].astype(np.float32)) - 127) / 128
+        inputs = normalised(canvas) if classes == 4 else normalised(canvas, 127, 128)
         scores, boxes = session.run(["scores", "boxes"], {name: inputs})
         scores, boxes = scores[0], boxes[0] * np.array(static * 2, np.float32) * factors
         states = scores[:, 1:]
@@ -121,7 +116,7 @@ def _yunet(session: Any, side: int) -> Detect:
 
     def detect(pixels: Pixels, min_score: float) -> Found:
         canvas, factors = letterbox(pixels, side, _static(session), 0)
-        inputs = canvas[:, :, ::-1].transpose(2, 0, 1)[None].astype(np.float32)
+        inputs = normalised(canvas[:, :, ::-1], 0, 1)
         out = dict(zip(outputs, session.run(None, {name: inputs}), strict=True))
         boxes, faces = [], []
         for stride in (8, 16, 32):

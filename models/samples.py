@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from appliance.vision.boxes import normalised
 from models.augment import INCORRECT, Chances, Sample, cut, flip, mosaic, spoil, tilt, with_made_masks
 from models.dataset import IGNORE, Photo
 from models.landmarks import Points
@@ -81,8 +82,7 @@ class Batches(Dataset[tuple[Tensor, ...]]):
     def plain(self, count: int, size: int) -> list[NDArray[np.float32]]:
         """Unspoilt network inputs, 1 x 3 x size x size each: to set batch statistics."""
         random = np.random.default_rng(self.settings["run"]["seed"])
-        inputs = [self._window(size, random, in_mosaic=False).pixels for _ in range(count)]
-        return [(pixels.transpose(2, 0, 1)[None] / np.float32(127.5) - 1).astype(np.float32) for pixels in inputs]
+        return [normalised(self._window(size, random, in_mosaic=False).pixels) for _ in range(count)]
 
     def _window(self, size: int, random: np.random.Generator, in_mosaic: bool) -> Sample:
         sources, samples = self.sources, self.samples

@@ -26,12 +26,12 @@ from pathlib import Path
 from typing import Any
 
 import av
-import numpy as np
 import onnxruntime
 
 from appliance.faces import State
 from appliance.media.mediamtx import read_url
 from appliance.store import DetectionFilter
+from appliance.vision.boxes import normalised
 from appliance.vision.clip import Appearance, make_clip
 from appliance.vision.detector import Detector
 from appliance.vision.models import load_manifest
@@ -110,8 +110,7 @@ def _published(folder: Path) -> dict[str, Callable[[Pixels], Any]]:
             mean: int = mean,
             scale: int = scale,
         ) -> Any:
-            small = scale_to(picture, *size).astype(np.float32)
-            tensor = np.ascontiguousarray(((small - mean) / scale).transpose(2, 0, 1)[None])
+            tensor = normalised(scale_to(picture, *size), mean, scale)
             outputs = session.run(None, {session.get_inputs()[0].name: tensor})
             return [output[output > 0.5] for output in outputs]
 

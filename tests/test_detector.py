@@ -16,7 +16,7 @@ import pytest
 
 from appliance.errors import UserError
 from appliance.faces import JUDGED, Face, State
-from appliance.vision.boxes import PAD_GREY, STRIDES, Floats
+from appliance.vision.boxes import PAD_GREY, STRIDES, Floats, normalised
 from appliance.vision.detector import Detector, NetworkDetector
 from appliance.vision.golden import load_golden, self_test
 from appliance.vision.models import Model, folder, load_manifest
@@ -32,11 +32,11 @@ class Network:
     def __init__(self, *faces: tuple[float, float, tuple[float, float, float], float]) -> None:
         """faces: row, face logit, state logits, side in pixels; all in the first column of stride 16."""
         self.faces = faces
-        self.given: list[Floats] = []
+        self.given: list[Pixels] = []
 
-    def __call__(self, tensor: Floats) -> Sequence[Floats]:
-        self.given.append(tensor.copy())
-        height, width = tensor.shape[2:]
+    def __call__(self, canvas: Pixels) -> Sequence[Floats]:
+        self.given.append(canvas.copy())
+        height, width = canvas.shape[:2]
         said = [np.full((1, 8, height // s, width // s), -12, dtype=np.float32) for s in STRIDES]
         for row, logit, states, side_px in self.faces:
             size = float(np.log(side_px / 16))
@@ -59,10 +59,18 @@ def test_the_picture_lies_in_the_upper_left_corner_of_grey() -> None:
     image = grey(128, 60)
     image[:] = (0, 255, 51)
     NetworkDetector(MODEL, network).detect(image)
-    (tensor,) = network.given
-    assert tensor.shape == (1, 3, 96, 128) and tensor.dtype == np.float32
-    np.testing.assert_allclose(tensor[0, :, :60].mean(axis=(1, 2)), [-1, 1, 51 / 127.5 - 1], atol=1e-5)
-    np.testing.assert_allclose(tensor[0, :, 60:], PAD_GREY / 127.5 - 1, atol=1e-6)
+    (canvas,) = network.given
+    assert canvas.shape == (96, 128, 3) and canvas.dtype == np.uint8
+    assert (canvas[:60] == (0, 255, 51)).all()
+    assert (canvas[60:] == PAD_GREY).all()
+
+
+def test_a_network_in_floating_point_gets_the_range_from_minus_one_to_one() -> None:
+    canvas = grey(128, 60)
+    canvas[:] = (0, 255, 51)
+    tensor = normalised(canvas)
+    assert tensor.shape == (1, 3, 60, 128) and tensor.dtype == np.float32 and tensor.flags.c_contiguous
+    np.testing.assert_allclose(tensor.mean(axis=(0, 2, 3)), [-1, 1, 51 / 127.5 - 1], atol=1e-5)
 
 
 def test_a_larger_picture_is_averaged_down_into_the_input() -> None:
@@ -70,8 +78,7 @@ def test_a_larger_picture_is_averaged_down_into_the_input() -> None:
     image = grey(1280, 720)
     image[:, ::2] = 200  # stripes one pixel wide: anything but averaging shows them
     NetworkDetector(MODEL, network).detect(image)
-    content = network.given[0][0, :, :72]
-    np.testing.assert_allclose(content, 100 / 127.5 - 1, atol=2 / 127.5)
+    np.testing.assert_allclose(network.given[0][:72], 100, atol=2)
 
 
 def test_grey_stays_grey_when_pictures_of_another_size_come() -> None:
@@ -79,14 +86,14 @@ def test_grey_stays_grey_when_pictures_of_another_size_come() -> None:
     detector = NetworkDetector(MODEL, network)
     for image in (grey(128, 96, 255), grey(128, 32, 255), grey(64, 96, 0)):
         detector.detect(image)
-    np.testing.assert_allclose(network.given[1][0, :, 32:], PAD_GREY / 127.5 - 1, atol=1e-6)
-    np.testing.assert_allclose(network.given[2][0, :, :, 64:], PAD_GREY / 127.5 - 1, atol=1e-6)
+    assert (network.given[1][32:] == PAD_GREY).all()
+    assert (network.given[2][:, 64:] == PAD_GREY).all()
 
 
 def test_a_network_with_free_sides_gets_as_little_grey_as_possible() -> None:
     network = Network((1, 2.0, (5, 0, 0), 20))
     faces = NetworkDetector(MODEL, network, fixed=False).detect(grey(1280, 480))
-    assert network.given[0].shape == (1, 3, 64, 128)
+    assert network.given[0].shape == (64, 128, 3)
     assert faces[0].box_px == pytest.approx((0, 140, 180, 340))  # 8 +- 10, 24 +- 10, ten times as large
 
 
@@ -153,10 +160,10 @@ def test_threads_do_not_write_into_each_others_input() -> None:
     both_wrote = Barrier(2)
     seen = []
 
-    def network(tensor: Floats) -> Sequence[Floats]:
+    def network(canvas: Pixels) -> Sequence[Floats]:
         both_wrote.wait(10)
-        seen.append(round(float((tensor[0, 0, 0, 0] + 1) * 127.5)))
-        return Network()(tensor)
+        seen.append(int(canvas[0, 0, 0]))
+        return Network()(canvas)
 
     detector = NetworkDetector(MODEL, network)
     with ThreadPoolExecutor(2) as threads:

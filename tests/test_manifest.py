@@ -142,6 +142,11 @@ def test_a_network_says_itself_whether_its_input_has_a_fixed_size(models: Path) 
     assert self_test(detector, models) == []
 
 
+def test_a_network_in_floating_point_is_served_too(models: Path) -> None:
+    replace_weights(models, (models / "weights" / "mb9k-fp32.onnx").read_bytes())
+    assert self_test(load_detector("", models), models) == []
+
+
 @pytest.mark.parametrize("damage", ["zeroed", "reversed"])
 def test_damaged_weights_under_the_right_hash_fail_the_self_test(models: Path, damage: str) -> None:
     content = bytearray((models / find("", models).file).read_bytes())

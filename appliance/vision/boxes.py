@@ -37,6 +37,17 @@ def aligned(width: int, height: int) -> tuple[int, int]:
     return -(-width // ALIGN) * ALIGN, -(-height // ALIGN) * ALIGN
 
 
+def normalised(canvas: NDArray[np.uint8], minus: float = 127.5, scale: float = 127.5) -> Floats:
+    """(canvas - minus) / scale as a network in floating point takes it, 1 x 3 x H x W; canvas: H x W x 3.
+
+    Written straight to its place: a detour over arrays that lie otherwise in memory costs a millisecond.
+    """
+    tensor = np.empty((1, 3, *canvas.shape[:2]), dtype=np.float32)
+    np.multiply(canvas.transpose(2, 0, 1), np.float32(1 / scale), out=tensor[0])
+    tensor -= np.float32(minus / scale)
+    return tensor
+
+
 def decode(outputs: Sequence[NDArray[Any]], min_score: float) -> tuple[Floats, Floats, Floats]:
     """What the network saw: boxes (N x 4: left, top, right, bottom at network scale), scores (N), states (N x 3).
 

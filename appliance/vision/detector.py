@@ -1,6 +1,6 @@
 """What a detector is, and what all of ours share: letterbox, decoding, suppression, judgement.
 
-A backend (`onnx.py`) only runs tensors.
+A backend (`onnx.py`) only runs the network.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from appliance.vision.boxes import PAD_GREY, Floats, aligned, content_size, deco
 from appliance.vision.models import Model
 from appliance.vision.pixels import Pixels, scale_to
 
-Run = Callable[[Floats], Sequence[NDArray[Any]]]
-"""A backend: the input (1 x 3 x H x W) to one array 1 x 8 x H/stride x W/stride per stride of `boxes.STRIDES`."""
+Run = Callable[[Pixels], Sequence[NDArray[Any]]]
+"""A backend: the network's input (uint8, H x W x 3, RGB) to one array 1 x 8 x H/stride x W/stride per stride of
+`boxes.STRIDES`."""
 
 
 class Detector(Protocol):
@@ -59,7 +60,7 @@ class NetworkDetector:
         height, width = image.shape[:2]
         size = content_size(width, height, self.input_width, self.input_height)
         content = scale_to(image, *size)
-        outputs = self._run(self._tensor(content))
+        outputs = self._run(self._canvas(content))
         boxes, scores, states = decode(outputs, self.sure_score if min_score is None else min_score)
         kept = suppress(boxes, self.model.max_iou)
         sizes_px = _shorter_sides(boxes[kept])
@@ -76,18 +77,16 @@ class NetworkDetector:
             )
         ]
 
-    def _tensor(self, content: Pixels) -> Floats:
-        """The network's input: the content in the upper left corner of grey; value / 127.5 - 1. Reused per thread."""
+    def _canvas(self, content: Pixels) -> Pixels:
+        """The network's input: the content in the upper left corner of grey. Reused per thread."""
         height, width = content.shape[:2]
-        tensor: Floats | None = getattr(self._local, "tensor", None)
-        if tensor is None or self._local.size != (width, height):
+        canvas: Pixels | None = getattr(self._local, "canvas", None)
+        if canvas is None or self._local.size != (width, height):
             columns, rows = (self.input_width, self.input_height) if self.fixed else aligned(width, height)
-            tensor = np.full((1, 3, rows, columns), PAD_GREY / 127.5 - 1, dtype=np.float32)
-            self._local.tensor, self._local.size = tensor, (width, height)
-        inside = tensor[0, :, :height, :width]
-        np.multiply(content.transpose(2, 0, 1), np.float32(1 / 127.5), out=inside)
-        np.subtract(inside, np.float32(1), out=inside)
-        return tensor
+            canvas = np.full((rows, columns, 3), PAD_GREY, dtype=np.uint8)
+            self._local.canvas, self._local.size = canvas, (width, height)
+        canvas[:height, :width] = content
+        return canvas
 
     def _judge(self, shares: Sequence[float], side_px: float) -> State:
         """The likeliest state, if the face is large enough and the next state far enough behind."""

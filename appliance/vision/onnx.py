@@ -1,4 +1,7 @@
-"""ONNX Runtime on the CPU: runs a model's tensors, one thread per session."""
+"""ONNX Runtime on the CPU: runs a model, one thread per session.
+
+A model takes the picture's bytes (1 x H x W x 3), as our INT8 form does, or 1 x 3 x H x W in floating point.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,10 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from appliance.errors import UserError
-from appliance.vision.boxes import STRIDES, Floats
+from appliance.vision.boxes import STRIDES, normalised
 from appliance.vision.detector import NetworkDetector
 from appliance.vision.models import find, verified
+from appliance.vision.pixels import Pixels
 
 OUTPUTS = [f"p{stride}" for stride in STRIDES]
 
@@ -35,10 +39,13 @@ def load_detector(name: str = "", directory: Path | None = None) -> NetworkDetec
     if not names.issuperset(OUTPUTS):
         raise UserError(f"the model {model.id} has the outputs {', '.join(sorted(names))}, not {', '.join(OUTPUTS)}")
     entrance = session.get_inputs()[0]
-    fixed = all(isinstance(side, int) for side in entrance.shape[2:])  # a free side has a name instead
+    takes_bytes = entrance.type == "tensor(uint8)"
+    sides = entrance.shape[1:3] if takes_bytes else entrance.shape[2:]
+    fixed = all(isinstance(side, int) for side in sides)  # a free side has a name instead
 
-    def run(tensor: Floats) -> Sequence[NDArray[Any]]:
-        outputs: Sequence[NDArray[Any]] = session.run(OUTPUTS, {entrance.name: tensor})
+    def run(canvas: Pixels) -> Sequence[NDArray[Any]]:
+        given = canvas[None] if takes_bytes else normalised(canvas)
+        outputs: Sequence[NDArray[Any]] = session.run(OUTPUTS, {entrance.name: given})
         return outputs
 
     return NetworkDetector(model, run, fixed)
