@@ -16,13 +16,13 @@ from models.transplant import Donor
 
 GREY = 114
 BARE, INCORRECT = STATES.index("no_mask"), STATES.index("incorrect")
-SMALLEST_PX = 6.0  # smaller faces are neither faces nor background
-WHOLE = 0.6  # of the inputs of 320 px and less: share scaled as a whole picture is
+SMALLEST_PX = 5.0  # smaller faces are neither faces nor background
+WHOLE = 0.7  # of the inputs of 416 px and less: share scaled about as the preset of that size scales a whole picture
 CLOSE = 0.5  # of the faces brought to a size: share that fills much of the frame
 MOST_SCALE = 10.0
 MOST_STRETCH = 0.12  # of width against height, natural logarithm
 MOST_TILT_DEG = 15.0
-LONGEST_PX = (290.0, 720.0)  # longest side of a whole picture at network scale: the presets and a little around them
+LONGEST = (0.8, 1.25)  # longest side of a whole picture, in sides of the input
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +75,15 @@ def with_made_masks(
 def cut(photo: Photo, size: int, random: np.random.Generator, incorrect_times: float = 1.0) -> Sample:
     """A size x size window of the photo around one of its faces, a wrongly worn mask taken `incorrect_times` as often.
 
-    Scaled as one of the presets would scale the whole picture, or so that the face gets a size drawn evenly (in log) up
-    to the full frame: the latter more often the larger the input, since only there a face can be large.
+    Scaled about as the whole picture would be, or so that the face gets a size drawn evenly (in log) up to the full
+    frame: the latter more often the larger the input, since only there a face can be large.
     """
     height, width = photo.pixels.shape[:2]
     faces = np.flatnonzero(photo.states != IGNORE)
     chances = np.where(photo.states[faces] == INCORRECT, incorrect_times, 1.0)
     focus = int(random.choice(faces, p=chances / chances.sum())) if len(faces) else None
-    if focus is None or random.random() < WHOLE * min(1.0, 320 / size):
-        least, most = max(LONGEST_PX[0], 0.9 * size), max(LONGEST_PX[1], 1.4 * size)
-        scale = float(np.exp(random.uniform(np.log(least), np.log(most)))) / max(height, width)
+    if focus is None or random.random() < WHOLE * min(1.0, (416 / size) ** 2):
+        scale = size * float(np.exp(random.uniform(*np.log(LONGEST)))) / max(height, width)
         if focus is not None:
             scale = min(scale, 0.95 * size / float((photo.boxes[focus, 2:] - photo.boxes[focus, :2]).max()))
     else:

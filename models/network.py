@@ -85,6 +85,8 @@ class MaskNet(nn.Module):
             nn.Identity() if level == 0 and width == neck else nn.Conv2d(width, neck, 1)
             for level, width in enumerate(widths.stages[1:])
         )
+        # Where a small face lies within its cell is lost in the pooling; four pixels at /4 say it.
+        self.detail = nn.Conv2d(widths.stages[0], neck, 2, stride=2)
         self.smooth = nn.ModuleList(ConvNorm(neck, neck) for _ in STRIDES)
         self.heads = nn.ModuleList(ConvNorm(neck, neck) for _ in STRIDES)
         self.outputs = nn.ModuleList(nn.Conv2d(neck, CHANNELS, 1) for _ in STRIDES)
@@ -108,6 +110,7 @@ class MaskNet(nn.Module):
             x = stage(F.max_pool2d(x, 2))
             levels.append(x)
         sides = [lateral(level) for lateral, level in zip(self.laterals, levels[1:], strict=True)]
+        sides[0] = sides[0] + self.detail(levels[0])
         x = F.relu(self.smooth[2](sides[2]))
         merged = [x]
         for level in (1, 0):

@@ -62,6 +62,8 @@ def copy_weights(net: MaskNet, path: Path, sample: Tensor) -> None:
             nn.init.zeros_(lateral.weight)  # the older, narrower network passed this level on as it was
             same = min(lateral.weight.shape[:2])
             lateral.weight[range(same), range(same)] = 1.0
+    if "detail" not in found:
+        nn.init.zeros_(net.detail.weight)
     hooks = []
     for name, (weight, bias) in found.items():
         conv = modules[name]
