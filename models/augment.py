@@ -22,7 +22,7 @@ CLOSE = 0.5  # of the faces brought to a size: share that fills much of the fram
 MOST_SCALE = 10.0
 MOST_STRETCH = 0.12  # of width against height, natural logarithm
 MOST_TILT_DEG = 15.0
-LONGEST = (0.8, 1.25)  # longest side of a whole picture, in sides of the input
+LONGEST = (0.8, 1.5)  # longest side of a whole picture, in sides of the input
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,7 +185,7 @@ def report(name: str, figures: dict[str, Any]) -> str:
 
 def measure_row(row: Row, pictures: list[Picture], min_score: float) -> dict[str, Any]:
     """All figures of one detector."""
-    detect = read(row.path, row.side, row.exact)
+    detect = read(row.path, row.side, row.exact, row.second_look)
     found, truths = run(detect, pictures)
     figures = {**measure(found, truths, min_score), "side": row.side}
     figures["cpu_ms"] = cpu_ms(detect, pictures, min_score)
@@ -203,6 +203,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--annotations", type=Path, required=True, help="COCO file, with ignored faces as iscrowd")
     parser.add_argument("--side", type=int, default=416, help="longest side for models with a free input")
+    parser.add_argument("--second-look", type=int, default=0, help="look once more, this many times smaller")
     parser.add_argument("--min-score", type=float, default=0.3, help="least face score for judging states")
     parser.add_argument("--exact", action="store_true", help="INT8 as TensorRT computes it: slow, no overflow")
     parser.add_argument("--hard", action="store_true", help="also dark, backlit, blurred, compressed, close")
@@ -210,7 +211,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--baselines", type=Path, help="folder of the published detectors in the card")
     parser.add_argument("--out", type=Path, help="write all figures as JSON")
     given = parser.parse_args(argv)
-    rows = [Row(str(path), path, given.side, given.exact, given.hard) for path in given.models]
+    rows = [Row(str(path), path, given.side, given.exact, given.hard, given.second_look) for path in given.models]
     if given.card:
         rows += read_rows(given.card, given.baselines)
     if not rows:

@@ -15,7 +15,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from appliance.vision.boxes import PAD_GREY, aligned, content_size, decode, normalised, suppress
+from appliance.vision.boxes import PAD_GREY, Rows, aligned, content_size, decode, normalised, suppress, with_second_look
 from models.figures import Found
 
 Floats = NDArray[np.float32]
@@ -28,10 +28,11 @@ _AIZOO_SIZES = ((0.04, 0.056), (0.08, 0.11), (0.16, 0.22), (0.32, 0.45), (0.64, 
 _AIZOO_GRIDS = (33, 17, 9, 5, 3)
 
 
-def read(path: Path, side: int, exact: bool = False) -> Detect:
+def read(path: Path, side: int, exact: bool = False, second_look: int = 0) -> Detect:
     """The detector of a file, for pictures scaled to a longest side of `side` px where its input is free.
 
     exact: Q/DQ nodes are computed as they are written, in floating point, as hardware with wide sums does.
+    second_look: as in the manifest, for ours with a free input.
     """
     if path.suffix == ".caffemodel":
         return _aizoo(path)
@@ -43,7 +44,7 @@ def read(path: Path, side: int, exact: bool = False) -> Detect:
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     outputs = {output.name: output.shape for output in session.get_outputs()}
     if {"p8", "p16", "p32"} <= outputs.keys():
-        return _raw(session, side)
+        return _raw(session, side, second_look)
     if {"scores", "boxes"} <= outputs.keys():
         return _decoded(session, int(outputs["scores"][-1]))
     if "cls_8" in outputs:
@@ -77,15 +78,22 @@ def _kept(boxes: Floats, faces: Floats, states: Floats, min_score: float, max_io
     return Found(boxes[kept], faces[kept], states[kept])
 
 
-def _raw(session: Any, side: int) -> Detect:
+def _raw(session: Any, side: int, second_look: int) -> Detect:
     static, entrance = _static(session), session.get_inputs()[0]
 
-    def detect(pixels: Pixels, min_score: float) -> Found:
+    def look(pixels: Pixels, side: int, min_score: float) -> Rows:
         canvas, factors = letterbox(pixels, side, static, PAD_GREY)
         given = canvas[None] if entrance.type == "tensor(uint8)" else normalised(canvas)
         boxes, faces, states = decode(session.run(["p8", "p16", "p32"], {entrance.name: given}), min_score)
+        return boxes * factors, faces, states
+
+    def detect(pixels: Pixels, min_score: float) -> Found:
+        rows = look(pixels, side, min_score)
+        if second_look:
+            rows = with_second_look(rows, look(pixels, side // second_look, min_score), pixels.shape[1::-1])
+        boxes, faces, states = rows
         kept = suppress(boxes, MAX_IOU)
-        return Found(boxes[kept] * factors, faces[kept], states[kept])
+        return Found(boxes[kept], faces[kept], states[kept])
 
     return detect
 

@@ -25,6 +25,8 @@ from appliance.vision.pixels import Pixels
 
 MODEL = Model("toy", "-", "0" * 64, 128, 96, min_score=0.5, min_face_px=12, min_margin=0.2, max_iou=0.5, source="-")
 
+TWICE = msgspec.structs.replace(MODEL, second_look=2)
+
 
 class Network:
     """Says the same of every picture, and keeps what it was given."""
@@ -105,6 +107,28 @@ def test_boxes_are_in_pixels_of_the_given_picture() -> None:
     assert faces[1].box_px == pytest.approx((0, 40, 56, 120))  # cut at the picture's edge
     assert faces[1].score == pytest.approx(1 / (1 + np.exp(-2)), abs=1e-5)
     assert sum(faces[1].states) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_second_look_adds_faces_that_fill_the_frame_and_no_others() -> None:
+    first, second = Network(), Network((0, 2.0, (5, 0, 0), 20), (1, 3.0, (5, 0, 0), 6))  # 40 and 12 px to the first
+
+    def network(canvas: Pixels) -> Sequence[Floats]:
+        return (first if canvas.shape[1] == 128 else second)(canvas)
+
+    faces = NetworkDetector(TWICE, network, fixed=False).detect(grey(256, 192))
+    assert [canvas.shape for canvas in first.given + second.given] == [(96, 128, 3), (64, 64, 3)]
+    assert [face.box_px for face in faces] == [pytest.approx((0, 0, 72, 72))]  # 8 +- 10 px, four times as large
+    assert NetworkDetector(MODEL, network, fixed=False).detect(grey(256, 192)) == []
+
+
+def test_a_face_that_both_looks_see_is_one() -> None:
+    first, second = Network((2, 2.0, (5, 0, 0), 64)), Network((1, 3.0, (0, 5, 0), 32))
+
+    def network(canvas: Pixels) -> Sequence[Floats]:
+        return (first if canvas.shape[1] == 128 else second)(canvas)
+
+    (face,) = NetworkDetector(TWICE, network, fixed=False).detect(grey(128, 96))
+    assert face.state is State.NO_MASK  # the surer one
 
 
 def test_weak_faces_come_only_when_asked_for() -> None:

@@ -140,6 +140,9 @@ def test_a_network_says_itself_whether_its_input_has_a_fixed_size(models: Path) 
     assert detector.fixed
     assert detector.detect(np.zeros((90, 160, 3), dtype=np.uint8)) == []
     assert self_test(detector, models) == []
+    change(models, lambda manifest: manifest["models"][manifest["default"]].update(second_look=2))
+    with pytest.raises(UserError, match=r"takes one size only and cannot look twice; take second_look out"):
+        load_detector("", models)
 
 
 def test_a_network_in_floating_point_is_served_too(models: Path) -> None:

@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 from appliance.faces import Box
 
 Floats = NDArray[np.float32]
+Rows = tuple[Floats, Floats, Floats]
+"""Boxes (N x 4: left, top, right, bottom), scores (N) and states (N x 3) of what was seen, surest first."""
 
 STRIDES = (8, 16, 32)
 ALIGN = 32  # the coarsest stride: the input is a multiple of it
 PAD_GREY = 114
 MAX_CANDIDATES = 1000  # more boxes than this are noise; keeps suppression quadratic in something small
+FILLING = 0.25  # side of a face that fills much of a picture, in longer sides of the picture
 _MAX_LOG_SIZE = 8.0  # exp of it times the stride is beyond any input; a damaged model must not overflow
 
 
@@ -48,12 +51,12 @@ def normalised(canvas: NDArray[np.uint8], minus: float = 127.5, scale: float = 1
     return tensor
 
 
-def decode(outputs: Sequence[NDArray[Any]], min_score: float) -> tuple[Floats, Floats, Floats]:
-    """What the network saw: boxes (N x 4: left, top, right, bottom at network scale), scores (N), states (N x 3).
+def decode(outputs: Sequence[NDArray[Any]], min_score: float) -> Rows:
+    """What the network saw, boxes at network scale.
 
     outputs: one array 1 x 8 x H/stride x W/stride per stride of STRIDES: face logit, three state logits,
     centre offsets and log sizes in units of the stride. Scores are of the face alone; states sum to 1 per row.
-    Surest first, overlapping boxes not yet suppressed.
+    Overlapping boxes are not yet suppressed.
     """
     least = _logit(min_score)
     rows = [_candidates(output[0], stride, least) for output, stride in zip(outputs, STRIDES, strict=True)]
@@ -62,6 +65,20 @@ def decode(outputs: Sequence[NDArray[Any]], min_score: float) -> tuple[Floats, F
     found = found[order]
     scores: Floats = np.reciprocal(1 + np.exp(-np.clip(found[:, 0], -80, 80)), dtype=np.float32)
     return found[:, 4:], scores, _softmax(found[:, 1:4])
+
+
+def with_second_look(rows: Rows, second: Rows, size: tuple[int, int]) -> Rows:
+    """`rows`, and of a second look at the same picture, scaled down, the faces that fill much of it.
+
+    A network sees faces up to some size, and in a large input a face may be larger; scaled down, it is an ordinary one.
+    Small faces of the second look are left out: the first knows them better. All boxes at the scale of `size` (width,
+    height).
+    """
+    boxes = second[0]
+    large = np.sqrt(_area(boxes)) >= FILLING * max(size)
+    joined = [np.concatenate([one, other[large]]) for one, other in zip(rows, second, strict=True)]
+    order = np.argsort(-joined[1], kind="stable")
+    return joined[0][order], joined[1][order], joined[2][order]
 
 
 def suppress(boxes: Floats, max_iou: float) -> list[int]:

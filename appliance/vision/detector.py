@@ -5,7 +5,6 @@ A backend (`onnx.py`) only runs the network.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -13,7 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.faces import JUDGED, Face, State
-from appliance.vision.boxes import PAD_GREY, Floats, aligned, content_size, decode, rescale, suppress
+from appliance.vision.boxes import (
+    PAD_GREY,
+    Floats,
+    Rows,
+    aligned,
+    content_size,
+    decode,
+    rescale,
+    suppress,
+    with_second_look,
+)
 from appliance.vision.models import Model
 from appliance.vision.pixels import Pixels, scale_to
 
@@ -53,15 +62,17 @@ class NetworkDetector:
         self.sure_score = model.min_score
         self._run = run
         self.fixed = fixed
-        self._local = threading.local()
 
     def detect(self, image: Pixels, min_score: float | None = None) -> list[Face]:
         """Faces in `image`, surest first (see Detector)."""
         height, width = image.shape[:2]
         size = content_size(width, height, self.input_width, self.input_height)
         content = scale_to(image, *size)
-        outputs = self._run(self._canvas(content))
-        boxes, scores, states = decode(outputs, self.sure_score if min_score is None else min_score)
+        least = self.sure_score if min_score is None else min_score
+        rows = self._look(content, least)
+        if self.model.second_look:
+            rows = with_second_look(rows, self._second_look(content, least), size)
+        boxes, scores, states = rows
         kept = suppress(boxes, self.model.max_iou)
         sizes_px = _shorter_sides(boxes[kept])
         boxes = rescale(boxes[kept], size, (width, height))
@@ -77,16 +88,20 @@ class NetworkDetector:
             )
         ]
 
-    def _canvas(self, content: Pixels) -> Pixels:
-        """The network's input: the content in the upper left corner of grey. Reused per thread."""
+    def _look(self, content: Pixels, min_score: float) -> Rows:
+        """What the network sees in the content, laid in the upper left corner of grey."""
         height, width = content.shape[:2]
-        canvas: Pixels | None = getattr(self._local, "canvas", None)
-        if canvas is None or self._local.size != (width, height):
-            columns, rows = (self.input_width, self.input_height) if self.fixed else aligned(width, height)
-            canvas = np.full((rows, columns, 3), PAD_GREY, dtype=np.uint8)
-            self._local.canvas, self._local.size = canvas, (width, height)
+        columns, rows = (self.input_width, self.input_height) if self.fixed else aligned(width, height)
+        canvas = np.full((rows, columns, 3), PAD_GREY, dtype=np.uint8)
         canvas[:height, :width] = content
-        return canvas
+        return decode(self._run(canvas), min_score)
+
+    def _second_look(self, content: Pixels, min_score: float) -> Rows:
+        """The same of the content scaled down, boxes at the scale of the content."""
+        height, width = content.shape[:2]
+        wide, high = (max(2, round(length / self.model.second_look)) for length in (width, height))
+        boxes, scores, states = self._look(scale_to(content, wide, high), min_score)
+        return boxes * np.array([width / wide, height / high] * 2, dtype=np.float32), scores, states
 
     def _judge(self, shares: Sequence[float], side_px: float) -> State:
         """The likeliest state, if the face is large enough and the next state far enough behind."""

@@ -43,6 +43,9 @@ def load_detector(name: str = "", directory: Path | None = None) -> NetworkDetec
     sides = entrance.shape[1:3] if takes_bytes else entrance.shape[2:]
     fixed = all(isinstance(side, int) for side in sides)  # a free side has a name instead
 
+    if fixed and model.second_look:
+        raise UserError(f"the model {model.id} takes one size only and cannot look twice; take second_look out")
+
     def run(canvas: Pixels) -> Sequence[NDArray[Any]]:
         given = canvas[None] if takes_bytes else normalised(canvas)
         outputs: Sequence[NDArray[Any]] = session.run(OUTPUTS, {entrance.name: given})
