@@ -17,8 +17,8 @@ from models.transplant import Donor
 GREY = 114
 BARE, INCORRECT = STATES.index("no_mask"), STATES.index("incorrect")
 SMALLEST_PX = 5.0  # smaller faces are neither faces nor background
-WHOLE = 0.7  # of the inputs of 416 px and less: share scaled about as the preset of that size scales a whole picture
-CLOSE = 0.5  # of the faces brought to a size: share that fills much of the frame
+WHOLE = 0.6  # of the inputs of 416 px and less: share scaled about as the preset of that size scales a whole picture
+CLOSE = 0.3  # of the faces brought to a size: share that fills much of the frame
 MOST_SCALE = 10.0
 MOST_STRETCH = 0.12  # of width against height, natural logarithm
 MOST_TILT_DEG = 15.0

@@ -113,9 +113,20 @@ def load(path: Path) -> MaskNet:
         net = build(json.loads(properties[NETWORK]))
         copy_weights(net, path, torch.rand(1, 3, 64, 64))
         return net.eval()
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    net = build(state["network"])
-    net.load_state_dict(state["average"])
+    return mean([path])
+
+
+def mean(states: list[Path]) -> MaskNet:
+    """The mean of the averaged networks of one training run, a file each."""
+    read = [torch.load(path, map_location="cpu", weights_only=True) for path in states]
+    net = build(read[0]["network"])
+    averages = [state["average"] for state in read]
+    net.load_state_dict(
+        {
+            name: sum(average[name] for average in averages) / len(averages) if value.is_floating_point() else value
+            for name, value in averages[0].items()
+        }
+    )
     return net.eval()
 
 

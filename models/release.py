@@ -14,8 +14,21 @@ from pathlib import Path
 
 from models import calibrate, export
 from models.quantize import evenly, quantize
+from models.train import AVERAGES, STATE_FILE
 
 PRESETS_PX = (320, 416, 640)
+
+
+def looks(run: Path, epochs: tuple[int, int] | None) -> list[Path]:
+    """The averages that a training kept from the first to the last of these epochs; None: where it ended."""
+    if epochs is None:
+        return [run / STATE_FILE]
+    kept = {int(path.stem): path for path in sorted((run / AVERAGES).glob("*.pt"))}
+    wanted = [path for epoch, path in kept.items() if epochs[0] <= epoch <= epochs[1]]
+    if not wanted:
+        others = ", ".join(str(epoch) for epoch in kept)
+        raise SystemExit(f"{run / AVERAGES} holds no epoch from {epochs[0]} to {epochs[1]}, but {others or 'none'}")
+    return wanted
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -24,16 +37,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--run", type=Path, required=True, help="the folder that the training wrote")
     parser.add_argument("--data", type=Path, required=True, help="folder of pictures and labels, see models/README.md")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument(
+        "--epochs", type=int, nargs=2, metavar=("FIRST", "LAST"), help="the mean of these looks (default: the last)"
+    )
     given = parser.parse_args(argv)
     given.out.mkdir(parents=True, exist_ok=True)
     trained, fp32 = given.run / "fp32.onnx", given.out / "mb9k-fp32.onnx"
-    export.export_raw(export.load(given.run / "state.pt"), trained)
+    export.export_raw(export.mean(looks(given.run, given.epochs)), trained)
     calibrate.main(
         ["--model", str(trained), "--images", str(given.data / "images" / "val"),
          "--annotations", str(given.data / "annotations_harmonised" / "val.json"), "--out", str(fp32)]
     )  # fmt: skip
     files = evenly(given.data / "images" / "train")
-    quantize(fp32, files, given.out / "mb9k-int8.onnx", "cpu")
+    # Percentiles over fewer pictures: they keep all values in memory. On `val` .789 mAP50, by least and most .782.
+    quantize(fp32, files[::3], given.out / "mb9k-int8.onnx", "cpu", method="percentile")
     net = export.load(fp32)
     for side in PRESETS_PX:
         quantize(fp32, files, given.out / f"mb9k-int8-tensorrt-{side}.onnx", "tensorrt", side, static=True)

@@ -16,7 +16,7 @@ onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra `train`)
 cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed (extra `train`)")
 
 from appliance.vision import boxes as runtime  # noqa: E402
-from models import augment, calibrate, evaluate, export, quantize, synthesis, thresholds, train, transplant  # noqa: E402
+from models import augment, calibrate, evaluate, export, quantize, release, synthesis, thresholds, train, transplant  # noqa: E402
 from models.loss import LossWeights, detection_loss  # noqa: E402
 from models.network import MaskNet, Widths, decode  # noqa: E402
 from models.readers import letterbox  # noqa: E402
@@ -81,6 +81,19 @@ def test_training_goes_on_where_it_ended(data: Path, tmp_path: Path, capsys: pyt
     state = torch.load(out / train.STATE_FILE, weights_only=True)
     assert state["step"] == 4
     assert [entry["epoch"] for entry in state["history"]] == [1, 2]
+
+
+def test_a_release_can_be_the_mean_of_several_looks(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    run(data, out, 3)
+    kept = release.looks(out, (2, 3))
+    assert [path.name for path in kept] == ["00002.pt", "00003.pt"]
+    one, other, both = (export.mean(paths).outputs[0].weight for paths in (kept[:1], kept[1:], kept))
+    assert not torch.equal(one, other)
+    assert torch.allclose(both, (one + other) / 2)
+    assert torch.equal(other, export.mean(release.looks(out, None)).outputs[0].weight)
+    with pytest.raises(SystemExit, match="no epoch from 7 to 9, but 1, 2, 3"):
+        release.looks(out, (7, 9))
 
 
 def test_two_processes_learn_the_same_network(data: Path, tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ from models.validate import validate
 from models.warmstart import copy_weights
 
 STATE_FILE = "state.pt"
+AVERAGES = "averages"  # folder: the moving average at every look, by its epoch
 
 
 class Run:
@@ -78,6 +79,9 @@ class Run:
         beside = self.out / (STATE_FILE + ".new")
         torch.save(state, beside)
         beside.replace(self.out / STATE_FILE)
+        (self.out / AVERAGES).mkdir(exist_ok=True)
+        kept = {"network": self.settings["network"], "average": self.average.state_dict()}
+        torch.save(kept, self.out / AVERAGES / f"{self.step // self.steps_per_epoch:05d}.pt")
 
     def progress(self) -> float:
         """0 at the start, 1 at the end: by steps, or by time where the settings limit it."""
