@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import importlib
 import importlib.util
 import logging
@@ -24,6 +25,7 @@ from appliance.store import Person, Role, Store
 from appliance.times import now
 
 DEFAULT_CONFIG = Path("/etc/mb9k/mb9k.toml")
+END_S = 20
 
 
 class LazyGroup(click.Group):
@@ -73,12 +75,18 @@ def _config(context: click.Context) -> Config:
     return load(context.find_object(Path) or DEFAULT_CONFIG)
 
 
+def _end(*_: object) -> None:
+    """End in order; after END_S by force, saying where each thread hung. What was committed is safe either way."""
+    faulthandler.dump_traceback_later(END_S, exit=True)
+    sys.exit(0)
+
+
 def _service(name: str, module: str) -> Callable[[click.Context], None]:
     def start(context: click.Context) -> None:
         logging.basicConfig(
             level=logging.INFO, stream=sys.stderr, format=f"%(asctime)s {name} %(levelname)s %(message)s"
         )
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        signal.signal(signal.SIGTERM, _end)
         config = _config(context)
         if name == "ingest" and mediamtx.engine(config) == "mediamtx":
             command = mediamtx.command(config)
