@@ -111,7 +111,8 @@ def load(path: Path) -> MaskNet:
         if NETWORK not in properties:
             raise SystemExit(f"{path}: does not say its widths; it must be a raw FP32 export of ours")
         net = build(json.loads(properties[NETWORK]))
-        copy_weights(net, path, torch.rand(1, 3, 64, 64))
+        sample = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))  # equal files from equal weights
+        copy_weights(net, path, sample)
         return net.eval()
     return mean([path])
 

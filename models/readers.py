@@ -16,6 +16,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from appliance.vision.boxes import PAD_GREY, Rows, aligned, content_size, decode, normalised, suppress, with_second_look
+from appliance.vision.onnx import OUTPUTS, fixed_size, runner
 from models.figures import Found
 
 Floats = NDArray[np.float32]
@@ -43,7 +44,7 @@ def read(path: Path, side: int, exact: bool = False, second_look: int = 0) -> De
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     outputs = {output.name: output.shape for output in session.get_outputs()}
-    if {"p8", "p16", "p32"} <= outputs.keys():
+    if set(OUTPUTS) <= outputs.keys():
         return _raw(session, side, second_look)
     if {"scores", "boxes"} <= outputs.keys():
         return _decoded(session, int(outputs["scores"][-1]))
@@ -62,13 +63,6 @@ def letterbox(pixels: Pixels, side: int, static: tuple[int, int] | None, grey: i
     return canvas, np.array([width / size[0], height / size[1]] * 2, np.float32)
 
 
-def _static(session: Any) -> tuple[int, int] | None:
-    """(width, height) of a fixed input, else None. Bytes come as 1 x H x W x 3, floats as 1 x 3 x H x W."""
-    entrance = session.get_inputs()[0]
-    height, width = entrance.shape[1:3] if entrance.type == "tensor(uint8)" else entrance.shape[2:]
-    return (width, height) if isinstance(width, int) and isinstance(height, int) else None
-
-
 def _kept(boxes: Floats, faces: Floats, states: Floats, min_score: float, max_iou: float = MAX_IOU) -> Found:
     """Sure enough, surest first, not overlapping."""
     sure = np.flatnonzero(faces >= min_score)
@@ -79,12 +73,11 @@ def _kept(boxes: Floats, faces: Floats, states: Floats, min_score: float, max_io
 
 
 def _raw(session: Any, side: int, second_look: int) -> Detect:
-    static, entrance = _static(session), session.get_inputs()[0]
+    static, network = fixed_size(session), runner(session)
 
     def look(pixels: Pixels, side: int, min_score: float) -> Rows:
         canvas, factors = letterbox(pixels, side, static, PAD_GREY)
-        given = canvas[None] if entrance.type == "tensor(uint8)" else normalised(canvas)
-        boxes, faces, states = decode(session.run(["p8", "p16", "p32"], {entrance.name: given}), min_score)
+        boxes, faces, states = decode(network(canvas), min_score)
         return boxes * factors, faces, states
 
     def detect(pixels: Pixels, min_score: float) -> Found:
@@ -100,7 +93,7 @@ def _raw(session: Any, side: int, second_look: int) -> Detect:
 
 def _decoded(session: Any, classes: int) -> Detect:
     """detectNet's form of ours (4 scores), UltraFace-masked (3: background, bare, masked), UltraFace (2)."""
-    static, name = _static(session), session.get_inputs()[0].name
+    static, name = fixed_size(session), session.get_inputs()[0].name
     assert static is not None
 
     def detect(pixels: Pixels, min_score: float) -> Found:
@@ -123,7 +116,7 @@ def _yunet(session: Any, side: int) -> Detect:
     name, outputs = session.get_inputs()[0].name, [output.name for output in session.get_outputs()]
 
     def detect(pixels: Pixels, min_score: float) -> Found:
-        canvas, factors = letterbox(pixels, side, _static(session), 0)
+        canvas, factors = letterbox(pixels, side, fixed_size(session), 0)
         inputs = normalised(canvas[:, :, ::-1], 0, 1)
         out = dict(zip(outputs, session.run(None, {name: inputs}), strict=True))
         boxes, faces = [], []

@@ -22,7 +22,7 @@ STRIDES = (8, 16, 32)
 ALIGN = 32  # the coarsest stride: the input is a multiple of it
 PAD_GREY = 114
 MAX_CANDIDATES = 1000  # more boxes than this are noise; keeps suppression quadratic in something small
-FILLING = 0.25  # side of a face that fills much of a picture, in longer sides of the picture
+_FILLING = 0.25  # side of a face that fills much of a picture, in longer sides of the picture
 _MAX_LOG_SIZE = 8.0  # exp of it times the stride is beyond any input; a damaged model must not overflow
 
 
@@ -75,7 +75,7 @@ def with_second_look(rows: Rows, second: Rows, size: tuple[int, int]) -> Rows:
     height).
     """
     boxes = second[0]
-    large = np.sqrt(_area(boxes)) >= FILLING * max(size)
+    large = np.sqrt(_area(boxes)) >= _FILLING * max(size)
     joined = [np.concatenate([one, other[large]]) for one, other in zip(rows, second, strict=True)]
     order = np.argsort(-joined[1], kind="stable")
     return joined[0][order], joined[1][order], joined[2][order]

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from appliance.errors import UserError
 from appliance.vision.boxes import STRIDES, normalised
-from appliance.vision.detector import NetworkDetector
+from appliance.vision.detector import NetworkDetector, Run
 from appliance.vision.models import find, verified
 from appliance.vision.pixels import Pixels
 
 OUTPUTS = [f"p{stride}" for stride in STRIDES]
+BYTES = "tensor(uint8)"
 
 
 def load_detector(name: str = "", directory: Path | None = None) -> NetworkDetector:
@@ -38,17 +39,27 @@ def load_detector(name: str = "", directory: Path | None = None) -> NetworkDetec
         raise UserError(f"the model {model.id} cannot be loaded: {str(error).splitlines()[0]}") from error
     if not names.issuperset(OUTPUTS):
         raise UserError(f"the model {model.id} has the outputs {', '.join(sorted(names))}, not {', '.join(OUTPUTS)}")
-    entrance = session.get_inputs()[0]
-    takes_bytes = entrance.type == "tensor(uint8)"
-    sides = entrance.shape[1:3] if takes_bytes else entrance.shape[2:]
-    fixed = all(isinstance(side, int) for side in sides)  # a free side has a name instead
-
+    fixed = fixed_size(session) is not None
     if fixed and model.second_look:
         raise UserError(f"the model {model.id} takes one size only and cannot look twice; take second_look out")
+    return NetworkDetector(model, runner(session), fixed)
+
+
+def fixed_size(session: onnxruntime.InferenceSession) -> tuple[int, int] | None:
+    """(width, height) of the input of a network that takes no other, else None."""
+    entrance = session.get_inputs()[0]
+    height, width = entrance.shape[1:3] if entrance.type == BYTES else entrance.shape[2:]
+    return (width, height) if isinstance(width, int) and isinstance(height, int) else None  # a free side has a name
+
+
+def runner(session: onnxruntime.InferenceSession) -> Run:
+    """Runs one of our networks."""
+    entrance = session.get_inputs()[0]
+    takes_bytes = entrance.type == BYTES
 
     def run(canvas: Pixels) -> Sequence[NDArray[Any]]:
         given = canvas[None] if takes_bytes else normalised(canvas)
         outputs: Sequence[NDArray[Any]] = session.run(OUTPUTS, {entrance.name: given})
         return outputs
 
-    return NetworkDetector(model, run, fixed)
+    return run
