@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from appliance.media import amf, publisher
+from appliance.media import amf, embedded, publisher
 from appliance.media.mediamtx import Connection
 from appliance.secrets import digest
 from appliance.times import now
@@ -344,6 +344,18 @@ def test_it_gives_signs_of_life_while_its_loop_turns_and_ends_on_sigterm(
             process.send_signal(signal.SIGTERM)
             assert process.wait(5) == 0
     assert "Traceback" not in alone.log()
+
+
+def test_signs_of_life_that_cannot_be_written_are_told_of_once(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    alone = Inlet(tmp_path, "embedded", free_port)
+    with alone.running_ingest():
+        until(lambda: alone.store.services.is_alive("ingest", now()), 5, "a sign of life")
+        alone.store.db.execute("alter table services rename to hidden")
+        until(lambda: "no sign of life can be written" in alone.log(), 5, "the trouble is told of")
+        time.sleep(2.5 * embedded.BEAT_S)
+        alone.store.db.execute("alter table hidden rename to services")
+        until(lambda: "signs of life can be written again" in alone.log(), 5, "the end of it is told of too")
+    assert alone.log().count("no sign of life can be written") == 1
 
 
 @pytest.mark.parametrize("knob", ["rtmp.port", "media.api_port", "media.read_port"])

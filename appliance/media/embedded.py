@@ -79,15 +79,20 @@ class Ingest:
         loop, started_utc = asyncio.get_running_loop(), time.time()
         with ThreadPoolExecutor(max_workers=1) as writer:  # a Store is for one thread
             store: Store | None = None
+            failing = False
 
             def beat() -> None:
-                nonlocal store
+                nonlocal store, failing
                 try:
                     store = store or Store.open(self.config.store_path)
                     store.services.beat("ingest", os.getpid(), started_utc, None, now())
+                    if failing:
+                        log.info("signs of life can be written again")
+                    failing = False
                 except (sqlite3.Error, UserError) as error:
-                    log.error("no sign of life can be written, trying again: %s", error)
-                    store = None
+                    if not failing:
+                        log.error("no sign of life can be written, trying again: %s", error)
+                    store, failing = None, True
 
             while True:
                 await loop.run_in_executor(writer, beat)
