@@ -17,12 +17,15 @@ from models.transplant import Donor
 GREY = 114
 BARE, INCORRECT = STATES.index("no_mask"), STATES.index("incorrect")
 SMALLEST_PX = 5.0  # smaller faces are neither faces nor background
-WHOLE = 0.6  # of the inputs of 416 px and less: share scaled about as the preset of that size scales a whole picture
+WHOLE = 0.6  # of the inputs of 416 px and less: share scaled about as the presets scale a whole picture
 CLOSE = 0.3  # of the faces brought to a size: share that fills much of the frame
 MOST_SCALE = 10.0
 MOST_STRETCH = 0.12  # of width against height, natural logarithm
 MOST_TILT_DEG = 15.0
-LONGEST = (0.8, 1.5)  # longest side of a whole picture, in sides of the input
+LONGEST_PX = (300.0, 860.0)  # longest side of a whole picture, drawn evenly in log
+LONGEST = (0.7, 2.7)  # the same in sides of the input: its limits
+COARSE = 0.5  # share of inputs that hold no more than a smaller picture enlarged, as `finer` makes it
+COARSER = (1.2, 1.9)  # how much smaller
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,8 @@ def cut(photo: Photo, size: int, random: np.random.Generator, incorrect_times: f
     chances = np.where(photo.states[faces] == INCORRECT, incorrect_times, 1.0)
     focus = int(random.choice(faces, p=chances / chances.sum())) if len(faces) else None
     if focus is None or random.random() < WHOLE * min(1.0, (416 / size) ** 2):
-        scale = size * float(np.exp(random.uniform(*np.log(LONGEST)))) / max(height, width)
+        longest = float(np.exp(random.uniform(*np.log(LONGEST_PX))))
+        scale = float(np.clip(longest, LONGEST[0] * size, LONGEST[1] * size)) / max(height, width)
         if focus is not None:
             scale = min(scale, 0.95 * size / float((photo.boxes[focus, 2:] - photo.boxes[focus, :2]).max()))
     else:
@@ -170,7 +174,9 @@ def mosaic(parts: list[Sample]) -> Sample:
 
 
 def spoil(pixels: Pixels, random: np.random.Generator) -> Pixels:
-    """Light, colour, blur, noise and compression as cheap cameras and bad light make them."""
+    """Light, colour, blur, noise and compression as cheap cameras and bad light make them; detail lost."""
+    if random.random() < COARSE:
+        pixels = _coarse(pixels, random)
     table = np.arange(256, dtype=np.float32) / 255
     if random.random() < 0.8:
         gamma = float(np.exp(random.normal(0, 0.3)))
@@ -197,6 +203,14 @@ def spoil(pixels: Pixels, random: np.random.Generator) -> Pixels:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(12, 60))]
         pixels = cv2.imdecode(cv2.imencode(".jpg", pixels, quality)[1], cv2.IMREAD_COLOR)
     return pixels
+
+
+def _coarse(pixels: Pixels, random: np.random.Generator) -> Pixels:
+    size = pixels.shape[0]
+    smaller = round(size / random.uniform(*COARSER))
+    small = cv2.resize(pixels, (smaller, smaller), interpolation=cv2.INTER_AREA)
+    large: Pixels = cv2.resize(small, (size, size), interpolation=cv2.INTER_LINEAR)
+    return large
 
 
 def _uneven_light(pixels: Pixels, random: np.random.Generator) -> Pixels:

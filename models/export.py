@@ -60,13 +60,14 @@ def export_decoded(net: nn.Module, path: Path, size: tuple[int, int]) -> None:
     which detectNet computes anyway."""
     _export(Decoded(net, size), path, ["scores", "boxes"], size, None)
     model = onnx.load(str(path))
-    _store_half(model.graph)
+    store_half(model.graph)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))
 
 
-def _store_half(graph: onnx.GraphProto) -> None:
-    """Large FP32 weights become FP16 and a Cast; the runtime folds it when it loads the file."""
+def store_half(graph: onnx.GraphProto) -> None:
+    """Large FP32 weights become FP16 and a Cast; the runtime folds it when it loads the file. Those that are so already
+    stay."""
     for weight in list(graph.initializer):
         values = numpy_helper.to_array(weight)
         if values.dtype != np.float32 or values.size < LARGE:

@@ -77,7 +77,7 @@ def _raw(session: Any, side: int, second_look: int) -> Detect:
 
     def look(pixels: Pixels, side: int, min_score: float) -> Rows:
         canvas, factors = letterbox(pixels, side, static, PAD_GREY)
-        boxes, faces, states = decode(network(canvas), min_score)
+        boxes, faces, states = decode(network(canvas), canvas.shape[1::-1], min_score)
         return boxes * factors, faces, states
 
     def detect(pixels: Pixels, min_score: float) -> Found:

@@ -2,7 +2,8 @@
 # (PyTorch belongs to the extra `train`; checks run without it.)
 """Every file of a trained network in one go: `python -m models.release --run RUN --data DIR --out models/weights`.
 
-Calibrated FP32, INT8 for ONNX Runtime, and for each preset the forms for TensorRT and detectNet.
+Calibrated FP32, INT8 for ONNX Runtime, and for each preset the forms for TensorRT and detectNet. Those for 416 are the
+same networks on a finer grid (`finer`).
 """
 
 from __future__ import annotations
@@ -12,11 +13,16 @@ import hashlib
 import sys
 from pathlib import Path
 
+import onnx
+
 from models import calibrate, export
+from models.finer import make_finer
 from models.quantize import evenly, quantize
 from models.train import AVERAGES, STATE_FILE
 
-PRESETS_PX = (320, 416, 640)
+PLAIN_PX = (320, 640)  # sides of the inputs that the network sees as they are
+SIDE_PX, GRID_PX = 416, 640  # of the input that it sees enlarged
+FINER = {"fp32": "fp32-416", "int8": "int8-416", "int8-tensorrt-640": "int8-tensorrt-416", "decoded-640": "decoded-416"}
 
 
 def looks(run: Path, epochs: tuple[int, int] | None) -> list[Path]:
@@ -45,16 +51,21 @@ def main(argv: list[str] | None = None) -> int:
     trained, fp32 = given.run / "fp32.onnx", given.out / "mb9k-fp32.onnx"
     export.export_raw(export.mean(looks(given.run, given.epochs)), trained)
     calibrate.main(
-        ["--model", str(trained), "--images", str(given.data / "images" / "val"),
+        ["--model", str(trained), "--images", str(given.data / "images" / "val"), "--side", str(GRID_PX),
          "--annotations", str(given.data / "annotations_harmonised" / "val.json"), "--out", str(fp32)]
     )  # fmt: skip
     files = evenly(given.data / "images" / "train")
     # Percentiles over fewer pictures: they keep all values in memory. On `val` .789 mAP50, by least and most .782.
     quantize(fp32, files[::3], given.out / "mb9k-int8.onnx", "cpu", method="percentile")
     net = export.load(fp32)
-    for side in PRESETS_PX:
+    for side in PLAIN_PX:
         quantize(fp32, files, given.out / f"mb9k-int8-tensorrt-{side}.onnx", "tensorrt", side, static=True)
         export.export_decoded(net, given.out / f"mb9k-decoded-{side}.onnx", (side, side))
+    for name, finer in FINER.items():
+        model = onnx.load(str(given.out / f"mb9k-{name}.onnx"))
+        make_finer(model, SIDE_PX, GRID_PX)
+        export.store_half(model.graph)
+        onnx.save(model, str(given.out / f"mb9k-{finer}.onnx"))
     for path in sorted(given.out.glob("mb9k-*.onnx")):
         print(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}  {path.stat().st_size / 1e6:.2f} MB")
     return 0

@@ -17,6 +17,7 @@ cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed (extra `train`)
 
 from appliance.vision import boxes as runtime  # noqa: E402
 from models import augment, calibrate, evaluate, export, quantize, release, synthesis, thresholds, train, transplant  # noqa: E402
+from models.finer import finer_side, make_finer  # noqa: E402
 from models.loss import LossWeights, detection_loss  # noqa: E402
 from models.network import MaskNet, Widths, decode  # noqa: E402
 from models.readers import letterbox  # noqa: E402
@@ -142,7 +143,7 @@ def test_the_export_says_what_the_network_says(tmp_path: Path) -> None:
     for output, expected in zip(outputs, wanted, strict=True):
         np.testing.assert_allclose(output, expected.numpy(), atol=1e-4)
     boxes, faces, _ = decode(wanted)
-    theirs, scores, _ = runtime.decode(outputs, 0.0)
+    theirs, scores, _ = runtime.decode(outputs, (96, 64), 0.0)
     assert len(theirs) == boxes.shape[1]
     best = int(faces[0].argmax())
     np.testing.assert_allclose((theirs[0, :2] + theirs[0, 2:]) / 2, boxes[0, best, :2], atol=1e-3)
@@ -184,6 +185,31 @@ def test_int8_stays_near_fp32(form: str, data: Path, tmp_path: Path) -> None:
         near = said(tmp_path / name, given)
         for one, other in zip(said(tmp_path / "net.onnx", runtime.normalised(canvas)), near, strict=True):
             assert np.abs(one - other)[0, 1:].mean() < 0.2 * one[0, 1:].std()
+
+
+@pytest.mark.parametrize("fixed", [False, True], ids=["free", "fixed"])
+def test_a_finer_network_enlarges_its_input_itself(fixed: bool, data: Path, tmp_path: Path) -> None:
+    side, grid, picture = 64, 96, sorted((data / "images" / "train").glob("*.jpg"))[0]
+    torch.manual_seed(0)
+    net = MaskNet(Widths(4, (4, 8, 8, 8), (1, 1, 1, 1), 8)).eval()
+    export.export_raw(net, tmp_path / "fp32.onnx", (grid, grid) if fixed else None)
+    for form in ("cpu", "tensorrt"):
+        quantize.quantize(tmp_path / "fp32.onnx", [picture], tmp_path / f"{form}.onnx", form, grid, static=fixed)
+    size = (side, side) if fixed else (96, side)  # width, height; free sides are rounded to 32 each
+    canvas, _ = letterbox(cv2.imread(str(picture))[:, :, ::-1], side, size, runtime.PAD_GREY)
+    enlarged = cv2.resize(canvas, [finer_side(length, side, grid) for length in size])
+    for form in ("fp32", "cpu", "tensorrt"):
+        model = onnx.load(str(tmp_path / f"{form}.onnx"))
+        make_finer(model, side, grid)
+        onnx.save(model, str(tmp_path / f"{form}-finer.onnx"))
+        takes_bytes = form == "cpu"
+        plain, finer = (
+            said(tmp_path / name, pixels[None] if takes_bytes else runtime.normalised(pixels))
+            for name, pixels in ((f"{form}.onnx", enlarged), (f"{form}-finer.onnx", canvas))
+        )
+        assert [one.shape for one in finer] == [one.shape for one in plain]
+        for one, other in zip(plain, finer, strict=True):  # OpenCV rounds its enlarged picture to bytes
+            assert np.abs(one - other).max() < 0.05 * one[0, 1:].std() + 0.01
 
 
 def said(path: Path, given: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import torch
 from torch import nn
@@ -12,9 +13,10 @@ from appliance.vision.boxes import PAD_GREY, normalised, suppress
 from appliance.vision.boxes import decode as decode_arrays
 from models.dataset import Photo
 from models.figures import STATES, Found, Truth, any_face, average_precision, by_state, judge
+from models.finer import finer_side
 from models.readers import letterbox
 
-SIDE = 416
+SIDE, GRID = 416, 640  # as the default preset sees pictures
 MIN_SCORE = 0.02
 MAX_IOU = 0.5
 
@@ -25,10 +27,12 @@ def validate(net: nn.Module, photos: list[Photo]) -> dict[str, float]:
     states, faces, rows = [], [], []
     for photo in photos:
         canvas, factors = letterbox(photo.pixels, SIDE, None, PAD_GREY)
-        tensor = torch.from_numpy(normalised(canvas)).to(next(net.parameters()).device)
+        size = (canvas.shape[1], canvas.shape[0])
+        enlarged = cv2.resize(canvas, [finer_side(length, SIDE, GRID) for length in size])
+        tensor = torch.from_numpy(normalised(enlarged)).to(next(net.parameters()).device)
         with torch.no_grad():
             outputs = [out.cpu().numpy() for out in net(tensor)]
-        boxes, scores, shares = decode_arrays(outputs, MIN_SCORE)
+        boxes, scores, shares = decode_arrays(outputs, size, MIN_SCORE)
         kept = suppress(boxes, MAX_IOU)
         found, truth = Found(boxes[kept] * factors, scores[kept], shares[kept]), Truth(photo.boxes, photo.states)
         states.append(by_state(found, truth))

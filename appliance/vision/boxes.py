@@ -18,7 +18,7 @@ Floats = NDArray[np.float32]
 Rows = tuple[Floats, Floats, Floats]
 """Boxes (N x 4: left, top, right, bottom), scores (N) and states (N x 3) of what was seen, surest first."""
 
-STRIDES = (8, 16, 32)
+STRIDES = (8, 16, 32)  # px per cell of the network's outputs, if it does not enlarge its input
 ALIGN = 32  # the coarsest stride: the input is a multiple of it
 PAD_GREY = 114
 MAX_CANDIDATES = 1000  # more boxes than this are noise; keeps suppression quadratic in something small
@@ -51,15 +51,15 @@ def normalised(canvas: NDArray[np.uint8], minus: float = 127.5, scale: float = 1
     return tensor
 
 
-def decode(outputs: Sequence[NDArray[Any]], min_score: float) -> Rows:
-    """What the network saw, boxes at network scale.
+def decode(outputs: Sequence[NDArray[Any]], size: tuple[int, int], min_score: float) -> Rows:
+    """What the network saw in an input of `size` (width, height), boxes in its pixels.
 
-    outputs: one array 1 x 8 x H/stride x W/stride per stride of STRIDES: face logit, three state logits,
-    centre offsets and log sizes in units of the stride. Scores are of the face alone; states sum to 1 per row.
+    outputs: one array 1 x 8 x rows x columns of cells per stride of STRIDES, or finer ones: face logit, three state
+    logits, centre offsets and log sizes in cells. Scores are of the face alone; states sum to 1 per row.
     Overlapping boxes are not yet suppressed.
     """
     least = _logit(min_score)
-    rows = [_candidates(output[0], stride, least) for output, stride in zip(outputs, STRIDES, strict=True)]
+    rows = [_candidates(output[0], size, least) for output in outputs]
     found = np.concatenate(rows)
     order = np.argsort(-found[:, 0], kind="stable")[:MAX_CANDIDATES]
     found = found[order]
@@ -117,8 +117,9 @@ def rescale_box(box_px: Box, size: tuple[int, int], to_size: tuple[int, int]) ->
     return left, top, right, bottom
 
 
-def _candidates(output: Floats, stride: int, least: float) -> Floats:
+def _candidates(output: Floats, size: tuple[int, int], least: float) -> Floats:
     """Rows of face logit, three state logits, box; of the cells whose face logit reaches `least`."""
+    stride = np.array([size[0] / output.shape[2], size[1] / output.shape[1]], dtype=np.float32)
     row, column = np.nonzero(output[0] >= least)
     cells = output[:, row, column].T.astype(np.float32)
     cell = np.stack([column, row], axis=1).astype(np.float32)

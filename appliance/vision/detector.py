@@ -27,7 +27,7 @@ from appliance.vision.models import Model
 from appliance.vision.pixels import Pixels, scale_to
 
 Run = Callable[[Pixels], Sequence[NDArray[Any]]]
-"""A backend: the network's input (uint8, H x W x 3, RGB) to one array 1 x 8 x H/stride x W/stride per stride of
+"""A backend: the network's input (uint8, H x W x 3, RGB) to one array 1 x 8 x rows x columns of cells per stride of
 `boxes.STRIDES`."""
 
 
@@ -94,7 +94,7 @@ class NetworkDetector:
         columns, rows = (self.input_width, self.input_height) if self.fixed else aligned(width, height)
         canvas = np.full((rows, columns, 3), PAD_GREY, dtype=np.uint8)
         canvas[:height, :width] = content
-        return decode(self._run(canvas), min_score)
+        return decode(self._run(canvas), (columns, rows), min_score)
 
     def _second_look(self, content: Pixels, min_score: float) -> Rows:
         """The same of the content scaled down, boxes at the scale of the content."""
