@@ -17,12 +17,12 @@ from models.transplant import Donor
 GREY = 114
 BARE, INCORRECT = STATES.index("no_mask"), STATES.index("incorrect")
 SMALLEST_PX = 5.0  # smaller faces are neither faces nor background
-WHOLE = 0.6  # of the inputs of 416 px and less: share scaled about as the presets scale a whole picture
+WHOLE = 0.5  # of the inputs of 416 px and less: share scaled about as the presets scale a whole picture
 CLOSE = 0.3  # of the faces brought to a size: share that fills much of the frame
 MOST_SCALE = 10.0
 MOST_STRETCH = 0.12  # of width against height, natural logarithm
 MOST_TILT_DEG = 15.0
-LONGEST_PX = (300.0, 860.0)  # longest side of a whole picture, drawn evenly in log
+LONGEST_PX = (400.0, 900.0)  # longest side of a whole picture, drawn evenly in log
 LONGEST = (0.7, 2.7)  # the same in sides of the input: its limits
 COARSE = 0.5  # share of inputs that hold no more than a smaller picture enlarged, as `finer` makes it
 COARSER = (1.2, 1.9)  # how much smaller

@@ -94,6 +94,8 @@ def main(argv: list[str] | None = None) -> int:
     matched = [judge(one, truth, MIN_SCORE) for one, truth in zip(found, truths, strict=True)]
     shares = np.concatenate([one.shares for one in matched]).astype(np.float64)
     true = np.array([row[0] for one in matched for row in one.rows])
+    if not len(true):
+        raise SystemExit(f"{given.model}: finds none of the faces in {given.images}; train it longer")
     states = fit_temperature(shares, true, given.incorrect_offset), given.incorrect_offset
     model = onnx.load(str(given.model))
     fold(model, face, states)

@@ -66,8 +66,7 @@ def export_decoded(net: nn.Module, path: Path, size: tuple[int, int]) -> None:
 
 
 def store_half(graph: onnx.GraphProto) -> None:
-    """Large FP32 weights become FP16 and a Cast; the runtime folds it when it loads the file. Those that are so already
-    stay."""
+    """Large FP32 weights become FP16 and a Cast; the runtime folds it when it loads the file."""
     for weight in list(graph.initializer):
         values = numpy_helper.to_array(weight)
         if values.dtype != np.float32 or values.size < LARGE:

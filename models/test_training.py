@@ -97,6 +97,37 @@ def test_a_release_can_be_the_mean_of_several_looks(data: Path, tmp_path: Path) 
         release.looks(out, (7, 9))
 
 
+def test_a_release_has_every_form(data: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    torch.manual_seed(0)
+    export.export_raw(MaskNet(Widths(4, (4, 8, 8, 8), (1, 1, 1, 1), 8)).eval(), weights / "mb9k-fp32.onnx")
+    release.write_forms(weights / "mb9k-fp32.onnx", sorted((data / "images" / "train").glob("*.jpg")))
+    sizes = {}
+    for path in weights.iterdir():
+        entrance = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).get_inputs()[0]
+        sizes[path.stem.removeprefix("mb9k-")] = tuple(entrance.shape)
+    free = {
+        "int8": (1, "h", "w", 3),
+        "int8-416": (1, "h", "w", 3),
+        "fp32": (1, 3, "h", "w"),
+        "fp32-416": (1, 3, "h", "w"),
+    }
+    forms = ("int8-tensorrt", "decoded")
+    assert sizes == free | {f"{form}-{side}": (1, 3, side, side) for form in forms for side in (320, 416, 640)}
+    for name in ("fp32", "int8"):  # at 416 the finer one's maps are those of the plain one at 640
+        plain, finer = (
+            said(weights / f"mb9k-{form}.onnx", given_to(name, side))
+            for form, side in ((name, 640), (f"{name}-416", 416))
+        )
+        assert [one.shape for one in finer] == [one.shape for one in plain]
+
+
+def given_to(form: str, side: int) -> np.ndarray[Any, Any]:
+    """A black picture."""
+    return np.zeros((1, side, side, 3), np.uint8) if form == "int8" else np.zeros((1, 3, side, side), np.float32)
+
+
 def test_two_processes_learn_the_same_network(data: Path, tmp_path: Path) -> None:
     run(data, tmp_path / "run", 1, processes=2)
     state = torch.load(tmp_path / "run" / train.STATE_FILE, weights_only=True)
@@ -256,6 +287,14 @@ def test_calibration_finds_the_temperature_that_made_the_states() -> None:
     sure = np.exp((logits - (0, 0, -0.5)) * 2.0)
     found = calibrate.fit_temperature(sure / sure.sum(1, keepdims=True), states, -0.5)
     assert found == pytest.approx(2.0, abs=0.15)
+
+
+def test_a_network_that_finds_nothing_cannot_be_calibrated(data: Path, tmp_path: Path) -> None:
+    export.export_raw(MaskNet(Widths(4, (4, 8, 8, 8), (1, 1, 1, 1), 8)).eval(), tmp_path / "net.onnx")
+    annotations = data / "annotations_harmonised" / "val.json"
+    with pytest.raises(SystemExit, match=r"finds none of the faces in .*; train it longer"):
+        calibrate.main(["--model", str(tmp_path / "net.onnx"), "--images", str(data / "images" / "val"),
+                        "--annotations", str(annotations), "--out", str(tmp_path / "calibrated.onnx")])  # fmt: skip
 
 
 def test_a_folded_line_and_temperature_come_out_of_the_network(tmp_path: Path) -> None:
