@@ -82,7 +82,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--annotations", type=Path, required=True)
     parser.add_argument("--side", type=int, default=416, help="longest side of the pictures, px")
     parser.add_argument(
-        "--incorrect-offset", type=float, default=0.3, help="added to the logit of incorrect; larger passes fewer"
+        "--incorrect-offset", type=float, default=0.0, help="added to the logit of incorrect; larger passes fewer"
     )
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args(argv)

@@ -6,12 +6,15 @@ A picture scaled to 416 px still shows more of small faces than the network's ce
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
+
+from appliance.vision.onnx import MULTIPLE
 
 ALIGN = 32  # sides of the grid are multiples of it
 
@@ -21,6 +24,12 @@ def finer_side(length: int, side: int, grid: int) -> int:
     return (length * grid + ALIGN // 2 * side) // (ALIGN * side) * ALIGN
 
 
+def multiple(side: int, grid: int) -> Fraction:
+    """What the sides of a free input shall be multiples of, each rounded to whole pixels, so that the graph need not
+    stretch one more than the other: a stretch by a fortieth cost .01 mAP50."""
+    return Fraction(ALIGN * side, grid)
+
+
 def make_finer(model: onnx.ModelProto, side: int, grid: int) -> None:
     """Let the model, one of ours in any form, enlarge its input by grid / side; both multiples of ALIGN.
 
@@ -28,6 +37,7 @@ def make_finer(model: onnx.ModelProto, side: int, grid: int) -> None:
     is side / grid of what it was: `appliance.vision.boxes.decode` tells it by the sizes.
     """
     del model.metadata_props[:]  # which say what `export.load` could not make of it any more
+    helper.set_model_props(model, {MULTIPLE: str(multiple(side, grid))})
     graph = model.graph
     entrance = graph.input[0]
     takes_bytes = entrance.type.tensor_type.elem_type == onnx.TensorProto.UINT8

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,18 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from appliance.vision.boxes import PAD_GREY, Rows, aligned, content_size, decode, normalised, suppress, with_second_look
-from appliance.vision.onnx import OUTPUTS, fixed_size, runner
+from appliance.vision.boxes import (
+    ALIGN,
+    PAD_GREY,
+    Rows,
+    aligned,
+    content_size,
+    decode,
+    normalised,
+    suppress,
+    with_second_look,
+)
+from appliance.vision.onnx import OUTPUTS, fixed_size, multiple, runner
 from models.figures import Found
 
 Floats = NDArray[np.float32]
@@ -53,11 +64,13 @@ def read(path: Path, side: int, exact: bool = False, second_look: int = 0) -> De
     raise SystemExit(f"{path}: outputs {', '.join(outputs)} are of no known detector")
 
 
-def letterbox(pixels: Pixels, side: int, static: tuple[int, int] | None, grey: int) -> tuple[Pixels, Floats]:
+def letterbox(
+    pixels: Pixels, side: int, static: tuple[int, int] | None, grey: int, multiple: Fraction = ALIGN
+) -> tuple[Pixels, Floats]:
     """The picture in the upper left corner of a grey input, and the factors that bring its boxes back (4)."""
     height, width = pixels.shape[:2]
     size = content_size(width, height, *(static or (side, side)))
-    wide, high = static or aligned(*size)
+    wide, high = static or aligned(*size, multiple)
     canvas = np.full((high, wide, 3), grey, np.uint8)
     canvas[: size[1], : size[0]] = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     return canvas, np.array([width / size[0], height / size[1]] * 2, np.float32)
@@ -73,10 +86,10 @@ def _kept(boxes: Floats, faces: Floats, states: Floats, min_score: float, max_io
 
 
 def _raw(session: Any, side: int, second_look: int) -> Detect:
-    static, network = fixed_size(session), runner(session)
+    static, network, of = fixed_size(session), runner(session), multiple(session)
 
     def look(pixels: Pixels, side: int, min_score: float) -> Rows:
-        canvas, factors = letterbox(pixels, side, static, PAD_GREY)
+        canvas, factors = letterbox(pixels, side, static, PAD_GREY, of)
         boxes, faces, states = decode(network(canvas), canvas.shape[1::-1], min_score)
         return boxes * factors, faces, states
 

@@ -63,10 +63,16 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--epochs", type=int, nargs=2, metavar=("FIRST", "LAST"), help="the mean of these looks (default: the last)"
     )
+    parser.add_argument("--blend", type=Path, metavar="FP32", help="the export that the training began with")
+    parser.add_argument("--share", type=float, default=0.5, help="its share, with --blend")
     given = parser.parse_args(argv)
     given.out.mkdir(parents=True, exist_ok=True)
     trained, fp32 = given.run / "fp32.onnx", given.out / "mb9k-fp32.onnx"
     export.export_raw(export.mean(looks(given.run, given.epochs)), trained)
+    if given.blend:
+        model = onnx.load(str(trained))
+        export.blend(model, onnx.load(str(given.blend)), given.share)
+        onnx.save(model, str(trained))
     calibrate.main(
         ["--model", str(trained), "--images", str(given.data / "images" / "val"), "--side", str(GRID_PX),
          "--annotations", str(given.data / "annotations_harmonised" / "val.json"), "--out", str(fp32)]

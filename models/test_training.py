@@ -162,6 +162,24 @@ def test_an_export_can_be_loaded_and_exported_again(tmp_path: Path) -> None:
         export.load(tmp_path / "other.onnx")
 
 
+def test_a_blend_lies_between_two_networks(tmp_path: Path) -> None:
+    models = []
+    for seed, width in ((0, 8), (1, 8), (2, 4)):
+        torch.manual_seed(seed)
+        export.export_raw(MaskNet(Widths(4, (4, 8, 8, 8), (1, 1, 1, 1), width)).eval(), tmp_path / "net.onnx")
+        models.append(onnx.load(str(tmp_path / "net.onnx")))
+    one, other, narrow = models
+    blended = type(one)()
+    blended.CopyFrom(one)
+    export.blend(blended, other, 0.25)
+    for weight, *parts in zip(*(model.graph.initializer for model in (blended, one, other)), strict=True):
+        mine, theirs = (onnx.numpy_helper.to_array(part) for part in parts)
+        if mine.dtype == np.float32 and mine.size > 2:
+            np.testing.assert_allclose(onnx.numpy_helper.to_array(weight), 0.75 * mine + 0.25 * theirs, atol=1e-6)
+    with pytest.raises(SystemExit, match="has other layers"):
+        export.blend(blended, narrow, 0.5)
+
+
 def test_the_export_says_what_the_network_says(tmp_path: Path) -> None:
     torch.manual_seed(0)
     net = MaskNet(Widths(4, (4, 8, 8, 8), (1, 1, 1, 1), 8)).eval()

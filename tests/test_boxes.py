@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -58,6 +60,11 @@ def test_a_content_is_even_and_never_larger_than_the_input(side: int) -> None:
 def test_the_input_is_the_next_multiple_of_the_coarsest_stride() -> None:
     assert aligned(416, 234) == (416, 256)
     assert aligned(2, 32) == (32, 32)
+
+
+def test_the_input_of_a_network_that_enlarges_it_is_next_to_a_multiple_of_its_own() -> None:
+    assert aligned(416, 234, Fraction(104, 5)) == (416, 250)  # 20 and 12 times 20.8
+    assert aligned(416, 312, Fraction(104, 5)) == (416, 312)
 
 
 @pytest.mark.parametrize("level", range(3))

@@ -136,6 +136,7 @@ def test_a_network_says_itself_whether_its_input_has_a_fixed_size(models: Path) 
     # In the input's shape a side called h (or w) becomes one of 416 pixels (onnx.proto: dim_param to dim_value).
     fixed = content.replace(b"\n\x03\x12\x01h\n\x03\x12\x01w", b"\n\x03\x08\xa0\x03\n\x03\x08\xa0\x03", 1)
     replace_weights(models, fixed)
+    change(models, lambda manifest: manifest["models"][manifest["default"]].update(second_look=0))
     detector = load_detector("", models)
     assert detector.fixed
     assert detector.detect(np.zeros((90, 160, 3), dtype=np.uint8)) == []

@@ -7,6 +7,7 @@ rest of the input is grey. Coordinates at network scale are those of that input.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ Rows = tuple[Floats, Floats, Floats]
 """Boxes (N x 4: left, top, right, bottom), scores (N) and states (N x 3) of what was seen, surest first."""
 
 STRIDES = (8, 16, 32)  # px per cell of the network's outputs, if it does not enlarge its input
-ALIGN = 32  # the coarsest stride: the input is a multiple of it
+ALIGN = Fraction(32)  # the coarsest stride: the input is a multiple of it
 PAD_GREY = 114
 MAX_CANDIDATES = 1000  # more boxes than this are noise; keeps suppression quadratic in something small
 _FILLING = 0.25  # side of a face that fills much of a picture, in longer sides of the picture
@@ -35,9 +36,9 @@ def content_size(width: int, height: int, input_width: int, input_height: int) -
     return _even(width * scale, input_width), _even(height * scale, input_height)
 
 
-def aligned(width: int, height: int) -> tuple[int, int]:
-    """(width, height) of the smallest input the content fits into."""
-    return -(-width // ALIGN) * ALIGN, -(-height // ALIGN) * ALIGN
+def aligned(width: int, height: int, multiple: Fraction = ALIGN) -> tuple[int, int]:
+    """(width, height) of the smallest input the content fits into, in whole pixels next to multiples of `multiple`."""
+    return round(-(-width // multiple) * multiple), round(-(-height // multiple) * multiple)
 
 
 def normalised(canvas: NDArray[np.uint8], minus: float = 127.5, scale: float = 127.5) -> Floats:

@@ -6,6 +6,7 @@ A backend (`onnx.py`) only runs the network.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from appliance.faces import JUDGED, Face, State
 from appliance.vision.boxes import (
+    ALIGN,
     PAD_GREY,
     Floats,
     Rows,
@@ -51,10 +53,10 @@ class NetworkDetector:
     """A detector made of a model and something that runs it.
 
     fixed: the network takes no other input than the model's size. One that does is given as little grey as possible:
-    a picture of 16:9 then costs five eighths of a square one.
+    a picture of 16:9 then costs five eighths of a square one. multiple: what the sides of its input are multiples of.
     """
 
-    def __init__(self, model: Model, run: Run, fixed: bool = True) -> None:
+    def __init__(self, model: Model, run: Run, fixed: bool = True, multiple: Fraction = ALIGN) -> None:
         self.model = model
         self.model_id = model.id
         self.input_width = model.input_width
@@ -62,6 +64,7 @@ class NetworkDetector:
         self.sure_score = model.min_score
         self._run = run
         self.fixed = fixed
+        self.multiple = multiple
 
     def detect(self, image: Pixels, min_score: float | None = None) -> list[Face]:
         """Faces in `image`, surest first (see Detector)."""
@@ -91,7 +94,9 @@ class NetworkDetector:
     def _look(self, content: Pixels, min_score: float) -> Rows:
         """What the network sees in the content, laid in the upper left corner of grey."""
         height, width = content.shape[:2]
-        columns, rows = (self.input_width, self.input_height) if self.fixed else aligned(width, height)
+        columns, rows = self.input_width, self.input_height
+        if not self.fixed:
+            columns, rows = aligned(width, height, self.multiple)
         canvas = np.full((rows, columns, 3), PAD_GREY, dtype=np.uint8)
         canvas[:height, :width] = content
         return decode(self._run(canvas), (columns, rows), min_score)

@@ -6,6 +6,7 @@ A model takes the picture's bytes (1 x H x W x 3), as our INT8 form does, or 1 x
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from appliance.errors import UserError
-from appliance.vision.boxes import STRIDES, normalised
+from appliance.vision.boxes import ALIGN, STRIDES, normalised
 from appliance.vision.detector import NetworkDetector, Run
 from appliance.vision.models import find, verified
 from appliance.vision.pixels import Pixels
 
 OUTPUTS = [f"p{stride}" for stride in STRIDES]
 BYTES = "tensor(uint8)"
+MULTIPLE = "input_multiple"  # in a network's metadata
 
 
 def load_detector(name: str = "", directory: Path | None = None) -> NetworkDetector:
@@ -42,7 +44,7 @@ def load_detector(name: str = "", directory: Path | None = None) -> NetworkDetec
     fixed = fixed_size(session) is not None
     if fixed and model.second_look:
         raise UserError(f"the model {model.id} takes one size only and cannot look twice; take second_look out")
-    return NetworkDetector(model, runner(session), fixed)
+    return NetworkDetector(model, runner(session), fixed, multiple(session))
 
 
 def fixed_size(session: onnxruntime.InferenceSession) -> tuple[int, int] | None:
@@ -50,6 +52,11 @@ def fixed_size(session: onnxruntime.InferenceSession) -> tuple[int, int] | None:
     entrance = session.get_inputs()[0]
     height, width = entrance.shape[1:3] if entrance.type == BYTES else entrance.shape[2:]
     return (width, height) if isinstance(width, int) and isinstance(height, int) else None  # a free side has a name
+
+
+def multiple(session: onnxruntime.InferenceSession) -> Fraction:
+    """What the sides of a free input are multiples of, px: a network that enlarges its input says so."""
+    return Fraction(session.get_modelmeta().custom_metadata_map.get(MULTIPLE, str(ALIGN)))
 
 
 def runner(session: onnxruntime.InferenceSession) -> Run:
