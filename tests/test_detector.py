@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from fractions import Fraction
 from itertools import combinations
 from pathlib import Path
 from threading import Barrier
@@ -107,6 +108,13 @@ def test_boxes_are_in_pixels_of_the_given_picture() -> None:
     assert faces[1].box_px == pytest.approx((0, 40, 56, 120))  # cut at the picture's edge
     assert faces[1].score == pytest.approx(1 / (1 + np.exp(-2)), abs=1e-5)
     assert sum(faces[1].states) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_network_that_enlarges_its_input_is_given_multiples_of_its_own() -> None:
+    network = Network()
+    NetworkDetector(MODEL, network, fixed=False, multiple=Fraction(104, 5)).detect(grey(1280, 480))
+    (canvas,) = network.given
+    assert canvas.shape[:2] == (62, 146)  # 3 and 7 times 20.8, next to 128 x 48
 
 
 def test_the_second_look_adds_faces_that_fill_the_frame_and_no_others() -> None:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,11 @@ def test_a_network_says_itself_whether_its_input_has_a_fixed_size(models: Path) 
     change(models, lambda manifest: manifest["models"][manifest["default"]].update(second_look=2))
     with pytest.raises(UserError, match=r"takes one size only and cannot look twice; take second_look out"):
         load_detector("", models)
+
+
+def test_a_network_says_itself_what_its_input_is_a_multiple_of() -> None:
+    assert load_detector("mb9k-416").multiple == Fraction(104, 5)  # 32 px after it was enlarged from 416 to 640
+    assert load_detector("mb9k-640").multiple == 32
 
 
 def test_a_network_in_floating_point_is_served_too(models: Path) -> None:
