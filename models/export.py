@@ -18,7 +18,7 @@ from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from models.network import STRIDES, MaskNet, build, decode
-from models.warmstart import copy_weights
+from models.warmstart import convolutions, copy_weights
 
 OPSET = 17
 NETWORK = "network"  # metadata of a raw export: the widths, as JSON
@@ -137,21 +137,14 @@ def blend(model: onnx.ModelProto, other: onnx.ModelProto, share: float) -> None:
     What learned on from `other` and what it began with err in different places; between them lies a network that errs
     less, also on pictures unlike the new ones (WiSE-FT, https://arxiv.org/abs/2109.01903).
     """
-    ours, theirs = _convolutions(model), _convolutions(other)
-    if {name: [weight.dims for weight in weights] for name, weights in ours.items()} != {
-        name: [weight.dims for weight in weights] for name, weights in theirs.items()
-    }:
+    ours, theirs = convolutions(model.graph), convolutions(other.graph)
+    shapes = [{name: weight.dims for name, (weight, _) in found.items()} for found in (ours, theirs)]
+    if shapes[0] != shapes[1]:
         raise SystemExit("the network to blend with has other layers; take the one that the training began with")
     for name, weights in ours.items():
         for weight, added in zip(weights, theirs[name], strict=True):
             mixed = (1 - share) * numpy_helper.to_array(weight) + share * numpy_helper.to_array(added)
             weight.CopyFrom(numpy_helper.from_array(mixed.astype(np.float32), weight.name))
-
-
-def _convolutions(model: onnx.ModelProto) -> dict[str, list[onnx.TensorProto]]:
-    """Weight and bias of every convolution, by the name of its node."""
-    arrays = {array.name: array for array in model.graph.initializer}
-    return {node.name: [arrays[name] for name in node.input[1:]] for node in model.graph.node if node.op_type == "Conv"}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -24,7 +24,7 @@ def finer_side(length: int, side: int, grid: int) -> int:
     return (length * grid + ALIGN // 2 * side) // (ALIGN * side) * ALIGN
 
 
-def multiple(side: int, grid: int) -> Fraction:
+def finer_multiple(side: int, grid: int) -> Fraction:
     """What the sides of a free input shall be multiples of, each rounded to whole pixels, so that the graph need not
     stretch one more than the other: a stretch by a fortieth cost .01 mAP50."""
     return Fraction(ALIGN * side, grid)
@@ -37,7 +37,7 @@ def make_finer(model: onnx.ModelProto, side: int, grid: int) -> None:
     is side / grid of what it was: `appliance.vision.boxes.decode` tells it by the sizes.
     """
     del model.metadata_props[:]  # which say what `export.load` could not make of it any more
-    helper.set_model_props(model, {MULTIPLE: str(multiple(side, grid))})
+    helper.set_model_props(model, {MULTIPLE: str(finer_multiple(side, grid))})
     graph = model.graph
     entrance = graph.input[0]
     takes_bytes = entrance.type.tensor_type.elem_type == onnx.TensorProto.UINT8
@@ -46,9 +46,16 @@ def make_finer(model: onnx.ModelProto, side: int, grid: int) -> None:
     enlarged = f"{given}_enlarged"
     for node in graph.node:
         node.input[:] = [enlarged if name == given else name for name in node.input]
-    fixed = all(axis.dim_value for axis in entrance.type.tensor_type.shape.dim)
-    sizes, steps = _fixed_sizes(graph, entrance, side, grid) if fixed else _free_sizes(graph, given, side, grid)
-    nodes += steps
+    axes = entrance.type.tensor_type.shape.dim
+    if all(axis.dim_value for axis in axes):
+        sizes = "sizes"
+        _constant(graph, sizes, np.array([1, 3, grid, grid], np.int64))
+        for axis in axes:
+            if axis.dim_value == grid:
+                axis.dim_value = side
+    else:
+        nodes += _free_sizes(graph, given, side, grid)
+        sizes = nodes[-1].output[0]
     if takes_bytes:
         # ONNX Runtime enlarges floats almost three times as fast as bytes.
         _constant(graph, "one", np.array(1, np.float32))
@@ -71,27 +78,16 @@ def _resize(given: str, sizes: str, enlarged: str) -> onnx.NodeProto:
     )
 
 
-def _fixed_sizes(
-    graph: onnx.GraphProto, entrance: onnx.ValueInfoProto, side: int, grid: int
-) -> tuple[str, list[onnx.NodeProto]]:
-    """Name of the enlarged sizes; the input becomes as small as it is to be."""
-    _constant(graph, "sizes", np.array([1, 3, grid, grid], np.int64))
-    for axis in entrance.type.tensor_type.shape.dim:
-        if axis.dim_value == grid:
-            axis.dim_value = side
-    return "sizes", []
-
-
-def _free_sizes(graph: onnx.GraphProto, given: str, side: int, grid: int) -> tuple[str, list[onnx.NodeProto]]:
-    """Name of the enlarged sizes, and the nodes that find them: `finer_side`, where the number of pictures and the
-    channels go through multiplications by one."""
+def _free_sizes(graph: onnx.GraphProto, given: str, side: int, grid: int) -> list[onnx.NodeProto]:
+    """The nodes that find the enlarged sizes: `finer_side`, where the number of pictures and the channels go through
+    multiplications by one."""
     steps = [("Mul", grid, 1), ("Add", ALIGN // 2 * side, 0), ("Div", ALIGN * side, 1), ("Mul", ALIGN, 1)]
     nodes = [helper.make_node("Shape", [given], ["sizes_0"])]
     for number, (operation, of_sides, of_others) in enumerate(steps):
         values = [of_others, of_others, of_sides, of_sides]
         _constant(graph, f"sizes_by_{number}", np.array(values, np.int64))
         nodes.append(helper.make_node(operation, [f"sizes_{number}", f"sizes_by_{number}"], [f"sizes_{number + 1}"]))
-    return f"sizes_{len(steps)}", nodes
+    return nodes
 
 
 def _constant(graph: onnx.GraphProto, name: str, values: NDArray[Any]) -> None:

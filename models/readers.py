@@ -27,7 +27,7 @@ from appliance.vision.boxes import (
     suppress,
     with_second_look,
 )
-from appliance.vision.onnx import OUTPUTS, fixed_size, multiple, runner
+from appliance.vision.onnx import OUTPUTS, fixed_size, input_multiple, runner
 from models.figures import Found
 
 Floats = NDArray[np.float32]
@@ -86,10 +86,10 @@ def _kept(boxes: Floats, faces: Floats, states: Floats, min_score: float, max_io
 
 
 def _raw(session: Any, side: int, second_look: int) -> Detect:
-    static, network, of = fixed_size(session), runner(session), multiple(session)
+    static, network, multiple = fixed_size(session), runner(session), input_multiple(session)
 
     def look(pixels: Pixels, side: int, min_score: float) -> Rows:
-        canvas, factors = letterbox(pixels, side, static, PAD_GREY, of)
+        canvas, factors = letterbox(pixels, side, static, PAD_GREY, multiple)
         boxes, faces, states = decode(network(canvas), canvas.shape[1::-1], min_score)
         return boxes * factors, faces, states
 

@@ -66,6 +66,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--blend", type=Path, metavar="FP32", help="the export that the training began with")
     parser.add_argument("--share", type=float, default=0.5, help="its share, with --blend")
     given = parser.parse_args(argv)
+    if given.blend and not given.blend.is_file():
+        parser.error(f"--blend: there is no file {given.blend}")
+    if not 0 <= given.share <= 1:
+        parser.error("--share must be from 0 to 1")
     given.out.mkdir(parents=True, exist_ok=True)
     trained, fp32 = given.run / "fp32.onnx", given.out / "mb9k-fp32.onnx"
     export.export_raw(export.mean(looks(given.run, given.epochs)), trained)

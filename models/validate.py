@@ -13,7 +13,7 @@ from appliance.vision.boxes import PAD_GREY, normalised, suppress
 from appliance.vision.boxes import decode as decode_arrays
 from models.dataset import Photo
 from models.figures import STATES, Found, Truth, any_face, average_precision, by_state, judge
-from models.finer import finer_side, multiple
+from models.finer import finer_multiple, finer_side
 from models.readers import letterbox
 
 SIDE, GRID = 416, 640  # as the default preset sees pictures
@@ -26,7 +26,7 @@ def validate(net: nn.Module, photos: list[Photo]) -> dict[str, float]:
     net.eval()
     states, faces, rows = [], [], []
     for photo in photos:
-        canvas, factors = letterbox(photo.pixels, SIDE, None, PAD_GREY, multiple(SIDE, GRID))
+        canvas, factors = letterbox(photo.pixels, SIDE, None, PAD_GREY, finer_multiple(SIDE, GRID))
         size = (canvas.shape[1], canvas.shape[0])
         enlarged = cv2.resize(canvas, [finer_side(length, SIDE, GRID) for length in size])
         tensor = torch.from_numpy(normalised(enlarged)).to(next(net.parameters()).device)

@@ -22,14 +22,17 @@ from models.network import Block, ConvNorm, MaskNet
 
 def read_convolutions(path: Path) -> dict[str, tuple[Tensor, Tensor]]:
     """(weight, bias) of every convolution of an FP32 export, by the name of its module."""
-    graph = onnx.load(str(path)).graph
-    arrays = {entry.name: numpy_helper.to_array(entry) for entry in graph.initializer}
     found = {}
-    for node in graph.node:
-        if node.op_type == "Conv":
-            weight, bias = (torch.from_numpy(arrays[name].copy()) for name in node.input[1:3])
-            found[_module_name(node.name)] = (weight, bias)
+    for node, arrays in convolutions(onnx.load(str(path)).graph).items():
+        weight, bias = (torch.from_numpy(numpy_helper.to_array(array).copy()) for array in arrays)
+        found[_module_name(node)] = (weight, bias)
     return found
+
+
+def convolutions(graph: onnx.GraphProto) -> dict[str, tuple[onnx.TensorProto, onnx.TensorProto]]:
+    """Weight and bias of every convolution of an FP32 export, by the name of its node."""
+    arrays = {entry.name: entry for entry in graph.initializer}
+    return {node.name: (arrays[node.input[1]], arrays[node.input[2]]) for node in graph.node if node.op_type == "Conv"}
 
 
 def _module_name(node: str) -> str:

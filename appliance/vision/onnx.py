@@ -44,7 +44,7 @@ def load_detector(name: str = "", directory: Path | None = None) -> NetworkDetec
     fixed = fixed_size(session) is not None
     if fixed and model.second_look:
         raise UserError(f"the model {model.id} takes one size only and cannot look twice; take second_look out")
-    return NetworkDetector(model, runner(session), fixed, multiple(session))
+    return NetworkDetector(model, runner(session), fixed, input_multiple(session))
 
 
 def fixed_size(session: onnxruntime.InferenceSession) -> tuple[int, int] | None:
@@ -54,7 +54,7 @@ def fixed_size(session: onnxruntime.InferenceSession) -> tuple[int, int] | None:
     return (width, height) if isinstance(width, int) and isinstance(height, int) else None  # a free side has a name
 
 
-def multiple(session: onnxruntime.InferenceSession) -> Fraction:
+def input_multiple(session: onnxruntime.InferenceSession) -> Fraction:
     """What the sides of a free input are multiples of, px: a network that enlarges its input says so."""
     return Fraction(session.get_modelmeta().custom_metadata_map.get(MULTIPLE, str(ALIGN)))
 
