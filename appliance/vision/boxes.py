@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -59,13 +60,28 @@ def decode(outputs: Sequence[NDArray[Any]], size: tuple[int, int], min_score: fl
     logits, centre offsets and log sizes in cells. Scores are of the face alone; states sum to 1 per row.
     Overlapping boxes are not yet suppressed.
     """
-    least = _logit(min_score)
-    rows = [_candidates(output[0], size, least) for output in outputs]
-    found = np.concatenate(rows)
+    cells = np.concatenate([output.reshape(output.shape[1], -1) for output in outputs], axis=1)
+    sure = np.flatnonzero(cells[0] >= _logit(min_score))
+    found, where = cells[:, sure].T, _grid(tuple(output.shape[2:] for output in outputs), size)[sure]
     order = np.argsort(-found[:, 0], kind="stable")[:MAX_CANDIDATES]
-    found = found[order]
+    found, middle, stride = found[order], where[order, :2], where[order, 2:]
+    centre = (middle + found[:, 4:6]) * stride
+    half = np.exp(np.minimum(found[:, 6:8], _MAX_LOG_SIZE)) * (stride / 2)
     scores: Floats = np.reciprocal(1 + np.exp(-np.clip(found[:, 0], -80, 80)), dtype=np.float32)
-    return found[:, 4:], scores, _softmax(found[:, 1:4])
+    return np.concatenate([centre - half, centre + half], axis=1), scores, _softmax(found[:, 1:4])
+
+
+@lru_cache(maxsize=64)
+def _grid(shapes: tuple[tuple[int, int], ...], size: tuple[int, int]) -> Floats:
+    """Of every cell of maps with so many rows and columns: its middle, in cells, and its width and height, px."""
+    parts = []
+    for rows, columns in shapes:
+        grid = np.empty((rows, columns, 4), dtype=np.float32)
+        grid[:, :, 0] = np.arange(columns) + 0.5
+        grid[:, :, 1] = (np.arange(rows) + 0.5)[:, None]
+        grid[:, :, 2:] = size[0] / columns, size[1] / rows
+        parts.append(grid.reshape(-1, 4))
+    return np.concatenate(parts)
 
 
 def with_second_look(rows: Rows, second: Rows, size: tuple[int, int]) -> Rows:
@@ -116,17 +132,6 @@ def rescale_box(box_px: Box, size: tuple[int, int], to_size: tuple[int, int]) ->
     """`rescale` for a single box."""
     left, top, right, bottom = rescale(np.array([box_px], dtype=np.float32), size, to_size)[0].tolist()
     return left, top, right, bottom
-
-
-def _candidates(output: Floats, size: tuple[int, int], least: float) -> Floats:
-    """Rows of face logit, three state logits, box; of the cells whose face logit reaches `least`."""
-    stride = np.array([size[0] / output.shape[2], size[1] / output.shape[1]], dtype=np.float32)
-    row, column = np.nonzero(output[0] >= least)
-    cells = output[:, row, column].T.astype(np.float32)
-    cell = np.stack([column, row], axis=1).astype(np.float32)
-    centre = (cell + 0.5 + cells[:, 4:6]) * stride
-    half = np.exp(np.minimum(cells[:, 6:8], _MAX_LOG_SIZE)) * (stride / 2)
-    return np.concatenate([cells[:, :4], centre - half, centre + half], axis=1, dtype=np.float32)
 
 
 def _softmax(logits: Floats) -> Floats:
