@@ -154,6 +154,23 @@ def test_int8_stays_near_fp32(form: str, data: Path, tmp_path: Path) -> None:
             assert np.abs(one - other)[0, 1:].mean() < 0.2 * one[0, 1:].std()
 
 
+def test_four_pixels_at_once_give_the_same_to_the_bit(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    export.export_raw(MaskNet(Widths(4, (4, 8, 8, 8), (1, 1, 1, 1), 8)).eval(), tmp_path / "net.onnx")
+    files = sorted((data / "images" / "train").glob("*.jpg"))
+    quantize.quantize(tmp_path / "net.onnx", files, tmp_path / "quads.onnx", "cpu", side=128)
+    monkeypatch.setattr(quantize, "take_quads", lambda _: None)
+    quantize.quantize(tmp_path / "net.onnx", files, tmp_path / "plain.onnx", "cpu", side=128)
+    first = next(node for node in onnx.load(str(tmp_path / "quads.onnx")).graph.node if node.op_type == "Conv")
+    assert onnx.helper.get_attribute_value(first.attribute[0]) == [3, 2]
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 96, 160, 3), dtype=np.uint8)
+    for one, other in zip(said(tmp_path / "quads.onnx", pixels), said(tmp_path / "plain.onnx", pixels), strict=True):
+        assert np.array_equal(one, other)
+        assert one.std() > 0
+
+
 @pytest.mark.parametrize("fixed", [False, True], ids=["free", "fixed"])
 def test_a_finer_network_enlarges_its_input_itself(fixed: bool, data: Path, tmp_path: Path) -> None:
     side, grid, picture = 64, 96, sorted((data / "images" / "train").glob("*.jpg"))[0]
