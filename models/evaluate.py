@@ -1,6 +1,7 @@
 """Measures detectors: `python -m models.evaluate --images DIR --annotations FILE MODEL [MODEL ...]`.
 
-Prints a table and writes JSON (`--out`). Every model runs in the same process, on one thread, on the same pictures.
+Prints a table and writes JSON (`--out`). Every model runs in the same process, on one thread, on the same pictures; for
+the time they take turns at each picture, because a machine is not as quick now as it was a minute ago.
 With `--card models/card.toml` it measures what the model card tells, and writes the card's tables anew.
 """
 
@@ -17,6 +18,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from models.card import Row, read_rows, rewrite, tables
 from models.dataset import Pixels
@@ -85,14 +87,15 @@ def run(detect: Detect, pictures: list[Picture], hardship: str = "clean") -> tup
     return found, truths
 
 
-def cpu_ms(detect: Detect, pictures: list[Picture], min_score: float) -> float:
-    """Median CPU time from picture to faces of at least min_score."""
-    times = []
-    for picture in pictures:
-        began = time.process_time()
-        detect(picture.pixels, min_score)
-        times.append(time.process_time() - began)
-    return 1000 * float(np.median(times))
+def cpu_times(detectors: list[Detect], pictures: list[Picture], min_score: float) -> NDArray[np.float64]:
+    """CPU time from picture to faces of at least min_score, ms: detectors x pictures. They take turns."""
+    times = np.empty((len(detectors), len(pictures)))
+    for number, picture in enumerate(pictures):
+        for row, detect in enumerate(detectors):
+            began = time.process_time()
+            detect(picture.pixels, min_score)
+            times[row, number] = time.process_time() - began
+    return 1000 * times
 
 
 def measure(found: list[Found], truths: list[Truth], min_score: float) -> dict[str, Any]:
@@ -175,20 +178,17 @@ def report(name: str, figures: dict[str, Any]) -> str:
         f"  faces of {MIN_STATE_PX} px and more: state right {figures['states']['right']:.3f}, wrongly worn taken for "
         f"worn {figures['states']['incorrect_as_mask']:.3f}",
         f"  true by judged ({', '.join(STATES)}): {figures['states']['confusion']}",
-        f"  calibration error: face {figures['calibration']['face']:.3f}, state {figures['calibration']['state']:.3f}; "
-        f"CPU {figures['cpu_ms']:.1f} ms",
+        f"  calibration error: face {figures['calibration']['face']:.3f}, state {figures['calibration']['state']:.3f}",
     ]
     for hardship, one in figures.get("hard", {}).items():
         lines.append(f"  {hardship}: any face {one['any_face']:.3f}, mAP50 {one['map50']:.3f}")
     return "\n".join(lines)
 
 
-def measure_row(row: Row, pictures: list[Picture], min_score: float) -> dict[str, Any]:
-    """All figures of one detector."""
-    detect = read(row.path, row.side, row.exact, row.second_look)
+def measure_row(row: Row, detect: Detect, pictures: list[Picture], min_score: float) -> dict[str, Any]:
+    """All figures of one detector but its time."""
     found, truths = run(detect, pictures)
     figures = {**measure(found, truths, min_score), "side": row.side}
-    figures["cpu_ms"] = cpu_ms(detect, pictures, min_score)
     figures["map50_interval"] = interval(found, truths, [picture.group for picture in pictures])
     if row.hard:
         others = {name: run(detect, pictures, name) for name in HARDSHIPS if name != "clean"}
@@ -218,10 +218,15 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("name a model to measure, or --card models/card.toml")
     cv2.setNumThreads(1)
     pictures = load(given.images, given.annotations)
+    detectors = [read(row.path, row.side, row.exact, row.second_look) for row in rows]
     results = {}
-    for row in rows:
-        results[row.name] = measure_row(row, pictures, given.min_score)
+    for row, detect in zip(rows, detectors, strict=True):
+        results[row.name] = measure_row(row, detect, pictures, given.min_score)
         print(report(row.name, results[row.name]), flush=True)
+    for row, times in zip(rows, cpu_times(detectors, pictures, given.min_score), strict=True):
+        figures = results[row.name]
+        figures["cpu_ms"], figures["cpu_ms_mean"] = float(np.median(times)), float(times.mean())
+        print(f"{row.name}: CPU {figures['cpu_ms']:.1f} ms, mean {figures['cpu_ms_mean']:.1f} ms")
     if given.out:
         given.out.write_text(json.dumps(results, indent=1) + "\n")
     if given.card:

@@ -93,6 +93,7 @@ def test_the_evaluation_reads_what_the_training_wrote(data: Path, tmp_path: Path
     figures = json.loads(out.read_text())[model]
     assert figures["hard"].keys() == {"dark", "backlit", "blurred", "compressed", "close"}
     assert 0 <= figures["any_face"] <= 1
+    assert figures["cpu_ms"] > 0
 
 
 def test_thresholds_are_told_from_what_was_found(
