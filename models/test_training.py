@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra `tr
 onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra `train`)")
 cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed (extra `train`)")
 
-from models import augment, evaluate, export, release, synthesis, thresholds, train, transplant  # noqa: E402
+from models import augment, dataset, evaluate, export, release, synthesis, thresholds, train, transplant  # noqa: E402
 from models.loss import LossWeights, detection_loss  # noqa: E402
 from models.samples import Batches  # noqa: E402
 
@@ -65,6 +65,18 @@ def test_a_release_can_be_the_mean_of_several_looks(data: Path, tmp_path: Path) 
     assert torch.equal(other, export.mean(release.looks(out, None)).outputs[0].weight)
     with pytest.raises(SystemExit, match="no epoch from 7 to 9, but 1, 2, 3"):
         release.looks(out, (7, 9))
+
+
+def test_a_label_is_corrected_if_it_is_what_it_was(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = dataset.load_photos(data, "train", tmp_path)[:2]
+    states = [int(photo.states[0]) for photo in (first, second)]
+    fixes = tmp_path / "fixes.csv"
+    lines = [f"{first.name},0,{states[0] + 1},{(states[0] + 1) % 3 + 1},wrong",
+             f"{second.name},0,{(states[1] + 1) % 3 + 1},{states[1] + 1},stale"]  # fmt: skip
+    fixes.write_text("\n".join(["file,box_index,was,now,reason", *lines]))
+    monkeypatch.setattr(dataset, "FIXES", fixes)
+    after = dataset.load_photos(data, "train", tmp_path)
+    assert [int(photo.states[0]) for photo in after[:2]] == [(states[0] + 1) % 3, states[1]]
 
 
 def test_two_processes_learn_the_same_network(data: Path, tmp_path: Path) -> None:
