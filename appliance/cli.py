@@ -99,7 +99,7 @@ def _service(name: str, module: str) -> Callable[[click.Context], None]:
 SERVICES = (
     ("gate", "appliance.media.gate", "Answer who may send and who may watch."),
     ("ingest", "appliance.media.embedded", "Take RTMP streams: MediaMTX, or without it the embedded ingest."),
-    ("watch", "appliance.vision.watch", "Judge the streams and keep the record."),
+    ("watch", "appliance.watch", "Judge the streams and keep the record."),
     ("serve", "appliance.local.site", "Show the box's own page."),
 )
 for _name, _module, _help in SERVICES:

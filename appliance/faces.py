@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-Box = tuple[float, float, float, float]
+Bbox = tuple[float, float, float, float]
 """(left, top, right, bottom) in image pixels, origin top left."""
 
 
@@ -18,23 +18,23 @@ class State(str, enum.Enum):
     UNKNOWN = "unknown"
 
 
-JUDGED = (State.MASK, State.NO_MASK, State.INCORRECT)
-"""The states a detector has scores for, in the order of `Face.states`."""
+CLASSES = (State.MASK, State.NO_MASK, State.INCORRECT)
+"""The states a detector has scores for, in the order of `Face.class_probabilities`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Face:
     """One face in one image.
 
-    box_px: (left, top, right, bottom) in pixels of the image it was found in.
+    bbox_px: (left, top, right, bottom) in pixels of the image it was found in.
     score: 0 to 1, how sure the detector is that this is a face.
-    states: probabilities of mask, no_mask, incorrect (the order of `JUDGED`); they sum to 1.
+    class_probabilities: of mask, no_mask, incorrect (the order of `CLASSES`); they sum to 1.
     state: the judgement after the model's thresholds; UNKNOWN where the evidence does not suffice.
     """
 
-    box_px: Box
+    bbox_px: Bbox
     score: float
-    states: tuple[float, float, float]
+    class_probabilities: tuple[float, float, float]
     state: State
 
 
@@ -45,7 +45,7 @@ class Detection:
     first_seen_utc, last_seen_utc: seconds since 1970.
     state: voted over the faces of the track; confidence: the vote's share, 0 to 1.
     votes: how many faces voted.
-    box_px: where the face was at its best moment, in a frame of frame_width x frame_height pixels.
+    bbox_px: where the face was at its best moment, in a frame of frame_width x frame_height pixels.
     model: id of the model that judged.
     """
 
@@ -54,7 +54,7 @@ class Detection:
     state: State
     confidence: float
     votes: int
-    box_px: Box
+    bbox_px: Bbox
     frame_width: int
     frame_height: int
     model: str
@@ -72,9 +72,9 @@ class Counts:
     @property
     def total(self) -> int:
         """All persons, judged or not."""
-        return self.judged + self.unknown
+        return self.classified + self.unknown
 
     @property
-    def judged(self) -> int:
+    def classified(self) -> int:
         """The persons a rate may speak of: unknown is never counted into it."""
         return self.mask + self.no_mask + self.incorrect

@@ -25,7 +25,7 @@ def compliance(counts: Counts) -> Rate | None:
 
     Wilson, E. B. (1927), Journal of the American Statistical Association 22 (158), 209-212.
     """
-    n = counts.judged
+    n = counts.classified
     if n == 0:
         return None
     share = counts.mask / n

@@ -14,14 +14,14 @@ BEGIN, END = "<!-- figures: written by models.evaluate --card -->", "<!-- end of
 @dataclass(frozen=True, slots=True)
 class Row:
     """A detector to measure. side: longest side of its input, px, where that is free. exact: INT8 as hardware with
-    wide sums computes it. hard: on the spoilt pictures too. second_look: as in the manifest."""
+    wide sums computes it. hard: on the spoilt pictures too. second_pass: as in the manifest."""
 
     name: str
     path: Path
     side: int
     exact: bool = False
     hard: bool = False
-    second_look: int = 0
+    second_pass: int = 0
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,7 +32,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     side: int = 416
     exact: bool = False
     hard: bool = False
-    second_look: int = 0
+    second_pass: int = 0
     baseline: bool = False
 
 
@@ -57,7 +57,7 @@ def read_rows(path: Path, baselines: Path | None) -> list[Row]:
             entry.side,
             entry.exact,
             entry.hard,
-            entry.second_look,
+            entry.second_pass,
         )
         for entry in card.rows
     ]

@@ -211,14 +211,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--baselines", type=Path, help="folder of the published detectors in the card")
     parser.add_argument("--out", type=Path, help="write all figures as JSON")
     given = parser.parse_args(argv)
-    rows = [Row(str(path), path, given.side, given.exact, given.hard, given.second_look) for path in given.models]
+    rows = [Row(str(path), path, given.side, given.exact, given.hard, given.second_pass) for path in given.models]
     if given.card:
         rows += read_rows(given.card, given.baselines)
     if not rows:
         parser.error("name a model to measure, or --card models/card.toml")
     cv2.setNumThreads(1)
     pictures = load(given.images, given.annotations)
-    detectors = [read(row.path, row.side, row.exact, row.second_look) for row in rows]
+    detectors = [read(row.path, row.side, row.exact, row.second_pass) for row in rows]
     results = {}
     for row, detect in zip(rows, detectors, strict=True):
         results[row.name] = measure_row(row, detect, pictures, given.min_score)

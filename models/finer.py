@@ -34,7 +34,7 @@ def make_finer(model: onnx.ModelProto, side: int, grid: int) -> None:
     """Let the model, one of ours in any form, enlarge its input by grid / side; both multiples of ALIGN.
 
     A model with a fixed input of grid x grid takes side x side afterwards. Maps come as large as before, so that a cell
-    is side / grid of what it was: `appliance.vision.boxes.decode` tells it by the sizes.
+    is side / grid of what it was: `appliance.vision.bboxes.decode` tells it by the sizes.
     """
     del model.metadata_props[:]  # which say what `export.load` could not make of it any more
     helper.set_model_props(model, {MULTIPLE: str(finer_multiple(side, grid))})

@@ -26,7 +26,7 @@ from onnx import helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from appliance.vision.boxes import PAD_GREY, normalised
+from appliance.vision.bboxes import PAD_GREY, normalised
 from models.quads import take_quads
 from models.readers import letterbox
 

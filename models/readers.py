@@ -16,7 +16,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from appliance.vision.boxes import (
+from appliance.vision.bboxes import (
     ALIGN,
     PAD_GREY,
     Rows,
@@ -25,7 +25,7 @@ from appliance.vision.boxes import (
     decode,
     normalised,
     suppress,
-    with_second_look,
+    with_second_pass,
 )
 from appliance.vision.onnx import OUTPUTS, fixed_size, input_multiple, runner
 from models.figures import Found
@@ -40,11 +40,11 @@ _AIZOO_SIZES = ((0.04, 0.056), (0.08, 0.11), (0.16, 0.22), (0.32, 0.45), (0.64, 
 _AIZOO_GRIDS = (33, 17, 9, 5, 3)
 
 
-def read(path: Path, side: int, exact: bool = False, second_look: int = 0) -> Detect:
+def read(path: Path, side: int, exact: bool = False, second_pass: int = 0) -> Detect:
     """The detector of a file, for pictures scaled to a longest side of `side` px where its input is free.
 
     exact: Q/DQ nodes are computed as they are written, in floating point, as hardware with wide sums does.
-    second_look: as in the manifest, for ours with a free input.
+    second_pass: as in the manifest, for ours with a free input.
     """
     if path.suffix == ".caffemodel":
         return _aizoo(path)
@@ -56,7 +56,7 @@ def read(path: Path, side: int, exact: bool = False, second_look: int = 0) -> De
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     outputs = {output.name: output.shape for output in session.get_outputs()}
     if set(OUTPUTS) <= outputs.keys():
-        return _raw(session, side, second_look)
+        return _raw(session, side, second_pass)
     if {"scores", "boxes"} <= outputs.keys():
         return _decoded(session, int(outputs["scores"][-1]))
     if "cls_8" in outputs:
@@ -85,7 +85,7 @@ def _kept(boxes: Floats, faces: Floats, states: Floats, min_score: float, max_io
     return Found(boxes[kept], faces[kept], states[kept])
 
 
-def _raw(session: Any, side: int, second_look: int) -> Detect:
+def _raw(session: Any, side: int, second_pass: int) -> Detect:
     static, network, multiple = fixed_size(session), runner(session), input_multiple(session)
 
     def look(pixels: Pixels, side: int, min_score: float) -> Rows:
@@ -95,8 +95,8 @@ def _raw(session: Any, side: int, second_look: int) -> Detect:
 
     def detect(pixels: Pixels, min_score: float) -> Found:
         rows = look(pixels, side, min_score)
-        if second_look:
-            rows = with_second_look(rows, look(pixels, side // second_look, min_score), pixels.shape[1::-1])
+        if second_pass:
+            rows = with_second_pass(rows, look(pixels, side // second_pass, min_score), pixels.shape[1::-1])
         boxes, faces, states = rows
         kept = suppress(boxes, MAX_IOU)
         return Found(boxes[kept], faces[kept], states[kept])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from appliance.vision.boxes import normalised
+from appliance.vision.bboxes import normalised
 from models.augment import INCORRECT, Chances, Sample, cut, flip, mosaic, spoil, tilt, with_made_masks
 from models.dataset import IGNORE, Photo
 from models.landmarks import Points

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra `tr
 onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra `train`)")
 cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed (extra `train`)")
 
-from appliance.vision import boxes as runtime  # noqa: E402
+from appliance.vision import bboxes as runtime  # noqa: E402
 from models import calibrate, export, quantize, release  # noqa: E402
 from models.finer import finer_side, make_finer  # noqa: E402
 from models.network import MaskNet, Widths, decode  # noqa: E402

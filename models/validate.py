@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from appliance.vision.boxes import PAD_GREY, normalised, suppress
-from appliance.vision.boxes import decode as decode_arrays
+from appliance.vision.bboxes import PAD_GREY, normalised, suppress
+from appliance.vision.bboxes import decode as decode_arrays
 from models.dataset import Photo
 from models.figures import STATES, Found, Truth, any_face, average_precision, by_state, judge
 from models.finer import finer_multiple, finer_side

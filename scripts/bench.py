@@ -31,10 +31,10 @@ import onnxruntime
 from appliance.faces import State
 from appliance.media.mediamtx import read_url
 from appliance.store import DetectionFilter
-from appliance.vision.boxes import normalised
+from appliance.vision.bboxes import normalised
 from appliance.vision.clip import Appearance, make_clip
 from appliance.vision.detector import Detector
-from appliance.vision.models import load_manifest
+from appliance.vision.manifest import load_manifest
 from appliance.vision.onnx import load_detector
 from appliance.vision.pixels import Pixels, pixels_of, scale_to
 from scripts.publish import Publisher

@@ -21,7 +21,7 @@ from appliance.vision.detector import Detector
 from appliance.vision.pixels import Pixels, pixels_of
 from appliance.vision.snapshot import pixelate_eyes
 from tests.boxes import until
-from tests.seeing import ColourDetector, people
+from tests.colour_detector import ColourDetector, people
 from tests.videos import make_video
 
 VISION = Vision(frames_per_second=10, lost_s=0.8)
@@ -100,7 +100,7 @@ def test_a_person_who_walks_by_is_one_person_with_state_times_and_image(watched:
     assert last.confidence > 0.8
     assert 1.2 < last.last_seen_utc - last.first_seen_utc < 2.6
     assert abs(last.last_seen_utc - time.time()) < 5
-    left, top, right, bottom = last.box_px
+    left, top, right, bottom = last.bbox_px
     assert right - left == pytest.approx(48, abs=6)
     assert bottom - top == pytest.approx(48, abs=6)
     jpegs = [sighting.jpeg for sighting in sightings if sighting.jpeg]
@@ -131,8 +131,9 @@ class _TwoFaces(ColourDetector):
         return [
             *found,
             *(
-                replace(face, score=0.3, box_px=(face.box_px[2], face.box_px[1], face.box_px[2] + 12, face.box_px[3]))
+                replace(face, score=0.3, bbox_px=(right, top, right + 12, bottom))
                 for face in found
+                for _, top, right, bottom in [face.bbox_px]
             ),
         ]
 

@@ -1,4 +1,4 @@
-"""Boxes and labels drawn into a picture."""
+"""Bboxes and labels drawn into a picture."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from appliance.faces import Box, Face, State
-from appliance.vision.annotate import COLOURS, LABELS, draw_boxes
+from appliance.faces import Bbox, Face, State
+from appliance.vision.annotate import COLOURS, LABELS, draw_bboxes
 from appliance.vision.pixels import Pixels
 
 
@@ -16,8 +16,8 @@ def picture(width: int = 320, height: int = 240) -> Pixels:
     return np.full((height, width, 3), 60, dtype=np.uint8)
 
 
-def face(box_px: Box, state: State = State.MASK) -> Face:
-    return Face(box_px, 0.9, (1.0, 0.0, 0.0), state)
+def face(bbox_px: Bbox, state: State = State.MASK) -> Face:
+    return Face(bbox_px, 0.9, (1.0, 0.0, 0.0), state)
 
 
 def where(image: Pixels, colour: tuple[int, int, int]) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
@@ -27,7 +27,7 @@ def where(image: Pixels, colour: tuple[int, int, int]) -> np.ndarray[tuple[int, 
 @pytest.mark.parametrize("state", list(State))
 def test_a_face_gets_a_box_and_a_label_in_the_colour_of_its_state(state: State) -> None:
     before = picture()
-    drawn = draw_boxes(before, [face((100, 80, 180, 200), state)])
+    drawn = draw_bboxes(before, [face((100, 80, 180, 200), state)])
     assert (before == 60).all(), "the given picture is not touched"
     coloured = where(drawn, COLOURS[state])
     for y, x in ((80, 140), (199, 140), (140, 100), (140, 179)):  # top, bottom, left, right
@@ -39,7 +39,7 @@ def test_a_face_gets_a_box_and_a_label_in_the_colour_of_its_state(state: State) 
 
 def test_each_state_has_its_own_words_and_letters() -> None:
     assert set(COLOURS) == set(LABELS) == set(State)
-    labels = [draw_boxes(picture(), [face((100, 80, 180, 200), state)])[:80] for state in State]
+    labels = [draw_bboxes(picture(), [face((100, 80, 180, 200), state)])[:80] for state in State]
     letters = [where(label, (0, 0, 0)) for label in labels]
     assert not any((one == other).all() for one, other in combinations(letters, 2))
 
@@ -50,7 +50,7 @@ def test_colours_differ_in_brightness_for_those_who_see_no_colour() -> None:
 
 
 @pytest.mark.parametrize(
-    "box_px",
+    "bbox_px",
     [
         (-50, -50, 30, 30),
         (300, 220, 400, 300),
@@ -62,11 +62,13 @@ def test_colours_differ_in_brightness_for_those_who_see_no_colour() -> None:
     ],
 )
 @pytest.mark.parametrize("size", [(320, 240), (20, 10), (1, 1), (3000, 40)])
-def test_boxes_anywhere_on_pictures_of_any_size_are_drawn_as_far_as_they_go(box_px: Box, size: tuple[int, int]) -> None:
-    drawn = draw_boxes(picture(*size), [face(box_px, State.INCORRECT)])
+def test_bboxes_anywhere_on_a_picture_of_any_size_are_drawn_as_far_as_they_go(
+    bbox_px: Bbox, size: tuple[int, int]
+) -> None:
+    drawn = draw_bboxes(picture(*size), [face(bbox_px, State.INCORRECT)])
     assert drawn.shape == (size[1], size[0], 3)
 
 
 def test_a_label_at_the_upper_edge_is_written_below_it() -> None:
-    drawn = draw_boxes(picture(), [face((100, 0, 180, 100), State.MASK)])
+    drawn = draw_bboxes(picture(), [face((100, 0, 180, 100), State.MASK)])
     assert where(drawn[:20, 100:180], (0, 0, 0)).any()

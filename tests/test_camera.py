@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from appliance.vision.boxes import content_size
+from appliance.vision.bboxes import content_size
 from appliance.vision.camera import (
     CONNECTING,
     GONE,

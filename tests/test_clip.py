@@ -11,7 +11,7 @@ from typing import Any
 import av
 import pytest
 
-from appliance.faces import JUDGED, Face
+from appliance.faces import CLASSES, Face
 from appliance.vision import clip as clip_module
 from appliance.vision.clip import ROUND_S, Appearance, make_clip
 from appliance.vision.onnx import load_detector
@@ -71,7 +71,7 @@ def test_nobody_is_found_who_is_not_there(
 
 def test_all_states_pass_one_person_comes_back_and_two_share_the_picture(clip: tuple[Path, list[Appearance]]) -> None:
     people = clip[1]
-    assert {who.state for who in people} == set(JUDGED)
+    assert {who.state for who in people} == set(CLASSES)
     assert max(Counter((who.person, who.state) for who in people).values()) == 2
     assert any(one.leaves_s > two.enters_s for one, two in pairwise(people))
     assert all(0 < who.enters_s < who.leaves_s < ROUND_S for who in people)  # so that it can be looped

@@ -16,11 +16,11 @@ from click.testing import CliRunner, Result
 
 from appliance.cli import cli
 from appliance.errors import UserError
-from appliance.faces import JUDGED
+from appliance.faces import CLASSES
 from appliance.vision.detect import detect_command
 from appliance.vision.golden import load_golden
 from appliance.vision.jpeg import encode_jpeg
-from appliance.vision.models import folder, load_manifest
+from appliance.vision.manifest import folder, load_manifest
 from appliance.vision.pictures import PictureError, pictures
 from appliance.vision.pixels import Pixels, frame_of, pixels_of, scale_to
 
@@ -93,7 +93,7 @@ def test_json_is_one_object_per_image_with_exactly_the_promised_fields() -> None
     (face,) = record["faces"]
     assert list(face) == ["box", "score", "state", "states"]
     assert face["state"] == "mask"
-    assert list(face["states"]) == [state.value for state in JUDGED]
+    assert list(face["states"]) == [state.value for state in CLASSES]
     assert sum(face["states"].values()) == pytest.approx(1, abs=1e-5)
     left, top, width, height = face["box"]
     assert 80 < left < 130 and 70 < top < 130 and 150 < width < 230 and 170 < height < 250

@@ -16,17 +16,17 @@ import numpy as np
 import pytest
 
 from appliance.errors import UserError
-from appliance.faces import JUDGED, Face, State
-from appliance.vision.boxes import PAD_GREY, STRIDES, Floats, normalised
+from appliance.faces import CLASSES, Face, State
+from appliance.vision.bboxes import PAD_GREY, STRIDES, Float32Array, normalised
 from appliance.vision.detector import Detector, NetworkDetector
 from appliance.vision.golden import load_golden, self_test
-from appliance.vision.models import Model, folder, load_manifest
+from appliance.vision.manifest import Model, folder, load_manifest
 from appliance.vision.onnx import load_detector
 from appliance.vision.pixels import Pixels
 
 MODEL = Model("toy", "-", "0" * 64, 128, 96, min_score=0.5, min_face_px=12, min_margin=0.2, max_iou=0.5, source="-")
 
-TWICE = msgspec.structs.replace(MODEL, second_look=2)
+TWICE = msgspec.structs.replace(MODEL, second_pass=2)
 
 
 class Network:
@@ -37,7 +37,7 @@ class Network:
         self.faces = faces
         self.given: list[Pixels] = []
 
-    def __call__(self, canvas: Pixels) -> Sequence[Floats]:
+    def __call__(self, canvas: Pixels) -> Sequence[Float32Array]:
         self.given.append(canvas.copy())
         height, width = canvas.shape[:2]
         said = [np.full((1, 8, height // s, width // s), -12, dtype=np.float32) for s in STRIDES]
@@ -97,17 +97,17 @@ def test_a_network_with_free_sides_gets_as_little_grey_as_possible() -> None:
     network = Network((1, 2.0, (5, 0, 0), 20))
     faces = NetworkDetector(MODEL, network, fixed=False).detect(grey(1280, 480))
     assert network.given[0].shape == (64, 128, 3)
-    assert faces[0].box_px == pytest.approx((0, 140, 180, 340))  # 8 +- 10, 24 +- 10, ten times as large
+    assert faces[0].bbox_px == pytest.approx((0, 140, 180, 340))  # 8 +- 10, 24 +- 10, ten times as large
 
 
 def test_boxes_are_in_pixels_of_the_given_picture() -> None:
     network = Network((2, 2.0, (5, 0, 0), 40), (4, 3.0, (0, 5, 0), 16))
     faces = NetworkDetector(MODEL, network).detect(grey(256, 192))
     assert [face.state for face in faces] == [State.NO_MASK, State.MASK]  # surest first
-    assert faces[0].box_px == pytest.approx((0, 128, 32, 160))
-    assert faces[1].box_px == pytest.approx((0, 40, 56, 120))  # cut at the picture's edge
+    assert faces[0].bbox_px == pytest.approx((0, 128, 32, 160))
+    assert faces[1].bbox_px == pytest.approx((0, 40, 56, 120))  # cut at the picture's edge
     assert faces[1].score == pytest.approx(1 / (1 + np.exp(-2)), abs=1e-5)
-    assert sum(faces[1].states) == pytest.approx(1, abs=1e-5)
+    assert sum(faces[1].class_probabilities) == pytest.approx(1, abs=1e-5)
 
 
 def test_a_network_that_enlarges_its_input_is_given_multiples_of_its_own() -> None:
@@ -117,22 +117,22 @@ def test_a_network_that_enlarges_its_input_is_given_multiples_of_its_own() -> No
     assert canvas.shape[:2] == (62, 146)  # 3 and 7 times 20.8, next to 128 x 48
 
 
-def test_the_second_look_adds_faces_that_fill_the_frame_and_no_others() -> None:
+def test_the_second_pass_adds_faces_that_fill_the_frame_and_no_others() -> None:
     first, second = Network(), Network((0, 2.0, (5, 0, 0), 20), (1, 3.0, (5, 0, 0), 6))  # 40 and 12 px to the first
 
-    def network(canvas: Pixels) -> Sequence[Floats]:
+    def network(canvas: Pixels) -> Sequence[Float32Array]:
         return (first if canvas.shape[1] == 128 else second)(canvas)
 
     faces = NetworkDetector(TWICE, network, fixed=False).detect(grey(256, 192))
     assert [canvas.shape for canvas in first.given + second.given] == [(96, 128, 3), (64, 64, 3)]
-    assert [face.box_px for face in faces] == [pytest.approx((0, 0, 72, 72))]  # 8 +- 10 px, four times as large
+    assert [face.bbox_px for face in faces] == [pytest.approx((0, 0, 72, 72))]  # 8 +- 10 px, four times as large
     assert NetworkDetector(MODEL, network, fixed=False).detect(grey(256, 192)) == []
 
 
 def test_a_face_that_both_looks_see_is_one() -> None:
     first, second = Network((2, 2.0, (5, 0, 0), 64)), Network((1, 3.0, (0, 5, 0), 32))
 
-    def network(canvas: Pixels) -> Sequence[Floats]:
+    def network(canvas: Pixels) -> Sequence[Float32Array]:
         return (first if canvas.shape[1] == 128 else second)(canvas)
 
     (face,) = NetworkDetector(TWICE, network, fixed=False).detect(grey(128, 96))
@@ -165,12 +165,12 @@ def test_evidence_that_does_not_suffice_is_unknown(
 ) -> None:
     (face,) = NetworkDetector(MODEL, Network((1, 2.0, states, side_px))).detect(grey(128, 96))
     assert face.state is state
-    assert max(face.states) == face.states[int(np.argmax(states))]
+    assert max(face.class_probabilities) == face.class_probabilities[int(np.argmax(states))]
 
 
 def test_whether_a_face_is_too_small_is_asked_at_the_scale_the_network_saw() -> None:
     (face,) = NetworkDetector(MODEL, Network((1, 2.0, (5, 0, 0), 11))).detect(grey(1280, 960))
-    assert face.box_px[3] - face.box_px[1] == pytest.approx(110) and face.state is State.UNKNOWN
+    assert face.bbox_px[3] - face.bbox_px[1] == pytest.approx(110) and face.state is State.UNKNOWN
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 700), (700, 1), (3, 2), (641, 361)])
@@ -178,7 +178,7 @@ def test_pictures_of_any_size_are_judged(real: NetworkDetector, size: tuple[int,
     chance = np.random.default_rng(1)
     image: Pixels = chance.integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
     for face in real.detect(image, min_score=0.01):
-        left, top, right, bottom = face.box_px
+        left, top, right, bottom = face.bbox_px
         assert 0 <= left <= right <= size[0] and 0 <= top <= bottom <= size[1]
 
 
@@ -192,7 +192,7 @@ def test_threads_do_not_write_into_each_others_input() -> None:
     both_wrote = Barrier(2)
     seen = []
 
-    def network(canvas: Pixels) -> Sequence[Floats]:
+    def network(canvas: Pixels) -> Sequence[Float32Array]:
         both_wrote.wait(10)
         seen.append(int(canvas[0, 0, 0]))
         return Network()(canvas)
@@ -220,7 +220,7 @@ class Spoilt:
 
     def __init__(self, good: NetworkDetector) -> None:
         self.good = good
-        self.model_id, self.sure_score = good.model_id, good.sure_score
+        self.model_id, self.score_threshold = good.model_id, good.score_threshold
         self.input_width, self.input_height = good.input_width, good.input_height
 
     def detect(self, image: Pixels, min_score: float | None = None) -> list[Face]:
@@ -230,7 +230,7 @@ class Spoilt:
         return face
 
 
-@pytest.mark.parametrize("swapped", list(combinations(JUDGED, 2)), ids=lambda pair: "-".join(pair))
+@pytest.mark.parametrize("swapped", list(combinations(CLASSES, 2)), ids=lambda pair: "-".join(pair))
 def test_swapping_any_two_labels_fails_the_self_test(real: NetworkDetector, swapped: tuple[State, State]) -> None:
     class Swapped(Spoilt):
         def change(self, face: Face) -> Face:
@@ -245,8 +245,8 @@ def test_swapping_any_two_labels_fails_the_self_test(real: NetworkDetector, swap
 def test_a_detector_that_misplaces_its_boxes_fails_the_self_test(real: NetworkDetector) -> None:
     class Shifted(Spoilt):
         def change(self, face: Face) -> Face:
-            left, top, right, bottom = face.box_px
-            return replace(face, box_px=(left + 60, top, right + 60, bottom))
+            left, top, right, bottom = face.bbox_px
+            return replace(face, bbox_px=(left + 60, top, right + 60, bottom))
 
     assert any("misses a face" in problem for problem in self_test(Shifted(real)))
 
@@ -254,7 +254,7 @@ def test_a_detector_that_misplaces_its_boxes_fails_the_self_test(real: NetworkDe
 class Fixed:
     """Says the same of every picture."""
 
-    model_id, sure_score, input_width, input_height = "fixed", 0.5, 96, 96
+    model_id, score_threshold, input_width, input_height = "fixed", 0.5, 96, 96
 
     def __init__(self, faces: list[Face] | None) -> None:
         self.faces = faces

@@ -16,19 +16,19 @@ from pathlib import Path
 import httpx
 import pytest
 
-from appliance.media import amf, embedded, publisher
+from appliance.media import amf, connection, embedded
 from appliance.media.mediamtx import Connection
 from appliance.secrets import digest
 from appliance.times import now
 from tests.boxes import until
 from tests.conftest import REPOSITORY
-from tests.inlets import Inlet
+from tests.ingest import Inlet
 from tests.rtmp_client import Rejected, RtmpClient
 
 KEY = "EMBEDEMBEDEMBEDEMB22"
 OTHER_KEY = "EMBEDEMBEDEMBEDEMB33"
 AVC_HEADER, AVC_KEY, AVC_FRAME = b"\x17\x00header", b"\x17\x01key", b"\x27\x01frame"
-CLOSED_S = publisher.BEGIN_S + 2
+CLOSED_S = connection.BEGIN_S + 2
 
 
 @pytest.fixture(scope="module")

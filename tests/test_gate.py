@@ -24,7 +24,7 @@ from appliance.secrets import digest
 from appliance.store import Role, Store
 from appliance.times import now
 from tests.boxes import until
-from tests.inlets import Inlet
+from tests.ingest import Inlet
 
 KEY = "GATEGATEGATEGATEGA22"
 OTHER_KEY = "GATEGATEGATEGATEGA33"

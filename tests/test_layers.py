@@ -15,14 +15,14 @@ KIT = {"web"}
 EYES = {"vision"}
 MEMORY = {"store", "images"}
 PARTS = {*MEMORY, "previews", "media.mediamtx"}
-SERVICES = {"vision.watch", "local", "media.gate", "media.embedded"}
+SERVICES = {"watch", "local", "media.gate", "media.embedded"}
 TOP = {"cli", "supervisor", "checking"}
 
 SOURCES = sorted((REPOSITORY / "appliance").rglob("*.py"))
 
 
 def room(module: str) -> str:
-    """The room a module of ours belongs to: `store.people` -> `store`, `vision.watch` stays itself."""
+    """The room a module of ours belongs to: `store.people` -> `store`, `watch` stays itself."""
     for name in sorted(GROUND | KIT | PARTS | SERVICES | TOP | {"media"}, key=len, reverse=True):
         if module == name or module.startswith(name + "."):
             return name
@@ -80,10 +80,10 @@ def test_imports_run_down_only(path: Path) -> None:
     [
         ("faces", "store"),
         ("store.people", "local"),
-        ("vision.watch", "local.site"),
+        ("watch", "local.site"),
         ("vision.camera", "store"),
         ("web.render", "store"),
-        ("media.gate", "vision.watch"),
+        ("media.gate", "watch"),
         ("store", "cli"),
         ("faces", "config"),
     ],

@@ -17,7 +17,7 @@ import pytest
 
 from appliance.errors import UserError
 from appliance.vision.golden import self_test
-from appliance.vision.models import find, folder, load_manifest, verified
+from appliance.vision.manifest import find, folder, load_manifest, verified
 from appliance.vision.onnx import load_detector
 from tests.conftest import REPOSITORY
 
@@ -137,13 +137,13 @@ def test_a_network_says_itself_whether_its_input_has_a_fixed_size(models: Path) 
     # In the input's shape a side called h (or w) becomes one of 416 pixels (onnx.proto: dim_param to dim_value).
     fixed = content.replace(b"\n\x03\x12\x01h\n\x03\x12\x01w", b"\n\x03\x08\xa0\x03\n\x03\x08\xa0\x03", 1)
     replace_weights(models, fixed)
-    change(models, lambda manifest: manifest["models"][manifest["default"]].update(second_look=0))
+    change(models, lambda manifest: manifest["models"][manifest["default"]].update(second_pass=0))
     detector = load_detector("", models)
     assert detector.fixed
     assert detector.detect(np.zeros((90, 160, 3), dtype=np.uint8)) == []
     assert self_test(detector, models) == []
-    change(models, lambda manifest: manifest["models"][manifest["default"]].update(second_look=2))
-    with pytest.raises(UserError, match=r"takes one size only and cannot look twice; take second_look out"):
+    change(models, lambda manifest: manifest["models"][manifest["default"]].update(second_pass=2))
+    with pytest.raises(UserError, match=r"takes one size only and cannot look twice; take second_pass out"):
         load_detector("", models)
 
 
@@ -202,7 +202,7 @@ def test_the_models_are_found_in_an_installed_package(tmp_path: Path, models: Pa
     shutil.copytree(REPOSITORY / "appliance", tmp_path / "site" / "appliance")
     shutil.copytree(models, tmp_path / "site" / "appliance" / "_models")  # where the wheel puts them
     program = (
-        "from appliance.vision.models import folder; from appliance.vision.onnx import load_detector;"
+        "from appliance.vision.manifest import folder; from appliance.vision.onnx import load_detector;"
         "from appliance.vision.golden import self_test; print(folder()); assert self_test(load_detector()) == []"
     )
     done = subprocess.run(

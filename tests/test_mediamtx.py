@@ -21,7 +21,7 @@ from appliance.errors import UserError
 from appliance.media import mediamtx
 from appliance.media.mediamtx import Client, Connection, MediaError
 from tests.boxes import publishing
-from tests.inlets import Inlet, make_clip, skip_without
+from tests.ingest import Inlet, make_clip, skip_without
 
 KEY = "MEDIAMEDIAMEDIAMED22"
 OTHER_KEY = "MEDIAMEDIAMEDIAMED33"

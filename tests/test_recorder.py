@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from appliance.faces import Box, Detection, State
+from appliance.faces import Bbox, Detection, State
 from appliance.images import ImageFiles, Place
 from appliance.store import DetectionFilter, Role, Store, StoredDetection
 from appliance.vision.analysis import Sighting
-from appliance.vision.watch import recorder as module
-from appliance.vision.watch.recorder import Recorder
+from appliance.watch import recorder as module
+from appliance.watch.recorder import Recorder
 
 JPEG = b"\xff\xd8" + b"one picture" * 20 + b"\xff\xd9"
 BETTER = b"\xff\xd8" + b"a better picture" * 20 + b"\xff\xd9"
 UTC = 1_790_000_000.0
-BOX: Box = (10, 20, 50, 60)
+BBOX: Bbox = (10, 20, 50, 60)
 
 
 def sighting(
@@ -34,7 +34,7 @@ def sighting(
     detection_id: int | None = None,
 ) -> Sighting:
     """What is known of one person that many seconds after she came."""
-    detection = Detection(UTC, UTC + seconds, state, 0.9, round(5 * seconds), BOX, 320, 240, "test")
+    detection = Detection(UTC, UTC + seconds, state, 0.9, round(5 * seconds), BBOX, 320, 240, "test")
     return Sighting(key, stream_id, detection_id, detection, jpeg, ended)
 
 

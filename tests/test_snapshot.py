@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from appliance.faces import Box
+from appliance.faces import Bbox
 from appliance.vision.pixels import Pixels
 from appliance.vision.snapshot import MAX_SIDE_PX, cut, pixelate_eyes
 
 NOISE: Pixels = np.random.default_rng(3).integers(0, 256, (240, 320, 3), dtype=np.uint8)
 
 
-def eyes_of(box: Box) -> tuple[slice, slice]:
+def eyes_of(bbox: Bbox) -> tuple[slice, slice]:
     """Where the eyes of an upright face are, generously."""
-    left, top, right, bottom = box
+    left, top, right, bottom = bbox
     height = bottom - top
     return slice(round(top + 0.25 * height), round(top + 0.5 * height)), slice(round(left), round(right))
 
@@ -26,22 +26,22 @@ def patterns(image: Pixels) -> int:
 
 @pytest.mark.parametrize("size", [16, 40, 120])
 def test_the_eyes_become_a_few_coarse_blocks(size: int) -> None:
-    box = (100.0, 60.0, 100.0 + size, 60.0 + size * 1.2)
-    hidden = pixelate_eyes(NOISE, [box])
-    assert patterns(hidden[eyes_of(box)]) <= 8 * 5
+    bbox = (100.0, 60.0, 100.0 + size, 60.0 + size * 1.2)
+    hidden = pixelate_eyes(NOISE, [bbox])
+    assert patterns(hidden[eyes_of(bbox)]) <= 8 * 5
 
 
 @pytest.mark.parametrize("size", [40, 120])
 def test_blocks_are_an_eighth_of_the_face_or_more(size: int) -> None:
-    box = (100.0, 60.0, 100.0 + size, 60.0 + size * 1.2)
-    row = pixelate_eyes(NOISE, [box])[round(60 + size * 0.4), 100 : 100 + size].astype(int)
+    bbox = (100.0, 60.0, 100.0 + size, 60.0 + size * 1.2)
+    row = pixelate_eyes(NOISE, [bbox])[round(60 + size * 0.4), 100 : 100 + size].astype(int)
     edges = np.flatnonzero(np.abs(np.diff(row, axis=0)).sum(axis=1))
     assert np.diff(edges).min() >= size / 8
 
 
 def test_the_mask_and_everything_else_stay_as_they_are() -> None:
-    box = (100.0, 60.0, 180.0, 156.0)
-    hidden = pixelate_eyes(NOISE, [box])
+    bbox = (100.0, 60.0, 180.0, 156.0)
+    hidden = pixelate_eyes(NOISE, [bbox])
     assert np.array_equal(hidden[60 + 58 :], NOISE[60 + 58 :]), "from the nose down"
     assert np.array_equal(hidden[:60], NOISE[:60])
     assert np.array_equal(hidden[:, :80], NOISE[:, :80])
@@ -55,13 +55,13 @@ def test_the_picture_given_is_not_changed() -> None:
 
 
 def test_every_face_is_hidden() -> None:
-    boxes = [(10.0, 10.0, 60.0, 70.0), (100.0, 100.0, 150.0, 160.0), (200.0, 20.0, 220.0, 44.0)]
-    hidden = pixelate_eyes(NOISE, boxes)
-    assert all(patterns(hidden[eyes_of(box)]) <= 40 for box in boxes)
+    bboxes = [(10.0, 10.0, 60.0, 70.0), (100.0, 100.0, 150.0, 160.0), (200.0, 20.0, 220.0, 44.0)]
+    hidden = pixelate_eyes(NOISE, bboxes)
+    assert all(patterns(hidden[eyes_of(bbox)]) <= 40 for bbox in bboxes)
 
 
 @pytest.mark.parametrize(
-    "box",
+    "bbox",
     [
         (-30.0, -20.0, 40.0, 60.0),
         (290.0, 200.0, 360.0, 280.0),
@@ -71,10 +71,10 @@ def test_every_face_is_hidden() -> None:
         (100.0, 100.0, 100.0, 100.0),
     ],
 )
-def test_faces_at_the_edge_and_tiny_ones_do_no_harm(box: Box) -> None:
-    hidden = pixelate_eyes(NOISE, [box])
+def test_faces_at_the_edge_and_tiny_ones_do_no_harm(bbox: Bbox) -> None:
+    hidden = pixelate_eyes(NOISE, [bbox])
     assert hidden.shape == NOISE.shape
-    picture = cut(hidden, box)
+    picture = cut(hidden, bbox)
     assert picture.dtype == np.uint8
     assert picture.ndim == 3
     assert min(picture.shape[:2]) >= 2

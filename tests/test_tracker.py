@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from appliance.faces import JUDGED, Face, State
+from appliance.faces import CLASSES, Face, State
 from appliance.vision.tracker import FORGET_GAP_S, Track, Tracker
 
 SURE, LOST_S, STEP_S = 0.5, 2.5, 0.2
@@ -20,9 +20,9 @@ def face(
     """A face with its middle at (x, y); `share` is the probability of its state."""
     judged = state if state is not State.UNKNOWN else State.MASK
     rest = (1 - share) / 2
-    states = tuple(share if judged is one else rest for one in JUDGED)
-    box = (x - size / 2, y - size / 2, x + size / 2, y + size / 2)
-    return Face(box, score, (states[0], states[1], states[2]), state)
+    states = tuple(share if judged is one else rest for one in CLASSES)
+    bbox = (x - size / 2, y - size / 2, x + size / 2, y + size / 2)
+    return Face(bbox, score, (states[0], states[1], states[2]), state)
 
 
 class Scene:
@@ -104,7 +104,7 @@ def test_two_people_who_cross_stay_two_and_keep_their_states() -> None:
         t = frame * STEP_S
         scene.show([face(50 + 80 * t, 100, state=State.MASK), face(450 - 80 * t, 130, state=State.NO_MASK)])
     assert sorted(track.state.value for track in scene.seen.values()) == ["mask", "no_mask"]
-    right = max(scene.now_seen, key=lambda track: track.box_px[0])
+    right = max(scene.now_seen, key=lambda track: track.bbox_px[0])
     assert right.state is State.MASK, "who began on the left ended on the right"
     assert {track.votes for track in scene.seen.values()} == {25}
 
@@ -215,7 +215,7 @@ def test_too_few_judged_faces_are_unknown() -> None:
 
 def test_a_split_vote_is_unknown() -> None:
     scene = Scene()
-    for state in JUDGED * 3:
+    for state in CLASSES * 3:
         scene.show([face(100, 100, state=state, share=0.5)])
     (track,) = scene.seen.values()
     assert track.state is State.UNKNOWN
@@ -254,7 +254,7 @@ def test_a_clock_that_stands_still_or_goes_back_does_no_harm() -> None:
 
 def stored(x: float, y: float) -> Track:
     """A track as put back after a restart."""
-    return Track(0, face(x, y).box_px, 0.9, 90.0, 99.0, hits=8, votes=8)
+    return Track(0, face(x, y).bbox_px, 0.9, 90.0, 99.0, hits=8, votes=8)
 
 
 def test_a_resumed_person_is_not_counted_twice() -> None:

@@ -17,10 +17,10 @@ from appliance.images import Place, day_of
 from appliance.secrets import digest
 from appliance.store import DetectionFilter, Role, Store, StoredDetection, Stream
 from appliance.times import now
-from appliance.vision.watch.service import Watcher, usable_detector
+from appliance.watch.service import Watcher, usable_detector
 from tests.boxes import until
-from tests.ingests import Ingest, answering
-from tests.seeing import ColourDetector, people
+from tests.colour_detector import ColourDetector, people
+from tests.stand_in_ingest import Ingest, answering
 from tests.videos import in_parts, make_video
 
 KEY, NEW_KEY = "KEYKEYKEYKEYKEYKEY22", "KEYKEYKEYKEYKEYKEY33"
@@ -171,7 +171,7 @@ def test_a_source_is_live_while_pictures_come_and_ends_when_deactivated(box: Box
 
 
 def test_a_source_whose_pictures_stop_is_offline(box: Box, standing: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("appliance.vision.watch.service.LIVE_SOURCE_S", 1.0)
+    monkeypatch.setattr("appliance.watch.service.LIVE_SOURCE_S", 1.0)
     stream_id = box.source("file.flv", standing[: len(standing) // 3])
     watcher = box.watcher()
     step_until(watcher, lambda: box.stream(stream_id).live, "LIVE")
@@ -232,7 +232,7 @@ def test_a_model_that_is_not_there_or_fails_its_self_test_is_never_used(monkeypa
     assert problem is not None
     assert "no such model" in problem
     # It runs, but it finds none of the faces of the golden pictures.
-    monkeypatch.setattr("appliance.vision.watch.service.load_detector", lambda _: ColourDetector())
+    monkeypatch.setattr("appliance.watch.service.load_detector", lambda _: ColourDetector())
     detector, problem = usable_detector(Config())
     assert detector is None
     assert problem is not None

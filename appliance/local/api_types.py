@@ -179,7 +179,7 @@ def with_key(stream: StoredStream, key: str | None) -> StreamWithKey:
 def detection_json(stored: StoredDetection) -> Detection:
     """A detection as the API shows it."""
     seen: FaceDetection = stored.detection
-    left, top, right, bottom = seen.box_px
+    left, top, right, bottom = seen.bbox_px
     return Detection(
         id=stored.id,
         stream_id=stored.stream_id,
@@ -210,7 +210,7 @@ def counts_json(counts: FaceCounts) -> Counts:
         compliance=round(rate.share, 4) if rate else None,
         compliance_low=round(rate.low, 4) if rate else None,
         compliance_high=round(rate.high, 4) if rate else None,
-        judged=counts.judged,
+        judged=counts.classified,
     )
 
 

@@ -25,8 +25,8 @@ from urllib.parse import parse_qs, unquote
 from appliance.config import Config
 from appliance.errors import UserError
 from appliance.media.amf import AmfError
+from appliance.media.connection import Over, Publisher
 from appliance.media.flv import LiveStream
-from appliance.media.publisher import Over, Publisher
 from appliance.media.rtmp import RtmpError
 from appliance.store import Store
 from appliance.times import now

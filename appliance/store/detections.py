@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from appliance.faces import Box, Counts, Detection, State
+from appliance.faces import Bbox, Counts, Detection, State
 from appliance.times import utc_seconds, utc_text
 
 
@@ -94,7 +94,7 @@ def _stored(row: Sequence[Any]) -> StoredDetection:
         state=State(row[6]),
         confidence=row[7],
         votes=row[8],
-        box_px=(row[9], row[10], row[11], row[12]),
+        bbox_px=(row[9], row[10], row[11], row[12]),
         frame_width=row[13],
         frame_height=row[14],
         model=row[15],
@@ -252,7 +252,7 @@ class Detections:
 
 
 def _detection_values(detection: Detection) -> list[Any]:
-    box: Box = detection.box_px
+    box: Bbox = detection.bbox_px
     return [
         utc_text(detection.first_seen_utc),
         # The wall clock may have been set back meanwhile; a detection never ends before it begins.

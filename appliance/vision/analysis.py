@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from appliance.config import Images, Vision
-from appliance.faces import JUDGED, Detection, Face, State
+from appliance.faces import CLASSES, Detection, Face, State
 from appliance.previews import Previews
-from appliance.vision.annotate import draw_boxes
-from appliance.vision.boxes import content_size, rescale_box
+from appliance.vision.annotate import draw_bboxes
+from appliance.vision.bboxes import content_size, rescale_bbox
 from appliance.vision.camera import Camera, Frame
 from appliance.vision.detector import Detector
 from appliance.vision.jpeg import encode_jpeg
@@ -82,7 +82,7 @@ class Analysis:
         self.crash: str | None = None
         size_for = partial(content_size, input_width=detector.input_width, input_height=detector.input_height)
         self.camera = Camera(url, size_for, vision.frames_per_second)
-        self.tracker = Tracker(detector.sure_score, vision.lost_s)
+        self.tracker = Tracker(detector.score_threshold, vision.lost_s)
         self._records: dict[int, _Record] = {}
         self._preview_due_s = 0.0
         self._moved_s = time.monotonic()
@@ -116,11 +116,11 @@ class Analysis:
     def resume(self, known: Sequence[tuple[int, Detection]]) -> None:
         """Persons (detection id, detection) who were in view a moment ago and may still be. Before `start`."""
         for detection_id, detection in known:
-            left, top, right, bottom = detection.box_px
+            left, top, right, bottom = detection.bbox_px
             size = (right - left) or 1.0
-            track = Track(0, detection.box_px, detection.confidence, time.monotonic(), time.monotonic())
+            track = Track(0, detection.bbox_px, detection.confidence, time.monotonic(), time.monotonic())
             track.votes, track.hits = detection.votes, detection.votes
-            for index, state in enumerate(JUDGED):
+            for index, state in enumerate(CLASSES):
                 share = detection.confidence if state is detection.state else (1 - detection.confidence) / 2
                 track.weights[index] = share * size * detection.votes if detection.state is not State.UNKNOWN else 0.0
             self.tracker.resume(track)
@@ -158,7 +158,7 @@ class Analysis:
         height, width = frame.small.shape[:2]
         full_size = (frame.width, frame.height)
         faces = [
-            replace(face, box_px=rescale_box(face.box_px, (width, height), full_size))
+            replace(face, bbox_px=rescale_bbox(face.bbox_px, (width, height), full_size))
             for face in self.detector.detect(frame.small, min_score=WEAK_SCORE)
         ]
         update = self.tracker.update(faces, frame.arrived_s)
@@ -173,12 +173,12 @@ class Analysis:
         if record is None:
             began_utc = frame.arrived_utc - (frame.arrived_s - track.first_seen_s)
             record = self._records[track.number] = _Record(uuid.uuid4().hex, None, began_utc)
-        left, top, right, bottom = track.box_px
+        left, top, right, bottom = track.bbox_px
         quality = track.score * (right - left) * (bottom - top)
         jpeg = None
-        box_px = record.detection.box_px if record.detection else track.box_px
+        bbox_px = record.detection.bbox_px if record.detection else track.bbox_px
         if quality > record.best * BETTER:
-            record.best, box_px = quality, track.box_px
+            record.best, bbox_px = quality, track.bbox_px
             jpeg = self._image(track, frame, faces) if self.images.keep else None
         record.detection = Detection(
             first_seen_utc=record.first_seen_utc,
@@ -186,7 +186,7 @@ class Analysis:
             state=track.state,
             confidence=track.confidence,
             votes=track.votes,
-            box_px=box_px,
+            bbox_px=bbox_px,
             frame_width=frame.width,
             frame_height=frame.height,
             model=self.detector.model_id,
@@ -199,12 +199,12 @@ class Analysis:
             self.sink(Sighting(record.key, self.stream_id, record.detection_id, record.detection, None, ended=True))
 
     def _image(self, track: Track, frame: Frame, faces: Sequence[Face]) -> bytes:
-        return encode_jpeg(cut(self._shown(frame, faces), track.box_px), JPEG_QUALITY)
+        return encode_jpeg(cut(self._shown(frame, faces), track.bbox_px), JPEG_QUALITY)
 
     def _shown(self, frame: Frame, faces: Sequence[Face]) -> Pixels:
         """The full picture as people may see it."""
         full = frame.full()
-        return pixelate_eyes(full, [face.box_px for face in faces]) if self.images.pixelate_eyes else full
+        return pixelate_eyes(full, [face.bbox_px for face in faces]) if self.images.pixelate_eyes else full
 
     def _preview(self, frame: Frame, faces: Sequence[Face]) -> None:
         if frame.arrived_s < self._preview_due_s or not self.previews.wanted(self.stream_id):
@@ -212,12 +212,12 @@ class Analysis:
         self._preview_due_s = frame.arrived_s + PREVIEW_PAUSE_S
         picture = shrink(self._shown(frame, faces), PREVIEW_SIDE_PX)
         size = (picture.shape[1], picture.shape[0])
-        drawn = draw_boxes(
+        drawn = draw_bboxes(
             picture,
             [
-                replace(face, box_px=rescale_box(face.box_px, (frame.width, frame.height), size))
+                replace(face, bbox_px=rescale_bbox(face.bbox_px, (frame.width, frame.height), size))
                 for face in faces
-                if face.score >= self.detector.sure_score
+                if face.score >= self.detector.score_threshold
             ],
         )
         try:

@@ -1,4 +1,4 @@
-"""Boxes and labels drawn into a picture."""
+"""Bboxes and labels drawn into a picture."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _GLYPHS = {
 }  # fmt: skip
 
 
-def draw_boxes(image: Pixels, faces: Iterable[Face]) -> Pixels:
-    """A copy of the image (uint8, height x width x 3, RGB) with a box and the state in words around each face."""
+def draw_bboxes(image: Pixels, faces: Iterable[Face]) -> Pixels:
+    """A copy of the image (uint8, height x width x 3, RGB) with a bbox and the state in words around each face."""
     drawn: Pixels = image.copy()
     height, width = image.shape[:2]
     thick = max(2, round(max(height, width) / 320))
     for face in faces:
-        left, top, right, bottom = (round(side) for side in face.box_px)
+        left, top, right, bottom = (round(side) for side in face.bbox_px)
         x0, x1 = max(0, left), min(width, max(right, left + 1))
         y0, y1 = max(0, top), min(height, max(bottom, top + 1))
         colour = COLOURS[face.state]

@@ -15,7 +15,7 @@ import av
 import numpy as np
 
 from appliance.faces import State
-from appliance.vision.boxes import Floats
+from appliance.vision.bboxes import Float32Array
 from appliance.vision.golden import GoldenPicture, load_golden
 from appliance.vision.pixels import Pixels, frame_of, scale_to
 
@@ -146,18 +146,18 @@ class _Figure:
 
 
 def _face_height_px(picture: GoldenPicture) -> float:
-    box = picture.faces[0].box_px
-    return box[3] - box[1]
+    bbox = picture.faces[0].bbox_px
+    return bbox[3] - bbox[1]
 
 
 def _face_middle_px(picture: GoldenPicture) -> float:
-    box = picture.faces[0].box_px
-    return (box[1] + box[3]) / 2
+    bbox = picture.faces[0].bbox_px
+    return (bbox[1] + bbox[3]) / 2
 
 
-def _oval(side: int) -> Floats:
+def _oval(side: int) -> Float32Array:
     """An oval with a soft edge, side x side x 1, 0 to 1."""
     y, x = np.mgrid[0:side, 0:side] / side - 0.5
     distance = np.sqrt((x / 0.42) ** 2 + (y / 0.5) ** 2)
-    oval: Floats = np.clip((1 - distance) * 8, 0, 1)[..., None].astype(np.float32)
+    oval: Float32Array = np.clip((1 - distance) * 8, 0, 1)[..., None].astype(np.float32)
     return oval

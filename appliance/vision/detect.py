@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from typing import Any
 import click
 
 from appliance.errors import UserError
-from appliance.faces import JUDGED, Face
-from appliance.vision.annotate import draw_boxes
+from appliance.faces import CLASSES, Face, State
+from appliance.vision.annotate import draw_bboxes
 from appliance.vision.detector import Detector
 from appliance.vision.golden import self_test
 from appliance.vision.jpeg import encode_jpeg
@@ -38,7 +38,9 @@ class _Job:
 @click.command("detect")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per picture (per analysed frame of a video).")
-@click.option("--annotate", type=click.Path(path_type=Path, file_okay=False), help="Write pictures with boxes to here.")
+@click.option(
+    "--annotate", type=click.Path(path_type=Path, file_okay=False), help="Write pictures with the faces marked to here."
+)
 @click.option("--min-score", type=click.FloatRange(0, 1), help="Leave out faces less sure than this.")
 @click.option("--model", default="", help="A name in models/manifest.toml.  [default: the manifest's]")
 @click.option(
@@ -53,7 +55,7 @@ def detect_command(
 ) -> None:
     """Judge pictures, videos, and folders of them.
 
-    Boxes are in pixels of the upright picture, as phones mark it. What cannot be read is named, the rest goes on,
+    Bboxes are in pixels of the upright picture, as phones mark it. What cannot be read is named, the rest goes on,
     and the exit code is 1.
     """
     job = _Job(_fit_detector(model), min_score, fps, as_json, annotate)
@@ -118,7 +120,7 @@ def _judge(path: Path, picture: Picture, job: _Job) -> None:
     if job.annotate:
         target = job.annotate / _annotated_name(path, picture)
         try:
-            target.write_bytes(encode_jpeg(draw_boxes(picture.image, faces), 90))
+            target.write_bytes(encode_jpeg(draw_bboxes(picture.image, faces), 90))
         except OSError as error:
             raise UserError(f"{target}: cannot be written ({error.strerror})") from error
 
@@ -136,13 +138,17 @@ def _record(path: Path, picture: Picture, detector: Detector, faces: Sequence[Fa
 
 
 def _face(face: Face) -> dict[str, Any]:
-    left, top, right, bottom = (round(side, 2) for side in face.box_px)
+    left, top, right, bottom = (round(side, 2) for side in face.bbox_px)
     return {
         "box": [left, top, round(right - left, 2), round(bottom - top, 2)],
         "score": round(face.score, 4),
         "state": face.state.value,
-        "states": {state.value: round(share, 6) for state, share in zip(JUDGED, face.states, strict=True)},
+        "states": {state.value: round(probability, 6) for state, probability in _by_class(face)},
     }
+
+
+def _by_class(face: Face) -> Iterator[tuple[State, float]]:
+    return zip(CLASSES, face.class_probabilities, strict=True)
 
 
 def _lines(path: Path, picture: Picture, faces: Sequence[Face]) -> list[str]:
@@ -150,11 +156,11 @@ def _lines(path: Path, picture: Picture, faces: Sequence[Face]) -> list[str]:
     where = str(path) if picture.time_s is None else f"{path} at {picture.time_s:.1f} s"
     lines = []
     for face in faces:
-        left, top, right, bottom = face.box_px
-        shares = ", ".join(f"{state.value} {share:.2f}" for state, share in zip(JUDGED, face.states, strict=True))
+        left, top, right, bottom = face.bbox_px
+        probabilities = ", ".join(f"{state.value} {probability:.2f}" for state, probability in _by_class(face))
         lines.append(
             f"{where}: {face.state.value} at {left:.0f},{top:.0f} {right - left:.0f}x{bottom - top:.0f}"
-            f" (a face: {face.score:.2f}; {shares})"
+            f" (a face: {face.score:.2f}; {probabilities})"
         )
     return lines or [f"{where}: nobody"]
 

@@ -12,19 +12,19 @@ import msgspec
 import numpy as np
 
 from appliance.errors import UserError
-from appliance.faces import JUDGED, Box, State
-from appliance.vision.boxes import iou
+from appliance.faces import CLASSES, Bbox, State
+from appliance.vision.bboxes import iou
 from appliance.vision.detector import Detector
-from appliance.vision.models import folder
+from appliance.vision.manifest import folder
 from appliance.vision.pixels import Pixels, pixels_of
 
 MIN_IOU = 0.4
 
 
 class GoldenFace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One face that must be found, and judged so. box_px: left, top, right, bottom."""
+    """One face that must be found, and judged so. bbox_px: left, top, right, bottom."""
 
-    box_px: Box
+    bbox_px: Bbox
     state: State
 
 
@@ -52,7 +52,7 @@ def load_golden(directory: Path | None = None) -> list[tuple[GoldenPicture, Pixe
         raise UserError(
             f"{place}: the pictures of the self-test cannot be read ({error}); install mb9k again"
         ) from error
-    if not {face.state for picture, _ in pictures for face in picture.faces}.issuperset(JUDGED):
+    if not {face.state for picture, _ in pictures for face in picture.faces}.issuperset(CLASSES):
         raise UserError(f"{place}: the pictures of the self-test do not show every state; install mb9k again")
     return pictures
 
@@ -66,10 +66,10 @@ def self_test(detector: Detector, directory: Path | None = None) -> list[str]:
         except Exception as error:  # a broken model may fail in any way; none of them may let it through
             problems.append(f"{picture.file}: it fails ({type(error).__name__})")
             continue
-        boxes = np.array([face.box_px for face in found], dtype=np.float32).reshape(-1, 4)
+        bboxes = np.array([face.bbox_px for face in found], dtype=np.float32).reshape(-1, 4)
         claimed = set()
         for golden in picture.faces:
-            overlaps = iou(np.array([golden.box_px], dtype=np.float32), boxes)[0]
+            overlaps = iou(np.array([golden.bbox_px], dtype=np.float32), bboxes)[0]
             best = int(overlaps.argmax()) if len(overlaps) else -1
             if best < 0 or overlaps[best] < MIN_IOU:
                 problems.append(f"{picture.file}: misses a face ({golden.state.value})")

@@ -14,9 +14,9 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from appliance.errors import UserError
-from appliance.vision.boxes import ALIGN, STRIDES, normalised
+from appliance.vision.bboxes import ALIGN, STRIDES, normalised
 from appliance.vision.detector import NetworkDetector, Run
-from appliance.vision.models import find, verified
+from appliance.vision.manifest import find, verified
 from appliance.vision.pixels import Pixels
 
 OUTPUTS = [f"p{stride}" for stride in STRIDES]
@@ -42,8 +42,8 @@ def load_detector(name: str = "", directory: Path | None = None) -> NetworkDetec
     if not names.issuperset(OUTPUTS):
         raise UserError(f"the model {model.id} has the outputs {', '.join(sorted(names))}, not {', '.join(OUTPUTS)}")
     fixed = fixed_size(session) is not None
-    if fixed and model.second_look:
-        raise UserError(f"the model {model.id} takes one size only and cannot look twice; take second_look out")
+    if fixed and model.second_pass:
+        raise UserError(f"the model {model.id} takes one size only and cannot look twice; take second_pass out")
     return NetworkDetector(model, runner(session), fixed, input_multiple(session))
 
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.faces import JUDGED, Box, Face, State
-from appliance.vision.boxes import iou
+from appliance.faces import CLASSES, Bbox, Face, State
+from appliance.vision.bboxes import iou
 
-Floats = NDArray[np.float64]
+Float64Array = NDArray[np.float64]
 
 CONFIRM_HITS = 3
 MAX_GAP_S = 1.0  # a longer pause between two frames (a lost connection) ages tracks by this much only ...
@@ -35,20 +35,20 @@ MIN_STEP_S = 0.15  # pictures that arrive in a burst seem to move much faster th
 
 @dataclass(eq=False)
 class Track:
-    """One person while in view. Times are seconds of the caller's clock; boxes are pixels of the caller's frame.
+    """One person while in view. Times are seconds of the caller's clock; bboxes are pixels of the caller's frame.
 
-    votes: how many faces had a judged state; weights: their summed state probabilities, in the order of JUDGED.
+    votes: how many faces had a judged state; weights: their summed state probabilities, in the order of CLASSES.
     """
 
     number: int
-    box_px: Box
+    bbox_px: Bbox
     score: float
     first_seen_s: float
     last_seen_s: float
     hits: int = 0
     votes: int = 0
-    weights: Floats = field(default_factory=lambda: np.zeros(len(JUDGED)))
-    velocity: Floats = field(default_factory=lambda: np.zeros(2))
+    weights: Float64Array = field(default_factory=lambda: np.zeros(len(CLASSES)))
+    velocity: Float64Array = field(default_factory=lambda: np.zeros(2))
     unseen_s: float = 0.0
     in_frame: bool = False  # whether it has a face in the newest frame
     face: Face | None = None
@@ -69,7 +69,7 @@ class Track:
         """The voted state; UNKNOWN where too few faces could be judged or none has the majority."""
         if self.votes < MIN_VOTES or self.confidence <= MIN_MAJORITY:
             return State.UNKNOWN
-        return JUDGED[int(self.weights.argmax())]
+        return CLASSES[int(self.weights.argmax())]
 
 
 @dataclass(frozen=True)
@@ -83,12 +83,12 @@ class Update:
 class Tracker:
     """The tracks of one stream. Not for several threads.
 
-    sure_score: faces at least this sure may begin a track; weaker ones only continue one.
+    score_threshold: faces at least this sure may begin a track; weaker ones only continue one.
     lost_s: out of view for longer is gone.
     """
 
-    def __init__(self, sure_score: float, lost_s: float) -> None:
-        self.sure_score = sure_score
+    def __init__(self, score_threshold: float, lost_s: float) -> None:
+        self.score_threshold = score_threshold
         self.lost_s = lost_s
         self.tracks: list[Track] = []
         self._number = 0
@@ -104,8 +104,8 @@ class Tracker:
             track.unseen_s += step_s
             track.in_frame = False
 
-        sure = [face for face in faces if face.score >= self.sure_score]
-        weak = [face for face in faces if face.score < self.sure_score]
+        sure = [face for face in faces if face.score >= self.score_threshold]
+        weak = [face for face in faces if face.score < self.score_threshold]
         left, new = self._match(self.tracks, sure, now_s)
         # A weak face may keep a person in view, but not bring back one who was already missed for long.
         recent = [track for track in left if track.unseen_s <= max(MAX_GAP_S, step_s)]
@@ -149,10 +149,10 @@ class Tracker:
                 left_faces.remove(column)
         return [tracks[row] for row in sorted(left_tracks)], [faces[column] for column in sorted(left_faces)]
 
-    def _costs(self, tracks: Sequence[Track], faces: Sequence[Face]) -> Floats:
+    def _costs(self, tracks: Sequence[Track], faces: Sequence[Face]) -> Float64Array:
         """Distance of every face from every track's predicted place as a share of its reach; >= 1 is out of reach."""
-        old = np.array([track.box_px for track in tracks], dtype=np.float64)
-        new = np.array([face.box_px for face in faces], dtype=np.float64)
+        old = np.array([track.bbox_px for track in tracks], dtype=np.float64)
+        new = np.array([face.bbox_px for face in faces], dtype=np.float64)
         unseen = np.array([track.unseen_s for track in tracks])
         predicted = _centres(old) + np.array([track.velocity for track in tracks]) * unseen[:, None]
         size_old, size_new = _sizes(old), _sizes(new)
@@ -164,43 +164,43 @@ class Tracker:
         ratio = size_new[None] / size_old[:, None]
         ratio = np.maximum(ratio, 1 / ratio)
         # Sizes in doubt cost a little, so that of two faces equally near the one of the same size wins.
-        cost: Floats = distance / (reach * np.sqrt(size_old[:, None] * size_new[None])) + 0.1 * np.log(ratio)
+        cost: Float64Array = distance / (reach * np.sqrt(size_old[:, None] * size_new[None])) + 0.1 * np.log(ratio)
         cost[ratio > MAX_SIZE_RATIO] = 1.0
         return cost
 
     def _hit(self, track: Track, face: Face, now_s: float) -> None:
         if track.unseen_s > 0:
-            moved = _centres(np.array([face.box_px])) - _centres(np.array([track.box_px]))
+            moved = _centres(np.array([face.bbox_px])) - _centres(np.array([track.bbox_px]))
             track.velocity += VELOCITY_GAIN * (moved[0] / max(track.unseen_s, MIN_STEP_S) - track.velocity)
-        track.box_px, track.score, track.face = face.box_px, face.score, face
+        track.bbox_px, track.score, track.face = face.bbox_px, face.score, face
         track.last_seen_s, track.unseen_s, track.in_frame = now_s, 0.0, True
         track.hits += 1
         if face.state is not State.UNKNOWN:
             track.votes += 1
-            track.weights += np.array(face.states) * face.score * _sizes(np.array([face.box_px]))[0]
+            track.weights += np.array(face.class_probabilities) * face.score * _sizes(np.array([face.bbox_px]))[0]
 
     def _begin(self, face: Face, now_s: float) -> None:
         self._number += 1
-        track = Track(self._number, face.box_px, face.score, first_seen_s=now_s, last_seen_s=now_s)
+        track = Track(self._number, face.bbox_px, face.score, first_seen_s=now_s, last_seen_s=now_s)
         self._hit(track, face, now_s)
         self.tracks.append(track)
 
     def _is_double(self, face: Face) -> bool:
         """Whether the face lies over one that a track already has in this frame."""
-        here = [track.box_px for track in self.tracks if track.in_frame]
+        here = [track.bbox_px for track in self.tracks if track.in_frame]
         if not here:
             return False
-        overlap = iou(np.array([face.box_px], dtype=np.float32), np.array(here, dtype=np.float32))
+        overlap = iou(np.array([face.bbox_px], dtype=np.float32), np.array(here, dtype=np.float32))
         return bool(overlap.max() > SAME_FACE_IOU)
 
 
-def _centres(boxes: Floats) -> Floats:
-    centres: Floats = (boxes[:, :2] + boxes[:, 2:]) / 2
+def _centres(bboxes: Float64Array) -> Float64Array:
+    centres: Float64Array = (bboxes[:, :2] + bboxes[:, 2:]) / 2
     return centres
 
 
-def _sizes(boxes: Floats) -> Floats:
+def _sizes(bboxes: Float64Array) -> Float64Array:
     """The geometric mean of width and height, at least one pixel."""
-    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0)
-    sizes: Floats = np.sqrt(sides[:, 0] * sides[:, 1])
+    sides = np.maximum(bboxes[:, 2:] - bboxes[:, :2], 1.0)
+    sizes: Float64Array = np.sqrt(sides[:, 0] * sides[:, 1])
     return sizes

@@ -1,4 +1,4 @@
-"""The geometry of boxes: letterbox, decoding, suppression."""
+"""The geometry of bboxes: letterbox, decoding, suppression."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from appliance.vision.boxes import (
+from appliance.vision.bboxes import (
     MAX_CANDIDATES,
     STRIDES,
-    Floats,
+    Float32Array,
     aligned,
     content_size,
     decode,
     iou,
     rescale,
-    rescale_box,
+    rescale_bbox,
     suppress,
 )
 
 SIZE = (96, 64)  # width, height of the network's input
 
 
-def outputs(width: int = SIZE[0], height: int = SIZE[1]) -> list[Floats]:
+def outputs(width: int = SIZE[0], height: int = SIZE[1]) -> list[Float32Array]:
     """What a network says that sees nothing."""
     return [np.full((1, 8, height // stride, width // stride), -12.0, dtype=np.float32) for stride in STRIDES]
 
 
-def boxes(*sides: tuple[float, float, float, float]) -> Floats:
+def bboxes(*sides: tuple[float, float, float, float]) -> Float32Array:
     return np.array(sides, dtype=np.float32).reshape(-1, 4)
 
 
@@ -76,7 +76,7 @@ def test_a_face_is_decoded_at_every_stride(level: int) -> None:
     found, scores, states = decode(said, SIZE, 0.5)
     x, y = (2 + 0.5 + 0.25) * stride, (1 + 0.5 - 0.5) * stride
     np.testing.assert_allclose(
-        found, boxes((x - 1.5 * stride, y - 2.5 * stride, x + 1.5 * stride, y + 2.5 * stride)), rtol=1e-5
+        found, bboxes((x - 1.5 * stride, y - 2.5 * stride, x + 1.5 * stride, y + 2.5 * stride)), rtol=1e-5
     )
     np.testing.assert_allclose(scores, [1 / (1 + np.exp(-2.0))], rtol=1e-5)
     powers = np.exp([0.0, 3.0, 1.0])
@@ -90,7 +90,7 @@ def test_a_network_that_enlarges_its_input_has_smaller_cells() -> None:
     across, down = 8 / 2, 8 / 1.5
     x, y = (2 + 0.5 + 0.25) * across, (1 + 0.5 - 0.5) * down
     np.testing.assert_allclose(
-        found, boxes((x - 1.5 * across, y - 2.5 * down, x + 1.5 * across, y + 2.5 * down)), rtol=1e-5
+        found, bboxes((x - 1.5 * across, y - 2.5 * down, x + 1.5 * across, y + 2.5 * down)), rtol=1e-5
     )
 
 
@@ -119,20 +119,20 @@ def test_a_network_gone_wild_neither_overflows_nor_drowns_us() -> None:
 
 
 def test_overlap_of_boxes() -> None:
-    one = boxes((0, 0, 10, 10), (0, 0, 0, 0))
-    other = boxes((0, 0, 10, 10), (5, 0, 15, 10), (10, 0, 20, 10), (20, 20, 10, 10))
-    np.testing.assert_allclose(iou(one, other), boxes((1, 1 / 3, 0, 0), (0, 0, 0, 0)), rtol=1e-6)
+    one = bboxes((0, 0, 10, 10), (0, 0, 0, 0))
+    other = bboxes((0, 0, 10, 10), (5, 0, 15, 10), (10, 0, 20, 10), (20, 20, 10, 10))
+    np.testing.assert_allclose(iou(one, other), bboxes((1, 1 / 3, 0, 0), (0, 0, 0, 0)), rtol=1e-6)
 
 
 def test_a_surer_box_removes_what_overlaps_it_and_no_more() -> None:
-    crowd = boxes((0, 0, 10, 10), (1, 0, 11, 10), (5, 0, 15, 10), (40, 40, 50, 50))
+    crowd = bboxes((0, 0, 10, 10), (1, 0, 11, 10), (5, 0, 15, 10), (40, 40, 50, 50))
     assert suppress(crowd, 0.5) == [0, 2, 3]
     assert suppress(crowd, 0.3) == [0, 3]
-    # A box that was removed removes nobody: the third overlaps the second, which is gone.
-    assert suppress(boxes((0, 0, 10, 10), (4, 0, 14, 10), (8, 0, 18, 10)), 0.4) == [0, 2]
+    # A bbox that was removed removes nobody: the third overlaps the second, which is gone.
+    assert suppress(bboxes((0, 0, 10, 10), (4, 0, 14, 10), (8, 0, 18, 10)), 0.4) == [0, 2]
 
 
 def test_boxes_return_to_the_full_picture_and_stay_inside() -> None:
-    found = rescale(boxes((-5, 10, 208, 300)), (416, 234), (1920, 1080))
+    found = rescale(bboxes((-5, 10, 208, 300)), (416, 234), (1920, 1080))
     np.testing.assert_allclose(found, [[0, 10 * 1080 / 234, 960, 1080]], rtol=1e-6)
-    assert rescale_box((104, 0, 208, 117), (416, 234), (1920, 1080)) == pytest.approx((480, 0, 960, 540))
+    assert rescale_bbox((104, 0, 208, 117), (416, 234), (1920, 1080)) == pytest.approx((480, 0, 960, 540))

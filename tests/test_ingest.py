@@ -15,7 +15,7 @@ from appliance.media.mediamtx import Client, MediaError
 from appliance.secrets import digest
 from tests.boxes import publishing, until
 from tests.conftest import port_giver
-from tests.inlets import ENGINES, Inlet, make_clip, shown_times
+from tests.ingest import ENGINES, Inlet, make_clip, shown_times
 from tests.rtmp_client import Rejected, RtmpClient
 
 KEY = "INLETINLETINLETINL22"

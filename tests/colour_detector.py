@@ -20,12 +20,12 @@ class ColourDetector:
 
     model_id = "colours"
     input_width = input_height = 160
-    sure_score = 0.5
+    score_threshold = 0.5
 
     def detect(self, image: Pixels, min_score: float | None = None) -> list[Face]:
         """See Detector."""
         assert min_score is not None
-        assert min_score < self.sure_score
+        assert min_score < self.score_threshold
         return [face for state in COLOURS if (face := self._find(image, state))]
 
     def _find(self, image: Pixels, state: State) -> Face | None:
@@ -34,10 +34,10 @@ class ColourDetector:
         rows, columns = np.nonzero((image[..., channel] > 130) & (rest < 110))
         if len(rows) < 12:
             return None
-        box = (float(columns.min()), float(rows.min()), float(columns.max() + 1), float(rows.max() + 1))
+        bbox = (float(columns.min()), float(rows.min()), float(columns.max() + 1), float(rows.max() + 1))
         shares = [0.05, 0.05, 0.05]
         shares[list(COLOURS).index(state)] = 0.9
-        return Face(box, 0.9, (shares[0], shares[1], shares[2]), state)
+        return Face(bbox, 0.9, (shares[0], shares[1], shares[2]), state)
 
 
 def people(places: dict[State, Place], width: int = 320, height: int = 240, size: int = 48) -> Picture:

@@ -19,8 +19,8 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     file: in the folder of the manifest; sha256: of the file.
     input_width, input_height: pixels, multiples of 32. A frame is scaled to fit into them.
     min_score: faces less sure are not counted. min_face_px: the shorter side at network scale below which a state
-    is unknown. min_margin: how far the likeliest state must be ahead of the next one. max_iou: of two boxes that
-    overlap more, only the surer stays. second_look: when not 0, the frame is looked at once more, this many times
+    is unknown. min_margin: how far the likeliest state must be ahead of the next one. max_iou: of two bboxes that
+    overlap more, only the surer stays. second_pass: when not 0, the frame is looked at once more, this many times
     smaller, for faces too large for the first look; only a network with a free input can.
     source: what it was trained on and by whom; measured: figures and what they were measured on.
     """
@@ -35,7 +35,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_margin: Share
     max_iou: Share
     source: str
-    second_look: Annotated[int, msgspec.Meta(ge=0, le=16)] = 0
+    second_pass: Annotated[int, msgspec.Meta(ge=0, le=16)] = 0
     measured: dict[str, float | str] = {}
 
 

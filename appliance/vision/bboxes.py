@@ -1,4 +1,4 @@
-"""Geometry of boxes: letterbox, decoding of the network's outputs, non-maximum suppression. Pure functions of arrays.
+"""Geometry of bboxes: letterbox, decoding of the network's outputs, non-maximum suppression. Pure functions of arrays.
 
 A letterboxed frame is scaled into the network's input without distortion, lies in its upper left corner, and the
 rest of the input is grey. Coordinates at network scale are those of that input.
@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.faces import Box
+from appliance.faces import Bbox
 
-Floats = NDArray[np.float32]
-Rows = tuple[Floats, Floats, Floats]
-"""Boxes (N x 4: left, top, right, bottom), scores (N) and states (N x 3) of what was seen, surest first."""
+Float32Array = NDArray[np.float32]
+Rows = tuple[Float32Array, Float32Array, Float32Array]
+"""Bboxes (N x 4: left, top, right, bottom), scores (N) and states (N x 3) of what was seen, surest first."""
 
 STRIDES = (8, 16, 32)  # px per cell of the network's outputs, if it does not enlarge its input
 ALIGN = Fraction(32)  # the coarsest stride: the input is a multiple of it
 PAD_GREY = 114
-MAX_CANDIDATES = 1000  # more boxes than this are noise; keeps suppression quadratic in something small
+MAX_CANDIDATES = 1000  # more bboxes than this are noise; keeps suppression quadratic in something small
 _FILLING = 0.25  # side of a face that fills much of a picture, in longer sides of the picture
 _MAX_LOG_SIZE = 8.0  # exp of it times the stride is beyond any input; a damaged model must not overflow
 
@@ -42,7 +42,7 @@ def aligned(width: int, height: int, multiple: Fraction = ALIGN) -> tuple[int, i
     return round(-(-width // multiple) * multiple), round(-(-height // multiple) * multiple)
 
 
-def normalised(canvas: NDArray[np.uint8], minus: float = 127.5, scale: float = 127.5) -> Floats:
+def normalised(canvas: NDArray[np.uint8], minus: float = 127.5, scale: float = 127.5) -> Float32Array:
     """(canvas - minus) / scale as a network in floating point takes it, 1 x 3 x H x W; canvas: H x W x 3.
 
     Written straight to its place: a detour over arrays that lie otherwise in memory costs a millisecond.
@@ -54,11 +54,11 @@ def normalised(canvas: NDArray[np.uint8], minus: float = 127.5, scale: float = 1
 
 
 def decode(outputs: Sequence[NDArray[Any]], size: tuple[int, int], min_score: float) -> Rows:
-    """What the network saw in an input of `size` (width, height), boxes in its pixels.
+    """What the network saw in an input of `size` (width, height), bboxes in its pixels.
 
     outputs: one array 1 x 8 x rows x columns of cells per stride of STRIDES, or finer ones: face logit, three state
     logits, centre offsets and log sizes in cells. Scores are of the face alone; states sum to 1 per row.
-    Overlapping boxes are not yet suppressed.
+    Overlapping bboxes are not yet suppressed.
     """
     cells = np.concatenate([output.reshape(output.shape[1], -1) for output in outputs], axis=1)
     sure = np.flatnonzero(cells[0] >= _logit(min_score))
@@ -67,12 +67,12 @@ def decode(outputs: Sequence[NDArray[Any]], size: tuple[int, int], min_score: fl
     found, middle, stride = found[order], where[order, :2], where[order, 2:]
     centre = (middle + found[:, 4:6]) * stride
     half = np.exp(np.minimum(found[:, 6:8], _MAX_LOG_SIZE)) * (stride / 2)
-    scores: Floats = np.reciprocal(1 + np.exp(-np.clip(found[:, 0], -80, 80)), dtype=np.float32)
+    scores: Float32Array = np.reciprocal(1 + np.exp(-np.clip(found[:, 0], -80, 80)), dtype=np.float32)
     return np.concatenate([centre - half, centre + half], axis=1), scores, _softmax(found[:, 1:4])
 
 
 @lru_cache(maxsize=64)
-def _grid(shapes: tuple[tuple[int, int], ...], size: tuple[int, int]) -> Floats:
+def _grid(shapes: tuple[tuple[int, int], ...], size: tuple[int, int]) -> Float32Array:
     """Of every cell of maps with so many rows and columns: its middle, in cells, and its width and height, px."""
     parts = []
     for rows, columns in shapes:
@@ -84,61 +84,61 @@ def _grid(shapes: tuple[tuple[int, int], ...], size: tuple[int, int]) -> Floats:
     return np.concatenate(parts)
 
 
-def with_second_look(rows: Rows, second: Rows, size: tuple[int, int]) -> Rows:
+def with_second_pass(rows: Rows, second: Rows, size: tuple[int, int]) -> Rows:
     """`rows`, and of a second look at the same picture, scaled down, the faces that fill much of it.
 
     A network sees faces up to some size, and in a large input a face may be larger; scaled down, it is an ordinary one.
-    Small faces of the second look are left out: the first knows them better. All boxes at the scale of `size` (width,
+    Small faces of the second look are left out: the first knows them better. All bboxes at the scale of `size` (width,
     height).
     """
-    boxes = second[0]
-    large = np.sqrt(_area(boxes)) >= _FILLING * max(size)
+    bboxes = second[0]
+    large = np.sqrt(_area(bboxes)) >= _FILLING * max(size)
     joined = [np.concatenate([one, other[large]]) for one, other in zip(rows, second, strict=True)]
     order = np.argsort(-joined[1], kind="stable")
     return joined[0][order], joined[1][order], joined[2][order]
 
 
-def suppress(boxes: Floats, max_iou: float) -> list[int]:
-    """Which boxes stay (indices, in order) when each removes the later ones that overlap it by more than max_iou."""
-    overlaps = iou(boxes, boxes) > max_iou
-    alive = np.ones(len(boxes), dtype=bool)
+def suppress(bboxes: Float32Array, max_iou: float) -> list[int]:
+    """Which bboxes stay (indices, in order) when each removes the later ones that overlap it by more than max_iou."""
+    overlaps = iou(bboxes, bboxes) > max_iou
+    alive = np.ones(len(bboxes), dtype=bool)
     kept = []
-    for index in range(len(boxes)):
+    for index in range(len(bboxes)):
         if alive[index]:
             kept.append(index)
             alive &= ~overlaps[index]
     return kept
 
 
-def iou(one: Floats, other: Floats) -> Floats:
-    """Intersection over union, N x M, of boxes N x 4 and M x 4. Zero where either box is empty."""
+def iou(one: Float32Array, other: Float32Array) -> Float32Array:
+    """Intersection over union, N x M, of bboxes N x 4 and M x 4. Zero where either bbox is empty."""
     low = np.maximum(one[:, None, :2], other[None, :, :2])
     high = np.minimum(one[:, None, 2:], other[None, :, 2:])
     side = np.maximum(high - low, 0)
     both = side[..., 0] * side[..., 1]
     union = _area(one)[:, None] + _area(other)[None, :] - both
-    shares: Floats = np.divide(both, union, out=np.zeros_like(both), where=union > 0)
+    shares: Float32Array = np.divide(both, union, out=np.zeros_like(both), where=union > 0)
     return shares
 
 
-def rescale(boxes: Floats, size: tuple[int, int], to_size: tuple[int, int]) -> Floats:
-    """Boxes of a picture of `size` (width, height) as boxes of the same picture at `to_size`, clipped to it."""
+def rescale(bboxes: Float32Array, size: tuple[int, int], to_size: tuple[int, int]) -> Float32Array:
+    """Bboxes of a picture of `size` (width, height) as bboxes of the same picture at `to_size`, clipped to it."""
     factor = np.array([to_size[0] / size[0], to_size[1] / size[1]] * 2, dtype=np.float32)
     limit = np.array([*to_size, *to_size], dtype=np.float32)
-    return np.clip(boxes * factor, 0, limit)
+    return np.clip(bboxes * factor, 0, limit)
 
 
-def rescale_box(box_px: Box, size: tuple[int, int], to_size: tuple[int, int]) -> Box:
-    """`rescale` for a single box."""
-    left, top, right, bottom = rescale(np.array([box_px], dtype=np.float32), size, to_size)[0].tolist()
+def rescale_bbox(bbox_px: Bbox, size: tuple[int, int], to_size: tuple[int, int]) -> Bbox:
+    """`rescale` for a single bbox."""
+    left, top, right, bottom = rescale(np.array([bbox_px], dtype=np.float32), size, to_size)[0].tolist()
     return left, top, right, bottom
 
 
-def _softmax(logits: Floats) -> Floats:
+def _softmax(logits: Float32Array) -> Float32Array:
     if not len(logits):
         return logits
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    shares: Floats = powers / powers.sum(axis=1, keepdims=True)
+    shares: Float32Array = powers / powers.sum(axis=1, keepdims=True)
     return shares
 
 
@@ -147,9 +147,9 @@ def _logit(share: float) -> float:
     return float(np.log(share / (1 - share)))
 
 
-def _area(boxes: Floats) -> Floats:
-    side = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
-    area: Floats = side[:, 0] * side[:, 1]
+def _area(bboxes: Float32Array) -> Float32Array:
+    side = np.maximum(bboxes[:, 2:] - bboxes[:, :2], 0)
+    area: Float32Array = side[:, 0] * side[:, 1]
     return area
 
 

@@ -22,8 +22,8 @@ from appliance.vision.camera import CONNECTING, NOT_THERE, REFUSED
 from appliance.vision.detector import Detector
 from appliance.vision.golden import self_test
 from appliance.vision.onnx import load_detector
-from appliance.vision.watch.recorder import Recorder
-from appliance.vision.watch.senders import Sender, Senders
+from appliance.watch.publishers import Sender, Senders
+from appliance.watch.recorder import Recorder
 
 log = logging.getLogger(__name__)
 
