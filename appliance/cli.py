@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-import faulthandler
 import importlib
 import importlib.util
-import logging
 import os
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
+from appliance import service
 from appliance.config import Config, ConfigError, load
 from appliance.errors import UserError
-from appliance.media import mediamtx
 from appliance.secrets import digest, hash_password, kept_secret, new_claim_code, new_stream_key
 from appliance.store import Person, Role, Store
 from appliance.times import now
 
 DEFAULT_CONFIG = Path("/etc/mb9k/mb9k.toml")
-END_S = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options before the command."""
+
+    config_path: Path
+    log_level: str
 
 
 class LazyGroup(click.Group):
@@ -65,59 +71,55 @@ def _import(module: str) -> Any:
     show_default=True,
     help="The configuration file (or set MB9K_CONFIG).",
 )
+@click.option(
+    "--log-level",
+    type=click.Choice(service.LOG_LEVELS),
+    default="info",
+    show_default=True,
+    help="How much services write to the log.",
+)
 @click.pass_context
-def cli(context: click.Context, config_path: Path) -> None:
+def cli(context: click.Context, config_path: Path, log_level: str) -> None:
     """A box that counts who wears a mask, and wears it properly, in live RTMP streams."""
-    context.obj = config_path
+    context.obj = Options(config_path, log_level)
 
 
 def _config(context: click.Context) -> Config:
-    return load(context.find_object(Path) or DEFAULT_CONFIG)
+    options: Options = context.obj
+    return load(options.config_path)
 
 
-def _end(*_: object) -> None:
-    """End in order; after END_S by force, saying where each thread hung. What was committed is safe either way."""
-    faulthandler.dump_traceback_later(END_S, exit=True)
-    sys.exit(0)
-
-
-def _service(name: str, module: str) -> Callable[[click.Context], None]:
-    def start(context: click.Context) -> None:
-        logging.basicConfig(
-            level=logging.INFO, stream=sys.stderr, format=f"%(asctime)s {name} %(levelname)s %(message)s"
-        )
-        signal.signal(signal.SIGTERM, _end)
+def _service_command(one: service.Service) -> click.Command:
+    def start(context: click.Context, engine: str | None = None) -> None:
+        service.prepare(one.name, context.obj.log_level)
         config = _config(context)
-        if name == "ingest" and mediamtx.engine(config) == "mediamtx":
-            command = mediamtx.command(config)
-            os.execv(command[0], command)  # noqa: S606 - as a unit of its own, MediaMTX takes our place
-        _import(module).serve(config)
+        if engine:
+            config = msgspec.structs.replace(config, media=msgspec.structs.replace(config.media, engine=engine))
+        _import(one.module).serve(config)
 
-    return start
-
-
-SERVICES = (
-    ("gate", "appliance.media.gate", "Answer who may send and who may watch."),
-    ("ingest", "appliance.media.embedded", "Take RTMP streams: MediaMTX, or without it the embedded ingest."),
-    ("watch", "appliance.watch", "Judge the streams and keep the record."),
-    ("serve", "appliance.local.site", "Show the box's own page."),
-)
-for _name, _module, _help in SERVICES:
-    cli.add_command(
-        click.Command(
-            _name, callback=click.pass_context(_service(_name, _module)), help=f"{_help} (A service; `run` starts all.)"
-        )
+    params: list[click.Parameter] = []
+    if one.name == "ingest":
+        engines = click.Choice(("auto", "mediamtx", "embedded"))
+        params.append(click.Option(["--engine"], type=engines, help="Instead of media.engine in the configuration."))
+    return click.Command(
+        one.name,
+        callback=click.pass_context(start),
+        params=params,
+        help=f"{one.summary} (A service; `run` starts all.)",
     )
+
+
+for _one in service.SERVICES:
+    cli.add_command(_service_command(_one))
 
 
 @cli.command()
 @click.pass_context
 def run(context: click.Context) -> None:
     """Run the whole box in the foreground: gate, MediaMTX or the embedded ingest, watch, serve."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s run %(levelname)s %(message)s")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    config = _config(context)
-    _import("appliance.supervisor").run(config, (context.find_object(Path) or DEFAULT_CONFIG).resolve())
+    options: Options = context.obj
+    service.prepare("run", options.log_level)
+    _import("appliance.supervisor").run(_config(context), options.config_path.resolve(), options.log_level)
 
 
 @cli.command()

@@ -10,13 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from appliance.config import Config
-from appliance.errors import UserError
 from appliance.media import mediamtx
 from appliance.secrets import kept_secret, new_claim_code
+from appliance.service import SERVICES, refuse_busy_port
 from appliance.store import Store
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ PR_SET_PDEATHSIG = 1
 
 
 @dataclass
-class Service:
+class Child:
     """One child process and how its restarts go. Times are seconds of the monotonic clock."""
 
     name: str
@@ -37,11 +38,11 @@ class Service:
     process: subprocess.Popen[bytes] | None = None
     started_s: float = 0.0
     pause_s: float = FIRST_PAUSE_S
-    due_s: float = field(default=0.0)
+    due_s: float = 0.0
 
     def start(self, now_s: float) -> None:
         """Start it, so that it ends when we do, even by kill -9."""
-        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, preexec_fn=end_with_parent)
+        self.process = start_child(self.command, stdin=subprocess.DEVNULL)
         self.started_s = now_s
         log.info("%s started (process %d)", self.name, self.process.pid)
 
@@ -71,29 +72,27 @@ class Service:
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def end_with_parent() -> None:
+def start_child(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+    """Start a process that ends when we do. Ctrl-C does not reach it: we alone decide in which order children end."""
+    return subprocess.Popen(command, start_new_session=True, preexec_fn=_end_with_parent, **options)
+
+
+def _end_with_parent() -> None:
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    # Ctrl-C reaches the whole group; the supervisor alone decides in which order the services end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _describe(code: int) -> str:
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
-def services(config: Config, config_path: Path) -> list[Service]:
-    """What a box runs, in the order of starting: nobody may knock before the gate answers."""
-    ourselves = [sys.executable, "-m", "appliance.cli", "--config", str(config_path)]
-    ingest = "mediamtx" if mediamtx.engine(config) == "mediamtx" else "ingest"
-    return [
-        Service("gate", [*ourselves, "gate"]),
-        Service(ingest, [*ourselves, "ingest"]),
-        Service("watch", [*ourselves, "watch"]),
-        Service("serve", [*ourselves, "serve"]),
-    ]
+def children(config: Config, config_path: Path, log_level: str) -> list[Child]:
+    """What a box runs, in the order of starting. Which ingest is decided here, once. Raises UserError."""
+    options = {"ingest": ["--engine", mediamtx.engine(config)]}
+    command = [sys.executable, "-m", "appliance.cli", "--config", str(config_path), "--log-level", log_level]
+    return [Child(service.name, [*command, service.name, *options.get(service.name, ())]) for service in SERVICES]
 
 
-def run(config: Config, config_path: Path) -> None:
+def run(config: Config, config_path: Path, log_level: str) -> None:
     """Run all services until SIGTERM or Ctrl-C; then stop them all. Raises UserError."""
     refuse_busy_ports(config)
     store = Store.open(config.store_path)
@@ -102,23 +101,21 @@ def run(config: Config, config_path: Path) -> None:
     if unclaimed:
         code = kept_secret(config.claim_code_path, new_claim_code)
         print(f"This box is new. Open its page and enter the claim code {code} to make the first admin.", flush=True)
-    children = services(config, config_path)
+    started = children(config, config_path, log_level)
     try:
-        children[0].start(time.monotonic())
-        _wait_for_port(config.media.gate_port, children[0])
+        started[0].start(time.monotonic())
+        _wait_for_port(config.media.gate_port, started[0])
         while True:
-            for child in children:
+            for child in started:
                 child.look_after(time.monotonic())
             time.sleep(0.2)
     finally:
-        stop(children)
+        stop(started)
 
 
-def stop(children: Sequence[Service]) -> None:
-    """End all services: ask first, then insist."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    processes = [child.process for child in reversed(children) if child.process]
+def stop(started: Sequence[Child]) -> None:
+    """End all services, the last one started first: by SIGTERM, and after STOP_S by SIGKILL."""
+    processes = [child.process for child in reversed(started) if child.process]
     for process in processes:
         process.terminate()
     deadline_s = time.monotonic() + STOP_S
@@ -131,7 +128,7 @@ def stop(children: Sequence[Service]) -> None:
             process.wait()
 
 
-def _wait_for_port(port: int, child: Service, patience_s: float = 10.0) -> None:
+def _wait_for_port(port: int, child: Child, patience_s: float = 10.0) -> None:
     deadline_s = time.monotonic() + patience_s
     while time.monotonic() < deadline_s and child.process is not None and child.process.poll() is None:
         with socket.socket() as probe:
@@ -142,23 +139,14 @@ def _wait_for_port(port: int, child: Service, patience_s: float = 10.0) -> None:
 
 def refuse_busy_ports(config: Config) -> None:
     """Say so in one line, before anything starts, if another program has one of our ports. Raises UserError."""
-    wanted = [
-        ("web", config.web.host, config.web.port),
-        ("rtmp", config.rtmp.host, config.rtmp.port),
+    ports = [
+        ("web.port", config.web.host, config.web.port),
+        ("rtmp.port", config.rtmp.host, config.rtmp.port),
         *([("rtmp.tls_port", config.rtmp.host, config.rtmp.tls_port)] if config.rtmp.tls_certificate else []),
         ("media.gate_port", "127.0.0.1", config.media.gate_port),
         ("media.api_port", "127.0.0.1", config.media.api_port),
         ("media.read_port", "127.0.0.1", config.media.read_port),
         ("media.metrics_port", "127.0.0.1", config.media.metrics_port),
     ]
-    for name, host, port in wanted:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError as error:
-                raise UserError(
-                    f"port {port} ({name}) on {host} cannot be used: {error.strerror};"
-                    " stop the program that has it, or give another port in the configuration"
-                ) from error
+    for setting, host, port in ports:
+        refuse_busy_port(host, port, setting)

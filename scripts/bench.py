@@ -165,7 +165,7 @@ def _stream(engine: str, clip: Path, truth: Sequence[Appearance]) -> None:
         sender = threading.Thread(target=_publish, args=(clip, box.url(), begun), daemon=True)
         sender.start()
         until(box.is_live, 20, "the stream goes LIVE")
-        url = read_url(box.config, f"live/{KEY}", box.config.reader_token_path.read_text().strip())
+        url = read_url(box.config, "embedded", f"live/{KEY}", box.config.reader_token_path.read_text().strip())
         watcher = box.service_pid("watch")
         idle_s = _cpu_s(watcher)
         decoder = subprocess.Popen([sys.executable, "-c", _DECODE, url, str(STREAM_SECONDS)], stdout=subprocess.PIPE)

@@ -19,7 +19,7 @@ from appliance.config import Config, load
 from appliance.errors import UserError
 from appliance.secrets import digest, hash_known_password
 from appliance.store import DetectionFilter, Role, Store
-from appliance.supervisor import end_with_parent, refuse_busy_ports
+from appliance.supervisor import refuse_busy_ports, start_child
 from appliance.times import now
 from appliance.vision.clip import make_clip
 from scripts.get_mediamtx import NotToBeHad, binary
@@ -125,7 +125,7 @@ def run(config: Config, config_path: Path, clip: Path) -> None:
     with log_path.open("wb") as log:
         try:
             for command in commands:
-                children.append(subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT, preexec_fn=end_with_parent))
+                children.append(start_child(command, stdout=log, stderr=log, cwd=ROOT))
             report(config, children, log_path)
         finally:
             signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -110,16 +110,16 @@ class Inlet:
 
     def read_url(self, path: str) -> str:
         """Where our own watcher reads."""
-        return mediamtx.read_url(self.config, path, self.token)
+        return mediamtx.read_url(self.config, mediamtx.engine(self.config), path, self.token)
 
-    def path_of(self, key: str) -> mediamtx.Path | None:
+    def path_of(self, key: str) -> mediamtx.IngestPath | None:
         """What the ingest says of the stream sent with this key, once there is something to see."""
         try:
             return next((path for path in self.client.paths() if path.available and key in path.name), None)
         except MediaError:
             return None
 
-    def wait_for(self, key: str, patience_s: float = 15.0) -> mediamtx.Path:
+    def wait_for(self, key: str, patience_s: float = 15.0) -> mediamtx.IngestPath:
         """The path, as soon as there is something to see."""
         until(lambda: self.path_of(key) is not None, patience_s, f"there is something to see:\n{self.log()}")
         path = self.path_of(key)

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from appliance.media.mediamtx import EMBEDDED_VERSION
+
 
 class Ingest:
     """What the API of an ingest answers; the test changes it."""
@@ -42,6 +44,8 @@ class Ingest:
         if path.startswith("/v3/rtmpconns/kick/") and method == "POST":
             self.kicked.append(path.rsplit("/", 1)[1])
             return self.kick_status, {"status": "ok"}
+        if path == "/v3/info":
+            return 200, {"version": EMBEDDED_VERSION}
         lists = {"/v3/paths/list": self.items, "/v3/rtmpconns/list": self.conns}
         rows = lists.get(path.split("?")[0])
         if rows is None:

@@ -111,22 +111,3 @@ def test_every_command_explains_itself(box: Path) -> None:
         done = mb9k(box, *words, "--help")
         assert done.returncode == 0
         assert "Usage:" in done.stdout
-
-
-def test_a_service_that_hangs_while_it_ends_is_ended_and_says_where() -> None:
-    program = """
-import os, signal, time
-from appliance import cli
-cli.END_S = 1
-signal.signal(signal.SIGTERM, cli._end)
-def hang():
-    time.sleep(60)
-try:
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(60)
-finally:
-    hang()
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=30)
-    assert done.returncode == 1
-    assert "in hang" in done.stderr

@@ -113,7 +113,7 @@ def test_a_stream_key_lets_nobody_watch(inlet: Inlet, clip: Path) -> None:
         for wrong in (right.replace(inlet.token, KEY), right.partition("?")[0]):
             with pytest.raises(av.error.HTTPUnauthorizedError):
                 av.open(wrong, options=inlet.reading_options(), timeout=(8.0, 8.0))
-        until(lambda: gate.WATCHING in reasons(inlet), 5, "the refusal is recorded")
+        until(lambda: gate.READING in reasons(inlet), 5, "the refusal is recorded")
         with pytest.raises(OSError, match=r"Operation not permitted|Input/output error|End of file"):
             av.open(inlet.url(KEY), timeout=(8.0, 8.0))  # by RTMP
         with inlet.open(path.name) as container:

@@ -72,7 +72,7 @@ def test_the_engine_is_chosen_by_what_is_there(tmp_path: Path) -> None:
 
 def test_readers_carry_the_token_whatever_its_signs() -> None:
     config = Config(media=Media(engine="embedded", read_port=8554))
-    address = mediamtx.read_url(config, "live//KEY", TOKEN)
+    address = mediamtx.read_url(config, mediamtx.engine(config), "live//KEY", TOKEN)
     assert address == "http://127.0.0.1:8554/live//KEY.flv?token=token/with%2Bodd%26signs"
 
 
@@ -242,9 +242,9 @@ def test_older_and_newer_fields_are_understood_and_strange_ones_passed_over() ->
     ]
     with answering({"/v3/paths/list": page(items)}) as (client, _):
         assert client.paths() == [
-            mediamtx.Path("old", True, None, 5),
-            mediamtx.Path("new", True, "i", 7),
-            mediamtx.Path("odd", False, None, 0),
+            mediamtx.IngestPath("old", True, None, 5),
+            mediamtx.IngestPath("new", True, "i", 7),
+            mediamtx.IngestPath("odd", False, None, 0),
         ]
 
 

@@ -16,12 +16,12 @@ import pytest
 
 from appliance.config import Config
 from appliance.errors import UserError
-from appliance.supervisor import Service, refuse_busy_ports, stop
+from appliance.supervisor import Child, refuse_busy_ports, stop
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
 
 
-def runs(service: Service) -> bool:
+def runs(service: Child) -> bool:
     return service.process is not None and service.process.poll() is None
 
 
@@ -33,7 +33,7 @@ def until(condition: Callable[[], bool], patience_s: float = 10.0) -> None:
 
 
 def test_a_killed_service_is_seen_logged_and_started_again(caplog: pytest.LogCaptureFixture) -> None:
-    service = Service("watch", SLEEPER)
+    service = Child("watch", SLEEPER)
     service.look_after(100.0)
     assert service.process is not None
     first = service.process
@@ -55,7 +55,7 @@ def test_a_killed_service_is_seen_logged_and_started_again(caplog: pytest.LogCap
 
 
 def test_the_pause_grows_while_it_keeps_dying_and_shrinks_after_a_steady_run() -> None:
-    service = Service("gate", [sys.executable, "-c", ""])
+    service = Child("gate", [sys.executable, "-c", ""])
     pauses = []
     now_s = 0.0
     for _ in range(8):
@@ -74,7 +74,7 @@ def test_the_pause_grows_while_it_keeps_dying_and_shrinks_after_a_steady_run() -
 
 
 def test_a_program_that_is_not_there_is_logged_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
-    service = Service("mediamtx", ["/nowhere/mediamtx"])
+    service = Child("mediamtx", ["/nowhere/mediamtx"])
     service.look_after(0.0)
     assert "cannot be started" in caplog.text
     assert service.due_s > 0
@@ -85,7 +85,7 @@ def test_stopping_ends_a_child_that_does_not_want_to(
 ) -> None:
     monkeypatch.setattr("appliance.supervisor.STOP_S", 0.5)
     handlers = [(number, signal.getsignal(number)) for number in (signal.SIGTERM, signal.SIGINT)]
-    stubborn = Service(
+    stubborn = Child(
         "stubborn",
         [sys.executable, "-u", "-c", "import signal,time; signal.signal(15, signal.SIG_IGN); print(1); time.sleep(60)"],
     )
@@ -103,8 +103,8 @@ def test_stopping_ends_a_child_that_does_not_want_to(
 
 def test_children_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     script = (
-        "import time; from appliance.supervisor import Service\n"
-        f"service = Service('x', {SLEEPER!r}); service.look_after(0.0)\n"
+        "import time; from appliance.supervisor import Child\n"
+        f"service = Child('x', {SLEEPER!r}); service.look_after(0.0)\n"
         "print(service.process.pid, flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
@@ -134,6 +134,6 @@ def test_a_busy_port_is_one_line_that_names_it(free_port: Callable[[], int]) -> 
             },
             Config,
         )
-        with pytest.raises(UserError, match=f"port {port} .rtmp. on 127.0.0.1"):
+        with pytest.raises(UserError, match=f"port {port} is taken .* rtmp.port"):
             refuse_busy_ports(config)
     refuse_busy_ports(config)

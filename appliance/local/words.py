@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from appliance.faces import State
 from appliance.rates import Rate
+from appliance.service import SERVICES
 from appliance.store import Service
 from appliance.store.people import Role
 from appliance.times import utc_text
@@ -16,17 +17,13 @@ STATE_WORDS = {
 }
 ROLE_WORDS = {Role.ADMIN: "Admin", Role.DATA_SCIENTIST: "Data Scientist"}
 
-NEEDED = {
-    "gate": "The gate is not running, so no stream can be let in.",
-    "watch": "The watcher is not running, so nothing is being judged.",
-}
-"""The services a box cannot do without, and what it means when one is dead."""
-
 
 def service_problems(services: list[Service]) -> list[str]:
     """What is wrong with the services, a sentence or two each; empty when all is well."""
     alive = {service.name: service for service in services if service.alive}
-    found = [f"{sentence} {_what_to_do(name)}" for name, sentence in NEEDED.items() if name not in alive]
+    found = [
+        f"{one.without_it} {_what_to_do(one.name)}" for one in SERVICES if one.without_it and one.name not in alive
+    ]
     found += [service.problem for service in alive.values() if service.problem]
     return found
 

@@ -20,72 +20,72 @@ READ_BYTES = 65_536
 MAX_COMMAND_BYTES = 65_536  # before the gate has said yes, nobody needs more
 MAX_MESSAGE_BYTES = 8_000_000  # a key frame of 4K video is about 2 MB
 MAX_PATH_LENGTH = 512
-BEGIN_S = 10.0  # from connecting to publishing, the gate's answer included
+PUBLISH_TIMEOUT_S = 10.0  # from connecting to publishing, the gate's answer included
 ACKNOWLEDGE_BYTES = 1_000_000
 
 REFUSED = "The stream key is not accepted; see the box's page, Streams."
-BUSY = "Somebody else is already sending to this stream; the first one stays."
-NO_WATCHING = "Nobody may watch by RTMP; sign in to the box's page."
+BUSY = "Somebody else is already publishing to this stream; the first one stays."
+NO_READING = "Nobody may read by RTMP; sign in to the box's page."
 
 
-class Door(Protocol):
+class Delegate(Protocol):
     """What a connection asks of the ingest."""
 
-    async def may(self, action: str, path: str, address: str, connection_id: str) -> bool | None:
+    async def authorise(self, action: str, path: str, address: str, connection_id: str) -> bool | None:
         """What the gate says; None: it cannot tell just now."""
 
-    def open(self, publisher: Publisher) -> LiveStream | None:
-        """Its path, for it to send to; None: somebody is sending to it already."""
+    def claim_path(self, connection: RtmpConnection) -> LiveStream | None:
+        """The stream to publish to at the connection's path; None: it has a publisher already."""
 
-    def close(self, publisher: Publisher) -> None:
-        """It sends no more."""
-
-
-class Over(Exception):
-    """The conversation has come to its end; the message says why, for the log."""
+    def release_path(self, connection: RtmpConnection) -> None:
+        """It publishes no more."""
 
 
-class Publisher:
-    """One connection. path: what it sends to, with the stream key: never log it."""
+class ConnectionEnded(Exception):
+    """The connection has come to its end; the message says why, for the log."""
 
-    def __init__(self, door: Door, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+
+class RtmpConnection:
+    """One connection. path: what it publishes to, with the stream key: never log it."""
+
+    def __init__(self, delegate: Delegate, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.id = str(uuid.uuid4())
         host, port = (writer.get_extra_info("peername") or ("?", 0))[:2]
         self.address = str(host)
         self.remote = f"[{host}]:{port}" if ":" in self.address else f"{host}:{port}"
-        self.begun_s = self.heard_s = time.monotonic()
+        self.connected_s = self.last_received_s = time.monotonic()
         self.bytes_read = 0
         self.path = ""
         self.agent = ""
         self.stream: LiveStream | None = None
-        self._door, self._reader, self._writer = door, reader, writer
+        self._delegate, self._reader, self._writer = delegate, reader, writer
         self._parser = rtmp.ChunkParser(MAX_COMMAND_BYTES)
         self._app = ""
         self._window_bytes = ACKNOWLEDGE_BYTES
         self._acknowledged_bytes = 0
 
-    def overdue(self, now_s: float) -> bool:
-        """Whether it has been silent, or not let in, for too long."""
-        return now_s - self.heard_s > SILENCE_S if self.stream else now_s - self.begun_s > BEGIN_S
+    def is_timed_out(self, now_s: float) -> bool:
+        """Whether it has been silent, or has not published, for too long."""
+        return now_s - self.last_received_s > SILENCE_S if self.stream else now_s - self.connected_s > PUBLISH_TIMEOUT_S
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         """End the connection at once."""
         self._writer.transport.abort()
 
-    async def converse(self) -> None:
-        """Until either side ends it. Raises Over, RtmpError, AmfError, OSError, IncompleteReadError."""
+    async def run(self) -> None:
+        """Until either side ends it. Raises ConnectionEnded, RtmpError, AmfError, OSError, IncompleteReadError."""
         try:
-            await self._shake_hands()
+            await self._handshake()
             while data := await self._reader.read(READ_BYTES):
                 self.bytes_read += len(data)
-                self.heard_s = time.monotonic()
+                self.last_received_s = time.monotonic()
                 for message in self._parser.feed(data):
-                    await self._take(message)
+                    await self._handle(message)
                 await self._acknowledge()
         finally:
-            self._end()
+            self._release()
 
-    async def _shake_hands(self) -> None:
+    async def _handshake(self) -> None:
         """The plain handshake: version, and 1536 bytes there and back."""
         if (await self._reader.readexactly(1))[0] != rtmp.VERSION:
             raise rtmp.RtmpError("not RTMP")
@@ -94,7 +94,7 @@ class Publisher:
         self._writer.write(bytes([rtmp.VERSION]) + ours + theirs)
         await self._reader.readexactly(rtmp.HANDSHAKE_BYTES)
 
-    async def _take(self, message: rtmp.Message) -> None:
+    async def _handle(self, message: rtmp.Message) -> None:
         kind, payload = message.kind, message.payload
         if kind == rtmp.COMMAND:
             await self._command(amf.decode(payload), message.stream_id)
@@ -127,13 +127,13 @@ class Publisher:
             await self._publish(_path(self._app, argument), stream_id)
         elif name == "play":
             # Asked although the answer is known: the gate records it.
-            await self._door.may("read", _path(self._app, argument), self.address, self.id)
-            await self._finish(rtmp.status("error", "NetStream.Play.Failed", NO_WATCHING, stream_id), "it would watch")
+            await self._delegate.authorise("read", _path(self._app, argument), self.address, self.id)
+            await self._finish(rtmp.status("error", "NetStream.Play.Failed", NO_READING, stream_id), "it would read")
         elif name in ("FCUnpublish", "closeStream", "deleteStream"):
             await self._finish(b"", "it has finished")
         elif number and isinstance(number, float):
             self._writer.write(rtmp.command("_result", number, None, None))
-        # One that sends and never reads our answers waits here until it is overdue.
+        # A client that sends and never reads our answers waits here until it is timed out.
         await self._writer.drain()
 
     def _connect(self, number: Any, details: dict[str, Any]) -> None:
@@ -151,38 +151,38 @@ class Publisher:
 
     async def _publish(self, path: str, stream_id: int) -> None:
         if self.stream:
-            raise rtmp.RtmpError("it is sending already")
+            raise rtmp.RtmpError("it is publishing already")
         self.path = path
-        allowed = await self._door.may("publish", path, self.address, self.id)
+        allowed = await self._delegate.authorise("publish", path, self.address, self.id)
         if allowed is None:
-            # Without a word: an encoder that is refused gives up, one that is cut off comes back.
-            raise Over("the gate cannot tell just now whether it may send")
+            # Without a word: an encoder that is refused gives up, one whose connection ends comes back.
+            raise ConnectionEnded("the gate cannot tell just now whether it may publish")
         if not allowed:
             why = rtmp.status("error", "NetStream.Publish.Unauthorized", REFUSED, stream_id)
             await self._finish(why, "the gate says no")
         if self._writer.is_closing():
-            raise Over("it left while the gate was asked")
-        self.stream = self._door.open(self)
+            raise ConnectionEnded("it left while the gate was asked")
+        self.stream = self._delegate.claim_path(self)
         if self.stream is None:
             why = rtmp.status("error", "NetStream.Publish.BadName", BUSY, stream_id)
-            await self._finish(why, "somebody else is already sending to this stream")
-        self.heard_s = time.monotonic()
+            await self._finish(why, "somebody else is already publishing to this stream")
+        self.last_received_s = time.monotonic()
         self._parser.largest_bytes = MAX_MESSAGE_BYTES
         self._writer.write(
             rtmp.user_control(rtmp.STREAM_BEGIN, struct.pack(">I", stream_id))
             + rtmp.status("status", "NetStream.Publish.Start", "Publishing.", stream_id)
         )
 
-    async def _finish(self, last_words: bytes, reason: str) -> None:
-        """Say the last words and end the conversation. Raises Over."""
-        self._end()
-        self._writer.write(last_words)
+    async def _finish(self, last_message: bytes, reason: str) -> None:
+        """Send a last message and end the connection. Raises ConnectionEnded."""
+        self._release()
+        self._writer.write(last_message)
         await self._writer.drain()
-        raise Over(reason)
+        raise ConnectionEnded(reason)
 
-    def _end(self) -> None:
+    def _release(self) -> None:
         if self.stream:
-            self._door.close(self)
+            self._delegate.release_path(self)
             self.stream = None
 
 

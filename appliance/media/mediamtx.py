@@ -13,8 +13,8 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path as FilePath
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 from urllib.parse import quote
 
 from appliance.config import Config
@@ -23,6 +23,8 @@ from appliance.errors import UserError
 TIMEOUT_S = 2.0
 PAGE = 100
 MAX_PAGES = 100
+EMBEDDED_VERSION = "mb9k embedded"
+Engine = Literal["mediamtx", "embedded"]
 SILENCE_S = 5  # a publisher that sends nothing for this long is gone
 
 # `live/KEY`, and `live//KEY`: what comes of rtmp://box/live/ with the slash that people type.
@@ -34,8 +36,8 @@ class MediaError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Path:
-    """Something that is sent to the ingest. source_id: the connection that sends it."""
+class IngestPath:
+    """Something that is published to the ingest. source_id: the connection that publishes it."""
 
     name: str
     available: bool
@@ -59,8 +61,8 @@ def find_binary(config: Config) -> str | None:
     return shutil.which(config.media.binary)
 
 
-def engine(config: Config) -> str:
-    """Which ingest this box has: "mediamtx" or "embedded". Raises UserError if the wanted one is not there."""
+def engine(config: Config) -> Engine:
+    """Which ingest this box has. Raises UserError if the one that the configuration names is not there."""
     if config.media.engine == "embedded":
         return "embedded"
     if find_binary(config):
@@ -103,7 +105,7 @@ def configuration(config: Config) -> dict[str, Any]:
         "webrtc": False,
         "srt": False,
         "moq": False,
-        # The first publisher stays: with the default, whoever knows the key throws the other one out.
+        # The first publisher stays: by default, whoever knows the key ends the connection of the one before.
         "pathDefaults": {"overridePublisher": False},
         "paths": {f"~{KEY_PATHS}": {"source": "publisher"}},
     }
@@ -121,14 +123,14 @@ def _address(host: str, port: int) -> str:
     return f":{port}" if host in ("", "0.0.0.0", "::") else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def write_config(config: Config, path: FilePath) -> None:
+def write_config(config: Config, path: Path) -> None:
     """Write MediaMTX's configuration, all of it or nothing. Raises OSError."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # mode 0600
     with os.fdopen(handle, "w") as file:
         # JSON is YAML.
         json.dump(configuration(config), file, indent=2)
-    FilePath(draft).replace(path)
+    Path(draft).replace(path)
 
 
 def command(config: Config) -> list[str]:
@@ -141,20 +143,20 @@ def command(config: Config) -> list[str]:
     return [binary, str(path)]
 
 
-def read_url(config: Config, path: str, token: str) -> str:
-    """Where our own watcher reads a path. It holds the stream key and our token: never log it."""
+def read_url(config: Config, running: Engine, path: str, token: str) -> str:
+    """Where our own watcher reads a path of the running ingest. It holds the stream key and our token: never log it."""
     where = f"127.0.0.1:{config.media.read_port}/{quote(path)}"
-    if engine(config) == "mediamtx":
+    if running == "mediamtx":
         return f"rtsp://{where}?token={quote(token)}"
     return f"http://{where}.flv?token={quote(token)}"
 
 
-def _path(item: dict[str, Any]) -> Path:
+def _path(item: dict[str, Any]) -> IngestPath:
     """An item of the list of paths. Raises MediaError."""
     source, count = item.get("source"), item.get("inboundBytes", item.get("bytesReceived")) or 0
     if not isinstance(count, int):
         raise MediaError("the ingest's API counts bytes in something else than numbers")
-    return Path(
+    return IngestPath(
         name=str(item["name"]),
         available=bool(item.get("available", item.get("ready", False))),
         source_id=source.get("id") if isinstance(source, dict) else None,
@@ -163,17 +165,21 @@ def _path(item: dict[str, Any]) -> Path:
 
 
 class Client:
-    """The questions we ask of the ingest's API. Every method raises MediaError."""
+    """What we ask of the ingest's API. Every method raises MediaError."""
 
     def __init__(self, port: int) -> None:
         self.port = port
 
     def info(self) -> str:
         """The version of the ingest."""
-        return str((self._ask("GET", "/v3/info") or {}).get("version", ""))
+        return str((self._request("GET", "/v3/info") or {}).get("version", ""))
 
-    def paths(self) -> list[Path]:
-        """What is being sent just now."""
+    def engine(self) -> Engine:
+        """Which ingest it is that answers."""
+        return "embedded" if self.info() == EMBEDDED_VERSION else "mediamtx"
+
+    def paths(self) -> list[IngestPath]:
+        """What is being published just now."""
         return [_path(item) for item in self._items("/v3/paths/list") if "name" in item]
 
     def connections(self) -> list[Connection]:
@@ -194,12 +200,12 @@ class Client:
     def kick(self, connection: Connection) -> None:
         """End a connection; that it is already gone is no error."""
         kind = "rtmpsconns" if connection.encrypted else "rtmpconns"
-        self._ask("POST", f"/v3/{kind}/kick/{quote(connection.id)}")
+        self._request("POST", f"/v3/{kind}/kick/{quote(connection.id)}")
 
     def _items(self, path: str) -> Iterator[dict[str, Any]]:
         """The objects of a list, page by page."""
         for page in range(MAX_PAGES):
-            answer = self._ask("GET", f"{path}?itemsPerPage={PAGE}&page={page}")
+            answer = self._request("GET", f"{path}?itemsPerPage={PAGE}&page={page}")
             if answer is None:  # a server that is off has no list
                 return
             items, pages = answer.get("items") or [], answer.get("pageCount", 0)
@@ -210,7 +216,7 @@ class Client:
                 return
         raise MediaError("the ingest's API lists more than this box could ever take")
 
-    def _ask(self, method: str, path: str) -> dict[str, Any] | None:
+    def _request(self, method: str, path: str) -> dict[str, Any] | None:
         """The JSON answer; None for 404."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_S)
         try:

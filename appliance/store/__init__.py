@@ -2,12 +2,14 @@
 
 from appliance.store.database import Store, StoreError
 from appliance.store.detections import DetectionFilter, StoredDetection, StoredImage
+from appliance.store.heartbeat import Heartbeat
 from appliance.store.people import Person, PersonNameTaken, Role, Session, Token
 from appliance.store.services import Service
 from appliance.store.streams import NameTaken, Refusal, Stream
 
 __all__ = [
     "DetectionFilter",
+    "Heartbeat",
     "NameTaken",
     "Person",
     "PersonNameTaken",

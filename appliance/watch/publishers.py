@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from appliance.media.mediamtx import KEY_PATHS, SILENCE_S, Client, Connection, MediaError
+from appliance.media.mediamtx import KEY_PATHS, SILENCE_S, Client, Connection, Engine, MediaError
 from appliance.secrets import owner_of
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ class Senders:
     def __init__(self, client: Client) -> None:
         self.client = client
         self.problem: str | None = None
+        self.engine: Engine = "embedded"  # which ingest answers; known once it has
         self._known: dict[int, Sender] = {}
         self._answered_s: float | None = None
         self._bytes: dict[str, tuple[int, float]] = {}  # path -> bytes so far, since when
@@ -38,6 +39,8 @@ class Senders:
     def look(self, active_keys: Sequence[tuple[int, str]], now_s: float) -> dict[int, Sender]:
         """Who is sending, by stream. Kicks whoever sends with a key that is not (or no longer) active."""
         try:
+            if self._answered_s is None or self.problem:
+                self.engine = self.client.engine()
             connections = {connection.id: connection for connection in self.client.connections()}
             paths = self.client.paths()
             allowed: dict[str, int] = {}

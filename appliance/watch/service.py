@@ -15,6 +15,7 @@ from appliance.images import ImageFiles, day_of
 from appliance.media.mediamtx import Client, read_url
 from appliance.previews import Previews
 from appliance.secrets import kept_secret
+from appliance.service import HEARTBEAT_S, notify
 from appliance.store import Store
 from appliance.times import Now, now
 from appliance.vision.analysis import Analysis
@@ -28,7 +29,6 @@ from appliance.watch.recorder import Recorder
 log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
-BEAT_S = 2.0
 RETAIN_S = 60.0
 RESUME_S = 10.0  # who was seen so short a time ago may still be in view after a restart
 LIVE_SOURCE_S = 5.0  # a source that gave a picture within this is LIVE
@@ -93,6 +93,7 @@ class Watcher:
         self.detector, self.model_problem = usable_detector(self.config)
         if self.model_problem:
             log.error("%s", self.model_problem)
+        notify("READY=1")
         try:
             while not stopping.wait(max(0.0, LOOK_S - time.monotonic() % LOOK_S)):
                 self.step(now())
@@ -101,6 +102,7 @@ class Watcher:
 
     def step(self, moment: Now) -> None:
         """One look, one write. Trouble with the store is logged and tried again with nothing lost."""
+        notify("WATCHDOG=1")
         try:
             statuses = self._look(moment)
             self._write(statuses, moment)
@@ -121,7 +123,10 @@ class Watcher:
         """Who is sending, who is being judged; starts and stops analyses to fit."""
         found = self.senders.look(self.store.streams.active_keys(), moment.uptime_s)
         sources = dict(self.store.streams.active_sources())
-        wanted = {stream_id: read_url(self.config, sender.path, self.token) for stream_id, sender in found.items()}
+        wanted = {
+            stream_id: read_url(self.config, self.senders.engine, sender.path, self.token)
+            for stream_id, sender in found.items()
+        }
         self._reconcile(wanted | sources, moment)
         statuses = {stream_id: self._pushed(sender) for stream_id, sender in found.items()}
         return statuses | {stream_id: self._pulled(stream_id) for stream_id in sources}
@@ -178,7 +183,7 @@ class Watcher:
         self.recorder.committed(moment.uptime_s)
         self._kept = statuses
         if beat:
-            self._beat_due_s = moment.uptime_s + BEAT_S
+            self._beat_due_s = moment.uptime_s + HEARTBEAT_S
 
     def _write_statuses(self, statuses: dict[int, Status], kept: dict[int, Status], moment: Now) -> None:
         streams = self.store.streams

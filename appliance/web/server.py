@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import select
 import socket
@@ -10,7 +9,7 @@ from typing import Any
 
 from cheroot import wsgi
 
-from appliance.errors import UserError
+from appliance.service import refuse_busy_port
 
 log = logging.getLogger(__name__)
 THREADS = 16
@@ -44,25 +43,9 @@ def _is_readable(connection: socket.socket) -> bool:
 
 def listen(app: Any, host: str, port: int) -> Any:
     """A cheroot server that listens; `serve()` runs it, `stop()` ends it. Raises UserError."""
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        socket.create_server((host, port), family=family).close()
-    except (OSError, OverflowError) as error:
-        raise UserError(_why_not(host, port, error)) from error
+    refuse_busy_port(host, port, "web.port")
     server = _Server((host, port), app, numthreads=THREADS, timeout=CLIENT_TIMEOUT_S, request_queue_size=128)
     server.max_request_body_size = MAX_BODY_BYTES
     server.max_request_header_size = MAX_HEADER_BYTES
     server.prepare()
     return server
-
-
-def _why_not(host: str, port: int, error: Exception) -> str:
-    number = getattr(error, "errno", None)
-    if number == errno.EADDRINUSE:
-        return (
-            f"port {port} is taken by another program; stop it, or set another port under [web] in the"
-            " configuration file"
-        )
-    if number == errno.EACCES:
-        return f"port {port} may not be used by this user; set one above 1023 under [web] in the configuration file"
-    return f"the site cannot listen on {host} port {port} ({error}); set host and port under [web]"

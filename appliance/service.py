@@ -1,0 +1,183 @@
+"""The frame of every service: its place in the list, logging, signals, retry, heartbeat, watchdog, port check.
+
+A service is a module with `serve(config)`, which works until the process is told to end. The frame knows no store:
+what writes a heartbeat is handed in (appliance/store/heartbeat.py).
+"""
+
+from __future__ import annotations
+
+import errno
+import faulthandler
+import http.client
+import logging
+import os
+import signal
+import socket
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from appliance.errors import UserError
+
+log = logging.getLogger(__name__)
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+HEARTBEAT_S = 2.0
+END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+END_S = 20  # a service that has not ended so long after it was asked to is hung
+RETRIED = (sqlite3.Error, OSError, UserError)
+"""What may pass by itself: a full disk, a busy store, a network that is down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service of a box. module: has its `serve`. without_it: what people must know while it is not running."""
+
+    name: str
+    module: str
+    summary: str
+    without_it: str | None = None
+
+
+SERVICES = (
+    Service(
+        "gate",
+        "appliance.media.gate",
+        "Answer who may publish and who may read.",
+        "The gate is not running, so no stream can be let in.",
+    ),
+    Service("ingest", "appliance.media.ingest", "Take RTMP streams: MediaMTX, or without it the embedded ingest."),
+    Service(
+        "watch",
+        "appliance.watch",
+        "Judge the streams and keep the record.",
+        "The watcher is not running, so nothing is being judged.",
+    ),
+    Service("serve", "appliance.local.site", "Show the box's own page."),
+)
+"""In the order of starting: the gate must answer before the ingest asks it."""
+
+
+def prepare(name: str, log_level: str = "info") -> None:
+    """What every service does first: log to stderr under its name, end on SIGTERM and SIGINT."""
+    logging.basicConfig(
+        level=log_level.upper(),
+        stream=sys.stderr,
+        format=f"%(asctime)s {name} %(levelname)s %(name)s: %(message)s",
+        force=True,
+    )
+    # Explicitly: whoever was started in the background by a shell has SIGINT ignored.
+    for number in END_SIGNALS:
+        signal.signal(number, _end)
+
+
+def _end(*_: object) -> None:
+    begin_end()
+    sys.exit(0)
+
+
+def begin_end() -> None:
+    """End in order; after END_S by force, saying where each thread hung. What was committed is safe either way."""
+    for number in END_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    notify("STOPPING=1")
+    faulthandler.dump_traceback_later(END_S, exit=True)
+
+
+def notify(state: str) -> None:
+    """Tell systemd (READY=1, WATCHDOG=1, STOPPING=1); nothing happens where it did not start us.
+
+    https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
+    """
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+            try:
+                channel.sendto(state.encode(), f"\0{address[1:]}" if address.startswith("@") else address)
+            except OSError as error:
+                log.warning("systemd cannot be told %s: %s", state, error)
+
+
+def repeat(action: Callable[[], None], every_s: float, what: str, stopping: threading.Event) -> threading.Thread:
+    """Call `action` every `every_s` in a thread of its own, until `stopping`.
+
+    Trouble that may pass is logged once, and once more when it is over. Anything else ends the process: that is seen,
+    and it is started again. what: a noun for the log, "the heartbeat".
+    """
+
+    def run() -> None:
+        trouble = ""
+        while not stopping.wait(every_s):
+            try:
+                action()
+            except RETRIED as error:
+                if str(error) != trouble:
+                    log.error("%s cannot be written, trying again: %s", what, error)
+                trouble = str(error)
+            except BaseException:
+                log.exception("%s failed", what)
+                os._exit(1)
+            else:
+                if trouble:
+                    log.info("%s can be written again", what)
+                trouble = ""
+
+    thread = threading.Thread(target=run, name=what, daemon=True)
+    thread.start()
+    return thread
+
+
+def keep_alive(
+    write_heartbeat: Callable[[], None], is_healthy: Callable[[], bool], stopping: threading.Event
+) -> threading.Thread:
+    """Give a heartbeat, to the store and to systemd's watchdog, for as long as `is_healthy`.
+
+    is_healthy asks the service as others do, so that heartbeats end when it hangs.
+    """
+
+    def heartbeat() -> None:
+        if is_healthy():
+            notify("WATCHDOG=1")
+            write_heartbeat()
+        else:
+            log.warning("the service does not answer itself")
+
+    return repeat(heartbeat, HEARTBEAT_S, "the heartbeat", stopping)
+
+
+def http_status(host: str, port: int, method: str, path: str, body: bytes = b"", timeout_s: float = 2.0) -> int | None:
+    """The status with which one of our own HTTP ports answers; None: it does not."""
+    connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
+    try:
+        connection.request(method, path, body)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def refuse_busy_port(host: str, port: int, setting: str) -> None:
+    """Say early, in one line, that a port cannot be had: libraries name neither the reason nor the setting.
+
+    setting: where the port stands in the configuration. Raises UserError.
+    """
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        raise port_error(error, host, port, setting) from error
+
+
+def port_error(error: OSError, host: str, port: int, setting: str) -> UserError:
+    """Why a port cannot be had, and what to do."""
+    if error.errno == errno.EADDRINUSE:
+        reason = f"is taken by another program; stop it, or set another {setting}"
+    elif error.errno == errno.EACCES:
+        reason = f"may not be used by this user; set {setting} above 1023"
+    else:
+        reason = f"on {host} cannot be used ({error.strerror or error}); see {setting}"
+    return UserError(f"port {port} {reason} in the configuration file")
