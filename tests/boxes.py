@@ -100,7 +100,7 @@ class Box:
                 words = (folder / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            ours = str(self.path).encode() in words and words[-2] == name.encode()
+            ours = str(self.path).encode() in words and name.encode() in words
             if ours or (name == "mediamtx" and b"mediamtx" in words[0] and str(self.folder).encode() in words[-2]):
                 return int(folder.name)
         raise AssertionError(f"there is no process {name}")
