@@ -18,6 +18,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import FrameType
 
 from appliance.errors import UserError
 
@@ -73,9 +74,9 @@ def prepare(name: str, log_level: str = "info") -> None:
         signal.signal(number, _end)
 
 
-def _end(*_: object) -> None:
+def _end(number: int, _frame: FrameType | None) -> None:
     begin_end()
-    sys.exit(0)
+    sys.exit(0 if number == signal.SIGTERM else 128 + number)  # so that a shell sees Ctrl-C
 
 
 def begin_end() -> None:

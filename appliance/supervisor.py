@@ -87,9 +87,13 @@ def _describe(code: int) -> str:
 
 def children(config: Config, config_path: Path, log_level: str) -> list[Child]:
     """What a box runs, in the order of starting. Which ingest is decided here, once. Raises UserError."""
-    options = {"ingest": ["--engine", mediamtx.engine(config)]}
+    engine = mediamtx.engine(config)
     command = [sys.executable, "-m", "appliance.cli", "--config", str(config_path), "--log-level", log_level]
-    return [Child(service.name, [*command, service.name, *options.get(service.name, ())]) for service in SERVICES]
+    started = {service.name: Child(service.name, [*command, service.name]) for service in SERVICES}
+    started["ingest"] = Child(
+        "mediamtx" if engine == "mediamtx" else "ingest", [*command, "ingest", "--engine", engine]
+    )
+    return list(started.values())
 
 
 def run(config: Config, config_path: Path, log_level: str) -> None:
