@@ -1,9 +1,11 @@
-"""`mb9k run`: all services of one box in the foreground. One that dies is logged and started again."""
+"""`mb9k run`: all services of one box in the foreground. One that dies or hangs is logged and started again."""
 
 from __future__ import annotations
 
 import ctypes
 import logging
+import os
+import select
 import signal
 import socket
 import subprocess
@@ -26,6 +28,7 @@ FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 10.0
 STEADY_S = 30.0  # a service that lived this long has earned a quick restart again
 STOP_S = 8.0
+HUNG_S = 60.0  # a slow card may hold a service up for many seconds
 PR_SET_PDEATHSIG = 1
 
 
@@ -39,11 +42,16 @@ class Child:
     started_s: float = 0.0
     pause_s: float = FIRST_PAUSE_S
     due_s: float = 0.0
+    watchdog: socket.socket | None = None
+    alive_s: float | None = None  # when the watchdog last heard from it; None: not once (MediaMTX says nothing)
 
     def start(self, now_s: float) -> None:
         """Start it, so that it ends when we do, even by kill -9."""
-        self.process = start_child(self.command, stdin=subprocess.DEVNULL)
-        self.started_s = now_s
+        self.watchdog = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.watchdog.bind("")  # the kernel chooses an abstract address
+        address = self.watchdog.getsockname().decode().replace("\0", "@")
+        self.process = start_child(self.command, stdin=subprocess.DEVNULL, env={**os.environ, "NOTIFY_SOCKET": address})
+        self.started_s, self.alive_s = now_s, None
         log.info("%s started (process %d)", self.name, self.process.pid)
 
     def look_after(self, now_s: float) -> None:
@@ -57,14 +65,32 @@ class Child:
                     self._wait(now_s)
             return
         code = self.process.poll()
-        if code is not None:
+        if code is None:
+            self._end_if_hung(self.process, now_s)
+        else:
             if now_s - self.started_s >= STEADY_S:
                 self.pause_s = FIRST_PAUSE_S
             log.error("%s died (%s); starting it again in %.1f s", self.name, _describe(code), self.pause_s)
             self._wait(now_s)
 
+    def forget(self) -> None:
+        """Its process has ended."""
+        if self.watchdog:
+            self.watchdog.close()
+        self.process = self.watchdog = None
+
+    def _end_if_hung(self, process: subprocess.Popen[bytes], now_s: float) -> None:
+        """Kill it if it has not told its watchdog for long that it is alive; it is then started again."""
+        while self.watchdog and select.select([self.watchdog], [], [], 0)[0]:
+            self.watchdog.recv(100)
+            self.alive_s = now_s
+        if self.alive_s is not None and now_s - self.alive_s > HUNG_S:
+            log.error("%s has hung for %.0f s; ending it", self.name, HUNG_S)
+            process.kill()
+            process.wait()
+
     def _wait(self, now_s: float) -> None:
-        self.process = None
+        self.forget()
         self.due_s = now_s + self.pause_s
         self.pause_s = min(LONGEST_PAUSE_S, self.pause_s * 2)
 
@@ -130,6 +156,8 @@ def stop(started: Sequence[Child]) -> None:
             log.error("process %d did not end when asked; killing it", process.pid)
             process.kill()
             process.wait()
+    for child in started:
+        child.forget()
 
 
 def _wait_for_port(port: int, child: Child, patience_s: float = 10.0) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from appliance.config import Config
 from appliance.errors import UserError
-from appliance.supervisor import Child, refuse_busy_ports, stop
+from appliance.supervisor import HUNG_S, Child, refuse_busy_ports, stop
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -49,9 +49,7 @@ def test_a_killed_service_is_seen_logged_and_started_again(caplog: pytest.LogCap
         assert runs(service)
         assert service.process is not first
     finally:
-        if service.process:
-            service.process.kill()
-            service.process.wait()
+        stop([service])
 
 
 def test_the_pause_grows_while_it_keeps_dying_and_shrinks_after_a_steady_run() -> None:
@@ -80,6 +78,29 @@ def test_a_program_that_is_not_there_is_logged_and_tried_again(caplog: pytest.Lo
     assert service.due_s > 0
 
 
+def test_a_service_that_hangs_is_seen_logged_and_started_again(caplog: pytest.LogCaptureFixture) -> None:
+    script = "import time; from appliance.service import notify; notify('READY=1'); time.sleep(60)"
+    child = Child("watch", [sys.executable, "-c", script])
+    child.look_after(100.0)
+    first = child.process
+    assert first is not None
+    try:
+        while child.alive_s is None:
+            child.look_after(100.0)
+        child.look_after(100.0 + HUNG_S)
+        assert first.poll() is None, "not before its time"
+        child.look_after(100.1 + HUNG_S)
+        assert first.poll() == -signal.SIGKILL
+        assert "watch has hung for 60 s" in caplog.text
+        child.look_after(101.0 + HUNG_S)
+        child.look_after(102.0 + HUNG_S)
+        assert runs(child)
+        child.look_after(500.0)
+        assert runs(child), "what the first one said does not count for the second"
+    finally:
+        stop([child])
+
+
 def test_stopping_ends_a_child_that_does_not_want_to(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,15 +110,15 @@ def test_stopping_ends_a_child_that_does_not_want_to(
         "stubborn",
         [sys.executable, "-u", "-c", "import signal,time; signal.signal(15, signal.SIG_IGN); print(1); time.sleep(60)"],
     )
-    stubborn.process = subprocess.Popen(stubborn.command, stdout=subprocess.PIPE)
-    assert stubborn.process.stdout is not None
-    with stubborn.process.stdout:
-        stubborn.process.stdout.readline()
+    process = stubborn.process = subprocess.Popen(stubborn.command, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    with process.stdout:
+        process.stdout.readline()
         with caplog.at_level(logging.ERROR):
             stop([stubborn])
     for number, handler in handlers:
         signal.signal(number, handler)
-    assert stubborn.process.poll() == -signal.SIGKILL
+    assert process.poll() == -signal.SIGKILL
     assert "killing it" in caplog.text
 
 
