@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from models.card import BEGIN, END, read_rows, rewrite, tables
+from models.evaluation.card import BEGIN, END, details, headline, read_rows, rewrite
 from tests.conftest import REPOSITORY
 
 FIGURES = {
@@ -25,10 +25,21 @@ FIGURES = {
 
 
 def test_every_figure_stands_in_the_tables() -> None:
-    text = tables({"ours": {**FIGURES, "hard": {"dark": {**FIGURES, "any_face": 0.625}}}, "theirs": FIGURES})
+    text = details({"ours": {**FIGURES, "corruptions": {"dark": {**FIGURES, "any_face": 0.625}}}, "theirs": FIGURES})
     assert "| **ours** | .812 [.770, .860] | .900 | .850 | .700 | 1.000 | .960 | .125 | 7.2 (8.0) |" in text
     assert "| theirs |" in text and "| ours | 1.000 (.812) | .625 (.812) |" in text
     assert "| incorrect | 3 | 0 | 8 |" in text and "face score .030" in text
+
+
+def test_the_model_card_has_the_default_and_the_rows_named() -> None:
+    lines = headline({"ours": FIGURES, "theirs": FIGURES, "others": FIGURES}, {"others"}).splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| **ours**", "| others"]
+
+
+def test_both_pages_have_a_place_for_their_tables() -> None:
+    for name in ("README.md", "experiments.md"):
+        page = (REPOSITORY / "models" / name).read_text()
+        assert page.count(BEGIN) == page.count(END) == 1, name
 
 
 def test_the_tables_replace_the_old_ones_and_nothing_else(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""From a checkpoint to every ONNX form: `release` is the command."""

@@ -1,0 +1,1 @@
+"""From pictures to a checkpoint: `network`, `loss`, `samples`, then `train`, the command."""
