@@ -18,12 +18,12 @@ from models.data.transplant import Donor
 
 GREY = 114
 BARE, INCORRECT = STATES.index("no_mask"), STATES.index("incorrect")
-SMALLEST_PX = 5.0  # smaller faces are neither faces nor background
+MIN_FACE_PX = 5.0  # smaller faces are neither faces nor background
 WHOLE = 0.5  # of the inputs of 416 px and less: fraction scaled about as the presets scale a whole picture
 CLOSE = 0.3  # of the faces brought to a size: fraction that fills much of the frame
-MOST_SCALE = 10.0
-MOST_STRETCH = 0.12  # of width against height, natural logarithm
-MOST_TILT_DEG = 15.0
+MAX_SCALE = 10.0
+MAX_STRETCH = 0.12  # of width against height, natural logarithm
+MAX_TILT_DEG = 15.0
 LONGEST_PX = (400.0, 900.0)  # longest side of a whole picture, drawn evenly in log
 LONGEST = (0.7, 2.7)  # the same in sides of the input: its limits
 UPSCALED = 0.5  # fraction of inputs that hold no more than a smaller picture upscaled, as at 416
@@ -56,7 +56,7 @@ def with_made_masks(
     def chance(number: int) -> float:
         if photo.states[number] == BARE:
             return chances.drawn
-        return chances.transplanted if pool and sides[number] >= transplant.SMALLEST_PX else 0.0
+        return chances.transplanted if pool and sides[number] >= transplant.MIN_FACE_PX else 0.0
 
     chosen = [number for number in points if random.random() < chance(number)]
     if not chosen:
@@ -97,13 +97,13 @@ def cut(photo: Photo, size: int, random: np.random.Generator, incorrect_times: f
         side = float(np.sqrt((right - left) * (bottom - top)))
         smallest = 0.35 * size if random.random() < CLOSE else 10.0
         new_side = float(np.exp(random.uniform(np.log(smallest), np.log(0.95 * size))))
-        scale = float(np.clip(new_side / max(side, 4.0), 0.4 * size / max(height, width), MOST_SCALE))
+        scale = float(np.clip(new_side / max(side, 4.0), 0.4 * size / max(height, width), MAX_SCALE))
     return _window(photo, scale, size, focus, random)
 
 
 def _window(photo: Photo, scale: float, size: int, focus: int | None, random: np.random.Generator) -> Sample:
     height, width = photo.pixels.shape[:2]
-    stretch = float(np.exp(random.uniform(-MOST_STRETCH, MOST_STRETCH)))
+    stretch = float(np.exp(random.uniform(-MAX_STRETCH, MAX_STRETCH)))
     scales = np.array([scale * stretch, scale / stretch])
     corner = np.empty(2)
     for axis, length in enumerate(scales * (width, height)):
@@ -139,7 +139,7 @@ def clip_faces(pixels: Pixels, bboxes: Bboxes, states: Int64Array) -> Sample:
     clipped[:, 1::2] = clipped[:, 1::2].clip(0, height)
     area = np.prod(bboxes[:, 2:] - bboxes[:, :2], axis=1)
     visible = np.prod(clipped[:, 2:] - clipped[:, :2], axis=1) / np.maximum(area, 1e-6)
-    small = (clipped[:, 2:] - clipped[:, :2]).min(1, initial=1e9) < SMALLEST_PX
+    small = (clipped[:, 2:] - clipped[:, :2]).min(1, initial=1e9) < MIN_FACE_PX
     states = np.where((visible < 0.5) | small, IGNORE, states)
     inside = visible > 0.05
     return Sample(pixels, clipped[inside], states[inside])
@@ -154,7 +154,7 @@ def flip(sample: Sample) -> Sample:
 
 def tilt(sample: Sample, random: np.random.Generator) -> Sample:
     """Turned around its middle. A face is taken for an ellipse: its bbox grows less than the turned bbox would."""
-    angle_deg = random.uniform(-MOST_TILT_DEG, MOST_TILT_DEG)
+    angle_deg = random.uniform(-MAX_TILT_DEG, MAX_TILT_DEG)
     size = sample.pixels.shape[0]
     matrix = cv2.getRotationMatrix2D((size / 2, size / 2), angle_deg, 1.0)
     pixels = cv2.warpAffine(sample.pixels, matrix, (size, size), borderValue=(GREY, GREY, GREY))

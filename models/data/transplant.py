@@ -17,8 +17,8 @@ from models.data.dataset import STATES, Photo, Pixels
 from models.data.landmarks import Points
 
 MASK, INCORRECT = STATES.index("mask"), STATES.index("incorrect")
-SMALLEST_PX = 28.0  # shorter side of a face: below it the edge is a matter of two or three pixels
-MOST_TURN, MOST_TURN_APART = 0.4, 0.06  # in eye-to-mouth lengths
+MIN_FACE_PX = 28.0  # shorter side of a face: below it the edge is a matter of two or three pixels
+MAX_TURN, MAX_TURN_APART = 0.4, 0.06  # in eye-to-mouth lengths
 # Where the skin ends, along the face axis: 0 = between the eyes, .6 = tip of the nose, 1 = between the mouth corners.
 SKIN_ENDS = {"well": (0.2, 0.36), "nose_out": (0.72, 0.98), "chin": (1.15, 1.4)}
 
@@ -54,7 +54,7 @@ def show_nose(pixels: Pixels, points: Points, pool: list[Donor], random: np.rand
     turn = _turn(points)
     tried = [pool[number] for number in random.integers(len(pool), size=24)]
     donor = min(tried, key=lambda bare: abs(_turn(bare.points) - turn))
-    if abs(_turn(donor.points) - turn) > MOST_TURN_APART or abs(turn) > MOST_TURN:
+    if abs(_turn(donor.points) - turn) > MAX_TURN_APART or abs(turn) > MAX_TURN:
         return None
     kind = str(random.choice(["well", "nose_out", "nose_out", "nose_out", "chin"]))
     eyes, down, across = _axes(points)

@@ -65,9 +65,9 @@ class Matched:
     probabilities: Float32Array
 
 
-def iou(one: Bboxes, other: Bboxes) -> Float32Array:
+def iou(first: Bboxes, second: Bboxes) -> Float32Array:
     """Intersection over union, N x M."""
-    both, area, areas = _intersection(one, other)
+    both, area, areas = _intersection(first, second)
     result: Float32Array = (both / np.maximum(area[:, None] + areas[None] - both, 1e-6)).astype(np.float32)
     return result
 
@@ -183,12 +183,12 @@ def calibration_error(confidences: Float32Array, right: NDArray[np.bool_], bins:
     )
 
 
-def _intersection(one: Bboxes, other: Bboxes) -> tuple[Float32Array, Float32Array, Float32Array]:
+def _intersection(first: Bboxes, second: Bboxes) -> tuple[Float32Array, Float32Array, Float32Array]:
     """(N x M areas of intersection, N areas, M areas)."""
-    low = np.maximum(one[:, None, :2], other[None, :, :2])
-    high = np.minimum(one[:, None, 2:], other[None, :, 2:])
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
     both = np.maximum(high - low, 0).prod(2)
-    return both, np.prod(one[:, 2:] - one[:, :2], axis=1), np.prod(other[:, 2:] - other[:, :2], axis=1)
+    return both, np.prod(first[:, 2:] - first[:, :2], axis=1), np.prod(second[:, 2:] - second[:, :2], axis=1)
 
 
 def _sides(bboxes: Bboxes) -> Float32Array:

@@ -58,6 +58,12 @@ def test_training_starts_from_a_checkpoint(data: Path, tmp_path: Path) -> None:
     start = MaskNet(msgspec.convert(TINY, Widths)).eval()
     checkpoint.save(checkpoint.fold(start), start.widths, tmp_path / "start.safetensors")
     run(data, tmp_path / "run", 1, start="start.safetensors")
+    begun = train.Run(msgspec.toml.decode((tmp_path / "settings.toml").read_text()), tmp_path / "none", "cpu")
+    sample = torch.rand(8, 3, 64, 64)
+    begun.prepare(tmp_path / "start.safetensors", sample)
+    with torch.no_grad():
+        expected, said = start(sample)[0][:, 1:], begun.net.train()(sample)[0][:, 1:]
+    assert (said - expected).abs().mean() < 0.05 * expected.std()
     before = checkpoint.fold(start)
     after, widths = checkpoint.read(tmp_path / "run" / checkpoint.FOLDER / "00001.safetensors")
     assert widths == start.widths
