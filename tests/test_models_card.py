@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,15 @@ def test_both_pages_have_a_place_for_their_tables() -> None:
     for name in ("README.md", "experiments.md"):
         page = (REPOSITORY / "models" / name).read_text()
         assert page.count(BEGIN) == page.count(END) == 1, name
+
+
+def test_the_commands_of_the_card_are_there_with_their_options() -> None:
+    commands = re.findall(r"python -m (models\.\S+)(.*)", (REPOSITORY / "models" / "README.md").read_text())
+    assert len(commands) >= 4
+    for module, arguments in commands:
+        source = (REPOSITORY / module.replace(".", "/").rstrip("`")).with_suffix(".py").read_text()
+        for option in re.findall(r"--[a-z-]+", arguments):
+            assert f'"{option}"' in source, (module, option)
 
 
 def test_the_tables_replace_the_old_ones_and_nothing_else(tmp_path: Path) -> None:
