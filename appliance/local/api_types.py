@@ -10,14 +10,16 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from appliance.faces import Counts as FaceCounts
 from appliance.faces import Detection as FaceDetection
 from appliance.faces import State
-from appliance.local.sources import shown
 from appliance.rates import compliance
+from appliance.rules import names
+from appliance.rules.sources import shown
 from appliance.store import Service as StoredService
 from appliance.store import StoredDetection
 from appliance.store import Stream as StoredStream
 from appliance.times import utc_text
 
-Name = Annotated[str, Meta(min_length=1, max_length=40)]
+# Said here and not checked: the rules refuse a wrong name, in the same words as on a page.
+Name = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": names.MAX_LENGTH})]
 Share = Annotated[float, Meta(ge=0, le=1)]
 
 
