@@ -12,8 +12,17 @@ from typing import Any
 import pytest
 
 from appliance import cli
+from appliance.errors import InputError, NameTaken, NotAllowed, NotFound, NotSaved, UserError
+from appliance.faces import State
 from appliance.images import ImageFiles
 from appliance.previews import Previews
+from appliance.rules import detections, people, streams
+from appliance.rules.check import broken_rules
+from appliance.rules.names import person_name, stream_name
+from appliance.rules.sources import clean_source, shown
+from appliance.secrets import hash_known_password, hash_password
+from appliance.store import Role, Store
+from appliance.times import now
 from tests.site import Box
 
 BAD_NAMES = ["", "  ", "two\nlines", "x" * 300, "a\u202eb", "a\x00b"]
@@ -41,12 +50,14 @@ class Entrances:
     def cli(self, *words: str) -> str | None:
         self.monkeypatch.setattr(sys, "argv", ["mb9k", "--config", str(self.config_path), *words])
         self.capsys.readouterr()
+        code: object = 0
         try:
             cli.main()
         except SystemExit as ended:
-            assert ended.code == 1
-            return self.capsys.readouterr().err.removeprefix("mb9k: ").rstrip("\n")
-        return None
+            code = ended.code
+        self.printed, said = self.capsys.readouterr()
+        assert (code, bool(said)) in ((0, False), (1, True))
+        return said.removeprefix("mb9k: ").rstrip("\n") or None
 
     def api(self, method: str, path: str, sent: Any = None, who: str = "ann") -> str | None:
         headers = {"Authorization": f"Bearer token of {who}"}
@@ -190,3 +201,188 @@ def test_an_image_that_cannot_be_erased_keeps_its_row_and_is_told_alike(
     by_page, by_api = entrances.page(f"/{kind}/1/delete"), entrances.api("DELETE", f"/{kind}/1")
     assert by_page == by_api and by_page and "Input/output error" in by_page
     assert entrances.box.store.detections.get(1)
+
+
+@pytest.mark.parametrize("name", [*BAD_NAMES, "x" * 41, "a\u200bb"])
+def test_a_name_that_could_deceive_is_refused(name: str) -> None:
+    for rule in (stream_name, person_name):
+        with pytest.raises(InputError):
+            rule(name)
+
+
+def test_a_name_may_hold_what_people_write() -> None:
+    for rule in (stream_name, person_name):
+        assert rule(" Tür <b>42</b> & Söhne 🚪 ") == "Tür <b>42</b> & Söhne 🚪"
+        assert rule("x" * 40) == "x" * 40 and rule("e\u0301") == "é"
+    assert stream_name("gate: north") == "gate: north"
+    with pytest.raises(InputError, match="may not hold :"):
+        person_name("a:b")
+
+
+@pytest.mark.parametrize("source", BAD_SOURCES)
+def test_a_source_that_leads_nowhere_is_refused_to_everyone(source: str) -> None:
+    for by_admin in (True, False):
+        with pytest.raises(InputError):
+            clean_source(source, by_admin)
+
+
+@pytest.mark.parametrize("source", ONLY_AN_ADMINS)
+def test_only_an_admin_may_have_the_box_read_its_own_inside(source: str) -> None:
+    assert clean_source(source, by_admin=True) == source
+    with pytest.raises(NotAllowed):
+        clean_source(source, by_admin=False)
+
+
+def test_anyone_may_have_the_box_fetch_from_a_camera() -> None:
+    for source in ("rtsp://u:p@192.168.1.9:554/x?y=1", "http://camera.lan/mjpeg", "rtsps://face.cafe/1"):
+        assert clean_source(f" {source}\n", by_admin=False) == source
+
+
+def test_a_password_has_a_least_length_except_in_the_demo() -> None:
+    for bad in ("", "mb9k", "1234567", "x" * 1025):
+        with pytest.raises(InputError):
+            hash_password(bad)
+    assert hash_known_password("mb9k").startswith("$argon2id$")
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[Box]:
+    made = Box(tmp_path / "state")
+    yield made
+    made.close()
+
+
+SOURCE = "update streams set key_sha256 = null, source_url ="
+REFUSED: list[tuple[type[UserError], str, Callable[[Box], object]]] = [
+    (InputError, "nobody called nobody", lambda box: people.named(box.store, "nobody")),
+    (NotFound, "removed, or never was", lambda box: people.find(box.store, 9)),
+    (NotFound, "removed, or never was", lambda box: people.find(box.store, 2**70)),
+    (InputError, "Choose a role: admin or data_scientist", lambda _: people.role_named("king")),
+    (InputError, "may not hold :", lambda box: people.add(box.store, "a:b", "hash", Role.ADMIN, 0.0)),
+    (NameTaken, "already called", lambda box: people.add(box.store, "ANN", "hash", Role.ADMIN, 0.0)),
+    (InputError, "only admin", lambda box: people.change_role(box.store, ann(box), Role.DATA_SCIENTIST)),
+    (InputError, "still owns ann:door", lambda box: people.remove(box.store, ann(box), box.clock.now)),
+    (InputError, "only admin", lambda box: remove_last_admin(box)),
+    (NotFound, "no such stream", lambda box: streams.find(box.store, 9, box.clock.now)),
+    (NameTaken, "stream called door", lambda box: add_stream(box, None, "ann", "door", None)),
+    (InputError, "nobody called nobody", lambda box: add_stream(box, None, "nobody", "yard", None)),
+    (NotFound, "choose another", lambda box: add_stream(box, None, 9, "yard", None)),
+    (NotAllowed, "somebody else", lambda box: add_stream(box, "sci", 1, "yard", None)),
+    (NotAllowed, "somebody else", lambda box: add_stream(box, "sci", "nobody", "yard", None)),
+    (NotAllowed, "read a file", lambda box: add_stream(box, "sci", 2, "yard", "/dev/video0")),
+    (InputError, "Say where", lambda box: add_stream(box, None, 1, "yard", "")),
+    (InputError, "Give the stream", lambda box: change_stream(box, None, active=False, name="")),
+    (NotAllowed, "somebody else", lambda box: change_stream(box, "sci", active=False, owner="ann")),
+    (NotAllowed, "fetch from itself", lambda box: change_stream(box, "sci", name="x", source="http://0/")),
+    (NameTaken, "called door", lambda box: change_stream(box, None, owner=1, name="door", active=False)),
+    (NotFound, "deleted, or never was", lambda box: detections.find(box.store, 9)),
+    (NotFound, "deleted, or never was", lambda box: detections.find(box.store, 2**70)),
+    (NotFound, "deleted, or never was", lambda box: detections.correct(box.store, ann(box), 9, State.MASK)),
+    (NotFound, "deleted, or never was", lambda box: detections.delete(box.store, box.images, 9)),
+    (NotFound, "no such stream", lambda box: enter(box, 9, 5.0, 6.0)),
+    (NotFound, "no such stream", lambda box: enter(box, 2**70, 5.0, 6.0)),
+    (InputError, "exchange the two", lambda box: enter(box, 1, 6.0, 5.0)),
+]  # fmt: skip
+
+
+def ann(box: Box) -> Any:
+    return people.named(box.store, "ann")
+
+
+def remove_last_admin(box: Box) -> None:
+    streams.change(box.store, None, streams.find(box.store, 1, box.clock.now), owner="sci")
+    people.remove(box.store, ann(box), box.clock.now)
+
+
+def add_stream(box: Box, by: str | None, owner: int | str, name: str, source: str | None) -> object:
+    return streams.add(box.store, people.named(box.store, by) if by else None, owner, name, source, box.clock.now)
+
+
+def change_stream(box: Box, by: str | None, **changes: Any) -> None:
+    """Change stream 2, sci:lab."""
+    stream = streams.find(box.store, 2, box.clock.now)
+    streams.change(box.store, people.named(box.store, by) if by else None, stream, **changes)
+
+
+def enter(box: Box, stream_id: int, first_utc: float, last_utc: float) -> int:
+    return detections.enter(box.store, ann(box), stream_id, State.MASK, 1.0, first_utc, last_utc)
+
+
+@pytest.mark.parametrize(("error", "said", "attempt"), REFUSED)
+def test_a_rule_refuses_with_a_sentence_and_changes_nothing(
+    box: Box, error: type[UserError], said: str, attempt: Callable[[Box], object]
+) -> None:
+    before = (streams.find(box.store, 2, box.clock.now), box.store.people.all(), box.store.streams.ids())
+    with pytest.raises(UserError) as refused:
+        attempt(box)
+    assert type(refused.value) is error
+    assert said in str(refused.value) and str(refused.value).endswith(".")
+    assert (streams.find(box.store, 2, box.clock.now), box.store.people.all(), box.store.streams.ids()) == before
+
+
+def test_a_locked_store_is_said_as_such_by_every_rule(box: Box) -> None:
+    box.store.db.execute("pragma busy_timeout = 1")
+    other = Store.open(box.config.store_path)
+    attempts: list[Callable[[], object]] = [
+        lambda: people.add(box.store, "kim", "hash", Role.ADMIN, 0.0),
+        lambda: people.change_role(box.store, people.named(box.store, "sci"), Role.ADMIN),
+        lambda: people.set_password(box.store, ann(box), "hash"),
+        lambda: people.remove(box.store, people.named(box.store, "eve"), box.clock.now),
+        lambda: add_stream(box, None, "ann", "yard", None),
+        lambda: change_stream(box, None, name="yard"),
+        lambda: streams.rotate_key(box.store, 1),
+        lambda: enter(box, 1, 5.0, 6.0),
+        lambda: detections.correct(box.store, ann(box), 1, State.MASK),
+        lambda: detections.delete(box.store, box.images, 1),
+        lambda: streams.delete(box.store, box.images, Previews(box.config.run), streams.find(box.store, 1, now())),
+    ]
+    with other.writing():
+        for attempt in attempts:
+            with pytest.raises(NotSaved, match="busy writing"):
+                attempt()
+    other.close()
+
+
+def test_a_source_that_comes_back_as_shown_stays_with_its_secrets(box: Box) -> None:
+    url = "rtsp://admin:hunter2@camera/live?password=hunter3"
+    stream, key = streams.add(box.store, streams.OPERATOR, "sci", "cam", url, box.clock.now)
+    assert key is None
+    streams.change(box.store, people.named(box.store, "sci"), stream, name="camera", source=shown(url))
+    assert streams.find(box.store, stream.id, box.clock.now).source_url == url
+    streams.change(box.store, people.named(box.store, "sci"), stream, source="rtsp://other/")
+    assert streams.find(box.store, stream.id, box.clock.now).source_url == "rtsp://other/"
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("update people set name = 'a:b' where id = 2", "the person 'a:b': This name may not hold :."),
+        ("update people set name = '' where id = 2", "the person '': Give the person a name."),
+        ("update people set name = 'two' || char(10) || 'lines' where id = 2", r"the person 'two\nlines': A name may"),
+        ("update people set name = printf('%0300d', 1) where id = 2", "this one has"),
+        ("update people set name = 'sci ' where id = 2", "It is not written as the rules would store it."),
+        ("update streams set name = '' where id = 2", "'sci:': Give the stream a name. Rename it on /streams/2"),
+        (f"{SOURCE} 'gopher://x y' where id = 2", "gopher://x y' of 'sci:"),
+        (f"{SOURCE} 'ftp://u:secret@x' where id = 2", "source 'ftp://•••@x'"),
+    ],
+)  # fmt: skip
+def test_check_reports_a_row_that_no_rule_would_let_in(entrances: Entrances, statement: str, said: str) -> None:
+    assert entrances.cli("check") is None
+    entrances.box.store.db.execute(statement)
+    refused = entrances.cli("check")
+    assert refused and refused.endswith("is not well; see above")
+    assert said in entrances.printed and entrances.printed.count("\n") == 1
+
+
+def test_check_reports_a_role_that_there_is_not(entrances: Entrances) -> None:
+    entrances.box.store.db.execute("pragma ignore_check_constraints = on")
+    entrances.box.store.db.execute("update people set role = 'king' where id = 2")
+    assert entrances.cli("check")
+    assert "'king' is not a valid Role" in entrances.printed and entrances.printed.count("\n") == 1
+
+
+def test_check_accepts_all_that_the_rules_let_in(store: Store) -> None:
+    people.add(store, "ann", "hash", Role.ADMIN, 0.0)
+    for name, source in (("gate: north", None), ("cam", "rtsp://u:p@camera/1"), ("webcam", "/dev/video0")):
+        streams.add(store, streams.OPERATOR, "ann", name, source, now())
+    assert broken_rules(store) == []
