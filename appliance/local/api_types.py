@@ -20,7 +20,7 @@ from appliance.times import utc_text
 
 # Said here and not checked: the rules refuse a wrong name, in the same words as on a page.
 Name = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": names.MAX_LENGTH})]
-Share = Annotated[float, Meta(ge=0, le=1)]
+Ratio = Annotated[float, Meta(ge=0, le=1)]
 
 
 class Stream(Struct, kw_only=True, rename={"live_since_utc": "live_since", "created_utc": "created"}):
@@ -75,7 +75,7 @@ class Detection(Struct, kw_only=True):
     first_seen: str
     last_seen: str
     state: State
-    confidence: Share
+    confidence: Ratio
     votes: int
     box: tuple[float, float, float, float]
     frame_width: int
@@ -92,7 +92,7 @@ class NewDetection(Struct, forbid_unknown_fields=True):
     state: State
     first_seen: str
     last_seen: str | None = None
-    confidence: Share = 1.0
+    confidence: Ratio = 1.0
 
 
 class DetectionChange(Struct, forbid_unknown_fields=True):
@@ -109,9 +109,9 @@ class Counts(Struct, kw_only=True):
     no_mask: int
     incorrect: int
     unknown: int
-    compliance: Share | None
-    compliance_low: Share | None
-    compliance_high: Share | None
+    compliance: Ratio | None
+    compliance_low: Ratio | None
+    compliance_high: Ratio | None
     judged: int
 
 

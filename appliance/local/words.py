@@ -46,9 +46,9 @@ def duration(seconds: float) -> str:
     return f"{days} day{'s' if days > 1 else ''}"
 
 
-def percent(share: float) -> str:
-    """A share as a person reads it: 82 %."""
-    return f"{100 * share:.0f} %"
+def percent(ratio: float) -> str:
+    """A ratio as a person reads it: 82 %."""
+    return f"{100 * ratio:.0f} %"
 
 
 def rate_words(rate: Rate | None) -> str:
