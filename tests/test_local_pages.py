@@ -11,7 +11,6 @@ import pytest
 
 from appliance.errors import busy_store
 from appliance.faces import State
-from appliance.images import Place
 from appliance.local.dashboard import midnight_utc
 from appliance.local.words import duration, service_problems
 from appliance.secrets import digest
@@ -138,7 +137,7 @@ def test_deleting_a_detection_overwrites_its_image(box: Box) -> None:
     image = box.store.detections.images_of_stream(1)[0]
     box.browser("ann").post("/detections/1/delete")
     assert box.store.detections.get(1) is None
-    assert box.images.read(Place(image.day, image.offset, image.size_bytes)) is None
+    assert box.images.read(image) is None
 
 
 def test_an_admin_corrects_a_state_and_the_page_says_who(box: Box) -> None:

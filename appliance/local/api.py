@@ -14,7 +14,6 @@ from msgspec import UNSET
 
 from appliance.errors import InputError, NotFound
 from appliance.faces import State
-from appliance.images import Place
 from appliance.local import api_types as shapes
 from appliance.local.access import Visitor
 from appliance.local.openapi import document
@@ -126,7 +125,7 @@ def _add_detection_routes(app: App, site: Site) -> None:
     def image_of_detection(detection_id: int, store: Store) -> HTTPResponse:
         """Its image, a JPEG."""
         image = detection_rules.find(store, detection_id).image
-        jpeg = site.images.read(Place(image.day, image.offset, image.size_bytes)) if image else None
+        jpeg = site.images.read(image) if image else None
         if jpeg is None:
             raise NotFound("This detection has no image, or no longer.")
         return HTTPResponse(jpeg, headers={"Content-Type": "image/jpeg"})

@@ -10,7 +10,6 @@ from bottle import HTTPResponse
 
 from appliance.errors import InputError, NotFound
 from appliance.faces import State
-from appliance.images import Place
 from appliance.local.access import Visitor
 from appliance.local.pages import Page, Site
 from appliance.rates import compliance
@@ -128,8 +127,7 @@ def add_routes(app: App, site: Site) -> None:
     @app.get("/images/<token>", access=Access.SIGNED_IN, bearer=True)
     def image(store: Store, token: str) -> HTTPResponse:
         found = store.detections.with_image(token)
-        place = found.image if found else None
-        jpeg = site.images.read(Place(place.day, place.offset, place.size_bytes)) if place else None
+        jpeg = site.images.read(found.image) if found and found.image else None
         if jpeg is None:
             raise NotFound("This image was deleted.")
         return HTTPResponse(jpeg, headers={"Content-Type": "image/jpeg"})

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from appliance.config import Config
 from appliance.errors import InputError
-from appliance.images import ImageFiles, Place
+from appliance.images import ImageFiles
 from appliance.rules.names import person_name, stream_name
 from appliance.rules.sources import clean_source, shown
 from appliance.store import Store, StoreError
@@ -30,7 +30,7 @@ def problems(config: Config) -> list[str]:
     except StoreError as error:
         return [str(error), rescue]
     files = ImageFiles(config.images_dir)
-    lost = [image for image in images if files.read(Place(image.day, image.offset, image.size_bytes)) is None]
+    lost = [image for image in images if files.read(image) is None]
     if lost:
         days = ", ".join(sorted({image.day for image in lost}))
         found.append(

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from appliance.errors import InputError, NotFound, NotSaved, saving
 from appliance.faces import Detection, State
-from appliance.images import ImageFiles, Place
+from appliance.images import ImageFiles
 from appliance.store import Person, Store, StoredDetection, StoredImage
 
 
@@ -57,7 +57,7 @@ def erase_images(files: ImageFiles, images: Iterable[StoredImage]) -> None:
     """Overwrite images on the disk, before their rows go: without a row nobody would find them. Raises NotSaved."""
     try:
         for image in images:
-            files.erase(Place(image.day, image.offset, image.size_bytes))
+            files.erase(image)
     except OSError as error:
         raise NotSaved(
             f"An image cannot be erased from the disk ({error.strerror}), so what it belongs to is not deleted."
