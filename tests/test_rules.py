@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from appliance import cli
+from appliance.config import Config
 from appliance.errors import InputError, NameTaken, NotAllowed, NotFound, NotSaved, UserError
 from appliance.faces import State
 from appliance.images import ImageFiles
@@ -20,9 +22,10 @@ from appliance.rules import detections, people, streams
 from appliance.rules.check import broken_rules
 from appliance.rules.names import person_name, stream_name
 from appliance.rules.sources import clean_source, shown
-from appliance.secrets import hash_known_password, hash_password
+from appliance.secrets import hash_password, password_matches
 from appliance.store import Role, Store
 from appliance.times import now
+from scripts.demo import fill
 from tests.site import Box
 
 BAD_NAMES = ["", "  ", "two\nlines", "x" * 300, "a\u202eb", "a\x00b"]
@@ -44,8 +47,7 @@ class Entrances:
         self.box = Box(folder / "state")
         self.config_path = folder / "mb9k.toml"
         self.config_path.write_text(f'state_dir = "{folder / "state"}"\n')
-        self.capsys = capsys
-        self.monkeypatch = monkeypatch
+        self.capsys, self.monkeypatch = capsys, monkeypatch
 
     def cli(self, *words: str) -> str | None:
         self.monkeypatch.setattr(sys, "argv", ["mb9k", "--config", str(self.config_path), *words])
@@ -110,10 +112,9 @@ def test_every_entrance_refuses_a_bad_name_of_a_stream_in_the_same_words(entranc
 
 @pytest.mark.parametrize("name", [*BAD_NAMES, "a:b", ":", "Ann"])
 def test_every_entrance_refuses_a_bad_name_of_a_person_in_the_same_words(entrances: Entrances, name: str) -> None:
-    passwords = {"password": "long enough", "again": "long enough"}
     all_refuse_alike(
         entrances,
-        lambda: entrances.page("/people", name=name, role="admin", **passwords),
+        lambda: entrances.page("/people", name=name, role="admin", password="long enough", again="long enough"),
         lambda: entrances.cli("user", "add", name.replace("\x00", "\x01"), "--password", "long enough"),
     )
 
@@ -238,11 +239,21 @@ def test_anyone_may_have_the_box_fetch_from_a_camera() -> None:
         assert clean_source(f" {source}\n", by_admin=False) == source
 
 
-def test_a_password_has_a_least_length_except_in_the_demo() -> None:
-    for bad in ("", "mb9k", "1234567", "x" * 1025):
-        with pytest.raises(InputError):
-            hash_password(bad)
-    assert hash_known_password("mb9k").startswith("$argon2id$")
+@pytest.mark.parametrize("password", ["", "mb9k", "1234567", "x" * 1025])
+def test_a_password_too_short_or_too_long_is_refused(password: str) -> None:
+    with pytest.raises(InputError):
+        hash_password(password)
+
+
+def test_the_demo_has_its_known_login_and_a_webcam_only_with_the_option(tmp_path: Path) -> None:
+    loopback = {"host": "127.0.0.1"}
+    config = msgspec.convert({"state_dir": str(tmp_path), "web": loopback, "rtmp": loopback}, Config)
+    for webcam in (False, True, False, True):
+        fill(config, webcam)
+        store = Store.open(config.store_path)
+        assert webcam == any(stream.active for stream in store.streams.all(now(), search="dev:webcam"))
+        assert password_matches("mb9k", people.named(store, "dev").password_hash)
+        store.close()
 
 
 @pytest.fixture
@@ -255,6 +266,7 @@ def box(tmp_path: Path) -> Iterator[Box]:
 SOURCE = "update streams set key_sha256 = null, source_url ="
 REFUSED: list[tuple[type[UserError], str, Callable[[Box], object]]] = [
     (InputError, "nobody called nobody", lambda box: people.named(box.store, "nobody")),
+    (InputError, "nothing invisible", lambda box: people.named(box.store, "two\nlines")),
     (NotFound, "removed, or never was", lambda box: people.find(box.store, 9)),
     (NotFound, "removed, or never was", lambda box: people.find(box.store, 2**70)),
     (InputError, "Choose a role: admin or data_scientist", lambda _: people.role_named("king")),

@@ -14,7 +14,7 @@ def named(store: Store, name: str) -> Person:
     """The person of this name. Raises InputError."""
     person = store.people.named(name)
     if person is None:
-        raise InputError(f"There is nobody called {name}; `mb9k user list` and the page People show who there is.")
+        raise InputError(f"There is nobody called {person_name(name)}; `mb9k user list` and the page People show all.")
     return person
 
 
