@@ -6,9 +6,6 @@ import importlib
 import importlib.util
 import os
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +16,9 @@ import msgspec
 from appliance import service
 from appliance.config import Config, ConfigError, load
 from appliance.errors import UserError
-from appliance.secrets import digest, hash_password, kept_secret, new_claim_code, new_stream_key
-from appliance.store import Person, Role, Store
+from appliance.rules import people, streams
+from appliance.secrets import hash_password, kept_secret, new_claim_code
+from appliance.store import Role, Store
 from appliance.times import now
 
 DEFAULT_CONFIG = Path("/etc/mb9k/mb9k.toml")
@@ -125,12 +123,12 @@ def run(context: click.Context) -> None:
 @cli.command()
 @click.pass_context
 def check(context: click.Context) -> None:
-    """Verify the store, its invariants and its images, and say what to do."""
+    """Verify the store, its invariants, its images and the rules for names and sources, and say what to do."""
     config = _config(context)
     path = config.store_path
     if not path.exists():
         raise UserError(f"{path}: there is no store yet; `mb9k run` makes one")
-    problems = _import("appliance.checking").problems(config)
+    problems = _import("appliance.rules.check").problems(config)
     for problem in problems:
         click.echo(problem)
     if problems:
@@ -162,9 +160,8 @@ def user() -> None:
 def user_add(context: click.Context, name: str, role: str, password: str) -> None:
     """Add a person."""
     store = Store.open(_config(context).store_path)
-    with _plainly(), store.writing():
-        store.people.add(name, hash_password(password), Role(role), time.time())
-    click.echo(f"{name} may sign in now.")
+    person_id = people.add(store, name, hash_password(password), Role(role), now().utc)
+    click.echo(f"{people.find(store, person_id).name} may sign in now.")
 
 
 @user.command("password")
@@ -174,9 +171,8 @@ def user_add(context: click.Context, name: str, role: str, password: str) -> Non
 def user_password(context: click.Context, name: str, password: str) -> None:
     """Give a person another password (for one who forgot it); ends all of the person's sessions."""
     store = Store.open(_config(context).store_path)
-    person = _named(store, name)
-    with _plainly(), store.writing():
-        store.people.set_password(person.id, hash_password(password))
+    person = people.named(store, name)
+    people.set_password(store, person, hash_password(password))
     click.echo(f"{person.name} has another password now.")
 
 
@@ -202,14 +198,8 @@ def stream_add(context: click.Context, name: str, owner: str, source: str | None
     """Add a stream; prints its stream key, this once."""
     config = _config(context)
     store = Store.open(config.store_path)
-    owner_id = _named(store, owner).id
-    key = new_stream_key()
-    with _plainly(), store.writing():
-        if source:
-            store.streams.add_with_source(owner_id, name, source, time.time())
-        else:
-            store.streams.add_with_key(owner_id, name, digest(key), time.time())
-    if not source:
+    _, key = streams.add(store, streams.OPERATOR, owner, name, source, now())
+    if key:
         host = config.rtmp.public_host or "<this box>"
         click.echo(f"Server: rtmp://{host}:{config.rtmp.port}/live\nStream key: {key}")
 
@@ -218,25 +208,9 @@ def stream_add(context: click.Context, name: str, owner: str, source: str | None
 @click.pass_context
 def stream_list(context: click.Context) -> None:
     """List streams, and which are LIVE."""
-    for one in Store.open(_config(context).store_path).streams.all(now()):
-        state = "LIVE" if one.live else "offline" if one.active else "deactivated"
-        click.echo(f"{one.title}\t{state}\t{one.problem or ''}".rstrip())
-
-
-def _named(store: Store, name: str) -> Person:
-    person = store.people.named(name)
-    if person is None:
-        raise UserError(f"there is nobody called {name}; `mb9k user list` shows who there is")
-    return person
-
-
-@contextmanager
-def _plainly() -> Iterator[None]:
-    """Turns a ValueError (a sentence for the person) into a UserError."""
-    try:
-        yield
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    for each in Store.open(_config(context).store_path).streams.all(now()):
+        state = "LIVE" if each.live else "offline" if each.active else "deactivated"
+        click.echo(f"{each.title}\t{state}\t{each.problem or ''}".rstrip())
 
 
 def main() -> None:

@@ -15,6 +15,8 @@ from typing import TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from appliance.errors import InputError
+
 # Without 0/O, 1/I/L: keys are read aloud and typed into phones.
 KEY_ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 KEY_LENGTH = 20
@@ -63,11 +65,11 @@ def owner_of(secret: str, digests: Iterable[tuple[Owner, str]]) -> Owner | None:
 
 
 def hash_password(password: str) -> str:
-    """The argon2id hash to store. Raises ValueError (a sentence for the person) if it is too short or long."""
+    """The argon2id hash to store. Raises InputError if it is too short or long."""
     if len(password) < MIN_PASSWORD_LENGTH:
-        raise ValueError(f"A password needs at least {MIN_PASSWORD_LENGTH} characters.")
+        raise InputError(f"A password needs at least {MIN_PASSWORD_LENGTH} characters.")
     if len(password) > MAX_PASSWORD_LENGTH:
-        raise ValueError(f"A password has at most {MAX_PASSWORD_LENGTH} characters.")
+        raise InputError(f"A password has at most {MAX_PASSWORD_LENGTH} characters.")
     return _hasher.hash(password)
 
 

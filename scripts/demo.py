@@ -17,7 +17,8 @@ from types import FrameType
 
 from appliance.config import Config, load
 from appliance.errors import UserError
-from appliance.secrets import digest, hash_known_password
+from appliance.rules import people, streams
+from appliance.secrets import hash_known_password
 from appliance.store import DetectionFilter, Role, Store
 from appliance.supervisor import refuse_busy_ports, start_child
 from appliance.times import now
@@ -100,16 +101,16 @@ def fill(config: Config, webcam: bool) -> None:
         if host != "127.0.0.1":
             raise UserError("the demo's logins are known to everybody: it listens on 127.0.0.1 only")
     store = Store.open(config.store_path)
-    with store.writing():
-        for name, password, role, stream, key in LOGINS:
-            if store.people.named(name) is None:
-                owner_id = store.people.add(name, hash_known_password(password), role, time.time())
-                store.streams.add_with_key(owner_id, stream, digest(key), time.time())
-        titles = {stream.title: stream.id for stream in store.streams.all(now())}
-        if webcam and "dev:webcam" not in titles:
-            store.streams.add_with_source(1, "webcam", "/dev/video0", time.time())
-        elif not webcam and "dev:webcam" in titles:
-            store.streams.set_active(titles["dev:webcam"], False)
+    there = {stream.title: stream for stream in store.streams.all(now())}
+    for name, password, role, stream, key in LOGINS:
+        if store.people.named(name) is None:
+            people.add(store, name, hash_known_password(password), role, now().utc)
+        if f"{name}:{stream}" not in there:
+            streams.add(store, streams.OPERATOR, name, stream, None, now(), known_key=key)
+    if "dev:webcam" in there:
+        streams.change(store, streams.OPERATOR, there["dev:webcam"], active=webcam)
+    elif webcam:
+        streams.add(store, streams.OPERATOR, "dev", "webcam", "/dev/video0", now())
     store.close()
 
 

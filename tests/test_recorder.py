@@ -64,7 +64,7 @@ class Memory:
     def picture(self, index: int = 0) -> bytes | None:
         """The image of a detection."""
         image = self.kept()[index].image
-        return self.images.read(Place(image.day, image.offset, image.size_bytes)) if image else None
+        return self.images.read(image) if image else None
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_a_better_image_replaces_the_first_which_is_erased(memory: Memory) -> No
     memory.write(after_s=9)
     assert memory.picture() == BETTER
     assert old is not None
-    assert memory.images.read(Place(old.day, old.offset, old.size_bytes)) is None
+    assert memory.images.read(old) is None
     assert JPEG not in (memory.images.folder / f"{old.day}.jpegs").read_bytes()
     assert len(memory.kept()) == 1
 

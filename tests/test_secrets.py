@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from appliance import secrets
+from appliance.errors import InputError
 
 
 def test_a_stream_key_is_long_random_and_easy_to_read_aloud() -> None:
@@ -29,9 +30,9 @@ def test_nobody_has_no_password() -> None:
 
 
 def test_a_short_or_endless_password_is_refused_in_words() -> None:
-    with pytest.raises(ValueError, match="at least 8"):
+    with pytest.raises(InputError, match="at least 8"):
         secrets.hash_password("1234567")
-    with pytest.raises(ValueError, match="at most"):
+    with pytest.raises(InputError, match="at most"):
         secrets.hash_password("x" * 2000)
     assert not secrets.password_matches("x" * 2000, secrets.hash_password("long enough"))
 

@@ -15,12 +15,11 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database
 
+from appliance.errors import NameTaken
 from appliance.faces import Counts, Detection, State
 from appliance.secrets import digest
 from appliance.store import (
     DetectionFilter,
-    NameTaken,
-    PersonNameTaken,
     Role,
     Store,
     StoredImage,
@@ -88,7 +87,7 @@ def test_two_streams_of_one_owner_have_two_names(filled: Store) -> None:
 
 
 def test_a_name_is_taken_in_any_case(filled: Store) -> None:
-    with pytest.raises(PersonNameTaken):
+    with pytest.raises(NameTaken):
         filled.people.add("DEV", "hash", Role.ADMIN, NOW.utc)
     assert filled.people.named("Dev") == filled.people.get(1)
 

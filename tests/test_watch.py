@@ -13,7 +13,7 @@ import pytest
 
 from appliance.config import Config, Images, Media, Vision
 from appliance.faces import State
-from appliance.images import Place, day_of
+from appliance.images import day_of
 from appliance.secrets import digest
 from appliance.store import DetectionFilter, Role, Store, StoredDetection, Stream
 from appliance.times import now
@@ -139,7 +139,7 @@ def test_a_stream_that_is_sent_is_live_and_its_people_are_kept(box: Box, ingest:
     assert [one.detection.state for one in box.kept()[:2]] == [State.MASK, State.NO_MASK]
     image = box.kept()[0].image
     assert image is not None
-    jpeg = watcher.images.read(Place(image.day, image.offset, image.size_bytes))
+    jpeg = watcher.images.read(image)
     assert jpeg is not None
     assert jpeg.startswith(b"\xff\xd8")
     door = box.stream(box.door)

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from bottle import HTTPError, HTTPResponse, request
 
-from appliance.local.words import busy_store
+from appliance.errors import InputError, NameTaken, NotAllowed, NotFound, UserError, busy_store
 from appliance.secrets import digest
 from appliance.store import Person, Store, StoreError, Stream
 from appliance.times import Now, utc_seconds
@@ -29,6 +29,8 @@ from appliance.web.sessions import SAFE_METHODS, TOUCH_S, Cookie, carries, is_ov
 log = logging.getLogger(__name__)
 OpenStore = Callable[[], Store]
 VISITOR = "mb9k.visitor"
+STATUS: dict[type[UserError], int] = {InputError: 400, NotAllowed: 403, NotFound: 404, NameTaken: 409}
+"""How an error for a person is answered where no form is shown again; every other is 503."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,8 @@ class Guard:
                 given = {**arguments, "store": store, "now": now, **self._admit(store, now, access, route, arguments)}
                 wanted = {name: value for name, value in given.items() if name in names}
                 return handler(**wanted)
+            except UserError as error:
+                raise HTTPError(STATUS.get(type(error), 503), str(error)) from error
             except (sqlite3.Error, OSError) as error:
                 log.error("%s %s: %s", request.method, route.rule, error)
                 raise HTTPError(503, busy_store(error)) from error

@@ -6,14 +6,16 @@ from typing import Any
 
 from bottle import HTTPError
 
+from appliance.errors import InputError, UserError, saving
 from appliance.local.access import Visitor
-from appliance.local.pages import Page, Site, saving
+from appliance.local.pages import Page, Site
 from appliance.local.sign_in import FREE_TRIES_NAME, new_password_hash
+from appliance.rules.names import clean_name
 from appliance.secrets import digest, new_token, password_matches
 from appliance.store import Store
 from appliance.times import Now
 from appliance.web.access import Access, App
-from appliance.web.forms import clean_name, field, secret_field, see_other
+from appliance.web.forms import field, secret_field, see_other
 
 
 def add_routes(app: App, site: Site) -> None:
@@ -27,7 +29,7 @@ def add_routes(app: App, site: Site) -> None:
     def change_password(store: Store, visitor: Visitor, now: Now) -> Page:
         try:
             _change_password(site, store, visitor, now)
-        except ValueError as error:
+        except UserError as error:
             return _page(site, store, visitor, status=400, problem=str(error))
         return _page(site, store, visitor, done="Your password is changed. Your other sessions have ended.")
 
@@ -38,7 +40,7 @@ def add_routes(app: App, site: Site) -> None:
             name = clean_name(field("name"), "the program")
             with saving(store):
                 store.people.add_token(visitor.person.id, name, digest(token), now.utc)
-        except ValueError as error:
+        except UserError as error:
             return _page(site, store, visitor, status=400, problem=str(error), name=field("name"))
         return _page(site, store, visitor, new_token=token, name_of_token=name)
 
@@ -55,15 +57,15 @@ def _page(site: Site, store: Store, visitor: Visitor, **values: Any) -> Page:
 
 
 def _change_password(site: Site, store: Store, visitor: Visitor, now: Now) -> None:
-    """Raises ValueError, a sentence for the person."""
+    """Raises InputError, NotSaved."""
     thing = f"own password of {visitor.person.id}"
     wait_s = site.throttle.wait_s({thing: FREE_TRIES_NAME}, now.uptime_s)
     if wait_s > 0:
-        raise ValueError(f"Too many wrong tries. Wait {int(wait_s) + 1} s, then try again.")
+        raise InputError(f"Too many wrong tries. Wait {int(wait_s) + 1} s, then try again.")
     with site.hashing:
         right = password_matches(secret_field("current"), visitor.person.password_hash)
     if not right:
-        raise ValueError("The current password is wrong; nothing was changed.")
+        raise InputError("The current password is wrong; nothing was changed.")
     site.throttle.succeeded(forget=thing, uncount="")
     password_hash = new_password_hash(site)
     with saving(store):

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -14,18 +12,17 @@ import msgspec
 from bottle import HTTPError, HTTPResponse, request
 from msgspec import UNSET
 
-from appliance.faces import Detection, State
-from appliance.images import Place
+from appliance.errors import InputError, NotFound
+from appliance.faces import State
 from appliance.local import api_types as shapes
 from appliance.local.access import Visitor
 from appliance.local.openapi import document
-from appliance.local.pages import NotSaved, Site, saving
-from appliance.local.sources import check as checked_source
-from appliance.secrets import digest, new_stream_key
-from appliance.store import DetectionFilter, NameTaken, Store, StoredDetection, StoredImage, Stream
+from appliance.local.pages import Site
+from appliance.rules import detections as detection_rules
+from appliance.rules import streams as stream_rules
+from appliance.store import DetectionFilter, Store, Stream
 from appliance.times import Now, utc_seconds, utc_text
 from appliance.web.access import Access, App
-from appliance.web.forms import clean_name
 
 MAX_BODY_BYTES = 65_536
 MAX_LIMIT, DEFAULT_LIMIT = 200, 50
@@ -70,59 +67,36 @@ def _add_stream_routes(app: App) -> None:
     @app.post("/api/v1/streams", access=Access.SIGNED_IN)
     def add_stream(store: Store, visitor: Visitor, now: Now) -> HTTPResponse:
         """Make a stream; its key is in the answer, this once."""
-        wanted = body(shapes.NewStream)
-        owner_id = _owner_id(store, visitor, wanted.owner)
-        name = _sentence(clean_name, wanted.name, "the stream")
-        key = new_stream_key() if wanted.source_url is None else None
-        source = "" if wanted.source_url is None else _sentence(checked_source, wanted.source_url, visitor.is_admin)
-        with _kept(store):
-            if key is not None:
-                stream_id = store.streams.add_with_key(owner_id, name, digest(key), now.utc)
-            else:
-                stream_id = store.streams.add_with_source(owner_id, name, source, now.utc)
-        return answer(shapes.with_key(_stream(store, stream_id, now), key), 201)
+        new = body(shapes.NewStream)
+        owner = visitor.person.id if new.owner is None else new.owner
+        stream, key = stream_rules.add(store, visitor.person, owner, new.name, new.source_url, now)
+        return answer(shapes.with_key(stream, key), 201)
 
     @app.get("/api/v1/streams/<stream_id:int>", access=Access.OWNER)
-    def one_stream(stream_id: int, stream: Stream) -> HTTPResponse:
+    def one_stream(stream: Stream) -> HTTPResponse:
         """One stream."""
-        del stream_id  # the guard looked it up
         return answer(shapes.stream_json(stream))
 
 
 def _add_stream_changes(app: App, site: Site) -> None:
     @app.patch("/api/v1/streams/<stream_id:int>", access=Access.OWNER)
-    def change_stream(stream_id: int, store: Store, visitor: Visitor, now: Now) -> HTTPResponse:
+    def change_stream(stream: Stream, store: Store, visitor: Visitor, now: Now) -> HTTPResponse:
         """Change what is named; the rest stays."""
-        change = body(shapes.StreamChange)
-        owner_id = None if change.owner is UNSET else _owner_id(store, visitor, change.owner)
-        name = None if change.name is UNSET else _sentence(clean_name, change.name, "the stream")
-        source = change.source_url
-        with _kept(store):
-            if owner_id is not None:
-                store.streams.give_to(stream_id, owner_id)
-            if name is not None:
-                store.streams.rename(stream_id, name)
-            if source is not UNSET:
-                store.streams.set_source(stream_id, _sentence(checked_source, source, visitor.is_admin))
-            if change.active is not UNSET:
-                store.streams.set_active(stream_id, change.active)
-        return answer(shapes.stream_json(_stream(store, stream_id, now)))
+        change = msgspec.structs.asdict(body(shapes.StreamChange))
+        named = {field: value for field, value in change.items() if value is not UNSET}
+        stream_rules.change(store, visitor.person, stream, source=named.pop("source_url", None), **named)
+        return answer(shapes.stream_json(stream_rules.find(store, stream.id, now)))
 
     @app.post("/api/v1/streams/<stream_id:int>/key", access=Access.OWNER)
     def rotate_key(stream_id: int, store: Store, now: Now) -> HTTPResponse:
         """Give it a new key; whoever sends with the old one is cut off within seconds."""
-        key = new_stream_key()
-        with _kept(store):
-            store.streams.set_key(stream_id, digest(key))
-        return answer(shapes.with_key(_stream(store, stream_id, now), key))
+        key = stream_rules.rotate_key(store, stream_id)
+        return answer(shapes.with_key(stream_rules.find(store, stream_id, now), key))
 
     @app.delete("/api/v1/streams/<stream_id:int>", access=Access.OWNER)
-    def remove_stream(stream_id: int, store: Store) -> HTTPResponse:
+    def remove_stream(stream: Stream, store: Store) -> HTTPResponse:
         """Delete it with all its detections and their images."""
-        for image in store.detections.images_of_stream(stream_id):
-            _erase(site, image)
-        with _kept(store):
-            store.streams.remove(stream_id)
+        stream_rules.delete(store, site.images, site.previews, stream)
         return HTTPResponse(status=204)
 
 
@@ -130,9 +104,8 @@ def _add_detection_routes(app: App, site: Site) -> None:
     @app.get("/api/v1/detections", access=Access.SIGNED_IN)
     def detections(store: Store) -> HTTPResponse:
         """Detections, newest first, filtered and paged."""
-        wanted, limit = wanted_detections(), _limit()
-        before = _whole_number("before")
-        found = store.detections.page(wanted, before, limit + 1)
+        limit = _limit()
+        found = store.detections.page(detection_filter(), _whole_number("before"), limit + 1)
         more = len(found) > limit
         query = {name: value for name, value in request.query.decode().items() if name not in ("before", "limit")}
         following = urlencode({**query, "limit": limit, "before": found[limit - 1].id}) if more else ""
@@ -146,57 +119,46 @@ def _add_detection_routes(app: App, site: Site) -> None:
     @app.get("/api/v1/detections/<detection_id:int>", access=Access.SIGNED_IN)
     def detection(detection_id: int, store: Store) -> HTTPResponse:
         """One detection."""
-        return answer(shapes.detection_json(_detection(store, detection_id)))
+        return answer(shapes.detection_json(detection_rules.find(store, detection_id)))
 
     @app.get("/api/v1/detections/<detection_id:int>/image", access=Access.SIGNED_IN)
     def image_of_detection(detection_id: int, store: Store) -> HTTPResponse:
         """Its image, a JPEG."""
-        image = _detection(store, detection_id).image
-        jpeg = site.images.read(Place(image.day, image.offset, image.size_bytes)) if image else None
+        image = detection_rules.find(store, detection_id).image
+        jpeg = site.images.read(image) if image else None
         if jpeg is None:
-            raise HTTPError(404, "This detection has no image, or no longer.")
+            raise NotFound("This detection has no image, or no longer.")
         return HTTPResponse(jpeg, headers={"Content-Type": "image/jpeg"})
 
     @app.get("/api/v1/counts", access=Access.SIGNED_IN)
     def counts(store: Store) -> HTTPResponse:
         """How many persons, by state, under the same filters."""
-        return answer(shapes.counts_json(store.detections.counts(wanted_detections())))
+        return answer(shapes.counts_json(store.detections.counts(detection_filter())))
 
 
 def _add_detection_writes(app: App, site: Site) -> None:
     @app.post("/api/v1/detections", access=Access.ADMIN)
-    def add_detection(store: Store, visitor: Visitor, now: Now) -> HTTPResponse:
+    def add_detection(store: Store, visitor: Visitor) -> HTTPResponse:
         """Enter a detection by hand, for instance from an older system."""
         new = body(shapes.NewDetection)
-        if not 0 < new.stream_id < MAX_ID or store.streams.get(new.stream_id, now) is None:
-            raise HTTPError(404, "There is no such stream; GET /api/v1/streams lists them.")
-        first = _sentence(_moment, new.first_seen, "first_seen")
-        last = first if new.last_seen is None else _sentence(_moment, new.last_seen, "last_seen")
-        if last < first:
-            raise HTTPError(400, "last_seen is before first_seen; exchange them.")
-        by_hand = f"by hand: {visitor.person.name}"
-        entered = Detection(first, last, new.state, new.confidence, 0, (0.0, 0.0, 0.0, 0.0), 0, 0, by_hand)
-        with _kept(store):
-            detection_id = store.detections.add(new.stream_id, entered)
-        return answer(shapes.detection_json(_detection(store, detection_id)), 201)
+        first_utc = _moment(new.first_seen, "first_seen")
+        last_utc = first_utc if new.last_seen is None else _moment(new.last_seen, "last_seen")
+        detection_id = detection_rules.enter(
+            store, visitor.person, new.stream_id, new.state, new.confidence, first_utc, last_utc
+        )
+        return answer(shapes.detection_json(detection_rules.find(store, detection_id)), 201)
 
     @app.patch("/api/v1/detections/<detection_id:int>", access=Access.ADMIN)
     def correct_detection(detection_id: int, store: Store, visitor: Visitor) -> HTTPResponse:
         """Say what the state really is."""
         change = body(shapes.DetectionChange)
-        _detection(store, detection_id)
-        with _kept(store):
-            store.detections.correct_state(detection_id, change.state, visitor.person.name)
-        return answer(shapes.detection_json(_detection(store, detection_id)))
+        detection_rules.correct(store, visitor.person, detection_id, change.state)
+        return answer(shapes.detection_json(detection_rules.find(store, detection_id)))
 
     @app.delete("/api/v1/detections/<detection_id:int>", access=Access.ADMIN)
     def remove_detection(detection_id: int, store: Store) -> HTTPResponse:
         """Delete it with its image."""
-        image = _detection(store, detection_id).image
-        if image is not None:
-            _erase(site, image)
-        with _kept(store):
-            store.detections.remove(detection_id)
+        detection_rules.delete(store, site.images, detection_id)
         return HTTPResponse(status=204)
 
 
@@ -206,23 +168,23 @@ def answer(content: Any, status: int = 200) -> HTTPResponse:
 
 
 def body(shape: type[Shape]) -> Shape:
-    """What was sent, if it has the right shape. Raises HTTPError."""
+    """What was sent, if it has the right shape. Raises InputError, and HTTPError where it is too long."""
     if request.content_length > MAX_BODY_BYTES:
         raise HTTPError(413, f"Send at most {MAX_BODY_BYTES} bytes.")
     try:
         return msgspec.json.decode(request.body.read(MAX_BODY_BYTES), type=shape)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise HTTPError(400, f"{str(error).rstrip('.')}; see /api/openapi.json.") from error
+        raise InputError(f"{str(error).rstrip('.')}; see /api/openapi.json.") from error
 
 
-def wanted_detections() -> DetectionFilter:
-    """The filters of the address. Raises HTTPError."""
+def detection_filter() -> DetectionFilter:
+    """The filters of the address. Raises InputError."""
     since, until = _query("since"), _query("until")
     return DetectionFilter(
         stream_id=_whole_number("stream"),
         state=_state(_query("state")),
-        since_utc=_sentence(_moment, since, "since") if since else None,
-        until_utc=_sentence(_moment, until, "until") if until else None,
+        since_utc=_moment(since, "since") if since else None,
+        until_utc=_moment(until, "until") if until else None,
         search=_query("search"),
     )
 
@@ -236,7 +198,7 @@ def _whole_number(name: str) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdigit()) or int(text) >= MAX_ID:
-        raise HTTPError(400, f"{name} must be a whole number.")
+        raise InputError(f"{name} must be a whole number.")
     return int(text)
 
 
@@ -245,7 +207,7 @@ def _limit() -> int:
     if limit is None:
         return DEFAULT_LIMIT
     if not 1 <= limit <= MAX_LIMIT:
-        raise HTTPError(400, f"limit must be from 1 to {MAX_LIMIT}.")
+        raise InputError(f"limit must be from 1 to {MAX_LIMIT}.")
     return limit
 
 
@@ -253,66 +215,14 @@ def _state(text: str) -> State | None:
     try:
         return State(text) if text else None
     except ValueError as error:
-        raise HTTPError(400, f"state must be one of {', '.join(state.value for state in State)}.") from error
+        raise InputError(f"state must be one of {', '.join(state.value for state in State)}.") from error
 
 
 def _moment(text: str, name: str) -> float:
     try:
         moment = utc_seconds(text)
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"{name} must be a time such as 2026-11-23T16:00:00Z.") from error
+        raise InputError(f"{name} must be a time such as 2026-11-23T16:00:00Z.") from error
     if not 0 <= moment < 32503680000:  # the year 3000
-        raise ValueError(f"{name} must be a time between 1970 and 3000.")
+        raise InputError(f"{name} must be a time between 1970 and 3000.")
     return moment
-
-
-def _sentence(check: Any, *arguments: Any) -> Any:
-    """What the check gives; its ValueError is the answer. Raises HTTPError."""
-    try:
-        return check(*arguments)
-    except ValueError as error:
-        raise HTTPError(400, str(error)) from error
-
-
-@contextmanager
-def _kept(store: Store) -> Iterator[None]:
-    """One transaction; on trouble nothing is kept. Raises HTTPError."""
-    try:
-        with saving(store):
-            yield
-    except NameTaken as error:
-        raise HTTPError(409, str(error)) from error
-    except NotSaved as error:
-        raise HTTPError(503, str(error)) from error
-
-
-def _owner_id(store: Store, visitor: Visitor, owner: str | None) -> int:
-    if owner is None or owner == visitor.person.name:
-        return visitor.person.id
-    if not visitor.is_admin:
-        raise HTTPError(403, "Only an admin may give a stream to somebody else.")
-    person = store.people.named(owner)
-    if person is None:
-        raise HTTPError(400, f"There is nobody called {owner}.")
-    return person.id
-
-
-def _stream(store: Store, stream_id: int, now: Now) -> Stream:
-    stream = store.streams.get(stream_id, now)
-    if stream is None:
-        raise HTTPError(404, "There is no such stream, or it is not yours.")
-    return stream
-
-
-def _detection(store: Store, detection_id: int) -> StoredDetection:
-    stored = store.detections.get(detection_id) if detection_id < MAX_ID else None
-    if stored is None:
-        raise HTTPError(404, "There is no such detection; it may have been deleted.")
-    return stored
-
-
-def _erase(site: Site, image: StoredImage) -> None:
-    try:
-        site.images.erase(Place(image.day, image.offset, image.size_bytes))
-    except OSError as error:
-        raise HTTPError(503, f"The image cannot be erased ({error.strerror}), so nothing was deleted.") from error

@@ -10,19 +10,21 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from appliance.faces import Counts as FaceCounts
 from appliance.faces import Detection as FaceDetection
 from appliance.faces import State
-from appliance.local.sources import shown
 from appliance.rates import compliance
+from appliance.rules import names
+from appliance.rules.sources import shown
 from appliance.store import Service as StoredService
 from appliance.store import StoredDetection
 from appliance.store import Stream as StoredStream
 from appliance.times import utc_text
 
-Name = Annotated[str, Meta(min_length=1, max_length=40)]
-Share = Annotated[float, Meta(ge=0, le=1)]
+# Said here and not checked: the rules refuse a wrong name, in the same words as on a page.
+Name = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": names.MAX_LENGTH})]
+Ratio = Annotated[float, Meta(ge=0, le=1)]
 
 
-class Stream(Struct, kw_only=True):
-    """A named video source. live: somebody is sending just now. source_url: what the box pulls, password masked."""
+class Stream(Struct, kw_only=True, rename={"live_since_utc": "live_since", "created_utc": "created"}):
+    """A named video source. live: it is being received just now. source_url: what the box pulls, password masked."""
 
     id: int
     owner: str
@@ -32,13 +34,13 @@ class Stream(Struct, kw_only=True):
     source_url: str | None
     active: bool
     live: bool
-    live_since: str | None
+    live_since_utc: str | None
     remote: str | None
     codec: str | None
     width: int | None
     height: int | None
     problem: str | None
-    created: str
+    created_utc: str
 
 
 class StreamWithKey(Stream, kw_only=True):
@@ -73,7 +75,7 @@ class Detection(Struct, kw_only=True):
     first_seen: str
     last_seen: str
     state: State
-    confidence: Share
+    confidence: Ratio
     votes: int
     box: tuple[float, float, float, float]
     frame_width: int
@@ -90,7 +92,7 @@ class NewDetection(Struct, forbid_unknown_fields=True):
     state: State
     first_seen: str
     last_seen: str | None = None
-    confidence: Share = 1.0
+    confidence: Ratio = 1.0
 
 
 class DetectionChange(Struct, forbid_unknown_fields=True):
@@ -107,18 +109,18 @@ class Counts(Struct, kw_only=True):
     no_mask: int
     incorrect: int
     unknown: int
-    compliance: Share | None
-    compliance_low: Share | None
-    compliance_high: Share | None
+    compliance: Ratio | None
+    compliance_low: Ratio | None
+    compliance_high: Ratio | None
     judged: int
 
 
-class Service(Struct, kw_only=True):
-    """A service of the box. alive: it gave a sign of life within the last seconds."""
+class Service(Struct, kw_only=True, rename={"started_utc": "started"}):
+    """A service of the box. alive: its last heartbeat is a few seconds old at most."""
 
     name: str
     alive: bool
-    started: str
+    started_utc: str
     problem: str | None
 
 
@@ -152,23 +154,9 @@ class Error(Struct):
 
 def stream_json(stream: StoredStream) -> Stream:
     """A stream as the API shows it."""
-    return Stream(
-        id=stream.id,
-        owner=stream.owner,
-        name=stream.name,
-        title=stream.title,
-        has_key=stream.has_key,
-        source_url=None if stream.source_url is None else shown(stream.source_url),
-        active=stream.active,
-        live=stream.live,
-        live_since=stream.live_since_utc,
-        remote=stream.remote,
-        codec=stream.codec,
-        width=stream.width,
-        height=stream.height,
-        problem=stream.problem,
-        created=stream.created_utc,
-    )
+    made = msgspec.convert(stream, Stream, from_attributes=True)
+    made.source_url = shown(made.source_url) if made.source_url else None
+    return made
 
 
 def with_key(stream: StoredStream, key: str | None) -> StreamWithKey:
@@ -216,4 +204,4 @@ def counts_json(counts: FaceCounts) -> Counts:
 
 def service_json(service: StoredService) -> Service:
     """A service as the API shows it."""
-    return Service(name=service.name, alive=service.alive, started=service.started_utc, problem=service.problem)
+    return msgspec.convert(service, Service, from_attributes=True)

@@ -48,7 +48,7 @@ def add_routes(app: App, site: Site) -> None:
             periods=periods,
             streams=streams,
             live=[stream for stream in streams if stream.live],
-            ill=[stream for stream in streams if stream.active and stream.problem],
+            with_problem=[stream for stream in streams if stream.active and stream.problem],
             latest=store.detections.latest_with_image(DetectionFilter()),
             problems=service_problems(store.services.all(now)),
             chart=_chart(store, now) if periods[2].counts.total else "",

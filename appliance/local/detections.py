@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from bottle import HTTPError, HTTPResponse
+from bottle import HTTPResponse
 
+from appliance.errors import InputError, NotFound
 from appliance.faces import State
-from appliance.images import Place
 from appliance.local.access import Visitor
 from appliance.local.pages import Page, Site
 from appliance.rates import compliance
+from appliance.rules import detections as rules
 from appliance.store import DetectionFilter, Store, StoredDetection
 from appliance.times import Now, utc_seconds, utc_text
 from appliance.web.access import Access, App
@@ -23,31 +24,31 @@ EARLIEST_UTC, LATEST_UTC = 0.0, 253402300799.0  # 1970 to 9999: what four digits
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """The filter as asked for in the address. problem: what of it could not be read, for the person."""
+class Requested:
+    """The filter that the address asks for. problem: what of it could not be read, for the person."""
 
-    wanted: DetectionFilter
+    filter: DetectionFilter
     problem: str | None
 
     def query(self, **more: object) -> str:
-        """The part of an address that asks for this again; empty when nothing was asked."""
-        wanted = self.wanted
+        """The part of an address that asks for this again; empty where nothing is filtered."""
+        only = self.filter
         parts = {
-            "stream": wanted.stream_id,
-            "state": wanted.state.value if wanted.state else None,
-            "since": None if wanted.since_utc is None else utc_text(wanted.since_utc),
-            "until": None if wanted.until_utc is None else utc_text(wanted.until_utc),
-            "search": wanted.search or None,
+            "stream": only.stream_id,
+            "state": only.state.value if only.state else None,
+            "since": None if only.since_utc is None else utc_text(only.since_utc),
+            "until": None if only.until_utc is None else utc_text(only.until_utc),
+            "search": only.search or None,
             **more,
         }
         query = urlencode({name: value for name, value in parts.items() if value is not None})
         return f"?{query}" if query else ""
 
     def __bool__(self) -> bool:
-        return self.wanted != DetectionFilter()
+        return self.filter != DetectionFilter()
 
 
-def asked_for() -> Asked:
+def requested() -> Requested:
     """The filter in the address. What cannot be read is left out, and said."""
     unread = []
     state = None
@@ -64,9 +65,9 @@ def asked_for() -> Asked:
             except (ValueError, OverflowError):
                 unread.append({"since": "from", "until": "until"}[name])
     stream_id = whole_number(asked("stream"))
-    wanted = DetectionFilter(stream_id, state, times["since"], times["until"], asked("search")[:100])
+    only = DetectionFilter(stream_id, state, times["since"], times["until"], asked("search")[:100])
     problem = f"Could not read: {', '.join(unread)}. A time looks like 2026-11-23T16:00." if unread else None
-    return Asked(wanted, problem)
+    return Requested(only, problem)
 
 
 def add_routes(app: App, site: Site) -> None:
@@ -74,32 +75,32 @@ def add_routes(app: App, site: Site) -> None:
 
     @app.get("/detections", access=Access.SIGNED_IN)
     def detections(store: Store, now: Now) -> Page:
-        filtered = asked_for()
-        page = _page_of(store, filtered.wanted)
-        counts = store.detections.counts(filtered.wanted)
+        filters = requested()
+        page = _page_of(store, filters.filter)
+        counts = store.detections.counts(filters.filter)
         return site.page(
             "detections.html",
-            asked=filtered,
-            problem=filtered.problem,
+            filters=filters,
+            problem=filters.problem,
             detections=page,
             counts=counts,
             rate=compliance(counts),
             states=State,
             streams=store.streams.all(now),
-            older=_older(store, filtered, page),
-            newer=_newer(store, filtered, page),
+            older=_older(store, filters, page),
+            newer=_newer(store, filters, page),
         )
 
     @app.get("/detections/<detection_id:int>", access=Access.SIGNED_IN)
     def detection(store: Store, detection_id: int) -> Page:
-        found = _found(store, detection_id)
-        filtered = asked_for()
-        older = store.detections.page(filtered.wanted, before_id=found.id, limit=1)
-        newer = store.detections.page_after(filtered.wanted, after_id=found.id, limit=1)
+        found = rules.find(store, detection_id)
+        filters = requested()
+        older = store.detections.page(filters.filter, before_id=found.id, limit=1)
+        newer = store.detections.page_after(filters.filter, after_id=found.id, limit=1)
         return site.page(
             "detection.html",
             found=found,
-            asked=filtered,
+            filters=filters,
             older=older[0] if older else None,
             newer=newer[0] if newer else None,
             states=State,
@@ -107,73 +108,52 @@ def add_routes(app: App, site: Site) -> None:
 
     @app.post("/detections/<detection_id:int>/state", access=Access.ADMIN)
     def correct(store: Store, visitor: Visitor, detection_id: int) -> Page:
-        found = _found(store, detection_id)
         try:
             state = State(field("state"))
         except ValueError as error:
-            raise HTTPError(400, "Choose a state, then send again.") from error
-        store.detections.correct_state(found.id, state, visitor.person.name)
-        return see_other(f"/detections/{found.id}{asked_for().query()}")
+            raise InputError("Choose a state, then send again.") from error
+        rules.correct(store, visitor.person, detection_id, state)
+        return see_other(f"/detections/{detection_id}{requested().query()}")
 
     @app.get("/detections/<detection_id:int>/delete", access=Access.ADMIN)
     def confirm_deletion(store: Store, detection_id: int) -> Page:
-        return site.page("detection_delete.html", found=_found(store, detection_id), asked=asked_for())
+        return site.page("detection_delete.html", found=rules.find(store, detection_id), filters=requested())
 
     @app.post("/detections/<detection_id:int>/delete", access=Access.ADMIN)
     def delete(store: Store, detection_id: int) -> Page:
-        delete_detection(site, store, _found(store, detection_id))
-        return see_other(f"/detections{asked_for().query()}")
+        rules.delete(store, site.images, detection_id)
+        return see_other(f"/detections{requested().query()}")
 
     @app.get("/images/<token>", access=Access.SIGNED_IN, bearer=True)
     def image(store: Store, token: str) -> HTTPResponse:
         found = store.detections.with_image(token)
-        jpeg = site.images.read(_place(found)) if found else None
+        jpeg = site.images.read(found.image) if found and found.image else None
         if jpeg is None:
-            raise HTTPError(404, "This image was deleted.")
+            raise NotFound("This image was deleted.")
         return HTTPResponse(jpeg, headers={"Content-Type": "image/jpeg"})
 
 
-def delete_detection(site: Site, store: Store, found: StoredDetection) -> None:
-    """Delete a detection; its image is overwritten on the disk first. Raises OSError."""
-    if found.image:
-        site.images.erase(_place(found))
-    store.detections.remove(found.id)
-
-
-def _place(found: StoredDetection) -> Place:
-    if found.image is None:
-        raise HTTPError(404, "This detection has no image.")
-    return Place(found.image.day, found.image.offset, found.image.size_bytes)
-
-
-def _found(store: Store, detection_id: int) -> StoredDetection:
-    found = store.detections.get(detection_id) if detection_id < 2**63 else None
-    if found is None:
-        raise HTTPError(404, "This detection was deleted, or never was.")
-    return found
-
-
-def _page_of(store: Store, wanted: DetectionFilter) -> list[StoredDetection]:
+def _page_of(store: Store, only: DetectionFilter) -> list[StoredDetection]:
     after = whole_number(asked("after"))
     if after is not None:
-        return store.detections.page_after(wanted, after, PAGE_SIZE)
-    return store.detections.page(wanted, whole_number(asked("before")), PAGE_SIZE)
+        return store.detections.page_after(only, after, PAGE_SIZE)
+    return store.detections.page(only, whole_number(asked("before")), PAGE_SIZE)
 
 
-def _older(store: Store, filtered: Asked, page: list[StoredDetection]) -> str | None:
-    if not page or not store.detections.page(filtered.wanted, page[-1].id, 1):
+def _older(store: Store, filters: Requested, page: list[StoredDetection]) -> str | None:
+    if not page or not store.detections.page(filters.filter, page[-1].id, 1):
         return None
-    return f"/detections{filtered.query(before=page[-1].id)}"
+    return f"/detections{filters.query(before=page[-1].id)}"
 
 
-def _newer(store: Store, filtered: Asked, page: list[StoredDetection]) -> str | None:
+def _newer(store: Store, filters: Requested, page: list[StoredDetection]) -> str | None:
     """The page before; the first one without an id, so that it keeps itself up to date."""
     if not page:
         at_start: Any = not asked("before") and not asked("after")
-        return None if at_start else f"/detections{filtered.query()}"
-    following = store.detections.page_after(filtered.wanted, page[0].id, PAGE_SIZE + 1)
+        return None if at_start else f"/detections{filters.query()}"
+    following = store.detections.page_after(filters.filter, page[0].id, PAGE_SIZE + 1)
     if not following:
         return None
     if len(following) <= PAGE_SIZE:
-        return f"/detections{filtered.query()}"
-    return f"/detections{filtered.query(after=page[0].id)}"
+        return f"/detections{filters.query()}"
+    return f"/detections{filters.query(after=page[0].id)}"

@@ -80,8 +80,8 @@ OPERATIONS = (
 @lru_cache(maxsize=1)
 def document() -> dict[str, Any]:
     """The whole document."""
-    types = {kind for one in OPERATIONS for kind in (one.answers, one.takes) if isinstance(kind, type)}
-    ours = sorted(types - {dict, bytes}, key=lambda kind: kind.__name__)
+    types = {shape for each in OPERATIONS for shape in (each.answers, each.takes) if isinstance(shape, type)}
+    ours = sorted(types - {dict, bytes}, key=lambda shape: shape.__name__)
     _, components = msgspec.json.schema_components([*ours, shapes.Error], ref_template="#/components/schemas/{name}")
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import BoundedSemaphore
@@ -19,7 +17,6 @@ from appliance.images import ImageFiles
 from appliance.local import words
 from appliance.local.access import visitor_now
 from appliance.previews import Previews
-from appliance.store import Store
 from appliance.times import Now, utc_text
 from appliance.web.access import wants_json
 from appliance.web.render import Renderer, answer_with_etag
@@ -109,18 +106,3 @@ class Site:
         visitor = visitor_now()
         csrf = visitor.csrf_token if visitor else ""
         return self._render("error.html", visitor=visitor, csrf=csrf, title=title, said=said, code=error.status_code)
-
-
-class NotSaved(ValueError):
-    """The store did not keep it; the message says why, for the form that was sent."""
-
-
-@contextmanager
-def saving(store: Store) -> Iterator[None]:
-    """One transaction; on trouble nothing is kept. Raises NotSaved."""
-    try:
-        with store.writing():
-            yield
-    except sqlite3.Error as error:
-        log.error("not saved: %s", error)
-        raise NotSaved(words.busy_store(error)) from error

@@ -7,13 +7,15 @@ import logging
 from bottle import HTTPResponse, request
 
 from appliance.config import Config
+from appliance.errors import InputError, UserError, saving
 from appliance.local.access import Visitor
-from appliance.local.pages import Page, Site, saving
+from appliance.local.pages import Page, Site
+from appliance.rules.names import person_name
 from appliance.secrets import digest, hash_password, kept_secret, new_claim_code, new_token, password_matches, same
 from appliance.store import Store
 from appliance.times import Now
 from appliance.web.access import Access, App
-from appliance.web.forms import asked, clean_name, field, local_path, secret_field, see_other
+from appliance.web.forms import asked, field, local_path, secret_field, see_other
 from appliance.web.sessions import ABSOLUTE_S, IDLE_S
 from appliance.web.throttle import who_asks
 
@@ -79,12 +81,12 @@ def _claim(site: Site, store: Store, now: Now) -> Page:
         return _slow_down(site, wait_s, "claim.html", name=name, code=code)
     try:
         if not same(plain_code(code), plain_code(claim_code(site.config))):
-            raise ValueError("This is not the code of this box. It is in the text that the box printed at its start.")
-        clean = clean_name(name, "yourself", without=":")
+            raise InputError("This is not the code of this box. It is in the text that the box printed at its start.")
+        clean = person_name(name, "yourself")
         password_hash = new_password_hash(site)
         with saving(store):
             person_id = store.people.add_first(clean, password_hash, now.utc)
-    except ValueError as error:
+    except UserError as error:
         return site.page("claim.html", status=400, problem=str(error), name=name, code=code)
     if person_id is None:
         return see_other("/sign-in")
@@ -126,10 +128,10 @@ def _begin_session(site: Site, store: Store, now: Now, person_id: int, then: str
 
 
 def new_password_hash(site: Site) -> str:
-    """The hash of the form's new password, typed twice. Raises ValueError."""
+    """The hash of the form's new password, typed twice. Raises InputError."""
     password = secret_field("password")
     if password != secret_field("again"):
-        raise ValueError("The two passwords differ; type the same one twice.")
+        raise InputError("The two passwords differ; type the same one twice.")
     with site.hashing:
         return hash_password(password)
 

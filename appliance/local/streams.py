@@ -6,12 +6,11 @@ import re
 
 from bottle import HTTPResponse, request, response
 
-from appliance.images import Place
 from appliance.local.access import Visitor
 from appliance.local.dashboard import midnight_utc
 from appliance.local.pages import Page, Site
 from appliance.rates import compliance
-from appliance.secrets import digest, new_stream_key
+from appliance.rules import streams as rules
 from appliance.store import DetectionFilter, Store, Stream
 from appliance.times import Now
 from appliance.web.access import Access, App
@@ -47,31 +46,29 @@ def add_routes(app: App, site: Site) -> None:
             stream=stream,
             periods=[("Today", today, compliance(today)), _all_time(store, only)],
             detections=store.detections.page(only, limit=8),
-            has_preview=_look(site, stream) is not None,
+            has_preview=_newest_preview(site, stream) is not None,
             now=now,
         )
 
     @app.get("/streams/<stream_id:int>/preview.jpg", access=Access.OWNER, bearer=True)
     def preview(stream: Stream) -> HTTPResponse:
-        jpeg = _look(site, stream)
+        jpeg = _newest_preview(site, stream)
         if jpeg is None:
             return HTTPResponse(status=204)
         return HTTPResponse(jpeg, headers={"Content-Type": "image/jpeg"})
 
     @app.post("/streams/<stream_id:int>/key", access=Access.OWNER)
     def rotate_key(store: Store, stream: Stream) -> Page:
-        key = new_stream_key()
-        store.streams.set_key(stream.id, digest(key))
-        return key_page(site, stream.id, stream.title, key)
+        return key_page(site, stream.id, stream.title, rules.rotate_key(store, stream.id))
 
     @app.post("/streams/<stream_id:int>/activate", access=Access.OWNER)
-    def activate(store: Store, stream: Stream) -> Page:
-        store.streams.set_active(stream.id, True)
+    def activate(store: Store, visitor: Visitor, stream: Stream) -> Page:
+        rules.change(store, visitor.person, stream, active=True)
         return see_other(f"/streams/{stream.id}")
 
     @app.post("/streams/<stream_id:int>/deactivate", access=Access.OWNER)
-    def deactivate(store: Store, stream: Stream) -> Page:
-        store.streams.set_active(stream.id, False)
+    def deactivate(store: Store, visitor: Visitor, stream: Stream) -> Page:
+        rules.change(store, visitor.person, stream, active=False)
         return see_other(f"/streams/{stream.id}")
 
     @app.get("/streams/<stream_id:int>/delete", access=Access.OWNER)
@@ -82,17 +79,8 @@ def add_routes(app: App, site: Site) -> None:
 
     @app.post("/streams/<stream_id:int>/delete", access=Access.OWNER)
     def delete(store: Store, stream: Stream) -> Page:
-        delete_stream(site, store, stream.id)
+        rules.delete(store, site.images, site.previews, stream)
         return see_other("/streams")
-
-
-def delete_stream(site: Site, store: Store, stream_id: int) -> None:
-    """Delete a stream with its detections; their images are overwritten on the disk first. Raises OSError."""
-    store.streams.set_active(stream_id, False)  # nothing new arrives while the images go
-    for image in store.detections.images_of_stream(stream_id):
-        site.images.erase(Place(image.day, image.offset, image.size_bytes))
-    store.streams.remove(stream_id)
-    site.previews.forget(stream_id)
 
 
 def key_page(site: Site, stream_id: int, title: str, key: str) -> Page:
@@ -115,8 +103,8 @@ def public_host(site: Site) -> str:
     return site.config.rtmp.public_host or (match.group(1) if match else "ADDRESS-OF-THIS-BOX")
 
 
-def _look(site: Site, stream: Stream) -> bytes | None:
-    """The newest picture of a live stream, and word to the watcher that somebody is looking."""
+def _newest_preview(site: Site, stream: Stream) -> bytes | None:
+    """The newest preview of a live stream; tells the watcher that somebody wants to see it."""
     if not stream.live:
         return None
     try:

@@ -32,21 +32,6 @@ def _what_to_do(name: str) -> str:
     return f"If this stays for more than a minute, restart the box, or start it by hand with `mb9k {name}`."
 
 
-def busy_store(error: Exception) -> str:
-    """Why the store did not do what was asked, and what to do."""
-    text = str(error).lower()
-    if "full" in text or "no space" in text or "disk i/o" in text:
-        return (
-            "The disk of the box is full or failing, so nothing was changed."
-            " An admin can make room: delete old detections or streams, or keep images for fewer days."
-        )
-    if "readonly" in text or "permission" in text:
-        return "The box may not write its own data, so nothing was changed. An admin can run `mb9k check` on it."
-    if "locked" in text or "busy" in text:
-        return "The box is busy writing, so nothing was changed. Wait a moment and send it again."
-    return "The box cannot read its data. An admin can run `mb9k check` on it; it says what to do."
-
-
 def duration(seconds: float) -> str:
     """How long something has lasted: `under a minute`, `5 min`, `3 h 20 min`, `4 days`."""
     minutes = int(max(0.0, seconds) // 60)
@@ -61,9 +46,9 @@ def duration(seconds: float) -> str:
     return f"{days} day{'s' if days > 1 else ''}"
 
 
-def percent(share: float) -> str:
-    """A share as a person reads it: 82 %."""
-    return f"{100 * share:.0f} %"
+def percent(ratio: float) -> str:
+    """A ratio as a person reads it: 82 %."""
+    return f"{100 * ratio:.0f} %"
 
 
 def rate_words(rate: Rate | None) -> str:

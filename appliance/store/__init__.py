@@ -3,16 +3,14 @@
 from appliance.store.database import Store, StoreError
 from appliance.store.detections import DetectionFilter, StoredDetection, StoredImage
 from appliance.store.heartbeat import Heartbeat
-from appliance.store.people import Person, PersonNameTaken, Role, Session, Token
+from appliance.store.people import Person, Role, Session, Token
 from appliance.store.services import Service
-from appliance.store.streams import NameTaken, Refusal, Stream
+from appliance.store.streams import Refusal, Stream
 
 __all__ = [
     "DetectionFilter",
     "Heartbeat",
-    "NameTaken",
     "Person",
-    "PersonNameTaken",
     "Refusal",
     "Role",
     "Service",

@@ -9,19 +9,14 @@ from typing import Any
 from sqlite_utils import Database
 
 from appliance.faces import Bbox, Counts, Detection, State
+from appliance.images import Place
 from appliance.times import utc_seconds, utc_text
 
 
 @dataclass(frozen=True, slots=True)
-class StoredImage:
-    """Where the image of a detection lies: size_bytes at offset of a day file, and its address.
+class StoredImage(Place):
+    """Where the image of a detection lies, and the unguessable part of its address."""
 
-    token: the unguessable part of the address.
-    """
-
-    day: str
-    offset: int
-    size_bytes: int
     token: str
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlite_utils import Database
 
+from appliance.errors import NameTaken
 from appliance.times import utc_text
 
 
@@ -63,10 +64,6 @@ def _person(row: Sequence[Any]) -> Person:
     return Person(row[0], row[1], Role(row[2]), row[3], row[4])
 
 
-class PersonNameTaken(ValueError):
-    """Someone already has this name."""
-
-
 class People:
     """The statements about people. Writes are single statements unless the caller is inside store.writing()."""
 
@@ -92,14 +89,14 @@ class People:
         return _person(row) if row else None
 
     def add(self, name: str, password_hash: str, role: Role, now_utc: float) -> int:
-        """Add a person; the new id. Raises PersonNameTaken."""
+        """Add a person; the new id. Raises NameTaken."""
         try:
             cursor = self.db.execute(
                 "insert into people (name, password_hash, role, created_utc) values (?, ?, ?, ?)",
                 [name, password_hash, role.value, utc_text(now_utc)],
             )
         except sqlite3.IntegrityError as error:
-            raise PersonNameTaken(f"Someone is already called {name}; choose another name.") from error
+            raise NameTaken(f"Someone is already called {name}; choose another name.") from error
         return int(cursor.lastrowid or 0)
 
     def add_first(self, name: str, password_hash: str, now_utc: float) -> int | None:

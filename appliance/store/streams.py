@@ -9,14 +9,11 @@ from typing import Any
 
 from sqlite_utils import Database
 
+from appliance.errors import NameTaken
 from appliance.store.services import FRESH_S
 from appliance.times import Now, utc_text
 
 MAX_REFUSALS = 1000
-
-
-class NameTaken(ValueError):
-    """The owner already has a stream of this name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass
 
 from appliance.faces import Detection, State
-from appliance.images import ImageFiles, Place
+from appliance.images import ImageFiles
 from appliance.secrets import new_token
 from appliance.store import Store, StoredImage
 from appliance.vision.analysis import Sighting
@@ -153,7 +153,7 @@ class Recorder:
 
     def _erase(self, image: StoredImage) -> None:
         try:
-            self.images.erase(Place(image.day, image.offset, image.size_bytes))
+            self.images.erase(image)
         except OSError as error:
             log.error("a replaced image could not be erased: %s", error.strerror)
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import unicodedata
-
 from bottle import HTTPResponse, request
-
-MAX_NAME_LENGTH = 40
 
 
 def field(name: str) -> str:
@@ -27,23 +23,6 @@ def asked(name: str) -> str:
 def whole_number(text: str) -> int | None:
     """A number that fits a SQLite id; None if it is none."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
-
-
-def clean_name(text: str, what: str, without: str = "") -> str:
-    """A name as we keep it. Raises ValueError, a sentence for the person.
-
-    Printable characters only: no line breaks, nothing invisible, nothing that turns the writing direction.
-    """
-    name = unicodedata.normalize("NFC", text).strip()
-    if not name:
-        raise ValueError(f"Give {what} a name.")
-    if len(name) > MAX_NAME_LENGTH:
-        raise ValueError(f"A name has at most {MAX_NAME_LENGTH} characters; this one has {len(name)}.")
-    if not name.isprintable():
-        raise ValueError("A name may hold letters, digits, spaces and signs, but nothing invisible.")
-    if any(sign in name for sign in without):
-        raise ValueError(f"This name may not hold {' or '.join(without)}.")
-    return name
 
 
 def local_path(text: str) -> str:

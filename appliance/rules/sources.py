@@ -6,6 +6,8 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
+from appliance.errors import InputError, NotAllowed
+
 SCHEMES = ("rtsp", "rtsps", "http", "https")
 MAX_LENGTH = 500
 HIDDEN = "•••"
@@ -14,28 +16,32 @@ _NUMERIC_HOST = re.compile(r"(?i)((0x[0-9a-f]*|[0-9]+)\.?)+")
 _USER = re.compile(r"(?<=://)[^/?#]*@")
 
 
-def check(source: str, may_read_files: bool) -> str:
-    """The source as kept. Raises ValueError, a sentence for the person.
+def clean_source(text: str, by_admin: bool) -> str:
+    """A source as it is stored. Raises InputError.
 
-    may_read_files: admins may also name a file or a webcam of the box, and addresses on the box itself.
+    by_admin: admins may also name a file or a webcam of the box, and addresses on the box itself.
     """
+    source = text.strip()
     if not source:
-        raise ValueError("Say where the box should fetch the stream: rtsp://... as the camera's manual gives it.")
+        raise InputError("Say where the box should fetch the stream: rtsp://... as the camera's manual gives it.")
     if len(source) > MAX_LENGTH or not source.isprintable() or HIDDEN in source:
-        raise ValueError(f"The source must be plain text of at most {MAX_LENGTH} characters; type it anew.")
+        raise InputError(f"The source must be plain text of at most {MAX_LENGTH} characters; type it again.")
     if source.startswith("/"):
-        if not may_read_files:
-            raise ValueError("Only an admin may have the box read a file or a webcam of its own.")
+        if not by_admin:
+            raise NotAllowed("Only an admin may have the box read a file or a webcam of its own.")
         return source
     try:
         parts = urlsplit(source)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise ValueError("This address cannot be read; it looks like rtsp://user:password@camera/path.") from error
+        raise InputError("This address cannot be read; it looks like rtsp://user:password@camera/path.") from error
     if parts.scheme.lower() not in SCHEMES or not host:
-        raise ValueError("The source must start with rtsp://, rtsps://, http:// or https:// and name the camera.")
-    if not may_read_files and _is_this_box(host):
-        raise ValueError("Only an admin may have the box fetch from itself.")
+        also = "; a file or a webcam of the box starts with /" if by_admin else ""
+        raise InputError(
+            f"The source must start with rtsp://, rtsps://, http:// or https:// and name the camera{also}."
+        )
+    if not by_admin and _is_this_box(host):
+        raise NotAllowed("Only an admin may have the box fetch from itself.")
     return source
 
 

@@ -1,0 +1,68 @@
+"""What may be done to a person who may sign in. A password comes as its hash; secrets.hash_password has its rules."""
+
+from __future__ import annotations
+
+from appliance.errors import InputError, NotFound, saving
+from appliance.rules.names import person_name
+from appliance.store import Person, Role, Store
+from appliance.times import Now
+
+LAST_ADMIN = "This is the only admin, and a box needs one. Make another person an admin first."
+
+
+def named(store: Store, name: str) -> Person:
+    """The person of this name. Raises InputError."""
+    person = store.people.named(name)
+    if person is None:
+        raise InputError(f"There is nobody called {person_name(name)}; `mb9k user list` and the page People show all.")
+    return person
+
+
+def find(store: Store, person_id: int) -> Person:
+    """The person with this id. Raises NotFound."""
+    person = store.people.get(person_id) if person_id < 2**63 else None
+    if person is None:
+        raise NotFound("This person was removed, or never was; choose another.")
+    return person
+
+
+def role_named(text: str) -> Role:
+    """The role of this name. Raises InputError."""
+    try:
+        return Role(text)
+    except ValueError as error:
+        raise InputError(f"Choose a role: {' or '.join(role.value for role in Role)}.") from error
+
+
+def add(store: Store, name: str, password_hash: str, role: Role, now_utc: float) -> int:
+    """Add a person; the new id. Raises InputError, NotSaved."""
+    name = person_name(name)
+    with saving(store):
+        return store.people.add(name, password_hash, role, now_utc)
+
+
+def change_role(store: Store, person: Person, role: Role) -> None:
+    """Give a person another role. Raises InputError for the last admin, NotSaved."""
+    with saving(store):
+        changed = store.people.set_role(person.id, role)
+    if not changed:
+        raise InputError(LAST_ADMIN)
+
+
+def set_password(store: Store, person: Person, password_hash: str, keep_session: str | None = None) -> None:
+    """Give a person another password; their sessions end but for the one with this digest. Raises NotSaved."""
+    with saving(store):
+        store.people.set_password(person.id, password_hash, keep_session=keep_session)
+
+
+def remove(store: Store, person: Person, now: Now) -> None:
+    """Remove a person with sessions and tokens. Raises InputError, which says why not, and NotSaved."""
+    with saving(store):
+        removed = store.people.remove(person.id)
+    if removed:
+        return
+    owned = [stream.title for stream in store.streams.all(now, owner_id=person.id)]
+    if not owned:
+        raise InputError(LAST_ADMIN)
+    titles = ", ".join(owned[:3]) + (" ..." if len(owned) > 3 else "")
+    raise InputError(f"{person.name} still owns {titles}. Give these streams to someone else, or delete them, first.")

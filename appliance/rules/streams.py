@@ -1,0 +1,111 @@
+"""What may be done to a stream. `by` is who asks: a person, or OPERATOR, who may do what an admin may."""
+
+from __future__ import annotations
+
+from appliance.errors import NotAllowed, NotFound, saving
+from appliance.images import ImageFiles
+from appliance.previews import Previews
+from appliance.rules import detections, people
+from appliance.rules.names import stream_name
+from appliance.rules.sources import clean_source, shown
+from appliance.secrets import digest, new_stream_key
+from appliance.store import Person, Store, Stream
+from appliance.times import Now
+
+OPERATOR = None
+"""Whoever works at the command line of the box itself."""
+
+
+def find(store: Store, stream_id: int, now: Now) -> Stream:
+    """The stream with this id. Raises NotFound."""
+    stream = store.streams.get(stream_id, now)
+    if stream is None:
+        raise NotFound("There is no such stream, or no longer.")
+    return stream
+
+
+def add(
+    store: Store,
+    by: Person | None,
+    owner: int | str,
+    name: str,
+    source: str | None,
+    now: Now,
+    known_key: str | None = None,
+) -> tuple[Stream, str | None]:
+    """Make a stream; with it the stream key to show this once, None if it has a source instead.
+
+    owner: an id or a name. known_key: only for the demo, whose keys are known to everybody.
+    Raises InputError, NotSaved.
+    """
+    name, owner_id = stream_name(name), _owner_id(store, by, owner)
+    if source is not None:
+        source = clean_source(source, _is_admin(by))
+        with saving(store):
+            stream_id = store.streams.add_with_source(owner_id, name, source, now.utc)
+        return find(store, stream_id, now), None
+    key = known_key or new_stream_key()
+    with saving(store):
+        stream_id = store.streams.add_with_key(owner_id, name, digest(key), now.utc)
+    return find(store, stream_id, now), key
+
+
+def change(
+    store: Store,
+    by: Person | None,
+    stream: Stream,
+    *,
+    owner: int | str | None = None,
+    name: str | None = None,
+    source: str | None = None,
+    active: bool | None = None,
+) -> None:
+    """Change what is not None, all of it or nothing. Raises InputError, NotSaved.
+
+    source: pull it from there from now on; an old key ends. The present one as it is shown, without its secrets,
+    means that it stays.
+    """
+    name = None if name is None else stream_name(name)
+    owner_id = None if owner is None else _owner_id(store, by, owner)
+    if source is not None and stream.source_url is not None and source == shown(stream.source_url):
+        source = None
+    source = None if source is None else clean_source(source, _is_admin(by))
+    with saving(store):
+        if owner_id is not None:
+            store.streams.give_to(stream.id, owner_id)
+        if name is not None:
+            store.streams.rename(stream.id, name)
+        if source is not None:
+            store.streams.set_source(stream.id, source)
+        if active is not None:
+            store.streams.set_active(stream.id, active)
+
+
+def rotate_key(store: Store, stream_id: int) -> str:
+    """Give it a new key, to show this once; whoever sends with the old one is cut off. Raises NotSaved."""
+    key = new_stream_key()
+    with saving(store):
+        store.streams.set_key(stream_id, digest(key))
+    return key
+
+
+def delete(store: Store, files: ImageFiles, previews: Previews, stream: Stream) -> None:
+    """Delete a stream with its detections; their images are erased first. Raises NotSaved."""
+    change(store, OPERATOR, stream, active=False)  # nothing new arrives while the images go
+    detections.erase_images(files, store.detections.images_of_stream(stream.id))
+    with saving(store):
+        store.streams.remove(stream.id)
+    previews.forget(stream.id)
+
+
+def _is_admin(by: Person | None) -> bool:
+    return by is None or by.is_admin
+
+
+def _owner_id(store: Store, by: Person | None, owner: int | str) -> int:
+    """Whose stream it becomes. Raises NotAllowed before it tells who there is."""
+    if by is not None and owner in (by.id, by.name):
+        return by.id
+    if not _is_admin(by):
+        raise NotAllowed("Only an admin may give a stream to somebody else.")
+    return (people.named(store, owner) if isinstance(owner, str) else people.find(store, owner)).id
