@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from appliance.config import Images, Vision
-from appliance.faces import Detection, Face, State
+from appliance.faces import Bbox, Detection, Face, State
 from appliance.previews import Previews
 from appliance.vision.analysis import Analysis, Sighting
 from appliance.vision.detector import Detector
@@ -124,10 +124,10 @@ def test_no_image_is_made_where_none_is_wanted(watched: Watched, clip: Path) -> 
 
 
 class _TwoFaces(ColourDetector):
-    """Somebody stands right beside: a face too weak to be counted, whose eyes are in the picture all the same."""
+    """Somebody stands right beside: a face of low confidence is not counted, but its eyes are in the picture."""
 
-    def detect(self, image: Pixels, min_score: float | None = None) -> list[Face]:
-        found = super().detect(image, min_score)
+    def detect(self, image: Pixels, score_threshold: float | None = None) -> list[Face]:
+        found = super().detect(image, score_threshold)
         return [
             *found,
             *(
@@ -144,9 +144,9 @@ def test_eyes_are_hidden_before_anything_is_encoded(
 ) -> None:
     hidden: list[int] = []
 
-    def counting(image: Pixels, boxes: list[tuple[float, float, float, float]]) -> Pixels:
-        hidden.append(len(boxes))
-        return pixelate_eyes(image, boxes)
+    def counting(image: Pixels, bboxes: list[Bbox]) -> Pixels:
+        hidden.append(len(bboxes))
+        return pixelate_eyes(image, bboxes)
 
     monkeypatch.setattr("appliance.vision.analysis.pixelate_eyes", counting)
     path = tmp_path / "clip.ts"
@@ -155,10 +155,10 @@ def test_eyes_are_hidden_before_anything_is_encoded(
     watched.start(path, detector=_TwoFaces(), images=Images(pixelate_eyes=pixelate))
     until(lambda: bool(watched.sightings) and watched.previews.read(1) is not None, 10, "an image and a preview")
     assert bool(hidden) is pixelate
-    assert not pixelate or max(hidden) == 2, "weak faces are hidden, too"
+    assert not pixelate or max(hidden) == 2, "those of low confidence are hidden, too"
 
 
-def test_a_preview_is_drawn_only_while_somebody_looks(watched: Watched, clip: Path) -> None:
+def test_a_preview_is_drawn_only_while_somebody_watches(watched: Watched, clip: Path) -> None:
     watched.previews.want(2)
     watched.start(clip)
     watched.start(clip)
@@ -176,11 +176,11 @@ class _Fragile(ColourDetector):
     def __init__(self) -> None:
         self.calls = 0
 
-    def detect(self, image: Pixels, min_score: float | None = None) -> list[Face]:
+    def detect(self, image: Pixels, score_threshold: float | None = None) -> list[Face]:
         self.calls += 1
         if self.calls == 3:
             raise ZeroDivisionError("nobody thought of this")
-        return super().detect(image, min_score)
+        return super().detect(image, score_threshold)
 
 
 def test_an_unexpected_error_is_told_and_tried_again_and_touches_no_other_stream(watched: Watched, clip: Path) -> None:
@@ -196,9 +196,9 @@ class _Hanging(ColourDetector):
     def __init__(self) -> None:
         self.free = threading.Event()
 
-    def detect(self, image: Pixels, min_score: float | None = None) -> list[Face]:
+    def detect(self, image: Pixels, score_threshold: float | None = None) -> list[Face]:
         self.free.wait(30)
-        return super().detect(image, min_score)
+        return super().detect(image, score_threshold)
 
 
 def test_a_detector_that_hangs_is_noticed(watched: Watched, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,9 +211,9 @@ def test_a_detector_that_hangs_is_noticed(watched: Watched, clip: Path, monkeypa
         detector.free.set()
 
 
-def known(box: tuple[float, float, float, float], state: State = State.MASK) -> Detection:
+def known(bbox_px: Bbox, state: State = State.MASK) -> Detection:
     utc = time.time()
-    return Detection(utc - 5, utc - 1, state, 0.9, 8, box, 320, 240, "colours")
+    return Detection(utc - 5, utc - 1, state, 0.9, 8, bbox_px, 320, 240, "colours")
 
 
 def standing(t: float) -> tuple[float, float]:
@@ -233,7 +233,7 @@ def test_after_a_restart_the_same_person_is_not_counted_twice(watched: Watched, 
     assert detection.last_seen_utc > before.last_seen_utc
 
 
-def test_after_a_restart_the_vote_goes_on_and_does_not_begin_anew(watched: Watched, tmp_path: Path) -> None:
+def test_after_a_restart_the_vote_goes_on(watched: Watched, tmp_path: Path) -> None:
     path = tmp_path / "clip.ts"
     path.write_bytes(make_video(people({State.NO_MASK: standing}), 75))
     watched.start(path, resume=[(77, replace(known((80, 100, 128, 148)), votes=100))])

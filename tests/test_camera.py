@@ -46,17 +46,17 @@ def watching(url: str, rate: float = RATE, stall_s: float = 5.0) -> Iterator[Cam
         camera.stop()
 
 
-def frames(camera: Camera, wanted: Callable[[list[Frame]], bool], patience_s: float = 15) -> list[Frame]:
+def frames(camera: Camera, enough: Callable[[list[Frame]], bool], patience_s: float = 15) -> list[Frame]:
     """Frames until the condition holds of those so far."""
     got: list[Frame] = []
 
-    def enough() -> bool:
+    def arrived() -> bool:
         frame = camera.next_frame(0.05)
         if frame is not None:
             got.append(frame)
-        return wanted(got)
+        return enough(got)
 
-    until(enough, patience_s, f"the frames, with the problem {camera.problem!r}")
+    until(arrived, patience_s, f"the frames, with the problem {camera.problem!r}")
     return got
 
 
@@ -171,7 +171,7 @@ def test_b_frames_of_a_live_stream_come_in_their_order(stopping: threading.Event
     video = make_video(grey(128, 96), 100, options=options, container="flv")
     with serving(lambda _: in_parts(video, 1, stopping)) as url, watching(url) as camera:
         levels = [brightness(frame) for frame in frames(camera, lambda got: len(got) >= 20)]
-    # A large step down is the stream beginning anew.
+    # A large step down is the stream beginning again.
     assert not [earlier for earlier, later in itertools.pairwise(levels) if 1 < earlier - later < 60], levels
 
 
@@ -248,7 +248,7 @@ def test_a_stall_is_told_and_connected_again(stopping: threading.Event) -> None:
         frames(camera, lambda got: len(got) > 1)
 
 
-def test_a_stream_that_ends_is_connected_again_for_ever(stopping: threading.Event) -> None:
+def test_a_stream_that_ends_is_connected_again_and_again(stopping: threading.Event) -> None:
     video = make_video(grey(64, 64), 50)
     count = []
 
