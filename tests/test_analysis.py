@@ -17,8 +17,9 @@ from appliance.config import Images, Vision
 from appliance.faces import Bbox, Detection, Face, State
 from appliance.previews import Previews
 from appliance.vision.analysis import Analysis, Sighting
+from appliance.vision.camera import Frame
 from appliance.vision.detector import Detector
-from appliance.vision.pixels import Pixels, pixels_of
+from appliance.vision.pixels import Pixels, frame_of, pixels_of, scale_to
 from appliance.vision.snapshot import pixelate_eyes
 from tests.boxes import until
 from tests.colour_detector import ColourDetector, people
@@ -218,6 +219,94 @@ def known(bbox_px: Bbox, state: State = State.MASK) -> Detection:
 
 def standing(t: float) -> tuple[float, float]:
     return (100 + 4 * np.sin(t), 120)
+
+
+GREY: Pixels = np.full((240, 320, 3), 90, dtype=np.uint8)
+UTC = 1_790_000_000.0
+
+
+class _Counted(Frame):
+    """A frame that counts how often it is converted."""
+
+    conversions = 0
+
+    def full(self) -> Pixels:
+        _Counted.conversions += 1
+        return super().full()
+
+
+class _Scripted(ColourDetector):
+    """Finds what the test says."""
+
+    def __init__(self) -> None:
+        self.faces: list[Face] = []
+
+    def detect(self, image: Pixels, score_threshold: float | None = None) -> list[Face]:  # noqa: ARG002
+        return self.faces
+
+
+class Scripted:
+    """An analysis that is fed frame by frame, with faces that the test says; no thread, no video."""
+
+    def __init__(self, previews: Previews, images: Images | None = None) -> None:
+        self.sightings: list[Sighting] = []
+        self.detector = _Scripted()
+        self.analysis = Analysis(1, "file", self.detector, VISION, images or Images(), previews, self.sightings.append)
+        self.now_s = 0.0
+
+    def see(self, *bboxes: Bbox, score: float = 0.9, width: int = 320) -> list[Sighting]:
+        """A frame .2 s after the one before; its sightings. width: of the full picture."""
+        self.now_s += 0.2
+        self.detector.faces = [Face(bbox, score, (0.9, 0.05, 0.05), State.MASK) for bbox in bboxes]
+        self.sightings.clear()
+        source = frame_of(scale_to(GREY, width, width * 3 // 4))
+        self.analysis.see(_Counted(GREY, width, width * 3 // 4, self.now_s, UTC + self.now_s, source))
+        return self.sightings
+
+
+@pytest.fixture
+def previews(tmp_path: Path) -> Previews:
+    """Nobody watches yet."""
+    return Previews(tmp_path / "run")
+
+
+def square(left: float, side: float = 48) -> Bbox:
+    return (left, 100, left + side, 100 + side)
+
+
+def test_a_frame_is_converted_and_pixelated_once_for_all_new_people_and_the_preview(
+    previews: Previews, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixelated: list[int] = []
+
+    def counting(image: Pixels, bboxes: list[Bbox]) -> Pixels:
+        pixelated.append(len(bboxes))
+        return pixelate_eyes(image, bboxes)
+
+    monkeypatch.setattr("appliance.vision.analysis.pixelate_eyes", counting)
+    monkeypatch.setattr(_Counted, "conversions", 0)
+    scripted = Scripted(previews)
+    four = [square(left) for left in (10, 90, 170, 250)]
+    scripted.see(*four)
+    scripted.see(*four)
+    assert (_Counted.conversions, pixelated) == (0, []), "nobody is confirmed, and nobody watches"
+    previews.want(1)
+    sightings = scripted.see(*four)
+    assert len([sighting for sighting in sightings if sighting.jpeg]) == 4
+    assert previews.read(1)
+    assert (_Counted.conversions, pixelated) == (1, [4])
+
+
+def test_the_image_of_a_resumed_person_is_replaced_by_a_clearly_better_one_only(previews: Previews) -> None:
+    scripted = Scripted(previews)
+    before = replace(known(square(100)), last_seen_utc=UTC)
+    scripted.analysis.resume([(77, before)])
+    (sighting,) = scripted.see(square(101))
+    assert sighting.jpeg is None, "as large as in the image there is"
+    assert sighting.detection.bbox_px == before.bbox_px, "where the image was taken"
+    (sighting,) = scripted.see(square(95, side=60))
+    assert sighting.jpeg
+    assert sighting.detection.bbox_px == square(95, side=60)
 
 
 def test_after_a_restart_the_same_person_is_not_counted_twice(watched: Watched, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from appliance.vision.camera import (
     Camera,
     Frame,
 )
+from appliance.vision.pixels import frame_of
 from tests.boxes import until
 from tests.videos import grey, in_parts, make_video, serving
 
@@ -132,6 +133,40 @@ def test_a_rate_of_less_than_one_a_second_is_kept(tmp_path: Path) -> None:
     with watching(str(path), rate=0.8) as camera:
         got = frames(camera, lambda got: len(got) == 2)
     assert got[1].arrived_s - got[0].arrived_s > 1.1
+
+
+class _Clock:
+    """A clock that only waiting and the test move; stands in for `time` and for the event that stops the camera."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    time = monotonic
+
+    def wait(self, seconds: float) -> bool:
+        self.now_s += seconds
+        return False
+
+    def is_set(self) -> bool:
+        return False
+
+
+def test_the_rate_counts_from_when_a_picture_was_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = _Clock()
+    monkeypatch.setattr("appliance.vision.camera.time", clock)
+    camera = Camera("file", size_for, frames_per_second=5)
+    camera._stopping = clock  # type: ignore[assignment]
+    taken_s = []
+    for work_s in (0.23, 0.1, 0.5, 0.1, 0.1):  # with 0.2 s from one to the next
+        camera._put(frame_of(grey(64, 64)(0)))
+        assert camera.next_frame()
+        taken_s.append(clock.now_s - 1000)
+        clock.now_s += work_s
+    # The second is .03 s late, which the third makes good; the fourth is too late for that.
+    assert taken_s == pytest.approx([0, 0.23, 0.4, 0.9, 1.1])
 
 
 def test_a_slow_detector_never_makes_the_picture_old(tmp_path: Path) -> None:

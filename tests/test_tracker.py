@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from appliance.faces import CLASSES, Detection, Face, State
-from appliance.vision.tracker import FORGET_GAP_S, Track, Tracker
+from appliance.vision.tracker import FORGET_GAP_S, MAX_GAP_S, Track, Tracker
 
 SCORE_THRESHOLD, LOST_S, STEP_S = 0.5, 2.5, 0.2
 UTC = 1_790_000_000.0  # when the scene's clock shows 0
@@ -189,6 +189,32 @@ def test_faces_of_high_confidence_choose_before_those_of_low_confidence() -> Non
         scene.show([face(103, 100, score=0.3, state=State.NO_MASK), face(112, 100, score=0.9)])
     assert len(scene.seen) == 1
     assert scene.now_seen[0].score == 0.9
+
+
+def test_faces_of_low_confidence_do_not_bring_back_somebody_missed_for_long() -> None:
+    scene = Scene()
+    scene.play(1, lambda _: (100, 100))
+    scene.play(MAX_GAP_S + STEP_S, lambda _: None)
+    for _ in range(10):
+        scene.show([face(100, 100, score=0.3)])
+    assert len(scene.ended) == 1, "only a face of high confidence could have brought them back"
+
+
+def test_of_two_faces_equally_near_the_one_of_the_same_size_is_the_person() -> None:
+    scene = Scene()
+    scene.play(1, lambda _: (100, 100))
+    (person,) = scene.now_seen
+    scene.show([face(88, 100, size=60), face(112, 100, size=40)])
+    assert person.bbox_px == face(112, 100, size=40).bbox_px
+
+
+def test_a_face_weighs_as_much_in_the_vote_as_its_score() -> None:
+    scene = Scene()
+    for state, score, count in ((State.NO_MASK, 0.5, 5), (State.MASK, 0.95, 4)):
+        for _ in range(count):
+            scene.show([face(100, 100, state=state, score=score)])
+    (track,) = scene.seen.values()
+    assert track.state is State.MASK, "four of .95 say more than five of .5"
 
 
 def test_the_vote_weighs_large_faces_of_high_confidence_more() -> None:
