@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sqlite3
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -91,7 +92,7 @@ def test_a_living_person_is_updated_every_two_seconds_at_most(memory: Memory) ->
         memory.recorder.take(sighting(seconds=tick / 4))
         memory.write(after_s=0.25)
         written.add(memory.detections()[0].detection.last_seen_utc)
-    assert len(written) == 5
+    assert sorted(seen_utc - UTC for seen_utc in written) == [0.25, 2.25, 4.25, 6.25, 8.25]
     assert len(memory.detections()) == 1
 
 
@@ -125,6 +126,58 @@ def test_a_better_image_replaces_the_first_which_is_erased(memory: Memory) -> No
     assert memory.images.read(Place(old.day, old.offset, old.size_bytes)) is None
     assert JPEG not in (memory.images.folder / f"{old.day}.jpegs").read_bytes()
     assert len(memory.detections()) == 1
+
+
+def test_an_image_stays_while_no_better_one_comes(memory: Memory) -> None:
+    memory.recorder.take(sighting(jpeg=JPEG))
+    memory.write()
+    memory.recorder.take(sighting(seconds=5))
+    memory.write(after_s=4)
+    assert memory.detections()[0].detection.last_seen_utc == UTC + 5
+    assert memory.picture() == JPEG
+
+
+def test_a_living_person_gets_a_new_image_every_five_seconds_at_most(memory: Memory) -> None:
+    memory.recorder.take(sighting(jpeg=JPEG))
+    memory.write()
+    memory.recorder.take(sighting(seconds=4, jpeg=BETTER))
+    memory.write(after_s=3)
+    assert memory.picture() == JPEG
+    memory.recorder.take(sighting(seconds=6))
+    memory.write(after_s=2)
+    assert memory.picture() == BETTER
+
+
+def test_at_the_end_everything_is_stored_with_its_image(memory: Memory) -> None:
+    memory.recorder.take(sighting(jpeg=JPEG))
+    memory.write()
+    memory.recorder.take(sighting(seconds=1.5, jpeg=BETTER))
+    memory.write(after_s=0.5, everything=True)
+    assert memory.detections()[0].detection.last_seen_utc == UTC + 1.5
+    assert memory.picture() == BETTER
+
+
+def test_an_image_that_is_on_the_disk_is_not_held_in_memory(memory: Memory) -> None:
+    jpeg = bytes([*JPEG])
+    before = sys.getrefcount(jpeg)
+    memory.recorder.take(sighting(jpeg=jpeg))
+    assert sys.getrefcount(jpeg) == before + 1
+    memory.write()
+    assert sys.getrefcount(jpeg) == before
+
+
+def test_a_replaced_image_that_cannot_be_erased_is_logged(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_: Place) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(memory.images, "erase", refuse)
+    for jpeg in (JPEG, BETTER):
+        memory.recorder.take(sighting(jpeg=jpeg))
+        memory.write(after_s=9)
+    assert memory.picture() == BETTER
+    assert caplog.messages == ["a replaced image could not be erased: Read-only file system"]
 
 
 def test_the_last_image_counts_however_soon_it_comes(memory: Memory) -> None:
@@ -179,7 +232,9 @@ def test_a_commit_that_fails_is_done_again_and_once_only(memory: Memory) -> None
     assert (memory.images.folder / f"{day}.jpegs").stat().st_size == len(JPEG), "the image was appended once"
 
 
-def test_a_full_disk_costs_the_image_not_the_person(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_costs_the_image_not_the_person(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     def full(*_: object) -> Place:
         raise OSError(28, "No space left on device")
 
@@ -187,14 +242,31 @@ def test_a_full_disk_costs_the_image_not_the_person(memory: Memory, monkeypatch:
     with monkeypatch.context() as patch:
         patch.setattr(memory.images, "append", full)
         memory.write()
+        memory.recorder.take(sighting(seconds=2))
+        memory.write(after_s=5)
     (stored,) = memory.detections()
     assert stored.image is None
     assert memory.recorder.problem is not None
     assert "No space left" in memory.recorder.problem
+    assert caplog.messages == [memory.recorder.problem], "it is logged once"
     memory.recorder.take(sighting(seconds=4))
     memory.write(after_s=3)
     assert memory.picture() == JPEG, "there is room again"
     assert memory.recorder.problem is None
+
+
+def test_an_image_that_does_not_reach_the_disk_costs_the_image_not_the_person(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: str) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(memory.images, "sync", fail)
+    memory.recorder.take(sighting(jpeg=JPEG))
+    memory.write()
+    (stored,) = memory.detections()
+    assert stored.image is None
+    assert memory.recorder.problem == "Images cannot be written (Input/output error); detections are kept without."
 
 
 def test_a_store_that_cannot_grow_keeps_everybody_in_memory(memory: Memory) -> None:
@@ -234,6 +306,16 @@ def test_waiting_is_bounded_and_the_loss_is_told(memory: Memory, monkeypatch: py
     memory.recorder.take(sighting("somebody new"))
     memory.write()
     assert len(memory.detections()) == 11
+
+
+def test_while_all_the_places_are_taken_the_loss_goes_on_being_told(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_WAITING", 10)
+    for index in range(12):
+        memory.recorder.take(sighting(f"person-{index}"))
+    memory.write()
+    assert memory.recorder.problem == module.FULL, "ten are stored, but still in view"
 
 
 def test_a_stream_that_was_deleted_takes_its_people_along_quietly(memory: Memory) -> None:
