@@ -16,12 +16,14 @@ import pytest
 from appliance.config import Images, Vision
 from appliance.faces import Bbox, Detection, Face, State
 from appliance.previews import Previews
-from appliance.vision.analysis import Analysis, Sighting
+from appliance.vision.analysis import LOW_SCORE_THRESHOLD, Analysis, Sighting
+from appliance.vision.annotate import COLOURS
 from appliance.vision.camera import Frame
 from appliance.vision.detector import Detector
 from appliance.vision.pixels import Pixels, frame_of, pixels_of, scale_to
 from appliance.vision.snapshot import pixelate_eyes
 from tests.boxes import until
+from tests.clock import Clock
 from tests.colour_detector import ColourDetector, people
 from tests.videos import make_video
 
@@ -116,12 +118,6 @@ def test_the_third_face_is_enough_to_tell(watched: Watched, clip: Path) -> None:
     until(lambda: bool(watched.sightings), 10, "the first sighting")
     assert watched.sightings[0].detection.votes == 3
     assert watched.sightings[0].jpeg
-
-
-def test_no_image_is_made_where_none_is_wanted(watched: Watched, clip: Path) -> None:
-    watched.start(clip, images=Images(keep=False))
-    until(lambda: any(sighting.ended for sighting in watched.sightings), 10, "the person has left")
-    assert not any(sighting.jpeg for sighting in watched.sightings)
 
 
 class _TwoFaces(ColourDetector):
@@ -240,8 +236,10 @@ class _Scripted(ColourDetector):
 
     def __init__(self) -> None:
         self.faces: list[Face] = []
+        self.thresholds: list[float | None] = []
 
     def detect(self, image: Pixels, score_threshold: float | None = None) -> list[Face]:  # noqa: ARG002
+        self.thresholds.append(score_threshold)
         return self.faces
 
 
@@ -254,9 +252,9 @@ class Scripted:
         self.analysis = Analysis(1, "file", self.detector, VISION, images or Images(), previews, self.sightings.append)
         self.now_s = 0.0
 
-    def see(self, *bboxes: Bbox, score: float = 0.9, width: int = 320) -> list[Sighting]:
-        """A frame .2 s after the one before; its sightings. width: of the full picture."""
-        self.now_s += 0.2
+    def see(self, *bboxes: Bbox, score: float = 0.9, width: int = 320, after_s: float = 0.2) -> list[Sighting]:
+        """A frame; its sightings. bboxes: in the small picture; width: of the full one."""
+        self.now_s += after_s
         self.detector.faces = [Face(bbox, score, (0.9, 0.05, 0.05), State.MASK) for bbox in bboxes]
         self.sightings.clear()
         source = frame_of(scale_to(GREY, width, width * 3 // 4))
@@ -295,6 +293,102 @@ def test_a_frame_is_converted_and_pixelated_once_for_all_new_people_and_the_prev
     assert len([sighting for sighting in sightings if sighting.jpeg]) == 4
     assert previews.read(1)
     assert (_Counted.conversions, pixelated) == (1, [4])
+
+
+def test_what_is_known_of_a_person_is_told_with_every_frame(previews: Previews) -> None:
+    scripted = Scripted(previews)
+    for _ in range(2):
+        assert scripted.see(square(100), width=640) == []
+    (sighting,) = scripted.see(square(100), width=640)
+    seen = sighting.detection
+    assert seen == Detection(
+        UTC + 0.2, seen.last_seen_utc, State.MASK, seen.confidence, 3, (200, 200, 296, 296), 640, 480, "colours"
+    )
+    assert (seen.last_seen_utc - UTC, seen.confidence) == pytest.approx((0.6, 0.9))
+    assert sighting == Sighting(sighting.key, 1, None, seen, sighting.jpeg, ended=False)
+    assert sighting.jpeg
+    assert open_jpeg(sighting.jpeg).shape == (154, 154, 3), "the face of 96 px and a margin of .3 on each side"
+    (later,) = scripted.see(square(104), width=640)
+    assert (later.key, later.jpeg, later.detection.votes) == (sighting.key, None, 4)
+    assert later.detection.last_seen_utc == pytest.approx(UTC + 0.8)
+    for _ in range(4):
+        assert scripted.see() == []
+    (end,) = scripted.see()
+    assert end == replace(later, ended=True)
+
+
+def test_only_a_clearly_better_image_replaces_the_first(previews: Previews) -> None:
+    scripted = Scripted(previews)
+    for _ in range(3):
+        scripted.see(square(100, side=40))
+    images = []
+    for bottom, score in ((152, 0.9), (153, 0.9), (164, 0.6)):  # 1.3 times as good and not more; more; larger, unsure
+        (sighting,) = scripted.see((100, 100, 140, bottom), score=score)
+        images.append((sighting.jpeg is not None, sighting.detection.bbox_px[3]))
+    assert images == [(False, 140), (True, 153), (False, 153)]
+
+
+def test_images_are_not_made_where_none_are_to_be_kept(previews: Previews, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Counted, "conversions", 0)
+    scripted = Scripted(previews, Images(keep=False))
+    for _ in range(3):
+        scripted.see(square(100))
+    assert [sighting.jpeg for sighting in scripted.sightings] == [None]
+    assert _Counted.conversions == 0
+
+
+def test_faces_of_low_confidence_are_looked_for_and_pixelated_but_not_drawn(previews: Previews) -> None:
+    scripted = Scripted(previews)
+    previews.want(1)
+    scripted.see(square(40), width=1280)
+    drawn = open_jpeg(previews.read(1) or b"")
+    assert drawn.shape == (480, 640, 3)
+    # The lower edge of the bbox, twice as large as in the small picture, is drawn in the colour of MASK.
+    assert drawn[294, 100:150].mean(axis=0) == pytest.approx(COLOURS[State.MASK], abs=40)
+    scripted.see(square(40), score=0.3, width=1280, after_s=1)
+    assert open_jpeg(previews.read(1) or b"")[294, 100:150].mean(axis=0) == pytest.approx((90, 90, 90), abs=5)
+    assert scripted.detector.thresholds == [LOW_SCORE_THRESHOLD] * 2
+
+
+def test_previews_are_two_and_a_half_a_second_at_most(previews: Previews, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[tuple[int, float]] = []
+    scripted = Scripted(previews)
+    monkeypatch.setattr(previews, "write", lambda stream_id, _: written.append((stream_id, scripted.now_s)))
+    previews.want(1)
+    for _ in range(8):
+        scripted.see(after_s=0.25)
+    assert written == [(1, 0.25), (1, 0.75), (1, 1.25), (1, 1.75)]
+
+
+def test_a_preview_that_cannot_be_written_ends_nothing(
+    previews: Previews, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    previews.want(1)
+    monkeypatch.setattr(previews, "write", refuse)
+    Scripted(previews).see(square(100))
+    assert caplog.messages == ["no preview of stream 1: No space left on device"]
+
+
+def test_after_errors_the_analysis_waits_longer_and_longer(
+    previews: Previews, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    analysis, clock = Scripted(previews).analysis, Clock(stop_after=9)
+    lasts_s = iter([0, 0, 0, 0, 0, 0, 0, 29.9, 30])
+
+    def fail() -> None:
+        clock.now_s += next(lasts_s)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("appliance.vision.analysis.time", clock)
+    monkeypatch.setattr(analysis, "_stopping", clock)
+    monkeypatch.setattr(analysis.camera, "next_frame", fail)
+    analysis._run()
+    assert clock.waits_s == [1, 2, 4, 8, 16, 30, 30, 30, 1], "it had worked for half a minute"
+    assert analysis.problem == "Judging this stream failed; the box tries again, and its log says why."
+    assert caplog.messages[1] == "analysing stream 1 failed; again in 2 s"
 
 
 def test_the_image_of_a_resumed_person_is_replaced_by_a_clearly_better_one_only(previews: Previews) -> None:

@@ -111,7 +111,6 @@ class Analysis:
             begun_s = self._moved_s = time.monotonic()
             try:
                 self._analyse()
-                self.crash = None
             except Exception:
                 # Whatever it is, it is this stream's alone.
                 pause_s = pause_s if time.monotonic() - begun_s < LONGEST_PAUSE_S else FIRST_PAUSE_S
