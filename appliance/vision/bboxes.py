@@ -1,5 +1,4 @@
-"""Geometry of bboxes: letterbox, decoding of the network's outputs, non-maximum suppression (NMS). Pure functions of
-arrays.
+"""Geometry of bboxes: letterbox, decoding, non-maximum suppression (NMS). Pure functions of arrays.
 
 A letterboxed frame is scaled into the network's input without distortion, lies in its upper left corner, and the
 rest of the input is grey. Coordinates at network scale are those of that input.

@@ -1,4 +1,4 @@
-"""The models a box has: models/manifest.toml, and the detector made of one of them."""
+"""The models a box has: models/manifest.toml, and the files it names."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 Matching in two passes, faces of high confidence first and then those of low confidence, so that a face that is
 blurred for a moment keeps its track (ByteTrack: Zhang et al. 2022, arXiv 2110.06864). At five frames a second faces
 jump by more than their own size, so overlap alone fails: the gate is the distance from the predicted place, in face
-sizes, and the size ratio. Faces are not compared by looks: whoever comes back after `lost_s` is counted again.
+sizes, and the size ratio. Faces are never compared as pictures: whoever comes back after `lost_s` is counted again.
 """
 
 from __future__ import annotations
