@@ -340,7 +340,7 @@ def test_images_are_not_made_where_none_are_to_be_kept(previews: Previews, monke
 def test_faces_of_low_confidence_are_looked_for_and_pixelated_but_not_drawn(previews: Previews) -> None:
     scripted = Scripted(previews)
     previews.want(1)
-    scripted.see(square(40), width=1280)
+    scripted.see(square(40), score=0.5, width=1280)
     drawn = open_jpeg(previews.read(1) or b"")
     assert drawn.shape == (480, 640, 3)
     # The lower edge of the bbox, twice as large as in the small picture, is drawn in the colour of MASK.
@@ -389,6 +389,16 @@ def test_after_errors_the_analysis_waits_longer_and_longer(
     assert clock.waits_s == [1, 2, 4, 8, 16, 30, 30, 30, 1], "it had worked for half a minute"
     assert analysis.problem == "Judging this stream failed; the box tries again, and its log says why."
     assert caplog.messages[1] == "analysing stream 1 failed; again in 2 s"
+
+
+@pytest.mark.parametrize(("analyses", "reads"), [(True, True), (True, False), (False, True)])
+def test_an_analysis_is_alive_while_both_of_its_threads_are(
+    analyses: bool, reads: bool, previews: Previews, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    analysis = Scripted(previews).analysis
+    monkeypatch.setattr(analysis._thread, "is_alive", lambda: analyses)
+    monkeypatch.setattr(analysis.camera, "is_alive", lambda: reads)
+    assert analysis.is_alive() is (analyses and reads)
 
 
 def test_the_image_of_a_resumed_person_is_replaced_by_a_clearly_better_one_only(previews: Previews) -> None:

@@ -242,6 +242,7 @@ def test_a_full_disk_costs_the_image_not_the_person(
     with monkeypatch.context() as patch:
         patch.setattr(memory.images, "append", full)
         memory.write()
+        assert caplog.messages == [memory.recorder.problem]
         memory.recorder.take(sighting(seconds=2))
         memory.write(after_s=5)
     (stored,) = memory.detections()
