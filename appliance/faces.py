@@ -27,9 +27,9 @@ class Face:
     """One face in one image.
 
     bbox_px: (left, top, right, bottom) in pixels of the image it was found in.
-    score: 0 to 1, how sure the detector is that this is a face.
+    score: 0 to 1, the detector's confidence that this is a face.
     class_probabilities: of mask, no_mask, incorrect (the order of `CLASSES`); they sum to 1.
-    state: the judgement after the model's thresholds; UNKNOWN where the evidence does not suffice.
+    state: the likeliest class where the model's thresholds allow it; else UNKNOWN.
     """
 
     bbox_px: Bbox
@@ -46,7 +46,7 @@ class Detection:
     state: voted over the faces of the track; confidence: the vote's share, 0 to 1.
     votes: how many faces voted.
     bbox_px: where the face was at its best moment, in a frame of frame_width x frame_height pixels.
-    model: id of the model that judged.
+    model: id of the model that classified the faces.
     """
 
     first_seen_utc: float
@@ -71,7 +71,7 @@ class Counts:
 
     @property
     def total(self) -> int:
-        """All persons, judged or not."""
+        """All persons, classified or not."""
         return self.classified + self.unknown
 
     @property

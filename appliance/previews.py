@@ -1,7 +1,7 @@
 """Live previews: the one thing besides the store that the watcher and the site share.
 
 A picture a second has no business in a database on an SD card, so previews are small files in the run folder
-(tmpfs on a box). The site says that somebody is looking; only then does the watcher draw.
+(tmpfs on a box). The site says that somebody is watching; only then does the watcher draw.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ FRESH_S = 5.0
 
 
 class Previews:
-    """The newest picture of each stream, boxes drawn, eyes pixelated like every stored image."""
+    """The newest picture of each stream, bboxes drawn, eyes pixelated like every stored image."""
 
     def __init__(self, run_dir: Path) -> None:
         self.folder = run_dir / "previews"
 
     def want(self, stream_id: int) -> None:
-        """Somebody is looking at this stream. Raises OSError."""
+        """Somebody is watching this stream. Raises OSError."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self.folder / f"{stream_id}.wanted").touch()
 
     def wanted(self, stream_id: int) -> bool:
-        """Whether somebody looked within the last WANTED_S seconds."""
+        """Whether somebody watched within the last WANTED_S seconds."""
         return _age_s(self.folder / f"{stream_id}.wanted") < WANTED_S
 
     def write(self, stream_id: int, jpeg: bytes) -> None:

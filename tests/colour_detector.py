@@ -22,10 +22,10 @@ class ColourDetector:
     input_width = input_height = 160
     score_threshold = 0.5
 
-    def detect(self, image: Pixels, min_score: float | None = None) -> list[Face]:
+    def detect(self, image: Pixels, score_threshold: float | None = None) -> list[Face]:
         """See Detector."""
-        assert min_score is not None
-        assert min_score < self.score_threshold
+        assert score_threshold is not None
+        assert score_threshold < self.score_threshold, "faces of low confidence keep a track alive"
         return [face for state in COLOURS if (face := self._find(image, state))]
 
     def _find(self, image: Pixels, state: State) -> Face | None:
@@ -35,9 +35,8 @@ class ColourDetector:
         if len(rows) < 12:
             return None
         bbox = (float(columns.min()), float(rows.min()), float(columns.max() + 1), float(rows.max() + 1))
-        shares = [0.05, 0.05, 0.05]
-        shares[list(COLOURS).index(state)] = 0.9
-        return Face(bbox, 0.9, (shares[0], shares[1], shares[2]), state)
+        mask, no_mask, incorrect = (0.9 if state is candidate else 0.05 for candidate in COLOURS)
+        return Face(bbox, 0.9, (mask, no_mask, incorrect), state)
 
 
 def people(places: dict[State, Place], width: int = 320, height: int = 240, size: int = 48) -> Picture:

@@ -23,7 +23,7 @@ class Ingest:
         self.kick_status = 200
         self.port = 0
         self.videos: dict[str, Callable[[], Iterable[bytes]]] = {}  # path -> the bytes of an FLV
-        self.asked: list[str] = []  # the addresses at which somebody wanted to watch
+        self.requested: list[str] = []  # the addresses at which somebody came to watch
 
     def publish(self, identity: str, path: str, inbound_bytes: int = 1000, remote: str = "10.0.0.5:40418") -> None:
         self.conns[identity] = {"id": identity, "remoteAddr": remote, "state": "publish", "path": path}
@@ -62,7 +62,7 @@ def answering() -> Iterator[Ingest]:
         def do_GET(self) -> None:
             video = ingest.videos.get(self.path.split("?")[0].strip("/").removesuffix(".flv"))
             if video:
-                ingest.asked.append(self.path)
+                ingest.requested.append(self.path)
                 self.send_response(200)
                 self.end_headers()
                 self._play(video())

@@ -14,13 +14,16 @@ import numpy as np
 import pytest
 
 from appliance.config import Images, Vision
-from appliance.faces import Detection, Face, State
+from appliance.faces import Bbox, Detection, Face, State
 from appliance.previews import Previews
-from appliance.vision.analysis import Analysis, Sighting
+from appliance.vision.analysis import LOW_SCORE_THRESHOLD, Analysis, Sighting
+from appliance.vision.annotate import COLOURS
+from appliance.vision.camera import Frame
 from appliance.vision.detector import Detector
-from appliance.vision.pixels import Pixels, pixels_of
+from appliance.vision.pixels import Pixels, frame_of, pixels_of, scale_to
 from appliance.vision.snapshot import pixelate_eyes
 from tests.boxes import until
+from tests.clock import Clock
 from tests.colour_detector import ColourDetector, people
 from tests.videos import make_video
 
@@ -117,17 +120,11 @@ def test_the_third_face_is_enough_to_tell(watched: Watched, clip: Path) -> None:
     assert watched.sightings[0].jpeg
 
 
-def test_no_image_is_made_where_none_is_wanted(watched: Watched, clip: Path) -> None:
-    watched.start(clip, images=Images(keep=False))
-    until(lambda: any(sighting.ended for sighting in watched.sightings), 10, "the person has left")
-    assert not any(sighting.jpeg for sighting in watched.sightings)
-
-
 class _TwoFaces(ColourDetector):
-    """Somebody stands right beside: a face too weak to be counted, whose eyes are in the picture all the same."""
+    """Somebody stands right beside: a face of low confidence is not counted, but its eyes are in the picture."""
 
-    def detect(self, image: Pixels, min_score: float | None = None) -> list[Face]:
-        found = super().detect(image, min_score)
+    def detect(self, image: Pixels, score_threshold: float | None = None) -> list[Face]:
+        found = super().detect(image, score_threshold)
         return [
             *found,
             *(
@@ -144,9 +141,9 @@ def test_eyes_are_hidden_before_anything_is_encoded(
 ) -> None:
     hidden: list[int] = []
 
-    def counting(image: Pixels, boxes: list[tuple[float, float, float, float]]) -> Pixels:
-        hidden.append(len(boxes))
-        return pixelate_eyes(image, boxes)
+    def counting(image: Pixels, bboxes: list[Bbox]) -> Pixels:
+        hidden.append(len(bboxes))
+        return pixelate_eyes(image, bboxes)
 
     monkeypatch.setattr("appliance.vision.analysis.pixelate_eyes", counting)
     path = tmp_path / "clip.ts"
@@ -155,10 +152,10 @@ def test_eyes_are_hidden_before_anything_is_encoded(
     watched.start(path, detector=_TwoFaces(), images=Images(pixelate_eyes=pixelate))
     until(lambda: bool(watched.sightings) and watched.previews.read(1) is not None, 10, "an image and a preview")
     assert bool(hidden) is pixelate
-    assert not pixelate or max(hidden) == 2, "weak faces are hidden, too"
+    assert not pixelate or max(hidden) == 2, "those of low confidence are hidden, too"
 
 
-def test_a_preview_is_drawn_only_while_somebody_looks(watched: Watched, clip: Path) -> None:
+def test_a_preview_is_drawn_only_while_somebody_watches(watched: Watched, clip: Path) -> None:
     watched.previews.want(2)
     watched.start(clip)
     watched.start(clip)
@@ -176,11 +173,11 @@ class _Fragile(ColourDetector):
     def __init__(self) -> None:
         self.calls = 0
 
-    def detect(self, image: Pixels, min_score: float | None = None) -> list[Face]:
+    def detect(self, image: Pixels, score_threshold: float | None = None) -> list[Face]:
         self.calls += 1
         if self.calls == 3:
             raise ZeroDivisionError("nobody thought of this")
-        return super().detect(image, min_score)
+        return super().detect(image, score_threshold)
 
 
 def test_an_unexpected_error_is_told_and_tried_again_and_touches_no_other_stream(watched: Watched, clip: Path) -> None:
@@ -196,9 +193,9 @@ class _Hanging(ColourDetector):
     def __init__(self) -> None:
         self.free = threading.Event()
 
-    def detect(self, image: Pixels, min_score: float | None = None) -> list[Face]:
+    def detect(self, image: Pixels, score_threshold: float | None = None) -> list[Face]:
         self.free.wait(30)
-        return super().detect(image, min_score)
+        return super().detect(image, score_threshold)
 
 
 def test_a_detector_that_hangs_is_noticed(watched: Watched, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,13 +208,209 @@ def test_a_detector_that_hangs_is_noticed(watched: Watched, clip: Path, monkeypa
         detector.free.set()
 
 
-def known(box: tuple[float, float, float, float], state: State = State.MASK) -> Detection:
+def known(bbox_px: Bbox, state: State = State.MASK) -> Detection:
     utc = time.time()
-    return Detection(utc - 5, utc - 1, state, 0.9, 8, box, 320, 240, "colours")
+    return Detection(utc - 5, utc - 1, state, 0.9, 8, bbox_px, 320, 240, "colours")
 
 
 def standing(t: float) -> tuple[float, float]:
     return (100 + 4 * np.sin(t), 120)
+
+
+GREY: Pixels = np.full((240, 320, 3), 90, dtype=np.uint8)
+UTC = 1_790_000_000.0
+
+
+class _Counted(Frame):
+    """A frame that counts how often it is converted."""
+
+    conversions = 0
+
+    def full(self) -> Pixels:
+        _Counted.conversions += 1
+        return super().full()
+
+
+class _Scripted(ColourDetector):
+    """Finds what the test says."""
+
+    def __init__(self) -> None:
+        self.faces: list[Face] = []
+        self.thresholds: list[float | None] = []
+
+    def detect(self, image: Pixels, score_threshold: float | None = None) -> list[Face]:  # noqa: ARG002
+        self.thresholds.append(score_threshold)
+        return self.faces
+
+
+class Scripted:
+    """An analysis that is fed frame by frame, with faces that the test says; no thread, no video."""
+
+    def __init__(self, previews: Previews, images: Images | None = None) -> None:
+        self.sightings: list[Sighting] = []
+        self.detector = _Scripted()
+        self.analysis = Analysis(1, "file", self.detector, VISION, images or Images(), previews, self.sightings.append)
+        self.now_s = 0.0
+
+    def see(self, *bboxes: Bbox, score: float = 0.9, width: int = 320, after_s: float = 0.2) -> list[Sighting]:
+        """A frame; its sightings. bboxes: in the small picture; width: of the full one."""
+        self.now_s += after_s
+        self.detector.faces = [Face(bbox, score, (0.9, 0.05, 0.05), State.MASK) for bbox in bboxes]
+        self.sightings.clear()
+        source = frame_of(scale_to(GREY, width, width * 3 // 4))
+        self.analysis.see(_Counted(GREY, width, width * 3 // 4, self.now_s, UTC + self.now_s, source))
+        return self.sightings
+
+
+@pytest.fixture
+def previews(tmp_path: Path) -> Previews:
+    """Nobody watches yet."""
+    return Previews(tmp_path / "run")
+
+
+def square(left: float, side: float = 48) -> Bbox:
+    return (left, 100, left + side, 100 + side)
+
+
+def test_a_frame_is_converted_and_pixelated_once_for_all_new_people_and_the_preview(
+    previews: Previews, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixelated: list[int] = []
+
+    def counting(image: Pixels, bboxes: list[Bbox]) -> Pixels:
+        pixelated.append(len(bboxes))
+        return pixelate_eyes(image, bboxes)
+
+    monkeypatch.setattr("appliance.vision.analysis.pixelate_eyes", counting)
+    monkeypatch.setattr(_Counted, "conversions", 0)
+    scripted = Scripted(previews)
+    four = [square(left) for left in (10, 90, 170, 250)]
+    scripted.see(*four)
+    scripted.see(*four)
+    assert (_Counted.conversions, pixelated) == (0, []), "nobody is confirmed, and nobody watches"
+    previews.want(1)
+    sightings = scripted.see(*four)
+    assert len([sighting for sighting in sightings if sighting.jpeg]) == 4
+    assert previews.read(1)
+    assert (_Counted.conversions, pixelated) == (1, [4])
+
+
+def test_what_is_known_of_a_person_is_told_with_every_frame(previews: Previews) -> None:
+    scripted = Scripted(previews)
+    for _ in range(2):
+        assert scripted.see(square(100), width=640) == []
+    (sighting,) = scripted.see(square(100), width=640)
+    seen = sighting.detection
+    assert seen == Detection(
+        UTC + 0.2, seen.last_seen_utc, State.MASK, seen.confidence, 3, (200, 200, 296, 296), 640, 480, "colours"
+    )
+    assert (seen.last_seen_utc - UTC, seen.confidence) == pytest.approx((0.6, 0.9))
+    assert sighting == Sighting(sighting.key, 1, None, seen, sighting.jpeg, ended=False)
+    assert sighting.jpeg
+    assert open_jpeg(sighting.jpeg).shape == (154, 154, 3), "the face of 96 px and a margin of .3 on each side"
+    (later,) = scripted.see(square(104), width=640)
+    assert (later.key, later.jpeg, later.detection.votes) == (sighting.key, None, 4)
+    assert later.detection.last_seen_utc == pytest.approx(UTC + 0.8)
+    for _ in range(4):
+        assert scripted.see() == []
+    (end,) = scripted.see()
+    assert end == replace(later, ended=True)
+
+
+def test_only_a_clearly_better_image_replaces_the_first(previews: Previews) -> None:
+    scripted = Scripted(previews)
+    for _ in range(3):
+        scripted.see(square(100, side=40))
+    images = []
+    for bottom, score in ((152, 0.9), (153, 0.9), (164, 0.6)):  # 1.3 times as good and not more; more; larger, unsure
+        (sighting,) = scripted.see((100, 100, 140, bottom), score=score)
+        images.append((sighting.jpeg is not None, sighting.detection.bbox_px[3]))
+    assert images == [(False, 140), (True, 153), (False, 153)]
+
+
+def test_images_are_not_made_where_none_are_to_be_kept(previews: Previews, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Counted, "conversions", 0)
+    scripted = Scripted(previews, Images(keep=False))
+    for _ in range(3):
+        scripted.see(square(100))
+    assert [sighting.jpeg for sighting in scripted.sightings] == [None]
+    assert _Counted.conversions == 0
+
+
+def test_faces_of_low_confidence_are_looked_for_and_pixelated_but_not_drawn(previews: Previews) -> None:
+    scripted = Scripted(previews)
+    previews.want(1)
+    scripted.see(square(40), score=0.5, width=1280)
+    drawn = open_jpeg(previews.read(1) or b"")
+    assert drawn.shape == (480, 640, 3)
+    # The lower edge of the bbox, twice as large as in the small picture, is drawn in the colour of MASK.
+    assert drawn[294, 100:150].mean(axis=0) == pytest.approx(COLOURS[State.MASK], abs=40)
+    scripted.see(square(40), score=0.3, width=1280, after_s=1)
+    assert open_jpeg(previews.read(1) or b"")[294, 100:150].mean(axis=0) == pytest.approx((90, 90, 90), abs=5)
+    assert scripted.detector.thresholds == [LOW_SCORE_THRESHOLD] * 2
+
+
+def test_previews_are_two_and_a_half_a_second_at_most(previews: Previews, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[tuple[int, float]] = []
+    scripted = Scripted(previews)
+    monkeypatch.setattr(previews, "write", lambda stream_id, _: written.append((stream_id, scripted.now_s)))
+    previews.want(1)
+    for _ in range(8):
+        scripted.see(after_s=0.25)
+    assert written == [(1, 0.25), (1, 0.75), (1, 1.25), (1, 1.75)]
+
+
+def test_a_preview_that_cannot_be_written_ends_nothing(
+    previews: Previews, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    previews.want(1)
+    monkeypatch.setattr(previews, "write", refuse)
+    Scripted(previews).see(square(100))
+    assert caplog.messages == ["no preview of stream 1: No space left on device"]
+
+
+def test_after_errors_the_analysis_waits_longer_and_longer(
+    previews: Previews, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    analysis, clock = Scripted(previews).analysis, Clock(stop_after=9)
+    lasts_s = iter([0, 0, 0, 0, 0, 0, 0, 29.9, 30])
+
+    def fail() -> None:
+        clock.now_s += next(lasts_s)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("appliance.vision.analysis.time", clock)
+    monkeypatch.setattr(analysis, "_stopping", clock)
+    monkeypatch.setattr(analysis.camera, "next_frame", fail)
+    analysis._run()
+    assert clock.waits_s == [1, 2, 4, 8, 16, 30, 30, 30, 1], "it had worked for half a minute"
+    assert analysis.problem == "Judging this stream failed; the box tries again, and its log says why."
+    assert caplog.messages[1] == "analysing stream 1 failed; again in 2 s"
+
+
+@pytest.mark.parametrize(("analyses", "reads"), [(True, True), (True, False), (False, True)])
+def test_an_analysis_is_alive_while_both_of_its_threads_are(
+    analyses: bool, reads: bool, previews: Previews, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    analysis = Scripted(previews).analysis
+    monkeypatch.setattr(analysis._thread, "is_alive", lambda: analyses)
+    monkeypatch.setattr(analysis.camera, "is_alive", lambda: reads)
+    assert analysis.is_alive() is (analyses and reads)
+
+
+def test_the_image_of_a_resumed_person_is_replaced_by_a_clearly_better_one_only(previews: Previews) -> None:
+    scripted = Scripted(previews)
+    before = replace(known(square(100)), last_seen_utc=UTC)
+    scripted.analysis.resume([(77, before)])
+    (sighting,) = scripted.see(square(101))
+    assert sighting.jpeg is None, "as large as in the image there is"
+    assert sighting.detection.bbox_px == before.bbox_px, "where the image was taken"
+    (sighting,) = scripted.see(square(95, side=60))
+    assert sighting.jpeg
+    assert sighting.detection.bbox_px == square(95, side=60)
 
 
 def test_after_a_restart_the_same_person_is_not_counted_twice(watched: Watched, tmp_path: Path) -> None:
@@ -233,7 +426,7 @@ def test_after_a_restart_the_same_person_is_not_counted_twice(watched: Watched, 
     assert detection.last_seen_utc > before.last_seen_utc
 
 
-def test_after_a_restart_the_vote_goes_on_and_does_not_begin_anew(watched: Watched, tmp_path: Path) -> None:
+def test_after_a_restart_the_vote_goes_on(watched: Watched, tmp_path: Path) -> None:
     path = tmp_path / "clip.ts"
     path.write_bytes(make_video(people({State.NO_MASK: standing}), 75))
     watched.start(path, resume=[(77, replace(known((80, 100, 128, 148)), votes=100))])

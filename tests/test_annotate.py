@@ -25,10 +25,10 @@ def where(image: Pixels, colour: tuple[int, int, int]) -> np.ndarray[tuple[int, 
 
 
 @pytest.mark.parametrize("state", list(State))
-def test_a_face_gets_a_box_and_a_label_in_the_colour_of_its_state(state: State) -> None:
+def test_a_face_gets_a_bbox_and_a_label_in_the_colour_of_its_state(state: State) -> None:
     before = picture()
     drawn = draw_bboxes(before, [face((100, 80, 180, 200), state)])
-    assert (before == 60).all(), "the given picture is not touched"
+    assert (before == 60).all(), "the picture itself is not touched"
     coloured = where(drawn, COLOURS[state])
     for y, x in ((80, 140), (199, 140), (140, 100), (140, 179)):  # top, bottom, left, right
         assert coloured[y, x]
@@ -41,7 +41,7 @@ def test_each_state_has_its_own_words_and_letters() -> None:
     assert set(COLOURS) == set(LABELS) == set(State)
     labels = [draw_bboxes(picture(), [face((100, 80, 180, 200), state)])[:80] for state in State]
     letters = [where(label, (0, 0, 0)) for label in labels]
-    assert not any((one == other).all() for one, other in combinations(letters, 2))
+    assert not any((first == second).all() for first, second in combinations(letters, 2))
 
 
 def test_colours_differ_in_brightness_for_those_who_see_no_colour() -> None:

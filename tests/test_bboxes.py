@@ -1,4 +1,4 @@
-"""The geometry of bboxes: letterbox, decoding, suppression."""
+"""The geometry of bboxes: letterbox, decoding, NMS."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from appliance.vision.bboxes import (
     content_size,
     decode,
     iou,
+    nms,
     rescale,
     rescale_bbox,
-    suppress,
 )
 
 SIZE = (96, 64)  # width, height of the network's input
@@ -62,7 +62,7 @@ def test_the_input_is_the_next_multiple_of_the_coarsest_stride() -> None:
     assert aligned(2, 32) == (32, 32)
 
 
-def test_the_input_of_a_network_that_enlarges_it_is_next_to_a_multiple_of_its_own() -> None:
+def test_the_input_of_a_network_that_upscales_it_is_next_to_a_multiple_of_its_own() -> None:
     assert aligned(416, 234, Fraction(104, 5)) == (416, 250)  # 20 and 12 times 20.8
     assert aligned(416, 312, Fraction(104, 5)) == (416, 312)
 
@@ -73,17 +73,17 @@ def test_a_face_is_decoded_at_every_stride(level: int) -> None:
     said = outputs()
     # The cell in row 1, column 2 sees a face: a quarter cell right of its centre, half a cell above, 3 x 5 cells large.
     said[level][0, :, 1, 2] = [2.0, 0.0, 3.0, 1.0, 0.25, -0.5, np.log(3), np.log(5)]
-    found, scores, states = decode(said, SIZE, 0.5)
+    found, scores, probabilities = decode(said, SIZE, 0.5)
     x, y = (2 + 0.5 + 0.25) * stride, (1 + 0.5 - 0.5) * stride
     np.testing.assert_allclose(
         found, bboxes((x - 1.5 * stride, y - 2.5 * stride, x + 1.5 * stride, y + 2.5 * stride)), rtol=1e-5
     )
     np.testing.assert_allclose(scores, [1 / (1 + np.exp(-2.0))], rtol=1e-5)
     powers = np.exp([0.0, 3.0, 1.0])
-    np.testing.assert_allclose(states, [powers / powers.sum()], rtol=1e-5)
+    np.testing.assert_allclose(probabilities, [powers / powers.sum()], rtol=1e-5)
 
 
-def test_a_network_that_enlarges_its_input_has_smaller_cells() -> None:
+def test_a_network_that_upscales_its_input_has_smaller_cells() -> None:
     said = outputs(192, 96)  # of an input of 96 x 64: twice as fine across, half as fine again down
     said[0][0, :, 1, 2] = [2.0, 0.0, 3.0, 1.0, 0.25, -0.5, np.log(3), np.log(5)]
     found, _, _ = decode(said, SIZE, 0.5)
@@ -94,7 +94,7 @@ def test_a_network_that_enlarges_its_input_has_smaller_cells() -> None:
     )
 
 
-def test_faces_come_surest_first_and_none_below_the_least_score() -> None:
+def test_faces_come_highest_score_first_and_none_below_the_threshold() -> None:
     said = outputs()
     for level, logit in ((0, 0.5), (1, 3.0), (2, -1.0)):
         said[level][0, 0, 0, 0] = logit
@@ -106,33 +106,33 @@ def test_faces_come_surest_first_and_none_below_the_least_score() -> None:
 
 
 def test_an_empty_picture_has_no_faces() -> None:
-    found, scores, states = decode(outputs(), SIZE, 0.5)
-    assert (found.shape, scores.shape, states.shape) == ((0, 4), (0,), (0, 3))
-    assert suppress(found, 0.5) == []
+    found, scores, probabilities = decode(outputs(), SIZE, 0.5)
+    assert (found.shape, scores.shape, probabilities.shape) == ((0, 4), (0,), (0, 3))
+    assert nms(found, 0.5) == []
 
 
 def test_a_network_gone_wild_neither_overflows_nor_drowns_us() -> None:
     said = [np.full((1, 8, 416 // stride, 416 // stride), 1e4, dtype=np.float32) for stride in STRIDES]
-    found, scores, states = decode(said, (416, 416), 0.0)
+    found, scores, probabilities = decode(said, (416, 416), 0.0)
     assert len(found) == MAX_CANDIDATES
-    assert np.isfinite(found).all() and np.isfinite(states).all() and (scores == 1).all()
+    assert np.isfinite(found).all() and np.isfinite(probabilities).all() and (scores == 1).all()
 
 
-def test_overlap_of_boxes() -> None:
-    one = bboxes((0, 0, 10, 10), (0, 0, 0, 0))
-    other = bboxes((0, 0, 10, 10), (5, 0, 15, 10), (10, 0, 20, 10), (20, 20, 10, 10))
-    np.testing.assert_allclose(iou(one, other), bboxes((1, 1 / 3, 0, 0), (0, 0, 0, 0)), rtol=1e-6)
+def test_iou_of_bboxes() -> None:
+    first = bboxes((0, 0, 10, 10), (0, 0, 0, 0))
+    second = bboxes((0, 0, 10, 10), (5, 0, 15, 10), (10, 0, 20, 10), (20, 20, 10, 10))
+    np.testing.assert_allclose(iou(first, second), bboxes((1, 1 / 3, 0, 0), (0, 0, 0, 0)), rtol=1e-6)
 
 
-def test_a_surer_box_removes_what_overlaps_it_and_no_more() -> None:
+def test_nms_removes_what_overlaps_a_higher_score_and_no_more() -> None:
     crowd = bboxes((0, 0, 10, 10), (1, 0, 11, 10), (5, 0, 15, 10), (40, 40, 50, 50))
-    assert suppress(crowd, 0.5) == [0, 2, 3]
-    assert suppress(crowd, 0.3) == [0, 3]
+    assert nms(crowd, 0.5) == [0, 2, 3]
+    assert nms(crowd, 0.3) == [0, 3]
     # A bbox that was removed removes nobody: the third overlaps the second, which is gone.
-    assert suppress(bboxes((0, 0, 10, 10), (4, 0, 14, 10), (8, 0, 18, 10)), 0.4) == [0, 2]
+    assert nms(bboxes((0, 0, 10, 10), (4, 0, 14, 10), (8, 0, 18, 10)), 0.4) == [0, 2]
 
 
-def test_boxes_return_to_the_full_picture_and_stay_inside() -> None:
+def test_bboxes_return_to_the_full_picture_and_stay_inside() -> None:
     found = rescale(bboxes((-5, 10, 208, 300)), (416, 234), (1920, 1080))
     np.testing.assert_allclose(found, [[0, 10 * 1080 / 234, 960, 1080]], rtol=1e-6)
     assert rescale_bbox((104, 0, 208, 117), (416, 234), (1920, 1080)) == pytest.approx((480, 0, 960, 540))

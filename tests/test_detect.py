@@ -131,7 +131,7 @@ def test_a_picture_is_turned_upright_as_exif_says(tmp_path: Path, orientation: i
     assert np.abs(picture.image.astype(int) - upright).mean() < 8
 
 
-def test_the_box_refers_to_the_upright_picture(tmp_path: Path) -> None:
+def test_the_bbox_refers_to_the_upright_picture(tmp_path: Path) -> None:
     path = tmp_path / "phone.jpg"
     upright = np.ascontiguousarray(worn()[:, 60:])  # not square, so that a mix-up shows
     path.write_bytes(with_orientation(encode_jpeg(stored_as(upright, 6), 95), 6))
@@ -281,7 +281,7 @@ def test_odd_names_are_names_and_not_patterns(tmp_path: Path, name: str) -> None
     assert len(records(tmp_path / name)[0]["faces"]) == 1
 
 
-def test_annotated_pictures_carry_the_boxes_and_have_names_of_their_own(tmp_path: Path) -> None:
+def test_annotated_pictures_carry_the_bboxes_and_have_names_of_their_own(tmp_path: Path) -> None:
     for name in ("one/same.jpg", "two/same.jpg"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_bytes(WORN.read_bytes())

@@ -1,4 +1,4 @@
-"""The detector: letterbox and judgement with a network we play ourselves, the golden self-test with the real one."""
+"""The detector: letterbox and classification with a network of our own, the golden self-test with the real one."""
 
 from __future__ import annotations
 
@@ -24,21 +24,23 @@ from appliance.vision.manifest import Model, folder, load_manifest
 from appliance.vision.onnx import load_detector
 from appliance.vision.pixels import Pixels
 
-MODEL = Model("toy", "-", "0" * 64, 128, 96, min_score=0.5, min_face_px=12, min_margin=0.2, max_iou=0.5, source="-")
+MODEL = Model(
+    "toy", "-", "0" * 64, 128, 96, score_threshold=0.5, min_face_px=12, min_margin=0.2, max_iou=0.5, source="-"
+)
 
 TWICE = msgspec.structs.replace(MODEL, second_pass=2)
 
 
 class Network:
-    """Says the same of every picture, and keeps what it was given."""
+    """Says the same of every picture, and remembers its inputs."""
 
     def __init__(self, *faces: tuple[float, float, tuple[float, float, float], float]) -> None:
         """faces: row, face logit, state logits, side in pixels; all in the first column of stride 16."""
         self.faces = faces
-        self.given: list[Pixels] = []
+        self.inputs: list[Pixels] = []
 
     def __call__(self, canvas: Pixels) -> Sequence[Float32Array]:
-        self.given.append(canvas.copy())
+        self.inputs.append(canvas.copy())
         height, width = canvas.shape[:2]
         said = [np.full((1, 8, height // s, width // s), -12, dtype=np.float32) for s in STRIDES]
         for row, logit, states, side_px in self.faces:
@@ -62,7 +64,7 @@ def test_the_picture_lies_in_the_upper_left_corner_of_grey() -> None:
     image = grey(128, 60)
     image[:] = (0, 255, 51)
     NetworkDetector(MODEL, network).detect(image)
-    (canvas,) = network.given
+    (canvas,) = network.inputs
     assert canvas.shape == (96, 128, 3) and canvas.dtype == np.uint8
     assert (canvas[:60] == (0, 255, 51)).all()
     assert (canvas[60:] == PAD_GREY).all()
@@ -81,7 +83,7 @@ def test_a_larger_picture_is_averaged_down_into_the_input() -> None:
     image = grey(1280, 720)
     image[:, ::2] = 200  # stripes one pixel wide: anything but averaging shows them
     NetworkDetector(MODEL, network).detect(image)
-    np.testing.assert_allclose(network.given[0][:72], 100, atol=2)
+    np.testing.assert_allclose(network.inputs[0][:72], 100, atol=2)
 
 
 def test_grey_stays_grey_when_pictures_of_another_size_come() -> None:
@@ -89,31 +91,31 @@ def test_grey_stays_grey_when_pictures_of_another_size_come() -> None:
     detector = NetworkDetector(MODEL, network)
     for image in (grey(128, 96, 255), grey(128, 32, 255), grey(64, 96, 0)):
         detector.detect(image)
-    assert (network.given[1][32:] == PAD_GREY).all()
-    assert (network.given[2][:, 64:] == PAD_GREY).all()
+    assert (network.inputs[1][32:] == PAD_GREY).all()
+    assert (network.inputs[2][:, 64:] == PAD_GREY).all()
 
 
 def test_a_network_with_free_sides_gets_as_little_grey_as_possible() -> None:
     network = Network((1, 2.0, (5, 0, 0), 20))
     faces = NetworkDetector(MODEL, network, fixed=False).detect(grey(1280, 480))
-    assert network.given[0].shape == (64, 128, 3)
+    assert network.inputs[0].shape == (64, 128, 3)
     assert faces[0].bbox_px == pytest.approx((0, 140, 180, 340))  # 8 +- 10, 24 +- 10, ten times as large
 
 
-def test_boxes_are_in_pixels_of_the_given_picture() -> None:
+def test_bboxes_are_in_pixels_of_the_picture() -> None:
     network = Network((2, 2.0, (5, 0, 0), 40), (4, 3.0, (0, 5, 0), 16))
     faces = NetworkDetector(MODEL, network).detect(grey(256, 192))
-    assert [face.state for face in faces] == [State.NO_MASK, State.MASK]  # surest first
+    assert [face.state for face in faces] == [State.NO_MASK, State.MASK]  # highest score first
     assert faces[0].bbox_px == pytest.approx((0, 128, 32, 160))
     assert faces[1].bbox_px == pytest.approx((0, 40, 56, 120))  # cut at the picture's edge
     assert faces[1].score == pytest.approx(1 / (1 + np.exp(-2)), abs=1e-5)
     assert sum(faces[1].class_probabilities) == pytest.approx(1, abs=1e-5)
 
 
-def test_a_network_that_enlarges_its_input_is_given_multiples_of_its_own() -> None:
+def test_a_network_that_upscales_its_input_gets_multiples_of_its_own() -> None:
     network = Network()
     NetworkDetector(MODEL, network, fixed=False, multiple=Fraction(104, 5)).detect(grey(1280, 480))
-    (canvas,) = network.given
+    (canvas,) = network.inputs
     assert canvas.shape[:2] == (62, 146)  # 3 and 7 times 20.8, next to 128 x 48
 
 
@@ -124,28 +126,28 @@ def test_the_second_pass_adds_faces_that_fill_the_frame_and_no_others() -> None:
         return (first if canvas.shape[1] == 128 else second)(canvas)
 
     faces = NetworkDetector(TWICE, network, fixed=False).detect(grey(256, 192))
-    assert [canvas.shape for canvas in first.given + second.given] == [(96, 128, 3), (64, 64, 3)]
+    assert [canvas.shape for canvas in first.inputs + second.inputs] == [(96, 128, 3), (64, 64, 3)]
     assert [face.bbox_px for face in faces] == [pytest.approx((0, 0, 72, 72))]  # 8 +- 10 px, four times as large
     assert NetworkDetector(MODEL, network, fixed=False).detect(grey(256, 192)) == []
 
 
-def test_a_face_that_both_looks_see_is_one() -> None:
+def test_a_face_that_both_passes_see_is_one() -> None:
     first, second = Network((2, 2.0, (5, 0, 0), 64)), Network((1, 3.0, (0, 5, 0), 32))
 
     def network(canvas: Pixels) -> Sequence[Float32Array]:
         return (first if canvas.shape[1] == 128 else second)(canvas)
 
     (face,) = NetworkDetector(TWICE, network, fixed=False).detect(grey(128, 96))
-    assert face.state is State.NO_MASK  # the surer one
+    assert face.state is State.NO_MASK  # the higher score
 
 
-def test_weak_faces_come_only_when_asked_for() -> None:
+def test_faces_of_low_confidence_come_only_with_a_lower_threshold() -> None:
     detector = NetworkDetector(MODEL, Network((0, 2.0, (5, 0, 0), 16), (4, -2.0, (5, 0, 0), 16)))
     assert len(detector.detect(grey(128, 96))) == 1
-    assert len(detector.detect(grey(128, 96), min_score=0.1)) == 2
+    assert len(detector.detect(grey(128, 96), score_threshold=0.1)) == 2
 
 
-def test_of_two_boxes_on_one_face_the_surer_stays_whatever_its_state() -> None:
+def test_of_two_bboxes_on_one_face_the_higher_score_stays_whatever_its_state() -> None:
     faces = NetworkDetector(MODEL, Network((1, 1.0, (5, 0, 0), 64), (2, 2.0, (0, 0, 5), 64))).detect(grey(128, 96))
     assert [face.state for face in faces] == [State.INCORRECT]
 
@@ -168,21 +170,21 @@ def test_evidence_that_does_not_suffice_is_unknown(
     assert max(face.class_probabilities) == face.class_probabilities[int(np.argmax(states))]
 
 
-def test_whether_a_face_is_too_small_is_asked_at_the_scale_the_network_saw() -> None:
+def test_whether_a_face_is_too_small_is_decided_at_the_scale_the_network_saw() -> None:
     (face,) = NetworkDetector(MODEL, Network((1, 2.0, (5, 0, 0), 11))).detect(grey(1280, 960))
     assert face.bbox_px[3] - face.bbox_px[1] == pytest.approx(110) and face.state is State.UNKNOWN
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 700), (700, 1), (3, 2), (641, 361)])
-def test_pictures_of_any_size_are_judged(real: NetworkDetector, size: tuple[int, int]) -> None:
+def test_pictures_of_any_size_are_taken(real: NetworkDetector, size: tuple[int, int]) -> None:
     chance = np.random.default_rng(1)
     image: Pixels = chance.integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
-    for face in real.detect(image, min_score=0.01):
+    for face in real.detect(image, score_threshold=0.01):
         left, top, right, bottom = face.bbox_px
         assert 0 <= left <= right <= size[0] and 0 <= top <= bottom <= size[1]
 
 
-def test_a_picture_in_any_layout_of_memory_is_judged_alike(real: NetworkDetector) -> None:
+def test_a_picture_in_any_layout_of_memory_is_classified_alike(real: NetworkDetector) -> None:
     _, image = load_golden()[0]
     assert real.detect(np.asfortranarray(image)) == real.detect(image)
     assert real.detect(image[::-1, ::-1][::-1, ::-1]) == real.detect(image)
@@ -223,8 +225,8 @@ class Spoilt:
         self.model_id, self.score_threshold = good.model_id, good.score_threshold
         self.input_width, self.input_height = good.input_width, good.input_height
 
-    def detect(self, image: Pixels, min_score: float | None = None) -> list[Face]:
-        return [self.change(face) for face in self.good.detect(image, min_score)]
+    def detect(self, image: Pixels, score_threshold: float | None = None) -> list[Face]:
+        return [self.change(face) for face in self.good.detect(image, score_threshold)]
 
     def change(self, face: Face) -> Face:
         return face
@@ -242,7 +244,7 @@ def test_swapping_any_two_labels_fails_the_self_test(real: NetworkDetector, swap
     assert any(f"says {swapped[1].value}, is {swapped[0].value}" in problem for problem in problems)
 
 
-def test_a_detector_that_misplaces_its_boxes_fails_the_self_test(real: NetworkDetector) -> None:
+def test_a_detector_that_misplaces_its_bboxes_fails_the_self_test(real: NetworkDetector) -> None:
     class Shifted(Spoilt):
         def change(self, face: Face) -> Face:
             left, top, right, bottom = face.bbox_px
@@ -259,7 +261,7 @@ class Fixed:
     def __init__(self, faces: list[Face] | None) -> None:
         self.faces = faces
 
-    def detect(self, image: Pixels, min_score: float | None = None) -> list[Face]:  # noqa: ARG002
+    def detect(self, image: Pixels, score_threshold: float | None = None) -> list[Face]:  # noqa: ARG002
         if self.faces is None:
             raise RuntimeError("bad weights")
         return self.faces

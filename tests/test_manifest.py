@@ -143,12 +143,12 @@ def test_a_network_says_itself_whether_its_input_has_a_fixed_size(models: Path) 
     assert detector.detect(np.zeros((90, 160, 3), dtype=np.uint8)) == []
     assert self_test(detector, models) == []
     change(models, lambda manifest: manifest["models"][manifest["default"]].update(second_pass=2))
-    with pytest.raises(UserError, match=r"takes one size only and cannot look twice; take second_pass out"):
+    with pytest.raises(UserError, match=r"takes one size only and cannot have a second pass; take second_pass out"):
         load_detector("", models)
 
 
 def test_a_network_says_itself_what_its_input_is_a_multiple_of() -> None:
-    assert load_detector("mb9k-416").multiple == Fraction(104, 5)  # 32 px after it was enlarged from 416 to 640
+    assert load_detector("mb9k-416").multiple == Fraction(104, 5)  # 32 px after it was upscaled from 416 to 640
     assert load_detector("mb9k-640").multiple == 32
 
 
@@ -172,7 +172,7 @@ def test_damaged_weights_under_the_right_hash_fail_the_self_test(models: Path, d
         (lambda model: model.update(sha256="abc"), "sha256"),
         (lambda model: model.update(input_width=400), "input_width"),
         (lambda model: model.update(input_height=0), "input_height"),
-        (lambda model: model.update(min_score=50), "min_score"),
+        (lambda model: model.update(score_threshold=50), "score_threshold"),
         (lambda model: model.update(treshold=0.5), "treshold"),
         (lambda model: model.pop("file"), "file"),
     ],

@@ -1,4 +1,4 @@
-"""Who is sending, by what an ingest says over real HTTP in MediaMTX's dialect."""
+"""Who publishes, by what an ingest says over real HTTP in MediaMTX's dialect."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from appliance.media.mediamtx import SILENCE_S, Client
 from appliance.secrets import digest
-from appliance.watch.publishers import PATIENCE_S, Senders
+from appliance.watch.publishers import PATIENCE_S, Publishers
 from tests.stand_in_ingest import Ingest, answering
 
 KEY, OTHER, OLD = "KEYKEYKEYKEYKEYKEY22", "KEYKEYKEYKEYKEYKEY33", "KEYKEYKEYKEYKEYKEY44"
@@ -24,113 +24,113 @@ def ingest() -> Iterator[Ingest]:
 
 
 @pytest.fixture
-def senders(ingest: Ingest) -> Senders:
-    """Asks it."""
-    return Senders(Client(ingest.port))
+def publishers(ingest: Ingest) -> Publishers:
+    """Polls it."""
+    return Publishers(Client(ingest.port))
 
 
-def test_a_publisher_with_an_active_key_is_found_with_its_address(ingest: Ingest, senders: Senders) -> None:
+def test_a_publisher_with_an_active_key_is_found_with_its_address(ingest: Ingest, publishers: Publishers) -> None:
     ingest.publish("a", f"live/{KEY}")
     ingest.publish("b", f"live//{OTHER}", remote="[fe80::1]:40000")
-    found = senders.look(ACTIVE, 0)
-    assert {(one.stream_id, one.path, one.remote) for one in found.values()} == {
+    found = publishers.poll(ACTIVE, 0)
+    assert {(publisher.stream_id, publisher.path, publisher.remote) for publisher in found.values()} == {
         (1, f"live/{KEY}", "10.0.0.5"),
         (2, f"live//{OTHER}", "fe80::1"),
     }
     assert ingest.kicked == []
-    assert senders.problem is None
+    assert publishers.problem is None
 
 
 @pytest.mark.parametrize("path", [f"live/{OLD}", f"live//{OLD}", "live/", "other/path", "live/x/y"])
-def test_whoever_sends_without_an_active_key_is_kicked_at_every_look(
-    ingest: Ingest, senders: Senders, path: str
+def test_whoever_publishes_without_an_active_key_is_kicked_at_every_poll(
+    ingest: Ingest, publishers: Publishers, path: str
 ) -> None:
     ingest.publish("a", path)
     ingest.publish("b", f"live/{KEY}")
-    assert set(senders.look(ACTIVE, 0)) == {1}
-    senders.look(ACTIVE, 1)
+    assert set(publishers.poll(ACTIVE, 0)) == {1}
+    publishers.poll(ACTIVE, 1)
     assert ingest.kicked == ["a", "a"]
 
 
-def test_a_key_that_was_rotated_ends_its_publisher(ingest: Ingest, senders: Senders) -> None:
+def test_a_key_that_was_rotated_ends_its_publisher(ingest: Ingest, publishers: Publishers) -> None:
     ingest.publish("a", f"live/{KEY}")
-    assert set(senders.look(ACTIVE, 0)) == {1}
-    assert senders.look([(1, digest(OLD))], 1) == {}
+    assert set(publishers.poll(ACTIVE, 0)) == {1}
+    assert publishers.poll([(1, digest(OLD))], 1) == {}
     assert ingest.kicked == ["a"]
 
 
-def test_readers_are_left_alone(ingest: Ingest, senders: Senders) -> None:
+def test_readers_are_left_alone(ingest: Ingest, publishers: Publishers) -> None:
     ingest.conns["r"] = {"id": "r", "remoteAddr": "127.0.0.1:1", "state": "read", "path": f"live/{OLD}"}
-    senders.look(ACTIVE, 0)
+    publishers.poll(ACTIVE, 0)
     assert ingest.kicked == []
 
 
-def test_of_two_for_one_stream_the_first_stays(ingest: Ingest, senders: Senders) -> None:
+def test_of_two_for_one_stream_the_first_stays(ingest: Ingest, publishers: Publishers) -> None:
     ingest.publish("z", f"live//{KEY}")
-    assert senders.look(ACTIVE, 0)[1].path == f"live//{KEY}"
+    assert publishers.poll(ACTIVE, 0)[1].path == f"live//{KEY}"
     ingest.publish("a", f"live/{KEY}")
-    ingest.items = dict(reversed(ingest.items.items()))  # whatever order they are told in
-    assert senders.look(ACTIVE, 1)[1].path == f"live//{KEY}"
+    ingest.items = dict(reversed(ingest.items.items()))  # whatever order they are listed in
+    assert publishers.poll(ACTIVE, 1)[1].path == f"live//{KEY}"
     assert ingest.kicked == ["a"]
 
 
-def test_a_publisher_that_is_only_connecting_is_not_live_yet(ingest: Ingest, senders: Senders) -> None:
+def test_a_publisher_that_is_only_connecting_is_not_live_yet(ingest: Ingest, publishers: Publishers) -> None:
     ingest.publish("a", f"live/{KEY}")
     ingest.items[f"live/{KEY}"]["available"] = False
-    assert senders.look(ACTIVE, 0) == {}
+    assert publishers.poll(ACTIVE, 0) == {}
     assert ingest.kicked == []
 
 
-def test_a_frozen_publisher_is_offline_and_live_again_when_bytes_come(ingest: Ingest, senders: Senders) -> None:
+def test_a_frozen_publisher_is_offline_and_live_again_when_bytes_come(ingest: Ingest, publishers: Publishers) -> None:
     ingest.publish("a", f"live/{KEY}")
     for second in range(10):
         ingest.flow()
-        assert set(senders.look(ACTIVE, second)) == {1}
-    assert set(senders.look(ACTIVE, 9 + SILENCE_S - 0.1)) == {1}
-    assert senders.look(ACTIVE, 9 + SILENCE_S) == {}
+        assert set(publishers.poll(ACTIVE, second)) == {1}
+    assert set(publishers.poll(ACTIVE, 9 + SILENCE_S - 0.1)) == {1}
+    assert publishers.poll(ACTIVE, 9 + SILENCE_S) == {}
     ingest.flow()
-    assert set(senders.look(ACTIVE, 20)) == {1}
+    assert set(publishers.poll(ACTIVE, 20)) == {1}
 
 
 @pytest.mark.parametrize("how", ["an error", "no server"])
 def test_an_ingest_that_does_not_answer_is_offline_after_a_while(ingest: Ingest, how: str) -> None:
-    senders = Senders(Client(ingest.port))
+    publishers = Publishers(Client(ingest.port))
     ingest.publish("a", f"live/{KEY}")
-    assert set(senders.look(ACTIVE, 0)) == {1}
+    assert set(publishers.poll(ACTIVE, 0)) == {1}
     if how == "no server":
-        senders.client = Client(1)
+        publishers.client = Client(1)
     else:
         ingest.status = 500
-    assert set(senders.look(ACTIVE, PATIENCE_S - 0.1)) == {1}, "a hiccup is nothing"
-    assert senders.look(ACTIVE, PATIENCE_S) == {}
-    assert senders.problem is not None
-    assert "ingest" in senders.problem
-    ingest.status, senders.client = 200, Client(ingest.port)
+    assert set(publishers.poll(ACTIVE, PATIENCE_S - 0.1)) == {1}, "a hiccup is nothing"
+    assert publishers.poll(ACTIVE, PATIENCE_S) == {}
+    assert publishers.problem is not None
+    assert "ingest" in publishers.problem
+    ingest.status, publishers.client = 200, Client(ingest.port)
     ingest.flow()
-    assert set(senders.look(ACTIVE, 60)) == {1}
-    assert senders.problem is None
+    assert set(publishers.poll(ACTIVE, 60)) == {1}
+    assert publishers.problem is None
 
 
-def test_a_connection_that_cannot_be_ended_hides_nobody(ingest: Ingest, senders: Senders) -> None:
+def test_a_connection_that_cannot_be_ended_hides_nobody(ingest: Ingest, publishers: Publishers) -> None:
     ingest.publish("a", f"live/{OLD}")
     ingest.publish("b", f"live/{KEY}")
     ingest.kick_status = 500
     for second in range(6):
         ingest.flow()
-        assert set(senders.look(ACTIVE, second)) == {1}
-    assert senders.problem is None
+        assert set(publishers.poll(ACTIVE, second)) == {1}
+    assert publishers.problem is None
 
 
-def test_no_key_is_told_to_the_log(ingest: Ingest, senders: Senders, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_key_reaches_the_log(ingest: Ingest, publishers: Publishers, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     ingest.publish("a", f"live/{OLD}")
     ingest.publish("b", f"live/{KEY}")
     ingest.publish("c", f"live//{KEY}")
     ingest.kick_status = 500
-    senders.look(ACTIVE, 0)
+    publishers.poll(ACTIVE, 0)
     ingest.status = 500
-    senders.look(ACTIVE, 0)
-    senders.look(ACTIVE, 60)
+    publishers.poll(ACTIVE, 0)
+    publishers.poll(ACTIVE, 60)
     assert caplog.records
     assert KEY not in caplog.text
     assert OLD not in caplog.text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import sqlite3
-import time
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -57,13 +57,13 @@ class Memory:
             self.recorder.write(self.store, self.uptime_s, everything)
         self.recorder.committed(self.uptime_s)
 
-    def kept(self) -> list[StoredDetection]:
+    def detections(self) -> list[StoredDetection]:
         """What another process reads, oldest first."""
         return Store.open_readonly(self.path).detections.page(DetectionFilter(), limit=1000)[::-1]
 
     def picture(self, index: int = 0) -> bytes | None:
         """The image of a detection."""
-        image = self.kept()[index].image
+        image = self.detections()[index].image
         return self.images.read(image) if image else None
 
 
@@ -74,15 +74,15 @@ def memory(tmp_path: Path) -> Iterator[Memory]:
     memory.store.close()
 
 
-def test_a_person_is_kept_with_image_at_the_next_transaction(memory: Memory) -> None:
+def test_a_person_is_stored_with_image_at_the_next_transaction(memory: Memory) -> None:
     memory.recorder.take(sighting(jpeg=JPEG))
-    assert memory.kept() == []
+    assert memory.detections() == []
     memory.write()
-    (one,) = memory.kept()
-    assert one.detection == sighting().detection
+    (stored,) = memory.detections()
+    assert stored.detection == sighting().detection
     assert memory.picture() == JPEG
-    assert one.image is not None
-    assert len(one.image.token) > 40
+    assert stored.image is not None
+    assert len(stored.image.token) > 40
     assert memory.recorder.waiting() == 0
 
 
@@ -91,41 +91,93 @@ def test_a_living_person_is_updated_every_two_seconds_at_most(memory: Memory) ->
     for tick in range(1, 41):
         memory.recorder.take(sighting(seconds=tick / 4))
         memory.write(after_s=0.25)
-        written.add(memory.kept()[0].detection.last_seen_utc)
-    assert len(written) == 5
-    assert len(memory.kept()) == 1
+        written.add(memory.detections()[0].detection.last_seen_utc)
+    assert sorted(seen_utc - UTC for seen_utc in written) == [0.25, 2.25, 4.25, 6.25, 8.25]
+    assert len(memory.detections()) == 1
 
 
-def test_a_change_of_state_and_the_end_are_kept_at_once(memory: Memory) -> None:
+def test_a_change_of_state_and_the_end_are_stored_at_once(memory: Memory) -> None:
     memory.recorder.take(sighting(seconds=1))
     memory.write()
     memory.recorder.take(sighting(seconds=1.2, state=State.NO_MASK))
     memory.write(after_s=0.2)
-    assert memory.kept()[0].detection.state is State.NO_MASK
+    assert memory.detections()[0].detection.state is State.NO_MASK
     memory.recorder.take(sighting(seconds=1.4, state=State.NO_MASK, ended=True))
     memory.write(after_s=0.2)
-    assert memory.kept()[0].detection.last_seen_utc == UTC + 1.4
+    assert memory.detections()[0].detection.last_seen_utc == UTC + 1.4
 
 
-def test_who_came_and_left_between_two_transactions_is_kept(memory: Memory) -> None:
+def test_who_came_and_left_between_two_transactions_is_stored(memory: Memory) -> None:
     memory.recorder.take(sighting(jpeg=JPEG))
     memory.recorder.take(sighting(seconds=2, ended=True))
     memory.write()
-    assert memory.kept()[0].detection.last_seen_utc == UTC + 2
+    assert memory.detections()[0].detection.last_seen_utc == UTC + 2
     assert memory.picture() == JPEG
 
 
 def test_a_better_image_replaces_the_first_which_is_erased(memory: Memory) -> None:
     memory.recorder.take(sighting(jpeg=JPEG))
     memory.write()
-    old = memory.kept()[0].image
+    old = memory.detections()[0].image
     memory.recorder.take(sighting(seconds=9, jpeg=BETTER))
     memory.write(after_s=9)
     assert memory.picture() == BETTER
     assert old is not None
     assert memory.images.read(old) is None
     assert JPEG not in (memory.images.folder / f"{old.day}.jpegs").read_bytes()
-    assert len(memory.kept()) == 1
+    assert len(memory.detections()) == 1
+
+
+def test_an_image_stays_while_no_better_one_comes(memory: Memory) -> None:
+    memory.recorder.take(sighting(jpeg=JPEG))
+    memory.write()
+    memory.recorder.take(sighting(seconds=5))
+    memory.write(after_s=4)
+    assert memory.detections()[0].detection.last_seen_utc == UTC + 5
+    assert memory.picture() == JPEG
+
+
+def test_a_living_person_gets_a_new_image_every_five_seconds_at_most(memory: Memory) -> None:
+    memory.recorder.take(sighting(jpeg=JPEG))
+    memory.write()
+    memory.recorder.take(sighting(seconds=4, jpeg=BETTER))
+    memory.write(after_s=3)
+    assert memory.picture() == JPEG
+    memory.recorder.take(sighting(seconds=6))
+    memory.write(after_s=2)
+    assert memory.picture() == BETTER
+
+
+def test_at_the_end_everything_is_stored_with_its_image(memory: Memory) -> None:
+    memory.recorder.take(sighting(jpeg=JPEG))
+    memory.write()
+    memory.recorder.take(sighting(seconds=1.5, jpeg=BETTER))
+    memory.write(after_s=0.5, everything=True)
+    assert memory.detections()[0].detection.last_seen_utc == UTC + 1.5
+    assert memory.picture() == BETTER
+
+
+def test_an_image_that_is_on_the_disk_is_not_held_in_memory(memory: Memory) -> None:
+    jpeg = bytes([*JPEG])
+    before = sys.getrefcount(jpeg)
+    memory.recorder.take(sighting(jpeg=jpeg))
+    assert sys.getrefcount(jpeg) == before + 1
+    memory.write()
+    assert sys.getrefcount(jpeg) == before
+
+
+def test_a_replaced_image_that_cannot_be_erased_is_logged(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_: Place) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(memory.images, "erase", refuse)
+    for jpeg in (JPEG, BETTER):
+        memory.recorder.take(sighting(jpeg=jpeg))
+        memory.write(after_s=9)
+    assert memory.picture() == BETTER
+    assert caplog.messages == ["a replaced image could not be erased: Read-only file system"]
 
 
 def test_the_last_image_counts_however_soon_it_comes(memory: Memory) -> None:
@@ -142,9 +194,9 @@ def test_the_image_of_a_resumed_person_is_erased_when_a_better_one_comes(memory:
     memory.write()
     again = Recorder(memory.images)  # the watcher was killed and started again
     memory.recorder = again
-    again.take(sighting(key="stored-1", seconds=9, jpeg=BETTER, detection_id=memory.kept()[0].id))
+    again.take(sighting(key="stored-1", seconds=9, jpeg=BETTER, detection_id=memory.detections()[0].id))
     memory.write()
-    assert len(memory.kept()) == 1
+    assert len(memory.detections()) == 1
     assert memory.picture() == BETTER
     day = memory.images.days()[0]
     assert JPEG not in (memory.images.folder / f"{day}.jpegs").read_bytes()
@@ -161,7 +213,7 @@ def test_a_locked_store_loses_nothing(memory: Memory) -> None:
         assert memory.recorder.waiting() == 2
     other.close()
     memory.write()
-    assert [one.detection.last_seen_utc - UTC for one in memory.kept()] == [1, 3]
+    assert [stored.detection.last_seen_utc - UTC for stored in memory.detections()] == [1, 3]
     assert memory.picture() == JPEG
 
 
@@ -171,16 +223,18 @@ def test_a_commit_that_fails_is_done_again_and_once_only(memory: Memory) -> None
         with pytest.raises(sqlite3.OperationalError), memory.store.writing():
             memory.recorder.write(memory.store, memory.uptime_s)
             memory.store.db.execute("insert into nothing")  # a statement that fails
-    assert memory.kept() == []
+    assert memory.detections() == []
     memory.recorder.take(sighting(seconds=2, jpeg=BETTER))
     memory.write()
-    assert len(memory.kept()) == 1
+    assert len(memory.detections()) == 1
     assert memory.picture() == JPEG
     day = memory.images.days()[0]
     assert (memory.images.folder / f"{day}.jpegs").stat().st_size == len(JPEG), "the image was appended once"
 
 
-def test_a_full_disk_costs_the_image_not_the_person(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_costs_the_image_not_the_person(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     def full(*_: object) -> Place:
         raise OSError(28, "No space left on device")
 
@@ -188,14 +242,32 @@ def test_a_full_disk_costs_the_image_not_the_person(memory: Memory, monkeypatch:
     with monkeypatch.context() as patch:
         patch.setattr(memory.images, "append", full)
         memory.write()
-    (one,) = memory.kept()
-    assert one.image is None
+        assert caplog.messages == [memory.recorder.problem]
+        memory.recorder.take(sighting(seconds=2))
+        memory.write(after_s=5)
+    (stored,) = memory.detections()
+    assert stored.image is None
     assert memory.recorder.problem is not None
     assert "No space left" in memory.recorder.problem
+    assert caplog.messages == [memory.recorder.problem], "it is logged once"
     memory.recorder.take(sighting(seconds=4))
     memory.write(after_s=3)
     assert memory.picture() == JPEG, "there is room again"
     assert memory.recorder.problem is None
+
+
+def test_an_image_that_does_not_reach_the_disk_costs_the_image_not_the_person(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: str) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(memory.images, "sync", fail)
+    memory.recorder.take(sighting(jpeg=JPEG))
+    memory.write()
+    (stored,) = memory.detections()
+    assert stored.image is None
+    assert memory.recorder.problem == "Images cannot be written (Input/output error); detections are kept without."
 
 
 def test_a_store_that_cannot_grow_keeps_everybody_in_memory(memory: Memory) -> None:
@@ -216,7 +288,7 @@ def test_a_store_that_cannot_grow_keeps_everybody_in_memory(memory: Memory) -> N
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     memory.write()
-    assert len(memory.kept()) == 301
+    assert len(memory.detections()) == 301
     assert memory.store.problems() == []
 
 
@@ -229,12 +301,22 @@ def test_waiting_is_bounded_and_the_loss_is_told(memory: Memory, monkeypatch: py
     problem = memory.recorder.problem
     assert problem == module.FULL
     memory.write()
-    assert len(memory.kept()) == 10
-    assert len([one for one in memory.kept() if one.image]) == 4
+    assert len(memory.detections()) == 10
+    assert len([stored for stored in memory.detections() if stored.image]) == 4
     assert memory.recorder.problem is None
     memory.recorder.take(sighting("somebody new"))
     memory.write()
-    assert len(memory.kept()) == 11
+    assert len(memory.detections()) == 11
+
+
+def test_while_all_the_places_are_taken_the_loss_goes_on_being_told(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_WAITING", 10)
+    for index in range(12):
+        memory.recorder.take(sighting(f"person-{index}"))
+    memory.write()
+    assert memory.recorder.problem == module.FULL, "ten are stored, but still in view"
 
 
 def test_a_stream_that_was_deleted_takes_its_people_along_quietly(memory: Memory) -> None:
@@ -245,7 +327,7 @@ def test_a_stream_that_was_deleted_takes_its_people_along_quietly(memory: Memory
     memory.recorder.take(sighting("before", seconds=5, ended=True))
     memory.recorder.take(sighting("after", jpeg=JPEG, ended=True))
     memory.write()
-    assert memory.kept() == []
+    assert memory.detections() == []
     assert memory.recorder.waiting() == 0
 
 
@@ -253,11 +335,11 @@ def test_a_detection_that_somebody_deleted_does_not_come_back(memory: Memory) ->
     memory.recorder.take(sighting())
     memory.write()
     with memory.store.writing():
-        memory.store.detections.remove(memory.kept()[0].id)
+        memory.store.detections.remove(memory.detections()[0].id)
     for seconds in (4.0, 7.0, 10.0):
         memory.recorder.take(sighting(seconds=seconds, jpeg=BETTER))
         memory.write(after_s=3)
-    assert memory.kept() == []
+    assert memory.detections() == []
     assert all(BETTER not in path.read_bytes() for path in memory.images.folder.iterdir())
 
 
@@ -265,11 +347,11 @@ def test_a_state_that_a_person_corrected_stays(memory: Memory) -> None:
     memory.recorder.take(sighting())
     memory.write()
     with memory.store.writing():
-        memory.store.detections.correct_state(memory.kept()[0].id, State.INCORRECT, "ann")
+        memory.store.detections.correct_state(memory.detections()[0].id, State.INCORRECT, "ann")
     memory.recorder.take(sighting(seconds=5, ended=True))
     memory.write()
-    assert memory.kept()[0].detection.state is State.INCORRECT
-    assert memory.kept()[0].detection.last_seen_utc == UTC + 5
+    assert memory.detections()[0].detection.state is State.INCORRECT
+    assert memory.detections()[0].detection.last_seen_utc == UTC + 5
 
 
 def test_what_arrives_during_the_commit_is_not_forgotten(memory: Memory) -> None:
@@ -279,20 +361,21 @@ def test_what_arrives_during_the_commit_is_not_forgotten(memory: Memory) -> None
         memory.recorder.take(sighting(seconds=2, ended=True))
     memory.recorder.committed(memory.uptime_s)
     memory.write()
-    assert memory.kept()[0].detection.last_seen_utc == UTC + 2
+    assert memory.detections()[0].detection.last_seen_utc == UTC + 2
     assert memory.recorder.waiting() == 0
 
 
 def test_a_clock_that_was_set_back_does_no_harm(memory: Memory) -> None:
     memory.recorder.take(replace(sighting(), detection=replace(sighting().detection, last_seen_utc=UTC - 3600)))
     memory.write()
-    assert memory.kept()[0].detection.last_seen_utc == UTC
+    assert memory.detections()[0].detection.last_seen_utc == UTC
 
 
-def test_a_day_of_people_is_quick(memory: Memory) -> None:
-    for index in range(5000):
-        memory.recorder.take(sighting(f"person-{index}", ended=True))
-    begun_s = time.monotonic()
+def test_the_images_of_a_transaction_are_synced_together(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(memory.images, "sync", synced.append)
+    for index in range(100):
+        memory.recorder.take(sighting(f"person-{index}", jpeg=JPEG, ended=True))
     memory.write()
-    assert time.monotonic() - begun_s < 5
+    assert synced == memory.images.days()
     assert memory.recorder.waiting() == 0

@@ -1,4 +1,4 @@
-"""The picture that is kept: what of a face may be seen in it."""
+"""The picture that is stored: what of a face may be seen in it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_the_mask_and_everything_else_stay_as_they_are() -> None:
     assert np.array_equal(hidden[:, 200:], NOISE[:, 200:])
 
 
-def test_the_picture_given_is_not_changed() -> None:
+def test_the_picture_itself_is_not_changed() -> None:
     before = NOISE.copy()
     pixelate_eyes(NOISE, [(10.0, 10.0, 60.0, 70.0)])
     assert np.array_equal(NOISE, before)

@@ -4,44 +4,45 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import pytest
 
-from appliance.faces import CLASSES, Face, State
-from appliance.vision.tracker import FORGET_GAP_S, Track, Tracker
+from appliance.faces import CLASSES, Detection, Face, State
+from appliance.vision.tracker import FORGET_GAP_S, MAX_GAP_S, Track, Tracker
 
-SURE, LOST_S, STEP_S = 0.5, 2.5, 0.2
+SCORE_THRESHOLD, LOST_S, STEP_S = 0.5, 2.5, 0.2
+UTC = 1_790_000_000.0  # when the scene's clock shows 0
 Where = Callable[[float], tuple[float, float] | None]
 
 
 def face(
-    x: float, y: float, size: float = 40, state: State = State.MASK, score: float = 0.9, share: float = 0.9
+    x: float, y: float, size: float = 40, state: State = State.MASK, score: float = 0.9, probability: float = 0.9
 ) -> Face:
-    """A face with its middle at (x, y); `share` is the probability of its state."""
-    judged = state if state is not State.UNKNOWN else State.MASK
-    rest = (1 - share) / 2
-    states = tuple(share if judged is one else rest for one in CLASSES)
+    """A face with its middle at (x, y); `probability` is that of its state."""
+    likeliest = state if state is not State.UNKNOWN else State.MASK
+    mask, no_mask, incorrect = (probability if likeliest is c else (1 - probability) / 2 for c in CLASSES)
     bbox = (x - size / 2, y - size / 2, x + size / 2, y + size / 2)
-    return Face(bbox, score, (states[0], states[1], states[2]), state)
+    return Face(bbox, score, (mask, no_mask, incorrect), state)
 
 
 class Scene:
     """Feeds a tracker frame by frame and remembers what it said."""
 
     def __init__(self, lost_s: float = LOST_S) -> None:
-        self.tracker = Tracker(SURE, lost_s)
+        self.tracker = Tracker(SCORE_THRESHOLD, lost_s)
         self.now_s = 100.0
-        self.seen: dict[int, Track] = {}
+        self.seen: dict[str, Track] = {}
         self.ended: list[Track] = []
         self.now_seen: list[Track] = []
 
     def show(self, faces: Iterable[Face], after_s: float = STEP_S) -> list[Track]:
         """One frame; the confirmed tracks in it."""
         self.now_s += after_s
-        update = self.tracker.update(list(faces), self.now_s)
+        update = self.tracker.update(list(faces), self.now_s, UTC + self.now_s)
         self.ended += update.ended
         self.now_seen = update.seen
-        self.seen |= {track.number: track for track in update.seen}
+        self.seen |= {track.key: track for track in update.seen}
         return update.seen
 
     def play(self, seconds: float, *walkers: Where, size: float = 40) -> None:
@@ -123,11 +124,21 @@ def test_someone_behind_a_pillar_for_less_than_lost_s_is_the_same() -> None:
     assert scene.ended == []
 
 
+def test_two_people_behind_a_pillar_come_out_where_their_ways_lead() -> None:
+    scene = Scene()
+    scene.play(
+        6,
+        lambda t: None if 2 <= t < 4 else (50 + 110 * t, 100),
+        lambda t: None if 2 <= t < 4 else (800 - 110 * t, 500),
+    )
+    assert len(scene.seen) == 2
+
+
 def test_someone_who_comes_back_after_lost_s_counts_again() -> None:
     scene = Scene()
     scene.play(8, lambda t: None if 2 <= t < 2 + LOST_S + 0.5 else (100, 100))
     assert len(scene.seen) == 2
-    assert [track.number for track in scene.ended] == [min(scene.seen)]
+    assert [track.key for track in scene.ended] == [next(iter(scene.seen))]
 
 
 def test_lost_tracks_end_on_time() -> None:
@@ -138,10 +149,20 @@ def test_lost_tracks_end_on_time() -> None:
         scene.show([])
         assert scene.now_s - last_s < LOST_S + 2 * STEP_S
     assert scene.now_s - last_s > LOST_S
-    assert scene.ended[0].last_seen_s == pytest.approx(last_s)
 
 
-def test_two_boxes_on_one_face_are_one_person() -> None:
+def test_a_track_is_lost_after_lost_s_and_not_at_it() -> None:
+    scene = Scene()
+    for _ in range(4):
+        scene.show([face(100, 100)], after_s=0.5)
+    for _ in range(5):
+        scene.show([], after_s=0.5)
+    assert scene.ended == [], "missed for 2.5 s"
+    scene.show([], after_s=0.5)
+    assert len(scene.ended) == 1
+
+
+def test_two_bboxes_on_one_face_are_one_person() -> None:
     scene = Scene()
     for frame in range(20):
         x = 100 + 8 * frame
@@ -163,14 +184,30 @@ def test_a_face_far_away_is_somebody_else() -> None:
     assert len(scene.seen) == 2
 
 
-def test_a_face_of_another_size_in_the_same_place_is_somebody_else() -> None:
+@pytest.mark.parametrize("sizes", [(40, 120), (120, 40)])
+def test_a_face_of_another_size_in_the_same_place_is_somebody_else(sizes: tuple[float, float]) -> None:
     scene = Scene()
-    scene.play(2, lambda _: (100, 100), size=40)
-    scene.play(2, lambda _: (100, 100), size=120)
+    for size in sizes:
+        scene.play(2, lambda _: (100, 100), size=size)
     assert len(scene.seen) == 2
 
 
-def test_weak_faces_keep_a_track_but_begin_none() -> None:
+def test_someone_who_steps_up_to_the_camera_is_the_same() -> None:
+    scene = Scene()
+    scene.play(1, lambda _: (100, 100), size=40)
+    scene.play(1, lambda _: (150, 100), size=70)
+    assert len(scene.seen) == 1
+
+
+def test_the_size_of_a_face_is_that_of_its_area() -> None:
+    scene = Scene()
+    scene.play(1, lambda _: (100, 100), size=40)
+    for _ in range(4):
+        scene.show([replace(face(100, 100), bbox_px=(90, 60, 110, 140))])
+    assert len(scene.seen) == 1
+
+
+def test_faces_of_low_confidence_keep_a_track_but_begin_none() -> None:
     scene = Scene()
     for _ in range(10):
         scene.show([face(300, 300, score=0.3)])
@@ -182,28 +219,87 @@ def test_weak_faces_keep_a_track_but_begin_none() -> None:
     assert scene.ended == []
 
 
-def test_sure_faces_choose_before_weak_ones() -> None:
+def test_faces_of_high_confidence_choose_before_those_of_low_confidence() -> None:
     scene = Scene()
     scene.play(1, lambda _: (100, 100))
     for _ in range(5):
-        # The weak one is nearer, but there is a sure one within reach.
+        # The one of low confidence is nearer, but there is one of high confidence within reach.
         scene.show([face(103, 100, score=0.3, state=State.NO_MASK), face(112, 100, score=0.9)])
     assert len(scene.seen) == 1
     assert scene.now_seen[0].score == 0.9
 
 
-def test_the_vote_weighs_large_and_sure_faces_more() -> None:
+def test_a_face_at_the_threshold_is_of_high_confidence_and_only_that() -> None:
     scene = Scene()
     for _ in range(4):
-        scene.show([face(100, 100, size=30, score=0.55, state=State.NO_MASK)])
-    for size in (36, 44, 52, 52):
-        scene.show([face(100, 100, size=size, score=0.95, state=State.MASK)])
+        scene.show([face(100, 100, score=SCORE_THRESHOLD), face(145, 100, score=SCORE_THRESHOLD)])
+    for _ in range(16):
+        scene.show([face(100, 100, score=SCORE_THRESHOLD)])
+    assert [track.bbox_px for track in scene.now_seen] == [face(100, 100).bbox_px]
+    assert len(scene.ended) == 1, "the face of the first is not taken for one of low confidence of the second"
+
+
+def test_faces_of_low_confidence_bring_back_somebody_missed_for_a_moment() -> None:
+    scene = Scene()
+    for _ in range(4):
+        scene.show([face(100, 100)], after_s=0.5)
+    scene.show([], after_s=0.5)
+    assert scene.show([face(100, 100, score=0.3)], after_s=0.5), "missed for 1 s"
+
+
+def test_faces_of_low_confidence_do_not_bring_back_somebody_missed_for_long() -> None:
+    scene = Scene()
+    scene.play(1, lambda _: (100, 100))
+    scene.play(MAX_GAP_S + STEP_S, lambda _: None)
+    for _ in range(10):
+        scene.show([face(100, 100, score=0.3)])
+    assert len(scene.ended) == 1, "only a face of high confidence could have brought them back"
+
+
+def test_of_two_faces_equally_near_the_one_of_the_same_size_is_the_person() -> None:
+    scene = Scene()
+    scene.play(1, lambda _: (100, 100))
+    (person,) = scene.now_seen
+    scene.show([face(88, 100, size=60), face(112, 100, size=40)])
+    assert person.bbox_px == face(112, 100, size=40).bbox_px
+
+
+def test_a_face_weighs_as_much_in_the_vote_as_its_score() -> None:
+    scene = Scene()
+    for state, score, count in ((State.NO_MASK, 0.5, 5), (State.MASK, 0.95, 4)):
+        for _ in range(count):
+            scene.show([face(100, 100, state=state, score=score)])
     (track,) = scene.seen.values()
-    assert (track.state, track.votes) == (State.MASK, 8)
-    assert 0.5 < track.confidence < 0.9
+    assert track.state is State.MASK, "four of .95 say more than five of .5"
 
 
-def test_too_few_judged_faces_are_unknown() -> None:
+def test_a_face_weighs_as_much_in_the_vote_as_its_size() -> None:
+    scene = Scene()
+    for state, size, count in ((State.NO_MASK, 30, 5), (State.MASK, 50, 4)):
+        for _ in range(count):
+            scene.show([face(100, 100, state=state, size=size)])
+    (track,) = scene.seen.values()
+    assert (track.state, track.votes) == (State.MASK, 9)
+    # 4 x 50 of .9 and 5 x 30 of .05 for the mask, in all 350
+    assert track.confidence == pytest.approx((200 * 0.9 + 150 * 0.05) / 350)
+
+
+def test_a_person_was_first_seen_with_the_first_face() -> None:
+    scene = Scene()
+    scene.play(1, lambda _: (100, 100))
+    (track,) = scene.seen.values()
+    assert track.first_seen_utc == pytest.approx(UTC + 100 + STEP_S)
+    assert track.quality == pytest.approx(0.9 * 40 * 40)
+
+
+def test_a_face_in_a_frame_of_the_same_moment_says_nothing_of_speed() -> None:
+    scene = Scene()
+    scene.show([face(100, 100)])
+    scene.show([face(103, 100)], after_s=0.0)
+    assert scene.tracker.tracks[0].velocity.tolist() == [0, 0]
+
+
+def test_too_few_classified_faces_are_unknown() -> None:
     scene = Scene()
     for state in (State.UNKNOWN, State.MASK, State.UNKNOWN, State.MASK, State.UNKNOWN):
         scene.show([face(100, 100, state=state)])
@@ -216,13 +312,13 @@ def test_too_few_judged_faces_are_unknown() -> None:
 def test_a_split_vote_is_unknown() -> None:
     scene = Scene()
     for state in CLASSES * 3:
-        scene.show([face(100, 100, state=state, share=0.5)])
+        scene.show([face(100, 100, state=state, probability=0.5)])
     (track,) = scene.seen.values()
     assert track.state is State.UNKNOWN
     assert track.votes == 9
 
 
-@pytest.mark.parametrize("gap_s", [2.0, 6.0, FORGET_GAP_S - 1])
+@pytest.mark.parametrize("gap_s", [2.0, 6.0, FORGET_GAP_S])
 def test_a_lost_connection_does_not_make_people_older(gap_s: float) -> None:
     scene = Scene()
     scene.play(2, lambda _: (100, 100))
@@ -252,23 +348,50 @@ def test_a_clock_that_stands_still_or_goes_back_does_no_harm() -> None:
     assert len(scene.ended) == 1
 
 
-def stored(x: float, y: float) -> Track:
-    """A track as put back after a restart."""
-    return Track(0, face(x, y).bbox_px, 0.9, 90.0, 99.0, hits=8, votes=8)
+def stored(x: float, y: float, state: State = State.MASK, votes: int = 8) -> Detection:
+    """What was stored of a person before a restart."""
+    return Detection(UTC + 90, UTC + 99, state, 0.8, votes, face(x, y).bbox_px, 640, 360, "test")
 
 
 def test_a_resumed_person_is_not_counted_twice() -> None:
     scene = Scene()
-    track = stored(100, 100)
-    scene.tracker.resume(track)
-    assert scene.show([face(200, 100)]) == [track], "the person went on while nobody was watching"
+    scene.tracker.resume(77, stored(100, 100))
+    (track,) = scene.show([face(200, 100)])
+    assert track.key == "stored-77", "the person went on while nobody was watching"
+    assert (track.detection_id, track.first_seen_utc) == (77, UTC + 90)
+    assert (track.detection, track.votes, track.image_quality) == (stored(100, 100), 9, 40 * 40)
     scene.play(2, lambda _: (200, 100))
     assert len(scene.seen) == 1
 
 
+def test_a_resumed_person_has_the_votes_of_before() -> None:
+    tracker = Tracker(SCORE_THRESHOLD, LOST_S)
+    tracker.resume(77, stored(100, 100, state=State.NO_MASK))
+    (track,) = tracker.tracks
+    assert track.weights == pytest.approx([8 * 40 * 0.1, 8 * 40 * 0.8, 8 * 40 * 0.1])
+    assert track.state is State.NO_MASK
+    assert track.confidence == pytest.approx(0.8)
+
+
+def test_a_resumed_person_of_unknown_state_is_voted_on_afresh() -> None:
+    scene = Scene()
+    scene.tracker.resume(77, stored(100, 100, state=State.UNKNOWN, votes=2))
+    (track,) = scene.show([face(100, 100, state=State.MASK)])
+    assert (track.state, track.votes) == (State.MASK, 3)
+    assert track.confidence == pytest.approx(0.9)
+
+
+def test_a_resumed_person_is_waited_for_as_long_as_any_other() -> None:
+    scene = Scene()
+    scene.tracker.resume(77, stored(100, 100))
+    for _ in range(6):
+        scene.show([])
+    assert [track.key for track in scene.show([face(100, 100)])] == ["stored-77"]
+
+
 def test_a_resumed_person_who_is_not_there_any_more_is_not_seen_and_ends() -> None:
     scene = Scene()
-    scene.tracker.resume(stored(100, 100))
+    scene.tracker.resume(77, stored(100, 100))
     assert scene.show([]) == []
     for _ in range(round(LOST_S / STEP_S) + 1):
         assert scene.show([]) == []
@@ -277,15 +400,14 @@ def test_a_resumed_person_who_is_not_there_any_more_is_not_seen_and_ends() -> No
 
 def test_a_resumed_person_is_looked_for_even_when_lost_s_is_short() -> None:
     scene = Scene(lost_s=0.3)
-    track = stored(100, 100)
-    scene.tracker.resume(track)
-    assert scene.show([face(100, 100)]) == [track]
+    scene.tracker.resume(77, stored(100, 100))
+    assert [track.key for track in scene.show([face(100, 100)])] == ["stored-77"]
 
 
-def test_resumed_and_new_people_keep_their_numbers_apart() -> None:
+def test_resumed_and_new_people_keep_their_keys_apart() -> None:
     scene = Scene()
-    scene.tracker.resume(stored(100, 100))
-    scene.tracker.resume(stored(300, 100))
+    scene.tracker.resume(1, stored(100, 100))
+    scene.tracker.resume(2, stored(300, 100))
     for _ in range(4):
         scene.show([face(100, 100), face(300, 100), face(500, 300)])
     assert len(scene.seen) == 3
@@ -295,7 +417,7 @@ def test_end_all_tells_of_confirmed_people_only() -> None:
     scene = Scene()
     scene.play(2, lambda _: (100, 100))
     scene.show([face(100, 100), face(400, 400)])
-    assert [track.number for track in scene.tracker.end_all()] == list(scene.seen)
+    assert [track.key for track in scene.tracker.end_all()] == list(scene.seen)
     assert scene.tracker.tracks == []
 
 

@@ -62,10 +62,10 @@ class Box:
         self.door = self.store.streams.add_with_key(1, "door", digest(KEY), time.time())
         self.watchers: list[Watcher] = []
 
-    def watcher(self, judging: bool = True) -> Watcher:
+    def watcher(self, analysing: bool = True) -> Watcher:
         """A watcher as after its self-test."""
         watcher = Watcher(self.config)
-        if judging:
+        if analysing:
             watcher.detector, watcher.model_problem = ColourDetector(), None
         self.watchers.append(watcher)
         return watcher
@@ -81,7 +81,7 @@ class Box:
         assert stream is not None
         return stream
 
-    def kept(self) -> list[StoredDetection]:
+    def detections(self) -> list[StoredDetection]:
         return self.store.detections.page(DetectionFilter(), limit=500)[::-1]
 
     def kill(self, watcher: Watcher) -> None:
@@ -115,7 +115,7 @@ def step_until(watcher: Watcher, condition: Callable[[], bool], what: str, patie
 
 
 def publish(ingest: Ingest, video: bytes, key: str = KEY, seconds: float = 4) -> threading.Event:
-    """Somebody sends to the ingest; set the event to make the bytes stop."""
+    """Somebody publishes to the ingest; set the event to make the bytes stop."""
     stopping = threading.Event()
     ingest.publish("conn", f"live/{key}")
     ingest.videos[f"live/{key}"] = lambda: in_parts(video, seconds, stopping)
@@ -128,23 +128,23 @@ def publish(ingest: Ingest, video: bytes, key: str = KEY, seconds: float = 4) ->
     return stopping
 
 
-def test_a_stream_that_is_sent_is_live_and_its_people_are_kept(box: Box, ingest: Ingest, walking: bytes) -> None:
+def test_a_stream_that_is_published_is_live_and_its_people_are_stored(box: Box, ingest: Ingest, walking: bytes) -> None:
     watcher = box.watcher()
     watcher.step(now())
     assert not box.stream(box.door).live
     publish(ingest, walking, seconds=5)
     step_until(watcher, lambda: box.stream(box.door).live, "LIVE", 3)
     assert box.stream(box.door).remote == "10.0.0.5"
-    step_until(watcher, lambda: len(box.kept()) >= 2, "two people")
-    assert [one.detection.state for one in box.kept()[:2]] == [State.MASK, State.NO_MASK]
-    image = box.kept()[0].image
+    step_until(watcher, lambda: len(box.detections()) >= 2, "two people")
+    assert [stored.detection.state for stored in box.detections()[:2]] == [State.MASK, State.NO_MASK]
+    image = box.detections()[0].image
     assert image is not None
     jpeg = watcher.images.read(image)
     assert jpeg is not None
     assert jpeg.startswith(b"\xff\xd8")
     door = box.stream(box.door)
     assert (door.codec, door.width, door.height, door.problem) == ("h264", 320, 240, None)
-    assert watcher.token in ingest.asked[0], "we read by our own token"
+    assert watcher.token in ingest.requested[0], "we read by our own token"
     del ingest.items[f"live/{KEY}"]
     step_until(watcher, lambda: not box.stream(box.door).live, "offline", 3)
     assert watcher.analyses == {}
@@ -155,8 +155,8 @@ def test_a_person_who_stands_through_it_all_is_one_detection(box: Box, standing:
     watcher = box.watcher()
     begun_s = time.monotonic()
     step_until(watcher, lambda: time.monotonic() - begun_s > 5, "more than one round of the file")
-    assert len(box.kept()) == 1
-    detection = box.kept()[0].detection
+    assert len(box.detections()) == 1
+    detection = box.detections()[0].detection
     assert detection.last_seen_utc - detection.first_seen_utc > 3
 
 
@@ -190,14 +190,14 @@ def test_a_source_without_pictures_is_not_live_and_says_why(box: Box) -> None:
 def test_garbage_on_one_stream_touches_no_other(box: Box, standing: bytes) -> None:
     bad, good = box.source("bad.flv", b"garbage" * 5000), box.source("good.flv", standing)
     watcher = box.watcher()
-    step_until(watcher, lambda: bool(box.kept()), "the good one is judged")
-    assert {one.stream_id for one in box.kept()} == {good}
+    step_until(watcher, lambda: bool(box.detections()), "the good one is analysed")
+    assert {stored.stream_id for stored in box.detections()} == {good}
     assert box.stream(bad).problem is not None
     assert box.stream(good).problem is None
 
 
-def test_rotating_deactivating_and_deleting_kick_at_the_next_look(box: Box, ingest: Ingest) -> None:
-    watcher = box.watcher(judging=False)
+def test_rotating_deactivating_and_deleting_kick_at_the_next_poll(box: Box, ingest: Ingest) -> None:
+    watcher = box.watcher(analysing=False)
     changes: list[Callable[[], None]] = [
         lambda: box.store.streams.set_key(box.door, digest(NEW_KEY)),
         lambda: box.store.streams.set_active(box.door, False),
@@ -216,7 +216,7 @@ def test_rotating_deactivating_and_deleting_kick_at_the_next_look(box: Box, inge
 def test_a_model_that_cannot_be_used_judges_nothing_and_says_so_while_live_goes_on(
     box: Box, ingest: Ingest, standing: bytes
 ) -> None:
-    watcher = box.watcher(judging=False)
+    watcher = box.watcher(analysing=False)
     watcher.detector, watcher.model_problem = None, "Nothing is judged, because the model fails its self-test."
     publish(ingest, standing)
     step_until(watcher, lambda: box.stream(box.door).live, "LIVE", 3)
@@ -239,14 +239,16 @@ def test_a_model_that_is_not_there_or_fails_its_self_test_is_never_used(monkeypa
     assert "self-test" in problem
 
 
-def test_an_ingest_that_is_gone_puts_all_who_send_offline_and_is_told(box: Box, ingest: Ingest) -> None:
-    watcher = box.watcher(judging=False)
+def test_an_ingest_that_is_gone_puts_all_who_publish_offline_and_is_reported(box: Box, ingest: Ingest) -> None:
+    watcher = box.watcher(analysing=False)
     ingest.publish("conn", f"live/{KEY}")
     step_until(watcher, lambda: box.stream(box.door).live, "LIVE", 3)
     ingest.status = 500
     step_until(watcher, lambda: not box.stream(box.door).live, "offline", 5)
     watcher.model_problem = None
-    step_until(watcher, lambda: "ingest" in (box.store.services.all(now())[0].problem or ""), "the beat says so", 5)
+    step_until(
+        watcher, lambda: "ingest" in (box.store.services.all(now())[0].problem or ""), "the heartbeat says so", 5
+    )
 
 
 def test_a_watcher_begins_with_everything_offline_and_no_old_problem(box: Box) -> None:
@@ -261,15 +263,17 @@ def test_a_watcher_begins_with_everything_offline_and_no_old_problem(box: Box) -
 def test_after_kill_9_the_same_person_is_not_counted_twice(box: Box, standing: bytes) -> None:
     box.source("file.flv", standing)
     first = box.watcher()
-    step_until(first, lambda: bool(box.kept()), "the person")
-    before = box.kept()[0]
+    step_until(first, lambda: bool(box.detections()), "the person")
+    before = box.detections()[0]
     box.kill(first)
     second = box.watcher()
-    step_until(second, lambda: box.kept()[0].detection.last_seen_utc > before.detection.last_seen_utc, "seen again")
+    step_until(
+        second, lambda: box.detections()[0].detection.last_seen_utc > before.detection.last_seen_utc, "seen again"
+    )
     begun_s = time.monotonic()
     step_until(second, lambda: time.monotonic() - begun_s > 2, "a while")
-    assert [one.id for one in box.kept()] == [before.id]
-    assert box.kept()[0].detection.first_seen_utc == before.detection.first_seen_utc
+    assert [stored.id for stored in box.detections()] == [before.id]
+    assert box.detections()[0].detection.first_seen_utc == before.detection.first_seen_utc
 
 
 def test_a_locked_store_stops_nothing_and_loses_nobody(box: Box, walking: bytes) -> None:
@@ -280,10 +284,10 @@ def test_a_locked_store_stops_nothing_and_loses_nobody(box: Box, walking: bytes)
     other.execute("begin immediate")
     step_until(watcher, lambda: watcher.recorder.waiting() >= 2, "two people wait")
     assert watcher.store_problem is not None
-    assert box.kept() == []
+    assert box.detections() == []
     other.rollback()
     other.close()
-    step_until(watcher, lambda: len(box.kept()) >= 2, "both are kept", 3)
+    step_until(watcher, lambda: len(box.detections()) >= 2, "both are stored", 3)
     assert watcher.store_problem is None
 
 
@@ -292,11 +296,11 @@ def test_a_stream_deleted_while_it_is_watched_is_dropped_quietly(
 ) -> None:
     stream_id = box.source("file.flv", standing)
     watcher = box.watcher()
-    step_until(watcher, lambda: bool(box.kept()), "the person")
+    step_until(watcher, lambda: bool(box.detections()), "the person")
     with box.store.writing():
         box.store.streams.remove(stream_id)
     step_until(watcher, lambda: not watcher.analyses and not watcher.recorder.waiting(), "it is watched no more", 3)
-    assert box.kept() == []
+    assert box.detections() == []
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
@@ -317,7 +321,7 @@ def test_images_of_old_days_are_forgotten_and_their_people_are_not(box: Box) -> 
     _age_images(watcher, box, (0, 29, 31, 400))
     watcher.step(now())
     assert watcher.images.days() == [day_of(time.time() - 29 * 86400), day_of(time.time())]
-    assert [one.image is not None for one in box.kept()] == [True, True, False, False]
+    assert [stored.image is not None for stored in box.detections()] == [True, True, False, False]
     assert box.store.problems() == []
 
 
@@ -327,7 +331,7 @@ def test_when_the_disk_is_nearly_full_the_oldest_days_go_but_not_today(box: Box)
     _age_images(watcher, box, (0, 1, 5))
     watcher.step(now())
     assert watcher.images.days() == [day_of(time.time())]
-    assert len(box.kept()) == 3
+    assert len(box.detections()) == 3
 
 
 def test_a_day_that_cannot_be_removed_ends_nothing(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -352,15 +356,15 @@ def test_a_preview_goes_when_its_stream_goes(box: Box, ingest: Ingest, standing:
     assert watcher.previews.read(box.door) is None
 
 
-def test_stopping_keeps_what_was_seen_and_says_offline(box: Box, standing: bytes) -> None:
+def test_stopping_stores_what_was_seen_and_says_offline(box: Box, standing: bytes) -> None:
     stream_id = box.source("file.flv", standing)
     watcher = box.watcher()
-    step_until(watcher, lambda: bool(box.kept()), "the person")
+    step_until(watcher, lambda: bool(box.detections()), "the person")
     until(lambda: watcher.recorder.waiting() > 0, 5, "something new was seen")
-    before = box.kept()[0].detection
+    before = box.detections()[0].detection
     watcher._stop()
     box.watchers.clear()
-    assert box.kept()[0].detection.last_seen_utc > before.last_seen_utc
+    assert box.detections()[0].detection.last_seen_utc > before.last_seen_utc
     assert not box.stream(stream_id).live
 
 
@@ -371,7 +375,7 @@ def test_the_store_is_left_alone_while_nothing_happens(box: Box) -> None:
         watcher.step(now())
         versions.append(box.store.db.execute("pragma data_version").fetchone()[0])
         time.sleep(0.1)
-    assert len(set(versions)) <= 4, "a beat every two seconds and nothing else"
+    assert len(set(versions)) <= 4, "a heartbeat every two seconds and nothing else"
 
 
 def test_no_key_reaches_the_log(
@@ -380,7 +384,7 @@ def test_no_key_reaches_the_log(
     caplog.set_level(logging.DEBUG)
     watcher = box.watcher()
     stopping = publish(ingest, standing, seconds=1)
-    step_until(watcher, lambda: bool(box.kept()), "the person")
+    step_until(watcher, lambda: bool(box.detections()), "the person")
     stopping.set()
     ingest.videos.clear()  # the address answers 404 from now on
     step_until(watcher, lambda: box.stream(box.door).problem is not None, "the trouble")

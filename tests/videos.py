@@ -106,7 +106,7 @@ def serving(answer: Callable[[int], Iterable[bytes]], statuses: Callable[[int], 
 
 
 def in_parts(video: bytes, seconds: float, stopping: threading.Event, parts: int = 50) -> Iterator[bytes]:
-    """The bytes in even parts over that many seconds; ends early when told to stop."""
+    """The bytes in even parts over that many seconds; ends early when `stopping` is set."""
     size = -(-len(video) // parts)
     for begin in range(0, len(video), size):
         yield video[begin : begin + size]

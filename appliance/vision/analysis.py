@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 
 from appliance.config import Images, Vision
-from appliance.faces import CLASSES, Detection, Face, State
+from appliance.faces import Detection, Face
 from appliance.previews import Previews
 from appliance.vision.annotate import draw_bboxes
 from appliance.vision.bboxes import content_size, rescale_bbox
@@ -24,7 +23,7 @@ from appliance.vision.tracker import Track, Tracker
 
 log = logging.getLogger(__name__)
 
-WEAK_SCORE = 0.25  # faces this sure may keep a track alive, and are pixelated
+LOW_SCORE_THRESHOLD = 0.25  # faces of this score or more may keep a track alive, and are pixelated
 BETTER = 1.3  # a new image must be this much better than the one there is
 JPEG_QUALITY = 85
 PREVIEW_SIDE_PX = 640
@@ -49,19 +48,8 @@ class Sighting:
     ended: bool
 
 
-@dataclass(slots=True)
-class _Record:
-    """What a track does not know of itself. best: score x size of the face in the image there is."""
-
-    key: str
-    detection_id: int | None
-    first_seen_utc: float
-    detection: Detection | None = None
-    best: float = 0.0
-
-
 class Analysis:
-    """Judges one stream until stopped. Trouble with it is logged, and it begins again; others never notice."""
+    """Analyses one stream until stopped. Trouble with it is logged, and it begins again; others never notice."""
 
     def __init__(
         self,
@@ -83,7 +71,6 @@ class Analysis:
         size_for = partial(content_size, input_width=detector.input_width, input_height=detector.input_height)
         self.camera = Camera(url, size_for, vision.frames_per_second)
         self.tracker = Tracker(detector.score_threshold, vision.lost_s)
-        self._records: dict[int, _Record] = {}
         self._preview_due_s = 0.0
         self._moved_s = time.monotonic()
         self._stopping = threading.Event()
@@ -91,7 +78,7 @@ class Analysis:
 
     @property
     def problem(self) -> str | None:
-        """Why the stream is not being judged; None: it is."""
+        """Why the stream is not being analysed; None: it is."""
         return self.crash or self.camera.problem
 
     def start(self) -> None:
@@ -105,47 +92,36 @@ class Analysis:
         self.camera.stop()
 
     def join(self, patience_s: float) -> None:
-        """Wait until it has said its last word."""
+        """Wait until the last sightings are out."""
         self._thread.join(patience_s)
 
     def is_alive(self) -> bool:
-        """Whether both of its threads run, and the judging does not hang."""
+        """Whether both of its threads run, and the analysis does not hang."""
         moves = time.monotonic() - self._moved_s < HUNG_S
         return self._thread.is_alive() and self.camera.is_alive() and moves
 
     def resume(self, known: Sequence[tuple[int, Detection]]) -> None:
         """Persons (detection id, detection) who were in view a moment ago and may still be. Before `start`."""
         for detection_id, detection in known:
-            left, top, right, bottom = detection.bbox_px
-            size = (right - left) or 1.0
-            track = Track(0, detection.bbox_px, detection.confidence, time.monotonic(), time.monotonic())
-            track.votes, track.hits = detection.votes, detection.votes
-            for index, state in enumerate(CLASSES):
-                share = detection.confidence if state is detection.state else (1 - detection.confidence) / 2
-                track.weights[index] = share * size * detection.votes if detection.state is not State.UNKNOWN else 0.0
-            self.tracker.resume(track)
-            record = _Record(f"stored-{detection_id}", detection_id, detection.first_seen_utc, detection)
-            record.best = (right - left) * (bottom - top)  # of the image there is; how sure the face was is forgotten
-            self._records[track.number] = record
+            self.tracker.resume(detection_id, detection)
 
     def _run(self) -> None:
         pause_s = FIRST_PAUSE_S
         while not self._stopping.is_set():
             begun_s = self._moved_s = time.monotonic()
             try:
-                self._judge()
-                self.crash = None
+                self._analyse()
             except Exception:
                 # Whatever it is, it is this stream's alone.
                 pause_s = pause_s if time.monotonic() - begun_s < LONGEST_PAUSE_S else FIRST_PAUSE_S
-                log.exception("judging stream %d failed; again in %.0f s", self.stream_id, pause_s)
+                log.exception("analysing stream %d failed; again in %.0f s", self.stream_id, pause_s)
                 self.crash = "Judging this stream failed; the box tries again, and its log says why."
                 self._stopping.wait(pause_s)
                 pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
         for track in self.tracker.end_all():
-            self._end(track)
+            self._tell(track, ended=True)
 
-    def _judge(self) -> None:
+    def _analyse(self) -> None:
         while not self._stopping.is_set():
             self._moved_s = time.monotonic()
             frame = self.camera.next_frame()
@@ -159,29 +135,25 @@ class Analysis:
         full_size = (frame.width, frame.height)
         faces = [
             replace(face, bbox_px=rescale_bbox(face.bbox_px, (width, height), full_size))
-            for face in self.detector.detect(frame.small, min_score=WEAK_SCORE)
+            for face in self.detector.detect(frame.small, score_threshold=LOW_SCORE_THRESHOLD)
         ]
-        update = self.tracker.update(faces, frame.arrived_s)
+        picture = cache(partial(self._picture, frame, faces))  # converting and pixelating cost more than all the rest
+        update = self.tracker.update(faces, frame.arrived_s, frame.arrived_utc)
         for track in update.ended:
-            self._end(track)
+            self._tell(track, ended=True)
         for track in update.seen:
-            self._report(track, frame, faces)
-        self._preview(frame, faces)
+            self._report(track, frame, picture)
+        self._preview(frame, faces, picture)
 
-    def _report(self, track: Track, frame: Frame, faces: Sequence[Face]) -> None:
-        record = self._records.get(track.number)
-        if record is None:
-            began_utc = frame.arrived_utc - (frame.arrived_s - track.first_seen_s)
-            record = self._records[track.number] = _Record(uuid.uuid4().hex, None, began_utc)
-        left, top, right, bottom = track.bbox_px
-        quality = track.score * (right - left) * (bottom - top)
+    def _report(self, track: Track, frame: Frame, picture: Callable[[], Pixels]) -> None:
+        """Bring the record of a person in view up to date; a new image only where it is clearly better."""
         jpeg = None
-        bbox_px = record.detection.bbox_px if record.detection else track.bbox_px
-        if quality > record.best * BETTER:
-            record.best, bbox_px = quality, track.bbox_px
-            jpeg = self._image(track, frame, faces) if self.images.keep else None
-        record.detection = Detection(
-            first_seen_utc=record.first_seen_utc,
+        bbox_px = track.detection.bbox_px if track.detection else track.bbox_px
+        if track.quality > track.image_quality * BETTER:
+            track.image_quality, bbox_px = track.quality, track.bbox_px
+            jpeg = encode_jpeg(cut(picture(), bbox_px), JPEG_QUALITY) if self.images.keep else None
+        track.detection = Detection(
+            first_seen_utc=track.first_seen_utc,
             last_seen_utc=frame.arrived_utc,
             state=track.state,
             confidence=track.confidence,
@@ -191,29 +163,25 @@ class Analysis:
             frame_height=frame.height,
             model=self.detector.model_id,
         )
-        self.sink(Sighting(record.key, self.stream_id, record.detection_id, record.detection, jpeg, ended=False))
+        self._tell(track, jpeg)
 
-    def _end(self, track: Track) -> None:
-        record = self._records.pop(track.number, None)
-        if record is not None and record.detection is not None:
-            self.sink(Sighting(record.key, self.stream_id, record.detection_id, record.detection, None, ended=True))
+    def _tell(self, track: Track, jpeg: bytes | None = None, ended: bool = False) -> None:
+        if track.detection is not None:
+            self.sink(Sighting(track.key, self.stream_id, track.detection_id, track.detection, jpeg, ended))
 
-    def _image(self, track: Track, frame: Frame, faces: Sequence[Face]) -> bytes:
-        return encode_jpeg(cut(self._shown(frame, faces), track.bbox_px), JPEG_QUALITY)
-
-    def _shown(self, frame: Frame, faces: Sequence[Face]) -> Pixels:
+    def _picture(self, frame: Frame, faces: Sequence[Face]) -> Pixels:
         """The full picture as people may see it."""
         full = frame.full()
         return pixelate_eyes(full, [face.bbox_px for face in faces]) if self.images.pixelate_eyes else full
 
-    def _preview(self, frame: Frame, faces: Sequence[Face]) -> None:
+    def _preview(self, frame: Frame, faces: Sequence[Face], picture: Callable[[], Pixels]) -> None:
         if frame.arrived_s < self._preview_due_s or not self.previews.wanted(self.stream_id):
             return
         self._preview_due_s = frame.arrived_s + PREVIEW_PAUSE_S
-        picture = shrink(self._shown(frame, faces), PREVIEW_SIDE_PX)
-        size = (picture.shape[1], picture.shape[0])
+        small = shrink(picture(), PREVIEW_SIDE_PX)
+        size = (small.shape[1], small.shape[0])
         drawn = draw_bboxes(
-            picture,
+            small,
             [
                 replace(face, bbox_px=rescale_bbox(face.bbox_px, (frame.width, frame.height), size))
                 for face in faces

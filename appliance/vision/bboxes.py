@@ -1,4 +1,4 @@
-"""Geometry of bboxes: letterbox, decoding of the network's outputs, non-maximum suppression. Pure functions of arrays.
+"""Geometry of bboxes: letterbox, decoding, non-maximum suppression (NMS). Pure functions of arrays.
 
 A letterboxed frame is scaled into the network's input without distortion, lies in its upper left corner, and the
 rest of the input is grey. Coordinates at network scale are those of that input.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,15 +17,20 @@ from numpy.typing import NDArray
 from appliance.faces import Bbox
 
 Float32Array = NDArray[np.float32]
-Rows = tuple[Float32Array, Float32Array, Float32Array]
-"""Bboxes (N x 4: left, top, right, bottom), scores (N) and states (N x 3) of what was seen, surest first."""
-
-STRIDES = (8, 16, 32)  # px per cell of the network's outputs, if it does not enlarge its input
+STRIDES = (8, 16, 32)  # px per cell of the network's outputs, if it does not upscale its input
 ALIGN = Fraction(32)  # the coarsest stride: the input is a multiple of it
 PAD_GREY = 114
-MAX_CANDIDATES = 1000  # more bboxes than this are noise; keeps suppression quadratic in something small
+MAX_CANDIDATES = 1000  # more bboxes than this are noise; keeps NMS, which is quadratic, small
 _FILLING = 0.25  # side of a face that fills much of a picture, in longer sides of the picture
 _MAX_LOG_SIZE = 8.0  # exp of it times the stride is beyond any input; a damaged model must not overflow
+
+
+class Candidates(NamedTuple):
+    """What one forward pass found, highest score first: N faces that may overlap."""
+
+    bboxes: Float32Array  # N x 4: left, top, right, bottom
+    scores: Float32Array  # N
+    probabilities: Float32Array  # N x 3, of the classes
 
 
 def content_size(width: int, height: int, input_width: int, input_height: int) -> tuple[int, int]:
@@ -53,22 +58,22 @@ def normalised(canvas: NDArray[np.uint8], minus: float = 127.5, scale: float = 1
     return tensor
 
 
-def decode(outputs: Sequence[NDArray[Any]], size: tuple[int, int], min_score: float) -> Rows:
+def decode(outputs: Sequence[NDArray[Any]], size: tuple[int, int], score_threshold: float) -> Candidates:
     """What the network saw in an input of `size` (width, height), bboxes in its pixels.
 
-    outputs: one array 1 x 8 x rows x columns of cells per stride of STRIDES, or finer ones: face logit, three state
-    logits, centre offsets and log sizes in cells. Scores are of the face alone; states sum to 1 per row.
-    Overlapping bboxes are not yet suppressed.
+    outputs: one array 1 x 8 x rows x columns of cells per stride of STRIDES, or finer ones: face logit, three class
+    logits, centre offsets and log sizes in cells. Scores are of the face alone; probabilities sum to 1 per face.
+    NMS is yet to come.
     """
     cells = np.concatenate([output.reshape(output.shape[1], -1) for output in outputs], axis=1)
-    sure = np.flatnonzero(cells[0] >= _logit(min_score))
-    found, where = cells[:, sure].T, _grid(tuple(output.shape[2:] for output in outputs), size)[sure]
+    above = np.flatnonzero(cells[0] >= _logit(score_threshold))
+    found, where = cells[:, above].T, _grid(tuple(output.shape[2:] for output in outputs), size)[above]
     order = np.argsort(-found[:, 0], kind="stable")[:MAX_CANDIDATES]
     found, middle, stride = found[order], where[order, :2], where[order, 2:]
     centre = (middle + found[:, 4:6]) * stride
     half = np.exp(np.minimum(found[:, 6:8], _MAX_LOG_SIZE)) * (stride / 2)
     scores: Float32Array = np.reciprocal(1 + np.exp(-np.clip(found[:, 0], -80, 80)), dtype=np.float32)
-    return np.concatenate([centre - half, centre + half], axis=1), scores, _softmax(found[:, 1:4])
+    return Candidates(np.concatenate([centre - half, centre + half], axis=1), scores, _softmax(found[:, 1:4]))
 
 
 @lru_cache(maxsize=64)
@@ -84,41 +89,40 @@ def _grid(shapes: tuple[tuple[int, int], ...], size: tuple[int, int]) -> Float32
     return np.concatenate(parts)
 
 
-def with_second_pass(rows: Rows, second: Rows, size: tuple[int, int]) -> Rows:
-    """`rows`, and of a second look at the same picture, scaled down, the faces that fill much of it.
+def with_second_pass(first: Candidates, second: Candidates, size: tuple[int, int]) -> Candidates:
+    """`first`, and of a second forward pass over the same picture, scaled down, the faces that fill much of it.
 
     A network sees faces up to some size, and in a large input a face may be larger; scaled down, it is an ordinary one.
-    Small faces of the second look are left out: the first knows them better. All bboxes at the scale of `size` (width,
+    Small faces of the second pass are left out: the first knows them better. All bboxes at the scale of `size` (width,
     height).
     """
-    bboxes = second[0]
-    large = np.sqrt(_area(bboxes)) >= _FILLING * max(size)
-    joined = [np.concatenate([one, other[large]]) for one, other in zip(rows, second, strict=True)]
-    order = np.argsort(-joined[1], kind="stable")
-    return joined[0][order], joined[1][order], joined[2][order]
+    large = np.sqrt(_area(second.bboxes)) >= _FILLING * max(size)
+    joined = Candidates(*(np.concatenate([ours, more[large]]) for ours, more in zip(first, second, strict=True)))
+    order = np.argsort(-joined.scores, kind="stable")
+    return Candidates(*(array[order] for array in joined))
 
 
-def suppress(bboxes: Float32Array, max_iou: float) -> list[int]:
+def nms(bboxes: Float32Array, max_iou: float) -> list[int]:
     """Which bboxes stay (indices, in order) when each removes the later ones that overlap it by more than max_iou."""
     overlaps = iou(bboxes, bboxes) > max_iou
     alive = np.ones(len(bboxes), dtype=bool)
-    kept = []
+    keep = []
     for index in range(len(bboxes)):
         if alive[index]:
-            kept.append(index)
+            keep.append(index)
             alive &= ~overlaps[index]
-    return kept
+    return keep
 
 
-def iou(one: Float32Array, other: Float32Array) -> Float32Array:
+def iou(first: Float32Array, second: Float32Array) -> Float32Array:
     """Intersection over union, N x M, of bboxes N x 4 and M x 4. Zero where either bbox is empty."""
-    low = np.maximum(one[:, None, :2], other[None, :, :2])
-    high = np.minimum(one[:, None, 2:], other[None, :, 2:])
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
     side = np.maximum(high - low, 0)
     both = side[..., 0] * side[..., 1]
-    union = _area(one)[:, None] + _area(other)[None, :] - both
-    shares: Float32Array = np.divide(both, union, out=np.zeros_like(both), where=union > 0)
-    return shares
+    union = _area(first)[:, None] + _area(second)[None, :] - both
+    overlap: Float32Array = np.divide(both, union, out=np.zeros_like(both), where=union > 0)
+    return overlap
 
 
 def rescale(bboxes: Float32Array, size: tuple[int, int], to_size: tuple[int, int]) -> Float32Array:
@@ -138,13 +142,13 @@ def _softmax(logits: Float32Array) -> Float32Array:
     if not len(logits):
         return logits
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    shares: Float32Array = powers / powers.sum(axis=1, keepdims=True)
-    return shares
+    probabilities: Float32Array = powers / powers.sum(axis=1, keepdims=True)
+    return probabilities
 
 
-def _logit(share: float) -> float:
-    share = min(max(share, 1e-6), 1 - 1e-6)
-    return float(np.log(share / (1 - share)))
+def _logit(probability: float) -> float:
+    probability = min(max(probability, 1e-6), 1 - 1e-6)
+    return float(np.log(probability / (1 - probability)))
 
 
 def _area(bboxes: Float32Array) -> Float32Array:

@@ -1,7 +1,7 @@
-"""A camera: the newest frame of a video, now and then, for ever.
+"""A camera: the newest frame of a video, at the analysis rate, until stopped.
 
 One thread decodes everything that comes; a frame is scaled only when the analysis wants one, straight to the size the
-detector needs. Between two wanted frames the newest one wins, so a slow detector never makes the picture old.
+detector needs. Of the frames that came meanwhile the newest one wins, so a slow detector never makes the picture old.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ TOO_LARGE = "The picture is larger than this box can take; send at most 8192 x 8
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One picture. small: uint8, height x width x 3, RGB, at the size that was asked for.
+    """One picture. small: uint8, height x width x 3, RGB, at the size that `size_for` chose.
 
     arrived_s: monotonic clock; arrived_utc: seconds since 1970. width, height: of the full picture.
     """
@@ -53,7 +53,7 @@ class Frame:
     source: av.VideoFrame
 
     def full(self) -> Pixels:
-        """The full picture, uint8, height x width x 3, RGB; made anew at each call."""
+        """The full picture, uint8, height x width x 3, RGB; converted at each call."""
         return pixels_of(self.source)
 
 
@@ -132,7 +132,7 @@ class Camera:
                     continue  # a file is played in a loop
                 self._fail(GONE)
             except Exception as error:
-                # Errors of FFmpeg quote the address, and with it the stream key: only their kind is told, and no
+                # Errors of FFmpeg quote the address, and with it the stream key: only their kind is shown, and no
                 # traceback may reach the log.
                 self._fail(self._explain(error, self.last_frame_s is not None and self.last_frame_s >= begun_s))
             if self.last_frame_s is not None and self.last_frame_s > begun_s + 1:
@@ -171,7 +171,7 @@ class Camera:
             pace = _Pace() if self._is_file() else None
             silent_since_s = time.monotonic()
             silence = NO_PICTURE
-            # Sound is looked at, too (and dropped): while it goes on, FFmpeg's own timeout never strikes.
+            # Sound is read, too (and dropped): while it goes on, FFmpeg's own timeout never strikes.
             for packet in container.demux():
                 if self._stopping.is_set():
                     return
@@ -235,6 +235,6 @@ class _Pace:
         if self._begun is None:
             self._begun = (now_s, frame_s)
         wait_s = self._begun[0] + frame_s - self._begun[1] - now_s
-        if abs(wait_s) > MAX_PACE_S:  # the machine slept, or the time stamps leap: begin anew
+        if abs(wait_s) > MAX_PACE_S:  # the machine slept, or the time stamps leap: begin again
             self._begun = (now_s, frame_s)
         return max(0.0, wait_s) if wait_s <= MAX_PACE_S else 0.0

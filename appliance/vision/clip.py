@@ -112,7 +112,7 @@ def _frames(walks: list[_Walk], seconds: int, width: int, height: int, fps: int)
 
 
 def _noisy_rooms(width: int, height: int) -> list[Pixels]:
-    """The empty room in a few versions of noise: drawing noise anew for each frame would be most of the work."""
+    """The empty room in a few versions of noise: drawing new noise for each frame would be most of the work."""
     chance = np.random.default_rng(1)
     wall = np.linspace(150, 185, height)[:, None, None] + np.array([0, 2, 6])
     return [(wall + chance.normal(0, NOISE, (height, width, 1))).astype(np.uint8) for _ in range(ROOMS)]
@@ -122,7 +122,7 @@ class _Figure:
     """Head and shoulders, cut out softly, on their way through the picture."""
 
     def __init__(self, walk: _Walk, width: int, height: int) -> None:
-        picture, image = next(one for one in load_golden() if one[0].file == walk.picture)
+        picture, image = next(pair for pair in load_golden() if pair[0].file == walk.picture)
         scale = walk.face * height / _face_height_px(picture)
         side = max(2, round(image.shape[0] * scale))
         self.alpha = _oval(side)

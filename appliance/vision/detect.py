@@ -21,7 +21,7 @@ from appliance.vision.onnx import load_detector
 from appliance.vision.pictures import IMAGES, VIDEOS, Picture, PictureError, pictures
 
 _CLEAR_LINE = "\r\x1b[K"
-_BAR_STEPS = 1000  # per file: a video moves the bar while it is judged
+_BAR_STEPS = 1000  # per file: a video moves the bar as it goes on
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class _Job:
     """What to do with every picture."""
 
     detector: Detector
-    min_score: float | None
+    score_threshold: float | None
     fps: float
     as_json: bool
     annotate: Path | None
@@ -41,7 +41,9 @@ class _Job:
 @click.option(
     "--annotate", type=click.Path(path_type=Path, file_okay=False), help="Write pictures with the faces marked to here."
 )
-@click.option("--min-score", type=click.FloatRange(0, 1), help="Leave out faces less sure than this.")
+@click.option(
+    "--min-score", "score_threshold", type=click.FloatRange(0, 1), help="Leave out faces with a lower score than this."
+)
 @click.option("--model", default="", help="A name in models/manifest.toml.  [default: the manifest's]")
 @click.option(
     "--fps",
@@ -51,14 +53,19 @@ class _Job:
     help="Frames per second of a video.",
 )
 def detect_command(
-    paths: tuple[Path, ...], as_json: bool, annotate: Path | None, min_score: float | None, model: str, fps: float
+    paths: tuple[Path, ...],
+    as_json: bool,
+    annotate: Path | None,
+    score_threshold: float | None,
+    model: str,
+    fps: float,
 ) -> None:
     """Judge pictures, videos, and folders of them.
 
     Bboxes are in pixels of the upright picture, as phones mark it. What cannot be read is named, the rest goes on,
     and the exit code is 1.
     """
-    job = _Job(_fit_detector(model), min_score, fps, as_json, annotate)
+    job = _Job(_fit_detector(model), score_threshold, fps, as_json, annotate)
     if annotate:
         _make_folder(annotate)
     files, failures = _files(paths)
@@ -72,8 +79,8 @@ def detect_command(
                 for picture in pictures(path, fps):
                     if shown:
                         click.echo(_CLEAR_LINE, nl=False, err=True)
-                    _judge(path, picture, job)
-                    bar.update(max(0, round((number + picture.share) * _BAR_STEPS) - bar.pos))
+                    _process(path, picture, job)
+                    bar.update(max(0, round((number + picture.progress) * _BAR_STEPS) - bar.pos))
             except PictureError as error:
                 count += 1
                 click.echo(f"{_CLEAR_LINE if shown else ''}mb9k: {error}", err=True)
@@ -93,13 +100,15 @@ def _fit_detector(model: str) -> Detector:
 
 
 def _files(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
-    """The files to judge, those of folders by name; and what was not found, in words."""
+    """The files to read, those of folders by name; and what was not found, in words."""
     files: list[Path] = []
     failures: list[str] = []
     for path in paths:
         found = [path]
         if path.is_dir():
-            found = sorted(one for one in path.rglob("*") if one.suffix.lower() in IMAGES | VIDEOS and one.is_file())
+            found = sorted(
+                file for file in path.rglob("*") if file.suffix.lower() in IMAGES | VIDEOS and file.is_file()
+            )
         if not path.exists():
             failures.append(f"{path}: no such file or folder")
         elif not found:
@@ -109,9 +118,9 @@ def _files(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
     return files, failures
 
 
-def _judge(path: Path, picture: Picture, job: _Job) -> None:
-    """Judge one picture, tell it, and draw it if wanted."""
-    faces = job.detector.detect(picture.image, job.min_score)
+def _process(path: Path, picture: Picture, job: _Job) -> None:
+    """Find and classify the faces of one picture, print them, and draw them if there is a folder for it."""
+    faces = job.detector.detect(picture.image, job.score_threshold)
     if job.as_json:
         click.echo(json.dumps(_record(path, picture, job.detector, faces)))
     else:

@@ -1,4 +1,4 @@
-"""What a detector is, and what all of ours share: letterbox, decoding, suppression, judgement.
+"""What a detector is, and what all of ours share: letterbox, decoding, NMS, classification.
 
 A backend (`onnx.py`) only runs the network.
 """
@@ -16,13 +16,13 @@ from appliance.faces import CLASSES, Face, State
 from appliance.vision.bboxes import (
     ALIGN,
     PAD_GREY,
+    Candidates,
     Float32Array,
-    Rows,
     aligned,
     content_size,
     decode,
+    nms,
     rescale,
-    suppress,
     with_second_pass,
 )
 from appliance.vision.manifest import Model
@@ -40,19 +40,19 @@ class Detector(Protocol):
     input_width: int
     input_height: int
     score_threshold: float
-    """Faces at least this sure are counted; weaker ones may only keep a track alive."""
+    """Faces of this score or more (high confidence) are counted; the others may only keep a track alive."""
 
-    def detect(self, image: Pixels, min_score: float | None = None) -> list[Face]:
-        """Faces in `image` (uint8, height x width x 3, RGB), surest first; bboxes in its pixels.
+    def detect(self, image: Pixels, score_threshold: float | None = None) -> list[Face]:
+        """Faces in `image` (uint8, height x width x 3, RGB), highest score first; bboxes in its pixels.
 
-        min_score: the least sure face to return; None: score_threshold.
+        score_threshold: the lowest score of a face to return; None: that of the detector.
         """
 
 
 class NetworkDetector:
     """A detector made of a model and something that runs it.
 
-    fixed: the network takes no other input than the model's size. One that does is given as little grey as possible:
+    fixed: the network takes no other input than the model's size. Any other gets as little grey as possible:
     a picture of 16:9 then costs five eighths of a square one. multiple: what the sides of its input are multiples of.
     """
 
@@ -61,37 +61,37 @@ class NetworkDetector:
         self.model_id = model.id
         self.input_width = model.input_width
         self.input_height = model.input_height
-        self.score_threshold = model.min_score
+        self.score_threshold = model.score_threshold
         self._run = run
         self.fixed = fixed
         self.multiple = multiple
 
-    def detect(self, image: Pixels, min_score: float | None = None) -> list[Face]:
-        """Faces in `image`, surest first (see Detector)."""
+    def detect(self, image: Pixels, score_threshold: float | None = None) -> list[Face]:
+        """Faces in `image`, highest score first (see Detector)."""
         height, width = image.shape[:2]
         size = content_size(width, height, self.input_width, self.input_height)
         content = scale_to(image, *size)
-        least = self.score_threshold if min_score is None else min_score
-        rows = self._look(content, least)
+        threshold = self.score_threshold if score_threshold is None else score_threshold
+        found = self._forward(content, threshold)
         if self.model.second_pass:
-            rows = with_second_pass(rows, self._second_pass(content, least), size)
-        bboxes, scores, states = rows
-        kept = suppress(bboxes, self.model.max_iou)
-        sizes_px = _shorter_sides(bboxes[kept])
-        bboxes = rescale(bboxes[kept], size, (width, height))
+            found = with_second_pass(found, self._second_pass(content, threshold), size)
+        keep = nms(found.bboxes, self.model.max_iou)
+        found = Candidates(*(array[keep] for array in found))
+        sizes_px = _shorter_sides(found.bboxes)
+        bboxes = rescale(found.bboxes, size, (width, height))
         return [
             Face(
                 bbox_px=(bbox[0], bbox[1], bbox[2], bbox[3]),
                 score=score,
-                class_probabilities=(shares[0], shares[1], shares[2]),
-                state=self._judge(shares, side_px),
+                class_probabilities=(probabilities[0], probabilities[1], probabilities[2]),
+                state=self._classify(probabilities, side_px),
             )
-            for bbox, score, shares, side_px in zip(
-                bboxes.tolist(), scores[kept].tolist(), states[kept].tolist(), sizes_px, strict=True
+            for bbox, score, probabilities, side_px in zip(
+                bboxes.tolist(), found.scores.tolist(), found.probabilities.tolist(), sizes_px, strict=True
             )
         ]
 
-    def _look(self, content: Pixels, min_score: float) -> Rows:
+    def _forward(self, content: Pixels, score_threshold: float) -> Candidates:
         """What the network sees in the content, laid in the upper left corner of grey."""
         height, width = content.shape[:2]
         columns, rows = self.input_width, self.input_height
@@ -99,21 +99,22 @@ class NetworkDetector:
             columns, rows = aligned(width, height, self.multiple)
         canvas = np.full((rows, columns, 3), PAD_GREY, dtype=np.uint8)
         canvas[:height, :width] = content
-        return decode(self._run(canvas), (columns, rows), min_score)
+        return decode(self._run(canvas), (columns, rows), score_threshold)
 
-    def _second_pass(self, content: Pixels, min_score: float) -> Rows:
+    def _second_pass(self, content: Pixels, score_threshold: float) -> Candidates:
         """The same of the content scaled down, bboxes at the scale of the content."""
         height, width = content.shape[:2]
         wide, high = (max(2, round(length / self.model.second_pass)) for length in (width, height))
-        bboxes, scores, states = self._look(scale_to(content, wide, high), min_score)
-        return bboxes * np.array([width / wide, height / high] * 2, dtype=np.float32), scores, states
+        found = self._forward(scale_to(content, wide, high), score_threshold)
+        factors = np.array([width / wide, height / high] * 2, dtype=np.float32)
+        return found._replace(bboxes=found.bboxes * factors)
 
-    def _judge(self, shares: Sequence[float], side_px: float) -> State:
+    def _classify(self, probabilities: Sequence[float], side_px: float) -> State:
         """The likeliest state, if the face is large enough and the next state far enough behind."""
-        first, second = sorted(shares, reverse=True)[:2]
+        first, second = sorted(probabilities, reverse=True)[:2]
         if side_px < self.model.min_face_px or first - second < self.model.min_margin:
             return State.UNKNOWN
-        return CLASSES[shares.index(first)]
+        return CLASSES[probabilities.index(first)]
 
 
 def _shorter_sides(bboxes: Float32Array) -> list[float]:

@@ -22,7 +22,7 @@ MIN_IOU = 0.4
 
 
 class GoldenFace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One face that must be found, and judged so. bbox_px: left, top, right, bottom."""
+    """One face that must be found, in this state. bbox_px: left, top, right, bottom."""
 
     bbox_px: Bbox
     state: State

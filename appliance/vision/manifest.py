@@ -1,4 +1,4 @@
-"""The models a box has: models/manifest.toml, and the detector made of one of them."""
+"""The models a box has: models/manifest.toml, and the files it names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 
 from appliance.errors import UserError
 
-Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+ZeroToOne = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -18,10 +18,11 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     file: in the folder of the manifest; sha256: of the file.
     input_width, input_height: pixels, multiples of 32. A frame is scaled to fit into them.
-    min_score: faces less sure are not counted. min_face_px: the shorter side at network scale below which a state
-    is unknown. min_margin: how far the likeliest state must be ahead of the next one. max_iou: of two bboxes that
-    overlap more, only the surer stays. second_pass: when not 0, the frame is looked at once more, this many times
-    smaller, for faces too large for the first look; only a network with a free input can.
+    score_threshold: faces with a lower score are not counted. min_face_px: the shorter side at network scale below
+    which a state is unknown. min_margin: how far the likeliest state must be ahead of the next one. max_iou: of two
+    bboxes that overlap more, only the one with the higher score stays. second_pass: when not 0, there is a second
+    forward pass over the frame, scaled down by this factor, for faces too large for the first; only a network with a
+    free input can.
     source: what it was trained on and by whom; measured: figures and what they were measured on.
     """
 
@@ -30,10 +31,10 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
     input_width: Annotated[int, msgspec.Meta(gt=0, multiple_of=32)]
     input_height: Annotated[int, msgspec.Meta(gt=0, multiple_of=32)]
-    min_score: Share
+    score_threshold: ZeroToOne
     min_face_px: float
-    min_margin: Share
-    max_iou: Share
+    min_margin: ZeroToOne
+    max_iou: ZeroToOne
     source: str
     second_pass: Annotated[int, msgspec.Meta(ge=0, le=16)] = 0
     measured: dict[str, float | str] = {}

@@ -43,7 +43,7 @@ def load_detector(name: str = "", directory: Path | None = None) -> NetworkDetec
         raise UserError(f"the model {model.id} has the outputs {', '.join(sorted(names))}, not {', '.join(OUTPUTS)}")
     fixed = fixed_size(session) is not None
     if fixed and model.second_pass:
-        raise UserError(f"the model {model.id} takes one size only and cannot look twice; take second_pass out")
+        raise UserError(f"the model {model.id} takes one size only and cannot have a second pass; take second_pass out")
     return NetworkDetector(model, runner(session), fixed, input_multiple(session))
 
 
@@ -55,7 +55,7 @@ def fixed_size(session: onnxruntime.InferenceSession) -> tuple[int, int] | None:
 
 
 def input_multiple(session: onnxruntime.InferenceSession) -> Fraction:
-    """What the sides of a free input are multiples of, px: a network that enlarges its input says so."""
+    """What the sides of a free input are multiples of, px: a network that upscales its input says so."""
     return Fraction(session.get_modelmeta().custom_metadata_map.get(MULTIPLE, str(ALIGN)))
 
 
@@ -65,8 +65,8 @@ def runner(session: onnxruntime.InferenceSession) -> Run:
     takes_bytes = entrance.type == BYTES
 
     def run(canvas: Pixels) -> Sequence[NDArray[Any]]:
-        given = canvas[None] if takes_bytes else normalised(canvas)
-        outputs: Sequence[NDArray[Any]] = session.run(OUTPUTS, {entrance.name: given})
+        tensor = canvas[None] if takes_bytes else normalised(canvas)
+        outputs: Sequence[NDArray[Any]] = session.run(OUTPUTS, {entrance.name: tensor})
         return outputs
 
     return run

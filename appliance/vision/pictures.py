@@ -1,4 +1,4 @@
-"""Pictures out of files: images and videos in any format that FFmpeg reads, upright as a person would look at them."""
+"""Pictures out of files: images and videos in any format that FFmpeg reads, upright as a person would hold them."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class PictureError(UserError):
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """One picture, upright. time_s: where in the video, None for an image; share: of the file that is done then."""
+    """One picture, upright. time_s: where in the video, None for an image; progress: through the file, 0 to 1."""
 
     image: Pixels
     time_s: float | None
-    share: float
+    progress: float
 
 
 def pictures(path: Path, fps: float) -> Iterator[Picture]:
@@ -74,12 +74,12 @@ def _decoded(container: InputContainer, file: BinaryIO, path: Path, fps: float) 
         if time_s + 1e-6 >= due_s:
             # In step with the clock of the video, unless it jumps.
             due_s = due_s + 1 / fps if 0 <= time_s - due_s < 1 / fps else time_s + 1 / fps
-            share = min(1.0, time_s / duration_s) if duration_s > 0 else 0.0
-            yield Picture(_upright(frame, mirrored=False), round(time_s, 3), share)
+            progress = min(1.0, time_s / duration_s) if duration_s > 0 else 0.0
+            yield Picture(_upright(frame, mirrored=False), round(time_s, 3), progress)
 
 
 def _upright(frame: av.VideoFrame, mirrored: bool) -> Pixels:
-    """The picture as a person would look at it: phones note how they were held."""
+    """The picture as a person would hold it: phones note how they were held."""
     image = pixels_of(frame)
     return np.ascontiguousarray(np.rot90(image[::-1] if mirrored else image, round(frame.rotation / 90)))
 

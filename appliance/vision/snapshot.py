@@ -1,4 +1,4 @@
-"""The picture that is kept of a detection: the face and a little around it, eyes made unrecognisable."""
+"""The picture that is stored of a detection: the face and a little around it, eyes made unrecognisable."""
 
 from __future__ import annotations
 

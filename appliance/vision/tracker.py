@@ -1,20 +1,21 @@
 """Tracks: which faces of successive frames are one person, and how that person wears the mask.
 
-Matching in two passes, sure faces first and then weak ones, so that a face that is blurred for a moment keeps its
-track (ByteTrack: Zhang et al. 2022, arXiv 2110.06864). At five frames a second faces jump by more than their own
-size, so overlap alone fails: the gate is the distance from the predicted place, in face sizes, and the size ratio.
-No picture of a face is compared with another: whoever comes back after `lost_s` is counted again.
+Matching in two passes, faces of high confidence first and then those of low confidence, so that a face that is
+blurred for a moment keeps its track (ByteTrack: Zhang et al. 2022, arXiv 2110.06864). At five frames a second faces
+jump by more than their own size, so overlap alone fails: the gate is the distance from the predicted place, in face
+sizes, and the size ratio. Faces are never compared as pictures: whoever comes back after `lost_s` is counted again.
 """
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.faces import CLASSES, Bbox, Face, State
+from appliance.faces import CLASSES, Bbox, Detection, Face, State
 from appliance.vision.bboxes import iou
 
 Float64Array = NDArray[np.float64]
@@ -35,23 +36,32 @@ MIN_STEP_S = 0.15  # pictures that arrive in a burst seem to move much faster th
 
 @dataclass(eq=False)
 class Track:
-    """One person while in view. Times are seconds of the caller's clock; bboxes are pixels of the caller's frame.
+    """One person while in view: what the tracker knows and what is recorded. Bboxes are pixels of the frame.
 
-    votes: how many faces had a judged state; weights: their summed state probabilities, in the order of CLASSES.
+    key: this person's, and nobody else's. detection_id: where the person is stored already, after a restart.
+    detection: the record up to now. image_quality: `quality` of the face in the image there is.
+    votes: how many faces were classified; weights: their summed class probabilities, in the order of CLASSES.
     """
 
-    number: int
     bbox_px: Bbox
     score: float
-    first_seen_s: float
-    last_seen_s: float
+    first_seen_utc: float
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)
+    detection_id: int | None = None
+    detection: Detection | None = None
+    image_quality: float = 0.0
     hits: int = 0
     votes: int = 0
     weights: Float64Array = field(default_factory=lambda: np.zeros(len(CLASSES)))
     velocity: Float64Array = field(default_factory=lambda: np.zeros(2))
     unseen_s: float = 0.0
     in_frame: bool = False  # whether it has a face in the newest frame
-    face: Face | None = None
+
+    @property
+    def quality(self) -> float:
+        """How good an image of the face would be: score x area in pixels."""
+        left, top, right, bottom = self.bbox_px
+        return self.score * (right - left) * (bottom - top)
 
     @property
     def confirmed(self) -> bool:
@@ -66,7 +76,7 @@ class Track:
 
     @property
     def state(self) -> State:
-        """The voted state; UNKNOWN where too few faces could be judged or none has the majority."""
+        """The voted state; UNKNOWN where too few faces were classified or no state has the majority."""
         if self.votes < MIN_VOTES or self.confidence <= MIN_MAJORITY:
             return State.UNKNOWN
         return CLASSES[int(self.weights.argmax())]
@@ -83,7 +93,7 @@ class Update:
 class Tracker:
     """The tracks of one stream. Not for several threads.
 
-    score_threshold: faces at least this sure may begin a track; weaker ones only continue one.
+    score_threshold: faces of this score or more (high confidence) may begin a track; the others only continue one.
     lost_s: out of view for longer is gone.
     """
 
@@ -91,11 +101,10 @@ class Tracker:
         self.score_threshold = score_threshold
         self.lost_s = lost_s
         self.tracks: list[Track] = []
-        self._number = 0
         self._last_s: float | None = None
 
-    def update(self, faces: Sequence[Face], now_s: float) -> Update:
-        """Take in the faces of one frame. now_s: when it arrived, seconds of a clock that never goes back."""
+    def update(self, faces: Sequence[Face], now_s: float, now_utc: float) -> Update:
+        """Take in the faces of one frame. now_s, of a clock that never goes back, and now_utc: when it arrived."""
         passed_s = 0.0 if self._last_s is None else max(0.0, now_s - self._last_s)
         self._last_s = now_s
         ended = self.end_all() if passed_s > FORGET_GAP_S else []
@@ -104,15 +113,16 @@ class Tracker:
             track.unseen_s += step_s
             track.in_frame = False
 
-        sure = [face for face in faces if face.score >= self.score_threshold]
-        weak = [face for face in faces if face.score < self.score_threshold]
-        left, new = self._match(self.tracks, sure, now_s)
-        # A weak face may keep a person in view, but not bring back one who was already missed for long.
-        recent = [track for track in left if track.unseen_s <= max(MAX_GAP_S, step_s)]
-        self._match(recent, weak, now_s)
+        high = [face for face in faces if face.score >= self.score_threshold]
+        low = [face for face in faces if face.score < self.score_threshold]
+        unmatched, new = self._match(self.tracks, high)
+        # A face of low confidence may keep a person in view, but not bring back one who was already missed for long.
+        self._match([track for track in unmatched if track.unseen_s <= MAX_GAP_S], low)
         for face in new:
             if not self._is_double(face):
-                self._begin(face, now_s)
+                track = Track(face.bbox_px, face.score, first_seen_utc=now_utc)
+                self._hit(track, face)
+                self.tracks.append(track)
 
         gone = [track for track in self.tracks if track.unseen_s > (self.lost_s if track.confirmed else MAX_GAP_S)]
         self.tracks = [track for track in self.tracks if track not in gone]
@@ -125,15 +135,27 @@ class Tracker:
         self.tracks = []
         return ended
 
-    def resume(self, track: Track) -> None:
-        """Put back a track of before a restart, as if it were missed since. Its number is set anew."""
-        self._number += 1
-        track.number = self._number
-        track.hits = max(track.hits, CONFIRM_HITS)
-        track.unseen_s = min(MAX_GAP_S, self.lost_s)
+    def resume(self, detection_id: int, detection: Detection) -> None:
+        """Put back a person stored before a restart, as if missed since. The vote goes on."""
+        track = Track(
+            detection.bbox_px,
+            score=1.0,  # of the face in the image there is; it is not stored
+            first_seen_utc=detection.first_seen_utc,
+            key=f"stored-{detection_id}",
+            detection_id=detection_id,
+            detection=detection,
+            hits=max(detection.votes, CONFIRM_HITS),
+            votes=detection.votes,
+            unseen_s=min(MAX_GAP_S, self.lost_s),
+        )
+        track.image_quality = track.quality
+        if detection.state is not State.UNKNOWN:
+            track.weights += (1 - detection.confidence) / 2
+            track.weights[CLASSES.index(detection.state)] = detection.confidence
+            track.weights *= detection.votes * _sizes(np.array([detection.bbox_px]))[0]
         self.tracks.append(track)
 
-    def _match(self, tracks: Sequence[Track], faces: Sequence[Face], now_s: float) -> tuple[list[Track], list[Face]]:
+    def _match(self, tracks: Sequence[Track], faces: Sequence[Face]) -> tuple[list[Track], list[Face]]:
         """Give each face to the nearest track within reach, nearest pair first; what is left of both."""
         if not tracks or not faces:
             return list(tracks), list(faces)
@@ -144,7 +166,7 @@ class Tracker:
             if cost[row, column] >= 1:
                 break
             if row in left_tracks and column in left_faces:
-                self._hit(tracks[row], faces[column], now_s)
+                self._hit(tracks[row], faces[column])
                 left_tracks.remove(row)
                 left_faces.remove(column)
         return [tracks[row] for row in sorted(left_tracks)], [faces[column] for column in sorted(left_faces)]
@@ -168,22 +190,15 @@ class Tracker:
         cost[ratio > MAX_SIZE_RATIO] = 1.0
         return cost
 
-    def _hit(self, track: Track, face: Face, now_s: float) -> None:
+    def _hit(self, track: Track, face: Face) -> None:
         if track.unseen_s > 0:
             moved = _centres(np.array([face.bbox_px])) - _centres(np.array([track.bbox_px]))
             track.velocity += VELOCITY_GAIN * (moved[0] / max(track.unseen_s, MIN_STEP_S) - track.velocity)
-        track.bbox_px, track.score, track.face = face.bbox_px, face.score, face
-        track.last_seen_s, track.unseen_s, track.in_frame = now_s, 0.0, True
+        track.bbox_px, track.score, track.unseen_s, track.in_frame = face.bbox_px, face.score, 0.0, True
         track.hits += 1
         if face.state is not State.UNKNOWN:
             track.votes += 1
             track.weights += np.array(face.class_probabilities) * face.score * _sizes(np.array([face.bbox_px]))[0]
-
-    def _begin(self, face: Face, now_s: float) -> None:
-        self._number += 1
-        track = Track(self._number, face.bbox_px, face.score, first_seen_s=now_s, last_seen_s=now_s)
-        self._hit(track, face, now_s)
-        self.tracks.append(track)
 
     def _is_double(self, face: Face) -> bool:
         """Whether the face lies over one that a track already has in this frame."""

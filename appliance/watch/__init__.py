@@ -1,4 +1,4 @@
-"""The service that watches: who is sending, who is seen, and what is kept of it."""
+"""The service that watches: who publishes, who is seen, and what is recorded of it."""
 
 from appliance.watch.service import serve
 

@@ -1,4 +1,4 @@
-"""Who is sending to us just now, by what the ingest says, and who should not be."""
+"""Who publishes just now, by what the ingest says, and who should not."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from appliance.secrets import owner_of
 
 log = logging.getLogger(__name__)
 
-PATIENCE_S = 3.0  # an ingest that does not answer for longer is gone, and with it all who sent to it
+PATIENCE_S = 3.0  # an ingest that does not answer for longer is gone, and with it all who published to it
 KEY_PATH = re.compile(KEY_PATHS)
 
 
 @dataclass(frozen=True, slots=True)
-class Sender:
-    """Somebody who sends to a stream. path holds the stream key: never log it. remote: address without port."""
+class Publisher:
+    """Somebody who publishes to a stream. path holds the stream key: never log it. remote: address without port."""
 
     stream_id: int
     path: str
     remote: str
 
 
-class Senders:
+class Publishers:
     """Asks the ingest. Not for several threads; times are seconds of a clock that never goes back."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
         self.problem: str | None = None
         self.engine: Engine = "embedded"  # which ingest answers; known once it has
-        self._known: dict[int, Sender] = {}
+        self._known: dict[int, Publisher] = {}
         self._answered_s: float | None = None
         self._bytes: dict[str, tuple[int, float]] = {}  # path -> bytes so far, since when
 
-    def look(self, active_keys: Sequence[tuple[int, str]], now_s: float) -> dict[int, Sender]:
-        """Who is sending, by stream. Kicks whoever sends with a key that is not (or no longer) active."""
+    def poll(self, active_keys: Sequence[tuple[int, str]], now_s: float) -> dict[int, Publisher]:
+        """Who publishes, by stream. Kicks whoever does with a key that is not (or no longer) active."""
         try:
             if self._answered_s is None or self.problem:
                 self.engine = self.client.engine()
@@ -54,17 +54,17 @@ class Senders:
                 path.name for path in paths if path.available and self._moves(path.name, path.inbound_bytes, now_s)
             }
             self._bytes = {path.name: self._bytes[path.name] for path in paths if path.name in self._bytes}
-            found: dict[int, Sender] = {}
+            found: dict[int, Publisher] = {}
             # Whoever was first stays: `live//KEY` is another path to the ingest, but the same stream.
-            for path in sorted(paths, key=lambda path: path.name not in {s.path for s in self._known.values()}):
+            for path in sorted(paths, key=lambda path: path.name not in {known.path for known in self._known.values()}):
                 connection = connections.get(path.source_id or "")  # type: ignore[assignment]
                 stream_id = allowed.get(path.name)
                 if stream_id is None or connection is None or path.name not in moving:
                     continue
                 if stream_id in found:
-                    self._kick(connection, "somebody else sends to the same stream")
+                    self._kick(connection, "somebody else publishes to the same stream")
                     continue
-                found[stream_id] = Sender(stream_id, path.name, _address(connection.remote))
+                found[stream_id] = Publisher(stream_id, path.name, _address(connection.remote))
         except MediaError as error:
             return self._unanswered(str(error), now_s)
         if self.problem:
@@ -89,10 +89,10 @@ class Senders:
         try:
             self.client.kick(connection)
         except MediaError as error:
-            # It is tried again at the next look; one that will not end must not hide how the others are.
+            # It is tried again at the next poll; one that will not end must not hide how the others are.
             log.error("the connection from %s could not be ended: %s", connection.remote, error)
 
-    def _unanswered(self, problem: str, now_s: float) -> dict[int, Sender]:
+    def _unanswered(self, problem: str, now_s: float) -> dict[int, Publisher]:
         if self._answered_s is None:
             self._answered_s = now_s
         if now_s - self._answered_s < PATIENCE_S:

@@ -1,12 +1,11 @@
-"""From sightings to the record: what the analyses saw waits here until the next transaction has kept it."""
+"""From sightings to the record: what the analyses saw waits here until the next transaction."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from appliance.faces import Detection, State
 from appliance.images import ImageFiles
 from appliance.secrets import new_token
 from appliance.store import Store, StoredImage
@@ -23,20 +22,22 @@ FULL = "More persons wait to be recorded than fit into memory; those who come no
 
 @dataclass(slots=True)
 class _Person:
-    """One person: what is known, and what of it is kept already. Times are seconds of the uptime clock."""
+    """How far the record of one person is. Times are seconds of the uptime clock."""
 
-    stream_id: int
-    detection: Detection
-    detection_id: int | None = None
-    jpeg: bytes | None = None
-    image: StoredImage | None = None  # kept
+    newest: Sighting  # without its image
+    detection_id: int | None
+    stored: Sighting | None = None  # what the store has
+    stored_s: float = 0.0
+    jpeg: bytes | None = None  # not yet on the disk
     placed: StoredImage | None = None  # on the disk, not yet in the store
-    state_kept: State | None = None
-    kept_s: float = 0.0
+    image: StoredImage | None = None  # in the store
     image_s: float = 0.0
-    dirty: bool = True
-    ended: bool = False
     deleted: bool = False  # somebody deleted the detection while the person was still in view
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the store does not have the newest of it."""
+        return self.newest is not self.stored
 
 
 class Recorder:
@@ -50,7 +51,7 @@ class Recorder:
         self.images = images
         self.problem: str | None = None
         self._people: dict[str, _Person] = {}
-        self._batch: list[tuple[_Person, Detection, int | None]] = []
+        self._batch: list[tuple[_Person, Sighting, int | None]] = []
         self._lock = threading.Lock()
 
     def take(self, sighting: Sighting) -> None:
@@ -61,43 +62,42 @@ class Recorder:
                 if len(self._people) >= MAX_WAITING:
                     self._say(FULL)
                     return
-                person = _Person(sighting.stream_id, sighting.detection, sighting.detection_id)
-                self._people[sighting.key] = person
-            person.detection, person.dirty, person.ended = sighting.detection, True, sighting.ended
+                person = self._people[sighting.key] = _Person(sighting, sighting.detection_id)
+            person.newest = replace(sighting, jpeg=None)
             if sighting.jpeg and (person.jpeg or self._waiting_images() < MAX_WAITING_IMAGES):
                 person.jpeg = sighting.jpeg
 
     def waiting(self) -> int:
-        """How many persons are not yet kept as they are now."""
+        """How many persons are not yet stored as they are now."""
         with self._lock:
-            return sum(person.dirty for person in self._people.values())
+            return sum(person.waiting for person in self._people.values())
 
     def _waiting_images(self) -> int:
         return sum(person.jpeg is not None for person in self._people.values())
 
     def write(self, store: Store, uptime_s: float, everything: bool = False) -> None:
-        """Keep what is due, within the caller's transaction (store.writing()). Raises sqlite3.Error.
+        """Store what is due, within the caller's transaction (store.writing()). Raises sqlite3.Error.
 
-        Call `committed` after the commit: only then is anything taken as kept.
+        Call `committed` after the commit: only then is anything taken as stored.
         """
         with self._lock:
             due = [person for person in self._people.values() if everything or _is_due(person, uptime_s)]
         streams = store.streams.ids()
         for person in due:
-            if person.stream_id not in streams:
+            if person.newest.stream_id not in streams:
                 person.deleted = True
             if not person.deleted:
                 self._place_image(person, uptime_s, everything)
         self._sync(due)
-        self._batch = [(person, person.detection, self._keep(store, person)) for person in due]
+        self._batch = [(person, person.newest, self._store(store, person)) for person in due]
 
     def _place_image(self, person: _Person, uptime_s: float, everything: bool) -> None:
         """Put a new image on the disk, if there is one and the last was not just now. Without room: no image."""
-        new = person.detection_id is None or person.ended or everything
-        if person.jpeg is None or person.placed or not (new or uptime_s - person.image_s >= IMAGE_PAUSE_S):
+        at_once = person.detection_id is None or person.newest.ended or everything
+        if person.jpeg is None or person.placed or not (at_once or uptime_s - person.image_s >= IMAGE_PAUSE_S):
             return
         try:
-            place = self.images.append(person.jpeg, person.detection.last_seen_utc)
+            place = self.images.append(person.jpeg, person.newest.detection.last_seen_utc)
         except OSError as error:
             self._say(f"Images cannot be written ({error.strerror}); detections are kept without.")
             return
@@ -115,37 +115,35 @@ class Recorder:
                 for person in due:
                     person.placed = None
 
-    def _keep(self, store: Store, person: _Person) -> int | None:
+    def _store(self, store: Store, person: _Person) -> int | None:
         """Insert or update one person; the detection's id, None if it is gone."""
         if person.deleted:
             return None
         detection_id = person.detection_id
         if detection_id is None:
-            return store.detections.add(person.stream_id, person.detection, person.placed)
-        if not store.detections.update(detection_id, person.detection):
+            return store.detections.add(person.newest.stream_id, person.newest.detection, person.placed)
+        if not store.detections.update(detection_id, person.newest.detection):
             return None
         if person.placed:
             if person.image is None:
-                kept = store.detections.get(detection_id)
-                person.image = kept.image if kept else None
+                before = store.detections.get(detection_id)
+                person.image = before.image if before else None
             store.detections.set_image(detection_id, person.placed)
         return detection_id
 
     def committed(self, uptime_s: float) -> None:
         """The transaction is on the disk: forget who has left, erase images that were replaced."""
-        for person, detection, detection_id in self._batch:
+        for person, sighting, detection_id in self._batch:
             person.deleted = detection_id is None
-            person.detection_id, person.state_kept, person.kept_s = detection_id, detection.state, uptime_s
+            person.detection_id, person.stored, person.stored_s = detection_id, sighting, uptime_s
             stale = person.placed if person.deleted else person.image if person.placed else None
             if stale:
                 self._erase(stale)
             if person.placed:
                 person.image, person.placed = person.placed, None
-            with self._lock:
-                person.dirty = person.detection is not detection
         self._batch = []
         with self._lock:
-            gone = [key for key, person in self._people.items() if person.ended and not person.dirty]
+            gone = [key for key, person in self._people.items() if person.newest.ended and not person.waiting]
             for key in gone:
                 del self._people[key]
         if self.problem == FULL and len(self._people) < MAX_WAITING:
@@ -164,11 +162,10 @@ class Recorder:
 
 
 def _is_due(person: _Person, uptime_s: float) -> bool:
-    if not person.dirty:
-        return False
-    return (
-        person.detection_id is None
-        or person.ended
-        or person.detection.state is not person.state_kept
-        or uptime_s - person.kept_s >= UPDATE_PAUSE_S
+    newest, stored = person.newest, person.stored
+    return person.waiting and (
+        stored is None
+        or newest.ended
+        or newest.detection.state is not stored.detection.state
+        or uptime_s - person.stored_s >= UPDATE_PAUSE_S
     )

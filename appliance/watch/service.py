@@ -1,4 +1,4 @@
-"""The loop of the watcher: once a second it looks who is sending, keeps what was seen, and says how it is."""
+"""The loop of the watcher: once a second it polls who publishes, records what was seen, and says how it is."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from appliance.vision.camera import CONNECTING, NOT_THERE, REFUSED
 from appliance.vision.detector import Detector
 from appliance.vision.golden import self_test
 from appliance.vision.onnx import load_detector
-from appliance.watch.publishers import Sender, Senders
+from appliance.watch.publishers import Publisher, Publishers
 from appliance.watch.recorder import Recorder
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 1.0
+POLL_S = 1.0
 RETAIN_S = 60.0
 RESUME_S = 10.0  # who was seen so short a time ago may still be in view after a restart
 LIVE_SOURCE_S = 5.0  # a source that gave a picture within this is LIVE
 STOP_S = 2.0
 BUSY_TIMEOUT_S = 1.0  # what cannot be written now is tried again a second later anyway
-# What the camera says of an address nobody typed, because the stream is sent to us.
+# What the camera says of an address nobody typed, because the stream is pushed.
 OF_OUR_OWN = {
     NOT_THERE: CONNECTING,
     REFUSED: "The watcher may not read what the ingest takes in; start the box again.",
@@ -75,17 +75,17 @@ class Watcher:
         self.images = ImageFiles(config.images_dir)
         self.previews = Previews(config.run)
         self.recorder = Recorder(self.images)
-        self.senders = Senders(Client(config.media.api_port))
+        self.publishers = Publishers(Client(config.media.api_port))
         self.analyses: dict[int, Analysis] = {}
         self.detector: Detector | None = None
         self.model_problem: str | None = "Starting: the model is being tested."
         self.store_problem: str | None = None
         self.started_utc = time.time()
-        self._kept: dict[int, Status] | None = None  # None: not even that we have begun
+        self._stored: dict[int, Status] | None = None  # None: not even that we have begun
         self._beat_due_s = self._retain_due_s = 0.0
 
     def run(self, stopping: threading.Event) -> None:
-        """Watch until told to stop."""
+        """Watch until `stopping` is set."""
         try:
             self._write({}, now())
         except sqlite3.Error as error:
@@ -95,16 +95,16 @@ class Watcher:
             log.error("%s", self.model_problem)
         notify("READY=1")
         try:
-            while not stopping.wait(max(0.0, LOOK_S - time.monotonic() % LOOK_S)):
+            while not stopping.wait(max(0.0, POLL_S - time.monotonic() % POLL_S)):
                 self.step(now())
         finally:
             self._stop()
 
     def step(self, moment: Now) -> None:
-        """One look, one write. Trouble with the store is logged and tried again with nothing lost."""
+        """One poll, one write. Trouble with the store is logged and tried again with nothing lost."""
         notify("WATCHDOG=1")
         try:
-            statuses = self._look(moment)
+            statuses = self._poll(moment)
             self._write(statuses, moment)
             if moment.uptime_s >= self._retain_due_s:
                 self._retain_due_s = moment.uptime_s + RETAIN_S
@@ -119,25 +119,25 @@ class Watcher:
                 )
             self.store_problem = f"The record cannot be written ({error}); free some room on the disk."
 
-    def _look(self, moment: Now) -> dict[int, Status]:
-        """Who is sending, who is being judged; starts and stops analyses to fit."""
-        found = self.senders.look(self.store.streams.active_keys(), moment.uptime_s)
+    def _poll(self, moment: Now) -> dict[int, Status]:
+        """Who publishes, who is being analysed; starts and stops analyses to fit."""
+        publishers = self.publishers.poll(self.store.streams.active_keys(), moment.uptime_s)
         sources = dict(self.store.streams.active_sources())
-        wanted = {
-            stream_id: read_url(self.config, self.senders.engine, sender.path, self.token)
-            for stream_id, sender in found.items()
+        urls = {
+            stream_id: read_url(self.config, self.publishers.engine, publisher.path, self.token)
+            for stream_id, publisher in publishers.items()
         }
-        self._reconcile(wanted | sources, moment)
-        statuses = {stream_id: self._pushed(sender) for stream_id, sender in found.items()}
+        self._reconcile(urls | sources, moment)
+        statuses = {stream_id: self._pushed(publisher) for stream_id, publisher in publishers.items()}
         return statuses | {stream_id: self._pulled(stream_id) for stream_id in sources}
 
-    def _pushed(self, sender: Sender) -> Status:
-        analysis = self.analyses.get(sender.stream_id)
+    def _pushed(self, publisher: Publisher) -> Status:
+        analysis = self.analyses.get(publisher.stream_id)
         if analysis is None:
-            return Status(True, sender.remote, self.model_problem)
+            return Status(True, publisher.remote, self.model_problem)
         camera = analysis.camera
         problem = OF_OUR_OWN.get(analysis.problem or "", analysis.problem)
-        return Status(True, sender.remote, problem, camera.codec, camera.width, camera.height)
+        return Status(True, publisher.remote, problem, camera.codec, camera.width, camera.height)
 
     def _pulled(self, stream_id: int) -> Status:
         analysis = self.analyses.get(stream_id)
@@ -147,16 +147,16 @@ class Watcher:
         live = camera.last_frame_s is not None and time.monotonic() - camera.last_frame_s < LIVE_SOURCE_S
         return Status(live, None, analysis.problem, camera.codec, camera.width, camera.height)
 
-    def _reconcile(self, wanted: dict[int, str], moment: Now) -> None:
+    def _reconcile(self, urls: dict[int, str], moment: Now) -> None:
         for stream_id, analysis in list(self.analyses.items()):
             if not analysis.is_alive():
                 log.error("the analysis of stream %d died or hangs; starting it again", stream_id)
-            if wanted.get(stream_id) != analysis.url or not analysis.is_alive():
+            if urls.get(stream_id) != analysis.url or not analysis.is_alive():
                 analysis.stop()
                 analysis.join(STOP_S)
                 del self.analyses[stream_id]
                 self.previews.forget(stream_id)
-        for stream_id, url in wanted.items():
+        for stream_id, url in urls.items():
             if stream_id not in self.analyses and self.detector is not None:
                 self._begin(stream_id, url, self.detector, moment)
 
@@ -171,28 +171,28 @@ class Watcher:
     def _write(self, statuses: dict[int, Status], moment: Now) -> None:
         """One transaction, if there is anything to say. Raises sqlite3.Error."""
         beat = moment.uptime_s >= self._beat_due_s
-        if statuses == self._kept and not beat and not self.recorder.waiting():
+        if statuses == self._stored and not beat and not self.recorder.waiting():
             return
         with self.store.writing():
-            if self._kept is None:
+            if self._stored is None:
                 self.store.streams.all_offline()
-            self._write_statuses(statuses, self._kept or {}, moment)
+            self._write_statuses(statuses, self._stored or {}, moment)
             self.recorder.write(self.store, moment.uptime_s)
             if beat:
                 self.store.services.beat("watch", os.getpid(), self.started_utc, self._problem(), moment)
         self.recorder.committed(moment.uptime_s)
-        self._kept = statuses
+        self._stored = statuses
         if beat:
             self._beat_due_s = moment.uptime_s + HEARTBEAT_S
 
-    def _write_statuses(self, statuses: dict[int, Status], kept: dict[int, Status], moment: Now) -> None:
+    def _write_statuses(self, statuses: dict[int, Status], stored: dict[int, Status], moment: Now) -> None:
         streams = self.store.streams
-        there = streams.ids()
-        for stream_id in (kept.keys() - statuses.keys()) & there:
+        existing = streams.ids()
+        for stream_id in (stored.keys() - statuses.keys()) & existing:
             streams.set_offline(stream_id)
             streams.set_problem(stream_id, None)
-        for stream_id in statuses.keys() & there:
-            status, before = statuses[stream_id], kept.get(stream_id, Status(False))
+        for stream_id in statuses.keys() & existing:
+            status, before = statuses[stream_id], stored.get(stream_id, Status(False))
             if status == before:
                 continue
             if status.live and not before.live:
@@ -204,7 +204,7 @@ class Watcher:
                 streams.describe(stream_id, status.codec, status.width, status.height)
 
     def _problem(self) -> str | None:
-        return self.model_problem or self.senders.problem or self.recorder.problem
+        return self.model_problem or self.publishers.problem or self.recorder.problem
 
     def _retain(self, moment: Now) -> None:
         """Forget image days that are too old, and the oldest while the disk is nearly full. Rows stay."""
@@ -236,7 +236,7 @@ class Watcher:
                 self.store.streams.all_offline()
             self.recorder.committed(now().uptime_s)
         except sqlite3.Error as error:
-            log.error("the last %d persons could not be kept: %s", self.recorder.waiting(), error)
+            log.error("the last %d persons could not be recorded: %s", self.recorder.waiting(), error)
         self.store.close()
 
 

@@ -18,12 +18,12 @@ import onnxruntime
 from appliance.vision.bboxes import (
     ALIGN,
     PAD_GREY,
-    Rows,
+    Candidates,
     aligned,
     content_size,
     decode,
+    nms,
     normalised,
-    suppress,
     with_second_pass,
 )
 from appliance.vision.onnx import OUTPUTS, fixed_size, input_multiple, runner
@@ -88,7 +88,7 @@ def upscale_multiple(side: int, to_side: int) -> Fraction:
 
 def after_nms(bboxes: Bboxes, faces: Float32Array, probabilities: Float32Array, max_iou: float = MAX_IOU) -> Found:
     """What is left of candidates in descending order."""
-    left = suppress(bboxes, max_iou)
+    left = nms(bboxes, max_iou)
     return Found(bboxes[left], faces[left], probabilities[left])
 
 
@@ -104,10 +104,10 @@ def _best(
 def _raw(session: Any, side: int, second_pass: int) -> Detect:
     static, network, multiple = fixed_size(session), runner(session), input_multiple(session)
 
-    def forward(pixels: Pixels, side: int, score_threshold: float) -> Rows:
+    def forward(pixels: Pixels, side: int, score_threshold: float) -> Candidates:
         canvas, factors = letterbox(pixels, side, static, PAD_GREY, multiple)
         bboxes, faces, probabilities = decode(network(canvas), canvas.shape[1::-1], score_threshold)
-        return bboxes * factors, faces, probabilities
+        return Candidates(bboxes * factors, faces, probabilities)
 
     def detect(pixels: Pixels, score_threshold: float) -> Found:
         candidates = forward(pixels, side, score_threshold)
