@@ -17,7 +17,7 @@ from appliance import service
 from appliance.config import Config, ConfigError, load
 from appliance.errors import UserError
 from appliance.rules import people, streams
-from appliance.secrets import hash_password, kept_secret, new_claim_code
+from appliance.secrets import claim_code, hash_password
 from appliance.store import Role, Store
 from appliance.times import now
 
@@ -144,7 +144,7 @@ def claim(context: click.Context) -> None:
     store = Store.open(config.store_path)
     if store.people.count():
         raise UserError("this box has been claimed already; sign in on its page, or see `mb9k user --help`")
-    click.echo(kept_secret(config.claim_code_path, new_claim_code))
+    click.echo(claim_code(config.claim_code_path))
 
 
 @cli.group()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
@@ -40,14 +40,17 @@ class _Store(Protocol):
 
 
 @contextmanager
-def saving(store: _Store) -> Iterator[None]:
-    """One transaction, all of it or nothing. Raises NotSaved where the store raises sqlite3.Error."""
+def saving(store: _Store, explain: Callable[[Exception], str] | None = None) -> Iterator[None]:
+    """One transaction, all of it or nothing. Raises NotSaved where the store raises sqlite3.Error.
+
+    explain: why, in words for a person; by default as for the box.
+    """
     try:
         with store.writing():
             yield
     except sqlite3.Error as error:
         log.error("not saved: %s", error)
-        raise NotSaved(busy_store(error)) from error
+        raise NotSaved((explain or busy_store)(error)) from error
 
 
 def busy_store(error: Exception) -> str:

@@ -9,13 +9,14 @@ import secrets
 import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
-
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
+from typing import TYPE_CHECKING, TypeVar
 
 from appliance.errors import InputError
+
+if TYPE_CHECKING:
+    from argon2 import PasswordHasher
 
 # Without 0/O, 1/I/L: keys are read aloud and typed into phones.
 KEY_ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
@@ -24,7 +25,6 @@ CLAIM_LENGTH = 8
 MIN_PASSWORD_LENGTH = 8
 MAX_PASSWORD_LENGTH = 1024
 
-_hasher = PasswordHasher()
 Owner = TypeVar("Owner")
 
 
@@ -49,19 +49,27 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def same(one: str, other: str) -> bool:
+def equal_in_constant_time(first: str, second: str) -> bool:
     """Whether two secrets or digests are equal, in a time that does not tell where they differ."""
-    return hmac.compare_digest(one.encode("utf-8", "surrogateescape"), other.encode("utf-8", "surrogateescape"))
+    return hmac.compare_digest(first.encode("utf-8", "surrogateescape"), second.encode("utf-8", "surrogateescape"))
 
 
 def owner_of(secret: str, digests: Iterable[tuple[Owner, str]]) -> Owner | None:
     """Whose secret it is. Compares with every digest, so the time tells nothing about which matched."""
-    wanted = digest(secret)
+    secret_sha256 = digest(secret)
     found: Owner | None = None
     for owner, candidate in digests:
-        if same(wanted, candidate):
+        if equal_in_constant_time(secret_sha256, candidate):
             found = owner
     return found
+
+
+@lru_cache(maxsize=1)
+def _hasher() -> PasswordHasher:
+    """argon2id with 64 MiB. Imported late: only the site and the command line need it, every service imports us."""
+    from argon2 import PasswordHasher
+
+    return PasswordHasher()
 
 
 def hash_password(password: str) -> str:
@@ -70,29 +78,40 @@ def hash_password(password: str) -> str:
         raise InputError(f"A password needs at least {MIN_PASSWORD_LENGTH} characters.")
     if len(password) > MAX_PASSWORD_LENGTH:
         raise InputError(f"A password has at most {MAX_PASSWORD_LENGTH} characters.")
-    return _hasher.hash(password)
+    return _hasher().hash(password)
 
 
 def hash_known_password(password: str) -> str:
     """Like hash_password without the length rule: only for the demo's known logins (`dev`/`mb9k`)."""
-    return _hasher.hash(password)
-
-
-_NOBODY = _hasher.hash(secrets.token_urlsafe(16))
+    return _hasher().hash(password)
 
 
 def password_matches(password: str, password_hash: str | None) -> bool:
     """Whether the password is the right one. None (no such person) costs the same time and is False."""
+    from argon2.exceptions import InvalidHashError, VerificationError
+
     if len(password) > MAX_PASSWORD_LENGTH:
         return False
     try:
-        return _hasher.verify(password_hash or _NOBODY, password) and password_hash is not None
+        return _hasher().verify(password_hash or _nobodys_hash(), password) and password_hash is not None
     except (VerificationError, InvalidHashError):
         return False
 
 
-def kept_secret(path: Path, make: Callable[[], str] = new_token) -> str:
-    """The secret kept in a file that only its owner can read; made at the first call.
+def _nobodys_hash() -> str:
+    """A hash that no password has (all its bits are 0); checking against it takes as long as against a person's."""
+    cost = _hasher()
+    zeros = f"{'A' * 22}${'A' * 43}"  # base64 of 16 bytes of salt and 32 of hash
+    return f"$argon2id$v=19$m={cost.memory_cost},t={cost.time_cost},p={cost.parallelism}${zeros}"
+
+
+def claim_code(path: Path) -> str:
+    """The code in this file, by which the first person becomes admin; made at the first call. Raises OSError."""
+    return secret_from_file(path, new_claim_code)
+
+
+def secret_from_file(path: Path, make: Callable[[], str] = new_token) -> str:
+    """The secret in a file that only its owner can read; made at the first call.
 
     Several services may call at once, and a crash may come at any time: the file is written under another name
     and then linked, so that whoever sees it sees all of it. Raises OSError.
@@ -104,7 +123,7 @@ def kept_secret(path: Path, make: Callable[[], str] = new_token) -> str:
                 file.write(make() + "\n")
                 file.flush()
                 os.fsync(file.fileno())
-            with suppress(FileExistsError):  # somebody was quicker: theirs counts
+            with suppress(FileExistsError):  # another service was quicker: theirs counts
                 os.link(draft, path)
         finally:
             Path(draft).unlink()

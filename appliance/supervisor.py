@@ -18,7 +18,7 @@ from typing import Any
 
 from appliance.config import Config
 from appliance.media import mediamtx
-from appliance.secrets import kept_secret, new_claim_code
+from appliance.secrets import claim_code
 from appliance.service import SERVICES, refuse_busy_port
 from appliance.store import Store
 
@@ -129,7 +129,7 @@ def run(config: Config, config_path: Path, log_level: str) -> None:
     unclaimed = store.people.count() == 0
     store.close()
     if unclaimed:
-        code = kept_secret(config.claim_code_path, new_claim_code)
+        code = claim_code(config.claim_code_path)
         print(f"This box is new. Open its page and enter the claim code {code} to make the first admin.", flush=True)
     started = children(config, config_path, log_level)
     try:

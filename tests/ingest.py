@@ -17,7 +17,7 @@ import pytest
 from appliance.config import Config, load
 from appliance.media import mediamtx
 from appliance.media.mediamtx import Client, MediaError
-from appliance.secrets import digest, kept_secret
+from appliance.secrets import digest, secret_from_file
 from appliance.store import Role, Store
 from tests.boxes import is_listening, until
 from tests.conftest import REPOSITORY
@@ -63,7 +63,7 @@ class Inlet:
         self.config: Config = load(self.path)
         self.store = Store.open(self.config.store_path)
         self.store.people.add("ann", "no password", Role.ADMIN, 0.0)
-        self.token = kept_secret(self.config.reader_token_path)
+        self.token = secret_from_file(self.config.reader_token_path)
         self.client = Client(self.config.media.api_port)
         self.log_path = folder / "inlet.log"
 

@@ -10,11 +10,11 @@ import pytest
 
 from tests.conftest import REPOSITORY
 
-GROUND = {"config", "errors", "faces", "rates", "secrets", "service", "times"}
+GROUND = {"config", "errors", "faces", "names", "rates", "secrets", "service", "times"}
 KIT = {"web"}
 EYES = {"vision"}
 MEMORY = {"store", "images"}
-PARTS = {*MEMORY, "previews", "media.mediamtx", "rules"}
+PARTS = {*MEMORY, "accounts", "previews", "media.mediamtx", "rules"}
 SERVICES = {"watch", "local", "media.gate", "media.ingest", "media.embedded"}
 TOP = {"cli", "supervisor"}
 
@@ -66,6 +66,10 @@ def complaint(importer: str, imported: str) -> str | None:
         return "the parts know no rules"
     if above in KIT | EYES and below in MEMORY:
         return "the eyes and the web kit know no store"
+    if above in KIT and floor(below) > 0:
+        return "the web kit knows no accounts, nor any other room"
+    if above == "accounts" and below not in {"web"} | GROUND - {"config"}:
+        return "accounts know no store but the one handed in"
     return None
 
 
@@ -85,12 +89,16 @@ def test_imports_run_down_only(path: Path) -> None:
         ("watch", "local.site"),
         ("vision.camera", "store"),
         ("web.render", "store"),
+        ("web.pages", "accounts.guard"),
+        ("web.pages", "local.words"),
+        ("accounts.people", "store.database"),
+        ("accounts.site", "config"),
         ("media.gate", "watch"),
         ("store", "cli"),
         ("faces", "config"),
         ("rules.streams", "local"),
         ("rules.streams", "watch"),
-        ("store.streams", "rules.names"),
+        ("store.streams", "rules.streams"),
         ("errors", "config"),
     ],
 )

@@ -135,7 +135,7 @@ def test_guessing_a_password_is_slowed_down_by_name(box: Box) -> None:
 
 
 def test_guessing_names_is_slowed_down_by_address(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("appliance.local.sign_in.password_matches", lambda *_: False)  # argon2 takes its time
+    monkeypatch.setattr("appliance.accounts.sign_in.password_matches", lambda *_: False)  # argon2 takes its time
     browser = box.browser()
     answers = [browser.sign_in(f"name {n}", "wrong").status_code for n in range(23)]
     assert answers == [400] * 21 + [429] * 2

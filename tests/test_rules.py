@@ -17,10 +17,10 @@ from appliance.config import Config
 from appliance.errors import InputError, NameTaken, NotAllowed, NotFound, NotSaved, UserError
 from appliance.faces import State
 from appliance.images import ImageFiles
+from appliance.names import person_name, stream_name
 from appliance.previews import Previews
 from appliance.rules import detections, people, streams
 from appliance.rules.check import broken_rules
-from appliance.rules.names import person_name, stream_name
 from appliance.rules.sources import clean_source, shown
 from appliance.secrets import hash_password, password_matches
 from appliance.store import Role, Store

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import multiprocessing
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
+import argon2
 import pytest
 
 from appliance import secrets
 from appliance.errors import InputError
+from tests.conftest import REPOSITORY
 
 
 def test_a_stream_key_is_long_random_and_easy_to_read_aloud() -> None:
@@ -29,6 +33,19 @@ def test_nobody_has_no_password() -> None:
     assert not secrets.password_matches("anything", None)
 
 
+def test_services_that_check_no_password_do_without_argon2() -> None:
+    """64 MiB and a tenth of a second at each start of gate, watch and ingest would be for nothing."""
+    code = "import sys, appliance.secrets; sys.exit('argon2' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == 0
+
+
+def test_no_such_person_costs_as_much_as_a_wrong_password() -> None:
+    nobody, somebody = secrets._nobodys_hash(), secrets.hash_password("correct horse")
+    assert argon2.extract_parameters(nobody) == argon2.extract_parameters(somebody)
+    with pytest.raises(argon2.exceptions.VerifyMismatchError):  # the hash was computed and compared
+        argon2.PasswordHasher().verify(nobody, "anything")
+
+
 def test_a_short_or_endless_password_is_refused_in_words() -> None:
     with pytest.raises(InputError, match="at least 8"):
         secrets.hash_password("1234567")
@@ -45,13 +62,13 @@ def test_the_owner_of_a_secret_is_found_among_many() -> None:
     assert secrets.owner_of("\udcff", digests) is None, "bytes that are no text are only a wrong key"
 
 
-def test_the_kept_secret_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
+def test_the_secret_from_file_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
     path = tmp_path / "token"
-    first = secrets.kept_secret(path)
-    assert secrets.kept_secret(path) == first
+    first = secrets.secret_from_file(path)
+    assert secrets.secret_from_file(path) == first
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_services_that_start_together_agree_on_the_secret(tmp_path: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(4) as pool:
-        assert len(set(pool.map(secrets.kept_secret, [tmp_path / "token"] * 8))) == 1
+        assert len(set(pool.map(secrets.secret_from_file, [tmp_path / "token"] * 8))) == 1

@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlite_utils import Database
 
 from appliance.errors import NameTaken
 from appliance.faces import Counts, Detection, State
@@ -25,7 +24,6 @@ from appliance.store import (
     StoredImage,
     StoreError,
 )
-from appliance.store.schema import migrations
 from appliance.times import Now, utc_seconds, utc_text
 
 NOW = Now(utc=1_795_521_600.0, boot_id="boot-1", uptime_s=1000.0)
@@ -301,14 +299,6 @@ def test_services_that_start_together_migrate_once(tmp_path: Path) -> None:
     )
     started = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(4)]
     assert [process.wait() for process in started] == [0, 0, 0, 0]
-
-
-def test_the_oldest_schema_with_a_row_in_it_migrates() -> None:
-    db = Database(memory=True)
-    migrations.apply(db, stop_before="m002_streams")
-    db.execute("insert into people (name, password_hash, role, created_utc) values ('dev', 'h', 'admin', 't')")
-    migrations.apply(db)
-    assert Store(db.conn).people.named("dev") is not None
 
 
 def test_a_damaged_file_is_said_to_be_damaged(tmp_path: Path) -> None:

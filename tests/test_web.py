@@ -1,4 +1,4 @@
-"""The kit: headers, throttle, static files, forms, charts, error pages, the server."""
+"""The kit: headers, static files, forms, charts, error pages, the server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from appliance.web.charts import Bar, nice_top, stacked_bars
 from appliance.web.forms import local_path
 from appliance.web.server import listen
 from appliance.web.static import Static
-from appliance.web.throttle import Throttle
 
 
 @pytest.fixture
@@ -65,7 +64,7 @@ def test_a_fault_of_ours_is_never_shown(app: App, capsys: pytest.CaptureFixture[
     assert "secret" not in answer.text and "Traceback" not in answer.text
 
 
-def test_static_files_are_named_by_their_content_and_kept_for_ever(app: App, tmp_path: Path) -> None:
+def test_static_files_are_named_by_their_content_and_cached_without_end(app: App, tmp_path: Path) -> None:
     (tmp_path / "app.css").write_text("a {}")
     static = Static(tmp_path)
     static.add_routes(app)
@@ -74,55 +73,6 @@ def test_static_files_are_named_by_their_content_and_kept_for_ever(app: App, tmp
     (tmp_path / "app.css").write_text("b {}")
     assert Static(tmp_path).url("app.css") != static.url("app.css")
     assert client(app).get("/static/app.css").status_code == 404
-
-
-def test_each_wrong_try_beyond_the_free_ones_waits_twice_as_long() -> None:
-    throttle, now_s = Throttle(), 0.0
-    waits: list[float] = []
-    for _ in range(12):
-        assert throttle.wait_s({"name ann": 3}, now_s) == 0
-        waits.append(throttle.wait_s({"name ann": 3}, now_s) if len(waits) >= 3 else 0.0)
-        now_s += waits[-1]
-    assert waits[3:9] == [1, 2, 4, 8, 16, 32]
-    assert waits[-1] == 60
-
-
-def test_a_try_while_waiting_does_not_prolong_the_wait() -> None:
-    throttle = Throttle()
-    for _ in range(4):
-        throttle.wait_s({"x": 3}, 0.0)
-    assert [throttle.wait_s({"x": 3}, 0.5) for _ in range(100)][-1] == 0.5
-
-
-def test_one_good_password_does_not_buy_free_guesses_from_the_same_address() -> None:
-    throttle, now_s, waited = Throttle(), 0.0, 0.0
-    for number in range(10):
-        for name in (f"victim {number}", "attacker"):
-            wait = throttle.wait_s({name: 5, "address": 3}, now_s)
-            waited += wait
-            now_s += wait
-            if wait:
-                throttle.wait_s({name: 5, "address": 3}, now_s)
-        throttle.succeeded(forget="attacker", uncount="address")
-    assert waited > 60
-
-
-def test_the_right_password_forgets_the_wrong_ones_before() -> None:
-    throttle = Throttle()
-    for _ in range(3):
-        throttle.wait_s({"ann": 3}, 0.0)
-    throttle.succeeded(forget="ann", uncount="address")
-    assert [throttle.wait_s({"ann": 3}, 0.0) for _ in range(3)] == [0, 0, 0]
-
-
-def test_a_throttle_forgets_after_a_quiet_while_and_holds_bounded_memory() -> None:
-    throttle = Throttle(size=100)
-    for _ in range(9):
-        throttle.wait_s({"ann": 0}, 0.0)
-    assert throttle.wait_s({"ann": 0}, 901.0) == 0
-    for number in range(1000):
-        throttle.wait_s({f"name {number}": 5}, 1.0)
-    assert len(throttle._tries) == 100
 
 
 @pytest.mark.parametrize("bad", ["//evil.example", "/\\evil.example", "https://evil.example", "", "/a\r\nb", "x"])

@@ -12,10 +12,10 @@ import msgspec
 from bottle import HTTPError, HTTPResponse, request
 from msgspec import UNSET
 
+from appliance.accounts.guard import Visitor
 from appliance.errors import InputError, NotFound
 from appliance.faces import State
 from appliance.local import api_types as shapes
-from appliance.local.access import Visitor
 from appliance.local.openapi import document
 from appliance.local.pages import Site
 from appliance.rules import detections as detection_rules

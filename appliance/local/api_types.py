@@ -7,11 +7,11 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from appliance import names
 from appliance.faces import Counts as FaceCounts
 from appliance.faces import Detection as FaceDetection
 from appliance.faces import State
 from appliance.rates import compliance
-from appliance.rules import names
 from appliance.rules.sources import shown
 from appliance.store import Service as StoredService
 from appliance.store import StoredDetection

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
+from appliance.accounts.guard import Visitor
 from appliance.faces import Counts
-from appliance.local.access import Visitor
-from appliance.local.pages import Page, Site
+from appliance.local.pages import Site
 from appliance.local.words import service_problems
 from appliance.rates import Rate, compliance
 from appliance.store import DetectionFilter, Store
 from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.charts import Bar, stacked_bars
+from appliance.web.pages import Page
 
 CHART_HOURS = 24
 

@@ -8,16 +8,17 @@ from urllib.parse import urlencode
 
 from bottle import HTTPResponse
 
+from appliance.accounts.guard import Visitor
 from appliance.errors import InputError, NotFound
 from appliance.faces import State
-from appliance.local.access import Visitor
-from appliance.local.pages import Page, Site
+from appliance.local.pages import Site
 from appliance.rates import compliance
 from appliance.rules import detections as rules
 from appliance.store import DetectionFilter, Store, StoredDetection
 from appliance.times import Now, utc_seconds, utc_text
 from appliance.web.access import Access, App
 from appliance.web.forms import asked, field, see_other, whole_number
+from appliance.web.pages import Page
 
 PAGE_SIZE = 24
 EARLIEST_UTC, LATEST_UTC = 0.0, 253402300799.0  # 1970 to 9999: what four digits of a year can say

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from appliance.accounts.guard import Visitor
 from appliance.errors import UserError
-from appliance.local.access import Visitor
-from appliance.local.pages import Page, Site
-from appliance.local.sign_in import new_password_hash
+from appliance.local.pages import Site
 from appliance.rules import people as rules
 from appliance.store import Role, Store
 from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.forms import field, see_other
+from appliance.web.pages import Page
 
 
 def add_routes(app: App, site: Site) -> None:
@@ -26,7 +26,7 @@ def add_routes(app: App, site: Site) -> None:
     def add(store: Store, now: Now) -> Page:
         try:
             role = rules.role_named(field("role"))
-            rules.add(store, field("name"), new_password_hash(site), role, now.utc)
+            rules.add(store, field("name"), site.accounts.new_password_hash(), role, now.utc)
         except UserError as error:
             return _page(site, store, now, status=400, problem=str(error), name=field("name"), role=field("role"))
         return see_other("/people")
@@ -45,7 +45,7 @@ def add_routes(app: App, site: Site) -> None:
         person = rules.find(store, person_id)
         try:
             keep_session = visitor.session if visitor.person.id == person.id else None
-            rules.set_password(store, person, new_password_hash(site), keep_session)
+            rules.set_password(store, person, site.accounts.new_password_hash(), keep_session)
         except UserError as error:
             return _page(site, store, now, status=400, problem=str(error))
         return _page(site, store, now, done=f"{person.name} has a new password; their sessions have ended.")

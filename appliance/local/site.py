@@ -8,10 +8,13 @@ from collections.abc import Callable
 
 from bottle import HTTPResponse
 
+from appliance.accounts import account, sign_in
+from appliance.accounts.guard import Guard
 from appliance.config import Config
-from appliance.local import account, api, dashboard, detections, people, sign_in, stream_forms, streams
-from appliance.local.access import Guard, OpenStore
+from appliance.local import api, dashboard, detections, people, stream_forms, streams
+from appliance.local.access import owned_stream
 from appliance.local.pages import Site
+from appliance.secrets import claim_code
 from appliance.service import http_status, keep_alive, notify
 from appliance.store import Heartbeat, Store
 from appliance.times import Now
@@ -20,15 +23,17 @@ from appliance.web.access import Access, App
 from appliance.web.server import CLIENT_TIMEOUT_S, listen
 
 log = logging.getLogger(__name__)
-MODULES = (sign_in, account, dashboard, streams, stream_forms, detections, people, api)
+MODULES = (dashboard, streams, stream_forms, detections, people, api)
 
 
-def make_app(config: Config, open_store: OpenStore, clock: Callable[[], Now] = clock_now) -> App:
+def make_app(config: Config, open_store: Callable[[], Store], clock: Callable[[], Now] = clock_now) -> App:
     """The whole site as a WSGI application. open_store: a new Store for each request. Raises OSError."""
-    site = Site.made_from(config, clock)
-    app = App(site.error_page)
-    app.install(Guard(open_store, clock, site.session_cookie, site.form_cookie))
-    site.static.add_routes(app)
+    site = Site.made_from(config)
+    app = App(site.pages.error_page)
+    app.install(Guard(site.accounts, open_store, clock, owned_stream))
+    site.pages.static.add_routes(app)
+    sign_in.add_routes(app, site.accounts)
+    account.add_routes(app, site.accounts)
     for module in MODULES:
         module.add_routes(app, site)
 
@@ -48,7 +53,7 @@ def serve(config: Config) -> None:
     store.close()
     server = listen(make_app(config, lambda: Store.open_existing(config.store_path)), config.web.host, config.web.port)
     if not claimed:
-        sign_in.claim_code(config)
+        claim_code(config.claim_code_path)
         log.warning("this box has no admin yet: open its page and enter the code in %s", config.claim_code_path)
     stopping = threading.Event()
     keep_alive(Heartbeat(config.store_path, "serve").write, lambda: _answers(config), stopping)

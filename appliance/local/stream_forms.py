@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from appliance.accounts.guard import Visitor
 from appliance.errors import UserError
-from appliance.local.access import Visitor
-from appliance.local.pages import Page, Site
+from appliance.local.pages import Site
 from appliance.local.streams import key_page
 from appliance.rules import streams as rules
 from appliance.rules.sources import shown
@@ -14,6 +14,7 @@ from appliance.store import Store, Stream
 from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.forms import field, see_other, whole_number
+from appliance.web.pages import Page
 
 WITH_KEY, WITH_SOURCE = "key", "source"
 

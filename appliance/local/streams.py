@@ -6,15 +6,16 @@ import re
 
 from bottle import HTTPResponse, request, response
 
-from appliance.local.access import Visitor
+from appliance.accounts.guard import Visitor
 from appliance.local.dashboard import midnight_utc
-from appliance.local.pages import Page, Site
+from appliance.local.pages import Site
 from appliance.rates import compliance
 from appliance.rules import streams as rules
 from appliance.store import DetectionFilter, Store, Stream
 from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.forms import asked, see_other
+from appliance.web.pages import Page
 
 STANDARD_RTMP_PORT = 1935
 STANDARD_RTMPS_PORT = 443

@@ -6,8 +6,6 @@ from appliance.faces import State
 from appliance.rates import Rate
 from appliance.service import SERVICES
 from appliance.store import Service
-from appliance.store.people import Role
-from appliance.times import utc_text
 
 STATE_WORDS = {
     State.MASK: "Mask",
@@ -15,7 +13,6 @@ STATE_WORDS = {
     State.INCORRECT: "Worn incorrectly",
     State.UNKNOWN: "Unknown",
 }
-ROLE_WORDS = {Role.ADMIN: "Admin", Role.DATA_SCIENTIST: "Data Scientist"}
 
 
 def service_problems(services: list[Service]) -> list[str]:
@@ -61,9 +58,3 @@ def rate_words(rate: Rate | None) -> str:
 def number(count: int) -> str:
     """12 345, with narrow no-break spaces."""
     return f"{count:,}".replace(",", "\u202f")
-
-
-def clock_utc(utc: float | str) -> str:
-    """A time for people whose browser runs no script: 2026-11-23 16:00:05 UTC."""
-    text = utc if isinstance(utc, str) else utc_text(utc)
-    return f"{text[:10]} {text[11:19]} UTC"

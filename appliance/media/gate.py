@@ -24,7 +24,7 @@ from cheroot import wsgi
 
 from appliance.config import Config
 from appliance.media.mediamtx import KEY_PATHS
-from appliance.secrets import digest, kept_secret, owner_of, same
+from appliance.secrets import digest, equal_in_constant_time, owner_of, secret_from_file
 from appliance.service import http_status, keep_alive, notify, refuse_busy_port, repeat
 from appliance.store import Heartbeat, Store, StoreError
 from appliance.times import now
@@ -71,7 +71,7 @@ def authorise(request: AuthRequest, store: Store, reader_token_sha256: str) -> D
     """Whether the request's action is allowed. Raises sqlite3.Error."""
     if request.action == "read":
         token = request.token or request.password
-        allowed = request.ip in LOOPBACK and same(digest(token), reader_token_sha256)
+        allowed = request.ip in LOOPBACK and equal_in_constant_time(digest(token), reader_token_sha256)
         return Decision(allowed, None if allowed else READING)
     if request.action != "publish":
         return Decision(False, NOT_OFFERED)
@@ -126,7 +126,7 @@ class Gate:
         # Makes the file if we are the first, and stays open: without anybody who writes there is no shared memory
         # beside the file, and those who only read could not open it.
         self._anchor = Store.open(config.store_path)
-        self.reader_token_sha256 = digest(kept_secret(config.reader_token_path))
+        self.reader_token_sha256 = digest(secret_from_file(config.reader_token_path))
         self.refusals = Refusals()
         self._local = threading.local()
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from appliance.config import Config
 from appliance.errors import InputError
 from appliance.images import ImageFiles
-from appliance.rules.names import person_name, stream_name
+from appliance.names import person_name, stream_name
 from appliance.rules.sources import clean_source, shown
 from appliance.store import Store, StoreError
 from appliance.times import now

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from appliance.errors import InputError, NotFound, saving
-from appliance.rules.names import person_name
+from appliance.names import person_name
 from appliance.store import Person, Role, Store
 from appliance.times import Now
 

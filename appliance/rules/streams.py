@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from appliance.errors import NotAllowed, NotFound, saving
 from appliance.images import ImageFiles
+from appliance.names import stream_name
 from appliance.previews import Previews
 from appliance.rules import detections, people
-from appliance.rules.names import stream_name
 from appliance.rules.sources import clean_source, shown
 from appliance.secrets import digest, new_stream_key
 from appliance.store import Person, Store, Stream

@@ -12,14 +12,16 @@ from urllib.parse import quote
 
 from sqlite_utils import Database
 
+from appliance.accounts.people import People
+from appliance.accounts.schema import migrations as accounts_migrations
 from appliance.errors import UserError
 from appliance.store.detections import Detections
-from appliance.store.people import People
-from appliance.store.schema import migrations
+from appliance.store.schema import migrations as box_migrations
 from appliance.store.services import Services
 from appliance.store.streams import Streams
 
 BUSY_TIMEOUT_S = 5.0
+MIGRATIONS = (accounts_migrations, box_migrations)  # streams refer to people, so these come first
 
 
 class StoreError(UserError):
@@ -56,7 +58,7 @@ class Store:
                 path.chmod(0o600)
                 connection.execute("pragma journal_mode=wal")
                 store = cls._prepared(connection)
-                migrations.apply(store.db)
+                store._migrate()
             return store
         except (OSError, sqlite3.Error) as error:
             raise StoreError(f"{path}: {error}; `mb9k check` says more") from error
@@ -92,8 +94,12 @@ class Store:
         connection = sqlite3.connect(":memory:")
         connection.execute("pragma foreign_keys=on")
         store = cls(connection)
-        migrations.apply(store.db)
+        store._migrate()
         return store
+
+    def _migrate(self) -> None:
+        for migrations in MIGRATIONS:
+            migrations.apply(self.db)
 
     def close(self) -> None:
         """Close the file."""
@@ -124,7 +130,7 @@ class Store:
             found = [f"damaged: {row[0]}" for row in self.db.execute("pragma integrity_check(10)") if row[0] != "ok"]
             found += [f"a row of {row[0]} points nowhere" for row in self.db.execute("pragma foreign_key_check")]
             found += [sentence for question, sentence in INVARIANTS if self._count(question)]
-            missing = [migration.name for migration in migrations.pending(self.db)]
+            missing = [migration.name for migrations in MIGRATIONS for migration in migrations.pending(self.db)]
         except sqlite3.Error as error:
             return [f"damaged: {error}"]
         return found + [f"migration {name} has not run; start the box once" for name in missing]

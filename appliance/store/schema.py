@@ -1,46 +1,13 @@
-"""The tables of a box, one numbered migration per change. `.schema` on the device shows the comments too."""
+"""The tables of a box, one numbered migration per change. `.schema` on the device shows the comments too.
+
+Number 1 made the people, whose tables are now the business of `accounts`.
+"""
 
 from __future__ import annotations
 
 from sqlite_utils import Database, Migrations
 
 migrations = Migrations("appliance")
-
-
-@migrations()
-def m001_people(db: Database) -> None:
-    """Who may sign in, and by what."""
-    db.executescript("""
-        create table people (
-          -- Someone who may sign in.
-          id integer primary key,
-          name text not null collate nocase unique,
-          password_hash text not null,             -- argon2id
-          role text not null check (role in ('admin', 'data_scientist')),
-          created_utc text not null                -- 2026-11-23T16:00:00.000Z, like every time here
-        ) strict;
-
-        create table sessions (
-          -- A browser that signed in. It holds the random token, we hold its sha-256.
-          token_sha256 text primary key,
-          person_id integer not null references people (id) on delete cascade,
-          csrf_token text not null,                -- every form of this session carries it
-          created_utc text not null,
-          last_used_utc text not null
-        ) strict, without rowid;
-        create index sessions_person on sessions (person_id);
-
-        create table tokens (
-          -- A person's token for programs that use the JSON API.
-          id integer primary key,
-          person_id integer not null references people (id) on delete cascade,
-          name text not null,                      -- what the person calls the program
-          token_sha256 text not null unique,
-          created_utc text not null,
-          last_used_utc text
-        ) strict;
-        create index tokens_person on tokens (person_id);
-    """)
 
 
 @migrations()

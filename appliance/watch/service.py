@@ -14,7 +14,7 @@ from appliance.errors import UserError
 from appliance.images import ImageFiles, day_of
 from appliance.media.mediamtx import Client, read_url
 from appliance.previews import Previews
-from appliance.secrets import kept_secret
+from appliance.secrets import secret_from_file
 from appliance.service import HEARTBEAT_S, notify
 from appliance.store import Store
 from appliance.times import Now, now
@@ -71,7 +71,7 @@ class Watcher:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.store = Store.open(config.store_path, BUSY_TIMEOUT_S)
-        self.token = kept_secret(config.reader_token_path)
+        self.token = secret_from_file(config.reader_token_path)
         self.images = ImageFiles(config.images_dir)
         self.previews = Previews(config.run)
         self.recorder = Recorder(self.images)

@@ -84,7 +84,7 @@ class App(Bottle):  # type: ignore[misc]
 
 
 def wants_json() -> bool:
-    """Whether the one who asks is a program, for which pages are no use."""
+    """Whether the request comes from a program, for which pages are no use."""
     return bool(
         request.path.startswith("/api/") or request.headers.get("Authorization", "").lower().startswith("bearer ")
     )

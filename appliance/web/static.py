@@ -1,4 +1,4 @@
-"""Files that never change under their name: the name carries the content's hash, so browsers keep them for ever."""
+"""Files that never change under their name: the name carries the content's hash, so browsers may keep them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ TYPES = {
 }
 
 
+KIT_STATIC = Path(__file__).parent / "static"
+
+
 class Static:
-    """The files of one or more folders, read once, at start."""
+    """The files of the kit and of a site's own folders, read once, at start."""
 
     def __init__(self, *folders: Path) -> None:
         self._addresses: dict[str, str] = {}
         self._files: dict[str, tuple[str, bytes]] = {}
-        for folder in folders:
+        for folder in (KIT_STATIC, *folders):
             for path in sorted(folder.iterdir()):
                 if path.suffix in TYPES:
                     self._add(path)

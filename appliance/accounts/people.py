@@ -1,24 +1,34 @@
-"""People, their sessions and their tokens."""
+"""People, their sessions and their tokens: the values, and every SQL statement about them."""
 
 from __future__ import annotations
 
 import enum
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sqlite_utils import Database
 
 from appliance.errors import NameTaken
-from appliance.times import utc_text
+from appliance.times import utc_seconds, utc_text
+
+IDLE_S = 7 * 86400.0
+ABSOLUTE_S = 30 * 86400.0
+TOUCH_S = 3600.0
+"""The last use of a session or token is noted at most this often: flash wears."""
 
 
 class Role(str, enum.Enum):
     """What a person may do."""
 
     ADMIN = "admin"  # sees and edits all
-    DATA_SCIENTIST = "data_scientist"  # sees and edits own streams, sees all detections
+    DATA_SCIENTIST = "data_scientist"  # sees and edits what is their own, sees all detections
+
+    @property
+    def label(self) -> str:
+        """As people read it."""
+        return "Admin" if self is Role.ADMIN else "Data Scientist"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +56,11 @@ class Session:
     created_utc: str
     last_used_utc: str
 
+    def is_over(self, now_utc: float) -> bool:
+        """Whether it is too old, or was not used for too long."""
+        idle_s = now_utc - utc_seconds(self.last_used_utc)
+        return idle_s > IDLE_S or now_utc - utc_seconds(self.created_utc) > ABSOLUTE_S
+
 
 @dataclass(frozen=True, slots=True)
 class Token:
@@ -60,33 +75,34 @@ class Token:
 _PERSON = "people.id, people.name, people.role, people.password_hash, people.created_utc"
 
 
-def _person(row: Sequence[Any]) -> Person:
-    return Person(row[0], row[1], Role(row[2]), row[3], row[4])
+def _person(row: Mapping[str, Any]) -> Person:
+    return Person(row["id"], row["name"], Role(row["role"]), row["password_hash"], row["created_utc"])
 
 
 class People:
-    """The statements about people. Writes are single statements unless the caller is inside store.writing()."""
+    """The statements. Writes are single statements unless the caller is inside a transaction (`writing()`)."""
 
     def __init__(self, db: Database) -> None:
         self.db = db
 
     def all(self) -> list[Person]:
         """Everyone, by name."""
-        return [_person(row) for row in self.db.execute(f"select {_PERSON} from people order by name")]
+        return [_person(row) for row in self.db.query(f"select {_PERSON} from people order by name")]
 
     def count(self) -> int:
-        """How many people there are; 0 means that the box has not been claimed."""
+        """How many people there are; 0 means that the site has not been claimed."""
         return int(self.db.execute("select count(*) from people").fetchone()[0])
+
+    def _one(self, sql: str, value: int | str) -> Person | None:
+        return next((_person(row) for row in self.db.query(sql, [value])), None)
 
     def get(self, person_id: int) -> Person | None:
         """The person with this id."""
-        row = self.db.execute(f"select {_PERSON} from people where id = ?", [person_id]).fetchone()
-        return _person(row) if row else None
+        return self._one(f"select {_PERSON} from people where id = ?", person_id)
 
     def named(self, name: str) -> Person | None:
         """The person of this name; upper and lower case are alike."""
-        row = self.db.execute(f"select {_PERSON} from people where name = ?", [name]).fetchone()
-        return _person(row) if row else None
+        return self._one(f"select {_PERSON} from people where name = ?", name)
 
     def add(self, name: str, password_hash: str, role: Role, now_utc: float) -> int:
         """Add a person; the new id. Raises NameTaken."""
@@ -123,13 +139,18 @@ class People:
         return cursor.rowcount == 1
 
     def remove(self, person_id: int) -> bool:
-        """Remove a person with sessions and tokens; False if it is the last admin or still owns streams."""
-        cursor = self.db.execute(
-            "delete from people where id = :id"
-            " and not exists (select 1 from streams where owner_id = :id)"
-            " and (role <> 'admin' or exists (select 1 from people where role = 'admin' and id <> :id))",
-            {"id": person_id},
-        )
+        """Remove a person with sessions and tokens; False if it is the last admin, or still owns something.
+
+        Whatever the site lets people own refers to them with `on delete restrict`, so SQLite itself refuses.
+        """
+        try:
+            cursor = self.db.execute(
+                "delete from people where id = :id"
+                " and (role <> 'admin' or exists (select 1 from people where role = 'admin' and id <> :id))",
+                {"id": person_id},
+            )
+        except sqlite3.IntegrityError:
+            return False
         return cursor.rowcount == 1
 
     def add_session(self, token_sha256: str, person_id: int, csrf_token: str, now_utc: float) -> None:
@@ -142,12 +163,14 @@ class People:
 
     def session(self, token_sha256: str) -> Session | None:
         """The session with this digest; whether it is too old is for the caller to say."""
-        row = self.db.execute(
-            f"select {_PERSON}, csrf_token, sessions.created_utc, last_used_utc"
+        rows = self.db.query(
+            f"select {_PERSON}, csrf_token, sessions.created_utc as began_utc, last_used_utc"
             " from sessions join people on people.id = person_id where token_sha256 = ?",
             [token_sha256],
-        ).fetchone()
-        return Session(_person(row), row[5], row[6], row[7]) if row else None
+        )
+        for row in rows:
+            return Session(_person(row), row["csrf_token"], row["began_utc"], row["last_used_utc"])
+        return None
 
     def touch_session(self, token_sha256: str, now_utc: float) -> None:
         """Note that a session was used."""
@@ -159,11 +182,11 @@ class People:
         """Sign out."""
         self.db.execute("delete from sessions where token_sha256 = ?", [token_sha256])
 
-    def forget_old_sessions(self, last_used_before_utc: float, created_before_utc: float) -> None:
-        """Drop sessions that were not used for long, or are old."""
+    def forget_old_sessions(self, now_utc: float) -> None:
+        """Drop the sessions that are over."""
         self.db.execute(
             "delete from sessions where last_used_utc < ? or created_utc < ?",
-            [utc_text(last_used_before_utc), utc_text(created_before_utc)],
+            [utc_text(now_utc - IDLE_S), utc_text(now_utc - ABSOLUTE_S)],
         )
 
     def add_token(self, person_id: int, name: str, token_sha256: str, now_utc: float) -> int:
@@ -176,26 +199,24 @@ class People:
 
     def tokens(self, person_id: int) -> list[Token]:
         """A person's tokens, newest first."""
-        rows = self.db.execute(
+        rows = self.db.query(
             "select id, name, created_utc, last_used_utc from tokens where person_id = ? order by id desc",
             [person_id],
         )
-        return [Token(*row) for row in rows]
+        return [Token(**row) for row in rows]
 
     def person_of_token(self, token_sha256: str) -> Person | None:
         """Who made the token with this digest."""
-        row = self.db.execute(
-            f"select {_PERSON} from tokens join people on people.id = person_id where token_sha256 = ?",
-            [token_sha256],
-        ).fetchone()
-        return _person(row) if row else None
+        return self._one(
+            f"select {_PERSON} from tokens join people on people.id = person_id where token_sha256 = ?", token_sha256
+        )
 
     def touch_token(self, token_sha256: str, now_utc: float) -> None:
-        """Note that a token was used, at most once an hour (flash wears)."""
+        """Note that a token was used, at most every TOUCH_S."""
         self.db.execute(
             "update tokens set last_used_utc = ?"
             " where token_sha256 = ? and (last_used_utc is null or last_used_utc < ?)",
-            [utc_text(now_utc), token_sha256, utc_text(now_utc - 3600)],
+            [utc_text(now_utc), token_sha256, utc_text(now_utc - TOUCH_S)],
         )
 
     def remove_token(self, person_id: int, token_id: int) -> bool:

@@ -1,7 +1,4 @@
-"""Sessions and the proof that a write came from our own page.
-
-The browser holds an opaque random id; the site keeps only its sha-256. Where rows lie is the site's business.
-"""
+"""Cookies, and the proof that a write came from a page of ours."""
 
 from __future__ import annotations
 
@@ -10,12 +7,8 @@ from urllib.parse import urlsplit
 
 from bottle import request
 
-from appliance.secrets import new_token, same
+from appliance.secrets import equal_in_constant_time, new_token
 
-IDLE_S = 7 * 86400.0
-ABSOLUTE_S = 30 * 86400.0
-TOUCH_S = 3600.0
-"""A session's last use is noted at most this often: flash wears."""
 MAX_ID_LENGTH = 100
 SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 
@@ -43,13 +36,8 @@ class Cookie:
         )
 
 
-def is_over(created_utc: float, last_used_utc: float, now_utc: float) -> bool:
-    """Whether a session is too old, or was not used for too long."""
-    return now_utc - last_used_utc > IDLE_S or now_utc - created_utc > ABSOLUTE_S
-
-
 def form_token(cookie: Cookie, response: Any) -> str:
-    """The token for the forms of someone who has not signed in; it lives in a cookie of its own."""
+    """The CSRF token of someone who has not signed in; it lives in a cookie of its own."""
     token = cookie.read()
     if token is None:
         token = new_token()
@@ -66,7 +54,7 @@ def is_same_origin() -> bool:
     return origin is None or urlsplit(origin).netloc == request.headers.get("Host", "")
 
 
-def carries(expected: str | None) -> bool:
-    """Whether the form field `csrf` (or the header X-CSRF-Token) holds the token we gave out."""
+def has_csrf_token(expected: str | None) -> bool:
+    """Whether the request carries this token, as the form field `csrf` or the header X-CSRF-Token."""
     sent = request.headers.get("X-CSRF-Token") or request.forms.get("csrf") or ""
-    return expected is not None and same(sent, expected)
+    return expected is not None and equal_in_constant_time(sent, expected)

@@ -1,4 +1,4 @@
-"""Slowing down those who guess."""
+"""Slowing down whoever guesses passwords or codes."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from bottle import request
 class _Tries:
     count: int = 0
     last_s: float = 0.0
-    again_s: float = 0.0  # nothing is looked at before this moment
+    again_s: float = 0.0  # no try is taken before this moment
 
 
 class Throttle:
-    """After some free wrong tries on one thing, each further one waits twice as long, up to `longest_s`.
+    """After some free wrong tries on one subject (a name, an address), each further one waits twice as long.
 
-    A try counts as wrong until `succeeded` is called: who asks many times at once gains nothing. The moment
-    (seconds of a clock that never jumps) is passed in. What was quiet for `forget_s` starts anew. Memory is
-    bounded: beyond `size` things, what was longest unused is forgotten.
+    A try counts as wrong until `succeeded` is called: many tries at once gain nothing. The moment (seconds of a
+    clock that never jumps) is passed in. The longest wait is `longest_s`; a subject without tries for `forget_s`
+    starts from zero. Memory is bounded: beyond `size` subjects, the one unused for longest is forgotten.
     """
 
     def __init__(
@@ -36,13 +36,13 @@ class Throttle:
         self._tries: OrderedDict[str, _Tries] = OrderedDict()
         self._lock = threading.Lock()
 
-    def wait_s(self, things: Mapping[str, int], now_s: float) -> float:
+    def wait_s(self, free_tries: Mapping[str, int], now_s: float) -> float:
         """Count a try and return 0; or how long to wait, counting nothing.
 
-        things: what the try is on (a name, an address), each with its number of free tries.
+        free_tries: the subjects of this try, each with its number of free tries.
         """
         with self._lock:
-            tries = [(self._of(thing, now_s), free) for thing, free in things.items()]
+            tries = [(self._of(subject, now_s), free) for subject, free in free_tries.items()]
             wait = max((each.again_s - now_s for each, _ in tries), default=0.0)
             if wait > 0:
                 return wait
@@ -57,7 +57,7 @@ class Throttle:
     def succeeded(self, forget: str, uncount: str) -> None:
         """The try was right: forget the wrong ones on `forget` (a name), take back this one on `uncount`.
 
-        The wrong ones on an address stay: else whoever has one good password may guess at the others' for free.
+        The wrong ones on an address stay: else one good password would buy free guesses at the others.
         """
         with self._lock:
             self._tries.pop(forget, None)
@@ -65,17 +65,17 @@ class Throttle:
                 self._tries[uncount].count -= 1
                 self._tries[uncount].again_s = 0.0
 
-    def _of(self, thing: str, now_s: float) -> _Tries:
-        tries = self._tries.setdefault(thing, _Tries())
+    def _of(self, subject: str, now_s: float) -> _Tries:
+        tries = self._tries.setdefault(subject, _Tries())
         if now_s - tries.last_s > self.forget_s:
             tries.count = 0
-        self._tries.move_to_end(thing)
+        self._tries.move_to_end(subject)
         while len(self._tries) > self.size:
             self._tries.popitem(last=False)
         return tries
 
 
-def who_asks(behind_proxy: bool) -> str:
+def client_address(behind_proxy: bool) -> str:
     """The address to count tries by; for IPv6 its network, of which one person has plenty of addresses.
 
     Behind a proxy on this machine every address is loopback, so the last one the proxy added counts.

@@ -1,0 +1,192 @@
+"""Whose request is it, and may they? The one place where a route's declared access is enforced.
+
+A handler is passed what it names among its arguments: `store` (a connection of its own, closed afterwards), `visitor`,
+`now`, what the address holds, and for OWNER what the site's `find_owned` adds.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+from urllib.parse import quote
+
+from bottle import HTTPError, HTTPResponse, request
+
+from appliance.accounts.people import TOUCH_S, Person
+from appliance.accounts.site import Accounts, Store
+from appliance.errors import InputError, NameTaken, NotAllowed, NotFound, UserError
+from appliance.secrets import digest
+from appliance.times import Now, utc_seconds
+from appliance.web.access import Access, wants_json
+from appliance.web.cookies import SAFE_METHODS, has_csrf_token, is_same_origin
+from appliance.web.forms import see_other
+
+log = logging.getLogger(__name__)
+VISITOR = "mb9k.visitor"
+STATUS: dict[type[UserError], int] = {InputError: 400, NotAllowed: 403, NotFound: 404, NameTaken: 409}
+"""How an error for a person is answered where no form is shown again; every other is 503."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Someone who signed in, or a program with a token of theirs (then session and csrf_token are None).
+
+    session: the digest of the session's id.
+    """
+
+    person: Person
+    session: str | None = None
+    csrf_token: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Their name."""
+        return self.person.name
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether they see and edit all."""
+        return self.person.is_admin
+
+    def may_edit(self, owner_id: int) -> bool:
+        """Whether they see and edit what this person owns."""
+        return self.is_admin or owner_id == self.person.id
+
+
+FindOwned: TypeAlias = Callable[[Any, Now, Visitor, Mapping[str, Any]], dict[str, Any]]
+"""(the open store, now, visitor, what the address holds) -> what an OWNER route is passed besides.
+
+Raises HTTPError 404 both where there is nothing and where it belongs to others: nobody learns which.
+"""
+
+
+def visitor_now() -> Visitor | None:
+    """Whose request it is, as far as the guard has found out."""
+    visitor: Visitor | None = request.environ.get(VISITOR)
+    return visitor
+
+
+class Guard:
+    """The plugin that stands before every route."""
+
+    api = 2
+    name = "guard"
+
+    def __init__(
+        self, accounts: Accounts, open_store: Callable[[], Store], clock: Callable[[], Now], find_owned: FindOwned
+    ) -> None:
+        self.accounts = accounts
+        self.open_store = open_store
+        self.clock = clock
+        self.find_owned = find_owned
+
+    def apply(self, handler: Callable[..., Any], route: Any) -> Callable[..., Any]:
+        """Wrap a route's handler (called by Bottle)."""
+        access: Access = route.config["access"]
+        names = set(inspect.signature(route.callback).parameters)
+        if access is Access.ANYONE and not names & {"store", "visitor", "now"}:
+            return handler  # static files and the like: no store, nothing private
+
+        @functools.wraps(handler)
+        def guarded(**arguments: Any) -> Any:
+            now = self.clock()
+            try:
+                store = self.open_store()
+            except UserError as error:
+                log.error("%s", error)
+                raise HTTPError(503, self.accounts.explain(error)) from error
+            try:
+                admitted = self._admit(store, now, access, route, arguments)
+                passed = {**arguments, "store": store, "now": now, **admitted}
+                return handler(**{name: value for name, value in passed.items() if name in names})
+            except UserError as error:
+                raise HTTPError(STATUS.get(type(error), 503), str(error)) from error
+            except (sqlite3.Error, OSError) as error:
+                log.error("%s %s: %s", request.method, route.rule, error)
+                raise HTTPError(503, self.accounts.explain(error)) from error
+            finally:
+                store.close()
+
+        return guarded
+
+    def _admit(self, store: Store, now: Now, access: Access, route: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The visitor, and what of theirs the address names. Raises HTTPResponse where they may not go on."""
+        visitor = self._by_token(store, now) if route.config["bearer"] else None
+        visitor = visitor or self._by_session(store, now)
+        request.environ[VISITOR] = visitor
+        if access is not Access.ANYONE and visitor is None:
+            raise _sign_in_first(store)
+        if request.method not in SAFE_METHODS:
+            self._check_write(visitor, access)
+        if access is Access.ADMIN and visitor is not None and not visitor.is_admin:
+            raise HTTPError(403, "Only an admin may do this. Ask one, or go back.")
+        if access is Access.OWNER and visitor is not None:
+            return {"visitor": visitor, **self.find_owned(store, now, visitor, arguments)}
+        return {"visitor": visitor}
+
+    def _by_token(self, store: Store, now: Now) -> Visitor | None:
+        kind, _, token = request.headers.get("Authorization", "").partition(" ")
+        if kind.lower() != "bearer":
+            return None
+        token_digest = digest(token.strip())
+        person = store.people.person_of_token(token_digest)
+        if person is None:
+            raise HTTPError(
+                401, "This token is not known; make one on your account page.", **{"WWW-Authenticate": "Bearer"}
+            )
+        with suppress(sqlite3.Error):  # a full disk keeps nobody from looking
+            store.people.touch_token(token_digest, now.utc)
+        return Visitor(person)
+
+    def _by_session(self, store: Store, now: Now) -> Visitor | None:
+        token = self.accounts.session_cookie.read()
+        if token is None:
+            return None
+        token_digest = digest(token)
+        session = store.people.session(token_digest)
+        if session is None:
+            return None
+        if session.is_over(now.utc):
+            with suppress(sqlite3.Error):
+                store.people.end_session(token_digest)
+            return None
+        if now.utc - utc_seconds(session.last_used_utc) > TOUCH_S:
+            with suppress(sqlite3.Error):
+                store.people.touch_session(token_digest, now.utc)
+        return Visitor(session.person, token_digest, session.csrf_token)
+
+    def _check_write(self, visitor: Visitor | None, access: Access) -> None:
+        """Refuse a write that another site's page may have sent in the visitor's name."""
+        if visitor is not None and visitor.session is None:
+            return  # a program: no browser adds a token by itself
+        own_form = visitor is not None and has_csrf_token(visitor.csrf_token)
+        anyones_form = access is Access.ANYONE and has_csrf_token(self.accounts.pages.form_cookie.read())
+        if not is_same_origin() or not (own_form or anyones_form):
+            raise HTTPError(
+                403,
+                f"This form was not sent from a page of this {self.accounts.pages.noun}, or is too old."
+                " Go back, reload it, send again.",
+            )
+
+
+def _sign_in_first(store: Store) -> HTTPResponse:
+    if wants_json():
+        return HTTPError(
+            401, "Send `Authorization: Bearer TOKEN`; make one on your account page.", **{"WWW-Authenticate": "Bearer"}
+        )
+    if store.people.count() == 0:
+        return see_other("/claim")
+    if request.method not in SAFE_METHODS:
+        return HTTPError(401, "You are signed out, so nothing was changed. Sign in, then do it again.")
+    query = f"?{request.query_string}" if request.query_string else ""
+    return see_other(_sign_in_address(request.path + query))
+
+
+def _sign_in_address(then: str) -> str:
+    return "/sign-in" if then == "/" else f"/sign-in?next={quote(then, safe='/')}"

@@ -1,0 +1,68 @@
+"""What a site hands in, so that people can sign in to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import BoundedSemaphore
+from typing import Protocol
+
+from bottle import request
+
+from appliance.accounts.people import People
+from appliance.accounts.throttle import Throttle, client_address
+from appliance.errors import InputError, saving
+from appliance.secrets import hash_password
+from appliance.web.cookies import Cookie
+from appliance.web.forms import secret_field
+from appliance.web.pages import Pages
+
+VIEWS = Path(__file__).parent / "views"
+
+
+class Store(Protocol):
+    """What a site keeps people in: opened for each request, with whatever else the site's own handlers need."""
+
+    @property
+    def people(self) -> People: ...
+
+    def writing(self) -> AbstractContextManager[None]:
+        """One transaction: all of it is kept, or none. Raises sqlite3.Error."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """What the pages of accounts share; may be used by several threads at once.
+
+    explain: why the store did not do something, in words for a person, from the error it raised.
+    claim_code_path: the file with the code by which the first person becomes admin.
+    """
+
+    pages: Pages
+    session_cookie: Cookie
+    claim_code_path: Path
+    explain: Callable[[Exception], str]
+    throttle: Throttle = field(default_factory=Throttle)
+    hashing: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(2))
+    """Argon2 takes 64 MiB at a time: at most two at once, however many sign in."""
+
+    def saving(self, store: Store) -> AbstractContextManager[None]:
+        """One transaction; on trouble nothing is kept. Raises NotSaved."""
+        return saving(store, self.explain)
+
+    def new_password_hash(self) -> str:
+        """The hash of the form's new password, typed twice. Raises InputError."""
+        password = secret_field("password")
+        if password != secret_field("again"):
+            raise InputError("The two passwords differ; type the same one twice.")
+        with self.hashing:
+            return hash_password(password)
+
+    def client_address(self) -> str:
+        """The address to count tries by. With HTTPS a proxy on this machine stands before us."""
+        behind_proxy = self.session_cookie.https and request.environ.get("REMOTE_ADDR") in ("127.0.0.1", "::1")
+        return client_address(behind_proxy)

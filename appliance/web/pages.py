@@ -1,0 +1,113 @@
+"""A site's pages: what every page needs, the page of an error, and what both say in which words."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+import msgspec
+from bottle import HTTPError, HTTPResponse, request, response
+
+from appliance.times import utc_text
+from appliance.web.access import wants_json
+from appliance.web.cookies import Cookie, form_token
+from appliance.web.render import Renderer, answer_with_etag
+from appliance.web.static import Static
+
+log = logging.getLogger(__name__)
+Page: TypeAlias = str | HTTPResponse
+
+ERROR_WORDS = {
+    400: ("That did not work", "Something in what was sent could not be read. Go back and try again."),
+    401: ("Sign in first", "You are signed out."),
+    403: ("This is not yours to do", "Ask an admin of this {noun}, or go back."),
+    404: ("There is nothing here", "It may have been deleted, or the address is wrong."),
+    405: ("That did not work", "This address does not take what was sent. Go back and try again."),
+    413: ("That is too much", "What was sent is too long. Go back and shorten it."),
+    429: ("Too many tries", "Wait a moment, then try again."),
+    500: ("Something went wrong", "It is written in the log of the {noun}. Try again; if it stays, tell an admin."),
+    503: ("The {noun} cannot do this just now", "Wait a moment and try again."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An entry of the navigation."""
+
+    address: str
+    label: str
+    admin_only: bool = False
+
+
+class Viewer(Protocol):
+    """Who looks at a page, as far as a page needs to know. csrf_token: None for a program."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def is_admin(self) -> bool: ...
+    @property
+    def csrf_token(self) -> str | None: ...
+
+
+@dataclass(frozen=True)
+class Pages:
+    """The pages of one site; may be used by several threads at once.
+
+    name: what stands beside the brand. noun: what people call the machine (box, centre). viewer: who signed in, if
+    anybody. form_cookie: holds the CSRF token of those who did not. values: what the site's own views use.
+    """
+
+    name: str
+    noun: str
+    renderer: Renderer
+    static: Static
+    form_cookie: Cookie
+    viewer: Callable[[], Viewer | None]
+    navigation: Sequence[Link]
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    def page(self, view: str, *, status: int = 200, **values: Any) -> Page:
+        """The page `view`, for its viewer. With a status of its own where a form was not accepted."""
+        viewer = self.viewer()
+        csrf = viewer.csrf_token if viewer else form_token(self.form_cookie, response)
+        text = self._render(view, viewer, csrf=csrf, **values)
+        response.status = status
+        return answer_with_etag(text) if status == 200 and request.method == "GET" else text
+
+    def error_page(self, error: HTTPError) -> str:
+        """What went wrong and the next step: a page for people, JSON for programs. Never a traceback."""
+        if error.exception is not None and error.status_code >= 500:
+            log.error("%s %s", request.method, error.exception, exc_info=error.exception)
+        title, default = (text.format(noun=self.noun) for text in ERROR_WORDS.get(error.status_code, ERROR_WORDS[500]))
+        # Bottle's own texts are for developers; ours end in a full stop.
+        message = error.body if isinstance(error.body, str) and error.body.endswith(".") else default
+        if wants_json():
+            response.content_type = "application/json"
+            return msgspec.json.encode({"error": message}).decode()
+        response.content_type = "text/html; charset=utf-8"
+        viewer = self.viewer()
+        csrf = viewer.csrf_token if viewer else ""
+        return self._render("error.html", viewer, csrf=csrf, title=title, message=message, code=error.status_code)
+
+    def _render(self, view: str, viewer: Viewer | None, **values: Any) -> str:
+        common = {
+            "site_name": self.name,
+            "noun": self.noun,
+            "static": self.static.url,
+            "path": request.path,
+            "visitor": viewer,
+            "navigation": [link for link in self.navigation if not link.admin_only or (viewer and viewer.is_admin)],
+            "utc_text": utc_text,
+            "clock_utc": clock_utc,
+            "problem": None,
+        }
+        return self.renderer.render(view, {**common, **self.values, **values})
+
+
+def clock_utc(utc: float | str) -> str:
+    """A time for people whose browser runs no script: 2026-11-23 16:00:05 UTC."""
+    text = utc if isinstance(utc, str) else utc_text(utc)
+    return f"{text[:10]} {text[11:19]} UTC"

@@ -1,0 +1,194 @@
+"""Accounts: an old box's people, a second site built from the same rooms, and the throttle."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bottle import HTTPError
+from sqlite_utils import Database
+
+from appliance.accounts import account, sign_in
+from appliance.accounts.guard import Guard, Visitor, visitor_now
+from appliance.accounts.people import People, Role
+from appliance.accounts.schema import migrations
+from appliance.accounts.site import VIEWS, Accounts
+from appliance.accounts.throttle import Throttle
+from appliance.secrets import digest
+from appliance.store import Store
+from appliance.times import Now, now
+from appliance.web.access import Access, App
+from appliance.web.cookies import Cookie
+from appliance.web.pages import Link, Pages
+from appliance.web.render import Renderer
+from appliance.web.static import Static
+from tests.conftest import REPOSITORY
+from tests.site import PASSWORD, PASSWORD_HASH, Browser
+
+
+def test_a_box_from_before_accounts_keeps_everything(tmp_path: Path) -> None:
+    old = sqlite3.connect(tmp_path / "mb9k.db")
+    old.executescript((REPOSITORY / "tests" / "box_before_accounts.sql").read_text())
+    before = {line for line in old.iterdump() if line.startswith("INSERT")}
+    old.close()
+    store = Store.open(tmp_path / "mb9k.db")
+    assert store.problems() == []
+    assert before <= set(store.db.conn.iterdump()), "no row was lost or changed"
+    ann, sci = store.people.all()
+    assert (ann.name, ann.role, sci.name, sci.role) == ("ann", Role.ADMIN, "sci", Role.DATA_SCIENTIST)
+    session = store.people.session(digest("session of ann"))
+    assert session and session.person == ann and session.created_utc == "1970-01-01T00:02:00.000Z"
+    assert store.people.person_of_token(digest("token of sci")) == sci
+    assert [stream.title for stream in store.streams.all(now())] == ["sci:lab"]
+    assert not store.people.remove(sci.id), "who owns a stream stays"
+    store.close()
+
+
+def test_an_old_box_and_a_new_one_have_the_same_tables(tmp_path: Path) -> None:
+    old = sqlite3.connect(tmp_path / "mb9k.db")
+    old.executescript((REPOSITORY / "tests" / "box_before_accounts.sql").read_text())
+    old.close()
+
+    def tables(store: Store) -> set[tuple[str, str]]:
+        rows = store.db.query("select name, sql from sqlite_schema where tbl_name in ('people', 'sessions', 'tokens')")
+        return {
+            (row["name"], re.sub(r"(?i)create (table|index) (if not exists )?", "", row["sql"] or "")) for row in rows
+        }
+
+    assert tables(Store.open(tmp_path / "mb9k.db")) == tables(Store.in_memory())
+
+
+# A second site, of accounts and web alone: people sign in to it, and own noticeboards.
+
+
+class Centre:
+    """The second site's own file."""
+
+    def __init__(self, path: Path) -> None:
+        self.db = Database(path)
+        self.db.execute("pragma foreign_keys=on")
+        self.people = People(self.db)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        with self.db.atomic():
+            yield
+
+    def close(self) -> None:
+        self.db.close()
+
+
+def owned_board(store: Centre, _now: Now, visitor: Visitor, address: Mapping[str, Any]) -> dict[str, Any]:
+    for row in store.db.query("select owner_id, title from boards where id = ?", [address["board_id"]]):
+        if visitor.may_edit(row["owner_id"]):
+            return {"title": row["title"]}
+    raise HTTPError(404, "There is no such board, or it is not yours.")
+
+
+def make_centre(folder: Path) -> App:
+    path = folder / "centre.db"
+    centre = Centre(path)
+    migrations.apply(centre.db)
+    centre.db.execute(
+        "create table boards (id integer primary key, title text,"
+        " owner_id integer references people (id) on delete restrict)"
+    )
+    centre.close()
+    (folder / "home.html").write_text('% rebase("base.html", title="Boards")\n<h1>Hello {{visitor.name}}</h1>')
+    links = (Link("/", "Boards"), Link("/people", "People", admin_only=True), Link("/account", "Account"))
+    views, form_cookie = Renderer(folder, VIEWS), Cookie("centre_form", https=False)
+    pages = Pages("head office", "centre", views, Static(), form_cookie, visitor_now, links)
+    accounts = Accounts(pages, Cookie("centre_session", https=False), folder / "claim-code", explain=str)
+    app = App(pages.error_page)
+    app.install(Guard(accounts, lambda: Centre(path), now, owned_board))
+    for module in (sign_in, account):
+        module.add_routes(app, accounts)
+    pages.static.add_routes(app)
+    app.get("/", access=Access.SIGNED_IN)(lambda: pages.page("home.html"))
+    app.get("/api/board/<board_id:int>", access=Access.OWNER)(lambda board_id, title: f"{board_id} {title}")
+    return app
+
+
+def test_a_second_site_is_built_from_accounts_and_web_alone(tmp_path: Path) -> None:
+    app = make_centre(tmp_path)
+    browser = Browser(app)
+    assert browser.get("/").headers["location"] == "/claim"
+    claim_page = browser.get("/claim").text
+    code = (tmp_path / "claim-code").read_text().strip()
+    claimed = browser.post("/claim", page="/claim", name="ann", code=code, password=PASSWORD, again=PASSWORD)
+    assert claimed.headers["location"] == "/" and browser.client.cookies["centre_session"]
+    home = browser.get("/").text
+    assert "Hello ann" in home and "head office" in home and 'href="/people"' in home
+
+    made = browser.post("/account/tokens", name="report").text
+    token = made.split('id="token"')[1].split(">")[1].split("<")[0]
+    centre = Centre(tmp_path / "centre.db")
+    sci = centre.people.add("sci", PASSWORD_HASH, Role.DATA_SCIENTIST, 0.0)
+    centre.db.execute("insert into boards (title, owner_id) values ('mine', ?)", [sci])
+    program = Browser(app)
+    assert program.get("/api/board/1").status_code == 401
+    assert program.get("/api/board/1", headers={"Authorization": f"Bearer {token}"}).text == "1 mine"
+    assert not centre.people.remove(sci), "who owns a board stays"
+
+    assert browser.post("/sign-out").headers["location"] == "/sign-in"
+    assert browser.get("/").headers["location"] == "/sign-in"
+    sign_in_page = browser.get("/sign-in").text
+    assert browser.sign_in("sci").headers["location"] == "/"
+    scientists_home, nothing = browser.get("/").text, browser.get("/nothing")
+    assert 'href="/people"' not in scientists_home and nothing.status_code == 404
+    for page in (claim_page, home, made, sign_in_page, nothing.text):
+        assert not re.search(r"\bbox\b", page), "it is no box"
+    centre.close()
+
+
+def test_each_wrong_try_beyond_the_free_ones_waits_twice_as_long() -> None:
+    throttle, now_s = Throttle(), 0.0
+    waits: list[float] = []
+    for _ in range(12):
+        assert throttle.wait_s({"name ann": 3}, now_s) == 0
+        waits.append(throttle.wait_s({"name ann": 3}, now_s) if len(waits) >= 3 else 0.0)
+        now_s += waits[-1]
+    assert waits[3:9] == [1, 2, 4, 8, 16, 32]
+    assert waits[-1] == 60
+
+
+def test_a_try_while_waiting_does_not_prolong_the_wait() -> None:
+    throttle = Throttle()
+    for _ in range(4):
+        throttle.wait_s({"x": 3}, 0.0)
+    assert [throttle.wait_s({"x": 3}, 0.5) for _ in range(100)][-1] == 0.5
+
+
+def test_one_good_password_does_not_buy_free_guesses_from_the_same_address() -> None:
+    throttle, now_s, waited = Throttle(), 0.0, 0.0
+    for number in range(10):
+        for name in (f"victim {number}", "attacker"):
+            wait = throttle.wait_s({name: 5, "address": 3}, now_s)
+            waited += wait
+            now_s += wait
+            if wait:
+                throttle.wait_s({name: 5, "address": 3}, now_s)
+        throttle.succeeded(forget="attacker", uncount="address")
+    assert waited > 60
+
+
+def test_the_right_password_forgets_the_wrong_ones_before() -> None:
+    throttle = Throttle()
+    for _ in range(3):
+        throttle.wait_s({"ann": 3}, 0.0)
+    throttle.succeeded(forget="ann", uncount="address")
+    assert [throttle.wait_s({"ann": 3}, 0.0) for _ in range(3)] == [0, 0, 0]
+
+
+def test_a_throttle_forgets_after_a_quiet_while_and_holds_bounded_memory() -> None:
+    throttle = Throttle(size=100)
+    for _ in range(9):
+        throttle.wait_s({"ann": 0}, 0.0)
+    assert throttle.wait_s({"ann": 0}, 901.0) == 0
+    for number in range(1000):
+        throttle.wait_s({f"name {number}": 5}, 1.0)
+    assert len(throttle._tries) == 100
