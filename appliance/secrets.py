@@ -18,7 +18,7 @@ from appliance.errors import InputError
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
-# Without 0/O, 1/I/L: keys are read aloud and typed into phones.
+# Without 0/O, 1/I/L: keys are read aloud and typed on phones.
 KEY_ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 KEY_LENGTH = 20
 CLAIM_LENGTH = 8

@@ -23,10 +23,10 @@ def test_a_stream_key_is_long_random_and_easy_to_read_aloud() -> None:
 
 
 def test_the_right_password_matches_and_the_wrong_one_does_not() -> None:
-    kept = secrets.hash_password("correct horse")
-    assert secrets.password_matches("correct horse", kept)
-    assert not secrets.password_matches("correct horsf", kept)
-    assert not secrets.password_matches("", kept)
+    password_hash = secrets.hash_password("correct horse")
+    assert secrets.password_matches("correct horse", password_hash)
+    assert not secrets.password_matches("correct horsf", password_hash)
+    assert not secrets.password_matches("", password_hash)
 
 
 def test_nobody_has_no_password() -> None:

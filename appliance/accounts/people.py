@@ -64,7 +64,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token for a program; the secret itself was shown once and is not kept."""
+    """A token for a program; the secret itself was shown once and is stored nowhere."""
 
     id: int
     name: str

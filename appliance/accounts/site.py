@@ -29,7 +29,7 @@ class Store(Protocol):
     def people(self) -> People: ...
 
     def writing(self) -> AbstractContextManager[None]:
-        """One transaction: all of it is kept, or none. Raises sqlite3.Error."""
+        """One transaction: all of it is stored, or nothing. Raises sqlite3.Error."""
 
     def close(self) -> None: ...
 
@@ -51,7 +51,7 @@ class Accounts:
     """Argon2 takes 64 MiB at a time: at most two at once, however many sign in."""
 
     def saving(self, store: Store) -> AbstractContextManager[None]:
-        """One transaction; on trouble nothing is kept. Raises NotSaved."""
+        """One transaction; on trouble nothing is stored. Raises NotSaved."""
         return saving(store, self.explain)
 
     def new_password_hash(self) -> str:

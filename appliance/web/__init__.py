@@ -1,1 +1,1 @@
-"""The kit that every site of ours shares. It knows no store: what it needs of one comes in as functions."""
+"""The page kit that every site of ours shares. It knows no people and no store; a site hands in what it needs."""

@@ -72,5 +72,5 @@ def _bar(bar: Bar, x: float, width: float, unit: float) -> str:
                 f'<rect class="bar-{escape(name)}" x="{x:.1f}" y="{y:.2f}" width="{width:.1f}"'
                 f' height="{count * unit:.2f}"/>'
             )
-    said = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in bar.parts if count)
-    return f"<g><title>{escape(said)}</title>{''.join(rects)}</g>" if rects else ""
+    label = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in bar.parts if count)
+    return f"<g><title>{escape(label)}</title>{''.join(rects)}</g>" if rects else ""

@@ -1,4 +1,4 @@
-"""What people type."""
+"""Reading forms and addresses, and leading on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The headers that keep pages to themselves."""
+"""The security headers of every answer."""
 
 from __future__ import annotations
 
@@ -25,6 +25,6 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",  # what may be kept says so itself
+    "Cache-Control": "no-store",  # what may be cached says so itself
 }
 IMMUTABLE = "public, max-age=31536000, immutable"

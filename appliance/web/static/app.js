@@ -59,7 +59,7 @@ function keepUpToDate(main) {
   const stale = document.getElementById("stale");
   let etag = null;
   let drawn = null;
-  async function look() {
+  async function poll() {
     if (isBusy(main)) return;
     const headers = etag ? { "If-None-Match": etag } : {};
     const answer = await fetch(location.href, { headers, cache: "no-store", signal: AbortSignal.timeout(10000) });
@@ -75,7 +75,7 @@ function keepUpToDate(main) {
     localise(next);
     renew(main, next);
   }
-  setInterval(() => look().catch(() => { stale.hidden = false; }), Number(main.dataset.refresh) * 1000);
+  setInterval(() => poll().catch(() => { stale.hidden = false; }), Number(main.dataset.refresh) * 1000);
 }
 
 // The live preview: the next picture as soon as the last one is shown.
