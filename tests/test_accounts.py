@@ -35,6 +35,9 @@ def test_a_box_from_before_accounts_keeps_everything(tmp_path: Path) -> None:
     old.executescript((REPOSITORY / "tests" / "box_before_accounts.sql").read_text())
     before = {line for line in old.iterdump() if line.startswith("INSERT")}
     old.close()
+    unready = Store.open_readonly(tmp_path / "mb9k.db")
+    assert "migration m001_people has not run; start the box once" in unready.problems()
+    unready.close()
     store = Store.open(tmp_path / "mb9k.db")
     assert store.problems() == []
     assert before <= set(store.db.conn.iterdump()), "no row was lost or changed"
