@@ -14,11 +14,12 @@ import click
 import msgspec
 
 from appliance import service
+from appliance.accounts.people import Role
 from appliance.config import Config, ConfigError, load
 from appliance.errors import UserError
 from appliance.rules import people, streams
 from appliance.secrets import claim_code, hash_password
-from appliance.store import Role, Store
+from appliance.store import Store
 from appliance.times import now
 
 DEFAULT_CONFIG = Path("/etc/mb9k/mb9k.toml")

@@ -15,11 +15,12 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from appliance.accounts.people import Role
 from appliance.config import Config, load
 from appliance.errors import UserError
 from appliance.rules import people, streams
 from appliance.secrets import hash_known_password
-from appliance.store import DetectionFilter, Role, Store
+from appliance.store import DetectionFilter, Store
 from appliance.supervisor import refuse_busy_ports, start_child
 from appliance.times import now
 from appliance.vision.clip import make_clip

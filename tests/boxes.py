@@ -13,9 +13,10 @@ from pathlib import Path
 
 import msgspec
 
+from appliance.accounts.people import Role
 from appliance.config import Config, load
 from appliance.secrets import digest, hash_password
-from appliance.store import Role, Store
+from appliance.store import Store
 from appliance.times import now
 from tests.conftest import REPOSITORY
 

@@ -14,11 +14,12 @@ import av
 import msgspec
 import pytest
 
+from appliance.accounts.people import Role
 from appliance.config import Config, load
 from appliance.media import mediamtx
 from appliance.media.mediamtx import Client, MediaError
 from appliance.secrets import digest, secret_from_file
-from appliance.store import Role, Store
+from appliance.store import Store
 from tests.boxes import is_listening, until
 from tests.conftest import REPOSITORY
 

@@ -11,12 +11,13 @@ import httpx
 import msgspec
 from argon2 import PasswordHasher
 
+from appliance.accounts.people import Role
 from appliance.config import Config
 from appliance.faces import Detection, State
 from appliance.images import ImageFiles
 from appliance.local.site import make_app
 from appliance.secrets import digest
-from appliance.store import Role, Store, StoredImage
+from appliance.store import Store, StoredImage
 from appliance.times import Now, now
 
 JPEG = b"\xff\xd8 a picture \xff\xd9"

@@ -13,13 +13,14 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
+from appliance.accounts.people import Role
 from appliance.config import Config
 from appliance.faces import Detection, State
 from appliance.images import ImageFiles
 from appliance.local.openapi import OPERATIONS, document
 from appliance.local.site import make_app
 from appliance.secrets import digest
-from appliance.store import Role, Store, StoredImage
+from appliance.store import Store, StoredImage
 
 NOON = 1_795_521_600.0  # 2026-11-24T12:00:00Z
 JPEG = b"\xff\xd8 a picture \xff\xd9"

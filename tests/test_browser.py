@@ -17,11 +17,12 @@ from typing import Any
 import httpx
 import pytest
 
+from appliance.accounts.people import Role
 from appliance.config import load
 from appliance.faces import Detection, State
 from appliance.images import ImageFiles
 from appliance.previews import Previews
-from appliance.store import Role, Store, StoredImage
+from appliance.store import Store, StoredImage
 from appliance.times import now
 from tests.conftest import REPOSITORY
 from tests.site import PASSWORD, PASSWORD_HASH

@@ -13,12 +13,13 @@ from typing import Any
 import httpx
 import pytest
 
+from appliance.accounts.people import Role
 from appliance.config import Config, Media
 from appliance.errors import UserError
 from appliance.media import gate
 from appliance.media.gate import AuthRequest, Gate, Refusals, authorise
 from appliance.secrets import digest
-from appliance.store import Role, Store
+from appliance.store import Store
 from appliance.times import now
 from tests.boxes import until
 from tests.ingest import Inlet

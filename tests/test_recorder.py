@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from appliance.accounts.people import Role
 from appliance.faces import Bbox, Detection, State
 from appliance.images import ImageFiles, Place
-from appliance.store import DetectionFilter, Role, Store, StoredDetection
+from appliance.store import DetectionFilter, Store, StoredDetection
 from appliance.vision.analysis import Sighting
 from appliance.watch import recorder as module
 from appliance.watch.recorder import Recorder

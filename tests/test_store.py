@@ -14,16 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from appliance.accounts.people import Role
 from appliance.errors import NameTaken
 from appliance.faces import Counts, Detection, State
 from appliance.secrets import digest
-from appliance.store import (
-    DetectionFilter,
-    Role,
-    Store,
-    StoredImage,
-    StoreError,
-)
+from appliance.store import DetectionFilter, Store, StoredImage, StoreError
 from appliance.times import Now, utc_seconds, utc_text
 
 NOW = Now(utc=1_795_521_600.0, boot_id="boot-1", uptime_s=1000.0)
@@ -256,7 +251,8 @@ def test_a_reader_is_not_blocked_by_a_writer(tmp_path: Path) -> None:
 def test_what_was_committed_survives_kill_9(tmp_path: Path) -> None:
     path = tmp_path / "mb9k.db"
     script = (
-        "import sys; from pathlib import Path; from appliance.store import Store, Role\n"
+        "import sys; from pathlib import Path; from appliance.accounts.people import Role\n"
+        "from appliance.store import Store\n"
         f"store = Store.open(Path({str(path)!r}))\n"
         "for n in range(100000):\n"
         "    with store.writing(): store.people.add(f'p{n}', 'hash', Role.ADMIN, 0.0)\n"

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from appliance.accounts.people import Role
 from appliance.config import Config, Images, Media, Vision
 from appliance.faces import State
 from appliance.images import day_of
 from appliance.secrets import digest
-from appliance.store import DetectionFilter, Role, Store, StoredDetection, Stream
+from appliance.store import DetectionFilter, Store, StoredDetection, Stream
 from appliance.times import now
 from appliance.watch.service import Watcher, usable_detector
 from tests.boxes import until

@@ -13,7 +13,7 @@ from appliance.names import person_name
 from appliance.secrets import claim_code, digest, equal_in_constant_time, new_token, password_matches
 from appliance.times import Now
 from appliance.web.access import Access, App
-from appliance.web.forms import asked, field, local_path, secret_field, see_other
+from appliance.web.forms import field, local_path, query_value, secret_field, see_other
 from appliance.web.pages import Page
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ def add_routes(app: App, accounts: Accounts) -> None:
 
     @app.get("/sign-in", access=Access.ANYONE)
     def sign_in_form(store: Store, visitor: Visitor | None) -> Page:
-        then = local_path(asked("next"))
+        then = local_path(query_value("next"))
         if visitor:
             return see_other(then)
         if store.people.count() == 0:

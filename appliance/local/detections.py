@@ -17,7 +17,7 @@ from appliance.rules import detections as rules
 from appliance.store import DetectionFilter, Store, StoredDetection
 from appliance.times import Now, utc_seconds, utc_text
 from appliance.web.access import Access, App
-from appliance.web.forms import asked, field, see_other, whole_number
+from appliance.web.forms import field, query_value, see_other, whole_number
 from appliance.web.pages import Page
 
 PAGE_SIZE = 24
@@ -53,20 +53,20 @@ def requested() -> Requested:
     """The filter in the address. What cannot be read is left out, and said."""
     unread = []
     state = None
-    if asked("state"):
+    if query_value("state"):
         try:
-            state = State(asked("state"))
+            state = State(query_value("state"))
         except ValueError:
             unread.append("state")
     times: dict[str, float | None] = {"since": None, "until": None}
     for name in times:
-        if asked(name):
+        if query_value(name):
             try:
-                times[name] = min(max(utc_seconds(asked(name)), EARLIEST_UTC), LATEST_UTC)
+                times[name] = min(max(utc_seconds(query_value(name)), EARLIEST_UTC), LATEST_UTC)
             except (ValueError, OverflowError):
                 unread.append({"since": "from", "until": "until"}[name])
-    stream_id = whole_number(asked("stream"))
-    only = DetectionFilter(stream_id, state, times["since"], times["until"], asked("search")[:100])
+    stream_id = whole_number(query_value("stream"))
+    only = DetectionFilter(stream_id, state, times["since"], times["until"], query_value("search")[:100])
     problem = f"Could not read: {', '.join(unread)}. A time looks like 2026-11-23T16:00." if unread else None
     return Requested(only, problem)
 
@@ -135,10 +135,10 @@ def add_routes(app: App, site: Site) -> None:
 
 
 def _page_of(store: Store, only: DetectionFilter) -> list[StoredDetection]:
-    after = whole_number(asked("after"))
+    after = whole_number(query_value("after"))
     if after is not None:
         return store.detections.page_after(only, after, PAGE_SIZE)
-    return store.detections.page(only, whole_number(asked("before")), PAGE_SIZE)
+    return store.detections.page(only, whole_number(query_value("before")), PAGE_SIZE)
 
 
 def _older(store: Store, filters: Requested, page: list[StoredDetection]) -> str | None:
@@ -150,7 +150,7 @@ def _older(store: Store, filters: Requested, page: list[StoredDetection]) -> str
 def _newer(store: Store, filters: Requested, page: list[StoredDetection]) -> str | None:
     """The page before; the first one without an id, so that it keeps itself up to date."""
     if not page:
-        at_start: Any = not asked("before") and not asked("after")
+        at_start: Any = not query_value("before") and not query_value("after")
         return None if at_start else f"/detections{filters.query()}"
     following = store.detections.page_after(filters.filter, page[0].id, PAGE_SIZE + 1)
     if not following:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from appliance.accounts.guard import Visitor
+from appliance.accounts.people import Role
 from appliance.errors import UserError
 from appliance.local.pages import Site
 from appliance.rules import people as rules
-from appliance.store import Role, Store
+from appliance.store import Store
 from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.forms import field, see_other

@@ -14,7 +14,7 @@ from appliance.rules import streams as rules
 from appliance.store import DetectionFilter, Store, Stream
 from appliance.times import Now
 from appliance.web.access import Access, App
-from appliance.web.forms import asked, see_other
+from appliance.web.forms import query_value, see_other
 from appliance.web.pages import Page
 
 STANDARD_RTMP_PORT = 1935
@@ -27,7 +27,7 @@ def add_routes(app: App, site: Site) -> None:
 
     @app.get("/streams", access=Access.SIGNED_IN)
     def streams(store: Store, visitor: Visitor, now: Now) -> Page:
-        search = asked("search")[:100]
+        search = query_value("search")[:100]
         mine = None if visitor.is_admin else visitor.person.id
         today_utc = midnight_utc(now.utc)
         found = store.streams.all(now, owner_id=mine, search=search)

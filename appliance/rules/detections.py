@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from appliance.accounts.people import Person
 from appliance.errors import InputError, NotFound, NotSaved, saving
 from appliance.faces import Detection, State
 from appliance.images import ImageFiles
-from appliance.store import Person, Store, StoredDetection, StoredImage
+from appliance.store import Store, StoredDetection, StoredImage
 
 
 def find(store: Store, detection_id: int) -> StoredDetection:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from appliance.accounts.people import Person, Role
 from appliance.errors import InputError, NotFound, saving
 from appliance.names import person_name
-from appliance.store import Person, Role, Store
+from appliance.store import Store
 from appliance.times import Now
 
 LAST_ADMIN = "This is the only admin, and a box needs one. Make another person an admin first."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from appliance.accounts.people import Person
 from appliance.errors import NotAllowed, NotFound, saving
 from appliance.images import ImageFiles
 from appliance.names import stream_name
@@ -9,7 +10,7 @@ from appliance.previews import Previews
 from appliance.rules import detections, people
 from appliance.rules.sources import clean_source, shown
 from appliance.secrets import digest, new_stream_key
-from appliance.store import Person, Store, Stream
+from appliance.store import Store, Stream
 from appliance.times import Now
 
 OPERATOR = None

@@ -15,7 +15,7 @@ def secret_field(name: str) -> str:
     return str(request.forms.getunicode(name) or "")
 
 
-def asked(name: str) -> str:
+def query_value(name: str) -> str:
     """A value of the address (after the `?`); empty if it is missing or is not text."""
     return str(request.query.getunicode(name) or "").strip()
 
