@@ -113,6 +113,7 @@ def make_centre(folder: Path) -> App:
     pages.static.add_routes(app)
     app.get("/", access=Access.SIGNED_IN)(lambda: pages.page("home.html"))
     app.get("/api/board/<board_id:int>", access=Access.OWNER)(lambda board_id, title: f"{board_id} {title}")
+    app.get("/broken", access=Access.ANYONE)(lambda: pages.page("no-such-view.html"))
     return app
 
 
@@ -143,7 +144,9 @@ def test_a_second_site_is_built_from_accounts_and_web_alone(tmp_path: Path) -> N
     assert browser.sign_in("sci").headers["location"] == "/"
     scientists_home, nothing = browser.get("/").text, browser.get("/nothing")
     assert 'href="/people"' not in scientists_home and nothing.status_code == 404
-    for page in (claim_page, home, made, sign_in_page, nothing.text):
+    foreign, broken = browser.client.post("/sign-out").text, browser.get("/broken").text
+    assert "a page of this centre" in foreign and "the log of the centre" in broken
+    for page in (claim_page, home, made, sign_in_page, nothing.text, foreign, broken):
         assert not re.search(r"\bbox\b", page), "it is no box"
     centre.close()
 
