@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from appliance import cli
+from appliance.accounts.people import Role
 from appliance.config import Config
 from appliance.errors import InputError, NameTaken, NotAllowed, NotFound, NotSaved, UserError
 from appliance.faces import State
@@ -23,7 +24,7 @@ from appliance.rules import detections, people, streams
 from appliance.rules.check import broken_rules
 from appliance.rules.sources import clean_source, shown
 from appliance.secrets import hash_password, password_matches
-from appliance.store import Role, Store
+from appliance.store import Store
 from appliance.times import now
 from scripts.demo import fill
 from tests.site import Box
