@@ -7,10 +7,9 @@ import hmac
 import os
 import secrets
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -25,7 +24,6 @@ MIN_PASSWORD_LENGTH = 8
 MAX_PASSWORD_LENGTH = 1024
 
 _hasher = PasswordHasher()
-Owner = TypeVar("Owner")
 
 
 def new_stream_key() -> str:
@@ -52,16 +50,6 @@ def digest(secret: str) -> str:
 def same(one: str, other: str) -> bool:
     """Whether two secrets or digests are equal, in a time that does not tell where they differ."""
     return hmac.compare_digest(one.encode("utf-8", "surrogateescape"), other.encode("utf-8", "surrogateescape"))
-
-
-def owner_of(secret: str, digests: Iterable[tuple[Owner, str]]) -> Owner | None:
-    """Whose secret it is. Compares with every digest, so the time tells nothing about which matched."""
-    wanted = digest(secret)
-    found: Owner | None = None
-    for owner, candidate in digests:
-        if same(wanted, candidate):
-            found = owner
-    return found
 
 
 def hash_password(password: str) -> str:

@@ -54,7 +54,7 @@ def test_times_are_kept_as_utc_text_that_sorts() -> None:
 
 
 def test_a_stream_is_live_only_while_the_watcher_is_heard_of(filled: Store) -> None:
-    filled.services.beat("watch", 1, NOW.utc, None, NOW)
+    filled.services.heartbeat("watch", 1, NOW.utc, None, NOW)
     filled.streams.set_live(1, "10.0.0.5", NOW.utc)
     assert [(s.title, s.live) for s in filled.streams.all(later(2))] == [("dev:door", True), ("sci:lab", False)]
     assert not filled.streams.all(later(8))[0].live, "the watcher was not heard of for 8 s"
@@ -63,17 +63,29 @@ def test_a_stream_is_live_only_while_the_watcher_is_heard_of(filled: Store) -> N
 
 
 def test_a_clock_that_is_set_back_does_not_make_a_stale_beat_fresh(filled: Store) -> None:
-    filled.services.beat("watch", 1, NOW.utc, None, NOW)
+    filled.services.heartbeat("watch", 1, NOW.utc, None, NOW)
     assert not filled.services.is_alive("watch", Now(NOW.utc - 3600, NOW.boot_id, NOW.uptime_s + 60))
 
 
 def test_a_deactivated_stream_is_not_live_and_its_key_does_not_count(filled: Store) -> None:
-    filled.services.beat("watch", 1, NOW.utc, None, NOW)
+    filled.services.heartbeat("watch", 1, NOW.utc, None, NOW)
     filled.streams.set_live(1, None, NOW.utc)
     filled.streams.set_active(1, False)
     assert not filled.streams.all(NOW)[0].live
-    assert [stream_id for stream_id, _ in filled.streams.active_keys()] == [2]
-    assert [stream_id for stream_id, _ in filled.streams.inactive_keys()] == [1]
+    assert filled.streams.active_keys() == {digest("key-2"): 2}
+
+
+def test_a_stream_is_found_by_the_digest_of_its_key_active_or_not(filled: Store) -> None:
+    filled.services.heartbeat("watch", 1, NOW.utc, None, NOW)
+    filled.streams.set_live(1, None, NOW.utc)
+    filled.streams.set_active(2, False)
+    door, lab = filled.streams.with_key(digest("key-1"), NOW), filled.streams.with_key(digest("key-2"), NOW)
+    assert door == filled.streams.get(1, NOW)
+    assert lab == filled.streams.get(2, NOW)
+    assert door is not None and door.live and door.active is True
+    assert lab is not None and lab.active is False
+    assert filled.streams.with_key(digest("KEY-1"), NOW) is None
+    assert filled.streams.with_key(digest("\udcff"), NOW) is None, "bytes that are no text are only a wrong key"
 
 
 def test_two_streams_of_one_owner_have_two_names(filled: Store) -> None:
