@@ -98,14 +98,15 @@ class Detections:
     def update(self, detection_id: int, detection: Detection) -> bool:
         """Store what a detection has become; False if it was deleted meanwhile.
 
-        A state that a person corrected stays as the person put it.
+        When it was first seen stays (an index that is not touched costs nothing), and so does a state that a person
+        corrected.
         """
         cursor = self.db.execute(
-            "update detections set first_seen_utc = ?, last_seen_utc = ?,"
+            "update detections set last_seen_utc = ?,"
             " state = iif(edited_by is null, ?, state), confidence = iif(edited_by is null, ?, confidence),"
             " votes = ?, bbox_left = ?, bbox_top = ?, bbox_right = ?, bbox_bottom = ?,"
             " frame_width = ?, frame_height = ?, model = ? where id = ?",
-            [*_detection_values(detection), detection_id],
+            [*_detection_values(detection)[1:], detection_id],
         )
         return cursor.rowcount == 1
 
