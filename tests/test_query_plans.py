@@ -22,8 +22,8 @@ ROWS, STREAMS = 20_000, 8
 BIG, EMPTY = 1, STREAMS
 SMALL = {"streams", "people", "services", "watch", "stream_status", "refusals"}
 """What people make by hand, one row a service, and the newest 1000 refusals. Everything else grows."""
-STEPS = 15_000
-"""Of SQLite's machine. A page of 50 takes at most 8,000; to count all the rows, the least one can do, 60,000."""
+STEPS = 10_000
+"""Of SQLite's machine. A page of 50 takes at most 4,000; to count all the rows, the least one can do, 60,000."""
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +164,7 @@ def test_counts_of_every_filter_are_answered_by_an_index_alone(store: Store) -> 
 def test_the_counts_of_a_day_read_that_day_only(store: Store) -> None:
     a_day = NOW.utc - 86400
     for wanted in (DetectionFilter(since_utc=a_day), DetectionFilter(BIG, since_utc=a_day, until_utc=NOW.utc)):
-        assert steps(store, counts, wanted) < STEPS
+        assert steps(store, counts, wanted) < 2 * STEPS
     assert sum(hour.total for hour in hours(store, a_day).values()) == 2880
     assert scans(store, hours, a_day) == []
-    assert steps(store, hours, a_day) < 4 * STEPS, "2880 persons are sorted into hours"
+    assert steps(store, hours, a_day) < 6 * STEPS, "2880 persons are sorted into hours"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import sqlite3
 from dataclasses import dataclass
 from typing import Any
@@ -42,18 +44,6 @@ _COLUMNS = f"""
 _STREAMS = "from streams join people on people.id = owner_id"
 _SELECT = f"{_COLUMNS} {_STREAMS} join detections on stream_id = streams.id"
 _STATES = ", ".join(f"'{state.value}'" for state in State)
-
-
-def _of_each_stream(chosen: str, order: str) -> str:
-    """At most :limit chosen detections in this order: the first of each stream, by an index, then of them the first.
-
-    Every index begins with the stream, so that one serves a question about one stream and about all of them.
-    `cross join` keeps SQLite from going through the detections to look each one's stream up.
-    """
-    return (
-        f"{_COLUMNS} {_STREAMS} cross join detections on detections.id in"
-        f" (select id from detections where stream_id = streams.id and {chosen} order by {order} limit :limit)"
-    )
 
 
 def _stored(row: sqlite3.Row) -> StoredDetection:
@@ -150,7 +140,7 @@ class Detections:
         if before_utc is not None and before_utc < parameters.get("until", "~"):
             parameters |= {"before_utc": before_utc, "before_id": before_id}
             parameters.pop("until", None)
-        return self._page(parameters, "desc", limit)
+        return self._merged(conditions(OF_DETECTIONS, parameters), "first_seen_utc", parameters, limit)
 
     def page_after(self, wanted: DetectionFilter, after_id: int, limit: int = 50) -> list[StoredDetection]:
         """The detections that follow after_id most closely, newest first: the page before this one."""
@@ -159,20 +149,31 @@ class Detections:
         if after_utc is not None and after_utc >= parameters.get("since", ""):
             parameters |= {"after_utc": after_utc, "after_id": after_id}
             parameters.pop("since", None)
-        return self._page(parameters, "asc", limit)[::-1]
+        chosen = conditions(OF_DETECTIONS, parameters)
+        return self._merged(chosen, "first_seen_utc", parameters, limit, newest=False)[::-1]
 
     def _first_seen(self, at: str, detection_id: int | None) -> str | None:
         row = self.db.execute(f"select first_seen_utc from detections where {at} limit 1", [detection_id]).fetchone()
         return row and str(row["first_seen_utc"])
 
-    def _page(self, parameters: dict[str, Any], direction: str, limit: int) -> list[StoredDetection]:
-        each = _of_each_stream(conditions(OF_DETECTIONS, parameters), f"first_seen_utc {direction}, id {direction}")
-        rows = self.db.execute(
-            f"{each} where {conditions(OF_STREAMS, parameters)}"
-            f" order by first_seen_utc {direction}, detections.id {direction} limit :limit",
-            {**parameters, "limit": limit},
+    def _merged(
+        self, chosen: str, column: str, parameters: dict[str, Any], limit: int, newest: bool = True
+    ) -> list[StoredDetection]:
+        """At most `limit` chosen detections, by this column, the newest (or the oldest) first.
+
+        Each stream's come in this order from its index and are merged, so only those are read that are returned.
+        """
+        direction = "desc" if newest else "asc"
+        sql = (
+            f"select {column}, id from detections where stream_id = :stream_id and {chosen}"
+            f" order by {column} {direction}, id {direction} limit :limit"
         )
-        return [_stored(row) for row in rows]
+        streams = self.db.execute(
+            f"select streams.id as stream_id {_STREAMS} where {conditions(OF_STREAMS, parameters)}", parameters
+        ).fetchall()
+        of_each = [self.db.execute(sql, {**parameters, **stream, "limit": limit}) for stream in streams]
+        first = itertools.islice(heapq.merge(*of_each, key=tuple, reverse=newest), limit)
+        return [found for row in first if (found := self.get(row["id"]))]
 
     def counts(self, wanted: DetectionFilter) -> Counts:
         """How many persons, by state. Pages ask this every 5 s: the index alone answers, without any sorting."""
@@ -193,6 +194,7 @@ class Detections:
 
         The keys are the hours' beginnings in seconds since 1970.
         """
+        # `cross join`: SQLite would go through all detections, and the streams have nothing to add to them.
         rows = self.db.execute(
             "select substr(first_seen_utc, 1, 13) as hour, state, count(*) as persons"
             " from streams cross join detections on stream_id = streams.id"
@@ -206,13 +208,7 @@ class Detections:
 
     def latest_with_image(self) -> StoredDetection | None:
         """The newest detection of the last day that has images."""
-        order = "image_day desc, {0}id desc"
-        row = self.db.execute(
-            f"{_of_each_stream('image_day is not null', order.format(''))} order by {order.format('detections.')}"
-            " limit :limit",
-            {"limit": 1},
-        ).fetchone()
-        return _stored(row) if row else None
+        return next(iter(self._merged("image_day is not null", "image_day", {}, limit=1)), None)
 
     def images_of_stream(self, stream_id: int) -> list[StoredImage]:
         """Where the images of a stream's detections lie."""
