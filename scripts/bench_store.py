@@ -123,7 +123,10 @@ QUESTIONS: dict[str, tuple[Ask, Ask]] = {
 
 
 def store() -> None:
-    """The quickest of REPEATS, in milliseconds; ours make the rows into values, the old form only fetches them."""
+    """Milliseconds of the processor, the least of REPEATS, so that a busy machine says the same.
+
+    Ours make the rows into values, the old form only fetches them.
+    """
     with tempfile.TemporaryDirectory() as folder:
         now, then = Path(folder) / "now.db", Path(folder) / "before.db"
         with contextlib.closing(Store.open(now)) as filled:
@@ -162,25 +165,25 @@ def _ms(store: Store, ask: Ask) -> float:
     ask(store)
     times = []
     for _ in range(REPEATS):
-        begun_s = time.perf_counter()
+        begun_s = time.process_time()
         ask(store)
-        times.append((time.perf_counter() - begun_s) * 1000)
+        times.append((time.process_time() - begun_s) * 1000)
     return min(times)
 
 
 def _writes_ms(store: Store) -> tuple[float, float]:
     """To insert BATCH detections with images, and then to update them; each is one transaction, commit included."""
-    begun_s = time.perf_counter()
+    begun_s = time.process_time()
     with store.writing():
         ids = [
             store.detections.add(1 + number % 4, SEEN, StoredImage("20261124", 1, 1, digest(f"{time.time_ns()}")))
             for number in range(BATCH)
         ]
-    inserted_s = time.perf_counter()
+    inserted_s = time.process_time()
     with store.writing():
         for detection_id in ids:
             store.detections.update(detection_id, replace(SEEN, last_seen_utc=END.utc + 4))
-    return (inserted_s - begun_s) * 1000, (time.perf_counter() - inserted_s) * 1000
+    return (inserted_s - begun_s) * 1000, (time.process_time() - inserted_s) * 1000
 
 
 def _vacuumed_bytes(path: Path) -> int:
