@@ -7,11 +7,11 @@ import hmac
 import os
 import secrets
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from appliance.errors import InputError
 
@@ -24,8 +24,6 @@ KEY_LENGTH = 20
 CLAIM_LENGTH = 8
 MIN_PASSWORD_LENGTH = 8
 MAX_PASSWORD_LENGTH = 1024
-
-Owner = TypeVar("Owner")
 
 
 def new_stream_key() -> str:
@@ -52,16 +50,6 @@ def digest(secret: str) -> str:
 def equal_in_constant_time(first: str, second: str) -> bool:
     """Whether two secrets or digests are equal, in a time that does not tell where they differ."""
     return hmac.compare_digest(first.encode("utf-8", "surrogateescape"), second.encode("utf-8", "surrogateescape"))
-
-
-def owner_of(secret: str, digests: Iterable[tuple[Owner, str]]) -> Owner | None:
-    """Whose secret it is. Compares with every digest, so the time tells nothing about which matched."""
-    secret_sha256 = digest(secret)
-    found: Owner | None = None
-    for owner, candidate in digests:
-        if equal_in_constant_time(secret_sha256, candidate):
-            found = owner
-    return found
 
 
 @lru_cache(maxsize=1)

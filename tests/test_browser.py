@@ -195,13 +195,13 @@ def test_a_person_makes_a_stream_and_sees_its_key_once(served: Served, person: P
 def test_the_live_picture_moves(served: Served, person: Person) -> None:
     previews = Previews(served.folder / "run")
     served.store.streams.set_live(1, "192.0.2.4", now().utc)
-    served.store.services.beat("watch", 1, now().utc, None, now())
+    served.store.services.heartbeat("watch", 1, now().utc, None, now())
     person.sign_in(served.address)
     person.page.goto(f"{served.address}/streams/1")
     deadline = time.monotonic() + PATIENCE_S
     shown = ""
     while time.monotonic() < deadline and not shown.startswith("blob:"):
-        served.store.services.beat("watch", 1, now().utc, None, now())
+        served.store.services.heartbeat("watch", 1, now().utc, None, now())
         if previews.wanted(1):
             previews.write(1, PICTURE())
         shown = person.page.get_attribute("[data-preview] img", "src") or ""

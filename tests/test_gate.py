@@ -67,7 +67,7 @@ def test_a_rotated_key_and_a_deactivated_stream_are_refused(guarded: Store) -> N
 
 
 def test_a_second_sender_is_let_pass_but_noted(guarded: Store) -> None:
-    guarded.services.beat("watch", 1, 0.0, None, now())
+    guarded.services.heartbeat("watch", 1, 0.0, None, now())
     guarded.streams.set_live(1, "10.0.0.1:5", time.time())
     assert decide(guarded, "publish", f"live/{KEY}") == gate.Decision(True, gate.SECOND)
 

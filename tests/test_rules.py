@@ -179,7 +179,7 @@ def test_a_stream_is_closed_before_its_images_are_erased_and_its_preview_goes(
     box, erase, open_at_erasure = entrances.box, ImageFiles.erase, []
 
     def watched(self: ImageFiles, place: Any) -> None:
-        open_at_erasure.append(1 in {stream_id for stream_id, _ in box.store.streams.active_keys()})
+        open_at_erasure.append(1 in box.store.streams.active_keys().values())
         erase(self, place)
 
     monkeypatch.setattr(ImageFiles, "erase", watched)

@@ -54,14 +54,6 @@ def test_a_short_or_endless_password_is_refused_in_words() -> None:
     assert not secrets.password_matches("x" * 2000, secrets.hash_password("long enough"))
 
 
-def test_the_owner_of_a_secret_is_found_among_many() -> None:
-    keys = [secrets.new_stream_key() for _ in range(10)]
-    digests = [(number, secrets.digest(key)) for number, key in enumerate(keys)]
-    assert secrets.owner_of(keys[7], digests) == 7
-    assert secrets.owner_of(keys[7].lower(), digests) is None
-    assert secrets.owner_of("\udcff", digests) is None, "bytes that are no text are only a wrong key"
-
-
 def test_the_secret_from_file_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
     path = tmp_path / "token"
     first = secrets.secret_from_file(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sqlite3
@@ -13,12 +14,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlite_utils import Database
 
 from appliance.accounts.people import Role
+from appliance.accounts.schema import migrations as accounts_migrations
 from appliance.errors import NameTaken
 from appliance.faces import Counts, Detection, State
 from appliance.secrets import digest
 from appliance.store import DetectionFilter, Store, StoredImage, StoreError
+from appliance.store.schema import migrations as box_migrations
 from appliance.times import Now, utc_seconds, utc_text
 
 NOW = Now(utc=1_795_521_600.0, boot_id="boot-1", uptime_s=1000.0)
@@ -47,26 +51,45 @@ def test_times_are_kept_as_utc_text_that_sorts() -> None:
 
 
 def test_a_stream_is_live_only_while_the_watcher_is_heard_of(filled: Store) -> None:
-    filled.services.beat("watch", 1, NOW.utc, None, NOW)
+    filled.services.heartbeat("watch", 1, NOW.utc, None, NOW)
     filled.streams.set_live(1, "10.0.0.5", NOW.utc)
+    assert [(s.remote, s.live_since_utc) for s in filled.streams.all(NOW)] == [
+        ("10.0.0.5", utc_text(NOW.utc)),
+        (None, None),
+    ]
     assert [(s.title, s.live) for s in filled.streams.all(later(2))] == [("dev:door", True), ("sci:lab", False)]
-    assert not filled.streams.all(later(8))[0].live, "the watcher was not heard of for 8 s"
+    stale = filled.streams.all(later(8))[0]
+    assert (stale.live, stale.live_since_utc, stale.remote) == (False, None, None), (
+        "the watcher was not heard of for 8 s"
+    )
     after_reboot = Now(NOW.utc + 60, "boot-2", 3.0)
-    assert not filled.streams.all(after_reboot)[0].live, "the beat is of another start of the machine"
+    assert not filled.streams.all(after_reboot)[0].live, "the heartbeat is of another start of the machine"
 
 
-def test_a_clock_that_is_set_back_does_not_make_a_stale_beat_fresh(filled: Store) -> None:
-    filled.services.beat("watch", 1, NOW.utc, None, NOW)
+def test_a_clock_that_is_set_back_does_not_make_a_stale_heartbeat_fresh(filled: Store) -> None:
+    filled.services.heartbeat("watch", 1, NOW.utc, None, NOW)
     assert not filled.services.is_alive("watch", Now(NOW.utc - 3600, NOW.boot_id, NOW.uptime_s + 60))
 
 
 def test_a_deactivated_stream_is_not_live_and_its_key_does_not_count(filled: Store) -> None:
-    filled.services.beat("watch", 1, NOW.utc, None, NOW)
+    filled.services.heartbeat("watch", 1, NOW.utc, None, NOW)
     filled.streams.set_live(1, None, NOW.utc)
     filled.streams.set_active(1, False)
     assert not filled.streams.all(NOW)[0].live
-    assert [stream_id for stream_id, _ in filled.streams.active_keys()] == [2]
-    assert [stream_id for stream_id, _ in filled.streams.inactive_keys()] == [1]
+    assert filled.streams.active_keys() == {digest("key-2"): 2}
+
+
+def test_a_stream_is_found_by_the_digest_of_its_key_active_or_not(filled: Store) -> None:
+    filled.services.heartbeat("watch", 1, NOW.utc, None, NOW)
+    filled.streams.set_live(1, None, NOW.utc)
+    filled.streams.set_active(2, False)
+    door, lab = filled.streams.with_key(digest("key-1"), NOW), filled.streams.with_key(digest("key-2"), NOW)
+    assert door == filled.streams.get(1, NOW)
+    assert lab == filled.streams.get(2, NOW)
+    assert door is not None and door.live and door.active is True
+    assert lab is not None and lab.active is False
+    assert filled.streams.with_key(digest("KEY-1"), NOW) is None
+    assert filled.streams.with_key(digest("\udcff"), NOW) is None, "bytes that are no text are only a wrong key"
 
 
 def test_two_streams_of_one_owner_have_two_names(filled: Store) -> None:
@@ -135,6 +158,73 @@ def test_detections_are_paged_newest_first(filled: Store) -> None:
     assert [d.id for d in filled.detections.page_after(everything, after_id=ids[0], limit=2)] == [ids[2], ids[1]]
 
 
+def test_detections_are_paged_by_when_they_were_seen_though_entered_later(filled: Store) -> None:
+    new, old, newest = (filled.detections.add(1, replace(SEEN, first_seen_utc=NOW.utc + at)) for at in (1, -99, 2))
+    assert [d.id for d in filled.detections.page(DetectionFilter())] == [newest, new, old]
+    assert [d.id for d in filled.detections.page(DetectionFilter(), before_id=new)] == [old]
+    assert [d.id for d in filled.detections.page_after(DetectionFilter(), after_id=old)] == [newest, new]
+
+
+def test_a_page_goes_on_where_a_detection_was_deleted(filled: Store) -> None:
+    ids = [filled.detections.add(1, replace(SEEN, first_seen_utc=NOW.utc + n)) for n in range(5)]
+    for gone in (ids[2], ids[4]):
+        filled.detections.remove(gone)
+    assert [d.id for d in filled.detections.page(DetectionFilter(), before_id=ids[2])] == [ids[1], ids[0]]
+    assert [d.id for d in filled.detections.page(DetectionFilter(), before_id=ids[4])] == [ids[3], ids[1], ids[0]]
+    assert [d.id for d in filled.detections.page_after(DetectionFilter(), after_id=ids[2])] == [ids[3]]
+    assert filled.detections.page_after(DetectionFilter(), after_id=ids[4]) == []
+
+
+def test_every_filter_pages_through_what_a_plain_reading_finds(filled: Store) -> None:
+    states = [State.MASK, State.MASK, State.NO_MASK, State.UNKNOWN]
+    for number in range(60):
+        seen = replace(SEEN, first_seen_utc=NOW.utc + number * 37 % 50, state=states[number * 5 % 4])
+        filled.detections.add(1 + number % 3 % 2, seen)
+    newest_first = sorted(
+        (d for n in range(1, 61) if (d := filled.detections.get(n))),
+        key=lambda d: (d.detection.first_seen_utc, d.id),
+        reverse=True,
+    )
+    for stream_id, state, since, until, search in itertools.product(
+        (None, 1, 2), (None, State.MASK, State.INCORRECT), (None, 10.0, 70.0), (None, 40.0), ("", "LAB")
+    ):
+        wanted = DetectionFilter(stream_id, state, since and NOW.utc + since, until and NOW.utc + until, search)
+        expected = [
+            d.id
+            for d in newest_first
+            if stream_id in (None, d.stream_id)
+            and state in (None, d.detection.state)
+            and (since is None or d.detection.first_seen_utc >= NOW.utc + since)
+            and (until is None or d.detection.first_seen_utc < NOW.utc + until)
+            and search.lower() in d.stream
+        ]
+        pages = [page := [d.id for d in filled.detections.page(wanted, limit=7)]]
+        while page:
+            page = [d.id for d in filled.detections.page(wanted, before_id=page[-1], limit=7)]
+            pages.append(page)
+        assert [one for page in pages for one in page] == expected, wanted
+        for before, after in itertools.pairwise(pages[:-1]):
+            assert [d.id for d in filled.detections.page_after(wanted, after_id=after[0], limit=7)] == before, wanted
+        for edge in (1, 28, 30, 60):  # a detection that need not be of this filter
+            at = [d.id for d in newest_first].index(edge)
+            older = [d.id for d in newest_first[at + 1 :] if d.id in expected]
+            newer = [d.id for d in newest_first[:at] if d.id in expected]
+            assert [d.id for d in filled.detections.page(wanted, before_id=edge, limit=99)] == older, wanted
+            assert [d.id for d in filled.detections.page_after(wanted, after_id=edge, limit=99)] == newer, wanted
+        assert filled.detections.counts(wanted).total == len(expected), wanted
+
+
+def test_persons_are_counted_by_the_hour(filled: Store) -> None:
+    for stream_id, at, state in (
+        (1, 0.0, State.MASK),
+        (2, 3599, State.MASK),
+        (2, 3600, State.UNKNOWN),
+        (1, -1, State.MASK),
+    ):
+        filled.detections.add(stream_id, replace(SEEN, first_seen_utc=NOW.utc + at, state=state))
+    assert filled.detections.counts_by_hour(NOW.utc) == {NOW.utc: Counts(mask=2), NOW.utc + 3600: Counts(unknown=1)}
+
+
 def test_detections_are_filtered_by_stream_state_time_and_search(filled: Store) -> None:
     wanted = filled.detections.add(2, replace(SEEN, state=State.INCORRECT))
     filled.detections.add(1, SEEN)
@@ -191,6 +281,22 @@ def test_a_stream_goes_with_its_detections(filled: Store) -> None:
     filled.detections.add(1, SEEN)
     filled.streams.remove(1)
     assert filled.detections.counts(DetectionFilter()).total == 0
+
+
+def test_the_latest_image_is_the_newest_of_the_last_day_that_has_any(filled: Store) -> None:
+    assert filled.detections.latest_with_image() is None
+    for number, (stream_id, day) in enumerate([(1, "20261124"), (2, "20261124"), (1, "20261123"), (1, None)]):
+        image = StoredImage(day, number, 100, f"token {number}") if day else None
+        filled.detections.add(stream_id, SEEN, image)
+    latest = filled.detections.latest_with_image()
+    assert latest is not None and latest.image is not None and latest.image.token == "token 1"
+
+
+def test_who_was_in_view_just_now_may_still_be(filled: Store) -> None:
+    filled.detections.add(1, replace(SEEN, last_seen_utc=NOW.utc + 5))
+    still = filled.detections.add(1, replace(SEEN, first_seen_utc=NOW.utc - 9999, last_seen_utc=NOW.utc + 10))
+    filled.detections.add(2, replace(SEEN, last_seen_utc=NOW.utc + 10))
+    assert [d.id for d in filled.detections.open_since(1, NOW.utc + 10)] == [still]
 
 
 def test_the_same_refusal_again_counts_up(filled: Store) -> None:
@@ -295,6 +401,34 @@ def test_services_that_start_together_migrate_once(tmp_path: Path) -> None:
     )
     started = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(4)]
     assert [process.wait() for process in started] == [0, 0, 0, 0]
+
+
+def test_a_store_from_before_the_words_changed_keeps_every_row() -> None:
+    db = Database(memory=True)
+    accounts_migrations.apply(db)
+    box_migrations.apply(db, stop_before="m005_words")
+    db.executescript("""
+        insert into people (name, password_hash, role, created_utc) values ('dev', 'h', 'admin', 't');
+        insert into streams (owner_id, name, key_sha256, created_utc) values (1, 'door', 'd', 't');
+        insert into services values ('watch', 'boot-1', 999.0, 't', 7, null);
+        insert into detections (stream_id, first_seen_utc, last_seen_utc, state, confidence, votes, box_left, box_top,
+          box_right, box_bottom, frame_width, frame_height, model, image_day, image_offset, image_size, image_token)
+          values (1, '2026-11-24T12:00:00.000Z', '2026-11-24T12:00:02.000Z', 'mask', 0.9, 7, 10, 20, 60, 80, 640, 360,
+            'test-model', '20261124', 5, 100, 'token');
+        insert into detections (stream_id, first_seen_utc, last_seen_utc, state, confidence, votes, box_left, box_top,
+          box_right, box_bottom, frame_width, frame_height, model, edited_by)
+          select stream_id, first_seen_utc, last_seen_utc, 'unknown', 0, 0, 1, 2, 3, 4, 640, 360, 'hand', 'dev'
+          from detections;
+    """)
+    box_migrations.apply(db)
+    store = Store(db.conn)
+    assert store.problems() == []
+    assert store.services.is_alive("watch", NOW)
+    edited, seen = store.detections.page(DetectionFilter())
+    assert (edited.detection.bbox_px, edited.edited_by, edited.image) == ((1, 2, 3, 4), "dev", None)
+    assert (seen.id, seen.stream, seen.detection) == (1, "dev:door", SEEN)
+    assert seen.image == StoredImage("20261124", 5, 100, "token")
+    assert store.detections.add(1, SEEN) == 3
 
 
 def test_a_damaged_file_is_said_to_be_damaged(tmp_path: Path) -> None:

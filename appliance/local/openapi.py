@@ -21,7 +21,7 @@ FILTERS = {
 }
 PAGING = {
     "limit": ("integer", "how many at most, 1 to 200; 50 if left out"),
-    "before": ("integer", "only ids below this one; `next` of an answer has it"),
+    "before": ("integer", "only what follows the detection with this id; `next` of an answer has it"),
 }
 
 

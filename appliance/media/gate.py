@@ -24,7 +24,7 @@ from cheroot import wsgi
 
 from appliance.config import Config
 from appliance.media.mediamtx import KEY_PATHS
-from appliance.secrets import digest, equal_in_constant_time, owner_of, secret_from_file
+from appliance.secrets import digest, equal_in_constant_time, secret_from_file
 from appliance.service import http_status, keep_alive, notify, refuse_busy_port, repeat
 from appliance.store import Heartbeat, Store, StoreError
 from appliance.times import now
@@ -78,15 +78,12 @@ def authorise(request: AuthRequest, store: Store, reader_token_sha256: str) -> D
     match = KEY_PATH.match(request.path)
     if match is None:
         return Decision(False, NO_KEY)
-    key = match.group(1)
-    stream_id = owner_of(key, store.streams.active_keys())
-    if stream_id is None:
-        inactive = owner_of(key, store.streams.inactive_keys()) is not None
-        return Decision(False, DEACTIVATED if inactive else UNKNOWN_KEY)
-    stream = store.streams.get(stream_id, now())
+    stream = store.streams.with_key(digest(match.group(1)), now())
+    if stream is None or not stream.active:
+        return Decision(False, DEACTIVATED if stream else UNKNOWN_KEY)
     # The ingest itself refuses a second publisher. A refusal here would make OBS give up for good, also when it is
     # the first one who comes back while its lost connection is still timing out.
-    return Decision(True, SECOND if stream is not None and stream.live else None)
+    return Decision(True, SECOND if stream.live else None)
 
 
 class Refusals:

@@ -1,7 +1,8 @@
 """What the box remembers: one SQLite file, and every SQL statement of the box as a named method."""
 
 from appliance.store.database import Store, StoreError
-from appliance.store.detections import DetectionFilter, StoredDetection, StoredImage
+from appliance.store.detections import StoredDetection, StoredImage
+from appliance.store.filters import DetectionFilter
 from appliance.store.heartbeat import Heartbeat
 from appliance.store.services import Service
 from appliance.store.streams import Refusal, Stream

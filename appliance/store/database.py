@@ -37,6 +37,7 @@ class Store:
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
+        connection.row_factory = sqlite3.Row
         self.db = Database(connection)
         self.people = People(self.db)
         self.streams = Streams(self.db)
@@ -127,8 +128,8 @@ class Store:
     def problems(self) -> list[str]:
         """What is wrong with the file and its invariants, a sentence each; empty when all is well."""
         try:
-            found = [f"damaged: {row[0]}" for row in self.db.execute("pragma integrity_check(10)") if row[0] != "ok"]
-            found += [f"a row of {row[0]} points nowhere" for row in self.db.execute("pragma foreign_key_check")]
+            found = [f"damaged: {said}" for (said,) in self.db.execute("pragma integrity_check(10)") if said != "ok"]
+            found += [f"a row of {row['table']} points nowhere" for row in self.db.execute("pragma foreign_key_check")]
             found += [sentence for question, sentence in INVARIANTS if self._count(question)]
             missing = [migration.name for migrations in MIGRATIONS for migration in migrations.pending(self.db)]
         except sqlite3.Error as error:
@@ -136,7 +137,8 @@ class Store:
         return found + [f"migration {name} has not run; start the box once" for name in missing]
 
     def _count(self, sql: str, parameters: tuple[Any, ...] = ()) -> int:
-        return int(self.db.execute(sql, parameters).fetchone()[0])
+        (count,) = self.db.execute(sql, parameters).fetchone()
+        return int(count)
 
 
 INVARIANTS = (

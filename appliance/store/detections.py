@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import heapq
+import itertools
+import sqlite3
 from dataclasses import dataclass
 from typing import Any
 
 from sqlite_utils import Database
 
-from appliance.faces import Bbox, Counts, Detection, State
+from appliance.faces import Counts, Detection, State
 from appliance.images import Place
+from appliance.store.filters import OF_DETECTIONS, OF_STREAMS, TITLE, DetectionFilter, conditions
 from appliance.times import utc_seconds, utc_text
 
 
@@ -33,69 +36,36 @@ class StoredDetection:
     image: StoredImage | None
 
 
-@dataclass(frozen=True, slots=True)
-class DetectionFilter:
-    """Which detections: every field that is not None (or empty) must hold.
-
-    since_utc <= first seen < until_utc, in seconds since 1970; search: part of owner:name, in any case.
-    """
-
-    stream_id: int | None = None
-    state: State | None = None
-    since_utc: float | None = None
-    until_utc: float | None = None
-    search: str = ""
-
-    def parameters(self) -> dict[str, Any]:
-        """The values of the placeholders in _WHERE."""
-        return {
-            "stream_id": self.stream_id,
-            "state": self.state.value if self.state else None,
-            "since": None if self.since_utc is None else utc_text(self.since_utc),
-            "until": None if self.until_utc is None else utc_text(self.until_utc),
-            "search": self.search,
-        }
-
-
-_WHERE = """
-    where (:stream_id is null or detections.stream_id = :stream_id)
-      and (:state is null or state = :state)
-      and (:since is null or first_seen_utc >= :since)
-      and (:until is null or first_seen_utc < :until)
-      and (:search = '' or instr(lower(people.name || ':' || streams.name), lower(:search)))
+_COLUMNS = f"""
+    select detections.id, stream_id, {TITLE} as stream, owner_id, first_seen_utc, last_seen_utc, state, confidence,
+      votes, bbox_left, bbox_top, bbox_right, bbox_bottom, frame_width, frame_height, model, edited_by,
+      image_day, image_offset, image_size, image_token
 """
-_CONDITIONS = {
-    "stream_id": "stream_id = :stream_id",
-    "state": "state = :state",
-    "since": "first_seen_utc >= :since",
-    "until": "first_seen_utc < :until",
-}
-_FROM = """
-    from detections join streams on streams.id = detections.stream_id join people on people.id = owner_id
-"""
-_SELECT = f"""
-    select detections.id, detections.stream_id, people.name || ':' || streams.name, owner_id,
-      first_seen_utc, last_seen_utc, state, confidence, votes,
-      box_left, box_top, box_right, box_bottom, frame_width, frame_height, model,
-      edited_by, image_day, image_offset, image_size, image_token
-    {_FROM}
-"""
+_STREAMS = "from streams join people on people.id = owner_id"
+_SELECT = f"{_COLUMNS} {_STREAMS} join detections on stream_id = streams.id"
+_STATES = ", ".join(f"'{state.value}'" for state in State)
 
 
-def _stored(row: Sequence[Any]) -> StoredDetection:
+def _stored(row: sqlite3.Row) -> StoredDetection:
     detection = Detection(
-        first_seen_utc=utc_seconds(row[4]),
-        last_seen_utc=utc_seconds(row[5]),
-        state=State(row[6]),
-        confidence=row[7],
-        votes=row[8],
-        bbox_px=(row[9], row[10], row[11], row[12]),
-        frame_width=row[13],
-        frame_height=row[14],
-        model=row[15],
+        first_seen_utc=utc_seconds(row["first_seen_utc"]),
+        last_seen_utc=utc_seconds(row["last_seen_utc"]),
+        state=State(row["state"]),
+        confidence=row["confidence"],
+        votes=row["votes"],
+        bbox_px=(row["bbox_left"], row["bbox_top"], row["bbox_right"], row["bbox_bottom"]),
+        frame_width=row["frame_width"],
+        frame_height=row["frame_height"],
+        model=row["model"],
     )
-    image = None if row[17] is None else StoredImage(row[17], row[18], row[19], row[20])
-    return StoredDetection(row[0], row[1], row[2], row[3], detection, row[16], image)
+    image = None if row["image_day"] is None else _image(row)
+    return StoredDetection(
+        row["id"], row["stream_id"], row["stream"], row["owner_id"], detection, row["edited_by"], image
+    )
+
+
+def _image(row: sqlite3.Row) -> StoredImage:
+    return StoredImage(row["image_day"], row["image_offset"], row["image_size"], row["image_token"])
 
 
 class Detections:
@@ -108,7 +78,7 @@ class Detections:
         """Store a new detection; its id."""
         cursor = self.db.execute(
             "insert into detections (stream_id, first_seen_utc, last_seen_utc, state, confidence, votes,"
-            " box_left, box_top, box_right, box_bottom, frame_width, frame_height, model,"
+            " bbox_left, bbox_top, bbox_right, bbox_bottom, frame_width, frame_height, model,"
             " image_day, image_offset, image_size, image_token)"
             " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [stream_id, *_detection_values(detection), *_image_values(image)],
@@ -118,14 +88,15 @@ class Detections:
     def update(self, detection_id: int, detection: Detection) -> bool:
         """Store what a detection has become; False if it was deleted meanwhile.
 
-        A state that a person corrected stays as the person put it.
+        When it was first seen stays (an index that is not touched costs nothing), and so does a state that a person
+        corrected.
         """
         cursor = self.db.execute(
-            "update detections set first_seen_utc = ?, last_seen_utc = ?,"
+            "update detections set last_seen_utc = ?,"
             " state = iif(edited_by is null, ?, state), confidence = iif(edited_by is null, ?, confidence),"
-            " votes = ?, box_left = ?, box_top = ?, box_right = ?, box_bottom = ?,"
+            " votes = ?, bbox_left = ?, bbox_top = ?, bbox_right = ?, bbox_bottom = ?,"
             " frame_width = ?, frame_height = ?, model = ? where id = ?",
-            [*_detection_values(detection), detection_id],
+            [*_detection_values(detection)[1:], detection_id],
         )
         return cursor.rowcount == 1
 
@@ -159,58 +130,85 @@ class Detections:
         return _stored(row) if row else None
 
     def page(self, wanted: DetectionFilter, before_id: int | None = None, limit: int = 50) -> list[StoredDetection]:
-        """Detections with ids below before_id, newest first."""
-        rows = self.db.execute(
-            f"{_SELECT} {_WHERE} and (:before is null or detections.id < :before)"
-            " order by detections.id desc limit :limit",
-            {**wanted.parameters(), "before": before_id, "limit": limit},
-        )
-        return [_stored(row) for row in rows]
+        """Detections newest first (by first seen), from the one that follows before_id on.
+
+        If before_id was deleted meanwhile, the detection that arrived next says where the page begins.
+        """
+        parameters = wanted.parameters()
+        before_utc = self._first_seen("id >= ? order by id", before_id)
+        # Never both, here and below: an index is entered by one bound on each side.
+        if before_utc is not None and before_utc < parameters.get("until", "~"):
+            parameters |= {"before_utc": before_utc, "before_id": before_id}
+            parameters.pop("until", None)
+        return self._merged(conditions(OF_DETECTIONS, parameters), "first_seen_utc", parameters, limit)
 
     def page_after(self, wanted: DetectionFilter, after_id: int, limit: int = 50) -> list[StoredDetection]:
         """The detections that follow after_id most closely, newest first: the page before this one."""
-        rows = self.db.execute(
-            f"{_SELECT} {_WHERE} and detections.id > :after order by detections.id limit :limit",
-            {**wanted.parameters(), "after": after_id, "limit": limit},
+        parameters = wanted.parameters()
+        after_utc = self._first_seen("id <= ? order by id desc", after_id)
+        if after_utc is not None and after_utc >= parameters.get("since", ""):
+            parameters |= {"after_utc": after_utc, "after_id": after_id}
+            parameters.pop("since", None)
+        chosen = conditions(OF_DETECTIONS, parameters)
+        return self._merged(chosen, "first_seen_utc", parameters, limit, newest=False)[::-1]
+
+    def _first_seen(self, at: str, detection_id: int | None) -> str | None:
+        row = self.db.execute(f"select first_seen_utc from detections where {at} limit 1", [detection_id]).fetchone()
+        return row and str(row["first_seen_utc"])
+
+    def _merged(
+        self, chosen: str, column: str, parameters: dict[str, Any], limit: int, newest: bool = True
+    ) -> list[StoredDetection]:
+        """At most `limit` chosen detections, by this column, the newest (or the oldest) first.
+
+        Each stream's come in this order from its index and are merged, so only those are read that are returned.
+        """
+        direction = "desc" if newest else "asc"
+        sql = (
+            f"select {column}, id from detections where stream_id = :stream_id and {chosen}"
+            f" order by {column} {direction}, id {direction} limit :limit"
         )
-        return [_stored(row) for row in rows][::-1]
+        streams = self.db.execute(
+            f"select streams.id as stream_id {_STREAMS} where {conditions(OF_STREAMS, parameters)}", parameters
+        ).fetchall()
+        of_each = [self.db.execute(sql, {**parameters, **stream, "limit": limit}) for stream in streams]
+        first = itertools.islice(heapq.merge(*of_each, key=tuple, reverse=newest), limit)
+        return [found for row in first if (found := self.get(row["id"]))]
 
     def counts(self, wanted: DetectionFilter) -> Counts:
-        """How many persons, by state."""
+        """How many persons, by state. Pages ask this every 5 s: the index alone answers, without any sorting."""
         parameters = wanted.parameters()
-        if wanted.search:
-            sql = f"select state, count(*) {_FROM} {_WHERE} group by state"
-        else:
-            # Only the conditions that are asked for, so that an index answers alone: pages ask this every 5 s.
-            # The `+` keeps SQLite from reading every row ever, in the order of the states.
-            asked = " and ".join(sql for name, sql in _CONDITIONS.items() if parameters[name] is not None)
-            where = f"where {asked} group by +state" if asked else "group by state"
-            sql = f"select state, count(*) from detections {where}"
-        rows = self.db.execute(sql, parameters)
-        return Counts(**{str(row[0]): int(row[1]) for row in rows})
+        chosen = conditions(OF_DETECTIONS, parameters)
+        of_each_state = ", ".join(
+            f"coalesce(sum((select count(*) from detections where stream_id = streams.id and state = '{state.value}'"
+            f" and {chosen})), 0) as {state.value}"
+            for state in ([wanted.state] if wanted.state else State)
+        )
+        row = self.db.execute(
+            f"select {of_each_state} {_STREAMS} where {conditions(OF_STREAMS, parameters)}", parameters
+        ).fetchone()
+        return Counts(**row)
 
     def counts_by_hour(self, since_utc: float) -> dict[float, Counts]:
         """How many persons of each hour (UTC) were first seen since then; hours without any are left out.
 
         The keys are the hours' beginnings in seconds since 1970.
         """
+        # `cross join`: SQLite would go through all detections, and the streams have nothing to add to them.
         rows = self.db.execute(
-            "select substr(first_seen_utc, 1, 13), state, count(*) from detections where first_seen_utc >= ?"
-            " group by 1, 2",
+            "select substr(first_seen_utc, 1, 13) as hour, state, count(*) as persons"
+            " from streams cross join detections on stream_id = streams.id"
+            f" where state in ({_STATES}) and first_seen_utc >= ? group by hour, state",
             [utc_text(since_utc)],
         )
         hours: dict[float, dict[str, int]] = {}
-        for hour, state, count in rows:
-            hours.setdefault(utc_seconds(f"{hour}:00"), {})[str(state)] = int(count)
+        for row in rows:
+            hours.setdefault(utc_seconds(f"{row['hour']}:00"), {})[row["state"]] = row["persons"]
         return {hour: Counts(**by_state) for hour, by_state in hours.items()}
 
-    def latest_with_image(self, wanted: DetectionFilter) -> StoredDetection | None:
-        """The newest detection that has an image."""
-        row = self.db.execute(
-            f"{_SELECT} {_WHERE} and image_token is not null order by detections.id desc limit 1",
-            wanted.parameters(),
-        ).fetchone()
-        return _stored(row) if row else None
+    def latest_with_image(self) -> StoredDetection | None:
+        """The newest detection of the last day that has images."""
+        return next(iter(self._merged("image_day is not null", "image_day", {}, limit=1)), None)
 
     def images_of_stream(self, stream_id: int) -> list[StoredImage]:
         """Where the images of a stream's detections lie."""
@@ -219,7 +217,7 @@ class Detections:
             " where stream_id = ? and image_day is not null",
             [stream_id],
         )
-        return [StoredImage(*row) for row in rows]
+        return [_image(row) for row in rows]
 
     def all_images(self) -> list[StoredImage]:
         """Where every image lies, for `mb9k check`."""
@@ -227,27 +225,26 @@ class Detections:
             "select image_day, image_offset, image_size, image_token from detections where image_day is not null"
             " order by image_day, image_offset"
         )
-        return [StoredImage(*row) for row in rows]
+        return [_image(row) for row in rows]
 
     def forget_images(self, day: str) -> int:
         """The day file is gone: its detections have no image any more. How many had."""
         return self.db.execute(
             "update detections set image_day = null, image_offset = null, image_size = null, image_token = null"
-            " where image_day = ?",
+            " where stream_id in (select id from streams) and image_day = ?",
             [day],
         ).rowcount
 
     def open_since(self, stream_id: int, since_utc: float) -> list[StoredDetection]:
         """Detections of a stream last seen since then: people who may still be in view after a restart."""
         rows = self.db.execute(
-            f"{_SELECT} where detections.stream_id = ? and last_seen_utc >= ? order by detections.id",
+            f"{_SELECT} where stream_id = ? and last_seen_utc >= ? order by detections.id",
             [stream_id, utc_text(since_utc)],
         )
         return [_stored(row) for row in rows]
 
 
 def _detection_values(detection: Detection) -> list[Any]:
-    box: Bbox = detection.bbox_px
     return [
         utc_text(detection.first_seen_utc),
         # The wall clock may have been set back meanwhile; a detection never ends before it begins.
@@ -255,7 +252,7 @@ def _detection_values(detection: Detection) -> list[Any]:
         detection.state.value,
         detection.confidence,
         detection.votes,
-        *box,
+        *detection.bbox_px,
         detection.frame_width,
         detection.frame_height,
         detection.model,

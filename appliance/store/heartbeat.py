@@ -24,7 +24,7 @@ class Heartbeat:
         """One heartbeat. Raises sqlite3.Error, StoreError."""
         self._store = self._store or Store.open(self.path)
         try:
-            self._store.services.beat(self.name, os.getpid(), self._started_utc, None, now())
+            self._store.services.heartbeat(self.name, os.getpid(), self._started_utc, None, now())
         except sqlite3.Error:
             self._store.close()
             self._store = None

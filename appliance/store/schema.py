@@ -12,10 +12,10 @@ migrations = Migrations("appliance")
 
 @migrations()
 def m002_streams(db: Database) -> None:
-    """What may be sent to the box, what is, and who was turned away."""
+    """What may be published to the box, what is, and who was refused."""
     db.executescript("""
         create table streams (
-          -- A named video source of one owner: sent to us with a key, or pulled by us from a source.
+          -- A named video source of one owner: published to us with a key, or pulled by us from a source.
           id integer primary key,
           owner_id integer not null references people (id) on delete restrict,
           name text not null,
@@ -28,7 +28,7 @@ def m002_streams(db: Database) -> None:
         ) strict;
 
         create table stream_status (
-          -- What the watcher last knew of a stream. True only while the watcher's beat is fresh (services).
+          -- What the watcher last knew of a stream. True only while the watcher's heartbeat is fresh (services).
           stream_id integer primary key references streams (id) on delete cascade,
           live integer not null check (live in (0, 1)),
           since_utc text,                          -- LIVE since
@@ -36,11 +36,11 @@ def m002_streams(db: Database) -> None:
           codec text,
           width integer,
           height integer,
-          problem text                             -- why the stream is not being judged, for a person to read
+          problem text                             -- why nobody in the stream is being judged, for a person to read
         ) strict;
 
         create table refusals (
-          -- Someone was turned away at the door. Never the key that was tried.
+          -- Someone was refused. Never the key that was tried.
           id integer primary key,
           at_utc text not null,
           remote text not null,                    -- address
@@ -65,7 +65,7 @@ def m003_detections(db: Database) -> None:
           confidence real not null check (confidence between 0 and 1),
           votes integer not null check (votes >= 0),   -- faces that voted
           box_left real not null, box_top real not null, box_right real not null, box_bottom real not null,
-          frame_width integer not null, frame_height integer not null,  -- what the box is measured in
+          frame_width integer not null, frame_height integer not null,  -- what the bbox is measured in
           model text not null,                     -- id of the model that judged, or who entered it by hand
           edited_by text,                          -- who corrected the state
           image_day text,                          -- 20261123: the day file that holds the image
@@ -89,7 +89,7 @@ def m004_services(db: Database) -> None:
     """How the services are."""
     db.executescript("""
         create table services (
-          -- The last sign of life of each service.
+          -- The last heartbeat of each service.
           name text primary key,                   -- gate, watch, serve, ...
           boot_id text not null,                   -- which start of the machine; an old one is no life
           beat_s real not null,                    -- seconds since that start
@@ -97,4 +97,44 @@ def m004_services(db: Database) -> None:
           pid integer not null,
           problem text                             -- what is wrong, for a person to read
         ) strict, without rowid;
+    """)
+
+
+@migrations()
+def m005_words(db: Database) -> None:
+    """A box is the machine: a rectangle is a bbox, a sign of life a heartbeat."""
+    db.executescript("""
+        alter table detections rename column box_left to bbox_left;
+        alter table detections rename column box_top to bbox_top;
+        alter table detections rename column box_right to bbox_right;
+        alter table detections rename column box_bottom to bbox_bottom;
+        alter table services rename column beat_s to heartbeat_s;
+    """)
+
+
+@migrations()
+def m006_indexes(db: Database) -> None:
+    """One index for each question that is often asked; all begin with the stream, see filters.py."""
+    db.executescript("""
+        drop index detections_stream;
+        drop index detections_state;
+        drop index detections_seen;
+        drop index detections_image_day;
+
+        create index detections_stream_seen on detections (
+          -- A page of all states.
+          stream_id, first_seen_utc
+        );
+        create index detections_stream_state_seen on detections (
+          -- A page of one state; counts, for which it alone suffices.
+          stream_id, state, first_seen_utc
+        );
+        create index detections_stream_last on detections (
+          -- Who may still be in view when the watcher starts again.
+          stream_id, last_seen_utc
+        );
+        create index detections_stream_image on detections (
+          -- The latest image, the images of a stream, and those of a day that is forgotten.
+          stream_id, image_day
+        ) where image_day is not null;
     """)

@@ -1,4 +1,4 @@
-"""The services' signs of life."""
+"""The services' heartbeats."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from sqlite_utils import Database
 from appliance.times import Now, utc_text
 
 FRESH_S = 7.0
-"""A beat older than this is no sign of life; services beat every 2 s."""
+"""A heartbeat older than this says nothing any more; services give one every 2 s."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One service as last heard of. alive: its beat is fresh."""
+    """One service as last heard of. alive: its heartbeat is fresh."""
 
     name: str
     alive: bool
@@ -29,23 +29,24 @@ class Services:
     def __init__(self, db: Database) -> None:
         self.db = db
 
-    def beat(self, name: str, pid: int, started_utc: float, problem: str | None, now: Now) -> None:
-        """Give a sign of life."""
+    def heartbeat(self, name: str, pid: int, started_utc: float, problem: str | None, now: Now) -> None:
+        """Note that a service is alive, and what is wrong with it."""
         self.db.execute(
-            "insert into services (name, boot_id, beat_s, started_utc, pid, problem) values (?, ?, ?, ?, ?, ?)"
-            " on conflict (name) do update set boot_id = excluded.boot_id, beat_s = excluded.beat_s,"
+            "insert into services (name, boot_id, heartbeat_s, started_utc, pid, problem) values (?, ?, ?, ?, ?, ?)"
+            " on conflict (name) do update set boot_id = excluded.boot_id, heartbeat_s = excluded.heartbeat_s,"
             " started_utc = excluded.started_utc, pid = excluded.pid, problem = excluded.problem",
             [name, now.boot_id, now.uptime_s, utc_text(started_utc), pid, problem],
         )
 
     def all(self, now: Now) -> list[Service]:
-        """Every service that ever gave a sign of life, by name."""
+        """Every service that ever gave a heartbeat, by name."""
         rows = self.db.execute(
-            "select name, boot_id = ? and ? - beat_s < ?, started_utc, pid, problem from services order by name",
+            "select name, boot_id = ? and ? - heartbeat_s < ? as alive, started_utc, pid, problem"
+            " from services order by name",
             [now.boot_id, now.uptime_s, FRESH_S],
         )
-        return [Service(row[0], bool(row[1]), row[2], row[3], row[4]) for row in rows]
+        return [Service(**{**row, "alive": bool(row["alive"])}) for row in rows]
 
     def is_alive(self, name: str, now: Now) -> bool:
-        """Whether the service's beat is fresh."""
+        """Whether the service's heartbeat is fresh."""
         return any(service.alive for service in self.all(now) if service.name == name)

@@ -1,15 +1,15 @@
-"""Streams, how they are just now, and who was turned away."""
+"""Streams, how they are just now, and whose publishing was refused."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlite_utils import Database
 
 from appliance.errors import NameTaken
+from appliance.store.filters import OF_STREAMS, conditions
 from appliance.store.services import FRESH_S
 from appliance.times import Now, utc_text
 
@@ -20,9 +20,9 @@ MAX_REFUSALS = 1000
 class Stream:
     """A named video source of one owner, with what is known of it just now.
 
-    has_key: people send to it with a stream key; otherwise the box pulls source_url.
-    live: somebody is sending, and the watcher's word for it is fresh; live_since_utc: since when.
-    problem: why it is not being judged, for a person to read.
+    has_key: it is published to with a stream key; otherwise the box pulls source_url.
+    live: somebody publishes, and the watcher's word for it is fresh; live_since_utc: since when.
+    problem: why nobody in it is being judged, for a person to read.
     """
 
     id: int
@@ -49,7 +49,7 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Someone was turned away at the door."""
+    """Someone was refused."""
 
     at_utc: str
     remote: str
@@ -58,38 +58,17 @@ class Refusal:
     times: int
 
 
+_LIVE = "(watch.name is not null and active and coalesce(live, 0))"
 _SELECT = f"""
-    select streams.id, owner_id, people.name, streams.name, key_sha256 is not null, source_url, active,
-      streams.created_utc,
-      watch.name is not null and active and coalesce(live, 0), since_utc, remote, codec, width, height,
-      stream_status.problem
+    select streams.id, owner_id, people.name as owner, streams.name, key_sha256 is not null as has_key, source_url,
+      active, streams.created_utc, {_LIVE} as live, iif({_LIVE}, since_utc, null) as live_since_utc,
+      iif({_LIVE}, remote, null) as remote, codec, width, height, stream_status.problem
     from streams
     join people on people.id = owner_id
     left join stream_status on stream_id = streams.id
     left join services as watch on watch.name = 'watch' and watch.boot_id = :boot_id
-      and :uptime_s - watch.beat_s < {FRESH_S}
+      and :uptime_s - watch.heartbeat_s < {FRESH_S}
 """
-
-
-def _stream(row: Sequence[Any]) -> Stream:
-    live = bool(row[8])
-    return Stream(
-        id=row[0],
-        owner_id=row[1],
-        owner=row[2],
-        name=row[3],
-        has_key=bool(row[4]),
-        source_url=row[5],
-        active=bool(row[6]),
-        created_utc=row[7],
-        live=live,
-        live_since_utc=row[9] if live else None,
-        remote=row[10] if live else None,
-        codec=row[11],
-        width=row[12],
-        height=row[13],
-        problem=row[14],
-    )
 
 
 class Streams:
@@ -100,25 +79,31 @@ class Streams:
 
     def all(self, now: Now, owner_id: int | None = None, search: str = "") -> list[Stream]:
         """Streams by title; of one owner if given; whose owner:name contains `search`, in any case."""
-        rows = self.db.execute(
-            _SELECT
-            + " where (:owner_id is null or owner_id = :owner_id)"
-            + " and (:search = '' or instr(lower(people.name || ':' || streams.name), lower(:search)))"
-            + " order by people.name, streams.name",
-            {"boot_id": now.boot_id, "uptime_s": now.uptime_s, "owner_id": owner_id, "search": search},
-        )
-        return [_stream(row) for row in rows]
+        given = {"owner_id": owner_id, "search": search or None}
+        parameters = {name: value for name, value in given.items() if value is not None}
+        return self._select(f"{conditions(OF_STREAMS, parameters)} order by people.name, streams.name", parameters, now)
 
     def get(self, stream_id: int, now: Now) -> Stream | None:
         """The stream with this id."""
-        row = self.db.execute(
-            _SELECT + " where streams.id = :id",
-            {"boot_id": now.boot_id, "uptime_s": now.uptime_s, "id": stream_id},
-        ).fetchone()
-        return _stream(row) if row else None
+        return next(iter(self._select(OF_STREAMS["stream_id"], {"stream_id": stream_id}, now)), None)
+
+    def with_key(self, key_sha256: str, now: Now) -> Stream | None:
+        """The stream, active or not, that this is the digest of the key of.
+
+        The index compares byte by byte, so the time may tell how many bytes of the digest are right. That helps
+        nobody: to try a digest one must know a key that has it, and keys are 99 random bits.
+        """
+        return next(iter(self._select("key_sha256 = :key_sha256", {"key_sha256": key_sha256}, now)), None)
+
+    def _select(self, where: str, parameters: dict[str, Any], now: Now) -> list[Stream]:
+        rows = self.db.execute(
+            f"{_SELECT} where {where}", {**parameters, "boot_id": now.boot_id, "uptime_s": now.uptime_s}
+        )
+        flags = ("has_key", "active", "live")
+        return [Stream(**{**row, **{flag: bool(row[flag]) for flag in flags}}) for row in rows]
 
     def add_with_key(self, owner_id: int, name: str, key_sha256: str, now_utc: float) -> int:
-        """Add a stream that people send to; its id. Raises NameTaken."""
+        """Add a stream that is published to; its id. Raises NameTaken."""
         return self._add(owner_id, name, key_sha256, None, now_utc)
 
     def add_with_source(self, owner_id: int, name: str, source_url: str, now_utc: float) -> int:
@@ -150,7 +135,7 @@ class Streams:
             raise NameTaken("That owner already has a stream of this name; rename one of them first.") from error
 
     def set_key(self, stream_id: int, key_sha256: str) -> None:
-        """Let people send to it with this key, from now on; the old key (or source) ends."""
+        """Let it be published to with this key, from now on; the old key (or source) ends."""
         self.db.execute("update streams set key_sha256 = ?, source_url = null where id = ?", [key_sha256, stream_id])
 
     def set_source(self, stream_id: int, source_url: str) -> None:
@@ -167,25 +152,20 @@ class Streams:
 
     def ids(self) -> set[int]:
         """Every stream there is."""
-        return {int(row[0]) for row in self.db.execute("select id from streams")}
+        return {row["id"] for row in self.db.execute("select id from streams")}
 
-    def active_keys(self) -> list[tuple[int, str]]:
-        """(stream id, sha-256 of its key) of every stream that may be sent to."""
-        rows = self.db.execute("select id, key_sha256 from streams where active and key_sha256 is not null")
-        return [(int(row[0]), str(row[1])) for row in rows]
-
-    def inactive_keys(self) -> list[tuple[int, str]]:
-        """(stream id, sha-256 of its key) of every deactivated stream: to tell a person why, nothing else."""
-        rows = self.db.execute("select id, key_sha256 from streams where not active and key_sha256 is not null")
-        return [(int(row[0]), str(row[1])) for row in rows]
+    def active_keys(self) -> dict[str, int]:
+        """The stream that may be published to with a key, by the sha-256 of the key."""
+        rows = self.db.execute("select key_sha256, id from streams where active and key_sha256 is not null")
+        return {row["key_sha256"]: row["id"] for row in rows}
 
     def active_sources(self) -> list[tuple[int, str]]:
         """(stream id, source URL) of every stream to pull."""
         rows = self.db.execute("select id, source_url from streams where active and source_url is not null")
-        return [(int(row[0]), str(row[1])) for row in rows]
+        return [(row["id"], row["source_url"]) for row in rows]
 
     def set_live(self, stream_id: int, remote: str | None, now_utc: float) -> None:
-        """Someone began to send, or the box began to pull."""
+        """Someone began to publish, or the box began to pull."""
         self.db.execute(
             "insert into stream_status (stream_id, live, since_utc, remote) values (?, 1, ?, ?)"
             " on conflict (stream_id) do update set live = 1, since_utc = excluded.since_utc,"
@@ -194,7 +174,7 @@ class Streams:
         )
 
     def set_offline(self, stream_id: int) -> None:
-        """Nobody is sending any more."""
+        """Nobody publishes any more."""
         self.db.execute("update stream_status set live = 0, since_utc = null where stream_id = ?", [stream_id])
 
     def all_offline(self) -> None:
@@ -205,7 +185,7 @@ class Streams:
 
     def live_ids(self) -> set[int]:
         """The streams last said to be live, however long ago."""
-        return {int(row[0]) for row in self.db.execute("select stream_id from stream_status where live")}
+        return {row["stream_id"] for row in self.db.execute("select stream_id from stream_status where live")}
 
     def describe(self, stream_id: int, codec: str, width: int, height: int) -> None:
         """What the picture is like."""
@@ -215,7 +195,7 @@ class Streams:
         )
 
     def set_problem(self, stream_id: int, problem: str | None) -> None:
-        """Say why a stream is not being judged; None: it is. Inserts an offline status if there is none."""
+        """Say why nobody in a stream is being judged; None: they are. Inserts an offline status if there is none."""
         self.db.execute(
             "insert into stream_status (stream_id, live, problem) values (?, 0, ?)"
             " on conflict (stream_id) do update set problem = excluded.problem",
@@ -223,7 +203,7 @@ class Streams:
         )
 
     def add_refusal(self, remote: str, action: str, reason: str, times: int, at_utc: float) -> None:
-        """Record that someone was turned away; the same within a minute counts up. Keeps the newest 1000."""
+        """Record that someone was refused; the same within a minute counts up. Keeps the newest 1000."""
         cursor = self.db.execute(
             "update refusals set times = times + ?, at_utc = ? where id ="
             " (select max(id) from refusals where remote = ? and action = ? and reason = ?) and at_utc > ?",
@@ -241,4 +221,4 @@ class Streams:
         rows = self.db.execute(
             "select at_utc, remote, action, reason, times from refusals order by at_utc desc limit ?", [limit]
         )
-        return [Refusal(*row) for row in rows]
+        return [Refusal(**row) for row in rows]

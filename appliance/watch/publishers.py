@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from appliance.media.mediamtx import KEY_PATHS, SILENCE_S, Client, Connection, Engine, MediaError
-from appliance.secrets import owner_of
+from appliance.secrets import digest
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +36,11 @@ class Publishers:
         self._answered_s: float | None = None
         self._bytes: dict[str, tuple[int, float]] = {}  # path -> bytes so far, since when
 
-    def poll(self, active_keys: Sequence[tuple[int, str]], now_s: float) -> dict[int, Publisher]:
-        """Who publishes, by stream. Kicks whoever does with a key that is not (or no longer) active."""
+    def poll(self, active_keys: Mapping[str, int], now_s: float) -> dict[int, Publisher]:
+        """Who publishes, by stream. Kicks whoever does with a key that is not (or no longer) active.
+
+        active_keys: sha-256 of a key -> stream id.
+        """
         try:
             if self._answered_s is None or self.problem:
                 self.engine = self.client.engine()
@@ -72,9 +75,9 @@ class Publishers:
         self.problem, self._answered_s, self._known = None, now_s, found
         return found
 
-    def _stream_of(self, path: str, active_keys: Sequence[tuple[int, str]]) -> int | None:
+    def _stream_of(self, path: str, active_keys: Mapping[str, int]) -> int | None:
         match = KEY_PATH.match(path)
-        return owner_of(match.group(1), active_keys) if match else None
+        return active_keys.get(digest(match.group(1))) if match else None
 
     def _moves(self, name: str, inbound_bytes: int, now_s: float) -> bool:
         """Whether bytes still come in; a frozen publisher holds its connection for a while."""

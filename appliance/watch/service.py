@@ -179,7 +179,7 @@ class Watcher:
             self._write_statuses(statuses, self._stored or {}, moment)
             self.recorder.write(self.store, moment.uptime_s)
             if beat:
-                self.store.services.beat("watch", os.getpid(), self.started_utc, self._problem(), moment)
+                self.store.services.heartbeat("watch", os.getpid(), self.started_utc, self._problem(), moment)
         self.recorder.committed(moment.uptime_s)
         self._stored = statuses
         if beat:

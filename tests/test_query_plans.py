@@ -1,0 +1,171 @@
+"""No statement that is run often reads a whole table that grows, whatever is asked for.
+
+The statements are those that the methods run, on a filled store: SQLite is asked for its plan of each, and how many
+steps it took (which, unlike milliseconds, are the same on every machine).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from appliance.accounts.people import Role
+from appliance.faces import Counts, Detection, State
+from appliance.secrets import digest
+from appliance.store import DetectionFilter, Store, StoredImage
+from appliance.times import Now
+
+NOW = Now(utc=1_795_521_600.0, boot_id="boot-1", uptime_s=1000.0)
+ROWS, STREAMS = 20_000, 8
+BIG, EMPTY = 1, STREAMS
+SMALL = {"streams", "people", "services", "watch", "stream_status", "refusals"}
+"""What people make by hand, one row a service, and the newest 1000 refusals. Everything else grows."""
+STEPS = 10_000
+"""Of SQLite's machine. A page of 50 takes at most 4,000; to count all the rows, the least one can do, 60,000."""
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[Store]:
+    """A person every 30 s for a week; stream 1 sees half of them, stream 8 none; INCORRECT is rare, UNKNOWN never."""
+    store = Store.in_memory()
+    store.people.add("dev", "hash", Role.ADMIN, NOW.utc)
+    store.people.add_session(digest("session"), 1, "csrf", NOW.utc)
+    store.people.add_token(1, "program", digest("token"), NOW.utc)
+    store.services.heartbeat("watch", 1, NOW.utc, None, NOW)
+    for number in range(STREAMS):
+        store.streams.add_with_key(1, f"stream {number + 1}", digest(f"key {number + 1}"), NOW.utc)
+    with store.writing():
+        for number in range(ROWS):
+            seen_utc = NOW.utc - 30 * (ROWS - number)
+            state = State.INCORRECT if number in (7, 9000) else State.NO_MASK if number % 9 == 0 else State.MASK
+            seen = Detection(seen_utc, seen_utc + 2, state, 0.9, 7, (1, 2, 3, 4), 640, 360, "test")
+            image = StoredImage("20261124", number, 1, f"image {number}") if number < 100 else None
+            store.detections.add(BIG if number % 2 else 2 + number % (STREAMS - 2), seen, image)
+    yield store
+    store.close()
+
+
+def plans(store: Store, ask: Callable[..., object], *arguments: object) -> Iterator[tuple[str, str]]:
+    """(a step of SQLite's plan, the statement) of every statement that is run to answer."""
+    statements: list[tuple[str, Any]] = []
+    with store.db.tracer(lambda sql, parameters: statements.append((sql, parameters))):
+        ask(store, *arguments)
+    assert statements
+    for sql, parameters in statements:
+        for *_, step in store.db.conn.execute(f"explain query plan {sql}", parameters or ()):
+            yield step, sql
+
+
+def scans(store: Store, ask: Callable[..., object], *arguments: object) -> list[tuple[str, str]]:
+    """The steps that read all of a table that grows."""
+    found = plans(store, ask, *arguments)
+    return [(step, sql) for step, sql in found if step.startswith("SCAN") and step.split()[1] not in SMALL]
+
+
+def steps(store: Store, ask: Callable[..., object], *arguments: object) -> int:
+    """How many steps of SQLite's machine it takes to answer, rounded down to thousands."""
+    taken = itertools.count()
+    store.db.conn.set_progress_handler(lambda: next(taken) and None, 1000)
+    ask(store, *arguments)
+    store.db.conn.set_progress_handler(None, 0)
+    return next(taken) * 1000
+
+
+def filters() -> Iterator[DetectionFilter]:
+    """Every combination of what can be asked for: nothing, much, little and what there is none of."""
+    yield from (
+        DetectionFilter(stream_id, state, since_utc, until_utc, search)
+        for stream_id in (None, BIG, EMPTY, 999)
+        for state in (None, State.MASK, State.INCORRECT, State.UNKNOWN)
+        for since_utc in (None, NOW.utc - 86400, NOW.utc + 86400)
+        for until_utc in (None, NOW.utc - 86400 + 60, NOW.utc - 9 * 86400)
+        for search in ("", "DEV:", "stream 8", "nobody")
+    )
+
+
+def counts(store: Store, wanted: DetectionFilter) -> Counts:
+    """What the pages show above a list."""
+    return store.detections.counts(wanted)
+
+
+def hours(store: Store, since_utc: float) -> dict[float, Counts]:
+    """What the chart shows."""
+    return store.detections.counts_by_hour(since_utc)
+
+
+PAGES: dict[str, Callable[[Store, DetectionFilter], object]] = {
+    "newest": lambda store, wanted: store.detections.page(wanted),
+    "in the middle": lambda store, wanted: store.detections.page(wanted, before_id=ROWS // 2),
+    "oldest": lambda store, wanted: store.detections.page(wanted, before_id=30),
+    "after the oldest": lambda store, wanted: store.detections.page_after(wanted, after_id=1),
+    "back from the middle": lambda store, wanted: store.detections.page_after(wanted, after_id=ROWS // 2),
+    "after the newest": lambda store, wanted: store.detections.page_after(wanted, after_id=ROWS),
+}
+
+OFTEN: dict[str, Callable[[Store], object]] = {
+    "one detection": lambda store: store.detections.get(5),
+    "an image's detection": lambda store: store.detections.with_image("image 5"),
+    "the latest image": lambda store: store.detections.latest_with_image(),
+    "the images of a stream without": lambda store: store.detections.images_of_stream(EMPTY),
+    "who may still be in view": lambda store: store.detections.open_since(BIG, NOW.utc - 10),
+    "a day of images is forgotten": lambda store: store.detections.forget_images("20200101"),
+    "a detection is updated": lambda store: store.detections.update(
+        5, Detection(NOW.utc, NOW.utc, State.MASK, 0.9, 7, (1, 2, 3, 4), 640, 360, "test")
+    ),
+    "a detection gets an image": lambda store: store.detections.set_image(5, None),
+    "a state is corrected": lambda store: store.detections.correct_state(5, State.MASK, "dev"),
+    "a detection is removed": lambda store: store.detections.remove(ROWS // 3),
+    "the streams": lambda store: store.streams.all(NOW),
+    "the streams of an owner": lambda store: store.streams.all(NOW, owner_id=1),
+    "the streams of a title": lambda store: store.streams.all(NOW, search="stream 3"),
+    "one stream": lambda store: store.streams.get(3, NOW),
+    "the stream of a key": lambda store: store.streams.with_key(digest("key 3"), NOW),
+    "active keys": lambda store: store.streams.active_keys(),
+    "active sources": lambda store: store.streams.active_sources(),
+    "stream ids": lambda store: store.streams.ids(),
+    "a stream's problem": lambda store: store.streams.set_problem(1, None),
+    "a refusal": lambda store: store.streams.add_refusal("10.0.0.9", "publish", "unknown key", 1, NOW.utc),
+    "the refusals": lambda store: store.streams.refusals(),
+    "a heartbeat": lambda store: store.services.heartbeat("watch", 1, NOW.utc, None, NOW),
+    "the services": lambda store: store.services.all(NOW),
+    "a session": lambda store: store.people.session(digest("session")),
+    "a session is used": lambda store: store.people.touch_session(digest("session"), NOW.utc),
+    "a token": lambda store: store.people.person_of_token(digest("token")),
+    "a token is used": lambda store: store.people.touch_token(digest("token"), NOW.utc),
+    "a person's tokens": lambda store: store.people.tokens(1),
+}
+
+
+@pytest.mark.parametrize("name", OFTEN)
+def test_what_is_asked_often_is_answered_by_an_index(store: Store, name: str) -> None:
+    store.db.conn.execute("begin")
+    try:
+        assert scans(store, OFTEN[name]) == []
+        assert steps(store, OFTEN[name]) < STEPS
+    finally:
+        store.db.rollback()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_of_every_filter_is_answered_by_an_index(store: Store, name: str) -> None:
+    for wanted in filters():
+        assert scans(store, PAGES[name], wanted) == [], wanted
+        assert steps(store, PAGES[name], wanted) < STEPS, wanted
+
+
+def test_counts_of_every_filter_are_answered_by_an_index_alone(store: Store) -> None:
+    for wanted in filters():
+        read = [step for step, _ in plans(store, counts, wanted) if "detections" in step]
+        assert read and all(step.startswith("SEARCH detections USING COVERING INDEX") for step in read), wanted
+
+
+def test_the_counts_of_a_day_read_that_day_only(store: Store) -> None:
+    a_day = NOW.utc - 86400
+    for wanted in (DetectionFilter(since_utc=a_day), DetectionFilter(BIG, since_utc=a_day, until_utc=NOW.utc)):
+        assert steps(store, counts, wanted) < 2 * STEPS
+    assert sum(hour.total for hour in hours(store, a_day).values()) == 2880
+    assert scans(store, hours, a_day) == []
+    assert steps(store, hours, a_day) < 6 * STEPS, "2880 persons are sorted into hours"
