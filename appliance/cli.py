@@ -17,7 +17,7 @@ import click
 import msgspec
 
 from appliance import service
-from appliance.config import Config, ConfigError, load
+from appliance.config import Config, ConfigError, as_toml, load
 from appliance.errors import UserError
 from appliance.secrets import digest, hash_password, kept_secret, new_claim_code, new_stream_key
 from appliance.store import Person, Role, Store
@@ -120,6 +120,13 @@ def run(context: click.Context) -> None:
     options: Options = context.obj
     service.prepare("run", options.log_level)
     _import("appliance.supervisor").run(_config(context), options.config_path.resolve(), options.log_level)
+
+
+@cli.command("config")
+@click.pass_context
+def show_config(context: click.Context) -> None:
+    """Print the effective configuration: every setting with its meaning, as an mb9k.toml."""
+    click.echo(as_toml(_config(context)), nl=False)
 
 
 @cli.command()
