@@ -49,7 +49,7 @@ def complaints(words: list[str]) -> Iterator[str]:
         if name.startswith("--"):
             if not any(name in parameter.opts for parameter in command.get_params(context)):
                 yield f"{command.name or 'mb9k'} has no option {name}"
-        elif isinstance(command, click.Group) and re.fullmatch("[a-z-]+", name):
+        elif isinstance(command, click.Group) and re.fullmatch("[a-z][a-z-]*", name):
             below = command.get_command(context, name)
             if below is None:
                 yield f"there is no command {name}"
