@@ -167,8 +167,9 @@ def _kind(schema: dict[str, Any]) -> str:
         if "prefixItems" in schema:
             return f"{len(schema['prefixItems'])} of {_kind(schema['prefixItems'][0])}"
         return f"list of {_kind(schema['items'])}"
+    kind: str = schema["type"]
     names = {"integer": "whole number", "boolean": "`true` or `false`", "string": "text"}
-    return names.get(schema["type"], schema["type"]) + _range(schema)
+    return names.get(kind, kind) + _range(schema)
 
 
 def _range(schema: dict[str, Any]) -> str:
