@@ -15,7 +15,7 @@ import msgspec
 
 from appliance import service
 from appliance.accounts.people import Role
-from appliance.config import Config, ConfigError, load
+from appliance.config import Config, ConfigError, as_toml, load
 from appliance.errors import UserError
 from appliance.rules import people, streams
 from appliance.secrets import claim_code, hash_password
@@ -119,6 +119,13 @@ def run(context: click.Context) -> None:
     options: Options = context.obj
     service.prepare("run", options.log_level)
     _import("appliance.supervisor").run(_config(context), options.config_path.resolve(), options.log_level)
+
+
+@cli.command("config")
+@click.pass_context
+def show_config(context: click.Context) -> None:
+    """Print the effective configuration: every setting with its meaning, as an mb9k.toml."""
+    click.echo(as_toml(_config(context)), nl=False)
 
 
 @cli.command()

@@ -1,15 +1,21 @@
-"""How this box is wired: mb9k.toml as frozen values. People, streams and keys live in the store, not here."""
+"""How this box is wired: mb9k.toml as frozen values. People, streams and keys live in the store, not here.
+
+What stands in about() is what `mb9k config` and docs/configuration.md say of a setting.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from appliance.errors import UserError
 
-Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Port = Annotated[int, Meta(ge=1, le=65535)]
 BOX_NAME = r"^[a-z0-9-]{1,40}$"
 
 
@@ -17,59 +23,66 @@ class ConfigError(UserError):
     """The configuration file is missing or wrong; the message says where and what to do."""
 
 
+def about(meaning: str) -> Meta:
+    """The explanation of a setting, one line."""
+    return Meta(description=meaning)
+
+
 class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The site on the box."""
 
-    host: str = "0.0.0.0"
-    port: Port = 8000
-    https: bool = False  # true behind a proxy that speaks HTTPS: cookies then never travel in the clear
+    host: Annotated[str, about("The address the site listens on; 0.0.0.0: all of this machine's")] = "0.0.0.0"
+    port: Annotated[Port, about("The site's port")] = 8000
+    https: Annotated[bool, about("Set it behind a proxy that speaks HTTPS: cookies then travel encrypted only")] = False
 
 
 class Rtmp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where publishers send to."""
 
-    host: str = "0.0.0.0"
-    port: Port = 1935
-    public_host: str = ""  # what to show people as the server's name; empty: the name they opened the page by
-    tls_port: Port = 1936
-    tls_certificate: str = ""  # PEM files; RTMPS is on when both are given (MediaMTX only)
-    tls_key: str = ""
+    host: Annotated[str, about("The address the ingest listens on; 0.0.0.0: all of this machine's")] = "0.0.0.0"
+    port: Annotated[Port, about("The port for RTMP")] = 1935
+    public_host: Annotated[str, about("The server's name as people are shown it; empty: as they opened the page")] = ""
+    tls_port: Annotated[Port, about("The port for RTMPS")] = 1936
+    tls_certificate: Annotated[str, about("PEM file; with it and tls_key there is RTMPS (MediaMTX only)")] = ""
+    tls_key: Annotated[str, about("PEM file; the private key of tls_certificate")] = ""
 
 
 class Media(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The ingest. Everything but RTMP itself listens on loopback only."""
 
-    engine: Literal["auto", "mediamtx", "embedded"] = "auto"  # auto: MediaMTX where its binary is found
-    binary: str = "mediamtx"
-    gate_port: Port = 8001
-    api_port: Port = 9997
-    metrics_port: Port = 9998
-    read_port: Port = 8554  # RTSP of MediaMTX, or HTTP-FLV of the embedded ingest
+    engine: Annotated[Literal["auto", "mediamtx", "embedded"], about("auto: MediaMTX where its binary is found")] = (
+        "auto"
+    )
+    binary: Annotated[str, about("The MediaMTX program: a name on PATH, or its place")] = "mediamtx"
+    gate_port: Annotated[Port, about("The port of the gate, which says who may publish")] = 8001
+    api_port: Annotated[Port, about("The port of the ingest's API")] = 9997
+    metrics_port: Annotated[Port, about("The port of MediaMTX's metrics")] = 9998
+    read_port: Annotated[Port, about("Where the watcher reads: RTSP of MediaMTX, HTTP-FLV of the embedded one")] = 8554
 
 
 class Vision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How streams are judged."""
 
-    model: str = ""  # a name in models/manifest.toml; empty: its default
-    frames_per_second: Annotated[float, msgspec.Meta(gt=0, le=30)] = 5.0
-    lost_s: Annotated[float, msgspec.Meta(gt=0, le=30)] = 2.5  # out of view for longer: a new person
+    model: Annotated[str, about("A name in models/manifest.toml; empty: the manifest's default")] = ""
+    frames_per_second: Annotated[float, Meta(gt=0, le=30), about("How many frames of each stream are analysed")] = 5.0
+    lost_s: Annotated[float, Meta(gt=0, le=30), about("Out of view for longer: counted as a new person")] = 2.5
 
 
 class Images(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Images of detections."""
 
-    keep: bool = True  # false: no image is ever written
-    pixelate_eyes: bool = True
-    keep_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 30
-    min_free_mb: Annotated[int, msgspec.Meta(ge=0)] = 200  # below this, the oldest day goes
+    keep: Annotated[bool, about("Whether images are kept; false: none is ever written")] = True
+    pixelate_eyes: Annotated[bool, about("Pixelate the eyes of every face found before an image is written")] = True
+    keep_days: Annotated[int, Meta(ge=1, le=3650), about("For how many days images are kept; detections stay")] = 30
+    min_free_mb: Annotated[int, Meta(ge=0), about("With less free space (MB), the oldest day's images go")] = 200
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file; every field has a default, so an empty file is a working box."""
 
-    box: Annotated[str, msgspec.Meta(pattern=BOX_NAME)] = "box"
-    state_dir: str = "/var/lib/mb9k"
-    run_dir: str = ""  # small short-lived files (live previews); best on tmpfs; empty: state_dir/run
+    box: Annotated[str, Meta(pattern=BOX_NAME), about("The name of this box")] = "box"
+    state_dir: Annotated[str, about("The folder of the record, the images and the box's own secrets")] = "/var/lib/mb9k"
+    run_dir: Annotated[str, about("The folder of live previews, best on tmpfs; empty: run/ in state_dir")] = ""
     web: Web = Web()
     rtmp: Rtmp = Rtmp()
     media: Media = Media()
@@ -115,3 +128,30 @@ def load(path: Path) -> Config:
         raise ConfigError(f"{path}: no such file; make one, it may be empty, or name another with --config") from error
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from error
+
+
+def settings(section: type[msgspec.Struct]) -> dict[str, dict[str, Any]]:
+    """A section's settings by name, in order, each as JSON schema tells it: type, range, default, description."""
+    _, schemas = msgspec.json.schema_components([section])
+    properties: dict[str, dict[str, Any]] = schemas[section.__name__]["properties"]
+    return {name: schema for name, schema in properties.items() if "description" in schema}
+
+
+def sections(config: Config) -> Iterator[tuple[str, msgspec.Struct]]:
+    """The parts of a configuration by name; first, without a name, what stands above all sections."""
+    yield "", config
+    yield from (
+        (name, part) for name, part in msgspec.structs.asdict(config).items() if isinstance(part, msgspec.Struct)
+    )
+
+
+def as_toml(config: Config) -> str:
+    """The configuration as an mb9k.toml with every setting in it, its explanation above it."""
+    text = ""
+    for name, section in sections(config):
+        text += f"\n# {section.__doc__}\n[{name}]\n" if name else ""
+        for setting, schema in settings(type(section)).items():
+            # JSON writes these values as TOML does, but for one character.
+            value = json.dumps(getattr(section, setting), ensure_ascii=False).replace("\x7f", "\\u007f")
+            text += f"# {schema['description']}\n{setting} = {value}\n"
+    return text

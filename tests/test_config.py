@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from appliance.config import ConfigError, load
+from appliance import cli
+from appliance.config import Config, ConfigError, Web, as_toml, load, sections, settings
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -44,3 +47,56 @@ def test_a_wrong_line_is_named(tmp_path: Path, text: str, complaint: str) -> Non
 def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--config"):
         load(tmp_path / "nowhere.toml")
+
+
+EVERYTHING = r"""
+box = "front-door"
+state_dir = "C:\\odd \"folder\" \t é \u007f 😀"
+run_dir = "/run/with\nline"
+web = {host = "::1", port = 1, https = true}
+rtmp = {host = "10.0.0.1", port = 2, public_host = "box.example", tls_port = 3, tls_certificate = "c", tls_key = "k"}
+media = {engine = "embedded", binary = "/opt/m", gate_port = 4, api_port = 5, metrics_port = 6, read_port = 7}
+vision = {model = "mb9k-320", frames_per_second = 0.1, lost_s = 30}
+images = {keep = false, pixelate_eyes = false, keep_days = 3650, min_free_mb = 0}
+"""
+
+
+def test_a_printed_configuration_reads_back_as_itself(tmp_path: Path) -> None:
+    config = load(written(tmp_path, EVERYTHING))
+    defaults = dict(sections(Config()))
+    for name, section in sections(config):
+        for setting in settings(type(section)):
+            assert getattr(section, setting) != getattr(defaults[name], setting), "this test leaves out no setting"
+    assert load(written(tmp_path, as_toml(config))) == config
+    assert load(written(tmp_path, as_toml(Config()))) == Config()
+
+
+def test_every_setting_is_explained() -> None:
+    for _, section in sections(Config()):
+        fields = {field.name for field in msgspec.structs.fields(section)}
+        parts = {name for name in fields if isinstance(getattr(section, name), msgspec.Struct)}
+        assert settings(type(section)).keys() == fields - parts
+
+
+def printed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["mb9k", "--config", str(path), "config"])
+    cli.main()
+
+
+def test_the_command_prints_what_is_in_force(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed(written(tmp_path, "[web]\nport = 8080"), monkeypatch)
+    assert load(written(tmp_path, capsys.readouterr().out)) == Config(web=Web(port=8080))
+
+
+@pytest.mark.parametrize("text", [None, "colour = 'red'"])
+def test_the_command_says_in_one_line_what_is_wrong_with_the_file(
+    tmp_path: Path, text: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mb9k.toml" if text is None else written(tmp_path, text)
+    with pytest.raises(SystemExit) as ended:
+        printed(path, monkeypatch)
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out, len(said.err.splitlines())) == (1, "", 1)
+    assert str(path) in said.err

@@ -1,0 +1,190 @@
+"""The pages of docs/ that are made from the code: `python -m scripts.docs` writes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from appliance.cli import cli
+from appliance.config import Config, sections, settings
+from appliance.local.openapi import document
+
+FOLDER = Path(__file__).parent.parent / "docs"
+MADE = "<!-- Made by `python -m scripts.docs`; change the code, not this page. -->\n"
+EXAMPLES = {"name": "hallway", "search": "door", "state": "no_mask", "first_seen": "2026-11-23T16:00:00Z"}
+
+
+def configuration() -> str:
+    """The reference of mb9k.toml, from config.py."""
+    text = f"""{MADE}
+# Configuration
+
+A box reads one file, `/etc/mb9k/mb9k.toml`; `--config FILE` or the variable `MB9K_CONFIG` names another. It says how
+this box is wired. People, streams and keys are made on the page and live in the store.
+
+An empty file is a working box. `mb9k config` prints what is in force, with every setting in it. A key that is not
+listed here, or a value out of range, stops the command with one line that names it. Restart the box after a change.
+
+A small box in a hallway, which keeps no image:
+
+```toml
+box = "hallway"
+
+[vision]
+model = "mb9k-320"
+frames_per_second = 3
+
+[images]
+keep = false
+```
+
+A box behind a proxy that speaks HTTPS on the same machine, with RTMPS for its publishers:
+
+```toml
+box = "front-door"
+
+[web]
+host = "127.0.0.1"
+https = true
+
+[rtmp]
+public_host = "box.example.org"
+tls_certificate = "/etc/mb9k/tls/fullchain.pem"
+tls_key = "/etc/mb9k/tls/privkey.pem"
+```
+"""
+    for name, section in sections(Config()):
+        text += f"\n## [{name}]\n\n{section.__doc__}\n\n" if name else "\n## Above all sections\n\n"
+        text += "| setting | value | default | meaning |\n| --- | --- | --- | --- |\n"
+        for setting, schema in settings(type(section)).items():
+            default = f"`{json.dumps(schema['default'])}`"
+            text += f"| `{setting}` | {_kind(schema)} | {default} | {schema['description']} |\n"
+    return text
+
+
+def commands() -> str:
+    """Every command with its help, from click."""
+    text = f"""{MADE}
+# Commands
+
+Nouns group, verbs act. A mistake is one line on stderr and exit code 1. `gate`, `ingest`, `watch` and `serve` are the
+services; `run` starts them all. `detect` needs the extra `box`, as a box has it.
+"""
+    for context in _tree(click.Context(cli, info_name="mb9k", terminal_width=100, **cli.context_settings)):
+        text += f"\n## `{context.command_path}`\n\n```\n{context.get_help()}\n```\n"
+    return text
+
+
+def _tree(context: click.Context) -> Iterator[click.Context]:
+    """A command and all below it, in the order of the help."""
+    yield context
+    if isinstance(context.command, click.Group):
+        for name in context.command.list_commands(context):
+            command = context.command.get_command(context, name)
+            assert command is not None
+            yield from _tree(click.Context(command, info_name=name, parent=context))
+
+
+def api() -> str:
+    """The JSON API, from its OpenAPI document."""
+    content = document()
+    text = f"""{MADE}
+# The JSON API
+
+{content["info"]["description"]}
+
+What cannot be done is answered with a status of 4xx or 5xx and the reason, as an [Error](#error). A box serves the same
+as a document for programs (OpenAPI {content["openapi"]}) at `/api/openapi.json`. The examples take the address of the
+box and the token from the shell:
+
+```
+BOX=http://localhost:8000 TOKEN=...
+```
+"""
+    for path, operations in content["paths"].items():
+        for method, operation in operations.items():
+            text += _operation(method.upper(), path, operation, content)
+    text += "\n# Shapes\n"
+    for name, schema in content["components"]["schemas"].items():
+        text += f"\n## {name}\n\n{schema['description']}\n\n"
+        text += f"{_kind(schema)}\n" if "enum" in schema else _fields(schema)
+    return text
+
+
+def _operation(method: str, path: str, operation: dict[str, Any], content: dict[str, Any]) -> str:
+    text = f"\n## {method} {path}\n\n{operation['summary']}.\n"
+    if operation["parameters"]:
+        text += "\n| parameter | in | value | meaning |\n| --- | --- | --- | --- |\n"
+    for parameter in operation["parameters"]:
+        meaning = parameter.get("description", "which one")
+        text += f"| `{parameter['name']}` | {parameter['in']} | {_kind(parameter['schema'])} | {meaning} |\n"
+    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
+    text += f"\nBody: {_kind(body)}.\n" if body else ""
+    status = next(code for code in operation["responses"] if code.isdigit())
+    kinds = operation["responses"][status].get("content", {"nothing": {}})
+    answer = ", ".join(_kind(kind["schema"]) if "schema" in kind else name for name, kind in kinds.items())
+    return text + f"\nAnswer: {status}, {answer}.\n\n```\n{_curl(method, path, operation, body, content)}\n```\n"
+
+
+def _curl(method: str, path: str, operation: dict[str, Any], body: Any, content: dict[str, Any]) -> str:
+    """An example of an operation: the first stream, the first detection, what a body must have."""
+    in_query = [one["name"] for one in operation["parameters"] if one["in"] == "query" and one["name"] in EXAMPLES]
+    for parameter in operation["parameters"]:
+        path = path.replace(f"{{{parameter['name']}}}", "1")
+    path += f"?{in_query[0]}={EXAMPLES[in_query[0]]}" if in_query else ""
+    words = ["curl"] + ([f"-X {method}"] if method != "GET" else [])
+    words += ['-H "Authorization: Bearer $TOKEN"'] if operation.get("security") != [] else []
+    if body:
+        schema = content["components"]["schemas"][body["$ref"].rsplit("/", 1)[1]]
+        names = schema.get("required") or list(schema["properties"])[:1]
+        words += [f"-d '{json.dumps({name: EXAMPLES.get(name, 1) for name in names})}'"]
+    words += ["-o image.jpg"] if path.endswith("/image") else []
+    return " ".join([*words, f'"$BOX{path}"'])
+
+
+def _fields(schema: dict[str, Any]) -> str:
+    text = "| field | value |\n| --- | --- |\n"
+    for name, field in schema["properties"].items():
+        left_out = "" if name in schema.get("required", []) else "; may be left out"
+        text += f"| `{name}` | {_kind(field)}{left_out} |\n"
+    return text
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    """What values a schema takes, in words."""
+    if "$ref" in schema:
+        name = schema["$ref"].rsplit("/", 1)[1]
+        return f"[{name}](#{name.lower()})"
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if "anyOf" in schema:
+        return " or ".join(_kind(one) for one in schema["anyOf"])
+    if schema["type"] == "array":
+        if "prefixItems" in schema:
+            return f"{len(schema['prefixItems'])} of {_kind(schema['prefixItems'][0])}"
+        return f"list of {_kind(schema['items'])}"
+    kind: str = schema["type"]
+    names = {"integer": "whole number", "boolean": "`true` or `false`", "string": "text"}
+    return names.get(kind, kind) + _range(schema)
+
+
+def _range(schema: dict[str, Any]) -> str:
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if low is not None:
+        return f", {low} or more" if high is None else f", {low} to {high}"
+    if "exclusiveMinimum" in schema:
+        return f", above {schema['exclusiveMinimum']}, up to {high}"
+    if "maxLength" in schema:
+        return f", {schema['minLength']} to {schema['maxLength']} characters"
+    return f", `{schema['pattern']}`" if "pattern" in schema else ""
+
+
+PAGES = {"configuration.md": configuration, "cli.md": commands, "api.md": api}
+
+if __name__ == "__main__":
+    for page, write in PAGES.items():
+        (FOLDER / page).write_text(write())
