@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -23,6 +26,7 @@ from appliance.vision.golden import load_golden, self_test
 from appliance.vision.manifest import Model, folder, load_manifest
 from appliance.vision.onnx import load_detector
 from appliance.vision.pixels import Pixels
+from tests.conftest import REPOSITORY
 
 MODEL = Model(
     "toy", "-", "0" * 64, 128, 96, score_threshold=0.5, min_face_px=12, min_margin=0.2, max_iou=0.5, source="-"
@@ -297,3 +301,12 @@ def test_a_self_test_without_its_pictures_is_no_pass(real: NetworkDetector, tmp_
         listed.write_bytes(b"\xff\xfe")
     with pytest.raises(UserError, match=r"self-test .* install mb9k again"):
         self_test(real, tmp_path)
+
+
+def test_loading_a_model_tells_nobody_about_this_machine(tmp_path: Path) -> None:
+    """ONNX Runtime 1.32 makes an id of the machine in the home folder, to send usage figures under."""
+    program = "from appliance.vision.onnx import load_detector; load_detector()"
+    home = {**os.environ, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    home.pop("ORT_DISABLE_TELEMETRY", None)
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=REPOSITORY, env=home)
+    assert list(tmp_path.rglob("*")) == []

@@ -75,7 +75,7 @@ def add_routes(app: App, site: Site) -> None:
     @app.get("/streams/<stream_id:int>/delete", access=Access.OWNER)
     def confirm_deletion(store: Store, stream: Stream) -> Page:
         total = store.detections.counts(DetectionFilter(stream_id=stream.id)).total
-        images = len(store.detections.images_of_stream(stream.id))
+        images = store.detections.count_images(stream.id)
         return site.page("stream_delete.html", stream=stream, total=total, images=images)
 
     @app.post("/streams/<stream_id:int>/delete", access=Access.OWNER)

@@ -210,6 +210,11 @@ class Detections:
         """The newest detection of the last day that has images."""
         return next(iter(self._merged("image_day is not null", "image_day", {}, limit=1)), None)
 
+    def count_images(self, stream_id: int) -> int:
+        """How many of a stream's detections have an image."""
+        sql = "select count(*) as images from detections where stream_id = ? and image_day is not null"
+        return int(self.db.execute(sql, [stream_id]).fetchone()["images"])
+
     def images_of_stream(self, stream_id: int) -> list[StoredImage]:
         """Where the images of a stream's detections lie."""
         rows = self.db.execute(

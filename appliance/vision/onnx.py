@@ -5,10 +5,15 @@ A model takes the picture's bytes (1 x H x W x 3), as our INT8 form does, or 1 x
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+
+# Otherwise ONNX Runtime 1.32 makes an id of this machine in the home folder and sends figures to Microsoft. It reads
+# this when it is imported; its own disable_telemetry_events() comes too late.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime
 from numpy.typing import NDArray
