@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-WANTED_S = 10.0
+REQUEST_S = 10.0
 FRESH_S = 5.0
 
 
@@ -19,14 +19,14 @@ class Previews:
     def __init__(self, run_dir: Path) -> None:
         self.folder = run_dir / "previews"
 
-    def want(self, stream_id: int) -> None:
+    def request(self, stream_id: int) -> None:
         """Somebody is watching this stream. Raises OSError."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (self.folder / f"{stream_id}.wanted").touch()
+        (self.folder / f"{stream_id}.requested").touch()
 
-    def wanted(self, stream_id: int) -> bool:
-        """Whether somebody watched within the last WANTED_S seconds."""
-        return _age_s(self.folder / f"{stream_id}.wanted") < WANTED_S
+    def is_requested(self, stream_id: int) -> bool:
+        """Whether somebody watched within the last REQUEST_S seconds."""
+        return _age_s(self.folder / f"{stream_id}.requested") < REQUEST_S
 
     def write(self, stream_id: int, jpeg: bytes) -> None:
         """Show this picture from now on; a reader never sees half of one. Raises OSError."""
@@ -47,7 +47,7 @@ class Previews:
 
     def forget(self, stream_id: int) -> None:
         """Remove the files of a stream that ended."""
-        for suffix in ("wanted", "new", "jpg"):
+        for suffix in ("requested", "new", "jpg"):
             (self.folder / f"{stream_id}.{suffix}").unlink(missing_ok=True)
 
 

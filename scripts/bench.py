@@ -48,10 +48,10 @@ PICTURES = 150
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def main(wanted: Sequence[str]) -> None:
+def main(names: Sequence[str]) -> None:
     """Run the named parts, or all."""
     parts: dict[str, Callable[[], None]] = {"detector": detector, "gate": gate, "streams": streams, "store": store}
-    unknown = set(wanted) - parts.keys()
+    unknown = set(names) - parts.keys()
     if unknown:
         sys.exit(f"bench: there is no {', '.join(sorted(unknown))}; there are {', '.join(parts)}")
     model = next(
@@ -59,7 +59,7 @@ def main(wanted: Sequence[str]) -> None:
     )
     print(f"{model}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f} (figures of a busy machine say little)")
     for name, part in parts.items():
-        if not wanted or name in wanted:
+        if not names or name in names:
             print(f"\n{name}")
             part()
 
@@ -164,8 +164,8 @@ def streams() -> None:
 def _stream(engine: str, clip: Path, truth: Sequence[Appearance]) -> None:
     with _box(engine) as box, box.running():
         begun: list[float] = []
-        sender = threading.Thread(target=_publish, args=(clip, box.url(), begun), daemon=True)
-        sender.start()
+        publisher = threading.Thread(target=_publish, args=(clip, box.url(), begun), daemon=True)
+        publisher.start()
         until(box.is_live, 20, "the stream goes LIVE")
         url = read_url(box.config, "embedded", f"live/{KEY}", box.config.reader_token_path.read_text().strip())
         watcher = box.service_pid("watch")
@@ -217,7 +217,7 @@ def _arrivals(box: Box, seconds: float) -> list[tuple[float, State]]:
 def _delays(arrivals: Sequence[tuple[float, State]], begun_utc: float, truth: Sequence[Appearance]) -> str:
     """From when a person was first wholly visible to when the detection was stored.
 
-    A walk is wholly visible after about an eighth of its time; the sender's clock began at begun_utc.
+    A walk is wholly visible after about an eighth of its time; the publisher's clock began at begun_utc.
     """
     visible = sorted(
         begun_utc + round_ * 30 + one.enters_s + (one.leaves_s - one.enters_s) / 8

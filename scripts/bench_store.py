@@ -54,9 +54,9 @@ def before(sql: str, **parameters: object) -> Ask:
     return lambda store: store.db.execute(sql, NOTHING | parameters).fetchall()
 
 
-def page(wanted: DetectionFilter, before_id: int | None = None) -> Ask:
+def page(where: DetectionFilter, before_id: int | None = None) -> Ask:
     """A page of the detections."""
-    return lambda store: store.detections.page(wanted, before_id)
+    return lambda store: store.detections.page(where, before_id)
 
 
 def counts(**fields: float) -> Ask:

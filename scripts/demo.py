@@ -142,17 +142,17 @@ def report(config: Config, children: list[subprocess.Popen[bytes]], log_path: Pa
     """Wait until the stream is LIVE, say what to do, then keep one line of counts up to date."""
     store = Store.open_readonly(config.store_path)
     deadline_s = time.monotonic() + LIVE_PATIENCE_S
-    told = False
+    announced = False
     while True:
         if any(child.poll() is not None for child in children):
             raise UserError(f"a part of the demo ended; the last lines of its log:\n{tail(log_path)}")
         live = [stream.title for stream in store.streams.all(now()) if stream.live]
-        if live and not told:
+        if live and not announced:
             print(SAY.format(web=config.web.port, rtmp=config.rtmp.port, log=log_path), flush=True)
-            told = True
-        if not told and time.monotonic() > deadline_s:
+            announced = True
+        if not announced and time.monotonic() > deadline_s:
             raise UserError(f"the stream did not go LIVE within {LIVE_PATIENCE_S} s:\n{tail(log_path)}")
-        if told and sys.stdout.isatty():
+        if announced and sys.stdout.isatty():
             counts = store.detections.counts(DetectionFilter())
             line = (
                 f"LIVE: {', '.join(live) or 'nobody'} | persons {counts.total}: mask {counts.mask},"

@@ -29,15 +29,15 @@ def binary(folder: Path) -> Path:
     on_path = shutil.which("mediamtx")
     if on_path:
         return Path(on_path)
-    kept = folder / f"mediamtx-{VERSION}"
-    if not kept.exists():
+    cached = folder / f"mediamtx-{VERSION}"
+    if not cached.exists():
         program = _download()
         folder.mkdir(parents=True, exist_ok=True)
-        draft = kept.with_suffix(".new")
+        draft = cached.with_suffix(".new")
         draft.write_bytes(program)
         draft.chmod(0o755)
-        draft.replace(kept)
-    return kept
+        draft.replace(cached)
+    return cached
 
 
 def _download() -> bytes:
@@ -55,8 +55,10 @@ def _download() -> bytes:
 
 def unpack(archive: bytes, name: str, sums: str) -> bytes:
     """The program inside the archive, if its sha-256 is the one in `sums`. Raises NotToBeHad."""
-    wanted = {line.split()[1].lstrip("*"): line.split()[0] for line in sums.splitlines() if len(line.split()) == 2}
-    if hashlib.sha256(archive).hexdigest() != wanted.get(name):
+    by_name = {
+        line.split()[1].lstrip("*"): line.split()[0] for line in sums.splitlines() if len(line.split()) == 2
+    }
+    if hashlib.sha256(archive).hexdigest() != by_name.get(name):
         raise NotToBeHad(f"{name} is not what upstream released (its sha-256 differs); it was thrown away")
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         member = tar.extractfile("mediamtx")

@@ -24,7 +24,7 @@ class Publisher:
         self.url = url
 
     def run(self) -> None:
-        """Send for ever."""
+        """Send until the connection ends."""
         with av.open(str(self.path)) as source:
             video = source.streams.video[0]
             width, height, rate = video.width, video.height, video.average_rate or 25
@@ -68,7 +68,7 @@ class Publisher:
 
 
 def main(path: Path, url: str) -> None:
-    """Send for ever; connect again when the connection ends."""
+    """Send over and over; connect again when the connection ends."""
     pause_s = FIRST_PAUSE_S
     while True:
         begun_s = time.monotonic()

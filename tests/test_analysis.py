@@ -148,7 +148,7 @@ def test_eyes_are_hidden_before_anything_is_encoded(
     monkeypatch.setattr("appliance.vision.analysis.pixelate_eyes", counting)
     path = tmp_path / "clip.ts"
     path.write_bytes(make_video(people({State.MASK: walk}), 75))
-    watched.previews.want(1)
+    watched.previews.request(1)
     watched.start(path, detector=_TwoFaces(), images=Images(pixelate_eyes=pixelate))
     until(lambda: bool(watched.sightings) and watched.previews.read(1) is not None, 10, "an image and a preview")
     assert bool(hidden) is pixelate
@@ -156,7 +156,7 @@ def test_eyes_are_hidden_before_anything_is_encoded(
 
 
 def test_a_preview_is_drawn_only_while_somebody_watches(watched: Watched, clip: Path) -> None:
-    watched.previews.want(2)
+    watched.previews.request(2)
     watched.start(clip)
     watched.start(clip)
     until(lambda: watched.previews.read(2) is not None, 10, "the preview")
@@ -288,7 +288,7 @@ def test_a_frame_is_converted_and_pixelated_once_for_all_new_people_and_the_prev
     scripted.see(*four)
     scripted.see(*four)
     assert (_Counted.conversions, pixelated) == (0, []), "nobody is confirmed, and nobody watches"
-    previews.want(1)
+    previews.request(1)
     sightings = scripted.see(*four)
     assert len([sighting for sighting in sightings if sighting.jpeg]) == 4
     assert previews.read(1)
@@ -339,7 +339,7 @@ def test_images_are_not_made_where_none_are_to_be_kept(previews: Previews, monke
 
 def test_faces_of_low_confidence_are_looked_for_and_pixelated_but_not_drawn(previews: Previews) -> None:
     scripted = Scripted(previews)
-    previews.want(1)
+    previews.request(1)
     scripted.see(square(40), score=0.5, width=1280)
     drawn = open_jpeg(previews.read(1) or b"")
     assert drawn.shape == (480, 640, 3)
@@ -354,7 +354,7 @@ def test_previews_are_two_and_a_half_a_second_at_most(previews: Previews, monkey
     written: list[tuple[int, float]] = []
     scripted = Scripted(previews)
     monkeypatch.setattr(previews, "write", lambda stream_id, _: written.append((stream_id, scripted.now_s)))
-    previews.want(1)
+    previews.request(1)
     for _ in range(8):
         scripted.see(after_s=0.25)
     assert written == [(1, 0.25), (1, 0.75), (1, 1.25), (1, 1.75)]
@@ -366,7 +366,7 @@ def test_a_preview_that_cannot_be_written_ends_nothing(
     def refuse(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    previews.want(1)
+    previews.request(1)
     monkeypatch.setattr(previews, "write", refuse)
     Scripted(previews).see(square(100))
     assert caplog.messages == ["no preview of stream 1: No space left on device"]

@@ -202,7 +202,7 @@ def test_the_live_picture_moves(served: Served, person: Person) -> None:
     shown = ""
     while time.monotonic() < deadline and not shown.startswith("blob:"):
         served.store.services.heartbeat("watch", 1, now().utc, None, now())
-        if previews.wanted(1):
+        if previews.is_requested(1):
             previews.write(1, PICTURE())
         shown = person.page.get_attribute("[data-preview] img", "src") or ""
         person.page.wait_for_timeout(200)

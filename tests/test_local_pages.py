@@ -290,9 +290,9 @@ def test_the_preview_is_the_watchers_newest_picture_and_says_somebody_looks(box:
     browser = box.browser("sci")
     beats(box, "watch")
     assert browser.get("/streams/2/preview.jpg").status_code == 204
-    assert not previews.wanted(2), "nobody draws for a stream that is offline"
+    assert not previews.is_requested(2), "nobody draws for a stream that is offline"
     box.store.streams.set_live(2, "192.0.2.5", box.clock.now.utc)
-    assert browser.get("/streams/2/preview.jpg").status_code == 204 and previews.wanted(2)
+    assert browser.get("/streams/2/preview.jpg").status_code == 204 and previews.is_requested(2)
     previews.write(2, b"\xff\xd8 now")
     assert browser.get("/streams/2/preview.jpg").content == b"\xff\xd8 now"
 

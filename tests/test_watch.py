@@ -350,7 +350,7 @@ def test_a_day_that_cannot_be_removed_ends_nothing(box: Box, monkeypatch: pytest
 def test_a_preview_goes_when_its_stream_goes(box: Box, ingest: Ingest, standing: bytes) -> None:
     watcher = box.watcher()
     publish(ingest, standing)
-    watcher.previews.want(box.door)
+    watcher.previews.request(box.door)
     step_until(watcher, lambda: watcher.previews.read(box.door) is not None, "the preview")
     ingest.items.clear()
     step_until(watcher, lambda: not watcher.analyses, "offline", 3)

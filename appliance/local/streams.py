@@ -109,7 +109,7 @@ def _newest_preview(site: Site, stream: Stream) -> bytes | None:
     if not stream.live:
         return None
     try:
-        site.previews.want(stream.id)
+        site.previews.request(stream.id)
     except OSError:
         response.set_header("X-Preview", "no room for previews")
         return None

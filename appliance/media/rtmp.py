@@ -2,7 +2,7 @@
 
 Adobe, "Real Time Messaging Protocol 1.0", 2012; where encoders differ from it, a comment says which.
 
-Ours, because the kept library that was tried (pyrtmp 0.3.1) reads extended timestamps of continued chunks wrongly,
+Ours, because the library that was tried (pyrtmp 0.3.1) reads extended timestamps of continued chunks wrongly,
 so that a stream breaks after 4 h 40 min, leaves the end of AMF objects unread, and bounds no message.
 """
 

@@ -129,12 +129,12 @@ class Detections:
         row = self.db.execute(f"{_SELECT} where image_token = ?", [token]).fetchone()
         return _stored(row) if row else None
 
-    def page(self, wanted: DetectionFilter, before_id: int | None = None, limit: int = 50) -> list[StoredDetection]:
+    def page(self, where: DetectionFilter, before_id: int | None = None, limit: int = 50) -> list[StoredDetection]:
         """Detections newest first (by first seen), from the one that follows before_id on.
 
         If before_id was deleted meanwhile, the detection that arrived next says where the page begins.
         """
-        parameters = wanted.parameters()
+        parameters = where.parameters()
         before_utc = self._first_seen("id >= ? order by id", before_id)
         # Never both, here and below: an index is entered by one bound on each side.
         if before_utc is not None and before_utc < parameters.get("until", "~"):
@@ -142,9 +142,9 @@ class Detections:
             parameters.pop("until", None)
         return self._merged(conditions(OF_DETECTIONS, parameters), "first_seen_utc", parameters, limit)
 
-    def page_after(self, wanted: DetectionFilter, after_id: int, limit: int = 50) -> list[StoredDetection]:
+    def page_after(self, where: DetectionFilter, after_id: int, limit: int = 50) -> list[StoredDetection]:
         """The detections that follow after_id most closely, newest first: the page before this one."""
-        parameters = wanted.parameters()
+        parameters = where.parameters()
         after_utc = self._first_seen("id <= ? order by id desc", after_id)
         if after_utc is not None and after_utc >= parameters.get("since", ""):
             parameters |= {"after_utc": after_utc, "after_id": after_id}
@@ -175,14 +175,14 @@ class Detections:
         first = itertools.islice(heapq.merge(*of_each, key=tuple, reverse=newest), limit)
         return [found for row in first if (found := self.get(row["id"]))]
 
-    def counts(self, wanted: DetectionFilter) -> Counts:
+    def counts(self, where: DetectionFilter) -> Counts:
         """How many persons, by state. Pages ask this every 5 s: the index alone answers, without any sorting."""
-        parameters = wanted.parameters()
+        parameters = where.parameters()
         chosen = conditions(OF_DETECTIONS, parameters)
         of_each_state = ", ".join(
             f"coalesce(sum((select count(*) from detections where stream_id = streams.id and state = '{state.value}'"
             f" and {chosen})), 0) as {state.value}"
-            for state in ([wanted.state] if wanted.state else State)
+            for state in ([where.state] if where.state else State)
         )
         row = self.db.execute(
             f"select {of_each_state} {_STREAMS} where {conditions(OF_STREAMS, parameters)}", parameters

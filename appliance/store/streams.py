@@ -79,8 +79,8 @@ class Streams:
 
     def all(self, now: Now, owner_id: int | None = None, search: str = "") -> list[Stream]:
         """Streams by title; of one owner if given; whose owner:name contains `search`, in any case."""
-        given = {"owner_id": owner_id, "search": search or None}
-        parameters = {name: value for name, value in given.items() if value is not None}
+        filters = {"owner_id": owner_id, "search": search or None}
+        parameters = {name: value for name, value in filters.items() if value is not None}
         return self._select(f"{conditions(OF_STREAMS, parameters)} order by people.name, streams.name", parameters, now)
 
     def get(self, stream_id: int, now: Now) -> Stream | None:

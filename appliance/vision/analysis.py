@@ -175,7 +175,7 @@ class Analysis:
         return pixelate_eyes(full, [face.bbox_px for face in faces]) if self.images.pixelate_eyes else full
 
     def _preview(self, frame: Frame, faces: Sequence[Face], picture: Callable[[], Pixels]) -> None:
-        if frame.arrived_s < self._preview_due_s or not self.previews.wanted(self.stream_id):
+        if frame.arrived_s < self._preview_due_s or not self.previews.is_requested(self.stream_id):
             return
         self._preview_due_s = frame.arrived_s + PREVIEW_PAUSE_S
         small = shrink(picture(), PREVIEW_SIDE_PX)

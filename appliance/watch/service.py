@@ -82,7 +82,7 @@ class Watcher:
         self.store_problem: str | None = None
         self.started_utc = time.time()
         self._stored: dict[int, Status] | None = None  # None: not even that we have begun
-        self._beat_due_s = self._retain_due_s = 0.0
+        self._heartbeat_due_s = self._retain_due_s = 0.0
 
     def run(self, stopping: threading.Event) -> None:
         """Watch until `stopping` is set."""
@@ -170,20 +170,20 @@ class Watcher:
 
     def _write(self, statuses: dict[int, Status], moment: Now) -> None:
         """One transaction, if there is anything to say. Raises sqlite3.Error."""
-        beat = moment.uptime_s >= self._beat_due_s
-        if statuses == self._stored and not beat and not self.recorder.waiting():
+        heartbeat = moment.uptime_s >= self._heartbeat_due_s
+        if statuses == self._stored and not heartbeat and not self.recorder.waiting():
             return
         with self.store.writing():
             if self._stored is None:
                 self.store.streams.all_offline()
             self._write_statuses(statuses, self._stored or {}, moment)
             self.recorder.write(self.store, moment.uptime_s)
-            if beat:
+            if heartbeat:
                 self.store.services.heartbeat("watch", os.getpid(), self.started_utc, self._problem(), moment)
         self.recorder.committed(moment.uptime_s)
         self._stored = statuses
-        if beat:
-            self._beat_due_s = moment.uptime_s + HEARTBEAT_S
+        if heartbeat:
+            self._heartbeat_due_s = moment.uptime_s + HEARTBEAT_S
 
     def _write_statuses(self, statuses: dict[int, Status], stored: dict[int, Status], moment: Now) -> None:
         streams = self.store.streams
