@@ -55,9 +55,7 @@ def _download() -> bytes:
 
 def unpack(archive: bytes, name: str, sums: str) -> bytes:
     """The program inside the archive, if its sha-256 is the one in `sums`. Raises NotToBeHad."""
-    by_name = {
-        line.split()[1].lstrip("*"): line.split()[0] for line in sums.splitlines() if len(line.split()) == 2
-    }
+    by_name = {line.split()[1].lstrip("*"): line.split()[0] for line in sums.splitlines() if len(line.split()) == 2}
     if hashlib.sha256(archive).hexdigest() != by_name.get(name):
         raise NotToBeHad(f"{name} is not what upstream released (its sha-256 differs); it was thrown away")
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
