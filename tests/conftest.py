@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -30,18 +31,28 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
             report.longrepr = f"skipped, which is not allowed here: {reason}"
 
 
+_claimed: list[socket.socket] = []  # the kernel lets go of them when this process ends, however it ends
+
+
 def port_giver() -> Callable[[], int]:
-    """A function that names a free port on loopback, another one at each call."""
-    held: set[int] = set()
+    """A function that names a free port on loopback, another one at each call and in each process that asks.
+
+    Tests run in several processes, and a port is bound by its service only a while after it was named. So a claim
+    (an abstract Unix socket) stays until the tests end, and the ports are not those that connections get by themselves.
+    """
+    first_ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
 
     def one() -> int:
         while True:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                port = int(probe.getsockname()[1])
-            if port not in held:
-                held.add(port)
-                return port
+            port = random.randrange(10_000, first_ephemeral)  # noqa: S311
+            claim = socket.socket(socket.AF_UNIX)
+            try:
+                claim.bind(f"\0mb9k tests, port {port}")
+                with socket.create_server(("127.0.0.1", port)):
+                    _claimed.append(claim)
+                    return port
+            except OSError:
+                claim.close()
 
     return one
 

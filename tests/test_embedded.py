@@ -22,7 +22,7 @@ from appliance.secrets import digest
 from appliance.service import HEARTBEAT_S
 from appliance.times import now
 from tests.boxes import until
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, port_giver
 from tests.ingest import Inlet
 from tests.rtmp_client import Rejected, RtmpClient
 
@@ -35,15 +35,7 @@ CLOSED_S = connection.PUBLISH_TIMEOUT_S + 2
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inlet]:
     """One ingest for all tests of this file, so each must leave it as it was."""
-    held: list[socket.socket] = []
-
-    def free_port() -> int:
-        held.append(socket.create_server(("127.0.0.1", 0)))
-        return int(held[-1].getsockname()[1])
-
-    inlet = Inlet(tmp_path_factory.mktemp("inlet"), "embedded", free_port)
-    for one in held:
-        one.close()
+    inlet = Inlet(tmp_path_factory.mktemp("inlet"), "embedded", port_giver())
     with inlet.running():
         yield inlet
     assert "Traceback" not in inlet.log()
