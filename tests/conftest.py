@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import random
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,30 +30,39 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
             report.longrepr = f"skipped, which is not allowed here: {reason}"
 
 
-_claimed: list[socket.socket] = []  # the kernel lets go of them when this process ends, however it ends
+FIRST_PORT, PORTS_AT_ONCE = 10_000, 100
+
+
+def _ports() -> Iterator[int]:
+    """Every free port on loopback that no other process of these tests is given, each once.
+
+    A port is bound by its service only a while after it was named, and tests run in several processes. So each claims
+    its ports, a hundred at once, by an abstract Unix socket, which the kernel closes however the process ends; and they
+    lie below those that a connection gets by itself.
+    """
+    first_ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    for first in range(FIRST_PORT, first_ephemeral, PORTS_AT_ONCE):
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0mb9k tests, ports from {first}")
+        except OSError:
+            claim.close()
+            continue
+        claim.detach()
+        for port in range(first, first + PORTS_AT_ONCE):
+            try:
+                socket.create_server(("127.0.0.1", port)).close()
+            except OSError:
+                continue
+            yield port
+
+
+_free_ports = _ports()
 
 
 def port_giver() -> Callable[[], int]:
-    """A function that names a free port on loopback, another one at each call and in each process that asks.
-
-    Tests run in several processes, and a port is bound by its service only a while after it was named. So a claim
-    (an abstract Unix socket) stays until the tests end, and the ports are not those that connections get by themselves.
-    """
-    first_ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-
-    def one() -> int:
-        while True:
-            port = random.randrange(10_000, first_ephemeral)  # noqa: S311
-            claim = socket.socket(socket.AF_UNIX)
-            try:
-                claim.bind(f"\0mb9k tests, port {port}")
-                with socket.create_server(("127.0.0.1", port)):
-                    _claimed.append(claim)
-                    return port
-            except OSError:
-                claim.close()
-
-    return one
+    """A function that names a free port on loopback, another one at each call."""
+    return lambda: next(_free_ports)
 
 
 @pytest.fixture

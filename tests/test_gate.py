@@ -171,9 +171,7 @@ def test_a_change_counts_at_once(answering: Inlet) -> None:
 def test_it_answers_while_somebody_else_writes_for_long(answering: Inlet) -> None:
     with answering.store.writing():
         answering.store.streams.set_active(1, False)
-        begun_s = time.monotonic()
-        assert ask(answering) == 204  # not committed yet
-        assert time.monotonic() - begun_s < 1
+        assert ask(answering) == 204  # not committed yet; who waited for the end of the writing would wait in vain
 
 
 def test_it_gives_signs_of_life_and_ends_on_sigterm(inlet: Inlet) -> None:
@@ -183,21 +181,14 @@ def test_it_gives_signs_of_life_and_ends_on_sigterm(inlet: Inlet) -> None:
         assert process.wait(5) == 0
 
 
-def test_two_hundred_questions_a_second_are_answered_quickly(answering: Inlet) -> None:
-    waited_s: list[float] = []
+def test_many_questions_after_one_another_are_all_answered(answering: Inlet) -> None:
+    address = f"http://127.0.0.1:{answering.config.media.gate_port}/auth"
     with httpx.Client() as client:
-        begun_s = time.monotonic()
-        for number in range(400):
-            time.sleep(max(0.0, begun_s + number / 200 - time.monotonic()))
-            key = (KEY, OTHER_KEY)[number % 2]
-            asked_s = time.monotonic()
-            answer = client.post(
-                f"http://127.0.0.1:{answering.config.media.gate_port}/auth",
-                content=json.dumps({"action": "publish", "path": f"live/{key}", "ip": "192.168.1.5"}),
-                headers={"Connection": "close"},  # as MediaMTX does
-            )
-            waited_s.append(time.monotonic() - asked_s)
-            assert answer.status_code == (204, 401)[number % 2]
+        for key, status in ((KEY, 204), (OTHER_KEY, 401)) * 200:
+            question = {"action": "publish", "path": f"live/{key}", "ip": "192.168.1.5"}
+            # Each on a connection of its own, as MediaMTX does. How long one takes, scripts/bench.py measures.
+            answer = client.post(address, content=json.dumps(question), headers={"Connection": "close"})
+            assert answer.status_code == status
 
 
 # When the store is in trouble
@@ -239,6 +230,25 @@ def test_refusals_that_cannot_be_written_wait_for_better_times(tmp_path: Path) -
     store.db.conn.execute("pragma query_only=off")
     refusals.write(store)
     assert [one.reason for one in store.streams.refusals()] == [gate.UNKNOWN_KEY]
+
+
+def test_refusals_are_the_same_only_if_remote_action_and_reason_are(tmp_path: Path) -> None:
+    path = tmp_path / "mb9k.db"
+    store = Store.open(path)
+    refusals = Refusals()
+    expected = {
+        ("10.0.0.9", "publish", gate.UNKNOWN_KEY): 5,
+        ("10.0.0.9", "publish", gate.DEACTIVATED): 1,
+        ("10.0.0.9", "read", gate.UNKNOWN_KEY): 2,
+        ("10.0.0.8", "publish", gate.UNKNOWN_KEY): 3,
+    }
+    for rounds in (1, 0):  # the second round finds each of them in the store
+        for refusal, times in expected.items():
+            for _ in range(1 if rounds else times - 1):
+                refusals.note(*refusal)
+        refusals.write(store)
+    recorded = [(one.remote, one.action, one.reason, one.times) for one in store.streams.refusals()]
+    assert sorted(recorded) == sorted((*refusal, times) for refusal, times in expected.items())
 
 
 def test_a_flood_of_refusals_neither_waits_nor_grows(tmp_path: Path) -> None:

@@ -51,6 +51,13 @@ def test_headers_that_leave_out_what_stays_the_same() -> None:
     ]  # fmt: skip
 
 
+def test_an_absolute_time_ends_the_step_before_it() -> None:
+    step = bytes([0x84]) + (40).to_bytes(3, "big") + b"abc"
+    same = bytes([0xC4]) + b"abc"
+    found = ChunkParser(MANY).feed(chunks(b"abc", 1000) + step + same + chunks(b"abc", 5000) + same + step + same)
+    assert [one.timestamp_ms for one in found] == [1000, 1040, 1080, 5000, 5000, 5040, 5080]
+
+
 @pytest.mark.parametrize("number", [64, 319, 320, 65599])
 def test_long_numbers_of_chunk_streams(number: int) -> None:
     basic = bytes([0, number - 64]) if number < 320 else bytes([1]) + (number - 64).to_bytes(2, "little")
