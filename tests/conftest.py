@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -28,6 +29,19 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
         if not any(allowed in reason for allowed in MAY_BE_ABSENT):
             report.outcome = "failed"
             report.longrepr = f"skipped, which is not allowed here: {reason}"
+
+
+SLOWEST = ["test_browser", "test_clients", "test_ingest", "test_end_to_end"]
+ENGINE = re.compile(r"\[(embedded|mediamtx)\b")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Several processes share the tests by file and ingest, since a file's fixtures are its own; the slowest first."""
+    items.sort(key=lambda item: -SLOWEST.index(item.path.stem) if item.path.stem in SLOWEST else 1)
+    for item in items:
+        engine = ENGINE.search(item.name)
+        item.add_marker(pytest.mark.xdist_group(item.path.stem + (f"-{engine[1]}" if engine else "")))
 
 
 FIRST_PORT, PORTS_AT_ONCE = 10_000, 100
