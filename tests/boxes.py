@@ -23,6 +23,7 @@ from tests.conftest import REPOSITORY
 PASSWORD = "a long enough password"
 KEY = "KEYKEYKEYKEYKEYKEY22"
 OTHER_KEY = "KEYKEYKEYKEYKEYKEY33"
+START_S = 60.0  # how long a process may take to start, on a machine that has other things to do
 
 
 def until(condition: Callable[[], bool], patience_s: float, what: str) -> float:
@@ -39,6 +40,16 @@ def is_listening(port: int) -> bool:
     """Whether somebody answers on a loopback port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def end(process: subprocess.Popen[bytes], patience_s: float = 20.0) -> None:
+    """Ask a process to end. One that does not is killed, and fails the test."""
+    process.terminate()
+    try:
+        process.wait(patience_s)
+    finally:
+        process.kill()
+        process.wait()
 
 
 class Box:
@@ -70,11 +81,11 @@ class Box:
         with self.log_path.open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, cwd=REPOSITORY)
         try:
-            until(lambda: is_listening(self.config.rtmp.port), 20, f"RTMP is taken:\n{self.log()}")
+            until(lambda: is_listening(self.config.rtmp.port) or process.poll() is not None, START_S, "RTMP is taken")
             yield process
         finally:
-            process.terminate()
-            process.wait(20)
+            end(process)
+            print(self.log())  # pytest shows it where a test failed
 
     def url(self, key: str = KEY) -> str:
         """Where a publisher sends to."""

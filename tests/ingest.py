@@ -20,7 +20,7 @@ from appliance.media import mediamtx
 from appliance.media.mediamtx import Client, MediaError
 from appliance.secrets import digest, secret_from_file
 from appliance.store import Store
-from tests.boxes import is_listening, until
+from tests.boxes import START_S, end, is_listening, until
 from tests.conftest import REPOSITORY
 
 ENGINES = ["embedded", pytest.param("mediamtx", marks=pytest.mark.mediamtx)]
@@ -99,11 +99,11 @@ class Inlet:
         with self.log_path.open("ab") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, cwd=REPOSITORY)
         try:
-            until(lambda: all(map(is_listening, ports)), 20, f"it answers:\n{self.log()}")
+            until(lambda: all(map(is_listening, ports)) or process.poll() is not None, START_S, "it answers")
             yield process
         finally:
-            process.terminate()
-            process.wait(10)
+            end(process)
+            print(self.log())  # pytest shows it where a test failed
 
     def url(self, key: str, app: str = "live/") -> str:
         """Where a publisher sends to."""
@@ -122,7 +122,7 @@ class Inlet:
 
     def wait_for(self, key: str, patience_s: float = 15.0) -> mediamtx.IngestPath:
         """The path, as soon as there is something to see."""
-        until(lambda: self.path_of(key) is not None, patience_s, f"there is something to see:\n{self.log()}")
+        until(lambda: self.path_of(key) is not None, patience_s, "there is something to see")
         path = self.path_of(key)
         assert path is not None
         return path
