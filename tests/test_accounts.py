@@ -198,3 +198,19 @@ def test_a_throttle_forgets_after_a_quiet_while_and_holds_bounded_memory() -> No
     for number in range(1000):
         throttle.wait_s({f"name {number}": 5}, 1.0)
     assert len(throttle._tries) == 100
+
+
+def test_after_a_quiet_while_the_first_tries_are_free_again() -> None:
+    throttle = Throttle()
+    for now_s in (*[0.0] * 5, *[901.0] * 3):
+        throttle.wait_s({"ann": 3}, now_s)
+    assert throttle.wait_s({"ann": 3}, 901.0) == 0
+    assert throttle.wait_s({"ann": 3}, 901.0) == 1, "and then they are not"
+
+
+def test_a_throttle_that_is_full_forgets_what_was_longest_unused() -> None:
+    throttle = Throttle(size=2)
+    for name in ("guessed at", "another", "guessed at", "a third"):
+        throttle.wait_s({name: 0}, 0.0)
+    assert throttle.wait_s({"guessed at": 0}, 0.5) == 0.5
+    assert throttle.wait_s({"another": 0}, 0.5) == 0

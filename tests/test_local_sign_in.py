@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from appliance.secrets import digest
@@ -139,6 +140,52 @@ def test_guessing_names_is_slowed_down_by_address(box: Box, monkeypatch: pytest.
     browser = box.browser()
     answers = [browser.sign_in(f"name {n}", "wrong").status_code for n in range(23)]
     assert answers == [400] * 21 + [429] * 2
+
+
+def guess(browser: Browser, tries: int, headers: dict[str, str] | None = None) -> int:
+    """The status of the last of some wrong sign-ins, each with another name."""
+    for number in range(tries):
+        fields = {"csrf": browser.csrf("/sign-in"), "name": f"name {number}", "password": "wrong"}
+        status = browser.client.post("/sign-in", data=fields, headers=headers).status_code
+    return status
+
+
+@pytest.mark.parametrize(
+    ("address", "other", "counts_as_the_same"),
+    [
+        ("192.0.2.1", "192.0.2.2", False),
+        ("2001:db8:0:1::1", "2001:db8:0:1:ffff::9", True),  # one person has all addresses of such a network
+        ("2001:db8:0:2::1", "2001:db8:0:3::1", False),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+        ("no address", "none either", False),
+    ],
+)
+def test_guesses_are_counted_by_who_asks(
+    box: Box, monkeypatch: pytest.MonkeyPatch, address: str, other: str, counts_as_the_same: bool
+) -> None:
+    monkeypatch.setattr("appliance.local.sign_in.password_matches", lambda *_: False)
+    assert guess(box.browser(address=address), 22) == 429
+    assert guess(box.browser(address=other), 1) == (429 if counts_as_the_same else 400)
+
+
+@pytest.mark.parametrize(
+    ("address", "https", "counts_as_the_same"),
+    [("127.0.0.1", True, False), ("127.0.0.1", False, True), ("192.0.2.1", True, True)],
+)
+def test_only_a_proxy_on_this_machine_is_believed_who_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, https: bool, counts_as_the_same: bool
+) -> None:
+    monkeypatch.setattr("appliance.local.sign_in.password_matches", lambda *_: False)
+    box = Box(tmp_path / "state", web={"https": https})
+    browser = box.browser(address=address)
+    browser.client.base_url = httpx.URL("https://box.test" if https else "http://box.test")
+    assert guess(browser, 22, {"X-Forwarded-For": "203.0.113.9, 198.51.100.1"}) == 429
+    assert guess(browser, 1, {"X-Forwarded-For": "203.0.113.8, 198.51.100.1"}) == 429, (
+        "only the last one is the proxy's"
+    )
+    status = guess(browser, 1, {"X-Forwarded-For": "203.0.113.9, 198.51.100.2"})
+    assert status == (429 if counts_as_the_same else 400)
+    box.close()
 
 
 def test_a_planted_session_is_worth_nothing_after_signing_in(box: Box) -> None:
