@@ -1,0 +1,302 @@
+"""What the store gives back is what was put in: each statement beside the rows that it must leave alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from appliance.faces import Counts, Detection, State
+from appliance.store import DetectionFilter, Role, Store, StoredImage
+from appliance.times import Now, utc_text
+
+AT = 1_795_521_600.0  # a full hour
+NOW = Now(utc=AT, boot_id="boot-1", uptime_s=1000.0)
+SEEN = Detection(AT, AT + 2, State.MASK, 0.9, 7, (10, 20, 60, 80), 640, 360, "a model")
+ALL = DetectionFilter()
+
+
+def image(number: int, day: str = "20261124") -> StoredImage:
+    return StoredImage(day, 100 * number, 50 + number, f"token {number}")
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    """An admin `dev` (1) with the streams `door` (1) and `attic` (3, pulled), a scientist `ann` (2) with `lab` (2)."""
+    store.people.add("dev", "hash of dev", Role.ADMIN, AT)
+    store.people.add("ann", "hash of ann", Role.DATA_SCIENTIST, AT + 1)
+    store.streams.add_with_key(1, "door", "digest 1", AT)
+    store.streams.add_with_key(2, "lab", "digest 2", AT)
+    store.streams.add_with_source(1, "attic", "rtsp://camera/1", AT + 5)
+    return store
+
+
+# People
+
+
+def test_people_come_back_as_they_were_added(filled: Store) -> None:
+    ann, dev = filled.people.all()
+    assert (dev.id, dev.name, dev.role, dev.password_hash, dev.created_utc) == (
+        1, "dev", Role.ADMIN, "hash of dev", utc_text(AT),
+    )  # fmt: skip
+    assert (ann.name, ann.is_admin, dev.is_admin) == ("ann", False, True)
+    assert (filled.people.get(1), filled.people.get(2), filled.people.get(3)) == (dev, ann, None)
+    assert (filled.people.named("DEV"), filled.people.named("de")) == (dev, None)
+    assert filled.people.count() == 2
+    assert filled.people.add("eve", "hash", Role.ADMIN, AT) == 3
+
+
+def test_whoever_claims_the_box_is_its_admin(store: Store) -> None:
+    store.people.add_first("ann", "hash", AT)
+    ann = store.people.get(1)
+    assert ann and (ann.is_admin, ann.password_hash, ann.created_utc) == (True, "hash", utc_text(AT))
+
+
+def test_a_role_changes_for_one_person_and_only_if_an_admin_remains(filled: Store) -> None:
+    assert not filled.people.set_role(1, Role.DATA_SCIENTIST)
+    assert filled.people.set_role(1, Role.ADMIN)
+    assert filled.people.set_role(2, Role.DATA_SCIENTIST)
+    assert [person.is_admin for person in filled.people.all()] == [False, True]
+    assert filled.people.set_role(2, Role.ADMIN)
+    assert filled.people.set_role(1, Role.DATA_SCIENTIST)
+    assert [person.is_admin for person in filled.people.all()] == [True, False]
+    assert not filled.people.set_role(9, Role.ADMIN)
+
+
+def test_whoever_goes_takes_sessions_and_tokens_along(filled: Store) -> None:
+    for person_id, name in ((1, "dev"), (2, "ann")):
+        filled.people.add_session(f"session of {name}", person_id, "csrf", AT)
+        filled.people.add_token(person_id, "a token", f"token of {name}", AT)
+    filled.streams.remove(2)
+    assert filled.people.remove(2)
+    assert not filled.people.remove(2)
+    assert filled.people.session("session of ann") is None and filled.people.person_of_token("token of ann") is None
+    assert filled.people.session("session of dev") and filled.people.person_of_token("token of dev")
+
+
+def test_an_admin_goes_where_another_stays_but_not_with_streams(filled: Store) -> None:
+    filled.people.set_role(2, Role.ADMIN)
+    assert not filled.people.remove(1), "there are streams"
+    filled.people.add("eve", "hash", Role.ADMIN, AT)
+    assert filled.people.remove(3)
+
+
+def test_a_session_is_touched_ended_and_forgotten_alone(filled: Store) -> None:
+    for token, at in (("old", AT - 500), ("new", AT), ("unused", AT)):
+        filled.people.add_session(token, 1, f"csrf {token}", at)
+    filled.people.touch_session("old", AT + 100)
+    filled.people.touch_session("new", AT + 100)
+    old, new = filled.people.session("old"), filled.people.session("new")
+    assert new and (new.person.name, new.csrf_token) == ("dev", "csrf new")
+    assert (new.created_utc, new.last_used_utc) == (utc_text(AT), utc_text(AT + 100))
+    assert old and (old.created_utc, old.last_used_utc) == (utc_text(AT - 500), utc_text(AT + 100))
+    filled.people.forget_old_sessions(AT, AT - 500)
+    assert all(map(filled.people.session, ("old", "new", "unused"))), "none was too old by less than a moment"
+    filled.people.forget_old_sessions(AT + 1, AT - 500)
+    assert [bool(filled.people.session(token)) for token in ("old", "new", "unused")] == [True, True, False]
+    filled.people.forget_old_sessions(AT, AT - 499)
+    assert [bool(filled.people.session(token)) for token in ("old", "new")] == [False, True]
+    filled.people.end_session("another")
+    assert filled.people.session("new")
+    filled.people.end_session("new")
+    assert filled.people.session("new") is None
+
+
+def test_a_tokens_use_is_noted_once_an_hour(filled: Store) -> None:
+    first, second = (filled.people.add_token(1, name, f"digest of {name}", AT) for name in ("one", "two"))
+    filled.people.add_token(2, "not hers", "another digest", AT)
+
+    def used() -> list[tuple[int, str, str | None]]:
+        return [(token.id, token.name, token.last_used_utc) for token in filled.people.tokens(1)]
+
+    assert used() == [(second, "two", None), (first, "one", None)]
+    for at, noted in ((AT, AT), (AT + 3600, AT), (AT + 3601, AT + 3601)):
+        filled.people.touch_token("digest of one", at)
+        assert used() == [(second, "two", None), (first, "one", utc_text(noted))]
+    assert not filled.people.remove_token(1, 99)
+    assert filled.people.remove_token(1, first)
+    assert used() == [(second, "two", None)]
+
+
+# Streams
+
+
+def test_streams_come_back_by_title_for_an_owner_or_a_search(filled: Store) -> None:
+    def titles(owner_id: int | None = None, search: str = "") -> list[str]:
+        return [stream.title for stream in filled.streams.all(NOW, owner_id, search)]
+
+    assert titles() == ["ann:lab", "dev:attic", "dev:door"]
+    assert (titles(1), titles(2)) == (["dev:attic", "dev:door"], ["ann:lab"])
+    assert (titles(search="EV:D"), titles(search="a"), titles(1, "a")) == (
+        ["dev:door"], ["ann:lab", "dev:attic"], ["dev:attic"],
+    )  # fmt: skip
+    attic, door = filled.streams.get(3, NOW), filled.streams.get(1, NOW)
+    assert attic and (attic.has_key, attic.source_url, attic.created_utc, attic.active) == (
+        False, "rtsp://camera/1", utc_text(AT + 5), True,
+    )  # fmt: skip
+    assert door and (door.has_key, door.source_url, door.owner_id, door.owner) == (True, None, 1, "dev")
+    assert filled.streams.get(4, NOW) is None
+    assert filled.streams.ids() == {1, 2, 3}
+
+
+def test_a_stream_changes_alone(filled: Store) -> None:
+    filled.streams.rename(1, "gate")
+    filled.streams.give_to(1, 2)
+    filled.streams.set_active(2, False)
+    assert [(one.title, one.active) for one in filled.streams.all(NOW)] == [
+        ("ann:gate", True), ("ann:lab", False), ("dev:attic", True),
+    ]  # fmt: skip
+    filled.streams.remove(1)
+    assert filled.streams.ids() == {2, 3}
+
+
+def test_a_stream_has_a_key_or_a_source_and_counts_only_while_active(filled: Store) -> None:
+    assert filled.streams.active_keys() == [(1, "digest 1"), (2, "digest 2")]
+    assert filled.streams.active_sources() == [(3, "rtsp://camera/1")]
+    filled.streams.set_source(1, "/dev/video0")
+    filled.streams.set_key(3, "digest 3")
+    assert filled.streams.active_keys() == [(2, "digest 2"), (3, "digest 3")]
+    assert filled.streams.active_sources() == [(1, "/dev/video0")]
+    filled.streams.set_active(1, False)
+    filled.streams.set_active(3, False)
+    assert (filled.streams.active_keys(), filled.streams.active_sources()) == ([(2, "digest 2")], [])
+    assert filled.streams.inactive_keys() == [(3, "digest 3")]
+
+
+def test_what_is_known_of_a_live_stream_goes_when_it_ends(filled: Store) -> None:
+    filled.services.beat("watch", 1, AT, None, NOW)
+
+    def state(stream_id: int) -> tuple[bool, str | None, str | None, str | None]:
+        stream = filled.streams.get(stream_id, NOW)
+        assert stream
+        return stream.live, stream.live_since_utc, stream.remote, stream.problem
+
+    filled.streams.set_problem(1, "no picture")
+    filled.streams.set_problem(2, "no key frame")
+    assert (state(1), filled.streams.live_ids()) == ((False, None, None, "no picture"), set())
+    filled.streams.set_live(1, "10.0.0.5:1", AT)
+    assert state(1) == (True, utc_text(AT), "10.0.0.5:1", None)
+    filled.streams.set_live(1, "10.0.0.6:2", AT + 9)
+    assert state(1) == (True, utc_text(AT + 9), "10.0.0.6:2", None)
+    filled.streams.set_live(2, None, AT)
+    filled.streams.set_problem(1, "too dark")
+    assert state(1)[0] and state(1)[3] == "too dark", "a problem ends no stream"
+    filled.streams.describe(1, "h264", 1280, 720)
+    door, lab = filled.streams.get(1, NOW), filled.streams.get(2, NOW)
+    assert door and lab and (door.codec, door.width, door.height, lab.codec) == ("h264", 1280, 720, None)
+    assert filled.streams.live_ids() == {1, 2}
+    filled.streams.set_offline(1)
+    assert (state(1), filled.streams.live_ids()) == ((False, None, None, "too dark"), {2})
+    filled.streams.all_offline()
+    assert (state(1), state(2), filled.streams.live_ids()) == ((False, None, None, None),) * 2 + (set(),)
+
+
+def test_refusals_a_minute_apart_are_two_and_the_newest_come_first(filled: Store) -> None:
+    for seconds in (0.0, 59.0, 118.5, 178.5):
+        filled.streams.add_refusal("10.0.0.9", "publish", "unknown key", 1, AT + seconds)
+    filled.streams.add_refusal("10.0.0.8", "read", "no token", 2, AT + 60)
+    told = [(one.at_utc, one.remote, one.action, one.reason, one.times) for one in filled.streams.refusals()]
+    assert told == [
+        (utc_text(AT + 178.5), "10.0.0.9", "publish", "unknown key", 1),
+        (utc_text(AT + 118.5), "10.0.0.9", "publish", "unknown key", 3),
+        (utc_text(AT + 60), "10.0.0.8", "read", "no token", 2),
+    ]
+    assert len(filled.streams.refusals(1)) == 1
+
+
+# Detections
+
+
+def test_a_detection_comes_back_as_it_was_stored_and_changes_alone(filled: Store) -> None:
+    first, second = filled.detections.add(1, SEEN, image(1)), filled.detections.add(2, SEEN)
+    stored = filled.detections.get(first)
+    assert stored and (stored.stream_id, stored.stream, stored.owner_id, stored.edited_by) == (1, "dev:door", 1, None)
+    assert (stored.detection, stored.image) == (SEEN, image(1))
+    grown = Detection(AT + 1, AT + 8, State.INCORRECT, 0.5, 9, (1, 2, 3, 4), 1280, 720, "another")
+    assert filled.detections.update(first, grown)
+    assert filled.detections.set_image(first, image(2))
+    stored, other = filled.detections.get(first), filled.detections.get(second)
+    assert stored and other and (stored.detection, stored.image) == (grown, image(2))
+    assert (other.detection, other.image) == (SEEN, None)
+    assert filled.detections.correct_state(first, State.NO_MASK, "dev")
+    filled.detections.update(first, replace(grown, confidence=0.7, votes=10))
+    stored, other = filled.detections.get(first), filled.detections.get(second)
+    assert stored and stored.detection == replace(grown, state=State.NO_MASK, votes=10), "confidence is the old one"
+    assert other and (other.detection.state, other.edited_by) == (State.MASK, None)
+    assert filled.detections.set_image(first, None)
+    assert filled.detections.with_image("token 2") is None
+    assert filled.detections.remove(first)
+    assert filled.detections.get(first) is None and filled.detections.get(second)
+    assert not filled.detections.remove(first)
+    assert not filled.detections.correct_state(first, State.MASK, "dev")
+    assert not filled.detections.set_image(first, image(3))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (ALL, [4, 3, 2, 1]),
+        (DetectionFilter(stream_id=1), [3, 1]),
+        (DetectionFilter(state=State.MASK), [4, 1]),
+        (DetectionFilter(since_utc=AT + 20), [4, 3]),
+        (DetectionFilter(until_utc=AT + 20), [2, 1]),
+        (DetectionFilter(search="NN:L"), [4, 2]),
+        (DetectionFilter(search="d", state=State.NO_MASK), [3]),
+        (DetectionFilter(stream_id=2, since_utc=AT + 10, until_utc=AT + 30), [2]),
+    ],
+)
+def test_what_is_found_is_paged_and_counted_alike(filled: Store, wanted: DetectionFilter, found: list[int]) -> None:
+    states = (State.MASK, State.INCORRECT, State.NO_MASK, State.MASK)
+    for number, state in enumerate(states):
+        at = AT + 10 * number
+        filled.detections.add(1 + number % 2, replace(SEEN, state=state, first_seen_utc=at, last_seen_utc=at))
+    assert [one.id for one in filled.detections.page(wanted)] == found
+    assert [one.id for one in filled.detections.page(wanted, before_id=found[0])] == found[1:]
+    assert [one.id for one in filled.detections.page_after(wanted, after_id=found[-1])] == found[:-1]
+    counts = [states[number - 1].value for number in found]
+    assert filled.detections.counts(wanted) == Counts(**{state: counts.count(state) for state in set(counts)})
+    assert filled.detections.latest_with_image(wanted) is None
+    for number in found[1:]:
+        filled.detections.set_image(number, image(number))
+    latest = filled.detections.latest_with_image(wanted)
+    assert (latest and latest.id) == (found[1] if found[1:] else None)
+
+
+def test_hours_are_counted_from_a_moment_on(filled: Store) -> None:
+    for seconds, state in ((-1, State.MASK), (0, State.MASK), (3599, State.NO_MASK), (7200, State.MASK)):
+        filled.detections.add(1, replace(SEEN, first_seen_utc=AT + seconds, last_seen_utc=AT + seconds, state=state))
+    assert filled.detections.counts_by_hour(AT) == {AT: Counts(mask=1, no_mask=1), AT + 7200: Counts(mask=1)}
+    assert filled.detections.counts_by_hour(AT - 1)[AT - 3600] == Counts(mask=1)
+
+
+def test_images_are_listed_by_stream_and_in_the_order_of_their_files(filled: Store) -> None:
+    for stream_id, number, day in ((1, 3, "20261125"), (1, 2, "20261124"), (2, 1, "20261124")):
+        filled.detections.add(stream_id, SEEN, image(number, day))
+    filled.detections.add(1, SEEN)
+    assert sorted(one.token for one in filled.detections.images_of_stream(1)) == ["token 2", "token 3"]
+    assert filled.detections.all_images() == [image(1), image(2), image(3, "20261125")]
+    assert filled.detections.forget_images("20261124") == 2
+    assert filled.detections.all_images() == [image(3, "20261125")]
+
+
+def test_whoever_may_still_be_in_view_is_of_this_stream_and_was_seen_lately(filled: Store) -> None:
+    for stream_id, last_s in ((1, 10), (1, 5), (1, 4.9), (2, 20)):
+        filled.detections.add(stream_id, replace(SEEN, last_seen_utc=AT + last_s))
+    assert [one.id for one in filled.detections.open_since(1, AT + 5)] == [1, 2]
+
+
+# Services
+
+
+def test_each_service_is_alive_while_its_own_beat_is_fresh(filled: Store) -> None:
+    filled.services.beat("gate", 7, AT, "all well", NOW)
+    filled.services.beat("watch", 8, AT + 1, None, replace(NOW, uptime_s=990.0))
+    gate, watch = sorted(filled.services.all(NOW), key=lambda one: one.name)
+    assert (gate.name, gate.pid, gate.alive, watch.name, watch.pid, watch.alive) == ("gate", 7, True, "watch", 8, False)
+    assert (filled.services.is_alive("gate", NOW), filled.services.is_alive("watch", NOW)) == (True, False)
+    assert not filled.services.is_alive("serve", NOW)
+    assert (gate.problem, gate.started_utc) == ("all well", utc_text(AT))
+    later = replace(NOW, uptime_s=1000.0 + 60)
+    filled.services.beat("gate", 9, AT + 59, None, later)
+    gate = filled.services.all(later)[0]
+    assert (gate.pid, gate.alive, gate.problem, gate.started_utc) == (9, True, None, utc_text(AT + 59))
