@@ -43,7 +43,9 @@ def test_people_come_back_as_they_were_added(filled: Store) -> None:
     assert (filled.people.get(1), filled.people.get(2), filled.people.get(3)) == (dev, ann, None)
     assert (filled.people.named("DEV"), filled.people.named("de")) == (dev, None)
     assert filled.people.count() == 2
-    assert filled.people.add("eve", "hash", Role.ADMIN, AT) == 3
+    assert filled.people.add("Eve", "hash", Role.ADMIN, AT) == 3
+    assert filled.people.add("bob", "hash", Role.ADMIN, AT) == 4
+    assert [person.name for person in filled.people.all()] == ["ann", "bob", "dev", "Eve"]
 
 
 def test_whoever_claims_the_box_is_its_admin(store: Store) -> None:
