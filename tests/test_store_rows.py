@@ -76,6 +76,14 @@ def test_whoever_goes_takes_sessions_and_tokens_along(filled: Store) -> None:
     assert filled.people.session("session of dev") and filled.people.person_of_token("token of dev")
 
 
+def test_the_last_admin_stays_also_without_streams(store: Store) -> None:
+    store.people.add("ann", "hash", Role.ADMIN, AT)
+    store.people.add("bob", "hash", Role.DATA_SCIENTIST, AT)
+    assert not store.people.remove(1)
+    assert store.people.remove(2)
+    assert not store.people.remove(1)
+
+
 def test_an_admin_goes_where_another_stays_but_not_with_streams(filled: Store) -> None:
     filled.people.set_role(2, Role.ADMIN)
     assert not filled.people.remove(1), "there are streams"
@@ -128,6 +136,10 @@ def test_streams_come_back_by_title_for_an_owner_or_a_search(filled: Store) -> N
         return [stream.title for stream in filled.streams.all(NOW, owner_id, search)]
 
     assert titles() == ["ann:lab", "dev:attic", "dev:door"]
+    assert filled.streams.add_with_key(2, "yard", "digest 4", AT) == 4
+    assert filled.streams.add_with_source(2, "roof", "/dev/video1", AT) == 5
+    filled.streams.remove(4)
+    filled.streams.remove(5)
     assert (titles(1), titles(2)) == (["dev:attic", "dev:door"], ["ann:lab"])
     assert (titles(search="EV:D"), titles(search="a"), titles(1, "a")) == (
         ["dev:door"], ["ann:lab", "dev:attic"], ["dev:attic"],
@@ -197,10 +209,14 @@ def test_refusals_a_minute_apart_are_two_and_the_newest_come_first(filled: Store
     for seconds in (0.0, 59.0, 118.5, 178.5):
         filled.streams.add_refusal("10.0.0.9", "publish", "unknown key", 1, AT + seconds)
     filled.streams.add_refusal("10.0.0.8", "read", "no token", 2, AT + 60)
+    filled.streams.add_refusal("10.0.0.7", "read", "no token", 1, AT + 61)
+    filled.streams.add_refusal("10.0.0.7", "publish", "no token", 1, AT + 62)
     told = [(one.at_utc, one.remote, one.action, one.reason, one.times) for one in filled.streams.refusals()]
     assert told == [
         (utc_text(AT + 178.5), "10.0.0.9", "publish", "unknown key", 1),
         (utc_text(AT + 118.5), "10.0.0.9", "publish", "unknown key", 3),
+        (utc_text(AT + 62), "10.0.0.7", "publish", "no token", 1),
+        (utc_text(AT + 61), "10.0.0.7", "read", "no token", 1),
         (utc_text(AT + 60), "10.0.0.8", "read", "no token", 2),
     ]
     assert len(filled.streams.refusals(1)) == 1
