@@ -245,7 +245,7 @@ def test_refusals_are_the_same_only_if_remote_action_and_reason_are(tmp_path: Pa
     for rounds in (1, 0):  # the second round finds each of them in the store
         for refusal, times in expected.items():
             for _ in range(1 if rounds else times - 1):
-                refusals.note(*refusal)
+                refusals.add(*refusal)
         refusals.write(store)
     recorded = [(one.remote, one.action, one.reason, one.times) for one in store.streams.refusals()]
     assert sorted(recorded) == sorted((*refusal, times) for refusal, times in expected.items())
