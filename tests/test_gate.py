@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import sqlite3
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -179,6 +181,16 @@ def test_it_gives_signs_of_life_and_ends_on_sigterm(inlet: Inlet) -> None:
         until(lambda: inlet.store.services.is_alive("gate", now()), 5, "a sign of life")
         process.send_signal(signal.SIGTERM)
         assert process.wait(5) == 0
+
+
+def test_a_sigterm_while_it_starts_leaves_no_thread_that_would_keep_it(
+    tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "notify", lambda _: sys.exit(0))
+    before = set(threading.enumerate())
+    with pytest.raises(SystemExit):
+        gate.serve(config_of(tmp_path, gate_port=free_port()))
+    assert not [thread for thread in threading.enumerate() if thread not in before and not thread.daemon]
 
 
 def test_many_questions_after_one_another_are_all_answered(answering: Inlet) -> None:

@@ -52,14 +52,14 @@ def serve(config: Config) -> None:
     claimed = store.people.count() > 0
     store.close()
     server = listen(make_app(config, lambda: Store.open_existing(config.store_path)), config.web.host, config.web.port)
-    if not claimed:
-        claim_code(config.claim_code_path)
-        log.warning("this box has no admin yet: open its page and enter the code in %s", config.claim_code_path)
     stopping = threading.Event()
-    keep_alive(Heartbeat(config.store_path, "serve").write, lambda: _answers(config), stopping)
-    log.info("the site is on port %d", config.web.port)
-    notify("READY=1")
-    try:
+    try:  # from here on its threads run, and would outlive a SIGTERM
+        if not claimed:
+            claim_code(config.claim_code_path)
+            log.warning("this box has no admin yet: open its page and enter the code in %s", config.claim_code_path)
+        keep_alive(Heartbeat(config.store_path, "serve").write, lambda: _answers(config), stopping)
+        log.info("the site is on port %d", config.web.port)
+        notify("READY=1")
         server.serve()
     finally:
         stopping.set()

@@ -194,13 +194,13 @@ def serve(config: Config) -> None:
     server = wsgi.Server(("127.0.0.1", port), gate.app(), numthreads=THREADS, server_name="gate")
     # MediaMTX opens a new connection for each question.
     server.request_queue_size = 128
-    server.prepare()
     stopping = threading.Event()
-    repeat(gate.write_refusals, RECORD_S, "the record of refusals", stopping)
-    keep_alive(Heartbeat(config.store_path, "gate").write, gate.answers, stopping)
-    log.info("answering on port %d", port)
-    notify("READY=1")
-    try:
+    try:  # from here on its threads run, and would outlive a SIGTERM
+        server.prepare()
+        repeat(gate.write_refusals, RECORD_S, "the record of refusals", stopping)
+        keep_alive(Heartbeat(config.store_path, "gate").write, gate.answers, stopping)
+        log.info("answering on port %d", port)
+        notify("READY=1")
         server.serve()
     finally:
         stopping.set()
