@@ -163,7 +163,7 @@ def guess(browser: Browser, tries: int, headers: dict[str, str] | None = None) -
 def test_guesses_are_counted_by_who_asks(
     box: Box, monkeypatch: pytest.MonkeyPatch, address: str, other: str, counts_as_the_same: bool
 ) -> None:
-    monkeypatch.setattr("appliance.local.sign_in.password_matches", lambda *_: False)
+    monkeypatch.setattr("appliance.accounts.sign_in.password_matches", lambda *_: False)
     assert guess(box.browser(address=address), 22) == 429
     assert guess(box.browser(address=other), 1) == (429 if counts_as_the_same else 400)
 
@@ -175,7 +175,7 @@ def test_guesses_are_counted_by_who_asks(
 def test_only_a_proxy_on_this_machine_is_believed_who_asks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, https: bool, counts_as_the_same: bool
 ) -> None:
-    monkeypatch.setattr("appliance.local.sign_in.password_matches", lambda *_: False)
+    monkeypatch.setattr("appliance.accounts.sign_in.password_matches", lambda *_: False)
     box = Box(tmp_path / "state", web={"https": https})
     browser = box.browser(address=address)
     browser.client.base_url = httpx.URL("https://box.test" if https else "http://box.test")

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from appliance.accounts.people import ABSOLUTE_S, IDLE_S, Role
 from appliance.faces import Counts, Detection, State
-from appliance.store import DetectionFilter, Role, Store, StoredImage
+from appliance.store import DetectionFilter, Store, StoredImage
 from appliance.times import Now, utc_text
 
 AT = 1_795_521_600.0  # a full hour
@@ -100,11 +101,15 @@ def test_a_session_is_touched_ended_and_forgotten_alone(filled: Store) -> None:
     assert new and (new.person.name, new.csrf_token) == ("dev", "csrf new")
     assert (new.created_utc, new.last_used_utc) == (utc_text(AT), utc_text(AT + 100))
     assert old and (old.created_utc, old.last_used_utc) == (utc_text(AT - 500), utc_text(AT + 100))
-    filled.people.forget_old_sessions(AT, AT - 500)
-    assert all(map(filled.people.session, ("old", "new", "unused"))), "none was too old by less than a moment"
-    filled.people.forget_old_sessions(AT + 1, AT - 500)
+    filled.people.forget_old_sessions(AT + IDLE_S)
+    assert all(map(filled.people.session, ("old", "new", "unused"))), "none was unused for too long, by a moment"
+    filled.people.forget_old_sessions(AT + IDLE_S + 1)
     assert [bool(filled.people.session(token)) for token in ("old", "new", "unused")] == [True, True, False]
-    filled.people.forget_old_sessions(AT, AT - 499)
+    for token in ("old", "new"):
+        filled.people.touch_session(token, AT + ABSOLUTE_S - 500)
+    filled.people.forget_old_sessions(AT + ABSOLUTE_S - 500)
+    assert filled.people.session("old"), "it is just not too old"
+    filled.people.forget_old_sessions(AT + ABSOLUTE_S - 499)
     assert [bool(filled.people.session(token)) for token in ("old", "new")] == [False, True]
     filled.people.end_session("another")
     assert filled.people.session("new")
@@ -165,20 +170,21 @@ def test_a_stream_changes_alone(filled: Store) -> None:
 
 
 def test_a_stream_has_a_key_or_a_source_and_counts_only_while_active(filled: Store) -> None:
-    assert filled.streams.active_keys() == [(1, "digest 1"), (2, "digest 2")]
+    assert filled.streams.active_keys() == {"digest 1": 1, "digest 2": 2}
     assert filled.streams.active_sources() == [(3, "rtsp://camera/1")]
     filled.streams.set_source(1, "/dev/video0")
     filled.streams.set_key(3, "digest 3")
-    assert filled.streams.active_keys() == [(2, "digest 2"), (3, "digest 3")]
+    assert filled.streams.active_keys() == {"digest 2": 2, "digest 3": 3}
     assert filled.streams.active_sources() == [(1, "/dev/video0")]
     filled.streams.set_active(1, False)
     filled.streams.set_active(3, False)
-    assert (filled.streams.active_keys(), filled.streams.active_sources()) == ([(2, "digest 2")], [])
-    assert filled.streams.inactive_keys() == [(3, "digest 3")]
+    assert (filled.streams.active_keys(), filled.streams.active_sources()) == ({"digest 2": 2}, [])
+    found = [filled.streams.with_key(digest, NOW) for digest in ("digest 1", "digest 2", "digest 3")]
+    assert [one and (one.id, one.active) for one in found] == [None, (2, True), (3, False)]
 
 
 def test_what_is_known_of_a_live_stream_goes_when_it_ends(filled: Store) -> None:
-    filled.services.beat("watch", 1, AT, None, NOW)
+    filled.services.heartbeat("watch", 1, AT, None, NOW)
 
     def state(stream_id: int) -> tuple[bool, str | None, str | None, str | None]:
         stream = filled.streams.get(stream_id, NOW)
@@ -230,7 +236,7 @@ def test_a_detection_comes_back_as_it_was_stored_and_changes_alone(filled: Store
     stored = filled.detections.get(first)
     assert stored and (stored.stream_id, stored.stream, stored.owner_id, stored.edited_by) == (1, "dev:door", 1, None)
     assert (stored.detection, stored.image) == (SEEN, image(1))
-    grown = Detection(AT + 1, AT + 8, State.INCORRECT, 0.5, 9, (1, 2, 3, 4), 1280, 720, "another")
+    grown = Detection(AT, AT + 8, State.INCORRECT, 0.5, 9, (1, 2, 3, 4), 1280, 720, "another")
     assert filled.detections.update(first, grown)
     assert filled.detections.set_image(first, image(2))
     stored, other = filled.detections.get(first), filled.detections.get(second)
@@ -273,11 +279,6 @@ def test_what_is_found_is_paged_and_counted_alike(filled: Store, wanted: Detecti
     assert [one.id for one in filled.detections.page_after(wanted, after_id=found[-1])] == found[:-1]
     counts = [states[number - 1].value for number in found]
     assert filled.detections.counts(wanted) == Counts(**{state: counts.count(state) for state in set(counts)})
-    assert filled.detections.latest_with_image(wanted) is None
-    for number in found[1:]:
-        filled.detections.set_image(number, image(number))
-    latest = filled.detections.latest_with_image(wanted)
-    assert (latest and latest.id) == (found[1] if found[1:] else None)
 
 
 def test_hours_are_counted_from_a_moment_on(filled: Store) -> None:
@@ -290,7 +291,10 @@ def test_hours_are_counted_from_a_moment_on(filled: Store) -> None:
 def test_images_are_listed_by_stream_and_in_the_order_of_their_files(filled: Store) -> None:
     for stream_id, number, day in ((1, 3, "20261125"), (1, 2, "20261124"), (2, 1, "20261124")):
         filled.detections.add(stream_id, SEEN, image(number, day))
-    filled.detections.add(1, SEEN)
+    assert filled.detections.add(1, SEEN) == 4
+    latest = filled.detections.latest_with_image()
+    assert latest and latest.id == 1, "of the last day that has images"
+    assert [filled.detections.count_images(stream_id) for stream_id in (1, 2, 3)] == [2, 1, 0]
     assert sorted(one.token for one in filled.detections.images_of_stream(1)) == ["token 2", "token 3"]
     assert filled.detections.all_images() == [image(1), image(2), image(3, "20261125")]
     assert filled.detections.forget_images("20261124") == 2
@@ -307,14 +311,14 @@ def test_whoever_may_still_be_in_view_is_of_this_stream_and_was_seen_lately(fill
 
 
 def test_each_service_is_alive_while_its_own_beat_is_fresh(filled: Store) -> None:
-    filled.services.beat("gate", 7, AT, "all well", NOW)
-    filled.services.beat("watch", 8, AT + 1, None, replace(NOW, uptime_s=990.0))
+    filled.services.heartbeat("gate", 7, AT, "all well", NOW)
+    filled.services.heartbeat("watch", 8, AT + 1, None, replace(NOW, uptime_s=990.0))
     gate, watch = sorted(filled.services.all(NOW), key=lambda one: one.name)
     assert (gate.name, gate.pid, gate.alive, watch.name, watch.pid, watch.alive) == ("gate", 7, True, "watch", 8, False)
     assert (filled.services.is_alive("gate", NOW), filled.services.is_alive("watch", NOW)) == (True, False)
     assert not filled.services.is_alive("serve", NOW)
     assert (gate.problem, gate.started_utc) == ("all well", utc_text(AT))
     later = replace(NOW, uptime_s=1000.0 + 60)
-    filled.services.beat("gate", 9, AT + 59, None, later)
+    filled.services.heartbeat("gate", 9, AT + 59, None, later)
     gate = filled.services.all(later)[0]
     assert (gate.pid, gate.alive, gate.problem, gate.started_utc) == (9, True, None, utc_text(AT + 59))
