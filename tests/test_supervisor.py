@@ -17,6 +17,9 @@ import pytest
 from appliance.config import Config
 from appliance.errors import UserError
 from appliance.supervisor import HUNG_S, Child, refuse_busy_ports, stop
+from appliance.times import now
+from tests.boxes import Box
+from tests.conftest import REPOSITORY
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -140,6 +143,36 @@ def test_children_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
             return True
 
     until(gone)
+
+
+def ignore_sigint() -> None:
+    """What a shell does to a command that it starts in the background of a script."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@pytest.mark.parametrize("command", ["run", "gate", "ingest", "watch", "serve"])
+def test_it_ends_on_sigint_also_if_whoever_started_it_ignored_that(
+    tmp_path: Path, free_port: Callable[[], int], command: str
+) -> None:
+    box = Box(tmp_path, "embedded", free_port)
+    starts = ("gate", "ingest", "watch", "serve") if command == "run" else (command,)
+
+    def all_run() -> bool:
+        return {service.name for service in box.store.services.all(now()) if service.alive} >= {*starts}
+
+    words = [sys.executable, "-m", "appliance.cli", "--config", str(box.path), command]
+    with box.log_path.open("wb") as log:
+        process = subprocess.Popen(words, stdout=log, stderr=log, cwd=REPOSITORY, preexec_fn=ignore_sigint)
+    try:
+        until(all_run, 30)
+        pids = [box.service_pid(name) for name in starts]
+        process.send_signal(signal.SIGINT)
+        process.wait(15)
+        assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+        assert "Traceback" not in box.log()
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_a_busy_port_is_one_line_that_names_it(free_port: Callable[[], int]) -> None:
