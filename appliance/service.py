@@ -19,6 +19,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
+from typing import Protocol
 
 from appliance.errors import UserError
 
@@ -146,6 +147,32 @@ def keep_alive(
             log.warning("the service does not answer itself")
 
     return repeat(heartbeat, HEARTBEAT_S, "the heartbeat", stopping)
+
+
+class HttpServer(Protocol):
+    """A cheroot server: threads that answer, begun by `prepare` and ended by `stop`."""
+
+    def prepare(self) -> None:
+        """Listen, and start the threads."""
+
+    def serve(self) -> None:
+        """Answer until `stop`."""
+
+    def stop(self) -> None:
+        """End the threads."""
+
+
+def serve_http(server: HttpServer) -> None:
+    """Answer until the process is told to end."""
+    try:
+        # Its threads would outlive a signal that comes while they start: nothing would stop them.
+        signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
+        server.prepare()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, END_SIGNALS)
+        notify("READY=1")
+        server.serve()
+    finally:
+        server.stop()
 
 
 def http_status(host: str, port: int, method: str, path: str, body: bytes = b"", timeout_s: float = 2.0) -> int | None:

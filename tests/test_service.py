@@ -151,3 +151,34 @@ log.debug("a"); log.info("a"); log.warning("a"); log.error("a")
     logged = done.stderr.splitlines()
     assert len(logged) == lines
     assert logged[-1].endswith(" gate ERROR appliance.media.gate: a")
+
+
+@pytest.mark.parametrize("moment", ["before its threads start", "while they start", "while it answers"])
+def test_a_signal_ends_an_http_service_at_any_moment(moment: str) -> None:
+    """cheroot's threads are no daemons: one that is left keeps the process from ending."""
+    program = f"""
+import os, signal, threading
+from cheroot import wsgi
+from appliance import service
+
+class Server(wsgi.Server):
+    def prepare(self):
+        end("before its threads start")
+        start_threads = self.requests.start
+        self.requests.start = lambda: (start_threads(), end("while they start"))
+        super().prepare()
+
+    def serve(self):
+        threading.Timer(0.2, end, ["while it answers"]).start()
+        super().serve()
+
+def end(moment):
+    if moment == {moment!r}:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+service.END_S = 5
+service.prepare("site")
+service.serve_http(Server(("127.0.0.1", 0), lambda environ, start: [b""]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=30)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -14,7 +14,7 @@ from appliance.errors import UserError
 from appliance.web.access import Access, App
 from appliance.web.charts import Bar, nice_top, stacked_bars
 from appliance.web.forms import local_path
-from appliance.web.server import listen
+from appliance.web.server import make_server
 from appliance.web.static import Static
 
 
@@ -93,14 +93,14 @@ def test_a_busy_port_is_one_line_that_names_it(app: App, free_port: Callable[[],
         other.bind(("127.0.0.1", port))
         other.listen()
         with pytest.raises(UserError) as refused:
-            listen(app, "127.0.0.1", port)
+            make_server(app, "127.0.0.1", port)
     assert f"port {port} is taken" in str(refused.value) and "\n" not in str(refused.value)
 
 
 def test_connections_without_a_request_do_not_hold_the_site(app: App, free_port: Callable[[], int]) -> None:
     port = free_port()
-    server = listen(app, "127.0.0.1", port)
-    thread = threading.Thread(target=server.serve)
+    server = make_server(app, "127.0.0.1", port)
+    thread = threading.Thread(target=server.start)
     thread.start()
     idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(40)]
     try:

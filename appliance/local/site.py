@@ -15,12 +15,12 @@ from appliance.local import api, dashboard, detections, people, stream_forms, st
 from appliance.local.access import owned_stream
 from appliance.local.pages import Site
 from appliance.secrets import claim_code
-from appliance.service import http_status, keep_alive, notify
+from appliance.service import http_status, keep_alive, serve_http
 from appliance.store import Heartbeat, Store
 from appliance.times import Now
 from appliance.times import now as clock_now
 from appliance.web.access import Access, App
-from appliance.web.server import CLIENT_TIMEOUT_S, listen
+from appliance.web.server import CLIENT_TIMEOUT_S, make_server
 
 log = logging.getLogger(__name__)
 MODULES = (dashboard, streams, stream_forms, detections, people, api)
@@ -51,19 +51,18 @@ def serve(config: Config) -> None:
     store = Store.open(config.store_path)  # makes or migrates the file, and says early what is wrong
     claimed = store.people.count() > 0
     store.close()
-    server = listen(make_app(config, lambda: Store.open_existing(config.store_path)), config.web.host, config.web.port)
+    app = make_app(config, lambda: Store.open_existing(config.store_path))
+    server = make_server(app, config.web.host, config.web.port)
+    if not claimed:
+        claim_code(config.claim_code_path)
+        log.warning("this box has no admin yet: open its page and enter the code in %s", config.claim_code_path)
     stopping = threading.Event()
-    try:  # from here on its threads run, and would outlive a SIGTERM
-        if not claimed:
-            claim_code(config.claim_code_path)
-            log.warning("this box has no admin yet: open its page and enter the code in %s", config.claim_code_path)
+    try:
         keep_alive(Heartbeat(config.store_path, "serve").write, lambda: _answers(config), stopping)
         log.info("the site is on port %d", config.web.port)
-        notify("READY=1")
-        server.serve()
+        serve_http(server)
     finally:
         stopping.set()
-        server.stop()
 
 
 def _answers(config: Config) -> bool:

@@ -25,7 +25,7 @@ from cheroot import wsgi
 from appliance.config import Config
 from appliance.media.mediamtx import KEY_PATHS
 from appliance.secrets import digest, equal_in_constant_time, secret_from_file
-from appliance.service import http_status, keep_alive, notify, refuse_busy_port, repeat
+from appliance.service import http_status, keep_alive, refuse_busy_port, repeat, serve_http
 from appliance.store import Heartbeat, Store, StoreError
 from appliance.times import now
 
@@ -110,7 +110,7 @@ class Refusals:
                 for (remote, action, reason), times in refusals.items():
                     store.streams.add_refusal(remote, action, reason, times, time.time())
         except sqlite3.Error:
-            for refusal in refusals:
+            for refusal in refusals.elements():
                 self.add(*refusal)
             raise
 
@@ -195,13 +195,10 @@ def serve(config: Config) -> None:
     # MediaMTX opens a new connection for each question.
     server.request_queue_size = 128
     stopping = threading.Event()
-    try:  # from here on its threads run, and would outlive a SIGTERM
-        server.prepare()
+    try:
         repeat(gate.write_refusals, RECORD_S, "the record of refusals", stopping)
         keep_alive(Heartbeat(config.store_path, "gate").write, gate.answers, stopping)
         log.info("answering on port %d", port)
-        notify("READY=1")
-        server.serve()
+        serve_http(server)
     finally:
         stopping.set()
-        server.stop()

@@ -41,11 +41,10 @@ def _is_readable(connection: socket.socket) -> bool:
     return bool(poll.poll(0))
 
 
-def listen(app: Any, host: str, port: int) -> Any:
-    """A cheroot server that listens; `serve()` runs it, `stop()` ends it. Raises UserError."""
+def make_server(app: Any, host: str, port: int) -> Any:
+    """A cheroot server for `service.serve_http`. Raises UserError if the port cannot be had."""
     refuse_busy_port(host, port, "web.port")
     server = _Server((host, port), app, numthreads=THREADS, timeout=CLIENT_TIMEOUT_S, request_queue_size=128)
     server.max_request_body_size = MAX_BODY_BYTES
     server.max_request_header_size = MAX_HEADER_BYTES
-    server.prepare()
     return server
