@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
-from appliance.config import Config, Media, Rtmp
+from appliance import supervisor
+from appliance.cli import cli
+from appliance.config import Config, Media, Rtmp, load
 from appliance.errors import UserError
 from appliance.media import mediamtx
 from appliance.media.mediamtx import Client, Connection, MediaError
@@ -68,6 +71,21 @@ def test_the_engine_is_chosen_by_what_is_there(tmp_path: Path) -> None:
     binary.chmod(0o755)
     assert mediamtx.engine(auto) == mediamtx.engine(named) == "mediamtx"
     assert mediamtx.engine(embedded) == "embedded"
+
+
+def test_what_was_decided_at_the_start_holds_when_a_binary_appears(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    binary, path, served = tmp_path / "mediamtx", tmp_path / "mb9k.toml", list[Config]()
+    path.write_text(f'[media]\nbinary = "{binary}"\n')
+    started = {child.name: child for child in supervisor.children(load(path), path, "info")}
+    binary.write_text("#!/bin/sh\n")
+    binary.chmod(0o755)
+    assert mediamtx.engine(load(path)) == "mediamtx"
+    monkeypatch.setattr("appliance.media.ingest.serve", served.append)
+    monkeypatch.setattr("appliance.service.prepare", lambda *_: None)
+    CliRunner().invoke(cli, list(started["ingest"].command[3:]), catch_exceptions=False)
+    assert [mediamtx.engine(config) for config in served] == ["embedded"]
 
 
 def test_readers_carry_the_token_whatever_its_signs() -> None:
