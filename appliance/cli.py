@@ -1,4 +1,4 @@
-"""The command `mb9k`. Services are imported inside their command, so that `serve` starts without any eyes."""
+"""The command `mb9k`. Services are imported inside their command, so that `serve` starts without ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Options:
 
 
 class LazyGroup(click.Group):
-    """A group that imports `detect` (and with it the eyes) only when it is asked for."""
+    """A group that imports `detect` (and with it PyAV and ONNX Runtime) only when it is called for."""
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """The command of that name."""
@@ -44,7 +44,7 @@ class LazyGroup(click.Group):
         return super().get_command(ctx, name)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names; `detect` only where the eyes are installed, since its help needs them."""
+        """All names; `detect` only where PyAV is installed, since its help needs it."""
         names = super().list_commands(ctx)
         return sorted([*names, "detect"]) if importlib.util.find_spec("av") else names
 
@@ -200,7 +200,7 @@ def stream() -> None:
 @stream.command("add")
 @click.argument("name")
 @click.option("--owner", required=True, help="Whose stream it is.")
-@click.option("--source", help="Let the box pull it: rtsp://..., a file, /dev/video0. Without: people send to it.")
+@click.option("--source", help="Let the box pull it: rtsp://..., a file, /dev/video0. Without: people publish to it.")
 @click.pass_context
 def stream_add(context: click.Context, name: str, owner: str, source: str | None) -> None:
     """Add a stream; prints its stream key, this once."""

@@ -37,7 +37,7 @@ class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Rtmp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where publishers send to."""
+    """Where streams are published to."""
 
     host: Annotated[str, about("The address the ingest listens on; 0.0.0.0: all of this machine's")] = "0.0.0.0"
     port: Annotated[Port, about("The port for RTMP")] = 1935

@@ -12,9 +12,9 @@ Z_95 = 1.959963984540054
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A share with its 95 % interval: 0 <= low <= share <= high <= 1, of n persons."""
+    """A rate with its 95 % interval: 0 <= low <= value <= high <= 1, of n persons."""
 
-    share: float
+    value: float
     low: float
     high: float
     n: int
@@ -28,9 +28,9 @@ def compliance(counts: Counts) -> Rate | None:
     n = counts.classified
     if n == 0:
         return None
-    share = counts.mask / n
+    value = counts.mask / n
     z2 = Z_95 * Z_95
-    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = Z_95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
-    # Rounding may push a bound past the share itself when the share is 0 or 1.
-    return Rate(share, max(0.0, min(middle - half, share)), min(1.0, max(middle + half, share)), n)
+    middle = (value + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z_95 / (1 + z2 / n) * math.sqrt(value * (1 - value) / n + z2 / (4 * n * n))
+    # Rounding may push a bound past the value itself when the value is 0 or 1.
+    return Rate(value, max(0.0, min(middle - half, value)), min(1.0, max(middle + half, value)), n)

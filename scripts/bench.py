@@ -94,7 +94,7 @@ def _ours(one: Detector) -> Callable[[Pixels], Any]:
 
 
 def _published(folder: Path) -> dict[str, Callable[[Pixels], Any]]:
-    """The published networks with their own preparation and threshold; their suppression is left out."""
+    """The published networks with their own preparation and threshold; their NMS is left out."""
     found: dict[str, Callable[[Pixels], Any]] = {}
     for name, path, width, height, mean, scale in (
         ("UltraFace-masked RFB-320", "ultraface_masked/RFB-320-masked_face-v2.onnx", 320, 240, 127, 128),
@@ -129,12 +129,12 @@ def gate() -> None:
             ("gate, 200 a second", box.config.media.gate_port, "POST", "/auth", question),
             ("site /health, 200 a second", box.config.web.port, "GET", "/health", None),
         ):
-            times = sorted(_asked(port, method, path, sent))
+            times = sorted(_answer_times(port, method, path, sent))
             p50, p99 = times[len(times) // 2], times[len(times) * 99 // 100]
             print(f"  {name:42} p50 {p50:.1f} ms, p99 {p99:.1f} ms, worst {times[-1]:.1f} ms of {len(times)}")
 
 
-def _asked(port: int, method: str, path: str, sent: str | None) -> Iterator[float]:
+def _answer_times(port: int, method: str, path: str, sent: str | None) -> Iterator[float]:
     begun_s = time.perf_counter()
     for number in range(GATE_RATE * GATE_SECONDS):
         time.sleep(max(0.0, begun_s + number / GATE_RATE - time.perf_counter()))

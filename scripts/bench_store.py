@@ -50,7 +50,7 @@ Ask = Callable[[Store], object]
 
 
 def before(sql: str, **parameters: object) -> Ask:
-    """How it was asked before."""
+    """The question in its older form."""
     return lambda store: store.db.execute(sql, NOTHING | parameters).fetchall()
 
 
@@ -124,7 +124,7 @@ QUESTIONS: dict[str, tuple[Ask, Ask]] = {
 
 
 def store() -> None:
-    """Milliseconds of the processor, the least of REPEATS, so that a busy machine says the same.
+    """Milliseconds of the processor, the smallest of REPEATS, so that a busy machine says the same.
 
     Ours make the rows into values, the old form only fetches them.
     """

@@ -61,8 +61,8 @@ class RtmpClient:
         """From the handshake until the server takes the stream. Raises Rejected, or OSError if it hangs up."""
         self.shake_hands()
         where = f"rtmp://127.0.0.1/{app}" if tc_url is None else tc_url
-        wanted = {"app": app, "type": "nonprivate", "flashVer": flash_version, "tcUrl": where}
-        self.command("connect", 1, wanted, chunk_bytes=128)
+        parameters = {"app": app, "type": "nonprivate", "flashVer": flash_version, "tcUrl": where}
+        self.command("connect", 1, parameters, chunk_bytes=128)
         self.send(1, 0, struct.pack(">I", CHUNK_BYTES), chunk_stream=2, stream_id=0, chunk_bytes=128)
         self.command("releaseStream", 2, None, key)
         self.command("FCPublish", 3, None, key)

@@ -322,7 +322,8 @@ def test_only_a_clearly_better_image_replaces_the_first(previews: Previews) -> N
     for _ in range(3):
         scripted.see(square(100, side=40))
     images = []
-    for bottom, score in ((152, 0.9), (153, 0.9), (164, 0.6)):  # 1.3 times as good and not more; more; larger, unsure
+    # 1.3 times as good and not more; more; larger, but of a low score.
+    for bottom, score in ((152, 0.9), (153, 0.9), (164, 0.6)):
         (sighting,) = scripted.see((100, 100, 140, bottom), score=score)
         images.append((sighting.jpeg is not None, sighting.detection.bbox_px[3]))
     assert images == [(False, 140), (True, 153), (False, 153)]

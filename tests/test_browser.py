@@ -282,7 +282,7 @@ def test_without_script_everything_but_comfort_works(served: Served, chromium: A
     assert "UTC" in page.inner_text("main")
 
 
-def test_the_site_beats_while_it_answers_and_ends_when_asked(served: Served) -> None:
+def test_the_site_gives_heartbeats_while_it_answers_and_ends_on_sigterm(served: Served) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not served.store.services.is_alive("serve", now()) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -293,7 +293,7 @@ def test_the_site_beats_while_it_answers_and_ends_when_asked(served: Served) -> 
         assert probe.connect_ex(("127.0.0.1", served.port)) != 0
 
 
-def test_a_site_that_hangs_gives_no_beat(served: Served) -> None:
+def test_a_site_that_hangs_gives_no_heartbeat(served: Served) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not served.store.services.is_alive("serve", now()) and time.monotonic() < deadline:
         time.sleep(0.1)

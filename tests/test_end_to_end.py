@@ -117,7 +117,7 @@ def test_a_wrong_rotated_or_deactivated_key_is_refused_and_nothing_is_stored(
 
 
 def refused(clip: Path, url: str) -> bool:
-    """Whether a publisher is turned away (and does not merely hang)."""
+    """Whether a publisher is refused (and does not merely hang)."""
     with publishing(clip, url) as publisher:
         try:
             return publisher.wait(15) != 0

@@ -56,7 +56,7 @@ def inlet(shared: Inlet) -> Inlet:
 
 
 def is_refused(inlet: Inlet, clip: Path, key: str) -> bool:
-    """Whether FFmpeg is turned away with this key."""
+    """Whether FFmpeg is refused with this key."""
     with publishing(clip, inlet.url(key)) as process:
         try:
             return process.wait(12) != 0
@@ -65,7 +65,7 @@ def is_refused(inlet: Inlet, clip: Path, key: str) -> bool:
 
 
 def reasons(inlet: Inlet) -> set[str]:
-    """Why people were turned away, as the page tells it."""
+    """Why people were refused, as the page tells it."""
     return {refusal.reason for refusal in inlet.store.streams.refusals()}
 
 

@@ -27,7 +27,7 @@ def box(tmp_path: Path) -> Iterator[Box]:
     made.close()
 
 
-def beats(box: Box, *names: str) -> None:
+def heartbeats(box: Box, *names: str) -> None:
     for name in names:
         box.store.services.heartbeat(name, 1, box.clock.now.utc, None, box.clock.now)
 
@@ -51,7 +51,7 @@ def test_home_says_which_service_is_dead_and_what_its_trouble_is(box: Box) -> No
     browser = box.browser("ann")
     page = browser.get("/").text
     assert "The gate is not running" in page and "The watcher is not running" in page
-    beats(box, "gate")
+    heartbeats(box, "gate")
     box.store.services.heartbeat("watch", 1, 0.0, "The model failed its self-test & is not used.", box.clock.now)
     page = browser.get("/").text
     assert "not running" not in page and "failed its self-test &amp; is not used." in page
@@ -288,7 +288,7 @@ def test_the_preview_is_the_watchers_newest_picture_and_says_somebody_looks(box:
 
     previews = Previews(box.config.run)
     browser = box.browser("sci")
-    beats(box, "watch")
+    heartbeats(box, "watch")
     assert browser.get("/streams/2/preview.jpg").status_code == 204
     assert not previews.is_requested(2), "nobody draws for a stream that is offline"
     box.store.streams.set_live(2, "192.0.2.5", box.clock.now.utc)

@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
-from appliance.config import Config, Media, Rtmp
+from appliance import supervisor
+from appliance.cli import cli
+from appliance.config import Config, Media, Rtmp, load
 from appliance.errors import UserError
 from appliance.media import mediamtx
 from appliance.media.mediamtx import Client, Connection, MediaError
@@ -56,18 +59,33 @@ def test_an_address_is_written_as_it_should_be() -> None:
 
 def test_the_engine_is_chosen_by_what_is_there(tmp_path: Path) -> None:
     binary = tmp_path / "mediamtx"
-    wanted = Config(state_dir=str(tmp_path), media=Media(engine="mediamtx", binary=str(binary)))
-    unsaid = Config(media=Media(binary=str(binary)))
-    unwanted = Config(media=Media(engine="embedded", binary=str(binary)))
-    assert mediamtx.engine(unsaid) == "embedded"
+    named = Config(state_dir=str(tmp_path), media=Media(engine="mediamtx", binary=str(binary)))
+    auto = Config(media=Media(binary=str(binary)))
+    embedded = Config(media=Media(engine="embedded", binary=str(binary)))
+    assert mediamtx.engine(auto) == "embedded"
     with pytest.raises(UserError, match=r"install it.*media\.binary.*embedded"):
-        mediamtx.engine(wanted)
+        mediamtx.engine(named)
     with pytest.raises(UserError, match="not on PATH"):
-        mediamtx.command(wanted)
+        mediamtx.command(named)
     binary.write_text("#!/bin/sh\n")
     binary.chmod(0o755)
-    assert mediamtx.engine(unsaid) == mediamtx.engine(wanted) == "mediamtx"
-    assert mediamtx.engine(unwanted) == "embedded"
+    assert mediamtx.engine(auto) == mediamtx.engine(named) == "mediamtx"
+    assert mediamtx.engine(embedded) == "embedded"
+
+
+def test_what_was_decided_at_the_start_holds_when_a_binary_appears(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    binary, path, served = tmp_path / "mediamtx", tmp_path / "mb9k.toml", list[Config]()
+    path.write_text(f'[media]\nbinary = "{binary}"\n')
+    started = {child.name: child for child in supervisor.children(load(path), path, "info")}
+    binary.write_text("#!/bin/sh\n")
+    binary.chmod(0o755)
+    assert mediamtx.engine(load(path)) == "mediamtx"
+    monkeypatch.setattr("appliance.media.ingest.serve", served.append)
+    monkeypatch.setattr("appliance.service.prepare", lambda *_: None)
+    CliRunner().invoke(cli, list(started["ingest"].command[3:]), catch_exceptions=False)
+    assert [mediamtx.engine(config) for config in served] == ["embedded"]
 
 
 def test_readers_carry_the_token_whatever_its_signs() -> None:
@@ -180,18 +198,18 @@ def test_rtmps_takes_streams_too_and_a_kick_ends_them(tmp_path: Path, free_port:
             assert [one.encrypted for one in inlet.client.connections()] == [False]
 
 
-# The client, asked things that no real ingest says
+# The client, given answers that no real ingest gives
 
 
 class Answers(http.server.ThreadingHTTPServer):
-    """A server that says what it is told to, by the path asked for (without the query, then with it)."""
+    """A server that says what it is told to, by the path requested (without the query, then with it)."""
 
     def __init__(self, said: dict[str, tuple[int, bytes]], delay_s: float = 0.0) -> None:
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                outer.asked.append(f"{self.command} {self.path}")
+                outer.requests.append(f"{self.command} {self.path}")
                 time.sleep(delay_s)
                 status, body = said.get(self.path) or said.get(self.path.partition("?")[0]) or (404, b"{}")
                 self.send_response(status)
@@ -204,7 +222,7 @@ class Answers(http.server.ThreadingHTTPServer):
                 pass
 
         super().__init__(("127.0.0.1", 0), Handler)
-        self.asked: list[str] = []
+        self.requests: list[str] = []
 
     def handle_error(self, *_: object) -> None:
         """A client that did not wait for its answer is what some tests are about."""
@@ -229,7 +247,7 @@ def test_all_pages_are_read() -> None:
     said = {f"/v3/paths/list?itemsPerPage=100&page={n}": page([{"name": f"live/{n}"}], 3) for n in range(3)}
     with answering(said) as (client, server):
         assert [path.name for path in client.paths()] == ["live/0", "live/1", "live/2"]
-        assert len(server.asked) == 3
+        assert len(server.requests) == 3
 
 
 def test_older_and_newer_fields_are_understood_and_strange_ones_passed_over() -> None:
@@ -257,7 +275,7 @@ def test_a_list_that_is_not_offered_is_empty_and_a_kick_of_nobody_is_no_error() 
         assert connection == Connection("1", "10.0.0.5:1", "", "idle")
         client.kick(connection)
         client.kick(Connection("2", "", "", "publish", encrypted=True))
-        assert server.asked[-2:] == ["POST /v3/rtmpconns/kick/1", "POST /v3/rtmpsconns/kick/2"]
+        assert server.requests[-2:] == ["POST /v3/rtmpconns/kick/1", "POST /v3/rtmpsconns/kick/2"]
 
 
 BROKEN = [
@@ -289,8 +307,8 @@ def test_nobody_there_and_somebody_who_never_answers_are_the_same_error(
         client.info()
 
 
-def test_pages_without_end_are_not_read_for_ever() -> None:
+def test_pages_without_end_are_not_read_endlessly() -> None:
     with answering({"/v3/paths/list": page([{"name": "live/x"}], 10**9)}) as (client, server):
         with pytest.raises(MediaError):
             client.paths()
-        assert len(server.asked) <= 200
+        assert len(server.requests) <= 200

@@ -51,19 +51,19 @@ def test_a_face_missed_costs_its_recall() -> None:
 
 def test_the_same_face_twice_is_one_right_and_one_wrong() -> None:
     scored = any_face(found((FACE, 0.9, 0), (FACE, 0.8, 0)), truth((FACE, 0)))
-    assert scored.verdicts.tolist() == [1, 0]
+    assert scored.matches.tolist() == [1, 0]
 
 
 def test_a_detection_over_an_ignored_face_counts_neither_way() -> None:
     scored = any_face(found((OTHER, 0.9, 0), (FACE, 0.8, 0)), truth((FACE, 0), (OTHER, IGNORE)))
-    assert scored.verdicts.tolist() == [-1, 1]
+    assert scored.matches.tolist() == [-1, 1]
     assert average_precision([scored]) == 1
 
 
 def test_the_wrong_state_is_no_hit_of_its_own_state() -> None:
     mask, no_mask, _ = by_state(found((FACE, 0.9, 1)), truth((FACE, 0)))
     assert average_precision([mask]) == pytest.approx(1)  # score 0, but found: nothing of a higher score is wrong
-    assert no_mask.verdicts.tolist() == [0]
+    assert no_mask.matches.tolist() == [0]
 
 
 def test_faces_of_another_size_do_not_count() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from appliance.media.mediamtx import SILENCE_S, Client
+from appliance.media.mediamtx import EMBEDDED_VERSION, SILENCE_S, Client
 from appliance.secrets import digest
 from appliance.watch.publishers import PATIENCE_S, Publishers
 from tests.stand_in_ingest import Ingest, answering
@@ -109,6 +109,20 @@ def test_an_ingest_that_does_not_answer_is_offline_after_a_while(ingest: Ingest,
     ingest.flow()
     assert set(publishers.poll(ACTIVE, 60)) == {1}
     assert publishers.problem is None
+
+
+def test_which_ingest_it_is_is_heard_from_it_however_late_it_answers_and_whenever_it_is_another(
+    ingest: Ingest, publishers: Publishers
+) -> None:
+    ingest.version, ingest.status = "v1.20.1", 500
+    engines = []
+    for second in range(3):
+        publishers.poll(ACTIVE, second)
+        engines.append(publishers.engine)
+        ingest.status = 200
+        if second == 1:  # it is started again, sooner than anybody would call it gone
+            ingest.version = EMBEDDED_VERSION
+    assert engines[1:] == ["mediamtx", "embedded"]
 
 
 def test_a_connection_that_cannot_be_ended_hides_nobody(ingest: Ingest, publishers: Publishers) -> None:

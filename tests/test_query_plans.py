@@ -24,7 +24,7 @@ BIG, EMPTY = 1, STREAMS
 SMALL = {"streams", "people", "services", "watch", "stream_status", "refusals"}
 """What people make by hand, one row a service, and the newest 1000 refusals. Everything else grows."""
 STEPS = 10_000
-"""Of SQLite's machine. A page of 50 takes at most 4,000; to count all the rows, the least one can do, 60,000."""
+"""Of SQLite's machine. A page of 50 takes at most 4,000; to count all the rows, the fewest it can be, 60,000."""
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +86,9 @@ def filters() -> Iterator[DetectionFilter]:
     )
 
 
-def counts(store: Store, wanted: DetectionFilter) -> Counts:
+def counts(store: Store, where: DetectionFilter) -> Counts:
     """What the pages show above a list."""
-    return store.detections.counts(wanted)
+    return store.detections.counts(where)
 
 
 def hours(store: Store, since_utc: float) -> dict[float, Counts]:
@@ -97,12 +97,12 @@ def hours(store: Store, since_utc: float) -> dict[float, Counts]:
 
 
 PAGES: dict[str, Callable[[Store, DetectionFilter], object]] = {
-    "newest": lambda store, wanted: store.detections.page(wanted),
-    "in the middle": lambda store, wanted: store.detections.page(wanted, before_id=ROWS // 2),
-    "oldest": lambda store, wanted: store.detections.page(wanted, before_id=30),
-    "after the oldest": lambda store, wanted: store.detections.page_after(wanted, after_id=1),
-    "back from the middle": lambda store, wanted: store.detections.page_after(wanted, after_id=ROWS // 2),
-    "after the newest": lambda store, wanted: store.detections.page_after(wanted, after_id=ROWS),
+    "newest": lambda store, where: store.detections.page(where),
+    "in the middle": lambda store, where: store.detections.page(where, before_id=ROWS // 2),
+    "oldest": lambda store, where: store.detections.page(where, before_id=30),
+    "after the oldest": lambda store, where: store.detections.page_after(where, after_id=1),
+    "back from the middle": lambda store, where: store.detections.page_after(where, after_id=ROWS // 2),
+    "after the newest": lambda store, where: store.detections.page_after(where, after_id=ROWS),
 }
 
 OFTEN: dict[str, Callable[[Store], object]] = {
@@ -152,21 +152,21 @@ def test_what_is_asked_often_is_answered_by_an_index(store: Store, name: str) ->
 
 @pytest.mark.parametrize("name", PAGES)
 def test_every_page_of_every_filter_is_answered_by_an_index(store: Store, name: str) -> None:
-    for wanted in filters():
-        assert scans(store, PAGES[name], wanted) == [], wanted
-        assert steps(store, PAGES[name], wanted) < STEPS, wanted
+    for where in filters():
+        assert scans(store, PAGES[name], where) == [], where
+        assert steps(store, PAGES[name], where) < STEPS, where
 
 
 def test_counts_of_every_filter_are_answered_by_an_index_alone(store: Store) -> None:
-    for wanted in filters():
-        read = [step for step, _ in plans(store, counts, wanted) if "detections" in step]
-        assert read and all(step.startswith("SEARCH detections USING COVERING INDEX") for step in read), wanted
+    for where in filters():
+        read = [step for step, _ in plans(store, counts, where) if "detections" in step]
+        assert read and all(step.startswith("SEARCH detections USING COVERING INDEX") for step in read), where
 
 
 def test_the_counts_of_a_day_read_that_day_only(store: Store) -> None:
     a_day = NOW.utc - 86400
-    for wanted in (DetectionFilter(since_utc=a_day), DetectionFilter(BIG, since_utc=a_day, until_utc=NOW.utc)):
-        assert steps(store, counts, wanted) < 2 * STEPS
+    for where in (DetectionFilter(since_utc=a_day), DetectionFilter(BIG, since_utc=a_day, until_utc=NOW.utc)):
+        assert steps(store, counts, where) < 2 * STEPS
     assert sum(hour.total for hour in hours(store, a_day).values()) == 2880
     assert scans(store, hours, a_day) == []
     assert steps(store, hours, a_day) < 6 * STEPS, "2880 persons are sorted into hours"

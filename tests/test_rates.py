@@ -24,7 +24,7 @@ def test_unknown_is_never_counted_into_the_rate() -> None:
 def test_incorrect_counts_as_not_compliant() -> None:
     rate = compliance(Counts(mask=6, incorrect=4))
     assert rate is not None
-    assert rate.share == pytest.approx(0.6)
+    assert rate.value == pytest.approx(0.6)
     assert rate.n == 10
 
 
@@ -36,7 +36,7 @@ def test_nobody_judged_gives_no_rate() -> None:
 def test_the_interval_stays_within_0_and_1(mask: int) -> None:
     rate = compliance(Counts(mask=mask, no_mask=5 - mask))
     assert rate is not None
-    assert 0 <= rate.low <= rate.share <= rate.high <= 1
+    assert 0 <= rate.low <= rate.value <= rate.high <= 1
 
 
 def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:

@@ -31,8 +31,8 @@ from tests.site import Box
 
 BAD_NAMES = ["", "  ", "two\nlines", "x" * 300, "a\u202eb", "a\x00b"]
 BAD_SOURCES = [
-    "", " ", "gopher://x y", "ftp://x", "rtsp://", "camera", "clip.mp4", "file:///etc/passwd", "x" * 600,
-    "http://a\nb/", "rtsp://camera:99999999/", "rtsp://•••@camera/",
+    "", " ", "gopher://x y", "rtsp://x y/1", "ftp://x", "rtsp://", "camera", "clip.mp4", "file:///etc/passwd",
+    "x" * 600, "http://a\nb/", "rtsp://camera:99999999/", "rtsp://•••@camera/",
 ]  # fmt: skip
 ONLY_AN_ADMINS = [
     "/etc/passwd", "/dev/video0", "rtsp://127.0.0.1:8554/live/x", "http://localhost:9997/v3", "http://[::1]/",

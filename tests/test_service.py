@@ -30,7 +30,7 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> socket.socket:
     return channel
 
 
-def test_systemd_hears_what_it_is_told(systemd: socket.socket) -> None:
+def test_systemd_receives_each_notice(systemd: socket.socket) -> None:
     with systemd:
         notify("READY=1")
         assert systemd.recv(100) == b"READY=1"

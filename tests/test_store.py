@@ -188,7 +188,7 @@ def test_every_filter_pages_through_what_a_plain_reading_finds(filled: Store) ->
     for stream_id, state, since, until, search in itertools.product(
         (None, 1, 2), (None, State.MASK, State.INCORRECT), (None, 10.0, 70.0), (None, 40.0), ("", "LAB")
     ):
-        wanted = DetectionFilter(stream_id, state, since and NOW.utc + since, until and NOW.utc + until, search)
+        where = DetectionFilter(stream_id, state, since and NOW.utc + since, until and NOW.utc + until, search)
         expected = [
             d.id
             for d in newest_first
@@ -198,20 +198,20 @@ def test_every_filter_pages_through_what_a_plain_reading_finds(filled: Store) ->
             and (until is None or d.detection.first_seen_utc < NOW.utc + until)
             and search.lower() in d.stream
         ]
-        pages = [page := [d.id for d in filled.detections.page(wanted, limit=7)]]
+        pages = [page := [d.id for d in filled.detections.page(where, limit=7)]]
         while page:
-            page = [d.id for d in filled.detections.page(wanted, before_id=page[-1], limit=7)]
+            page = [d.id for d in filled.detections.page(where, before_id=page[-1], limit=7)]
             pages.append(page)
-        assert [one for page in pages for one in page] == expected, wanted
+        assert [one for page in pages for one in page] == expected, where
         for before, after in itertools.pairwise(pages[:-1]):
-            assert [d.id for d in filled.detections.page_after(wanted, after_id=after[0], limit=7)] == before, wanted
+            assert [d.id for d in filled.detections.page_after(where, after_id=after[0], limit=7)] == before, where
         for edge in (1, 28, 30, 60):  # a detection that need not be of this filter
             at = [d.id for d in newest_first].index(edge)
             older = [d.id for d in newest_first[at + 1 :] if d.id in expected]
             newer = [d.id for d in newest_first[:at] if d.id in expected]
-            assert [d.id for d in filled.detections.page(wanted, before_id=edge, limit=99)] == older, wanted
-            assert [d.id for d in filled.detections.page_after(wanted, after_id=edge, limit=99)] == newer, wanted
-        assert filled.detections.counts(wanted).total == len(expected), wanted
+            assert [d.id for d in filled.detections.page(where, before_id=edge, limit=99)] == older, where
+            assert [d.id for d in filled.detections.page_after(where, after_id=edge, limit=99)] == newer, where
+        assert filled.detections.counts(where).total == len(expected), where
 
 
 def test_persons_are_counted_by_the_hour(filled: Store) -> None:
@@ -226,15 +226,15 @@ def test_persons_are_counted_by_the_hour(filled: Store) -> None:
 
 
 def test_detections_are_filtered_by_stream_state_time_and_search(filled: Store) -> None:
-    wanted = filled.detections.add(2, replace(SEEN, state=State.INCORRECT))
+    detection_id = filled.detections.add(2, replace(SEEN, state=State.INCORRECT))
     filled.detections.add(1, SEEN)
     filled.detections.add(2, replace(SEEN, first_seen_utc=NOW.utc - 99, state=State.INCORRECT))
 
     def found(**fields: object) -> list[int]:
         return [d.id for d in filled.detections.page(DetectionFilter(**fields))]  # type: ignore[arg-type]
 
-    assert found(stream_id=2, state=State.INCORRECT, since_utc=NOW.utc, until_utc=NOW.utc + 1) == [wanted]
-    assert found(search="SCI:l", since_utc=NOW.utc) == [wanted]
+    assert found(stream_id=2, state=State.INCORRECT, since_utc=NOW.utc, until_utc=NOW.utc + 1) == [detection_id]
+    assert found(search="SCI:l", since_utc=NOW.utc) == [detection_id]
     assert found(search="%") == []
     assert filled.detections.counts(DetectionFilter(search="lab")) == Counts(incorrect=2)
 
@@ -243,9 +243,9 @@ def test_a_detection_is_updated_while_the_person_is_in_view(filled: Store) -> No
     detection_id = filled.detections.add(1, SEEN)
     grown = replace(SEEN, last_seen_utc=NOW.utc + 9, state=State.NO_MASK, votes=40)
     assert filled.detections.update(detection_id, grown)
-    kept = filled.detections.get(detection_id)
-    assert kept is not None
-    assert kept.detection == grown
+    stored = filled.detections.get(detection_id)
+    assert stored is not None
+    assert stored.detection == grown
     assert not filled.detections.update(999, grown)
 
 
@@ -253,16 +253,16 @@ def test_what_a_person_corrected_stays_corrected(filled: Store) -> None:
     detection_id = filled.detections.add(1, SEEN)
     filled.detections.correct_state(detection_id, State.INCORRECT, "dev")
     filled.detections.update(detection_id, replace(SEEN, state=State.NO_MASK, votes=40))
-    kept = filled.detections.get(detection_id)
-    assert kept is not None
-    assert (kept.detection.state, kept.edited_by, kept.detection.votes) == (State.INCORRECT, "dev", 40)
+    stored = filled.detections.get(detection_id)
+    assert stored is not None
+    assert (stored.detection.state, stored.edited_by, stored.detection.votes) == (State.INCORRECT, "dev", 40)
 
 
 def test_a_detection_never_ends_before_it_begins_though_the_clock_jumps(filled: Store) -> None:
     detection_id = filled.detections.add(1, replace(SEEN, last_seen_utc=NOW.utc - 3600))
-    kept = filled.detections.get(detection_id)
-    assert kept is not None
-    assert kept.detection.last_seen_utc == kept.detection.first_seen_utc
+    stored = filled.detections.get(detection_id)
+    assert stored is not None
+    assert stored.detection.last_seen_utc == stored.detection.first_seen_utc
 
 
 def test_an_image_is_found_by_its_address_until_its_day_is_forgotten(filled: Store) -> None:

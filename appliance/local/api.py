@@ -89,7 +89,7 @@ def _add_stream_changes(app: App, site: Site) -> None:
 
     @app.post("/api/v1/streams/<stream_id:int>/key", access=Access.OWNER)
     def rotate_key(stream_id: int, store: Store, now: Now) -> HTTPResponse:
-        """Give it a new key; whoever sends with the old one is cut off within seconds."""
+        """Give it a new key; whoever publishes with the old one is cut off within seconds."""
         key = stream_rules.rotate_key(store, stream_id)
         return answer(shapes.with_key(stream_rules.find(store, stream_id, now), key))
 

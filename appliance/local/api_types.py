@@ -50,7 +50,7 @@ class StreamWithKey(Stream, kw_only=True):
 
 
 class NewStream(Struct, forbid_unknown_fields=True):
-    """With source_url the box pulls it; without, people send to it with a stream key. owner: for admins."""
+    """With source_url the box pulls it; without, people publish to it with a stream key. owner: for admins."""
 
     name: Name
     source_url: str | None = None
@@ -195,7 +195,7 @@ def counts_json(counts: FaceCounts) -> Counts:
         no_mask=counts.no_mask,
         incorrect=counts.incorrect,
         unknown=counts.unknown,
-        compliance=round(rate.share, 4) if rate else None,
+        compliance=round(rate.value, 4) if rate else None,
         compliance_low=round(rate.low, 4) if rate else None,
         compliance_high=round(rate.high, 4) if rate else None,
         judged=counts.classified,

@@ -52,7 +52,7 @@ def rate_words(rate: Rate | None) -> str:
     """A compliance rate with its interval and n, or that there is not enough to say one."""
     if rate is None:
         return "not enough data"
-    return f"{percent(rate.share)} ({100 * rate.low:.0f} to {100 * rate.high:.0f} %, n = {rate.n})"
+    return f"{percent(rate.value)} ({100 * rate.low:.0f} to {100 * rate.high:.0f} %, n = {rate.n})"
 
 
 def number(count: int) -> str:

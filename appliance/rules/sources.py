@@ -35,7 +35,7 @@ def clean_source(text: str, by_admin: bool) -> str:
         host, _ = parts.hostname, parts.port
     except ValueError as error:
         raise InputError("This address cannot be read; it looks like rtsp://user:password@camera/path.") from error
-    if parts.scheme.lower() not in SCHEMES or not host:
+    if parts.scheme.lower() not in SCHEMES or not host or " " in host:
         also = "; a file or a webcam of the box starts with /" if by_admin else ""
         raise InputError(
             f"The source must start with rtsp://, rtsps://, http:// or https:// and name the camera{also}."

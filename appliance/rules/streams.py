@@ -83,7 +83,7 @@ def change(
 
 
 def rotate_key(store: Store, stream_id: int) -> str:
-    """Give it a new key, to show this once; whoever sends with the old one is cut off. Raises NotSaved."""
+    """Give it a new key, to show this once; whoever publishes with the old one is cut off. Raises NotSaved."""
     key = new_stream_key()
     with saving(store):
         store.streams.set_key(stream_id, digest(key))

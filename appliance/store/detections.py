@@ -25,7 +25,7 @@ class StoredImage(Place):
 
 @dataclass(frozen=True, slots=True)
 class StoredDetection:
-    """A detection as kept, with its stream's title (owner:name)."""
+    """A detection as stored, with its stream's title (owner:name)."""
 
     id: int
     stream_id: int

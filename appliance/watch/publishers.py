@@ -42,8 +42,8 @@ class Publishers:
         active_keys: sha-256 of a key -> stream id.
         """
         try:
-            if self._answered_s is None or self.problem:
-                self.engine = self.client.engine()
+            # At every poll: an ingest that was started again in between may be the other one.
+            self.engine = self.client.engine()
             connections = {connection.id: connection for connection in self.client.connections()}
             paths = self.client.paths()
             allowed: dict[str, int] = {}

@@ -44,7 +44,7 @@ class Scored:
     """Detections of one picture for one question: score and whether right (1), wrong (0) or not counted (-1)."""
 
     scores: Float32Array
-    verdicts: Int64Array
+    matches: Int64Array
     faces: int
 
 
@@ -87,17 +87,17 @@ def score_picture(
     both, area, _ = _intersection(bboxes, regions)
     covered = (both / np.maximum(area[:, None], 1e-6) >= MIN_IOU).any(1)
     free = np.ones(overlaps.shape[1], dtype=bool)
-    verdicts = np.zeros(len(bboxes), np.int64)
+    matches = np.zeros(len(bboxes), np.int64)
     for row in range(len(bboxes)):
-        verdicts[row] = -1 if covered[row] else 0
+        matches[row] = -1 if covered[row] else 0
         for columns in (slice(0, len(faces)), slice(len(faces), None)):
             free_overlaps = np.where(free[columns], overlaps[row, columns], 0)
             if free_overlaps.size and free_overlaps.max() >= MIN_IOU:
                 column = int(free_overlaps.argmax()) + (columns.start or 0)
                 free[column] = False
-                verdicts[row] = 1 if column < len(faces) else -1
+                matches[row] = 1 if column < len(faces) else -1
                 break
-    return Scored(scores, verdicts, len(faces))
+    return Scored(scores, matches, len(faces))
 
 
 def average_precision(pictures: list[Scored]) -> float:
@@ -106,9 +106,9 @@ def average_precision(pictures: list[Scored]) -> float:
     if not faces:
         return float("nan")
     scores = np.concatenate([picture.scores for picture in pictures])
-    verdicts = np.concatenate([picture.verdicts for picture in pictures])
-    scores, verdicts = scores[verdicts >= 0], verdicts[verdicts >= 0]
-    right = verdicts[np.argsort(-scores, kind="stable")]
+    matches = np.concatenate([picture.matches for picture in pictures])
+    scores, matches = scores[matches >= 0], matches[matches >= 0]
+    right = matches[np.argsort(-scores, kind="stable")]
     if not len(right):
         return 0.0
     hits = np.cumsum(right)
@@ -139,7 +139,7 @@ def any_face(found: Found, truth: Truth, sizes: tuple[float, float] = (0, np.inf
     # a detection of another size that hits nothing is no mistake of this size (as in pycocotools)
     order = np.argsort(-found.faces, kind="stable")
     own = _sides(found.bboxes[order])
-    scored.verdicts[(scored.verdicts == 0) & ((own < sizes[0]) | (own >= sizes[1]))] = -1
+    scored.matches[(scored.matches == 0) & ((own < sizes[0]) | (own >= sizes[1]))] = -1
     return scored
 
 
@@ -149,9 +149,9 @@ def face_scores(
     """Of the detections that count, in all pictures: scores from the threshold on, and whether each is a face."""
     scored = [any_face(*pair) for pair in zip(found, truths, strict=True)]
     scores = np.concatenate([picture.scores for picture in scored])
-    verdicts = np.concatenate([picture.verdicts for picture in scored])
-    counted = (verdicts >= 0) & (scores >= score_threshold)
-    return scores[counted], verdicts[counted] == 1
+    matches = np.concatenate([picture.matches for picture in scored])
+    counted = (matches >= 0) & (scores >= score_threshold)
+    return scores[counted], matches[counted] == 1
 
 
 def match(found: Found, truth: Truth, score_threshold: float) -> Matched:
