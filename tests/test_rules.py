@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,12 +22,13 @@ from appliance.images import ImageFiles
 from appliance.names import person_name, stream_name
 from appliance.previews import Previews
 from appliance.rules import detections, people, streams
-from appliance.rules.check import broken_rules
+from appliance.rules.check import broken_rules, problems
 from appliance.rules.sources import clean_source, shown
 from appliance.secrets import hash_password, password_matches
 from appliance.store import Store
 from appliance.times import now
 from scripts.demo import fill
+from tests.conftest import REPOSITORY
 from tests.site import Box
 
 BAD_NAMES = ["", "  ", "two\nlines", "x" * 300, "a\u202eb", "a\x00b"]
@@ -392,6 +394,15 @@ def test_check_reports_a_role_that_there_is_not(entrances: Entrances) -> None:
     entrances.box.store.db.execute("update people set role = 'king' where id = 2")
     assert entrances.cli("check")
     assert "'king' is not a valid Role" in entrances.printed and entrances.printed.count("\n") == 1
+
+
+def test_check_of_a_box_from_before_an_upgrade_says_to_start_it(tmp_path: Path) -> None:
+    config = msgspec.convert({"state_dir": str(tmp_path)}, Config)
+    old = sqlite3.connect(config.store_path)
+    old.executescript((REPOSITORY / "tests" / "box_before_accounts.sql").read_text())
+    old.close()
+    found = problems(config)
+    assert found and all(problem.endswith("has not run; start the box once") for problem in found)
 
 
 def test_check_accepts_all_that_the_rules_let_in(store: Store) -> None:
