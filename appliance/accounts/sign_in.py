@@ -78,7 +78,7 @@ def _claim(accounts: Accounts, store: Store, now: Now) -> Page:
             )
         clean = person_name(name, "yourself")
         password_hash = accounts.new_password_hash()
-        with accounts.saving(store):
+        with store.saving():
             person_id = store.people.add_first(clean, password_hash, now.utc)
     except UserError as error:
         return _claim_page(accounts, 400, problem=str(error), name=name, code=code)

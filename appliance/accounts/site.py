@@ -13,7 +13,7 @@ from bottle import request
 
 from appliance.accounts.people import People
 from appliance.accounts.throttle import Throttle, client_address
-from appliance.errors import InputError, saving
+from appliance.errors import InputError
 from appliance.secrets import hash_password
 from appliance.web.cookies import Cookie
 from appliance.web.forms import secret_field
@@ -28,8 +28,8 @@ class Store(Protocol):
     @property
     def people(self) -> People: ...
 
-    def writing(self) -> AbstractContextManager[None]:
-        """One transaction: all of it is stored, or nothing. Raises sqlite3.Error."""
+    def saving(self) -> AbstractContextManager[None]:
+        """One transaction: all of it is stored, or nothing. Raises NotSaved."""
 
     def close(self) -> None: ...
 
@@ -49,10 +49,6 @@ class Accounts:
     throttle: Throttle = field(default_factory=Throttle)
     hashing: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(2))
     """Argon2 takes 64 MiB at a time: at most two at once, however many sign in."""
-
-    def saving(self, store: Store) -> AbstractContextManager[None]:
-        """One transaction; on trouble nothing is stored. Raises NotSaved."""
-        return saving(store, self.explain)
 
     def new_password_hash(self) -> str:
         """The hash of the form's new password, typed twice. Raises InputError."""

@@ -10,10 +10,10 @@ from appliance.accounts.guard import visitor_now
 from appliance.accounts.site import VIEWS as ACCOUNTS_VIEWS
 from appliance.accounts.site import Accounts
 from appliance.config import Config
-from appliance.errors import busy_store
 from appliance.images import ImageFiles
 from appliance.local import words
 from appliance.previews import Previews
+from appliance.store import explain_trouble
 from appliance.web.cookies import Cookie
 from appliance.web.pages import Link, Page, Pages
 from appliance.web.render import Renderer
@@ -56,7 +56,7 @@ class Site:
         return cls(
             config=config,
             pages=pages,
-            accounts=Accounts(pages, session_cookie, config.claim_code_path, explain=busy_store),
+            accounts=Accounts(pages, session_cookie, config.claim_code_path, explain=explain_trouble),
             images=ImageFiles(config.images_dir),
             previews=Previews(config.run),
         )

@@ -1,6 +1,6 @@
 """What the box remembers: one SQLite file, and every SQL statement of the box as a named method."""
 
-from appliance.store.database import Store, StoreError
+from appliance.store.database import Store, StoreError, explain_trouble
 from appliance.store.detections import StoredDetection, StoredImage
 from appliance.store.filters import DetectionFilter
 from appliance.store.heartbeat import Heartbeat
@@ -17,4 +17,5 @@ __all__ = [
     "StoredDetection",
     "StoredImage",
     "Stream",
+    "explain_trouble",
 ]
