@@ -21,6 +21,7 @@ class Ingest:
         self.kicked: list[str] = []
         self.status = 200
         self.kick_status = 200
+        self.version = EMBEDDED_VERSION
         self.port = 0
         self.videos: dict[str, Callable[[], Iterable[bytes]]] = {}  # path -> the bytes of an FLV
         self.requested: list[str] = []  # the addresses at which somebody came to watch
@@ -45,7 +46,7 @@ class Ingest:
             self.kicked.append(path.rsplit("/", 1)[1])
             return self.kick_status, {"status": "ok"}
         if path == "/v3/info":
-            return 200, {"version": EMBEDDED_VERSION}
+            return 200, {"version": self.version}
         lists = {"/v3/paths/list": self.items, "/v3/rtmpconns/list": self.conns}
         rows = lists.get(path.split("?")[0])
         if rows is None:

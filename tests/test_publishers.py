@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from appliance.media.mediamtx import SILENCE_S, Client
+from appliance.media.mediamtx import EMBEDDED_VERSION, SILENCE_S, Client
 from appliance.secrets import digest
 from appliance.watch.publishers import PATIENCE_S, Publishers
 from tests.stand_in_ingest import Ingest, answering
@@ -57,6 +57,14 @@ def test_a_key_that_was_rotated_ends_its_publisher(ingest: Ingest, publishers: P
     assert set(publishers.poll(ACTIVE, 0)) == {1}
     assert publishers.poll({digest(OLD): 1}, 1) == {}
     assert ingest.kicked == ["a"]
+
+
+def test_an_ingest_that_is_replaced_between_two_polls_is_noticed(ingest: Ingest, publishers: Publishers) -> None:
+    engines = []
+    for now_s, ingest.version in enumerate((EMBEDDED_VERSION, "v1.20.1")):
+        publishers.poll(ACTIVE, now_s)
+        engines.append(publishers.engine)
+    assert engines == ["embedded", "mediamtx"]
 
 
 def test_readers_are_left_alone(ingest: Ingest, publishers: Publishers) -> None:
