@@ -15,7 +15,7 @@ import msgspec
 
 from appliance import service
 from appliance.accounts.people import Role
-from appliance.config import Config, ConfigError, as_toml, load
+from appliance.config import Config, as_toml, load
 from appliance.errors import UserError
 from appliance.rules import people, streams
 from appliance.secrets import claim_code, hash_password
@@ -225,7 +225,7 @@ def main() -> None:
     """The entry point: a person's mistake is one line and exit code 1."""
     try:
         cli(standalone_mode=False)
-    except (UserError, ConfigError) as error:
+    except UserError as error:
         click.echo(f"mb9k: {error}", err=True)
         sys.exit(1)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -9,10 +9,8 @@ from pathlib import Path
 from threading import BoundedSemaphore
 from typing import Protocol
 
-from bottle import request
-
 from appliance.accounts.people import People
-from appliance.accounts.throttle import Throttle, client_address
+from appliance.accounts.throttle import Throttle
 from appliance.errors import InputError
 from appliance.secrets import hash_password
 from appliance.web.cookies import Cookie
@@ -57,8 +55,3 @@ class Accounts:
             raise InputError("The two passwords differ; type the same one twice.")
         with self.hashing:
             return hash_password(password)
-
-    def client_address(self) -> str:
-        """The address to count tries by. With HTTPS a proxy on this machine stands before us."""
-        behind_proxy = self.session_cookie.https and request.environ.get("REMOTE_ADDR") in ("127.0.0.1", "::1")
-        return client_address(behind_proxy)
