@@ -5,7 +5,7 @@ from __future__ import annotations
 from appliance.faces import State
 from appliance.rates import Rate
 from appliance.service import SERVICES
-from appliance.store import Service
+from appliance.store import ServiceStatus
 
 STATE_WORDS = {
     State.MASK: "Mask",
@@ -15,7 +15,7 @@ STATE_WORDS = {
 }
 
 
-def service_problems(services: list[Service]) -> list[str]:
+def service_problems(services: list[ServiceStatus]) -> list[str]:
     """What is wrong with the services, a sentence or two each; empty when all is well."""
     alive = {service.name: service for service in services if service.alive}
     missing = [service for service in SERVICES if service.without_it and service.name not in alive]

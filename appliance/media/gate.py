@@ -100,8 +100,6 @@ class Refusals:
         with contextlib.suppress(queue.Empty):
             while True:
                 refusals[self.queue.get_nowait()] += 1
-        if not refusals:
-            return
         try:
             with store.writing():
                 for (remote, action, reason), times in refusals.items():
