@@ -15,7 +15,7 @@ import msgspec
 
 from appliance import service
 from appliance.accounts.people import Role
-from appliance.config import Config, ConfigError, as_toml, load
+from appliance.config import Config, as_toml, load
 from appliance.errors import UserError
 from appliance.rules import people, streams
 from appliance.secrets import claim_code, hash_password
@@ -88,28 +88,28 @@ def _config(context: click.Context) -> Config:
     return load(options.config_path)
 
 
-def _service_command(one: service.Service) -> click.Command:
+def _service_command(entry: service.Service) -> click.Command:
     def start(context: click.Context, engine: str | None = None) -> None:
-        service.prepare(one.name, context.obj.log_level)
+        service.prepare(entry.name, context.obj.log_level)
         config = _config(context)
         if engine:
             config = msgspec.structs.replace(config, media=msgspec.structs.replace(config.media, engine=engine))
-        _import(one.module).serve(config)
+        _import(entry.module).serve(config)
 
     params: list[click.Parameter] = []
-    if one.name == "ingest":
+    if entry.name == "ingest":
         engines = click.Choice(("auto", "mediamtx", "embedded"))
         params.append(click.Option(["--engine"], type=engines, help="Instead of media.engine in the configuration."))
     return click.Command(
-        one.name,
+        entry.name,
         callback=click.pass_context(start),
         params=params,
-        help=f"{one.summary} (A service; `run` starts all.)",
+        help=f"{entry.summary} (A service; `run` starts all.)",
     )
 
 
-for _one in service.SERVICES:
-    cli.add_command(_service_command(_one))
+for _entry in service.SERVICES:
+    cli.add_command(_service_command(_entry))
 
 
 @cli.command()
@@ -225,7 +225,7 @@ def main() -> None:
     """The entry point: a person's mistake is one line and exit code 1."""
     try:
         cli(standalone_mode=False)
-    except (UserError, ConfigError) as error:
+    except UserError as error:
         click.echo(f"mb9k: {error}", err=True)
         sys.exit(1)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 HEARTBEAT_S = 2.0
+NOTIFY_TIMEOUT_S = 0.5
 END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 END_S = 20  # a service that has not ended so long after it was asked to is hung
 RETRIED = (sqlite3.Error, OSError, UserError)
@@ -89,17 +90,19 @@ def begin_end() -> None:
 
 
 def notify(state: str) -> None:
-    """Tell systemd (READY=1, WATCHDOG=1, STOPPING=1); nothing happens where it did not start us.
+    """Tell whoever started us (READY=1, WATCHDOG=1, STOPPING=1) if it listens; never wait long for it.
 
     https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
     """
     address = os.environ.get("NOTIFY_SOCKET", "")
-    if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
-            try:
-                channel.sendto(state.encode(), f"\0{address[1:]}" if address.startswith("@") else address)
-            except OSError as error:
-                log.warning("systemd cannot be told %s: %s", state, error)
+    if not address:
+        return
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+            channel.settimeout(NOTIFY_TIMEOUT_S)
+            channel.sendto(state.encode(), f"\0{address[1:]}" if address.startswith("@") else address)
+    except OSError as error:
+        log.warning("%s was not heard: %s", state, error)
 
 
 def repeat(action: Callable[[], None], every_s: float, what: str, stopping: threading.Event) -> threading.Thread:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 10.0
 STEADY_S = 30.0  # a service that lived this long has earned a quick restart again
 STOP_S = 8.0
+KILL_S = 1.0
 HUNG_S = 60.0  # a slow card may hold a service up for many seconds
 PR_SET_PDEATHSIG = 1
 
@@ -87,7 +89,8 @@ class Child:
         if self.alive_s is not None and now_s - self.alive_s > HUNG_S:
             log.error("%s has hung for %.0f s; ending it", self.name, HUNG_S)
             process.kill()
-            process.wait()
+            with suppress(subprocess.TimeoutExpired):  # a failing disk may hold it; the others need us
+                process.wait(KILL_S)
 
     def _wait(self, now_s: float) -> None:
         self.forget()

@@ -21,6 +21,7 @@ class Ingest:
         self.kicked: list[str] = []
         self.status = 200
         self.kick_status = 200
+        self.version = EMBEDDED_VERSION
         self.port = 0
         self.version = EMBEDDED_VERSION
         self.videos: dict[str, Callable[[], Iterable[bytes]]] = {}  # path -> the bytes of an FLV

@@ -77,7 +77,7 @@ class Centre:
         self.people = People(self.db)
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
+    def saving(self) -> Iterator[None]:
         with self.db.atomic():
             yield
 

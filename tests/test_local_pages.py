@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from appliance.errors import busy_store
 from appliance.faces import State
 from appliance.local.dashboard import midnight_utc
 from appliance.local.words import duration, service_problems
 from appliance.secrets import digest
-from appliance.store import Service
+from appliance.store import ServiceStatus, explain_trouble
 from tests.site import Box
 
 NASTY = """<script>alert(1)</script>"'&"""
@@ -341,5 +340,7 @@ def test_words_for_durations_and_troubles() -> None:
     assert [duration(s) for s in (5, 300, 3600, 12_000, 90_000, 400_000)] == [
         "under a minute", "5 min", "1 h", "3 h 20 min", "1 day", "4 days",
     ]  # fmt: skip
-    assert "full" in busy_store(sqlite3.OperationalError("database or disk is full"))
-    assert service_problems([Service("gate", True, "", 1, None), Service("watch", True, "", 1, "Hot.")]) == ["Hot."]
+    assert "full" in explain_trouble(sqlite3.OperationalError("database or disk is full"))
+    assert service_problems(
+        [ServiceStatus("gate", True, "", 1, None), ServiceStatus("watch", True, "", 1, "Hot.")]
+    ) == ["Hot."]

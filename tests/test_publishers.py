@@ -59,6 +59,14 @@ def test_a_key_that_was_rotated_ends_its_publisher(ingest: Ingest, publishers: P
     assert ingest.kicked == ["a"]
 
 
+def test_an_ingest_that_is_replaced_between_two_polls_is_noticed(ingest: Ingest, publishers: Publishers) -> None:
+    engines = []
+    for now_s, ingest.version in enumerate((EMBEDDED_VERSION, "v1.20.1")):
+        publishers.poll(ACTIVE, now_s)
+        engines.append(publishers.engine)
+    assert engines == ["embedded", "mediamtx"]
+
+
 def test_readers_are_left_alone(ingest: Ingest, publishers: Publishers) -> None:
     ingest.conns["r"] = {"id": "r", "remoteAddr": "127.0.0.1:1", "state": "read", "path": f"live/{OLD}"}
     publishers.poll(ACTIVE, 0)

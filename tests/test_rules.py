@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,13 +22,14 @@ from appliance.images import ImageFiles
 from appliance.names import person_name, stream_name
 from appliance.previews import Previews
 from appliance.rules import detections, people, streams
-from appliance.rules.check import broken_rules
+from appliance.rules.check import broken_rules, problems
 from appliance.rules.sources import clean_source, shown
 from appliance.secrets import hash_password, password_matches
-from appliance.store import Store
+from appliance.store import Store, StoredImage
 from appliance.times import now
 from scripts.demo import fill
-from tests.site import Box
+from tests.conftest import REPOSITORY
+from tests.site import JPEG, Box
 
 BAD_NAMES = ["", "  ", "two\nlines", "x" * 300, "a\u202eb", "a\x00b"]
 BAD_SOURCES = [
@@ -192,6 +194,21 @@ def test_a_stream_is_closed_before_its_images_are_erased_and_its_preview_goes(
     assert box.store.streams.ids() == {2}
 
 
+def test_an_image_that_is_stored_while_the_others_are_erased_is_erased_too(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    erase, late = ImageFiles.erase, box.images.append(JPEG, box.clock.now.utc)
+
+    def slow(self: ImageFiles, place: Any) -> None:
+        erase(self, place)
+        if len(box.store.detections.all_images()) == 1:
+            box.add_detection(1, State.MASK, StoredImage(late.day, late.offset, late.size_bytes, "late"))
+
+    monkeypatch.setattr(ImageFiles, "erase", slow)
+    streams.delete(box.store, box.images, Previews(box.config.run), streams.find(box.store, 1, box.clock.now))
+    assert box.images.read(late) is None
+
+
 @pytest.mark.parametrize("kind", ["streams", "detections"])
 def test_an_image_that_cannot_be_erased_keeps_its_row_and_is_told_alike(
     entrances: Entrances, kind: str, monkeypatch: pytest.MonkeyPatch
@@ -303,18 +320,20 @@ def ann(box: Box) -> Any:
 
 
 def remove_last_admin(box: Box) -> None:
-    streams.change(box.store, None, streams.find(box.store, 1, box.clock.now), owner="sci")
+    streams.change(box.store, streams.OPERATOR, streams.find(box.store, 1, box.clock.now), owner="sci")
     people.remove(box.store, ann(box), box.clock.now)
 
 
 def add_stream(box: Box, by: str | None, owner: int | str, name: str, source: str | None) -> object:
-    return streams.add(box.store, people.named(box.store, by) if by else None, owner, name, source, box.clock.now)
+    return streams.add(
+        box.store, people.named(box.store, by) if by else streams.OPERATOR, owner, name, source, box.clock.now
+    )
 
 
 def change_stream(box: Box, by: str | None, **changes: Any) -> None:
     """Change stream 2, sci:lab."""
     stream = streams.find(box.store, 2, box.clock.now)
-    streams.change(box.store, people.named(box.store, by) if by else None, stream, **changes)
+    streams.change(box.store, people.named(box.store, by) if by else streams.OPERATOR, stream, **changes)
 
 
 def enter(box: Box, stream_id: int, first_utc: float, last_utc: float) -> int:
@@ -392,6 +411,15 @@ def test_check_reports_a_role_that_there_is_not(entrances: Entrances) -> None:
     entrances.box.store.db.execute("update people set role = 'king' where id = 2")
     assert entrances.cli("check")
     assert "'king' is not a valid Role" in entrances.printed and entrances.printed.count("\n") == 1
+
+
+def test_check_of_a_box_from_before_an_upgrade_says_to_start_it(tmp_path: Path) -> None:
+    config = msgspec.convert({"state_dir": str(tmp_path)}, Config)
+    old = sqlite3.connect(config.store_path)
+    old.executescript((REPOSITORY / "tests" / "box_before_accounts.sql").read_text())
+    old.close()
+    found = problems(config)
+    assert found and all(problem.endswith("has not run; start the box once") for problem in found)
 
 
 def test_check_accepts_all_that_the_rules_let_in(store: Store) -> None:

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,6 +49,15 @@ def test_an_abstract_address_is_understood(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_systemd_that_went_away_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "nobody"))
     notify("WATCHDOG=1")
+
+
+def test_a_listener_that_hangs_holds_nobody_up(systemd: socket.socket, caplog: pytest.LogCaptureFixture) -> None:
+    with systemd:
+        begun_s = time.monotonic()
+        while "was not heard" not in caplog.text:
+            notify("WATCHDOG=1")
+            assert time.monotonic() - begun_s < 60
+        assert systemd.recv(100) == b"WATCHDOG=1"
 
 
 def test_heartbeats_go_on_while_the_service_is_healthy_and_end_when_it_is_not(
@@ -91,6 +101,7 @@ def test_trouble_is_logged_once_and_once_more_when_it_is_over(caplog: pytest.Log
 def test_what_cannot_pass_by_itself_ends_the_process() -> None:
     program = """
 import threading
+import time
 from appliance import service
 service.prepare("gate")
 service.repeat(lambda: [][0], 0.01, "the record", threading.Event()).join()

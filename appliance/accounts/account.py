@@ -38,7 +38,7 @@ def add_routes(app: App, accounts: Accounts) -> None:
         token = new_token()
         try:
             name = clean_name(field("name"), "the program")
-            with accounts.saving(store):
+            with store.saving():
                 store.people.add_token(visitor.person.id, name, digest(token), now.utc)
         except UserError as error:
             return _page(accounts, store, visitor, status=400, problem=str(error), name=field("name"))
@@ -70,5 +70,5 @@ def _change_password(accounts: Accounts, store: Store, visitor: Visitor, now: No
         raise InputError("The current password is wrong; nothing was changed.")
     accounts.throttle.succeeded(forget=subject, uncount="")
     password_hash = accounts.new_password_hash()
-    with accounts.saving(store):
+    with store.saving():
         store.people.set_password(visitor.person.id, password_hash, keep_session=visitor.session)

@@ -54,6 +54,11 @@ class Visitor:
         """Whether they see and edit all."""
         return self.person.is_admin
 
+    @property
+    def sees_only(self) -> int | None:
+        """Whose things they see and edit, by id; None: everybody's."""
+        return None if self.is_admin else self.person.id
+
     def may_edit(self, owner_id: int) -> bool:
         """Whether they see and edit what this person owns."""
         return self.is_admin or owner_id == self.person.id

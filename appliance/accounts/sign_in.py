@@ -8,6 +8,7 @@ from bottle import HTTPResponse
 
 from appliance.accounts.guard import Visitor
 from appliance.accounts.site import Accounts, Store
+from appliance.accounts.throttle import client_address
 from appliance.errors import InputError, UserError
 from appliance.names import person_name
 from appliance.secrets import claim_code, digest, equal_in_constant_time, new_token, password_matches
@@ -67,7 +68,8 @@ def add_routes(app: App, accounts: Accounts) -> None:
 def _claim(accounts: Accounts, store: Store, now: Now) -> Page:
     """Make the first admin for whoever knows the code."""
     name, code, noun = field("name"), field("code"), accounts.pages.noun
-    free_tries = {"claim": FREE_TRIES_ADDRESS, f"claim from {accounts.client_address()}": FREE_TRIES_NAME}
+    address = client_address(accounts.session_cookie.https)
+    free_tries = {"claim": FREE_TRIES_ADDRESS, f"claim from {address}": FREE_TRIES_NAME}
     wait_s = accounts.throttle.wait_s(free_tries, now.uptime_s)
     if wait_s > 0:
         return _claim_page(accounts, 429, problem=too_many_tries(wait_s), name=name, code=code)
@@ -78,7 +80,7 @@ def _claim(accounts: Accounts, store: Store, now: Now) -> Page:
             )
         clean = person_name(name, "yourself")
         password_hash = accounts.new_password_hash()
-        with accounts.saving(store):
+        with store.saving():
             person_id = store.people.add_first(clean, password_hash, now.utc)
     except UserError as error:
         return _claim_page(accounts, 400, problem=str(error), name=name, code=code)
@@ -99,7 +101,8 @@ def _claim_page(accounts: Accounts, status: int = 200, **values: str) -> Page:
 
 def _sign_in(accounts: Accounts, store: Store, now: Now, visitor: Visitor | None) -> Page:
     name, then = field("name"), local_path(field("next"))
-    by_name, by_address = f"name {name.casefold()[:64]}", f"from {accounts.client_address()}"
+    address = client_address(accounts.session_cookie.https)
+    by_name, by_address = f"name {name.casefold()[:64]}", f"from {address}"
     free_tries = {by_name: FREE_TRIES_NAME, by_address: FREE_TRIES_ADDRESS}
     wait_s = accounts.throttle.wait_s(free_tries, now.uptime_s)
     if wait_s > 0:
@@ -108,7 +111,7 @@ def _sign_in(accounts: Accounts, store: Store, now: Now, visitor: Visitor | None
     with accounts.hashing:
         right = password_matches(secret_field("password"), person.password_hash if person else None)
     if person is None or not right:
-        log.warning("a sign-in from %s failed", accounts.client_address())
+        log.warning("a sign-in from %s failed", address)
         return _sign_in_page(accounts, name, then, 400, "Name or password is wrong.")
     accounts.throttle.succeeded(forget=by_name, uncount=by_address)
     if visitor and visitor.session:

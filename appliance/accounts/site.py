@@ -9,11 +9,9 @@ from pathlib import Path
 from threading import BoundedSemaphore
 from typing import Protocol
 
-from bottle import request
-
 from appliance.accounts.people import People
-from appliance.accounts.throttle import Throttle, client_address
-from appliance.errors import InputError, saving
+from appliance.accounts.throttle import Throttle
+from appliance.errors import InputError
 from appliance.secrets import hash_password
 from appliance.web.cookies import Cookie
 from appliance.web.forms import secret_field
@@ -28,8 +26,8 @@ class Store(Protocol):
     @property
     def people(self) -> People: ...
 
-    def writing(self) -> AbstractContextManager[None]:
-        """One transaction: all of it is stored, or nothing. Raises sqlite3.Error."""
+    def saving(self) -> AbstractContextManager[None]:
+        """One transaction: all of it is stored, or nothing. Raises NotSaved."""
 
     def close(self) -> None: ...
 
@@ -50,10 +48,6 @@ class Accounts:
     hashing: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(2))
     """Argon2 takes 64 MiB at a time: at most two at once, however many sign in."""
 
-    def saving(self, store: Store) -> AbstractContextManager[None]:
-        """One transaction; on trouble nothing is stored. Raises NotSaved."""
-        return saving(store, self.explain)
-
     def new_password_hash(self) -> str:
         """The hash of the form's new password, typed twice. Raises InputError."""
         password = secret_field("password")
@@ -61,8 +55,3 @@ class Accounts:
             raise InputError("The two passwords differ; type the same one twice.")
         with self.hashing:
             return hash_password(password)
-
-    def client_address(self) -> str:
-        """The address to count tries by. With HTTPS a proxy on this machine stands before us."""
-        behind_proxy = self.session_cookie.https and request.environ.get("REMOTE_ADDR") in ("127.0.0.1", "::1")
-        return client_address(behind_proxy)

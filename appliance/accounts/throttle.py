@@ -75,13 +75,13 @@ class Throttle:
         return tries
 
 
-def client_address(behind_proxy: bool) -> str:
+def client_address(https: bool) -> str:
     """The address to count tries by; for IPv6 its network, of which one person has plenty of addresses.
 
-    Behind a proxy on this machine every address is loopback, so the last one the proxy added counts.
+    With HTTPS a proxy on this machine stands before us: every address is loopback, so the last one it added counts.
     """
     address = request.environ.get("REMOTE_ADDR", "") or "?"
-    if behind_proxy:
+    if https and address in ("127.0.0.1", "::1"):
         forwarded = request.headers.get("X-Forwarded-For", "").split(",")[-1].strip()
         address = forwarded or address
     try:

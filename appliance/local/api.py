@@ -23,6 +23,7 @@ from appliance.rules import streams as stream_rules
 from appliance.store import DetectionFilter, Store, Stream
 from appliance.times import Now, utc_seconds, utc_text
 from appliance.web.access import Access, App
+from appliance.web.forms import query_value
 
 MAX_BODY_BYTES = 65_536
 MAX_LIMIT, DEFAULT_LIMIT = 200, 50
@@ -45,13 +46,12 @@ def add_routes(app: App, site: Site) -> None:
     @app.get("/api/v1/status", access=Access.SIGNED_IN)
     def status(store: Store, visitor: Visitor, now: Now) -> HTTPResponse:
         """How the box is."""
-        owner_id = None if visitor.is_admin else visitor.person.id
         return answer(
             shapes.Status(
                 box=site.config.box,
                 time=utc_text(now.utc),
                 services=[shapes.service_json(service) for service in store.services.all(now)],
-                live=[stream.title for stream in store.streams.all(now, owner_id) if stream.live],
+                live=[stream.title for stream in store.streams.all(now, visitor.sees_only) if stream.live],
             )
         )
 
@@ -60,8 +60,7 @@ def _add_stream_routes(app: App) -> None:
     @app.get("/api/v1/streams", access=Access.SIGNED_IN)
     def streams(store: Store, visitor: Visitor, now: Now) -> HTTPResponse:
         """The visitor's streams; an admin's are all."""
-        owner_id = None if visitor.is_admin else visitor.person.id
-        found = store.streams.all(now, owner_id, _query("search"))
+        found = store.streams.all(now, visitor.sees_only, query_value("search"))
         return answer(shapes.StreamPage(streams=[shapes.stream_json(stream) for stream in found]))
 
     @app.post("/api/v1/streams", access=Access.SIGNED_IN)
@@ -179,22 +178,18 @@ def body(shape: type[Shape]) -> Shape:
 
 def detection_filter() -> DetectionFilter:
     """The filters of the address. Raises InputError."""
-    since, until = _query("since"), _query("until")
+    since, until = query_value("since"), query_value("until")
     return DetectionFilter(
         stream_id=_whole_number("stream"),
-        state=_state(_query("state")),
+        state=_state(query_value("state")),
         since_utc=_moment(since, "since") if since else None,
         until_utc=_moment(until, "until") if until else None,
-        search=_query("search"),
+        search=query_value("search"),
     )
 
 
-def _query(name: str) -> str:
-    return str(request.query.getunicode(name) or "").strip()
-
-
 def _whole_number(name: str) -> int | None:
-    text = _query(name)
+    text = query_value(name)
     if not text:
         return None
     if not (text.isascii() and text.isdigit()) or int(text) >= MAX_ID:

@@ -13,8 +13,7 @@ from appliance.faces import Detection as FaceDetection
 from appliance.faces import State
 from appliance.rates import compliance
 from appliance.rules.sources import shown
-from appliance.store import Service as StoredService
-from appliance.store import StoredDetection
+from appliance.store import ServiceStatus, StoredDetection
 from appliance.store import Stream as StoredStream
 from appliance.times import utc_text
 
@@ -202,6 +201,6 @@ def counts_json(counts: FaceCounts) -> Counts:
     )
 
 
-def service_json(service: StoredService) -> Service:
+def service_json(service: ServiceStatus) -> Service:
     """A service as the API shows it."""
     return msgspec.convert(service, Service, from_attributes=True)

@@ -42,9 +42,9 @@ def add_routes(app: App, site: Site) -> None:
     def home(store: Store, visitor: Visitor, now: Now) -> Page:
         today_utc = midnight_utc(now.utc)
         starts = [("Today", today_utc), ("Last 7 days", now.utc - 7 * 86400), ("All", None)]
-        periods = [_period(store, title, since) for title, since in starts]
-        streams = store.streams.all(now, owner_id=None if visitor.is_admin else visitor.person.id)
-        return site.page(
+        periods = [period(store, title, DetectionFilter(since_utc=since)) for title, since in starts]
+        streams = store.streams.all(now, visitor.sees_only)
+        return site.pages.page(
             "home.html",
             periods=periods,
             streams=streams,
@@ -57,8 +57,9 @@ def add_routes(app: App, site: Site) -> None:
         )
 
 
-def _period(store: Store, title: str, since_utc: float | None) -> Period:
-    counts = store.detections.counts(DetectionFilter(since_utc=since_utc))
+def period(store: Store, title: str, only: DetectionFilter) -> Period:
+    """How many persons, and how well."""
+    counts = store.detections.counts(only)
     return Period(title, counts, compliance(counts))
 
 

@@ -79,7 +79,7 @@ def add_routes(app: App, site: Site) -> None:
         filters = requested()
         page = _page_of(store, filters.filter)
         counts = store.detections.counts(filters.filter)
-        return site.page(
+        return site.pages.page(
             "detections.html",
             filters=filters,
             problem=filters.problem,
@@ -98,7 +98,7 @@ def add_routes(app: App, site: Site) -> None:
         filters = requested()
         older = store.detections.page(filters.filter, before_id=found.id, limit=1)
         newer = store.detections.page_after(filters.filter, after_id=found.id, limit=1)
-        return site.page(
+        return site.pages.page(
             "detection.html",
             found=found,
             filters=filters,
@@ -118,7 +118,7 @@ def add_routes(app: App, site: Site) -> None:
 
     @app.get("/detections/<detection_id:int>/delete", access=Access.ADMIN)
     def confirm_deletion(store: Store, detection_id: int) -> Page:
-        return site.page("detection_delete.html", found=rules.find(store, detection_id), filters=requested())
+        return site.pages.page("detection_delete.html", found=rules.find(store, detection_id), filters=requested())
 
     @app.post("/detections/<detection_id:int>/delete", access=Access.ADMIN)
     def delete(store: Store, detection_id: int) -> Page:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from appliance.accounts.guard import visitor_now
 from appliance.accounts.site import VIEWS as ACCOUNTS_VIEWS
 from appliance.accounts.site import Accounts
 from appliance.config import Config
-from appliance.errors import busy_store
 from appliance.images import ImageFiles
 from appliance.local import words
 from appliance.previews import Previews
+from appliance.store import explain_trouble
 from appliance.web.cookies import Cookie
-from appliance.web.pages import Link, Page, Pages
+from appliance.web.pages import Link, Pages
 from appliance.web.render import Renderer
 from appliance.web.static import Static
 
@@ -56,11 +55,7 @@ class Site:
         return cls(
             config=config,
             pages=pages,
-            accounts=Accounts(pages, session_cookie, config.claim_code_path, explain=busy_store),
+            accounts=Accounts(pages, session_cookie, config.claim_code_path, explain=explain_trouble),
             images=ImageFiles(config.images_dir),
             previews=Previews(config.run),
         )
-
-    def page(self, view: str, *, status: int = 200, **values: Any) -> Page:
-        """The page `view`, for its viewer. With a status of its own where a form was not accepted."""
-        return self.pages.page(view, status=status, **values)

@@ -55,7 +55,7 @@ def add_routes(app: App, site: Site) -> None:
     def confirm_removal(store: Store, now: Now, person_id: int) -> Page:
         person = rules.find(store, person_id)
         owned = store.streams.all(now, owner_id=person.id)
-        return site.page("person_remove.html", person=person, owned=owned)
+        return site.pages.page("person_remove.html", person=person, owned=owned)
 
     @app.post("/people/<person_id:int>/remove", access=Access.ADMIN)
     def remove(store: Store, now: Now, person_id: int) -> Page:
@@ -72,4 +72,4 @@ def _page(site: Site, store: Store, now: Now, **values: Any) -> Page:
     for stream in store.streams.all(now):
         streams[stream.owner_id] = streams.get(stream.owner_id, 0) + 1
     defaults = {"people": store.people.all(), "streams": streams, "roles": Role, "name": "", "role": "", "done": None}
-    return site.page("people.html", **{**defaults, **values})
+    return site.pages.page("people.html", **{**defaults, **values})

@@ -69,4 +69,4 @@ def _form(
     site: Site, store: Store, visitor: Visitor, stream: Stream | None, typed: dict[str, str], **values: Any
 ) -> Page:
     people = store.people.all() if visitor.is_admin else []
-    return site.page("stream_form.html", stream=stream, typed=typed, people=people, **values)
+    return site.pages.page("stream_form.html", stream=stream, typed=typed, people=people, **values)

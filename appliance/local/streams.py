@@ -7,9 +7,8 @@ import re
 from bottle import HTTPResponse, request, response
 
 from appliance.accounts.guard import Visitor
-from appliance.local.dashboard import midnight_utc
+from appliance.local.dashboard import midnight_utc, period
 from appliance.local.pages import Site
-from appliance.rates import compliance
 from appliance.rules import streams as rules
 from appliance.store import DetectionFilter, Store, Stream
 from appliance.times import Now
@@ -28,24 +27,23 @@ def add_routes(app: App, site: Site) -> None:
     @app.get("/streams", access=Access.SIGNED_IN)
     def streams(store: Store, visitor: Visitor, now: Now) -> Page:
         search = query_value("search")[:100]
-        mine = None if visitor.is_admin else visitor.person.id
         today_utc = midnight_utc(now.utc)
-        found = store.streams.all(now, owner_id=mine, search=search)
+        found = store.streams.all(now, visitor.sees_only, search)
         today = {
             stream.id: store.detections.counts(DetectionFilter(stream_id=stream.id, since_utc=today_utc))
             for stream in found
         }
         refusals = store.streams.refusals(8) if visitor.is_admin else []
-        return site.page("streams.html", streams=found, today=today, search=search, refusals=refusals, now=now)
+        return site.pages.page("streams.html", streams=found, today=today, search=search, refusals=refusals, now=now)
 
     @app.get("/streams/<stream_id:int>", access=Access.OWNER)
     def stream(store: Store, stream: Stream, now: Now) -> Page:
         only = DetectionFilter(stream_id=stream.id)
-        today = store.detections.counts(DetectionFilter(stream_id=stream.id, since_utc=midnight_utc(now.utc)))
-        return site.page(
+        today = DetectionFilter(stream_id=stream.id, since_utc=midnight_utc(now.utc))
+        return site.pages.page(
             "stream.html",
             stream=stream,
-            periods=[("Today", today, compliance(today)), _all_time(store, only)],
+            periods=[period(store, "Today", today), period(store, "All", only)],
             detections=store.detections.page(only, limit=8),
             has_preview=_newest_preview(site, stream) is not None,
             now=now,
@@ -76,7 +74,7 @@ def add_routes(app: App, site: Site) -> None:
     def confirm_deletion(store: Store, stream: Stream) -> Page:
         total = store.detections.counts(DetectionFilter(stream_id=stream.id)).total
         images = store.detections.count_images(stream.id)
-        return site.page("stream_delete.html", stream=stream, total=total, images=images)
+        return site.pages.page("stream_delete.html", stream=stream, total=total, images=images)
 
     @app.post("/streams/<stream_id:int>/delete", access=Access.OWNER)
     def delete(store: Store, stream: Stream) -> Page:
@@ -90,7 +88,7 @@ def key_page(site: Site, stream_id: int, title: str, key: str) -> Page:
     servers = [rtmp_server("rtmp", public_host(site), rtmp.port, STANDARD_RTMP_PORT)]
     if rtmp.tls_certificate and rtmp.tls_key:
         servers.insert(0, rtmp_server("rtmps", public_host(site), rtmp.tls_port, STANDARD_RTMPS_PORT))
-    return site.page("stream_key.html", stream_id=stream_id, title=title, key=key, servers=servers)
+    return site.pages.page("stream_key.html", stream_id=stream_id, title=title, key=key, servers=servers)
 
 
 def rtmp_server(scheme: str, host: str, port: int, standard_port: int) -> str:
@@ -114,8 +112,3 @@ def _newest_preview(site: Site, stream: Stream) -> bytes | None:
         response.set_header("X-Preview", "no room for previews")
         return None
     return site.previews.read(stream.id)
-
-
-def _all_time(store: Store, only: DetectionFilter) -> tuple[str, object, object]:
-    counts = store.detections.counts(only)
-    return "All", counts, compliance(counts)

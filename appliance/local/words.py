@@ -5,7 +5,7 @@ from __future__ import annotations
 from appliance.faces import State
 from appliance.rates import Rate
 from appliance.service import SERVICES
-from appliance.store import Service
+from appliance.store import ServiceStatus
 
 STATE_WORDS = {
     State.MASK: "Mask",
@@ -15,18 +15,15 @@ STATE_WORDS = {
 }
 
 
-def service_problems(services: list[Service]) -> list[str]:
+def service_problems(services: list[ServiceStatus]) -> list[str]:
     """What is wrong with the services, a sentence or two each; empty when all is well."""
     alive = {service.name: service for service in services if service.alive}
-    found = [
-        f"{one.without_it} {_what_to_do(one.name)}" for one in SERVICES if one.without_it and one.name not in alive
-    ]
-    found += [service.problem for service in alive.values() if service.problem]
-    return found
-
-
-def _what_to_do(name: str) -> str:
-    return f"If this stays for more than a minute, restart the box, or start it by hand with `mb9k {name}`."
+    missing = [service for service in SERVICES if service.without_it and service.name not in alive]
+    return [
+        f"{service.without_it} If this stays for more than a minute, restart the box, or start it by hand with"
+        f" `mb9k {service.name}`."
+        for service in missing
+    ] + [service.problem for service in alive.values() if service.problem]
 
 
 def duration(seconds: float) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import queue
-import re
 import sqlite3
 import threading
 import time
@@ -23,7 +22,7 @@ import msgspec
 from cheroot import wsgi
 
 from appliance.config import Config
-from appliance.media.mediamtx import KEY_PATHS
+from appliance.media.mediamtx import key_sha256
 from appliance.secrets import digest, equal_in_constant_time, secret_from_file
 from appliance.service import http_status, keep_alive, refuse_busy_port, repeat, serve_http
 from appliance.store import Heartbeat, Store, StoreError
@@ -35,7 +34,6 @@ THREADS = 8
 MAX_REQUEST_BYTES = 16_384
 MAX_QUEUED_REFUSALS = 1000
 RECORD_S = 1.0  # a flood of refusals is one transaction a second
-KEY_PATH = re.compile(KEY_PATHS)
 LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
 
 UNKNOWN_KEY = "The stream key is not known here; copy it again from the stream's page."
@@ -56,7 +54,6 @@ class AuthRequest(msgspec.Struct):
     ip: str = ""
     token: str = ""
     password: str = ""
-    protocol: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +72,10 @@ def authorise(request: AuthRequest, store: Store, reader_token_sha256: str) -> D
         return Decision(allowed, None if allowed else READING)
     if request.action != "publish":
         return Decision(False, NOT_OFFERED)
-    match = KEY_PATH.match(request.path)
-    if match is None:
+    key = key_sha256(request.path)
+    if key is None:
         return Decision(False, NO_KEY)
-    stream = store.streams.with_key(digest(match.group(1)), now())
+    stream = store.streams.with_key(key, now())
     if stream is None or not stream.active:
         return Decision(False, DEACTIVATED if stream else UNKNOWN_KEY)
     # The ingest itself refuses a second publisher. A refusal here would make OBS give up for good, also when it is
@@ -103,8 +100,6 @@ class Refusals:
         with contextlib.suppress(queue.Empty):
             while True:
                 refusals[self.queue.get_nowait()] += 1
-        if not refusals:
-            return
         try:
             with store.writing():
                 for (remote, action, reason), times in refusals.items():

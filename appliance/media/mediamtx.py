@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from urllib.parse import quote
 
 from appliance.config import Config
 from appliance.errors import UserError
+from appliance.secrets import digest
 
 TIMEOUT_S = 2.0
 PAGE = 100
@@ -29,6 +31,12 @@ SILENCE_S = 5  # a publisher that sends nothing for this long is gone
 
 # `live/KEY`, and `live//KEY`: what comes of rtmp://box/live/ with the slash that people type.
 KEY_PATHS = r"^live//?([0-9a-zA-Z_-]{1,64})/?$"
+
+
+def key_sha256(path: str) -> str | None:
+    """The digest of the stream key in a path; None: there is none in it."""
+    match = re.match(KEY_PATHS, path)
+    return digest(match.group(1)) if match else None
 
 
 class MediaError(Exception):

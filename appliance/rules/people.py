@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from appliance.accounts.people import Person, Role
-from appliance.errors import InputError, NotFound, saving
+from appliance.errors import InputError, NotFound
 from appliance.names import person_name
 from appliance.store import Store
 from appliance.times import Now
@@ -38,13 +38,13 @@ def role_named(text: str) -> Role:
 def add(store: Store, name: str, password_hash: str, role: Role, now_utc: float) -> int:
     """Add a person; the new id. Raises InputError, NotSaved."""
     name = person_name(name)
-    with saving(store):
+    with store.saving():
         return store.people.add(name, password_hash, role, now_utc)
 
 
 def change_role(store: Store, person: Person, role: Role) -> None:
     """Give a person another role. Raises InputError for the last admin, NotSaved."""
-    with saving(store):
+    with store.saving():
         changed = store.people.set_role(person.id, role)
     if not changed:
         raise InputError(LAST_ADMIN)
@@ -52,13 +52,13 @@ def change_role(store: Store, person: Person, role: Role) -> None:
 
 def set_password(store: Store, person: Person, password_hash: str, keep_session: str | None = None) -> None:
     """Give a person another password; their sessions end but for the one with this digest. Raises NotSaved."""
-    with saving(store):
+    with store.saving():
         store.people.set_password(person.id, password_hash, keep_session=keep_session)
 
 
 def remove(store: Store, person: Person, now: Now) -> None:
     """Remove a person with sessions and tokens. Raises InputError, which says why not, and NotSaved."""
-    with saving(store):
+    with store.saving():
         removed = store.people.remove(person.id)
     if removed:
         return

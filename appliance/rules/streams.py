@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from appliance.accounts.people import Person
-from appliance.errors import NotAllowed, NotFound, saving
+from appliance.accounts.people import Person, Role
+from appliance.errors import NotAllowed, NotFound
 from appliance.images import ImageFiles
 from appliance.names import stream_name
 from appliance.previews import Previews
@@ -13,8 +13,8 @@ from appliance.secrets import digest, new_stream_key
 from appliance.store import Store, Stream
 from appliance.times import Now
 
-OPERATOR = None
-"""Whoever works at the command line of the box itself."""
+OPERATOR = Person(0, "", Role.ADMIN, "", "")
+"""Whoever works at the command line of the box itself: an admin without a name, who owns nothing."""
 
 
 def find(store: Store, stream_id: int, now: Now) -> Stream:
@@ -27,7 +27,7 @@ def find(store: Store, stream_id: int, now: Now) -> Stream:
 
 def add(
     store: Store,
-    by: Person | None,
+    by: Person,
     owner: int | str,
     name: str,
     source: str | None,
@@ -41,19 +41,19 @@ def add(
     """
     name, owner_id = stream_name(name), _owner_id(store, by, owner)
     if source is not None:
-        source = clean_source(source, _is_admin(by))
-        with saving(store):
+        source = clean_source(source, by.is_admin)
+        with store.saving():
             stream_id = store.streams.add_with_source(owner_id, name, source, now.utc)
         return find(store, stream_id, now), None
     key = known_key or new_stream_key()
-    with saving(store):
+    with store.saving():
         stream_id = store.streams.add_with_key(owner_id, name, digest(key), now.utc)
     return find(store, stream_id, now), key
 
 
 def change(
     store: Store,
-    by: Person | None,
+    by: Person,
     stream: Stream,
     *,
     owner: int | str | None = None,
@@ -70,8 +70,8 @@ def change(
     owner_id = None if owner is None else _owner_id(store, by, owner)
     if source is not None and stream.source_url is not None and source == shown(stream.source_url):
         source = None
-    source = None if source is None else clean_source(source, _is_admin(by))
-    with saving(store):
+    source = None if source is None else clean_source(source, by.is_admin)
+    with store.saving():
         if owner_id is not None:
             store.streams.give_to(stream.id, owner_id)
         if name is not None:
@@ -85,28 +85,27 @@ def change(
 def rotate_key(store: Store, stream_id: int) -> str:
     """Give it a new key, to show this once; whoever publishes with the old one is cut off. Raises NotSaved."""
     key = new_stream_key()
-    with saving(store):
+    with store.saving():
         store.streams.set_key(stream_id, digest(key))
     return key
 
 
 def delete(store: Store, files: ImageFiles, previews: Previews, stream: Stream) -> None:
     """Delete a stream with its detections; their images are erased first. Raises NotSaved."""
-    change(store, OPERATOR, stream, active=False)  # nothing new arrives while the images go
-    detections.erase_images(files, store.detections.images_of_stream(stream.id))
-    with saving(store):
+    with store.saving():
+        store.streams.set_active(stream.id, False)  # hardly anything new arrives while the images go
+    images = set(store.detections.images_of_stream(stream.id))
+    detections.erase_images(files, images)
+    with store.saving():
+        detections.erase_images(files, set(store.detections.images_of_stream(stream.id)) - images)
         store.streams.remove(stream.id)
     previews.forget(stream.id)
 
 
-def _is_admin(by: Person | None) -> bool:
-    return by is None or by.is_admin
-
-
-def _owner_id(store: Store, by: Person | None, owner: int | str) -> int:
+def _owner_id(store: Store, by: Person, owner: int | str) -> int:
     """Whose stream it becomes. Raises NotAllowed before it tells who there is."""
-    if by is not None and owner in (by.id, by.name):
-        return by.id
-    if not _is_admin(by):
+    if by.is_admin:
+        return (people.named(store, owner) if isinstance(owner, str) else people.find(store, owner)).id
+    if owner not in (by.id, by.name):
         raise NotAllowed("Only an admin may give a stream to somebody else.")
-    return (people.named(store, owner) if isinstance(owner, str) else people.find(store, owner)).id
+    return by.id

@@ -1,20 +1,21 @@
 """What the box remembers: one SQLite file, and every SQL statement of the box as a named method."""
 
-from appliance.store.database import Store, StoreError
+from appliance.store.database import Store, StoreError, explain_trouble
 from appliance.store.detections import StoredDetection, StoredImage
 from appliance.store.filters import DetectionFilter
 from appliance.store.heartbeat import Heartbeat
-from appliance.store.services import Service
+from appliance.store.services import ServiceStatus
 from appliance.store.streams import Refusal, Stream
 
 __all__ = [
     "DetectionFilter",
     "Heartbeat",
     "Refusal",
-    "Service",
+    "ServiceStatus",
     "Store",
     "StoreError",
     "StoredDetection",
     "StoredImage",
     "Stream",
+    "explain_trouble",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,12 +15,13 @@ from sqlite_utils import Database
 
 from appliance.accounts.people import People
 from appliance.accounts.schema import migrations as accounts_migrations
-from appliance.errors import UserError
+from appliance.errors import NotSaved, UserError
 from appliance.store.detections import Detections
 from appliance.store.schema import migrations as box_migrations
 from appliance.store.services import Services
 from appliance.store.streams import Streams
 
+log = logging.getLogger(__name__)
 BUSY_TIMEOUT_S = 5.0
 MIGRATIONS = (accounts_migrations, box_migrations)  # streams refer to people, so these come first
 
@@ -125,6 +127,16 @@ class Store:
             self.db.rollback()
             raise
 
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """`writing` what a person asked for. Raises NotSaved, which says why not."""
+        try:
+            with self.writing():
+                yield
+        except sqlite3.Error as error:
+            log.error("not saved: %s", error)
+            raise NotSaved(explain_trouble(error)) from error
+
     def problems(self) -> list[str]:
         """What is wrong with the file and its invariants, a sentence each; empty when all is well."""
         try:
@@ -139,6 +151,21 @@ class Store:
     def _count(self, sql: str, parameters: tuple[Any, ...] = ()) -> int:
         (count,) = self.db.execute(sql, parameters).fetchone()
         return int(count)
+
+
+def explain_trouble(error: Exception) -> str:
+    """Why the store or the disk did not do what was asked, and what to do, for a person."""
+    text = str(error).lower()
+    if "full" in text or "no space" in text or "disk i/o" in text:
+        return (
+            "The disk of the box is full or failing, so nothing was changed."
+            " An admin can make room: delete old detections or streams, or keep images for fewer days."
+        )
+    if "readonly" in text or "permission" in text:
+        return "The box may not write its own data, so nothing was changed. An admin can run `mb9k check` on it."
+    if "locked" in text or "busy" in text:
+        return "The box is busy writing, so nothing was changed. Wait a moment and send it again."
+    return "The box cannot read its data. An admin can run `mb9k check` on it; it says what to do."
 
 
 INVARIANTS = (

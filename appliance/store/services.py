@@ -13,7 +13,7 @@ FRESH_S = 7.0
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class ServiceStatus:
     """One service as last heard of. alive: its heartbeat is fresh."""
 
     name: str
@@ -38,14 +38,14 @@ class Services:
             [name, now.boot_id, now.uptime_s, utc_text(started_utc), pid, problem],
         )
 
-    def all(self, now: Now) -> list[Service]:
+    def all(self, now: Now) -> list[ServiceStatus]:
         """Every service that ever gave a heartbeat, by name."""
         rows = self.db.execute(
             "select name, boot_id = ? and ? - heartbeat_s < ? as alive, started_utc, pid, problem"
             " from services order by name",
             [now.boot_id, now.uptime_s, FRESH_S],
         )
-        return [Service(**{**row, "alive": bool(row["alive"])}) for row in rows]
+        return [ServiceStatus(**{**row, "alive": bool(row["alive"])}) for row in rows]
 
     def is_alive(self, name: str, now: Now) -> bool:
         """Whether the service's heartbeat is fresh."""

@@ -183,10 +183,6 @@ class Streams:
             "update stream_status set live = 0, since_utc = null, problem = null where live or problem is not null"
         )
 
-    def live_ids(self) -> set[int]:
-        """The streams last said to be live, however long ago."""
-        return {row["stream_id"] for row in self.db.execute("select stream_id from stream_status where live")}
-
     def describe(self, stream_id: int, codec: str, width: int, height: int) -> None:
         """What the picture is like."""
         self.db.execute(

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from appliance.media.mediamtx import KEY_PATHS, SILENCE_S, Client, Connection, Engine, MediaError
-from appliance.secrets import digest
+from appliance.media.mediamtx import SILENCE_S, Client, Connection, Engine, MediaError, key_sha256
 
 log = logging.getLogger(__name__)
 
 PATIENCE_S = 3.0  # an ingest that does not answer for longer is gone, and with it all who published to it
-KEY_PATH = re.compile(KEY_PATHS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +39,7 @@ class Publishers:
         active_keys: sha-256 of a key -> stream id.
         """
         try:
-            # At every poll: an ingest that was started again in between may be the other one.
-            self.engine = self.client.engine()
+            self.engine = self.client.engine()  # another one may have been started since the last poll
             connections = {connection.id: connection for connection in self.client.connections()}
             paths = self.client.paths()
             allowed: dict[str, int] = {}
@@ -76,8 +72,7 @@ class Publishers:
         return found
 
     def _stream_of(self, path: str, active_keys: Mapping[str, int]) -> int | None:
-        match = KEY_PATH.match(path)
-        return active_keys.get(digest(match.group(1))) if match else None
+        return active_keys.get(key_sha256(path) or "")
 
     def _moves(self, name: str, inbound_bytes: int, now_s: float) -> bool:
         """Whether bytes still come in; a frozen publisher holds its connection for a while."""
