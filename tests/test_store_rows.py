@@ -193,7 +193,7 @@ def test_what_is_known_of_a_live_stream_goes_when_it_ends(filled: Store) -> None
 
     filled.streams.set_problem(1, "no picture")
     filled.streams.set_problem(2, "no key frame")
-    assert (state(1), filled.streams.live_ids()) == ((False, None, None, "no picture"), set())
+    assert state(1) == (False, None, None, "no picture")
     filled.streams.set_live(1, "10.0.0.5:1", AT)
     assert state(1) == (True, utc_text(AT), "10.0.0.5:1", None)
     filled.streams.set_live(1, "10.0.0.6:2", AT + 9)
@@ -204,11 +204,11 @@ def test_what_is_known_of_a_live_stream_goes_when_it_ends(filled: Store) -> None
     filled.streams.describe(1, "h264", 1280, 720)
     door, lab = filled.streams.get(1, NOW), filled.streams.get(2, NOW)
     assert door and lab and (door.codec, door.width, door.height, lab.codec) == ("h264", 1280, 720, None)
-    assert filled.streams.live_ids() == {1, 2}
+    assert door.live and lab.live
     filled.streams.set_offline(1)
-    assert (state(1), filled.streams.live_ids()) == ((False, None, None, "too dark"), {2})
+    assert (state(1), state(2)[0]) == ((False, None, None, "too dark"), True)
     filled.streams.all_offline()
-    assert (state(1), state(2), filled.streams.live_ids()) == ((False, None, None, None),) * 2 + (set(),)
+    assert (state(1), state(2)) == ((False, None, None, None),) * 2
 
 
 def test_refusals_a_minute_apart_are_two_and_the_newest_come_first(filled: Store) -> None:
