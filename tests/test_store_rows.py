@@ -322,3 +322,13 @@ def test_each_service_is_alive_while_its_own_beat_is_fresh(filled: Store) -> Non
     filled.services.heartbeat("gate", 9, AT + 59, None, later)
     gate = filled.services.all(later)[0]
     assert (gate.pid, gate.alive, gate.problem, gate.started_utc) == (9, True, None, utc_text(AT + 59))
+
+
+def test_a_heartbeat_counts_for_seven_seconds_of_the_same_start_of_the_machine(filled: Store) -> None:
+    filled.services.heartbeat("gate", 7, AT, None, NOW)
+    after_s = (0.0, 6.9, 7.0)
+    assert [filled.services.is_alive("gate", replace(NOW, uptime_s=1000.0 + s)) for s in after_s] == [True, True, False]
+    rebooted = Now(AT + 60, "boot-2", 1000.0)
+    assert not filled.services.is_alive("gate", rebooted)
+    filled.services.heartbeat("gate", 7, AT + 60, None, rebooted)
+    assert filled.services.is_alive("gate", rebooted), "it was heard of since"
