@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from appliance.accounts.people import ABSOLUTE_S, IDLE_S, Role
 from appliance.faces import Counts, Detection, State
-from appliance.store import DetectionFilter, Store, StoredImage
-from appliance.times import Now, utc_text
+from appliance.store import DetectionFilter, Heartbeat, Store, StoredImage
+from appliance.times import Now, now, utc_seconds, utc_text
 
 AT = 1_795_521_600.0  # a full hour
 NOW = Now(utc=AT, boot_id="boot-1", uptime_s=1000.0)
@@ -332,3 +336,28 @@ def test_a_heartbeat_counts_for_seven_seconds_of_the_same_start_of_the_machine(f
     assert not filled.services.is_alive("gate", rebooted)
     filled.services.heartbeat("gate", 7, AT + 60, None, rebooted)
     assert filled.services.is_alive("gate", rebooted), "it was heard of since"
+
+
+def test_a_heartbeat_says_who_lives_and_since_when(tmp_path: Path) -> None:
+    started_utc = time.time()
+    heartbeat = Heartbeat(tmp_path / "mb9k.db", "gate")
+    for _ in range(2):
+        heartbeat.write()
+    (gate,) = Store.open(tmp_path / "mb9k.db").services.all(now())
+    assert (gate.name, gate.pid, gate.alive, gate.problem) == ("gate", os.getpid(), True, None)
+    assert utc_seconds(gate.started_utc) == pytest.approx(started_utc, abs=60)
+
+
+def test_after_trouble_heartbeats_go_on_over_a_new_connection(tmp_path: Path) -> None:
+    store, heartbeat = Store.open(tmp_path / "mb9k.db"), Heartbeat(tmp_path / "mb9k.db", "gate")
+    heartbeat.write()
+    before = heartbeat._store
+    store.db.execute("alter table services rename to hidden")
+    with pytest.raises(sqlite3.OperationalError):
+        heartbeat.write()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        assert before and before.services.all(NOW)
+    store.db.execute("alter table hidden rename to services")
+    store.db.execute("delete from services")
+    heartbeat.write()
+    assert store.services.is_alive("gate", now())
