@@ -216,14 +216,14 @@ def test_what_is_known_of_a_live_stream_goes_when_it_ends(filled: Store) -> None
 
 
 def test_refusals_a_minute_apart_are_two_and_the_newest_come_first(filled: Store) -> None:
-    for seconds in (0.0, 59.0, 118.5, 178.5):
+    for seconds in (0.0, 59.0, 118.5, 178.5, 200.0):
         filled.streams.add_refusal("10.0.0.9", "publish", "unknown key", 1, AT + seconds)
     filled.streams.add_refusal("10.0.0.8", "read", "no token", 2, AT + 60)
     filled.streams.add_refusal("10.0.0.7", "read", "no token", 1, AT + 61)
     filled.streams.add_refusal("10.0.0.7", "publish", "no token", 1, AT + 62)
     told = [(one.at_utc, one.remote, one.action, one.reason, one.times) for one in filled.streams.refusals()]
     assert told == [
-        (utc_text(AT + 178.5), "10.0.0.9", "publish", "unknown key", 1),
+        (utc_text(AT + 200), "10.0.0.9", "publish", "unknown key", 2),
         (utc_text(AT + 118.5), "10.0.0.9", "publish", "unknown key", 3),
         (utc_text(AT + 62), "10.0.0.7", "publish", "no token", 1),
         (utc_text(AT + 61), "10.0.0.7", "read", "no token", 1),
