@@ -20,7 +20,7 @@ from appliance.faces import Detection, State
 from appliance.store import Store, StoredImage, StoreError
 
 AT = 1_795_521_600.0
-SEEN = Detection(AT, AT + 2, State.MASK, 0.9, 7, (10, 20, 60, 80), 640, 360, "a model")
+SEEN = Detection(AT, AT, State.MASK, 0.9, 7, (10, 20, 60, 80), 640, 360, "a model")
 
 
 @pytest.mark.parametrize("open_again", [Store.open, Store.open_existing])
