@@ -285,6 +285,16 @@ def test_what_is_found_is_paged_and_counted_alike(filled: Store, wanted: Detecti
     assert filled.detections.counts(wanted) == Counts(**{state: counts.count(state) for state in set(counts)})
 
 
+def test_a_page_that_begins_where_the_time_asked_for_ends_has_nothing_of_that_moment(filled: Store) -> None:
+    _, second = filled.detections.add(1, SEEN), filled.detections.add(1, SEEN)
+    assert filled.detections.page(DetectionFilter(until_utc=AT), before_id=second) == []
+
+
+def test_a_page_holds_fifty(filled: Store) -> None:
+    ids = [filled.detections.add(1, SEEN) for _ in range(52)]
+    assert [len(filled.detections.page(ALL)), len(filled.detections.page_after(ALL, ids[0]))] == [50, 50]
+
+
 def test_hours_are_counted_from_a_moment_on(filled: Store) -> None:
     for seconds, state in ((-1, State.MASK), (0, State.MASK), (3599, State.NO_MASK), (7200, State.MASK)):
         filled.detections.add(1, replace(SEEN, first_seen_utc=AT + seconds, last_seen_utc=AT + seconds, state=state))
