@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bottle import HTTPError
+import pytest
+from bottle import HTTPError, request
 from sqlite_utils import Database
 
 from appliance.accounts import account, sign_in
@@ -17,7 +18,7 @@ from appliance.accounts.guard import Guard, Visitor, visitor_now
 from appliance.accounts.people import People, Role
 from appliance.accounts.schema import migrations
 from appliance.accounts.site import VIEWS, Accounts
-from appliance.accounts.throttle import Throttle
+from appliance.accounts.throttle import Throttle, client_address
 from appliance.secrets import digest
 from appliance.store import Store
 from appliance.times import Now, now
@@ -214,3 +215,44 @@ def test_a_throttle_that_is_full_forgets_what_was_longest_unused() -> None:
         throttle.wait_s({name: 0}, 0.0)
     assert throttle.wait_s({"guessed at": 0}, 0.5) == 0.5
     assert throttle.wait_s({"another": 0}, 0.5) == 0
+
+
+def test_a_throttle_forgets_only_after_the_whole_quiet_while() -> None:
+    throttle = Throttle(forget_s=900.0)
+    for now_s in (0.0, 900.0):
+        throttle.wait_s({"ann": 0}, now_s)
+    assert throttle.wait_s({"ann": 0}, 900.0) == 2
+
+
+def test_the_right_password_takes_back_its_own_try_from_the_address() -> None:
+    throttle = Throttle()
+    for name in ("a guess", "another", "a third", "ann"):
+        throttle.wait_s({name: 5, "address": 3}, 0.0)
+    throttle.succeeded(forget="ann", uncount="address")
+    assert [throttle.wait_s({"a fourth": 5, "address": 3}, 0.0) for _ in range(2)] == [0, 1]
+
+
+def test_a_right_password_counts_though_its_name_was_forgotten_meanwhile() -> None:
+    throttle = Throttle(size=1)
+    for subject in ("ann", "another"):
+        throttle.wait_s({subject: 0}, 0.0)
+    throttle.succeeded(forget="ann", uncount="address")
+    assert throttle.wait_s({"another": 0}, 0.0) == 1
+
+
+@pytest.mark.parametrize(
+    ("remote", "forwarded", "behind_proxy", "address"),
+    [
+        ("192.0.2.1", "198.51.100.1", False, "192.0.2.1"),
+        ("127.0.0.1", "203.0.113.9,203.0.113.8, 198.51.100.1 ", True, "198.51.100.1"),
+        ("127.0.0.1", None, True, "127.0.0.1"),
+        (None, None, False, "?"),
+        ("127.0.0.1", "no address " * 9, True, ("no address " * 9)[:50]),
+    ],
+)
+def test_tries_are_counted_by_this_address(
+    remote: str | None, forwarded: str | None, behind_proxy: bool, address: str
+) -> None:
+    asked = {"REMOTE_ADDR": remote, "HTTP_X_FORWARDED_FOR": forwarded}
+    request.bind({name: value for name, value in asked.items() if value is not None})
+    assert client_address(behind_proxy) == address

@@ -335,3 +335,20 @@ def test_an_unreadable_store_is_a_page_that_says_what_to_do(box: Box, tmp_path: 
     assert answer.status_code == 503 and "mb9k check" in answer.text and "Traceback" not in answer.text
     path.unlink()
     box.store = Store.open(path)
+
+
+@pytest.mark.parametrize("kind", ["Bearer", "bearer", "Bearer  "])
+def test_a_token_is_read_however_its_header_is_written(box: Box, kind: str) -> None:
+    browser = box.browser()
+    assert browser.get("/api/v1/streams", headers={"Authorization": f"{kind} token of ann"}).is_success
+    assert browser.get("/api/v1/streams", headers={"Authorization": "Basic token of ann"}).status_code == 401
+
+
+def test_a_full_disk_keeps_no_program_from_asking_and_no_old_session_alive(box: Box) -> None:
+    browser = box.browser("ann")
+    for table, change in (("tokens", "update"), ("sessions", "delete")):
+        abort = "begin select raise(abort, 'database or disk is full'); end"
+        box.store.db.execute(f"create trigger full_{table} before {change} on {table} {abort}")
+    box.clock.forward(8 * 86400)
+    assert box.browser().get("/api/v1/streams", headers={"Authorization": "Bearer token of ann"}).is_success
+    assert browser.get("/").headers["location"] == "/sign-in"

@@ -3,15 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import os
-import signal
-import sqlite3
-import subprocess
-import sys
-import threading
-import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from sqlite_utils import Database
@@ -21,7 +13,7 @@ from appliance.accounts.schema import migrations as accounts_migrations
 from appliance.errors import NameTaken
 from appliance.faces import Counts, Detection, State
 from appliance.secrets import digest
-from appliance.store import DetectionFilter, Store, StoredImage, StoreError
+from appliance.store import DetectionFilter, Store, StoredImage
 from appliance.store.schema import migrations as box_migrations
 from appliance.times import Now, utc_seconds, utc_text
 
@@ -58,10 +50,8 @@ def test_a_stream_is_live_only_while_the_watcher_is_heard_of(filled: Store) -> N
         (None, None),
     ]
     assert [(s.title, s.live) for s in filled.streams.all(later(2))] == [("dev:door", True), ("sci:lab", False)]
-    stale = filled.streams.all(later(8))[0]
-    assert (stale.live, stale.live_since_utc, stale.remote) == (False, None, None), (
-        "the watcher was not heard of for 8 s"
-    )
+    stale = filled.streams.all(later(7))[0]
+    assert (stale.live, stale.live_since_utc, stale.remote) == (False, None, None), "the watcher was not heard of"
     after_reboot = Now(NOW.utc + 60, "boot-2", 3.0)
     assert not filled.streams.all(after_reboot)[0].live, "the heartbeat is of another start of the machine"
 
@@ -311,7 +301,7 @@ def test_a_flood_of_refusals_keeps_only_the_newest(filled: Store) -> None:
     with filled.writing():
         for number in range(1100):
             filled.streams.add_refusal(f"10.0.{number}.1", "publish", "unknown key", 1, NOW.utc + number)
-    assert len(filled.streams.refusals(limit=5000)) <= 1001
+    assert (len(filled.streams.refusals()), len(filled.streams.refusals(limit=5000))) == (20, 1000)
     assert filled.streams.refusals(1)[0].remote == "10.0.1099.1"
 
 
@@ -320,88 +310,6 @@ def test_a_transaction_is_all_or_nothing(filled: Store) -> None:
         filled.detections.add(1, SEEN)
         raise RuntimeError
     assert filled.detections.counts(DetectionFilter()).total == 0
-
-
-def test_two_writers_wait_for_each_other(tmp_path: Path) -> None:
-    path = tmp_path / "mb9k.db"
-    Store.open(path).close()
-
-    def write() -> None:
-        store = Store.open(path)
-        for number in range(25):
-            with store.writing():
-                known = store.people.count()  # a read first: a deferred transaction would fail on the write
-                store.people.add(f"{threading.get_ident()}-{number}-{known}", "hash", Role.ADMIN, NOW.utc)
-
-    threads = [threading.Thread(target=write) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert Store.open(path).people.count() == 75
-
-
-def test_a_reader_is_not_blocked_by_a_writer(tmp_path: Path) -> None:
-    path = tmp_path / "mb9k.db"
-    writer = Store.open(path)
-    reader = Store.open_readonly(path)
-    with writer.writing():
-        writer.people.add("dev", "hash", Role.ADMIN, NOW.utc)
-        begun = time.monotonic()
-        assert reader.people.count() == 0
-        assert time.monotonic() - begun < 1
-    assert reader.people.count() == 1
-    with pytest.raises(sqlite3.OperationalError):
-        reader.people.add("eve", "hash", Role.ADMIN, NOW.utc)
-
-
-def test_what_was_committed_survives_kill_9(tmp_path: Path) -> None:
-    path = tmp_path / "mb9k.db"
-    script = (
-        "import sys; from pathlib import Path; from appliance.accounts.people import Role\n"
-        "from appliance.store import Store\n"
-        f"store = Store.open(Path({str(path)!r}))\n"
-        "for n in range(100000):\n"
-        "    with store.writing(): store.people.add(f'p{n}', 'hash', Role.ADMIN, 0.0)\n"
-        "    print(n, flush=True)"
-    )
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as writer:
-        assert writer.stdout is not None
-        last = [int(next(writer.stdout)) for _ in range(20)][-1]
-        os.kill(writer.pid, signal.SIGKILL)
-        last = max([last, *(int(line) for line in writer.stdout)])
-    store = Store.open(path)
-    assert store.people.count() >= last + 1
-    assert store.problems() == []
-
-
-def test_a_write_ahead_log_cut_off_anywhere_leaves_a_whole_prefix(tmp_path: Path) -> None:
-    path = tmp_path / "mb9k.db"
-    store = Store.open(path)
-    for number in range(30):
-        with store.writing():
-            store.people.add(f"a{number}", "hash", Role.ADMIN, NOW.utc)
-            store.people.add(f"b{number}", "hash", Role.ADMIN, NOW.utc)
-    database, log = path.read_bytes(), path.with_name("mb9k.db-wal").read_bytes()
-    assert len(log) > 30 * 4096
-    for cut in range(0, len(log), len(log) // 40):
-        copy = tmp_path / f"cut-{cut}.db"
-        copy.write_bytes(database)
-        copy.with_name(f"{copy.name}-wal").write_bytes(log[:cut])
-        with sqlite3.connect(copy) as connection:
-            assert connection.execute("pragma integrity_check").fetchone() == ("ok",)
-            tables = {row[0] for row in connection.execute("select name from sqlite_schema")}
-            if "people" in tables:
-                assert connection.execute("select count(*) % 2 from people").fetchone() == (0,)
-        connection.close()
-
-
-def test_services_that_start_together_migrate_once(tmp_path: Path) -> None:
-    script = (
-        f"from pathlib import Path; from appliance.store import Store; Store.open(Path({str(tmp_path / 'x.db')!r}))"
-    )
-    started = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(4)]
-    assert [process.wait() for process in started] == [0, 0, 0, 0]
 
 
 def test_a_store_from_before_the_words_changed_keeps_every_row() -> None:
@@ -430,17 +338,6 @@ def test_a_store_from_before_the_words_changed_keeps_every_row() -> None:
     assert (seen.id, seen.stream, seen.detection) == (1, "dev:door", SEEN)
     assert seen.image == StoredImage("20261124", 5, 100, "token")
     assert store.detections.add(1, SEEN) == 3
-
-
-def test_a_damaged_file_is_said_to_be_damaged(tmp_path: Path) -> None:
-    path = tmp_path / "mb9k.db"
-    Store.open(path).close()
-    whole = path.read_bytes()
-    path.write_bytes(whole[:8192] + b"\x07" * 4096 + whole[12288:])
-    assert any("damaged" in problem for problem in Store.open_readonly(path).problems())
-    path.write_bytes(b"this is no database" * 1000)
-    with pytest.raises(StoreError, match="mb9k check"):
-        Store.open(path)
 
 
 def test_people_without_an_admin_are_noticed(filled: Store) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from appliance.accounts.people import ABSOLUTE_S, IDLE_S, Role
 from appliance.faces import Counts, Detection, State
-from appliance.store import DetectionFilter, Store, StoredImage
-from appliance.times import Now, utc_text
+from appliance.store import DetectionFilter, Heartbeat, Store, StoredImage
+from appliance.times import Now, now, utc_seconds, utc_text
 
 AT = 1_795_521_600.0  # a full hour
 NOW = Now(utc=AT, boot_id="boot-1", uptime_s=1000.0)
@@ -212,14 +216,14 @@ def test_what_is_known_of_a_live_stream_goes_when_it_ends(filled: Store) -> None
 
 
 def test_refusals_a_minute_apart_are_two_and_the_newest_come_first(filled: Store) -> None:
-    for seconds in (0.0, 59.0, 118.5, 178.5):
+    for seconds in (0.0, 59.0, 118.5, 178.5, 200.0):
         filled.streams.add_refusal("10.0.0.9", "publish", "unknown key", 1, AT + seconds)
     filled.streams.add_refusal("10.0.0.8", "read", "no token", 2, AT + 60)
     filled.streams.add_refusal("10.0.0.7", "read", "no token", 1, AT + 61)
     filled.streams.add_refusal("10.0.0.7", "publish", "no token", 1, AT + 62)
     told = [(one.at_utc, one.remote, one.action, one.reason, one.times) for one in filled.streams.refusals()]
     assert told == [
-        (utc_text(AT + 178.5), "10.0.0.9", "publish", "unknown key", 1),
+        (utc_text(AT + 200), "10.0.0.9", "publish", "unknown key", 2),
         (utc_text(AT + 118.5), "10.0.0.9", "publish", "unknown key", 3),
         (utc_text(AT + 62), "10.0.0.7", "publish", "no token", 1),
         (utc_text(AT + 61), "10.0.0.7", "read", "no token", 1),
@@ -281,6 +285,16 @@ def test_what_is_found_is_paged_and_counted_alike(filled: Store, wanted: Detecti
     assert filled.detections.counts(wanted) == Counts(**{state: counts.count(state) for state in set(counts)})
 
 
+def test_a_page_that_begins_where_the_time_asked_for_ends_has_nothing_of_that_moment(filled: Store) -> None:
+    _, second = filled.detections.add(1, SEEN), filled.detections.add(1, SEEN)
+    assert filled.detections.page(DetectionFilter(until_utc=AT), before_id=second) == []
+
+
+def test_a_page_holds_fifty(filled: Store) -> None:
+    ids = [filled.detections.add(1, SEEN) for _ in range(52)]
+    assert [len(filled.detections.page(ALL)), len(filled.detections.page_after(ALL, ids[0]))] == [50, 50]
+
+
 def test_hours_are_counted_from_a_moment_on(filled: Store) -> None:
     for seconds, state in ((-1, State.MASK), (0, State.MASK), (3599, State.NO_MASK), (7200, State.MASK)):
         filled.detections.add(1, replace(SEEN, first_seen_utc=AT + seconds, last_seen_utc=AT + seconds, state=state))
@@ -322,3 +336,38 @@ def test_each_service_is_alive_while_its_own_beat_is_fresh(filled: Store) -> Non
     filled.services.heartbeat("gate", 9, AT + 59, None, later)
     gate = filled.services.all(later)[0]
     assert (gate.pid, gate.alive, gate.problem, gate.started_utc) == (9, True, None, utc_text(AT + 59))
+
+
+def test_a_heartbeat_counts_for_seven_seconds_of_the_same_start_of_the_machine(filled: Store) -> None:
+    filled.services.heartbeat("gate", 7, AT, None, NOW)
+    after_s = (0.0, 6.9, 7.0)
+    assert [filled.services.is_alive("gate", replace(NOW, uptime_s=1000.0 + s)) for s in after_s] == [True, True, False]
+    rebooted = Now(AT + 60, "boot-2", 1000.0)
+    assert not filled.services.is_alive("gate", rebooted)
+    filled.services.heartbeat("gate", 7, AT + 60, None, rebooted)
+    assert filled.services.is_alive("gate", rebooted), "it was heard of since"
+
+
+def test_a_heartbeat_says_who_lives_and_since_when(tmp_path: Path) -> None:
+    started_utc = time.time()
+    heartbeat = Heartbeat(tmp_path / "mb9k.db", "gate")
+    for _ in range(2):
+        heartbeat.write()
+    (gate,) = Store.open(tmp_path / "mb9k.db").services.all(now())
+    assert (gate.name, gate.pid, gate.alive, gate.problem) == ("gate", os.getpid(), True, None)
+    assert utc_seconds(gate.started_utc) == pytest.approx(started_utc, abs=60)
+
+
+def test_after_trouble_heartbeats_go_on_over_a_new_connection(tmp_path: Path) -> None:
+    store, heartbeat = Store.open(tmp_path / "mb9k.db"), Heartbeat(tmp_path / "mb9k.db", "gate")
+    heartbeat.write()
+    before = heartbeat._store
+    store.db.execute("alter table services rename to hidden")
+    with pytest.raises(sqlite3.OperationalError):
+        heartbeat.write()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        assert before and before.services.all(NOW)
+    store.db.execute("alter table hidden rename to services")
+    store.db.execute("delete from services")
+    heartbeat.write()
+    assert store.services.is_alive("gate", now())

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from bottle import HTTPResponse, request
 
 from appliance.errors import UserError
-from appliance.web.access import Access, App
+from appliance.web.access import Access, App, wants_json
 from appliance.web.charts import Bar, nice_top, stacked_bars
 from appliance.web.forms import local_path
 from appliance.web.server import make_server
@@ -114,3 +115,44 @@ def test_connections_without_a_request_do_not_hold_the_site(app: App, free_port:
 
 def test_an_error_is_no_page_of_bottles(app: App) -> None:
     assert client(app).get("/nothing").text == "error 404"
+
+
+@pytest.mark.parametrize("method", ["get", "post", "patch", "delete"])
+def test_a_token_opens_what_lies_below_api_unless_the_route_says_otherwise(app: App, method: str) -> None:
+    add = getattr(app, method)
+    for path, bearer in (("/api/x", None), ("/x", None), ("/api/y", False), ("/y", True)):
+        add(path, access=Access.SIGNED_IN, bearer=bearer)(lambda: "x")
+    added = [(route.method, route.rule, route.config["bearer"]) for route in app.routes[-4:]]
+    opened = [("/api/x", True), ("/x", False), ("/api/y", False), ("/y", True)]
+    assert added == [(method.upper(), path, opens) for path, opens in opened]
+
+
+def test_a_handler_stays_what_it_was(app: App) -> None:
+    def handler() -> str:
+        return "hello"
+
+    assert app.get("/hello", access=Access.ANYONE)(handler) is handler
+
+
+def test_a_strict_header_that_an_answer_sets_itself_is_sent_once(app: App) -> None:
+    @app.get("/kept", access=Access.ANYONE)
+    def kept() -> HTTPResponse:
+        return HTTPResponse("kept", **{"cache-control": "max-age=60"})
+
+    assert client(app).get("/kept").headers.get_list("cache-control") == ["max-age=60"]
+
+
+@pytest.mark.parametrize(
+    ("path", "authorization", "wants"),
+    [
+        ("/api/v1/streams", None, True),
+        ("/streams", None, False),
+        ("/streams/api/", None, False),
+        ("/images/x", "BEARER token", True),
+        ("/images/x", "Basic bearer x", False),
+    ],
+)
+def test_a_program_is_known_by_its_path_or_its_token(path: str, authorization: str | None, wants: bool) -> None:
+    headers = {"HTTP_AUTHORIZATION": authorization} if authorization else {}
+    request.bind({"PATH_INFO": path, **headers})
+    assert wants_json() is wants

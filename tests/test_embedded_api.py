@@ -1,0 +1,125 @@
+"""What the embedded ingest asks the gate, and what its API says word for word."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from appliance.config import Config
+from appliance.media import embedded
+from tests.boxes import until
+from tests.ingest import Inlet
+from tests.rtmp_client import RtmpClient
+
+KEY = "EMBEDEMBEDEMBEDEMB44"
+
+
+@contextmanager
+def gate(status: int) -> Iterator[tuple[embedded.Ingest, list[Any]]]:
+    """An ingest whose gate answers with this status, and what the gate was asked."""
+    asked: list[Any] = []
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            asked.append((self.path, self.headers["Content-Type"], json.loads(body)))
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield embedded.Ingest(msgspec.convert({"media": {"gate_port": server.server_port}}, Config)), asked
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [(200, True), (299, True), (300, False), (401, False), (499, False), (500, None), (503, None)]
+)
+def test_only_a_clear_yes_lets_in_and_only_a_clear_no_sends_away(status: int, said: bool | None) -> None:
+    with gate(status) as (ingest, _):
+        assert asyncio.run(ingest.authorise("publish", "live/x", "192.0.2.1", "7")) is said
+
+
+@pytest.mark.parametrize(("connection_id", "token", "protocol"), [("7", "", "rtmp"), ("", "secret", "http-flv")])
+def test_the_gate_is_asked_in_the_words_of_mediamtx(connection_id: str, token: str, protocol: str) -> None:
+    with gate(200) as (ingest, asked):
+        asyncio.run(ingest.authorise("read", "live/x", "192.0.2.1", connection_id, token))
+    words = {"action": "read", "path": "live/x", "ip": "192.0.2.1", "token": token, "protocol": protocol}
+    assert asked == [("/auth", "application/json", {**words, "id": connection_id})]
+
+
+def test_the_api_tells_of_every_publisher_and_connection(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    inlet = Inlet(tmp_path, "embedded", free_port)
+    inlet.add_stream(KEY)
+
+    def told(path: str, method: str = "GET") -> dict[str, Any]:
+        answer = httpx.request(method, f"http://127.0.0.1:{inlet.config.media.api_port}/v3/{path}")
+        assert answer.headers["content-type"] == "application/json"
+        content: dict[str, Any] = answer.json()
+        return content
+
+    with inlet.running(), RtmpClient(inlet.config.rtmp.port) as client:
+        client.publish("live", KEY, flash_version="an encoder")
+        client.send(9, 0, b"\x17\x00header")
+        inlet.wait_for(KEY)
+        (path,), (connection,) = told("paths/list")["items"], told("rtmpconns/list")["items"]
+        source, count = {"type": "rtmpConn", "id": connection["id"]}, path["inboundBytes"]
+        assert count > 0
+        assert path == {"name": f"live/{KEY}", "available": True, "source": source, "inboundBytes": count}
+        assert connection == {
+            "id": source["id"],
+            "remoteAddr": "{}:{}".format(*client.socket.getsockname()),
+            "state": "publish",
+            "path": f"live/{KEY}",
+            "userAgent": "an encoder",
+            "inboundBytes": count,
+        }
+        assert told("paths/list") == {"itemCount": 1, "pageCount": 1, "items": [path]}
+        with RtmpClient(inlet.config.rtmp.port) as idle:
+            idle.shake_hands()
+            until(lambda: "idle" in [one["state"] for one in told("rtmpconns/list")["items"]], 5, "it is told of")
+        assert told("nothing") == told(f"rtmpconns/kick/{source['id']}") == {"status": "error", "error": "not found"}
+        assert told(f"rtmpconns/kick/{source['id']}", "POST") == {"status": "ok"}
+
+
+def test_strangers_from_everywhere_cannot_take_more_than_all_places(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    inlet = Inlet(tmp_path, "embedded", free_port)
+    with inlet.running_ingest(), ExitStack() as crowd:
+        for number in range(80):
+            port, source = inlet.config.rtmp.port, (f"127.0.0.{2 + number % 8}", 0)
+            crowd.enter_context(socket.create_connection(("127.0.0.1", port), source_address=source))
+        until(lambda: inlet.log().count("too many connections are open") == 16, 5, "the last sixteen are refused")
+        assert len(inlet.client.connections()) == 64
+
+
+def test_publishers_leave_room_for_others_of_their_address(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    inlet = Inlet(tmp_path, "embedded", free_port)
+    keys = [f"EMBEDEMBEDEMBEDEM{number:03}".translate(str.maketrans("01", "XY")) for number in range(17)]
+    with inlet.running(), ExitStack() as crowd:
+        for key in keys:
+            inlet.add_stream(key)
+            crowd.enter_context(RtmpClient(inlet.config.rtmp.port)).publish("live", key)
+        assert len(inlet.client.paths()) == 17
+
+
+def test_rtmps_without_mediamtx_is_warned_of(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    inlet = Inlet(tmp_path, "embedded", free_port, tls_certificate="a.crt", tls_key="a.key")
+    with inlet.running_ingest():
+        assert "RTMPS needs MediaMTX" in inlet.log()
