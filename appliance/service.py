@@ -19,9 +19,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from appliance.errors import UserError
+
+if TYPE_CHECKING:
+    from cheroot.wsgi import Server
 
 log = logging.getLogger(__name__)
 
@@ -152,20 +155,7 @@ def keep_alive(
     return repeat(heartbeat, HEARTBEAT_S, "the heartbeat", stopping)
 
 
-class HttpServer(Protocol):
-    """A cheroot server: threads that answer, begun by `prepare` and ended by `stop`."""
-
-    def prepare(self) -> None:
-        """Listen, and start the threads."""
-
-    def serve(self) -> None:
-        """Answer until `stop`."""
-
-    def stop(self) -> None:
-        """End the threads."""
-
-
-def serve_http(server: HttpServer) -> None:
+def serve_http(server: Server) -> None:
     """Answer until the process is told to end."""
     try:
         # Its threads would outlive a signal that comes while they start: nothing would stop them.

@@ -101,7 +101,8 @@ def test_a_busy_port_is_one_line_that_names_it(app: App, free_port: Callable[[],
 def test_connections_without_a_request_do_not_hold_the_site(app: App, free_port: Callable[[], int]) -> None:
     port = free_port()
     server = make_server(app, "127.0.0.1", port)
-    thread = threading.Thread(target=server.start)
+    server.prepare()
+    thread = threading.Thread(target=server.serve)
     thread.start()
     idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(40)]
     try:
