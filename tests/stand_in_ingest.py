@@ -12,7 +12,7 @@ from typing import Any
 from appliance.media.mediamtx import EMBEDDED_VERSION
 
 
-class Ingest:
+class StandIn:
     """What the API of an ingest answers; the test changes it."""
 
     def __init__(self) -> None:
@@ -56,9 +56,9 @@ class Ingest:
 
 
 @contextmanager
-def answering() -> Iterator[Ingest]:
+def answering() -> Iterator[StandIn]:
     """An ingest that answers on `port` until the end of the block."""
-    ingest = Ingest()
+    ingest = StandIn()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from tests.boxes import until
 from tests.conftest import port_giver
-from tests.ingest import ENGINES, FFMPEG, Inlet, make_clip, shown_times, skip_without
+from tests.media_room import ENGINES, FFMPEG, MediaRoom, make_clip, shown_times, skip_without
 from tests.rtmp_client import WRAP_MS, RtmpClient, flv_tags
 
 pytestmark = pytest.mark.timeout(120)
@@ -50,7 +50,7 @@ def has_element(name: str) -> bool:
     return subprocess.run(["gst-inspect-1.0", "--exists", name], check=False).returncode == 0
 
 
-Start = Callable[[Inlet, str, dict[str, Path]], Callable[[], None]]
+Start = Callable[[MediaRoom, str, dict[str, Path]], Callable[[], None]]
 """Starts a publisher with this key; the answer ends it."""
 
 
@@ -78,9 +78,9 @@ def program(*command: str) -> Callable[[], None]:
 def ffmpeg(clip: str, *options: str, app: str = "live/", query: str = "") -> Start:
     """FFmpeg, which sends a clip as it is."""
 
-    def start(inlet: Inlet, key: str, clips: dict[str, Path]) -> Callable[[], None]:
+    def start(room: MediaRoom, key: str, clips: dict[str, Path]) -> Callable[[], None]:
         source = ["-re", "-stream_loop", "-1", "-i", str(clips[clip]), "-c", "copy", *options]
-        return program("ffmpeg", "-nostdin", "-loglevel", "quiet", *source, "-f", "flv", inlet.url(key, app) + query)
+        return program("ffmpeg", "-nostdin", "-loglevel", "quiet", *source, "-f", "flv", room.url(key, app) + query)
 
     return start
 
@@ -88,7 +88,7 @@ def ffmpeg(clip: str, *options: str, app: str = "live/", query: str = "") -> Sta
 def gstreamer(sink: str, suffix: str = "", encoder: str = "tune=zerolatency") -> Start:
     """GStreamer with one of its two RTMP clients."""
 
-    def start(inlet: Inlet, key: str, clips: dict[str, Path]) -> Callable[[], None]:
+    def start(room: MediaRoom, key: str, clips: dict[str, Path]) -> Callable[[], None]:
         skip_without(*GSTREAMER)
         for element in (sink, "x264enc", "voaacenc"):
             if not has_element(element):
@@ -98,7 +98,7 @@ def gstreamer(sink: str, suffix: str = "", encoder: str = "tune=zerolatency") ->
         tone = "audiotestsrc is-live=true ! voaacenc ! aacparse ! mux."
         pipeline = f"{picture} ! {encoding} {tone} flvmux name=mux streamable=true ! {sink}"
         # librtmp takes its options after a blank, so the address must stay one word.
-        return program("gst-launch-1.0", "-q", *pipeline.split(), f"location={inlet.url(key)}{suffix}")
+        return program("gst-launch-1.0", "-q", *pipeline.split(), f"location={room.url(key)}{suffix}")
 
     return start
 
@@ -106,8 +106,8 @@ def gstreamer(sink: str, suffix: str = "", encoder: str = "tune=zerolatency") ->
 def own(clip: str, app: str, begin_ms: int = 0, key_suffix: str = "") -> Start:
     """Our own client, for what the others cannot be made to send."""
 
-    def start(inlet: Inlet, key: str, clips: dict[str, Path]) -> Callable[[], None]:
-        client = RtmpClient(inlet.config.rtmp.port)
+    def start(room: MediaRoom, key: str, clips: dict[str, Path]) -> Callable[[], None]:
+        client = RtmpClient(room.config.rtmp.port)
         client.publish(app, key + key_suffix)
         client.send_live(flv_tags(clips[clip]), begin_ms)
         return lambda: client.__exit__(None, None, None)
@@ -137,12 +137,12 @@ FORMS = {
 
 
 @pytest.fixture(scope="module", params=ENGINES)
-def inlet(
+def room(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Inlet]:
+) -> Iterator[MediaRoom]:
     """Either ingest, running; one for the whole module, each form with a stream of its own."""
-    one = Inlet(tmp_path_factory.mktemp(request.param), request.param, port_giver())
+    one = MediaRoom(tmp_path_factory.mktemp(request.param), request.param, port_giver())
     for form in FORMS.values():
         one.add_stream(form.key)
     with one.running():
@@ -150,9 +150,9 @@ def inlet(
 
 
 @contextmanager
-def sending(inlet: Inlet, form: Form, clips: dict[str, Path]) -> Iterator[None]:
+def sending(room: MediaRoom, form: Form, clips: dict[str, Path]) -> Iterator[None]:
     """The form's publisher, until the end of the block."""
-    end = form.start(inlet, form.key, clips)
+    end = form.start(room, form.key, clips)
     try:
         yield
     finally:
@@ -167,21 +167,21 @@ class Seen:
     sound: bool
 
 
-def watch(inlet: Inlet, form: Form, clips: dict[str, Path]) -> Seen:
+def watch(room: MediaRoom, form: Form, clips: dict[str, Path]) -> Seen:
     """Send in this form, and read it back."""
-    with sending(inlet, form, clips):
-        path = inlet.wait_for(form.key)
-        with inlet.open(path.name) as container:
+    with sending(room, form, clips):
+        path = room.wait_for(form.key)
+        with room.open(path.name) as container:
             seen = Seen(shown_times(container, WATCHED_S), bool(container.streams.audio))
-    until(lambda: inlet.path_of(form.key) is None, 10, "the path is gone")
+    until(lambda: room.path_of(form.key) is None, 10, "the path is gone")
     return seen
 
 
 @pytest.fixture(scope="module")
-def seen(inlet: Inlet, clips: dict[str, Path]) -> Iterator[dict[str, Future[Seen]]]:
+def seen(room: MediaRoom, clips: dict[str, Path]) -> Iterator[dict[str, Future[Seen]]]:
     """What was seen of each form. All are sent at once, which takes the time of one."""
     with ThreadPoolExecutor(len(FORMS)) as pool:
-        yield {name: pool.submit(watch, inlet, form, clips) for name, form in FORMS.items()}
+        yield {name: pool.submit(watch, room, form, clips) for name, form in FORMS.items()}
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -196,46 +196,46 @@ def test_what_others_send_can_be_seen(seen: dict[str, Future[Seen]], name: str) 
     assert found.sound == form.sound
 
 
-def test_whoever_is_cut_off_may_come_back_at_once(inlet: Inlet, clips: dict[str, Path]) -> None:
+def test_whoever_is_cut_off_may_come_back_at_once(room: MediaRoom, clips: dict[str, Path]) -> None:
     form = FORMS["OBS, server and key"]
     for _ in range(3):
-        with sending(inlet, form, clips):
-            inlet.wait_for(form.key)
+        with sending(room, form, clips):
+            room.wait_for(form.key)
         # Again at once: the next publisher may meet what is left of the last one, and must win within seconds.
 
 
-def test_whoever_freezes_and_comes_back_is_let_in_within_seconds(inlet: Inlet, clips: dict[str, Path]) -> None:
+def test_whoever_freezes_and_comes_back_is_let_in_within_seconds(room: MediaRoom, clips: dict[str, Path]) -> None:
     skip_without(*FFMPEG)
     form = FORMS["FFmpeg, no sound"]
     source = ["-re", "-stream_loop", "-1", "-i", str(clips["no sound"]), "-c", "copy"]
     frozen = subprocess.Popen(
-        ["ffmpeg", "-nostdin", "-loglevel", "quiet", *source, "-f", "flv", inlet.url(form.key)],
+        ["ffmpeg", "-nostdin", "-loglevel", "quiet", *source, "-f", "flv", room.url(form.key)],
         stdout=subprocess.DEVNULL,
     )
     try:
-        inlet.wait_for(form.key)
+        room.wait_for(form.key)
         frozen.send_signal(signal.SIGSTOP)
         # What a phone does that lost its network and found it again, while its old connection still seems open.
-        until(lambda: inlet.path_of(form.key) is None, 10, "the frozen publisher's path ends")
-        with sending(inlet, form, clips):
-            inlet.wait_for(form.key)
+        until(lambda: room.path_of(form.key) is None, 10, "the frozen publisher's path ends")
+        with sending(room, form, clips):
+            room.wait_for(form.key)
     finally:
         frozen.kill()
         frozen.wait()
 
 
-def test_hevc_in_enhanced_rtmp_can_be_seen(inlet: Inlet, tmp_path: Path) -> None:
+def test_hevc_in_enhanced_rtmp_can_be_seen(room: MediaRoom, tmp_path: Path) -> None:
     key = "HEVC2222222222222222"
     if "libx265" not in av.codecs_available:
         pytest.skip("this PyAV cannot encode HEVC")
     clip = tmp_path / "hevc.flv"
     write_hevc(clip)
-    inlet.add_stream(key)
-    with RtmpClient(inlet.config.rtmp.port) as client:
+    room.add_stream(key)
+    with RtmpClient(room.config.rtmp.port) as client:
         client.publish("live", key)
         client.send_live(flv_tags(clip))
-        path = inlet.wait_for(key)
-        with inlet.open(path.name) as container:
+        path = room.wait_for(key)
+        with room.open(path.name) as container:
             assert container.streams.video[0].codec_context.name == "hevc"
             assert len(shown_times(container, 1.0)) > 5
 
@@ -254,7 +254,7 @@ def write_hevc(path: Path) -> None:
         container.mux(stream.encode(None))
 
 
-def test_no_key_stands_in_any_log(inlet: Inlet) -> None:
-    said = inlet.log()
+def test_no_key_stands_in_any_log(room: MediaRoom) -> None:
+    said = room.log()
     assert not [form.key for form in FORMS.values() if form.key in said]
-    assert inlet.token not in said
+    assert room.token not in said

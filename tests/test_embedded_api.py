@@ -19,7 +19,7 @@ import pytest
 from appliance.config import Config
 from appliance.media import embedded
 from tests.boxes import until
-from tests.ingest import Inlet
+from tests.media_room import MediaRoom
 from tests.rtmp_client import RtmpClient
 
 KEY = "EMBEDEMBEDEMBEDEMB44"
@@ -64,19 +64,19 @@ def test_the_gate_is_asked_in_the_words_of_mediamtx(connection_id: str, token: s
 
 
 def test_the_api_tells_of_every_publisher_and_connection(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    inlet = Inlet(tmp_path, "embedded", free_port)
-    inlet.add_stream(KEY)
+    room = MediaRoom(tmp_path, "embedded", free_port)
+    room.add_stream(KEY)
 
     def told(path: str, method: str = "GET") -> dict[str, Any]:
-        answer = httpx.request(method, f"http://127.0.0.1:{inlet.config.media.api_port}/v3/{path}")
+        answer = httpx.request(method, f"http://127.0.0.1:{room.config.media.api_port}/v3/{path}")
         assert answer.headers["content-type"] == "application/json"
         content: dict[str, Any] = answer.json()
         return content
 
-    with inlet.running(), RtmpClient(inlet.config.rtmp.port) as client:
+    with room.running(), RtmpClient(room.config.rtmp.port) as client:
         client.publish("live", KEY, flash_version="an encoder")
         client.send(9, 0, b"\x17\x00header")
-        inlet.wait_for(KEY)
+        room.wait_for(KEY)
         (path,), (connection,) = told("paths/list")["items"], told("rtmpconns/list")["items"]
         source, count = {"type": "rtmpConn", "id": connection["id"]}, path["inboundBytes"]
         assert count > 0
@@ -90,7 +90,7 @@ def test_the_api_tells_of_every_publisher_and_connection(tmp_path: Path, free_po
             "inboundBytes": count,
         }
         assert told("paths/list") == {"itemCount": 1, "pageCount": 1, "items": [path]}
-        with RtmpClient(inlet.config.rtmp.port) as idle:
+        with RtmpClient(room.config.rtmp.port) as idle:
             idle.shake_hands()
             until(lambda: "idle" in [one["state"] for one in told("rtmpconns/list")["items"]], 5, "it is told of")
         assert told("nothing") == told(f"rtmpconns/kick/{source['id']}") == {"status": "error", "error": "not found"}
@@ -100,26 +100,26 @@ def test_the_api_tells_of_every_publisher_and_connection(tmp_path: Path, free_po
 def test_strangers_from_everywhere_cannot_take_more_than_all_places(
     tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
-    inlet = Inlet(tmp_path, "embedded", free_port)
-    with inlet.running_ingest(), ExitStack() as crowd:
+    room = MediaRoom(tmp_path, "embedded", free_port)
+    with room.running_ingest(), ExitStack() as crowd:
         for number in range(80):
-            port, source = inlet.config.rtmp.port, (f"127.0.0.{2 + number % 8}", 0)
+            port, source = room.config.rtmp.port, (f"127.0.0.{2 + number % 8}", 0)
             crowd.enter_context(socket.create_connection(("127.0.0.1", port), source_address=source))
-        until(lambda: inlet.log().count("too many connections are open") == 16, 5, "the last sixteen are refused")
-        assert len(inlet.client.connections()) == 64
+        until(lambda: room.log().count("too many connections are open") == 16, 5, "the last sixteen are refused")
+        assert len(room.client.connections()) == 64
 
 
 def test_publishers_leave_room_for_others_of_their_address(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    inlet = Inlet(tmp_path, "embedded", free_port)
+    room = MediaRoom(tmp_path, "embedded", free_port)
     keys = [f"EMBEDEMBEDEMBEDEM{number:03}".translate(str.maketrans("01", "XY")) for number in range(17)]
-    with inlet.running(), ExitStack() as crowd:
+    with room.running(), ExitStack() as crowd:
         for key in keys:
-            inlet.add_stream(key)
-            crowd.enter_context(RtmpClient(inlet.config.rtmp.port)).publish("live", key)
-        assert len(inlet.client.paths()) == 17
+            room.add_stream(key)
+            crowd.enter_context(RtmpClient(room.config.rtmp.port)).publish("live", key)
+        assert len(room.client.paths()) == 17
 
 
 def test_rtmps_without_mediamtx_is_warned_of(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    inlet = Inlet(tmp_path, "embedded", free_port, tls_certificate="a.crt", tls_key="a.key")
-    with inlet.running_ingest():
-        assert "RTMPS needs MediaMTX" in inlet.log()
+    room = MediaRoom(tmp_path, "embedded", free_port, tls_certificate="a.crt", tls_key="a.key")
+    with room.running_ingest():
+        assert "RTMPS needs MediaMTX" in room.log()

@@ -22,7 +22,7 @@ from appliance.secrets import digest
 from appliance.store import Store
 from appliance.times import now
 from tests.boxes import until
-from tests.ingest import Inlet
+from tests.media_room import MediaRoom
 
 KEY = "GATEGATEGATEGATEGA22"
 OTHER_KEY = "GATEGATEGATEGATEGA33"
@@ -66,7 +66,7 @@ def test_a_rotated_key_and_a_deactivated_stream_are_refused(guarded: Store) -> N
     assert decide(guarded, "publish", f"live/{OTHER_KEY}") == gate.Decision(False, gate.DEACTIVATED)
 
 
-def test_a_second_sender_is_let_pass_but_noted(guarded: Store) -> None:
+def test_a_second_publisher_is_let_pass_but_recorded(guarded: Store) -> None:
     guarded.services.heartbeat("watch", 1, 0.0, None, now())
     guarded.streams.set_live(1, "10.0.0.1:5", time.time())
     assert decide(guarded, "publish", f"live/{KEY}") == gate.Decision(True, gate.SECOND)
@@ -82,41 +82,41 @@ def test_only_the_boxs_own_token_may_watch_and_only_from_loopback(guarded: Store
 
 @pytest.mark.parametrize("action", ["playback", "api", "metrics", "pprof", "", "PUBLISH"])
 def test_nothing_else_is_offered(guarded: Store, action: str) -> None:
-    asked = decide(guarded, action, f"live/{KEY}", ip="127.0.0.1", token=TOKEN)
-    assert asked == gate.Decision(False, gate.NOT_OFFERED)
+    decision = decide(guarded, action, f"live/{KEY}", ip="127.0.0.1", token=TOKEN)
+    assert decision == gate.Decision(False, gate.NOT_OFFERED)
 
 
 # The service
 
 
 @pytest.fixture
-def inlet(tmp_path: Path, free_port: Callable[[], int]) -> Inlet:
-    made = Inlet(tmp_path, "embedded", free_port)
+def room(tmp_path: Path, free_port: Callable[[], int]) -> MediaRoom:
+    made = MediaRoom(tmp_path, "embedded", free_port)
     made.add_stream(KEY)
     return made
 
 
 @pytest.fixture
-def answering(inlet: Inlet) -> Iterator[Inlet]:
+def answering(room: MediaRoom) -> Iterator[MediaRoom]:
     """A gate that runs as a process."""
-    with inlet.running_gate():
-        yield inlet
+    with room.running_gate():
+        yield room
 
 
-def ask(inlet: Inlet, action: str = "publish", path: str = f"live/{KEY}", **more: Any) -> int:
+def ask(room: MediaRoom, action: str = "publish", path: str = f"live/{KEY}", **more: Any) -> int:
     """The gate's status for a question as MediaMTX 1.20.1 puts it."""
     question = {
         "ip": "192.168.1.5", "user": "", "password": "", "token": "", "action": action, "path": path,
         "protocol": "rtmp", "id": "6f0d4e1c-0000-4000-8000-000000000000", "query": "", "userAgent": "FMLE/3.0",
     }  # fmt: skip
-    return post(inlet, json.dumps({**question, **more}).encode()).status_code
+    return post(room, json.dumps({**question, **more}).encode()).status_code
 
 
-def post(inlet: Inlet, body: bytes) -> httpx.Response:
-    return httpx.post(f"http://127.0.0.1:{inlet.config.media.gate_port}/auth", content=body)
+def post(room: MediaRoom, body: bytes) -> httpx.Response:
+    return httpx.post(f"http://127.0.0.1:{room.config.media.gate_port}/auth", content=body)
 
 
-def test_it_answers_what_mediamtx_asks(answering: Inlet) -> None:
+def test_it_answers_what_mediamtx_asks(answering: MediaRoom) -> None:
     assert ask(answering) == 204
     assert ask(answering, path=f"live/{OTHER_KEY}") == 401
     assert ask(answering, "read", ip="127.0.0.1") == 401
@@ -135,7 +135,7 @@ NO_QUESTIONS = [
 ]
 
 
-def test_what_is_no_question_is_refused_without_a_word(answering: Inlet) -> None:
+def test_what_is_no_question_is_refused_without_a_word(answering: MediaRoom) -> None:
     for body, status in NO_QUESTIONS:
         answer = post(answering, body)
         assert (answer.status_code, answer.content) == (status, b""), body[:50]
@@ -143,7 +143,7 @@ def test_what_is_no_question_is_refused_without_a_word(answering: Inlet) -> None
     assert "Traceback" not in answering.log()
 
 
-def test_refusals_are_recorded_once_with_a_count_and_without_the_key(answering: Inlet) -> None:
+def test_refusals_are_recorded_once_with_a_count_and_without_the_key(answering: MediaRoom) -> None:
     for _ in range(30):
         assert ask(answering, path=f"live/{OTHER_KEY}") == 401
     assert ask(answering, "read", ip="127.0.0.1", token=OTHER_KEY) == 401
@@ -153,12 +153,12 @@ def test_refusals_are_recorded_once_with_a_count_and_without_the_key(answering: 
 
     expected = {("192.168.1.5", "publish", gate.UNKNOWN_KEY): 30, ("127.0.0.1", "read", gate.READING): 1}
     until(lambda: recorded() == expected, 5, "both are recorded")
-    kept = b"".join(path.read_bytes() for path in answering.config.state.iterdir() if path.is_file())
-    assert OTHER_KEY.encode() not in kept
+    stored = b"".join(path.read_bytes() for path in answering.config.state.iterdir() if path.is_file())
+    assert OTHER_KEY.encode() not in stored
     assert OTHER_KEY not in answering.log()
 
 
-def test_a_change_counts_at_once(answering: Inlet) -> None:
+def test_a_change_counts_at_once(answering: MediaRoom) -> None:
     assert ask(answering) == 204
     answering.store.streams.set_active(1, False)
     assert ask(answering) == 401
@@ -168,20 +168,20 @@ def test_a_change_counts_at_once(answering: Inlet) -> None:
     assert ask(answering) == 401
 
 
-def test_it_answers_while_somebody_else_writes_for_long(answering: Inlet) -> None:
+def test_it_answers_while_somebody_else_writes_for_long(answering: MediaRoom) -> None:
     with answering.store.writing():
         answering.store.streams.set_active(1, False)
         assert ask(answering) == 204  # not committed yet; who waited for the end of the writing would wait in vain
 
 
-def test_it_gives_signs_of_life_and_ends_on_sigterm(inlet: Inlet) -> None:
-    with inlet.running_gate() as process:
-        until(lambda: inlet.store.services.is_alive("gate", now()), 5, "a sign of life")
+def test_it_gives_heartbeats_and_ends_on_sigterm(room: MediaRoom) -> None:
+    with room.running_gate() as process:
+        until(lambda: room.store.services.is_alive("gate", now()), 5, "a heartbeat")
         process.send_signal(signal.SIGTERM)
         assert process.wait(5) == 0
 
 
-def test_many_questions_after_one_another_are_all_answered(answering: Inlet) -> None:
+def test_many_questions_after_one_another_are_all_answered(answering: MediaRoom) -> None:
     address = f"http://127.0.0.1:{answering.config.media.gate_port}/auth"
     with httpx.Client() as client:
         for key, status in ((KEY, 204), (OTHER_KEY, 401)) * 200:
@@ -259,7 +259,7 @@ def test_a_flood_of_refusals_neither_waits_nor_grows(tmp_path: Path) -> None:
     assert refusals.queue.qsize() == gate.MAX_QUEUED_REFUSALS
 
 
-def test_a_busy_port_is_one_clear_line(tmp_path: Path, answering: Inlet) -> None:
+def test_a_busy_port_is_one_clear_line(tmp_path: Path, answering: MediaRoom) -> None:
     with pytest.raises(
         UserError,
         match=r"^port \d+ is taken by another program; .* media\.gate_port",

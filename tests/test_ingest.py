@@ -15,7 +15,7 @@ from appliance.media.mediamtx import Client, MediaError
 from appliance.secrets import digest
 from tests.boxes import publishing, until
 from tests.conftest import port_giver
-from tests.ingest import ENGINES, Inlet, make_clip, shown_times
+from tests.media_room import ENGINES, MediaRoom, make_clip, shown_times
 from tests.rtmp_client import Rejected, RtmpClient
 
 KEY = "INLETINLETINLETINL22"
@@ -33,18 +33,18 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shared(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Inlet]:
+) -> Iterator[MediaRoom]:
     """Either ingest, running; at the end no key may stand in what it said."""
-    inlet = Inlet(tmp_path_factory.mktemp(request.param), request.param, port_giver())
-    with inlet.running():
-        yield inlet
-    said = inlet.log()
-    assert not [secret for secret in (KEY, OTHER_KEY, inlet.token) if secret in said]
+    room = MediaRoom(tmp_path_factory.mktemp(request.param), request.param, port_giver())
+    with room.running():
+        yield room
+    said = room.log()
+    assert not [secret for secret in (KEY, OTHER_KEY, room.token) if secret in said]
     assert "Traceback" not in said
 
 
 @pytest.fixture
-def inlet(shared: Inlet) -> Inlet:
+def room(shared: MediaRoom) -> MediaRoom:
     """The ingest with one stream (KEY), nobody connected, and no refusals that are known already."""
     with shared.store.writing():
         for stream_id in shared.store.streams.ids():
@@ -55,116 +55,116 @@ def inlet(shared: Inlet) -> Inlet:
     return shared
 
 
-def is_refused(inlet: Inlet, clip: Path, key: str) -> bool:
+def is_refused(room: MediaRoom, clip: Path, key: str) -> bool:
     """Whether FFmpeg is refused with this key."""
-    with publishing(clip, inlet.url(key)) as process:
+    with publishing(clip, room.url(key)) as process:
         try:
             return process.wait(12) != 0
         except subprocess.TimeoutExpired:
             return False
 
 
-def reasons(inlet: Inlet) -> set[str]:
+def reasons(room: MediaRoom) -> set[str]:
     """Why people were refused, as the page tells it."""
-    return {refusal.reason for refusal in inlet.store.streams.refusals()}
+    return {refusal.reason for refusal in room.store.streams.refusals()}
 
 
-def test_the_right_key_is_let_in_and_the_watcher_sees_the_picture(inlet: Inlet, clip: Path) -> None:
-    with publishing(clip, inlet.url(KEY)):
-        path = inlet.wait_for(KEY)
-        assert [one.remote.rsplit(":", 1)[0] for one in inlet.client.connections()] == ["127.0.0.1"]
-        assert path.source_id == inlet.client.connections()[0].id
-        with inlet.open(path.name) as container:
+def test_the_right_key_is_let_in_and_the_watcher_sees_the_picture(room: MediaRoom, clip: Path) -> None:
+    with publishing(clip, room.url(KEY)):
+        path = room.wait_for(KEY)
+        assert [one.remote.rsplit(":", 1)[0] for one in room.client.connections()] == ["127.0.0.1"]
+        assert path.source_id == room.client.connections()[0].id
+        with room.open(path.name) as container:
             assert len(shown_times(container, 1.0)) > 20
         before = path.inbound_bytes
-        until(lambda: inlet.wait_for(KEY).inbound_bytes > before, 5, "bytes are counted")
+        until(lambda: room.wait_for(KEY).inbound_bytes > before, 5, "bytes are counted")
 
 
-def test_a_wrong_key_is_refused_and_told_why(inlet: Inlet, clip: Path) -> None:
-    assert is_refused(inlet, clip, OTHER_KEY)
-    until(lambda: reasons(inlet) == {gate.UNKNOWN_KEY}, 5, "the refusal is recorded")
-    assert inlet.client.paths() == []
+def test_a_wrong_key_is_refused_and_told_why(room: MediaRoom, clip: Path) -> None:
+    assert is_refused(room, clip, OTHER_KEY)
+    until(lambda: reasons(room) == {gate.UNKNOWN_KEY}, 5, "the refusal is recorded")
+    assert room.client.paths() == []
 
 
-def test_a_rotated_key_is_refused(inlet: Inlet, clip: Path) -> None:
-    (stream_id,) = inlet.store.streams.ids()
-    inlet.store.streams.set_key(stream_id, digest(OTHER_KEY))
-    assert is_refused(inlet, clip, KEY)
-    with publishing(clip, inlet.url(OTHER_KEY)):
-        inlet.wait_for(OTHER_KEY)
+def test_a_rotated_key_is_refused(room: MediaRoom, clip: Path) -> None:
+    (stream_id,) = room.store.streams.ids()
+    room.store.streams.set_key(stream_id, digest(OTHER_KEY))
+    assert is_refused(room, clip, KEY)
+    with publishing(clip, room.url(OTHER_KEY)):
+        room.wait_for(OTHER_KEY)
 
 
-def test_a_deactivated_stream_is_refused_and_told_why(inlet: Inlet, clip: Path) -> None:
-    (stream_id,) = inlet.store.streams.ids()
-    inlet.store.streams.set_active(stream_id, False)
-    assert is_refused(inlet, clip, KEY)
-    until(lambda: gate.DEACTIVATED in reasons(inlet), 5, "the refusal is recorded")
+def test_a_deactivated_stream_is_refused_and_told_why(room: MediaRoom, clip: Path) -> None:
+    (stream_id,) = room.store.streams.ids()
+    room.store.streams.set_active(stream_id, False)
+    assert is_refused(room, clip, KEY)
+    until(lambda: gate.DEACTIVATED in reasons(room), 5, "the refusal is recorded")
 
 
-def test_encoders_are_told_that_the_key_is_the_reason_so_that_they_stop_trying(inlet: Inlet) -> None:
-    with RtmpClient(inlet.config.rtmp.port) as client, pytest.raises(Rejected, match=r"NetStream\.Publish\.Unauth"):
+def test_encoders_are_told_that_the_key_is_the_reason_so_that_they_stop_trying(room: MediaRoom) -> None:
+    with RtmpClient(room.config.rtmp.port) as client, pytest.raises(Rejected, match=r"NetStream\.Publish\.Unauth"):
         client.publish("live", OTHER_KEY)
 
 
-def test_a_stream_key_lets_nobody_watch(inlet: Inlet, clip: Path) -> None:
-    with publishing(clip, inlet.url(KEY)):
-        path = inlet.wait_for(KEY)
-        right = inlet.read_url(path.name)
-        for wrong in (right.replace(inlet.token, KEY), right.partition("?")[0]):
+def test_a_stream_key_lets_nobody_watch(room: MediaRoom, clip: Path) -> None:
+    with publishing(clip, room.url(KEY)):
+        path = room.wait_for(KEY)
+        right = room.read_url(path.name)
+        for wrong in (right.replace(room.token, KEY), right.partition("?")[0]):
             with pytest.raises(av.error.HTTPUnauthorizedError):
-                av.open(wrong, options=inlet.reading_options(), timeout=(8.0, 8.0))
-        until(lambda: gate.READING in reasons(inlet), 5, "the refusal is recorded")
+                av.open(wrong, options=room.reading_options(), timeout=(8.0, 8.0))
+        until(lambda: gate.READING in reasons(room), 5, "the refusal is recorded")
         with pytest.raises(OSError, match=r"Operation not permitted|Input/output error|End of file"):
-            av.open(inlet.url(KEY), timeout=(8.0, 8.0))  # by RTMP
-        with inlet.open(path.name) as container:
+            av.open(room.url(KEY), timeout=(8.0, 8.0))  # by RTMP
+        with room.open(path.name) as container:
             assert len(shown_times(container, 0.5)) > 5
 
 
-def test_a_second_publisher_cannot_displace_the_first(inlet: Inlet, clip: Path) -> None:
-    with publishing(clip, inlet.url(KEY)) as first:
-        path = inlet.wait_for(KEY)
-        with inlet.open(path.name) as container:
+def test_a_second_publisher_cannot_displace_the_first(room: MediaRoom, clip: Path) -> None:
+    with publishing(clip, room.url(KEY)) as first:
+        path = room.wait_for(KEY)
+        with room.open(path.name) as container:
             frames = container.decode(video=0)
             next(frames)
-            assert is_refused(inlet, clip, KEY)
-            until(lambda: [one.state for one in inlet.client.connections()] == ["publish"], 5, "the second has left")
+            assert is_refused(room, clip, KEY)
+            until(lambda: [one.state for one in room.client.connections()] == ["publish"], 5, "the second has left")
             begun_s = time.monotonic()
             shown = sum(1 for _ in zip(range(25), frames, strict=False))
             assert shown == 25
             assert time.monotonic() - begun_s < 10
         assert first.poll() is None
-        after = inlet.wait_for(KEY)
+        after = room.wait_for(KEY)
         assert after.source_id == path.source_id
 
 
-def test_a_kick_ends_the_publisher_and_nobody_else(inlet: Inlet, clip: Path) -> None:
-    inlet.add_stream(OTHER_KEY)
-    with publishing(clip, inlet.url(KEY)) as kicked, publishing(clip, inlet.url(OTHER_KEY)) as other:
-        inlet.wait_for(OTHER_KEY)
-        path = inlet.wait_for(KEY)
-        (connection,) = (one for one in inlet.client.connections() if one.id == path.source_id)
-        inlet.client.kick(connection)
-        until(lambda: inlet.path_of(KEY) is None, 5, "its path is gone")
+def test_a_kick_ends_the_publisher_and_nobody_else(room: MediaRoom, clip: Path) -> None:
+    room.add_stream(OTHER_KEY)
+    with publishing(clip, room.url(KEY)) as kicked, publishing(clip, room.url(OTHER_KEY)) as other:
+        room.wait_for(OTHER_KEY)
+        path = room.wait_for(KEY)
+        (connection,) = (one for one in room.client.connections() if one.id == path.source_id)
+        room.client.kick(connection)
+        until(lambda: room.path_of(KEY) is None, 5, "its path is gone")
         assert kicked.wait(10) != 0
         assert other.poll() is None
-        inlet.wait_for(OTHER_KEY)
-        inlet.client.kick(connection)  # once more: it is gone already, which is no error
+        room.wait_for(OTHER_KEY)
+        room.client.kick(connection)  # once more: it is gone already, which is no error
 
 
-def test_a_frozen_publisher_is_gone_within_ten_seconds(inlet: Inlet, clip: Path) -> None:
-    with RtmpClient(inlet.config.rtmp.port) as client:
+def test_a_frozen_publisher_is_gone_within_ten_seconds(room: MediaRoom, clip: Path) -> None:
+    with RtmpClient(room.config.rtmp.port) as client:
         client.publish("live", KEY)
         until(lambda: not client.is_open(), 10, "it is cut off")
 
 
 @pytest.mark.parametrize("garbage", [b"", b"GET / HTTP/1.1\r\n\r\n", b"\x03" + bytes(100), b"\xff" * 5000])
-def test_whoever_speaks_no_rtmp_disturbs_nobody(inlet: Inlet, clip: Path, garbage: bytes) -> None:
-    strangers = [RtmpClient(inlet.config.rtmp.port) for _ in range(5)]
+def test_whoever_speaks_no_rtmp_disturbs_nobody(room: MediaRoom, clip: Path, garbage: bytes) -> None:
+    strangers = [RtmpClient(room.config.rtmp.port) for _ in range(5)]
     try:
         for stranger in strangers:
             stranger.socket.sendall(garbage)
-        with publishing(clip, inlet.url(KEY)):
-            inlet.wait_for(KEY)
+        with publishing(clip, room.url(KEY)):
+            room.wait_for(KEY)
     finally:
         for stranger in strangers:
             stranger.socket.close()
@@ -174,19 +174,19 @@ def test_whoever_speaks_no_rtmp_disturbs_nobody(inlet: Inlet, clip: Path, garbag
 def test_without_a_gate_nobody_is_let_in_until_it_is_back(
     engine: str, clip: Path, tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
-    inlet = Inlet(tmp_path, engine, free_port)
-    inlet.add_stream(KEY)
-    with inlet.running_ingest():
-        assert is_refused(inlet, clip, KEY)
-        assert inlet.client.paths() == []
-        with inlet.running_gate(), publishing(clip, inlet.url(KEY)):
-            inlet.wait_for(KEY)
+    room = MediaRoom(tmp_path, engine, free_port)
+    room.add_stream(KEY)
+    with room.running_ingest():
+        assert is_refused(room, clip, KEY)
+        assert room.client.paths() == []
+        with room.running_gate(), publishing(clip, room.url(KEY)):
+            room.wait_for(KEY)
     with pytest.raises(MediaError):
-        Client(inlet.config.media.api_port).info()
-    assert KEY not in inlet.log()
+        Client(room.config.media.api_port).info()
+    assert KEY not in room.log()
 
 
-def test_the_api_says_what_it_is(inlet: Inlet) -> None:
-    version = inlet.client.info()
-    assert version.startswith("v1.") if inlet.engine == "mediamtx" else version
-    assert mediamtx.engine(inlet.config) == inlet.engine
+def test_the_api_says_what_it_is(room: MediaRoom) -> None:
+    version = room.client.info()
+    assert version.startswith("v1.") if room.engine == "mediamtx" else version
+    assert mediamtx.engine(room.config) == room.engine

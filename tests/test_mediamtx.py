@@ -24,7 +24,7 @@ from appliance.errors import UserError
 from appliance.media import mediamtx
 from appliance.media.mediamtx import Client, Connection, MediaError
 from tests.boxes import publishing
-from tests.ingest import Inlet, make_clip, skip_without
+from tests.media_room import MediaRoom, make_clip, skip_without
 
 KEY = "MEDIAMEDIAMEDIAMED22"
 OTHER_KEY = "MEDIAMEDIAMEDIAMED33"
@@ -98,8 +98,8 @@ def test_readers_carry_the_token_whatever_its_signs() -> None:
 
 
 @pytest.fixture
-def inlet(tmp_path: Path, free_port: Callable[[], int]) -> Inlet:
-    made = Inlet(tmp_path, "mediamtx", free_port)
+def room(tmp_path: Path, free_port: Callable[[], int]) -> MediaRoom:
+    made = MediaRoom(tmp_path, "mediamtx", free_port)
     made.add_stream(KEY)
     return made
 
@@ -134,44 +134,44 @@ def _readable(address: str) -> str:
 
 
 @pytest.mark.mediamtx
-def test_nothing_but_rtmp_is_open_beyond_loopback(inlet: Inlet) -> None:
-    media = inlet.config.media
+def test_nothing_but_rtmp_is_open_beyond_loopback(room: MediaRoom) -> None:
+    media = room.config.media
     # As a box has it; this test's own RTMP port is bound to loopback.
-    wide = mediamtx.configuration(Config(rtmp=Rtmp(port=inlet.config.rtmp.port), media=media))
-    with inlet.running_ingest() as process:
+    wide = mediamtx.configuration(Config(rtmp=Rtmp(port=room.config.rtmp.port), media=media))
+    with room.running_ingest() as process:
         expected = {("127.0.0.1", port) for port in (media.api_port, media.read_port, media.metrics_port)}
-        assert listening(process.pid) == expected | {("127.0.0.1", inlet.config.rtmp.port)}
+        assert listening(process.pid) == expected | {("127.0.0.1", room.config.rtmp.port)}
     others = {name: wide[name] for name in wide if name.endswith("Address") and name != "authHTTPAddress"}
-    assert others.pop("rtmpAddress") == f":{inlet.config.rtmp.port}"
+    assert others.pop("rtmpAddress") == f":{room.config.rtmp.port}"
     assert all(address.startswith("127.0.0.1:") for address in others.values())
 
 
 @pytest.mark.mediamtx
 def test_this_test_would_notice_a_key_that_the_binary_does_not_know(
-    inlet: Inlet, monkeypatch: pytest.MonkeyPatch
+    room: MediaRoom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = mediamtx.configuration(inlet.config)
+    right = mediamtx.configuration(room.config)
     monkeypatch.setattr(mediamtx, "configuration", lambda _: {**right, "noSuchSetting": True})
-    ended = subprocess.run(mediamtx.command(inlet.config), capture_output=True, timeout=10, check=False)
+    ended = subprocess.run(mediamtx.command(room.config), capture_output=True, timeout=10, check=False)
     assert ended.returncode == 1
     assert b"noSuchSetting" in ended.stdout
 
 
 @pytest.mark.mediamtx
-def test_neither_keys_nor_the_token_stand_in_what_it_says(inlet: Inlet, tmp_path: Path) -> None:
+def test_neither_keys_nor_the_token_stand_in_what_it_says(room: MediaRoom, tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.flv")
-    with inlet.running():
-        for url in (inlet.url(OTHER_KEY), inlet.url(OTHER_KEY, app="nowhere/"), inlet.url("", app="live")):
+    with room.running():
+        for url in (room.url(OTHER_KEY), room.url(OTHER_KEY, app="nowhere/"), room.url("", app="live")):
             with publishing(clip, url) as refused:
                 assert refused.wait(12) != 0
-        with publishing(clip, inlet.url(KEY)):
-            with inlet.open(inlet.wait_for(KEY).name) as container:
+        with publishing(clip, room.url(KEY)):
+            with room.open(room.wait_for(KEY).name) as container:
                 next(container.decode(video=0))
-            with publishing(clip, inlet.url(KEY)) as second:
+            with publishing(clip, room.url(KEY)) as second:
                 assert second.wait(12) != 0
-            inlet.client.kick(inlet.client.connections()[0])
-    assert "failed to authenticate" in inlet.log(), "it does say something"
-    assert not [secret for secret in (KEY, OTHER_KEY, inlet.token) if secret in inlet.log()]
+            room.client.kick(room.client.connections()[0])
+    assert "failed to authenticate" in room.log(), "it does say something"
+    assert not [secret for secret in (KEY, OTHER_KEY, room.token) if secret in room.log()]
 
 
 @pytest.mark.mediamtx
@@ -180,22 +180,22 @@ def test_rtmps_takes_streams_too_and_a_kick_ends_them(tmp_path: Path, free_port:
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=box"]
     subprocess.run([*made, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
-    inlet = Inlet(
+    room = MediaRoom(
         tmp_path, "mediamtx", free_port, tls_port=free_port(), tls_certificate=str(certificate), tls_key=str(key)
     )
-    inlet.add_stream(KEY)
+    room.add_stream(KEY)
     clip = make_clip(tmp_path / "clip.flv")
-    with inlet.running():
-        with publishing(clip, f"rtmps://127.0.0.1:{inlet.config.rtmp.tls_port}/live/{KEY}") as publisher:
-            path = inlet.wait_for(KEY)
-            (connection,) = inlet.client.connections()
+    with room.running():
+        with publishing(clip, f"rtmps://127.0.0.1:{room.config.rtmp.tls_port}/live/{KEY}") as publisher:
+            path = room.wait_for(KEY)
+            (connection,) = room.client.connections()
             assert connection.encrypted
             assert connection.id == path.source_id
-            inlet.client.kick(connection)
+            room.client.kick(connection)
             assert publisher.wait(10) != 0
-        with publishing(clip, inlet.url(KEY)):  # plain RTMP goes on beside it
-            inlet.wait_for(KEY)
-            assert [one.encrypted for one in inlet.client.connections()] == [False]
+        with publishing(clip, room.url(KEY)):  # plain RTMP goes on beside it
+            room.wait_for(KEY)
+            assert [one.encrypted for one in room.client.connections()] == [False]
 
 
 # The client, given answers that no real ingest gives

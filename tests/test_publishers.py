@@ -10,26 +10,26 @@ import pytest
 from appliance.media.mediamtx import EMBEDDED_VERSION, SILENCE_S, Client
 from appliance.secrets import digest
 from appliance.watch.publishers import PATIENCE_S, Publishers
-from tests.stand_in_ingest import Ingest, answering
+from tests.stand_in_ingest import StandIn, answering
 
 KEY, OTHER, OLD = "KEYKEYKEYKEYKEYKEY22", "KEYKEYKEYKEYKEYKEY33", "KEYKEYKEYKEYKEYKEY44"
 ACTIVE = {digest(KEY): 1, digest(OTHER): 2}
 
 
 @pytest.fixture
-def ingest() -> Iterator[Ingest]:
+def ingest() -> Iterator[StandIn]:
     """Answers until the end of the test."""
     with answering() as ingest:
         yield ingest
 
 
 @pytest.fixture
-def publishers(ingest: Ingest) -> Publishers:
+def publishers(ingest: StandIn) -> Publishers:
     """Polls it."""
     return Publishers(Client(ingest.port))
 
 
-def test_a_publisher_with_an_active_key_is_found_with_its_address(ingest: Ingest, publishers: Publishers) -> None:
+def test_a_publisher_with_an_active_key_is_found_with_its_address(ingest: StandIn, publishers: Publishers) -> None:
     ingest.publish("a", f"live/{KEY}")
     ingest.publish("b", f"live//{OTHER}", remote="[fe80::1]:40000")
     found = publishers.poll(ACTIVE, 0)
@@ -43,7 +43,7 @@ def test_a_publisher_with_an_active_key_is_found_with_its_address(ingest: Ingest
 
 @pytest.mark.parametrize("path", [f"live/{OLD}", f"live//{OLD}", "live/", "other/path", "live/x/y"])
 def test_whoever_publishes_without_an_active_key_is_kicked_at_every_poll(
-    ingest: Ingest, publishers: Publishers, path: str
+    ingest: StandIn, publishers: Publishers, path: str
 ) -> None:
     ingest.publish("a", path)
     ingest.publish("b", f"live/{KEY}")
@@ -52,14 +52,14 @@ def test_whoever_publishes_without_an_active_key_is_kicked_at_every_poll(
     assert ingest.kicked == ["a", "a"]
 
 
-def test_a_key_that_was_rotated_ends_its_publisher(ingest: Ingest, publishers: Publishers) -> None:
+def test_a_key_that_was_rotated_ends_its_publisher(ingest: StandIn, publishers: Publishers) -> None:
     ingest.publish("a", f"live/{KEY}")
     assert set(publishers.poll(ACTIVE, 0)) == {1}
     assert publishers.poll({digest(OLD): 1}, 1) == {}
     assert ingest.kicked == ["a"]
 
 
-def test_an_ingest_that_is_replaced_between_two_polls_is_noticed(ingest: Ingest, publishers: Publishers) -> None:
+def test_an_ingest_that_is_replaced_between_two_polls_is_noticed(ingest: StandIn, publishers: Publishers) -> None:
     engines = []
     for now_s, ingest.version in enumerate((EMBEDDED_VERSION, "v1.20.1")):
         publishers.poll(ACTIVE, now_s)
@@ -67,13 +67,13 @@ def test_an_ingest_that_is_replaced_between_two_polls_is_noticed(ingest: Ingest,
     assert engines == ["embedded", "mediamtx"]
 
 
-def test_readers_are_left_alone(ingest: Ingest, publishers: Publishers) -> None:
+def test_readers_are_left_alone(ingest: StandIn, publishers: Publishers) -> None:
     ingest.conns["r"] = {"id": "r", "remoteAddr": "127.0.0.1:1", "state": "read", "path": f"live/{OLD}"}
     publishers.poll(ACTIVE, 0)
     assert ingest.kicked == []
 
 
-def test_of_two_for_one_stream_the_first_stays(ingest: Ingest, publishers: Publishers) -> None:
+def test_of_two_for_one_stream_the_first_stays(ingest: StandIn, publishers: Publishers) -> None:
     ingest.publish("z", f"live//{KEY}")
     assert publishers.poll(ACTIVE, 0)[1].path == f"live//{KEY}"
     ingest.publish("a", f"live/{KEY}")
@@ -82,14 +82,14 @@ def test_of_two_for_one_stream_the_first_stays(ingest: Ingest, publishers: Publi
     assert ingest.kicked == ["a"]
 
 
-def test_a_publisher_that_is_only_connecting_is_not_live_yet(ingest: Ingest, publishers: Publishers) -> None:
+def test_a_publisher_that_is_only_connecting_is_not_live_yet(ingest: StandIn, publishers: Publishers) -> None:
     ingest.publish("a", f"live/{KEY}")
     ingest.items[f"live/{KEY}"]["available"] = False
     assert publishers.poll(ACTIVE, 0) == {}
     assert ingest.kicked == []
 
 
-def test_a_frozen_publisher_is_offline_and_live_again_when_bytes_come(ingest: Ingest, publishers: Publishers) -> None:
+def test_a_frozen_publisher_is_offline_and_live_again_when_bytes_come(ingest: StandIn, publishers: Publishers) -> None:
     ingest.publish("a", f"live/{KEY}")
     for second in range(10):
         ingest.flow()
@@ -101,7 +101,7 @@ def test_a_frozen_publisher_is_offline_and_live_again_when_bytes_come(ingest: In
 
 
 @pytest.mark.parametrize("how", ["an error", "no server"])
-def test_an_ingest_that_does_not_answer_is_offline_after_a_while(ingest: Ingest, how: str) -> None:
+def test_an_ingest_that_does_not_answer_is_offline_after_a_while(ingest: StandIn, how: str) -> None:
     publishers = Publishers(Client(ingest.port))
     ingest.publish("a", f"live/{KEY}")
     assert set(publishers.poll(ACTIVE, 0)) == {1}
@@ -120,7 +120,7 @@ def test_an_ingest_that_does_not_answer_is_offline_after_a_while(ingest: Ingest,
 
 
 def test_which_ingest_it_is_is_heard_from_it_however_late_it_answers_and_whenever_it_is_another(
-    ingest: Ingest, publishers: Publishers
+    ingest: StandIn, publishers: Publishers
 ) -> None:
     ingest.version, ingest.status = "v1.20.1", 500
     engines = []
@@ -133,7 +133,7 @@ def test_which_ingest_it_is_is_heard_from_it_however_late_it_answers_and_wheneve
     assert engines[1:] == ["mediamtx", "embedded"]
 
 
-def test_a_connection_that_cannot_be_ended_hides_nobody(ingest: Ingest, publishers: Publishers) -> None:
+def test_a_connection_that_cannot_be_ended_hides_nobody(ingest: StandIn, publishers: Publishers) -> None:
     ingest.publish("a", f"live/{OLD}")
     ingest.publish("b", f"live/{KEY}")
     ingest.kick_status = 500
@@ -143,7 +143,7 @@ def test_a_connection_that_cannot_be_ended_hides_nobody(ingest: Ingest, publishe
     assert publishers.problem is None
 
 
-def test_no_key_reaches_the_log(ingest: Ingest, publishers: Publishers, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_key_reaches_the_log(ingest: StandIn, publishers: Publishers, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     ingest.publish("a", f"live/{OLD}")
     ingest.publish("b", f"live/{KEY}")

@@ -21,14 +21,14 @@ from appliance.times import now
 from appliance.watch.service import Watcher, usable_detector
 from tests.boxes import until
 from tests.colour_detector import ColourDetector, people
-from tests.stand_in_ingest import Ingest, answering
+from tests.stand_in_ingest import StandIn, answering
 from tests.videos import in_parts, make_video
 
 KEY, NEW_KEY = "KEYKEYKEYKEYKEYKEY22", "KEYKEYKEYKEYKEYKEY33"
 
 
 @pytest.fixture
-def ingest() -> Iterator[Ingest]:
+def ingest() -> Iterator[StandIn]:
     """Answers until the end of the test."""
     with answering() as ingest:
         yield ingest
@@ -95,7 +95,7 @@ class Box:
 
 
 @pytest.fixture
-def box(tmp_path: Path, ingest: Ingest) -> Iterator[Box]:
+def box(tmp_path: Path, ingest: StandIn) -> Iterator[Box]:
     """Its watchers end with the test."""
     box = Box(tmp_path, ingest.port)
     yield box
@@ -115,7 +115,7 @@ def step_until(watcher: Watcher, condition: Callable[[], bool], what: str, patie
     until(stepped, patience_s, what)
 
 
-def publish(ingest: Ingest, video: bytes, key: str = KEY, seconds: float = 4) -> threading.Event:
+def publish(ingest: StandIn, video: bytes, key: str = KEY, seconds: float = 4) -> threading.Event:
     """Somebody publishes to the ingest; set the event to make the bytes stop."""
     stopping = threading.Event()
     ingest.publish("conn", f"live/{key}")
@@ -129,7 +129,9 @@ def publish(ingest: Ingest, video: bytes, key: str = KEY, seconds: float = 4) ->
     return stopping
 
 
-def test_a_stream_that_is_published_is_live_and_its_people_are_stored(box: Box, ingest: Ingest, walking: bytes) -> None:
+def test_a_stream_that_is_published_is_live_and_its_people_are_stored(
+    box: Box, ingest: StandIn, walking: bytes
+) -> None:
     watcher = box.watcher()
     watcher.step(now())
     assert not box.stream(box.door).live
@@ -197,7 +199,7 @@ def test_garbage_on_one_stream_touches_no_other(box: Box, standing: bytes) -> No
     assert box.stream(good).problem is None
 
 
-def test_rotating_deactivating_and_deleting_kick_at_the_next_poll(box: Box, ingest: Ingest) -> None:
+def test_rotating_deactivating_and_deleting_kick_at_the_next_poll(box: Box, ingest: StandIn) -> None:
     watcher = box.watcher(analysing=False)
     changes: list[Callable[[], None]] = [
         lambda: box.store.streams.set_key(box.door, digest(NEW_KEY)),
@@ -215,7 +217,7 @@ def test_rotating_deactivating_and_deleting_kick_at_the_next_poll(box: Box, inge
 
 
 def test_a_model_that_cannot_be_used_judges_nothing_and_says_so_while_live_goes_on(
-    box: Box, ingest: Ingest, standing: bytes
+    box: Box, ingest: StandIn, standing: bytes
 ) -> None:
     watcher = box.watcher(analysing=False)
     watcher.detector, watcher.model_problem = None, "Nothing is judged, because the model fails its self-test."
@@ -240,7 +242,7 @@ def test_a_model_that_is_not_there_or_fails_its_self_test_is_never_used(monkeypa
     assert "self-test" in problem
 
 
-def test_an_ingest_that_is_gone_puts_all_who_publish_offline_and_is_reported(box: Box, ingest: Ingest) -> None:
+def test_an_ingest_that_is_gone_puts_all_who_publish_offline_and_is_reported(box: Box, ingest: StandIn) -> None:
     watcher = box.watcher(analysing=False)
     ingest.publish("conn", f"live/{KEY}")
     step_until(watcher, lambda: box.stream(box.door).live, "LIVE", 3)
@@ -347,7 +349,7 @@ def test_a_day_that_cannot_be_removed_ends_nothing(box: Box, monkeypatch: pytest
     assert len(watcher.images.days()) == 1
 
 
-def test_a_preview_goes_when_its_stream_goes(box: Box, ingest: Ingest, standing: bytes) -> None:
+def test_a_preview_goes_when_its_stream_goes(box: Box, ingest: StandIn, standing: bytes) -> None:
     watcher = box.watcher()
     publish(ingest, standing)
     watcher.previews.request(box.door)
@@ -380,7 +382,11 @@ def test_the_store_is_left_alone_while_nothing_happens(box: Box) -> None:
 
 
 def test_no_key_reaches_the_log(
-    box: Box, ingest: Ingest, standing: bytes, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    box: Box,
+    ingest: StandIn,
+    standing: bytes,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     caplog.set_level(logging.DEBUG)
     watcher = box.watcher()

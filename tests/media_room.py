@@ -46,7 +46,7 @@ def make_clip(path: Path, *options: str, size: str = "320x240") -> Path:
     return path
 
 
-class Inlet:
+class MediaRoom:
     """A gate and an ingest on ports of their own. Streams are made as tests ask for them."""
 
     def __init__(self, folder: Path, engine: str, free_port: Callable[[], int], **rtmp: Any) -> None:
@@ -66,7 +66,7 @@ class Inlet:
         self.store.people.add("ann", "no password", Role.ADMIN, 0.0)
         self.token = secret_from_file(self.config.reader_token_path)
         self.client = Client(self.config.media.api_port)
-        self.log_path = folder / "inlet.log"
+        self.log_path = folder / "room.log"
 
     def add_stream(self, key: str) -> int:
         """A stream that may be sent to with this key; its id."""
