@@ -102,6 +102,7 @@ def test_strangers_from_everywhere_cannot_take_more_than_all_places(
 ) -> None:
     room = MediaRoom(tmp_path, "embedded", free_port)
     with room.running_ingest(), ExitStack() as crowd:
+        until(lambda: room.client.connections() == [], 5, "whoever looked whether it listens has gone")
         for number in range(80):
             port, source = room.config.rtmp.port, (f"127.0.0.{2 + number % 8}", 0)
             crowd.enter_context(socket.create_connection(("127.0.0.1", port), source_address=source))
