@@ -122,7 +122,7 @@ def _published(folder: Path) -> dict[str, Callable[[Pixels], Any]]:
 
 def gate() -> None:
     """The gate's answers at GATE_RATE a second, each on a connection of its own, beside the site's cheapest page."""
-    with _box("embedded") as box, box.running():
+    with _box("embedded") as box, box.running(show_log=False):
         until(lambda: _answers(box.config.web.port), 20, "the site answers")
         question = json.dumps({"action": "publish", "path": f"live/{KEY}", "ip": "192.0.2.1"})
         for name, port, method, path, sent in (
@@ -162,7 +162,7 @@ def streams() -> None:
 
 
 def _stream(engine: str, clip: Path, truth: Sequence[Appearance]) -> None:
-    with _box(engine) as box, box.running():
+    with _box(engine) as box, box.running(show_log=False):
         begun: list[float] = []
         publisher = threading.Thread(target=_publish, args=(clip, box.url(), begun), daemon=True)
         publisher.start()

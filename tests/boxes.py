@@ -75,7 +75,7 @@ class Box:
         self.log_path = folder / "mb9k.log"
 
     @contextmanager
-    def running(self) -> Iterator[subprocess.Popen[bytes]]:
+    def running(self, show_log: bool = True) -> Iterator[subprocess.Popen[bytes]]:
         """`mb9k run`, from when it takes streams until the end of the block."""
         command = [sys.executable, "-m", "appliance.cli", "--config", str(self.path), "run"]
         with self.log_path.open("wb") as log:
@@ -85,7 +85,8 @@ class Box:
             yield process
         finally:
             end(process)
-            print(self.log())  # pytest shows it where a test failed
+            if show_log:
+                print(self.log())  # pytest shows it where a test failed
 
     def url(self, key: str = KEY) -> str:
         """Where a publisher sends to."""
