@@ -30,7 +30,7 @@ import av
 import onnxruntime
 
 from appliance.faces import State
-from appliance.media.mediamtx import read_url
+from appliance.media.mediamtx import Engine, read_url
 from appliance.store import DetectionFilter
 from appliance.vision.bboxes import normalised
 from appliance.vision.clip import Appearance, make_clip
@@ -150,7 +150,7 @@ def _answer_times(port: int, method: str, path: str, sent: str | None) -> Iterat
 
 def streams() -> None:
     """Whole boxes, with each ingest there is."""
-    engines = ["mediamtx", "embedded"] if shutil.which("mediamtx") else ["embedded"]
+    engines: list[Engine] = ["mediamtx", "embedded"] if shutil.which("mediamtx") else ["embedded"]
     for width, height in ((1920, 1080), (640, 360)):
         with tempfile.TemporaryDirectory() as folder:
             clip = Path(folder) / "clip.mp4"
@@ -161,13 +161,13 @@ def streams() -> None:
                 _stream(engine, clip, truth)
 
 
-def _stream(engine: str, clip: Path, truth: Sequence[Appearance]) -> None:
+def _stream(engine: Engine, clip: Path, truth: Sequence[Appearance]) -> None:
     with _box(engine) as box, box.running(show_log=False):
         begun: list[float] = []
         publisher = threading.Thread(target=_publish, args=(clip, box.url(), begun), daemon=True)
         publisher.start()
         until(box.is_live, 20, "the stream goes LIVE")
-        url = read_url(box.config, "embedded", f"live/{KEY}", box.config.reader_token_path.read_text().strip())
+        url = read_url(box.config, engine, f"live/{KEY}", box.config.reader_token_path.read_text().strip())
         watcher = box.service_pid("watch")
         idle_s = _cpu_s(watcher)
         decoder = subprocess.Popen([sys.executable, "-c", _DECODE, url, str(STREAM_SECONDS)], stdout=subprocess.PIPE)
