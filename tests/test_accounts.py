@@ -15,13 +15,13 @@ from sqlite_utils import Database
 
 from appliance.accounts import account, sign_in
 from appliance.accounts.guard import Guard, Visitor, visitor_now
-from appliance.accounts.people import People, Role
+from appliance.accounts.people import People, Person, Role, Session
 from appliance.accounts.schema import migrations
 from appliance.accounts.site import VIEWS, Accounts
 from appliance.accounts.throttle import Throttle, client_address
 from appliance.secrets import digest
 from appliance.store import Store
-from appliance.times import Now, now
+from appliance.times import Now, now, utc_text
 from appliance.web.access import Access, App
 from appliance.web.cookies import Cookie
 from appliance.web.pages import Link, Pages
@@ -150,6 +150,17 @@ def test_a_second_site_is_built_from_accounts_and_web_alone(tmp_path: Path) -> N
     for page in (claim_page, home, made, sign_in_page, nothing.text, foreign, broken):
         assert not re.search(r"\bbox\b", page), "it is no box"
     centre.close()
+
+
+def test_a_session_is_over_after_seven_days_unused_or_thirty_in_all() -> None:
+    ann, day_s = Person(1, "ann", Role.ADMIN, "hash", utc_text(0.0)), 86400.0
+
+    def is_over(created_s: float, last_used_s: float) -> bool:
+        now_s = 100 * day_s
+        return Session(ann, "csrf", utc_text(now_s - created_s), utc_text(now_s - last_used_s)).is_over(now_s)
+
+    assert [is_over(7 * day_s, 7 * day_s), is_over(30 * day_s, 0.0)] == [False, False]
+    assert [is_over(7 * day_s + 1, 7 * day_s + 1), is_over(30 * day_s + 1, 0.0)] == [True, True]
 
 
 def test_each_wrong_try_beyond_the_free_ones_waits_twice_as_long() -> None:

@@ -317,7 +317,14 @@ def test_people_are_added_once_and_a_bad_form_keeps_the_name(box: Box) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/streams/99999999999999999999", "/detections/99999999999999999999", "/images/a%2fb", "/streams/-1"]
+    "path",
+    [
+        f"/streams/{2**63}",
+        "/streams/99999999999999999999",
+        "/detections/99999999999999999999",
+        "/images/a%2fb",
+        "/streams/-1",
+    ],
 )
 def test_odd_addresses_are_a_friendly_404(box: Box, path: str) -> None:
     answer = box.browser("ann").get(path)
