@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from appliance.accounts.people import Role
+from appliance.errors import NotSaved
 from appliance.faces import Detection, State
 from appliance.store import Store, StoredImage, StoreError
 
@@ -193,3 +194,23 @@ def test_a_damaged_file_is_said_to_be_damaged(tmp_path: Path) -> None:
     path.write_bytes(b"this is no database" * 1000)
     with pytest.raises(StoreError, match="mb9k check"):
         Store.open(path)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ("database or disk is FULL", "The disk of the box is full or failing"),
+        ("No space left on device", "The disk of the box is full or failing"),
+        ("disk I/O error", "The disk of the box is full or failing"),
+        ("attempt to write a readonly database", "The box may not write its own data"),
+        ("Permission denied", "The box may not write its own data"),
+        ("database is locked", "The box is busy writing"),
+        ("device busy", "The box is busy writing"),
+        ("file is not a database", "The box cannot read its data"),
+    ],
+)
+def test_whoever_saves_learns_why_it_was_not_done(store: Store, error: str, said: str) -> None:
+    with pytest.raises(NotSaved, match=f"^{said}"), store.saving():
+        store.people.add("ann", "hash", Role.ADMIN, AT)
+        raise sqlite3.OperationalError(error)
+    assert store.people.count() == 0
