@@ -352,3 +352,25 @@ def test_a_full_disk_keeps_no_program_from_asking_and_no_old_session_alive(box: 
     box.clock.forward(8 * 86400)
     assert box.browser().get("/api/v1/streams", headers={"Authorization": "Bearer token of ann"}).is_success
     assert browser.get("/").headers["location"] == "/sign-in"
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("Bearer of nobody", "This token is not known; make one on your account page."),
+        ("", "Send `Authorization: Bearer TOKEN`; make one on your account page."),
+    ],
+)
+def test_a_program_that_is_refused_is_told_what_to_send(box: Box, header: str, said: str) -> None:
+    refused = box.browser().get("/api/v1/streams", headers={"Authorization": header})
+    assert (refused.status_code, refused.json()["error"]) == (401, said)
+    assert refused.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_whoever_is_no_admin_is_told_to_ask_one(box: Box) -> None:
+    assert "Only an admin may do this. Ask one, or go back." in box.browser("eve").get("/people").text
+
+
+def test_the_use_of_a_token_is_noted(box: Box) -> None:
+    box.browser().get("/api/v1/streams", headers={"Authorization": "Bearer token of ann"})
+    assert [bool(box.store.people.tokens(person_id)[0].last_used_utc) for person_id in (1, 2)] == [True, False]
