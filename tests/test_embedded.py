@@ -251,6 +251,7 @@ def test_strangers_cost_little_memory(room: MediaRoom) -> None:
 
 
 def _memory_bytes(room: MediaRoom) -> int:
+    until(lambda: room.store.services.is_alive("ingest", now()), 5, "a heartbeat says which process it is")
     service = next(one for one in room.store.services.all(now()) if one.name == "ingest")
     found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{service.pid}/status").read_text())
     assert found
