@@ -6,6 +6,7 @@ import re
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -252,9 +253,13 @@ def test_a_right_password_counts_though_its_name_was_forgotten_meanwhile() -> No
 
 
 @pytest.mark.parametrize(
-    ("remote", "forwarded", "behind_proxy", "address"),
+    ("remote", "forwarded", "https", "address"),
     [
-        ("192.0.2.1", "198.51.100.1", False, "192.0.2.1"),
+        ("127.0.0.1", "198.51.100.1", False, "127.0.0.1"),
+        ("192.0.2.1", "198.51.100.1", True, "192.0.2.1"),
+        ("::1", "198.51.100.1", True, "198.51.100.1"),
+        ("2001:db8:0:1:2::7", None, False, "2001:db8:0:1::/64"),
+        ("::ffff:192.0.2.1", None, False, str(ip_address("::ffff:192.0.2.1"))),
         ("127.0.0.1", "203.0.113.9,203.0.113.8, 198.51.100.1 ", True, "198.51.100.1"),
         ("127.0.0.1", None, True, "127.0.0.1"),
         (None, None, False, "?"),
@@ -262,8 +267,8 @@ def test_a_right_password_counts_though_its_name_was_forgotten_meanwhile() -> No
     ],
 )
 def test_tries_are_counted_by_this_address(
-    remote: str | None, forwarded: str | None, behind_proxy: bool, address: str
+    remote: str | None, forwarded: str | None, https: bool, address: str
 ) -> None:
     asked = {"REMOTE_ADDR": remote, "HTTP_X_FORWARDED_FOR": forwarded}
     request.bind({name: value for name, value in asked.items() if value is not None})
-    assert client_address(behind_proxy) == address
+    assert client_address(https) == address
