@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import pytest
 from appliance.config import Config
 from appliance.media import embedded
 from tests.boxes import until
+from tests.clock import Clock
 from tests.media_room import MediaRoom
 from tests.rtmp_client import RtmpClient
 
@@ -124,3 +125,37 @@ def test_rtmps_without_mediamtx_is_warned_of(tmp_path: Path, free_port: Callable
     room = MediaRoom(tmp_path, "embedded", free_port, tls_certificate="a.crt", tls_key="a.key")
     with room.running_ingest():
         assert "RTMPS needs MediaMTX" in room.log()
+
+
+def test_it_says_when_it_is_ready(
+    tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(str(tmp_path / "notify"))
+        supervisor.settimeout(5)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        with MediaRoom(tmp_path, "embedded", free_port).running_ingest():
+            while supervisor.recv(100) != b"READY=1":
+                pass
+
+
+def test_it_counts_as_running_while_its_loop_comes_round(
+    tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(embedded, "time", clock)
+    ingest, runs = embedded.Ingest(MediaRoom(tmp_path, "embedded", free_port).config), []
+    for seconds in (4.75, 0.25):
+        clock.now_s += seconds
+        runs.append(ingest._is_running())
+    assert runs == [True, False]
+
+    async def comes_round() -> None:
+        running = asyncio.ensure_future(ingest.run())
+        while not ingest._is_running():
+            await asyncio.sleep(0.01)
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+
+    asyncio.run(asyncio.wait_for(comes_round(), 5))

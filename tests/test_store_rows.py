@@ -53,6 +53,17 @@ def test_people_come_back_as_they_were_added(filled: Store) -> None:
     assert [person.name for person in filled.people.all()] == ["ann", "bob", "dev", "Eve"]
 
 
+def test_a_new_password_is_that_persons_alone(filled: Store) -> None:
+    filled.people.set_password(2, "another hash")
+    assert [(person.name, person.password_hash) for person in filled.people.all()] == [
+        ("ann", "another hash"), ("dev", "hash of dev"),
+    ]  # fmt: skip
+
+
+def test_roles_are_called_as_people_read_them() -> None:
+    assert [role.label for role in (Role.ADMIN, Role.DATA_SCIENTIST)] == ["Admin", "Data Scientist"]
+
+
 def test_whoever_claims_the_box_is_its_admin(store: Store) -> None:
     store.people.add_first("ann", "hash", AT)
     ann = store.people.get(1)
