@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from appliance.media.mediamtx import EMBEDDED_VERSION
+from tests.http_servers import Player, serving_http
 
 
 class StandIn:
@@ -60,14 +59,14 @@ def answering() -> Iterator[StandIn]:
     """An ingest that answers on `port` until the end of the block."""
     ingest = StandIn()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Player):
         def do_GET(self) -> None:
             video = ingest.videos.get(self.path.split("?")[0].strip("/").removesuffix(".flv"))
             if video:
                 ingest.requested.append(self.path)
                 self.send_response(200)
                 self.end_headers()
-                self._play(video())
+                self.play(video())
                 return
             status, content = ingest.answer(self.command, self.path)
             body = json.dumps(content).encode()
@@ -78,26 +77,5 @@ def answering() -> Iterator[StandIn]:
 
         do_POST = do_GET
 
-        def _play(self, video: Iterable[bytes]) -> None:
-            try:
-                for part in video:
-                    self.wfile.write(part)
-                    self.wfile.flush()
-            except (BrokenPipeError, ConnectionResetError):
-                pass
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        ingest.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        try:
-            yield ingest
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving_http(Handler) as ingest.port:
+        yield ingest

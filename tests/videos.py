@@ -6,15 +6,15 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
-from typing import Any, cast
+from typing import cast
 
 import av
 import numpy as np
 from av.video.stream import VideoStream
 
 from appliance.vision.pixels import Pixels
+from tests.http_servers import Player, serving_http
 
 Picture = Callable[[int], Pixels]
 FPS = 25
@@ -77,32 +77,15 @@ def serving(answer: Callable[[int], Iterable[bytes]], statuses: Callable[[int], 
     """
     count = iter(range(10_000))
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Player):
         def do_GET(self) -> None:
             number = next(count)
             self.send_response(statuses(number))
             self.end_headers()
-            try:
-                for part in answer(number):
-                    self.wfile.write(part)
-                    self.wfile.flush()
-            except (BrokenPipeError, ConnectionResetError):
-                pass
+            self.play(answer(number))
 
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}/video?token=SECRETTOKEN"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving_http(Handler) as port:
+        yield f"http://127.0.0.1:{port}/video?token=SECRETTOKEN"
 
 
 def in_parts(video: bytes, seconds: float, stopping: threading.Event, parts: int = 50) -> Iterator[bytes]:

@@ -73,6 +73,7 @@ def requested() -> Requested:
 
 def add_routes(app: App, site: Site) -> None:
     """The list, one detection, its image, and what an admin may change."""
+    _add_changes(app, site)
 
     @app.get("/detections", access=Access.SIGNED_IN)
     def detections(store: Store, now: Now) -> Page:
@@ -107,6 +108,16 @@ def add_routes(app: App, site: Site) -> None:
             states=State,
         )
 
+    @app.get("/images/<token>", access=Access.SIGNED_IN, bearer=True)
+    def image(store: Store, token: str) -> HTTPResponse:
+        found = store.detections.with_image(token)
+        jpeg = site.images.read(found.image) if found and found.image else None
+        if jpeg is None:
+            raise NotFound("This image was deleted.")
+        return HTTPResponse(jpeg, headers={"Content-Type": "image/jpeg"})
+
+
+def _add_changes(app: App, site: Site) -> None:
     @app.post("/detections/<detection_id:int>/state", access=Access.ADMIN)
     def correct(store: Store, visitor: Visitor, detection_id: int) -> Page:
         try:
@@ -124,14 +135,6 @@ def add_routes(app: App, site: Site) -> None:
     def delete(store: Store, detection_id: int) -> Page:
         rules.delete(store, site.images, detection_id)
         return see_other(f"/detections{requested().query()}")
-
-    @app.get("/images/<token>", access=Access.SIGNED_IN, bearer=True)
-    def image(store: Store, token: str) -> HTTPResponse:
-        found = store.detections.with_image(token)
-        jpeg = site.images.read(found.image) if found and found.image else None
-        if jpeg is None:
-            raise NotFound("This image was deleted.")
-        return HTTPResponse(jpeg, headers={"Content-Type": "image/jpeg"})
 
 
 def _page_of(store: Store, only: DetectionFilter) -> list[StoredDetection]:

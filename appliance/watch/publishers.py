@@ -44,7 +44,7 @@ class Publishers:
             paths = self.client.paths()
             allowed: dict[str, int] = {}
             for connection in connections.values():
-                stream_id = self._stream_of(connection.path, active_keys)
+                stream_id = active_keys.get(key_sha256(connection.path) or "")
                 if stream_id is not None:
                     allowed[connection.path] = stream_id
                 elif connection.state == "publish":
@@ -55,7 +55,8 @@ class Publishers:
             self._bytes = {path.name: self._bytes[path.name] for path in paths if path.name in self._bytes}
             found: dict[int, Publisher] = {}
             # Whoever was first stays: `live//KEY` is another path to the ingest, but the same stream.
-            for path in sorted(paths, key=lambda path: path.name not in {known.path for known in self._known.values()}):
+            known = {publisher.path for publisher in self._known.values()}
+            for path in sorted(paths, key=lambda path: path.name not in known):
                 connection = connections.get(path.source_id or "")  # type: ignore[assignment]
                 stream_id = allowed.get(path.name)
                 if stream_id is None or connection is None or path.name not in moving:
@@ -70,9 +71,6 @@ class Publishers:
             log.info("the ingest answers again")
         self.problem, self._answered_s, self._known = None, now_s, found
         return found
-
-    def _stream_of(self, path: str, active_keys: Mapping[str, int]) -> int | None:
-        return active_keys.get(key_sha256(path) or "")
 
     def _moves(self, name: str, inbound_bytes: int, now_s: float) -> bool:
         """Whether bytes still come in; a frozen publisher holds its connection for a while."""
