@@ -7,12 +7,14 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import av
 import av.error
 import numpy as np
 from av.container import InputContainer
+from av.sidedata.sidedata import Type as SideDataType
+from av.video.stream import VideoStream
 
 from appliance.errors import UserError
 from appliance.vision.pixels import Pixels, pixels_of
@@ -20,10 +22,22 @@ from appliance.vision.pixels import Pixels, pixels_of
 IMAGES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".jp2", ".ppm", ".pgm", ".heic"}
 VIDEOS = {".mp4", ".mkv", ".mov", ".avi", ".flv", ".webm", ".ts", ".m4v", ".mpg", ".mpeg", ".3gp"}
 HEIC_BRANDS = {"heic", "heix", "heim", "heis", "mif1"}
+# What a file may be. FFmpeg also draws text as a picture, and has formats that make it open other files.
+FORMATS = (
+    "image2,jpeg_pipe,png_pipe,apng,webp_pipe,bmp_pipe,tiff_pipe,gif,gif_pipe,j2k_pipe,ppm_pipe,pgm_pipe,pbm_pipe,"
+    "pam_pipe,mov,matroska,avi,flv,mpegts,mpeg,mpegvideo,asf,ogg,h264,hevc"
+)
+NO_PICTURE = "it is no picture and no video, or of a kind that is not read here; save it as JPEG, PNG or MP4"
+CUT_OFF = "it is damaged or cut off; send or save it again"
+ANIMATED_WEBP = "an animated WebP is not read; save one picture of it as JPEG or PNG"
 
 # Where the formats keep EXIF, which itself is a TIFF file: JPEG, PNG, WebP, and TIFF at its very start.
 _EXIF = re.compile(rb"(?:Exif\0\0|eXIf|EXIF.{4}|\A)(II\*\0|MM\0\*)", re.DOTALL)
 _ORIENTATION = 0x0112
+_KNOWN_STARTS = re.compile(
+    rb"\xff\xd8\xff|\x89PNG|GIF8|RIFF....(?:WEBP|AVI )|BM|II\*\0|MM\0\*|....(?:ftyp|jP  )|\x1a\x45\xdf\xa3|FLV",
+    re.DOTALL,
+)
 _MIRRORED = {2, 4, 5, 7}  # of the eight orientations of EXIF
 
 
@@ -44,15 +58,29 @@ def pictures(path: Path, fps: float) -> Iterator[Picture]:
     """The image, or `fps` frames per second of the video. Raises PictureError, maybe after some good frames."""
     try:
         # An open file, not its name: FFmpeg takes `%d` in a name for a series and `a:` for a protocol.
-        with path.open("rb") as file, av.open(file, "r") as container:
+        with path.open("rb") as file, _opened(file) as container:
             count = 0
             for picture in _decoded(container, file, path, fps):
                 count += 1
                 yield picture
             if not count:
-                raise ValueError("there is no picture in it")
+                raise ValueError(CUT_OFF)
     except (av.error.FFmpegError, OSError, ValueError, MemoryError) as error:
         raise PictureError(f"{path}: cannot be read as a picture or video ({_reason(error)})") from error
+
+
+def _opened(file: BinaryIO) -> InputContainer:
+    """Raises ValueError, MemoryError."""
+    try:
+        return av.open(file, "r", options={"format_whitelist": FORMATS})
+    except av.error.FFmpegError as error:
+        raise ValueError(_what_is_wrong(file)) from error
+
+
+def _what_is_wrong(file: BinaryIO) -> str:
+    """What begins as a picture or video does was one."""
+    file.seek(0)
+    return CUT_OFF if _KNOWN_STARTS.match(file.read(16)) else NO_PICTURE
 
 
 def _decoded(container: InputContainer, file: BinaryIO, path: Path, fps: float) -> Iterator[Picture]:
@@ -64,9 +92,8 @@ def _decoded(container: InputContainer, file: BinaryIO, path: Path, fps: float) 
     video = container.streams.video[0]
     video.thread_type = "AUTO"
     if container.format.name.endswith("_pipe") or path.suffix.lower() in IMAGES:
-        for frame in container.decode(video):
-            yield Picture(_upright(frame, _mirrored(file)), None, 1.0)
-            return
+        yield Picture(_image(container, video, file), None, 1.0)
+        return
     duration_s = (container.duration or 0) / av.time_base
     due_s = -1.0
     for frame in container.decode(video):
@@ -75,7 +102,23 @@ def _decoded(container: InputContainer, file: BinaryIO, path: Path, fps: float) 
             # In step with the clock of the video, unless it jumps.
             due_s = due_s + 1 / fps if 0 <= time_s - due_s < 1 / fps else time_s + 1 / fps
             progress = min(1.0, time_s / duration_s) if duration_s > 0 else 0.0
-            yield Picture(_upright(frame, mirrored=False), round(time_s, 3), progress)
+            yield Picture(_upright(frame, _is_mirrored(frame)), round(time_s, 3), progress)
+
+
+def _image(container: InputContainer, video: VideoStream, file: BinaryIO) -> Pixels:
+    """The image, of an animation the first one. Raises ValueError."""
+    if video.codec_context.name == "mjpeg":
+        # Without this, what is missing of a JPEG is grey, and nobody would know.
+        video.codec_context.options = {"err_detect": "explode"}
+    try:
+        frame = next(container.decode(video), None)
+    except av.error.PatchWelcomeError as error:
+        raise ValueError(NO_PICTURE) from error
+    except av.error.InvalidDataError as error:
+        raise ValueError(ANIMATED_WEBP if _is_animated_webp(file) else _what_is_wrong(file)) from error
+    if frame is None or (container.format.name == "gif" and not _has_gif_end(file)):
+        raise ValueError(CUT_OFF)
+    return _upright(frame, _is_mirrored(frame, file))
 
 
 def _upright(frame: av.VideoFrame, mirrored: bool) -> Pixels:
@@ -84,8 +127,19 @@ def _upright(frame: av.VideoFrame, mirrored: bool) -> Pixels:
     return np.ascontiguousarray(np.rot90(image[::-1] if mirrored else image, round(frame.rotation / 90)))
 
 
-def _mirrored(file: BinaryIO) -> bool:
-    """Whether EXIF says that the image is mirrored; FFmpeg only tells us its rotation."""
+def _is_mirrored(frame: av.VideoFrame, file: BinaryIO | None = None) -> bool:
+    """Whether the file says that the picture is mirrored; `rotation` alone does not tell."""
+    try:
+        matrix: Any = frame.side_data.get(SideDataType.DISPLAYMATRIX)  # type: ignore[call-overload]  # the stub is wrong
+    except ValueError:  # PyAV 17.1 knows no EXIF side data and gives up on all of it
+        return file is not None and _is_mirrored_by_exif(file)
+    if matrix is None:
+        return False
+    a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
+    return bool(a * d < b * c)
+
+
+def _is_mirrored_by_exif(file: BinaryIO) -> bool:
     file.seek(0)
     content = file.read()
     found = _EXIF.search(content)
@@ -102,6 +156,22 @@ def _mirrored(file: BinaryIO) -> bool:
         return False
 
 
+def _is_animated_webp(file: BinaryIO) -> bool:
+    file.seek(0)
+    start = file.read(21)
+    return start[8:16] == b"WEBPVP8X" and bool(
+        start[20] & 2
+    )  # https://developers.google.com/speed/webp/docs/riff_container
+
+
+def _has_gif_end(file: BinaryIO) -> bool:
+    """FFmpeg shows what there is of a GIF and says nothing."""
+    file.seek(0)
+    return file.read().rstrip(b"\0").endswith(b";")
+
+
 def _reason(error: BaseException) -> str:
+    if isinstance(error, av.error.InvalidDataError):
+        return CUT_OFF
     words = error.strerror if isinstance(error, OSError) else str(error)
     return words or type(error).__name__
