@@ -9,8 +9,8 @@ from pathlib import Path
 from threading import BoundedSemaphore
 from typing import Protocol
 
+from appliance.accounts.guesses import Guesses
 from appliance.accounts.people import People
-from appliance.accounts.throttle import Throttle
 from appliance.errors import InputError
 from appliance.secrets import hash_password
 from appliance.web.cookies import Cookie
@@ -36,22 +36,24 @@ class Store(Protocol):
 class Accounts:
     """What the pages of accounts share; may be used by several threads at once.
 
+    device_cookie: stays when its person signs out (see guesses.py).
     explain: why the store did not do something, in words for a person, from the error it raised.
     claim_code_path: the file with the code by which the first person becomes admin.
     """
 
     pages: Pages
     session_cookie: Cookie
+    device_cookie: Cookie
     claim_code_path: Path
     explain: Callable[[Exception], str]
-    throttle: Throttle = field(default_factory=Throttle)
+    guesses: Guesses = field(default_factory=Guesses)
     hashing: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(2))
     """Argon2 takes 64 MiB at a time: at most two at once, however many sign in."""
 
-    def new_password_hash(self) -> str:
-        """The hash of the form's new password, typed twice. Raises InputError."""
+    def new_password_hash(self, person: str) -> str:
+        """The hash of the form's new password, typed twice. person: whose, by name. Raises InputError."""
         password = secret_field("password")
         if password != secret_field("again"):
             raise InputError("The two passwords differ; type the same one twice.")
         with self.hashing:
-            return hash_password(password)
+            return hash_password(password, person, self.pages.name)
