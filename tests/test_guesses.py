@@ -120,7 +120,7 @@ def may_try(guesses: Guesses, guess: Guess, now_s: float) -> bool:
     """Whether the right password would be looked at; it is right."""
     wait_s = guesses.wait_s(guess, now_s)
     if wait_s == 0:
-        guesses.was_right(guess, now_s)
+        guesses.take_back(guess, now_s)
     return wait_s == 0
 
 
@@ -198,7 +198,7 @@ def test_one_good_password_does_not_buy_free_guesses_from_the_same_address() -> 
         own = guesses.by_stranger("192.0.2.1", 2)
         while guesses.wait_s(own, now_s):
             now_s += 1
-        guesses.was_right(own, now_s)
+        guesses.take_back(own, now_s)
     assert now_s - begun > 3000
 
 

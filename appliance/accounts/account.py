@@ -90,7 +90,7 @@ def _change_password(accounts: Accounts, store: Store, visitor: Visitor, now: No
     if not right:
         log.warning("a change of the password of %s failed: the current one was wrong", visitor.name)
         raise InputError("The current password is wrong; nothing was changed.")
-    accounts.guesses.was_right(guess, now.uptime_s)
+    accounts.guesses.take_back(guess, now.uptime_s)
     password_hash = accounts.new_password_hash(visitor.name)
     with store.saving():
         store.people.set_password(visitor.person.id, password_hash, visitor.session, keep_tokens)

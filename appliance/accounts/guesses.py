@@ -72,6 +72,11 @@ class Guess:
     subject: str = ""
     device: str | None = None
 
+    @property
+    def by_stranger(self) -> bool:
+        """Whether it comes from no known device."""
+        return self.device is None
+
 
 class Guesses:
     """Every try of a password or of the claim code; may be used by several threads at once."""
@@ -109,8 +114,8 @@ class Guesses:
             guess.allowance.give_back(guess.subject, now_s)
         return wait
 
-    def was_right(self, guess: Guess, now_s: float) -> None:
-        """The try was right: it does not count."""
+    def take_back(self, guess: Guess, now_s: float) -> None:
+        """The try was right, or nobody looked at it: it does not count."""
         self._throttle.succeeded(guess.device, [] if guess.device else guess.limits)
         if guess.allowance is not None:
             guess.allowance.give_back(guess.subject, now_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from contextlib import nullcontext
 
 from bottle import HTTPResponse
 
@@ -78,7 +79,7 @@ def _claim(accounts: Accounts, store: Store, now: Now) -> Page:
             raise InputError(
                 f"This is not the code of this {noun}. It is in the text that the {noun} printed at its start."
             )
-        accounts.guesses.was_right(guess, now.uptime_s)
+        accounts.guesses.take_back(guess, now.uptime_s)
         clean = person_name(name, "yourself")
         password_hash = accounts.new_password_hash(clean)
         with store.saving():
@@ -110,12 +111,14 @@ def _sign_in(accounts: Accounts, store: Store, now: Now, visitor: Visitor | None
     wait_s = accounts.guesses.wait_s(guess, now.uptime_s)
     if wait_s > 0:
         return _sign_in_page(accounts, name, then, 429, too_many_tries(wait_s))
-    with accounts.hashing:
-        right = password_matches(secret_field("password"), person.password_hash if person else None)
+    right = _is_right(accounts, guess, person)
+    if right is None:
+        accounts.guesses.take_back(guess, now.uptime_s)
+        return _sign_in_page(accounts, name, then, 503, "Too many try to sign in just now. Try again in a moment.")
     if person is None or not right:
         log.warning("a sign-in from %s failed", address)
         return _sign_in_page(accounts, name, then, 400, "Name or password is wrong.")
-    accounts.guesses.was_right(guess, now.uptime_s)
+    accounts.guesses.take_back(guess, now.uptime_s)
     if visitor and visitor.session:
         store.people.end_session(visitor.session)
     store.people.forget_old_sessions(now.utc)
@@ -129,6 +132,16 @@ def _guess(accounts: Accounts, store: Store, now: Now, person: Person | None, ad
     if device and person and store.people.knows_device(digest(device), now.utc, person.id):
         return accounts.guesses.by_known_device(digest(device))
     return accounts.guesses.by_stranger(address, person.id if person else None)
+
+
+def _is_right(accounts: Accounts, guess: Guess, person: Person | None) -> bool | None:
+    """Whether the form's password is the person's; None if too many strangers ask just now."""
+    password, password_hash = secret_field("password"), person.password_hash if person else None
+    with accounts.stranger_checks() if guess.by_stranger else nullcontext(True) as has_place:
+        if not has_place:
+            return None
+        with accounts.hashing:
+            return password_matches(password, password_hash)
 
 
 def _remember_device(accounts: Accounts, store: Store, now: Now, person_id: int, answer: HTTPResponse) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import BoundedSemaphore
@@ -49,6 +49,18 @@ class Accounts:
     guesses: Guesses = field(default_factory=Guesses)
     hashing: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(2))
     """Argon2 takes 64 MiB at a time: at most two at once, however many sign in."""
+    strangers: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(6))
+    """So many strangers check a password or wait for it; more would hold every thread of the site."""
+
+    @contextmanager
+    def stranger_checks(self) -> Iterator[bool]:
+        """A place among the strangers for this block; False: there is none, so no password may be checked."""
+        has_place = self.strangers.acquire(blocking=False)
+        try:
+            yield has_place
+        finally:
+            if has_place:
+                self.strangers.release()
 
     def new_password_hash(self, person: str) -> str:
         """The hash of the form's new password, typed twice. person: whose, by name. Raises InputError."""
