@@ -160,28 +160,53 @@ def user() -> None:
     """People who may sign in."""
 
 
+def _new_password() -> str:
+    """A new password, never from the command line, which everybody on the machine can read. Raises UserError."""
+    if sys.stdin.isatty():
+        return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+    line = sys.stdin.readline()
+    if not line:
+        raise UserError("no password came; call this in a terminal, or pipe the password in as one line")
+    return line.rstrip("\r\n")
+
+
 @user.command("add")
 @click.argument("name")
 @click.option("--role", type=click.Choice([role.value for role in Role]), default="data_scientist", show_default=True)
-@click.password_option(help="Asked for when not given.")
 @click.pass_context
-def user_add(context: click.Context, name: str, role: str, password: str) -> None:
-    """Add a person."""
-    store = Store.open(_config(context).store_path)
-    person_id = people.add(store, name, hash_password(password), Role(role), now().utc)
+def user_add(context: click.Context, name: str, role: str) -> None:
+    """Add a person. The password is asked for, or read from standard input: one line."""
+    config = _config(context)
+    store = Store.open(config.store_path)
+    password_hash = hash_password(_new_password(), name, config.box)
+    person_id = people.add(store, name, password_hash, Role(role), now().utc)
     click.echo(f"{people.find(store, person_id).name} may sign in now.")
 
 
 @user.command("password")
 @click.argument("name")
-@click.password_option(help="Asked for when not given.")
+@click.option("--keep-tokens", is_flag=True, help="Let the person's programs go on; without it their tokens end, too.")
 @click.pass_context
-def user_password(context: click.Context, name: str, password: str) -> None:
-    """Give a person another password (for one who forgot it); ends all of the person's sessions."""
-    store = Store.open(_config(context).store_path)
+def user_password(context: click.Context, name: str, keep_tokens: bool) -> None:
+    """Give a person another password (for one who forgot it); ends all of the person's sessions and tokens.
+
+    The password is asked for, or read from standard input: one line.
+    """
+    config = _config(context)
+    store = Store.open(config.store_path)
     person = people.named(store, name)
-    people.set_password(store, person, hash_password(password))
+    password_hash = hash_password(_new_password(), person.name, config.box)
+    people.set_password(store, person, password_hash, keep_tokens=keep_tokens)
     click.echo(f"{person.name} has another password now.")
+
+
+@user.command("tokens")
+@click.pass_context
+def user_tokens(context: click.Context) -> None:
+    """List everybody's tokens for programs: whose, name, when made, last used, and when each expires."""
+    for token in Store.open(_config(context).store_path).people.all_tokens():
+        times = (token.created_utc, token.last_used_utc or "never used", token.expires_utc)
+        click.echo("\t".join((token.owner.name, token.name, *times)))
 
 
 @user.command("list")

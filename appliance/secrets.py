@@ -7,7 +7,7 @@ import hmac
 import os
 import secrets
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +24,8 @@ KEY_LENGTH = 20
 CLAIM_LENGTH = 8
 MIN_PASSWORD_LENGTH = 8
 MAX_PASSWORD_LENGTH = 1024
+MIN_GUESSES = 1e6
+"""zxcvbn's own bound of what withstands guessing that is slowed down; accounts/guesses.py counts on it."""
 
 
 def new_stream_key() -> str:
@@ -60,17 +62,40 @@ def _hasher() -> PasswordHasher:
     return PasswordHasher()
 
 
-def hash_password(password: str) -> str:
-    """The argon2id hash to store. Raises InputError if it is too short or long."""
+def hash_password(password: str, *names: str) -> str:
+    """The argon2id hash to store. Raises InputError if it is too short, too long, or easy to guess.
+
+    names: of the person and the machine, which whoever guesses tries first.
+    """
     if len(password) < MIN_PASSWORD_LENGTH:
         raise InputError(f"A password needs at least {MIN_PASSWORD_LENGTH} characters.")
     if len(password) > MAX_PASSWORD_LENGTH:
         raise InputError(f"A password has at most {MAX_PASSWORD_LENGTH} characters.")
+    if _guesses(password, names) < MIN_GUESSES:
+        raise InputError(
+            "This password is too easy to guess: a common one, or made of a name, a date or a row of keys."
+            " Use three or four words that do not belong together."
+        )
     return _hasher().hash(password)
 
 
+def _guesses(password: str, names: Iterable[str]) -> float:
+    """How many tries a good guesser needs, who knows these names and ours: what stays without them is what counts.
+
+    zxcvbn is imported late: its word lists take 15 MB, and most services and days set no password.
+    """
+    from zxcvbn import zxcvbn
+
+    bare = password.casefold()
+    for name in (*names, "mb9k"):
+        if len(name) > 2:
+            bare = bare.replace(name.casefold(), "")
+    # Its time grows faster than the length (72 characters: up to 1 s, 40: 0.2 s); the start of a long one suffices.
+    return min(float(zxcvbn(text[:40])["guesses"]) if text else 0.0 for text in (password, bare))
+
+
 def hash_known_password(password: str) -> str:
-    """Like hash_password without the length rule: only for the demo's known logins (`dev`/`mb9k`)."""
+    """Like hash_password without its rules: only for the demo's known logins (`dev`/`mb9k`)."""
     return _hasher().hash(password)
 
 

@@ -81,7 +81,7 @@ class Box:
         at = self.clock.now.utc
         for name, role in (("ann", Role.ADMIN), ("sci", Role.DATA_SCIENTIST), ("eve", Role.DATA_SCIENTIST)):
             person_id = self.store.people.add(name, PASSWORD_HASH, role, at)
-            self.store.people.add_token(person_id, "test", digest(f"token of {name}"), at)
+            self.store.people.add_token(person_id, "test", digest(f"token of {name}"), at, at + 90 * 86400)
         self.store.streams.add_with_key(1, "door", digest("key 1"), at)
         self.store.streams.add_with_key(2, "lab", digest("key 2"), at)
         place = self.images.append(JPEG, at)

@@ -36,7 +36,7 @@ class Api:
         self.app = make_app(self.config, lambda: Store.open(self.config.store_path))
         for name, role in (("ann", Role.ADMIN), ("sci", Role.DATA_SCIENTIST), ("eve", Role.DATA_SCIENTIST)):
             person_id = self.store.people.add(name, "no password", role, NOON)
-            self.store.people.add_token(person_id, "test", digest(name), NOON)
+            self.store.people.add_token(person_id, "test", digest(name), NOON, NOON + 90 * 86400)
         self.store.streams.add_with_key(1, "door", digest("key-1"), NOON)
         self.store.streams.add_with_key(2, "lab", digest("key-2"), NOON)
         place = self.images.append(JPEG, NOON)

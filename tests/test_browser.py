@@ -192,6 +192,29 @@ def test_a_person_makes_a_stream_and_sees_its_key_once(served: Served, person: P
     assert person.complaints == []
 
 
+def test_a_token_is_made_outlives_a_password_and_is_revoked_by_an_admin(served: Served, person: Person) -> None:
+    person.sign_in(served.address)
+    page = person.page
+    page.goto(f"{served.address}/account")
+    page.fill("[name=name]", "weekly report")
+    page.select_option("[name=days]", "30")
+    page.click("text=Make a token")
+    bearer = {"Authorization": f"Bearer {page.inner_text('#token')}"}
+    page.fill("[name=current]", PASSWORD)
+    page.fill("[name=password]", "four words of mine")
+    page.fill("[name=again]", "four words of mine")
+    page.check("[name=keep_tokens]")
+    page.click("text=Change password")
+    assert page.inner_text("p.done") == "Your password is changed. Your other sessions have ended."
+    assert httpx.get(f"{served.address}/api/v1/streams", headers=bearer).is_success
+    page.goto(f"{served.address}/people")
+    assert "weekly report of ann" in page.inner_text("#tokens") and "expires" in page.inner_text("#tokens")
+    page.click("#tokens button")
+    page.wait_for_selector("#tokens >> text=Nobody has made one")
+    assert httpx.get(f"{served.address}/api/v1/streams", headers=bearer).status_code == 401
+    assert person.complaints == []
+
+
 def test_the_live_picture_moves(served: Served, person: Person) -> None:
     previews = Previews(served.folder / "run")
     served.store.streams.set_live(1, "192.0.2.4", now().utc)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import io
 import os
+import pty
+import re
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import pytest
 
-from appliance.cli import main
+from appliance.cli import cli, main
 from appliance.faces import Detection, State
 from appliance.images import ImageFiles
+from appliance.secrets import password_matches
 from appliance.store import Store, StoredImage
 
 
@@ -35,11 +40,12 @@ class Ended:
     stderr: str
 
 
-def mb9k(box: Path, *words: str) -> Ended:
+def mb9k(box: Path, *words: str, typed: str = "") -> Ended:
     """The command in this process, from its entry point on: starting Python takes longer than all that it does."""
     said, complained, code = io.StringIO(), io.StringIO(), 0
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(said), redirect_stderr(complained):
         patch.setattr(sys, "argv", ["mb9k", "--config", str(box), *words])
+        patch.setattr(sys, "stdin", io.StringIO(typed))
         try:
             main()
         except SystemExit as ended:
@@ -56,15 +62,17 @@ def mb9k_process(box: Path, *words: str) -> Ended:
 
 
 def test_a_persons_mistake_is_one_line_and_exit_code_1(box: Path) -> None:
-    for words, said in (
-        (["check"], "there is no store yet"),
-        (["strem"], "No such command"),
-        (["stream", "add", "door", "--owner", "nobody"], "nobody called nobody"),
-        (["user", "password", "nobody", "--password", "long enough"], "nobody called nobody"),
-        (["user", "add", "ann", "--password", "short"], "at least 8"),
-        (["detect", "--no-such-option"], "No such option"),
+    for words, typed, said in (
+        (["check"], "", "there is no store yet"),
+        (["strem"], "", "No such command"),
+        (["stream", "add", "door", "--owner", "nobody"], "", "nobody called nobody"),
+        (["user", "password", "nobody"], "long enough\n", "nobody called nobody"),
+        (["user", "add", "ann"], "short\n", "at least 8"),
+        (["user", "add", "ann"], "", "no password came"),
+        (["user", "add", "ann", "--password", "long enough"], "", "No such option"),
+        (["detect", "--no-such-option"], "", "No such option"),
     ):
-        done = mb9k(box, *words)
+        done = mb9k(box, *words, typed=typed)
         assert done.returncode == 1, words
         assert said in done.stderr, words
         assert len(done.stderr.strip().splitlines()) == 1, done.stderr
@@ -78,8 +86,8 @@ def test_a_wrong_configuration_is_one_line(box: Path) -> None:
 
 
 def test_people_and_streams_are_made_and_listed(box: Path) -> None:
-    assert mb9k(box, "user", "add", "ann", "--role", "admin", "--password", "long enough").returncode == 0
-    again = mb9k(box, "user", "add", "Ann", "--password", "long enough")
+    assert mb9k(box, "user", "add", "ann", "--role", "admin", typed="long enough\n").returncode == 0
+    again = mb9k(box, "user", "add", "Ann", typed="long enough\n")
     assert again.returncode == 1
     assert "already called" in again.stderr
     made = mb9k_process(box, "stream", "add", "door", "--owner", "ann")
@@ -93,16 +101,67 @@ def test_people_and_streams_are_made_and_listed(box: Path) -> None:
     assert key.encode() not in state, "the key itself is kept nowhere"
 
 
+def test_a_password_is_typed_unseen_twice_in_a_terminal(box: Path) -> None:
+    command = [sys.executable, "-m", "appliance.cli", "--config", str(box), "user", "add", "ann"]
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execv(command[0], command)  # noqa: S606
+    shown = b""
+    for asked in (b"Password: ", b"Repeat for confirmation: "):
+        while asked not in shown:
+            shown += os.read(terminal, 1000)
+        arguments = Path(f"/proc/{process}/cmdline").read_bytes()
+        os.write(terminal, b"long enough\n")
+    with suppress(OSError):  # the terminal ends with its process
+        while more := os.read(terminal, 1000):
+            shown += more
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
+    os.close(terminal)
+    assert b"ann may sign in now." in shown
+    assert b"long enough" not in shown + arguments
+
+
+def test_a_password_is_read_from_standard_input_as_it_is(box: Path) -> None:
+    mb9k(box, "user", "add", "ann", typed=" spaces belong to it \nthis does not\n")
+    store = Store.open(box.parent / "state" / "mb9k.db")
+    ann = store.people.named("ann")
+    assert ann and password_matches(" spaces belong to it ", ann.password_hash)
+    store.close()
+
+
+def test_no_command_takes_a_password_as_an_argument() -> None:
+    def options(command: click.Command) -> Iterator[str]:
+        for option in command.params:
+            yield from option.opts
+        for below in getattr(command, "commands", {}).values():
+            yield from options(below)
+
+    assert not [each for each in options(cli) if re.search("password|secret|token$|key$", each)]
+
+
+def test_a_new_password_ends_tokens_unless_they_are_kept_and_they_are_listed(box: Path) -> None:
+    mb9k(box, "user", "add", "ann", typed="long enough\n")
+    store = Store.open(box.parent / "state" / "mb9k.db")
+    store.people.add_token(1, "report", "digest", 0.0, 60.0)
+    listed = "ann\treport\t1970-01-01T00:00:00.000Z\tnever used\t1970-01-01T00:01:00.000Z\n"
+    assert mb9k(box, "user", "tokens").stdout == listed
+    assert mb9k(box, "user", "password", "ann", "--keep-tokens", typed="another one\n").returncode == 0
+    assert len(store.people.tokens(1)) == 1
+    assert mb9k(box, "user", "password", "ann", typed="another one\n").returncode == 0
+    assert store.people.tokens(1) == []
+    store.close()
+
+
 def test_the_claim_code_is_the_same_until_it_was_used(box: Path) -> None:
     first = mb9k(box, "claim").stdout
     assert len(first.strip()) == 9
     assert mb9k(box, "claim").stdout == first
-    mb9k(box, "user", "add", "ann", "--role", "admin", "--password", "long enough")
+    mb9k(box, "user", "add", "ann", "--role", "admin", typed="long enough\n")
     assert "claimed already" in mb9k(box, "claim").stderr
 
 
 def test_check_finds_a_lost_image_and_says_what_to_do(box: Path) -> None:
-    mb9k(box, "user", "add", "ann", "--role", "admin", "--password", "long enough")
+    mb9k(box, "user", "add", "ann", "--role", "admin", typed="long enough\n")
     mb9k(box, "stream", "add", "door", "--owner", "ann")
     assert mb9k(box, "check").returncode == 0
     store = Store.open(box.parent / "state" / "mb9k.db")

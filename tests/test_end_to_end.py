@@ -77,7 +77,7 @@ def test_a_stream_comes_in_masks_are_judged_and_people_see_it(box: Box, clip: tu
 
         token = new_token()
         with box.store.writing():
-            box.store.people.add_token(1, "test", digest(token), time.time())
+            box.store.people.add_token(1, "test", digest(token), time.time(), time.time() + 86400)
         with httpx.Client(base_url=box.page, headers={"Authorization": f"Bearer {token}"}) as api:
             streams = api.get("/api/v1/streams").json()
             assert [stream["live"] for stream in streams["streams"]] == [True]

@@ -33,7 +33,8 @@ def store() -> Iterator[Store]:
     store = Store.in_memory()
     store.people.add("dev", "hash", Role.ADMIN, NOW.utc)
     store.people.add_session(digest("session"), 1, "csrf", NOW.utc)
-    store.people.add_token(1, "program", digest("token"), NOW.utc)
+    store.people.add_token(1, "program", digest("token"), NOW.utc, NOW.utc + 86400)
+    store.people.remember_device(digest("device"), 1, NOW.utc)
     store.services.heartbeat("watch", 1, NOW.utc, None, NOW)
     for number in range(STREAMS):
         store.streams.add_with_key(1, f"stream {number + 1}", digest(f"key {number + 1}"), NOW.utc)
@@ -134,9 +135,12 @@ OFTEN: dict[str, Callable[[Store], object]] = {
     "the services": lambda store: store.services.all(NOW),
     "a session": lambda store: store.people.session(digest("session")),
     "a session is used": lambda store: store.people.touch_session(digest("session"), NOW.utc),
-    "a token": lambda store: store.people.person_of_token(digest("token")),
+    "a token": lambda store: store.people.token(digest("token")),
     "a token is used": lambda store: store.people.touch_token(digest("token"), NOW.utc),
     "a person's tokens": lambda store: store.people.tokens(1),
+    "a device": lambda store: store.people.knows_device(digest("device"), NOW.utc, 1),
+    "whose device": lambda store: store.people.knows_device(digest("device"), NOW.utc),
+    "a device is remembered": lambda store: store.people.remember_device(digest("device"), 1, NOW.utc),
 }
 
 

@@ -52,6 +52,7 @@ DECLARED = {
     "POST /people": D,
     "POST /people/<person_id:int>/role": D,
     "POST /people/<person_id:int>/password": D,
+    "POST /people/tokens/<token_id:int>/revoke": D,
     "GET /people/<person_id:int>/remove": D,
     "POST /people/<person_id:int>/remove": D,
     "GET /api/openapi.json": A,

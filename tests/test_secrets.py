@@ -54,6 +54,52 @@ def test_a_short_or_endless_password_is_refused_in_words() -> None:
     assert not secrets.password_matches("x" * 2000, secrets.hash_password("long enough"))
 
 
+def test_services_that_set_no_password_do_without_the_word_lists() -> None:
+    code = "import sys, appliance.cli, appliance.local.site; sys.exit('zxcvbn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("password", "names"),
+    [
+        ("password", ()),
+        ("P@ssw0rd123", ()),
+        ("iloveyou", ()),
+        ("qwertyuiop", ()),
+        ("aaaaaaaaaaaa", ()),
+        ("abcdefgh", ()),
+        ("19841984", ()),
+        ("password" * 20, ()),
+        ("mb9kmb9k", ()),
+        ("Mb9k!2026", ()),
+        ("mb9k-box", ()),
+        ("lobby-west", ("ann", "lobby-west")),
+        ("Lobby-West1", ("ann", "lobby-west")),
+        ("kimberley", ("Kimberley", "lobby")),
+        ("KimberleyKimberley", ("kimberley", "lobby")),
+        ("lobby2026ann", ("ann", "lobby")),
+    ],
+)
+def test_a_common_password_or_one_made_of_names_is_refused(password: str, names: tuple[str, ...]) -> None:
+    with pytest.raises(InputError, match="too easy to guess"):
+        secrets.hash_password(password, *names)
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "correct horse",
+        "long enough",
+        "Br0k3n-Tr4in",
+        "größer als gedacht",
+        "密码不是这个词语",
+        "correct horse battery staple" * 30,
+    ],
+)
+def test_a_good_password_is_taken_whoever_chooses_it(password: str) -> None:
+    assert secrets.password_matches(password, secrets.hash_password(password, "ann", "lobby", "a", ""))
+
+
 def test_the_secret_from_file_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
     path = tmp_path / "token"
     first = secrets.secret_from_file(path)

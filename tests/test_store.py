@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from sqlite_utils import Database
 
-from appliance.accounts.people import Role
+from appliance.accounts.people import DEVICE_S, DEVICES, Role
 from appliance.accounts.schema import migrations as accounts_migrations
 from appliance.errors import NameTaken
 from appliance.faces import Counts, Detection, State
@@ -128,13 +128,59 @@ def test_a_new_password_ends_all_other_sessions(filled: Store) -> None:
 
 
 def test_tokens_are_revoked_only_by_their_maker(filled: Store) -> None:
-    token_id = filled.people.add_token(2, "notebook", digest("t"), NOW.utc)
-    assert not filled.people.remove_token(1, token_id)
-    person = filled.people.person_of_token(digest("t"))
-    assert person is not None
-    assert person.name == "sci"
-    assert filled.people.remove_token(2, token_id)
-    assert filled.people.person_of_token(digest("t")) is None
+    token_id = filled.people.add_token(2, "notebook", digest("t"), NOW.utc, NOW.utc + 60)
+    assert not filled.people.remove_token(token_id, person_id=1)
+    token = filled.people.token(digest("t"))
+    assert token is not None
+    assert token.owner.name == "sci"
+    assert filled.people.remove_token(token_id, person_id=2) == token
+    assert filled.people.token(digest("t")) is None
+
+
+def test_a_token_of_anybody_is_revoked_for_an_admin(filled: Store) -> None:
+    kept = filled.people.add_token(2, "kept", digest("kept"), NOW.utc, NOW.utc + 60)
+    gone = filled.people.add_token(2, "gone", digest("gone"), NOW.utc, NOW.utc + 60)
+    assert filled.people.remove_token(gone)
+    assert not filled.people.remove_token(gone)
+    assert [token.id for token in filled.people.all_tokens()] == [kept]
+
+
+def test_a_new_password_ends_that_persons_tokens_unless_they_are_kept(filled: Store) -> None:
+    for person_id, name in ((1, "a"), (1, "b"), (2, "c")):
+        filled.people.add_token(person_id, name, digest(name), NOW.utc, NOW.utc + 60)
+    filled.people.set_password(1, "new", keep_tokens=True)
+    assert {token.name for token in filled.people.all_tokens()} == {"a", "b", "c"}
+    filled.people.set_password(1, "newer")
+    assert {token.name for token in filled.people.all_tokens()} == {"c"}
+
+
+def test_a_token_is_over_from_the_moment_it_expires(filled: Store) -> None:
+    filled.people.add_token(1, "a", digest("a"), NOW.utc, NOW.utc + 60)
+    token = filled.people.token(digest("a"))
+    assert token
+    assert [token.is_over(NOW.utc + later_s) for later_s in (0, 59.9, 60)] == [False, False, True]
+
+
+def test_only_the_newest_devices_of_a_person_are_known_and_only_for_a_while(filled: Store) -> None:
+    for number in range(DEVICES + 2):
+        filled.people.remember_device(f"device {number}", 1, NOW.utc + number)
+    filled.people.remember_device("device 0", 2, NOW.utc)
+    later_utc = NOW.utc + DEVICES
+    known = [filled.people.knows_device(f"device {number}", later_utc, 1) for number in range(DEVICES + 2)]
+    assert known == [False, False] + [True] * DEVICES
+    assert filled.people.knows_device("device 0", later_utc), "to another person"
+    assert not filled.people.knows_device("device 5", later_utc, 2)
+    assert filled.people.knows_device("device 5", NOW.utc + 5 + DEVICE_S, 1)
+    assert not filled.people.knows_device("device 5", NOW.utc + 6 + DEVICE_S, 1)
+    filled.people.remember_device("device 5", 1, NOW.utc + DEVICE_S)
+    assert filled.people.knows_device("device 5", NOW.utc + 6 + DEVICE_S, 1), "it was used since"
+
+
+def test_a_browser_stays_known_when_the_clock_went_back(filled: Store) -> None:
+    for number in range(DEVICES):
+        filled.people.remember_device(f"device {number}", 1, NOW.utc)
+    filled.people.remember_device("in the past", 1, 0.0)
+    assert filled.people.knows_device("in the past", 0.0, 1)
 
 
 def test_detections_are_paged_newest_first(filled: Store) -> None:

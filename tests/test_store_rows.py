@@ -84,12 +84,12 @@ def test_a_role_changes_for_one_person_and_only_if_an_admin_remains(filled: Stor
 def test_whoever_goes_takes_sessions_and_tokens_along(filled: Store) -> None:
     for person_id, name in ((1, "dev"), (2, "ann")):
         filled.people.add_session(f"session of {name}", person_id, "csrf", AT)
-        filled.people.add_token(person_id, "a token", f"token of {name}", AT)
+        filled.people.add_token(person_id, "a token", f"token of {name}", AT, AT + 60)
     filled.streams.remove(2)
     assert filled.people.remove(2)
     assert not filled.people.remove(2)
-    assert filled.people.session("session of ann") is None and filled.people.person_of_token("token of ann") is None
-    assert filled.people.session("session of dev") and filled.people.person_of_token("token of dev")
+    assert filled.people.session("session of ann") is None and filled.people.token("token of ann") is None
+    assert filled.people.session("session of dev") and filled.people.token("token of dev")
 
 
 def test_the_last_admin_stays_also_without_streams(store: Store) -> None:
@@ -133,8 +133,8 @@ def test_a_session_is_touched_ended_and_forgotten_alone(filled: Store) -> None:
 
 
 def test_a_tokens_use_is_noted_once_an_hour(filled: Store) -> None:
-    first, second = (filled.people.add_token(1, name, f"digest of {name}", AT) for name in ("one", "two"))
-    filled.people.add_token(2, "not hers", "another digest", AT)
+    first, second = (filled.people.add_token(1, name, f"digest of {name}", AT, AT + 60) for name in ("one", "two"))
+    filled.people.add_token(2, "not hers", "another digest", AT, AT + 60)
 
     def used() -> list[tuple[int, str, str | None]]:
         return [(token.id, token.name, token.last_used_utc) for token in filled.people.tokens(1)]
@@ -143,8 +143,8 @@ def test_a_tokens_use_is_noted_once_an_hour(filled: Store) -> None:
     for at, noted in ((AT, AT), (AT + 3600, AT), (AT + 3601, AT + 3601)):
         filled.people.touch_token("digest of one", at)
         assert used() == [(second, "two", None), (first, "one", utc_text(noted))]
-    assert not filled.people.remove_token(1, 99)
-    assert filled.people.remove_token(1, first)
+    assert not filled.people.remove_token(99, 1)
+    assert filled.people.remove_token(first, 1)
     assert used() == [(second, "two", None)]
 
 

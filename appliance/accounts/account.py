@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from bottle import HTTPError
 
 from appliance.accounts.guard import Visitor
-from appliance.accounts.sign_in import FREE_TRIES_NAME, too_many_tries
+from appliance.accounts.sign_in import too_many_tries
 from appliance.accounts.site import Accounts, Store
 from appliance.errors import InputError, UserError
 from appliance.names import clean_name
@@ -17,58 +18,80 @@ from appliance.web.access import Access, App
 from appliance.web.forms import field, secret_field, see_other
 from appliance.web.pages import Page
 
+log = logging.getLogger(__name__)
+TOKEN_DAYS = {"30": "30 days", "90": "90 days", "365": "1 year", "730": "2 years"}
+"""How long a token may last, as the form sends it and as people read it."""
+DEFAULT_DAYS = "90"
+
 
 def add_routes(app: App, accounts: Accounts) -> None:
     """The account page and its forms."""
 
     @app.get("/account", access=Access.SIGNED_IN)
-    def account(store: Store, visitor: Visitor) -> Page:
-        return _page(accounts, store, visitor)
+    def account(store: Store, visitor: Visitor, now: Now) -> Page:
+        return _page(accounts, store, visitor, now)
 
     @app.post("/account/password", access=Access.SIGNED_IN)
     def change_password(store: Store, visitor: Visitor, now: Now) -> Page:
+        keep_tokens = bool(field("keep_tokens"))
         try:
-            _change_password(accounts, store, visitor, now)
+            _change_password(accounts, store, visitor, now, keep_tokens)
         except UserError as error:
-            return _page(accounts, store, visitor, status=400, problem=str(error))
-        return _page(accounts, store, visitor, done="Your password is changed. Your other sessions have ended.")
+            return _page(accounts, store, visitor, now, status=400, problem=str(error))
+        ended = "Your other sessions have ended." if keep_tokens else "Your other sessions and your tokens have ended."
+        return _page(accounts, store, visitor, now, done=f"Your password is changed. {ended}")
 
     @app.post("/account/tokens", access=Access.SIGNED_IN)
     def make_token(store: Store, visitor: Visitor, now: Now) -> Page:
-        token = new_token()
+        token, days = new_token(), field("days") or DEFAULT_DAYS
         try:
             name = clean_name(field("name"), "the program")
+            if days not in TOKEN_DAYS:
+                raise InputError(f"Choose how long the token lasts: {', '.join(TOKEN_DAYS.values())}.")
             with store.saving():
-                store.people.add_token(visitor.person.id, name, digest(token), now.utc)
+                person_id, expires_utc = visitor.person.id, now.utc + int(days) * 86400
+                store.people.add_token(person_id, name, digest(token), now.utc, expires_utc)
         except UserError as error:
-            return _page(accounts, store, visitor, status=400, problem=str(error), name=field("name"))
-        return _page(accounts, store, visitor, new_token=token, name_of_token=name)
+            problem = {"problem": str(error), "name": field("name"), "days": days}
+            return _page(accounts, store, visitor, now, status=400, **problem)
+        log.info("%s made the token %s for %s", visitor.name, name, TOKEN_DAYS[days])
+        return _page(accounts, store, visitor, now, new_token=token, name_of_token=name)
 
     @app.post("/account/tokens/<token_id:int>/revoke", access=Access.SIGNED_IN)
     def revoke(store: Store, visitor: Visitor, token_id: int) -> Page:
-        if token_id >= 2**63 or not store.people.remove_token(visitor.person.id, token_id):
-            raise HTTPError(404, "This token is already gone, or is not yours.")
+        revoke_token(store, visitor, token_id, own_only=True)
         return see_other("/account")
 
 
-def _page(accounts: Accounts, store: Store, visitor: Visitor, **values: Any) -> Page:
-    defaults: dict[str, Any] = {"done": None, "new_token": None, "name": ""}
-    return accounts.pages.page(
-        "account.html", **{"tokens": store.people.tokens(visitor.person.id), **defaults, **values}
-    )
+def revoke_token(store: Store, visitor: Visitor, token_id: int, own_only: bool) -> None:
+    """End a token of the visitor's own, or anybody's. Raises HTTPError 404, NotSaved."""
+    with store.saving():
+        gone = token_id < 2**63 and store.people.remove_token(token_id, visitor.person.id if own_only else None)
+    if not gone:
+        raise HTTPError(404, "This token is already gone" + (", or is not yours." if own_only else "."))
+    log.info("%s revoked the token %s of %s", visitor.name, gone.name, gone.owner.name)
 
 
-def _change_password(accounts: Accounts, store: Store, visitor: Visitor, now: Now) -> None:
+def _page(accounts: Accounts, store: Store, visitor: Visitor, now: Now, **values: Any) -> Page:
+    tokens = store.people.tokens(visitor.person.id)
+    form = {"name": "", "days": DEFAULT_DAYS, "choices": TOKEN_DAYS}
+    defaults: dict[str, Any] = {"done": None, "new_token": None, "tokens": tokens, "now_utc": now.utc, **form}
+    return accounts.pages.page("account.html", **{**defaults, **values})
+
+
+def _change_password(accounts: Accounts, store: Store, visitor: Visitor, now: Now, keep_tokens: bool) -> None:
     """Raises InputError, NotSaved."""
-    subject = f"own password of {visitor.person.id}"
-    wait_s = accounts.throttle.wait_s({subject: FREE_TRIES_NAME}, now.uptime_s)
+    guess = accounts.guesses.by_known_device(f"session {visitor.session}")  # another's session is held up by its own
+    wait_s = accounts.guesses.wait_s(guess, now.uptime_s)
     if wait_s > 0:
         raise InputError(too_many_tries(wait_s))
     with accounts.hashing:
         right = password_matches(secret_field("current"), visitor.person.password_hash)
     if not right:
+        log.warning("a change of the password of %s failed: the current one was wrong", visitor.name)
         raise InputError("The current password is wrong; nothing was changed.")
-    accounts.throttle.succeeded(forget=subject, uncount="")
-    password_hash = accounts.new_password_hash()
+    accounts.guesses.take_back(guess, now.uptime_s)
+    password_hash = accounts.new_password_hash(visitor.name)
     with store.saving():
-        store.people.set_password(visitor.person.id, password_hash, keep_session=visitor.session)
+        store.people.set_password(visitor.person.id, password_hash, visitor.session, keep_tokens)
+    log.info("%s has a new password%s", visitor.name, "" if keep_tokens else "; tokens have ended")

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from bottle import HTTPError, HTTPResponse, request
 
-from appliance.accounts.people import TOUCH_S, Person
+from appliance.accounts.people import TOUCH_S, Person, Token
 from appliance.accounts.site import Accounts, Store
 from appliance.errors import InputError, NameTaken, NotAllowed, NotFound, UserError
 from appliance.secrets import digest
@@ -90,6 +90,7 @@ class Guard:
         self.open_store = open_store
         self.clock = clock
         self.find_owned = find_owned
+        self.expired_tokens: set[int] = set()
 
     def apply(self, handler: Callable[..., Any], route: Any) -> Callable[..., Any]:
         """Wrap a route's handler (called by Bottle)."""
@@ -140,14 +141,21 @@ class Guard:
         if kind.lower() != "bearer":
             return None
         token_digest = digest(token.strip())
-        person = store.people.person_of_token(token_digest)
-        if person is None:
-            raise HTTPError(
-                401, "This token is not known; make one on your account page.", **{"WWW-Authenticate": "Bearer"}
-            )
+        known = store.people.token(token_digest)
+        if known is None:
+            raise _token_refused("This token is not known; make one on your account page.")
+        if known.is_over(now.utc):
+            self._log_expired(known)
+            raise _token_refused(f"This token expired on {known.expires_utc[:10]}; make another on your account page.")
         with suppress(sqlite3.Error):  # a full disk keeps nobody from looking
             store.people.touch_token(token_digest, now.utc)
-        return Visitor(person)
+        return Visitor(known.owner)
+
+    def _log_expired(self, token: Token) -> None:
+        """Once per token, however often its program asks."""
+        if token.id not in self.expired_tokens:
+            self.expired_tokens.add(token.id)
+            log.warning("the token %s of %s has expired and is refused", token.name, token.owner.name)
 
     def _by_session(self, store: Store, now: Now) -> Visitor | None:
         token = self.accounts.session_cookie.read()
@@ -178,6 +186,10 @@ class Guard:
                 f"This form was not sent from a page of this {self.accounts.pages.noun}, or is too old."
                 " Go back, reload it, send again.",
             )
+
+
+def _token_refused(message: str) -> HTTPError:
+    return HTTPError(401, message, **{"WWW-Authenticate": "Bearer"})
 
 
 def _sign_in_first(store: Store) -> HTTPResponse:

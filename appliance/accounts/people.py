@@ -17,6 +17,10 @@ IDLE_S = 7 * 86400.0
 ABSOLUTE_S = 30 * 86400.0
 TOUCH_S = 3600.0
 """The last use of a session or token is noted at most this often: flash wears."""
+DEVICE_S = 180 * 86400.0
+"""For how long a browser is known after a person last signed in there."""
+DEVICES = 20
+"""How many browsers of a person are known; the one unused for longest goes."""
 
 
 class Role(str, enum.Enum):
@@ -67,16 +71,33 @@ class Token:
     """A token for a program; the secret itself was shown once and is stored nowhere."""
 
     id: int
+    owner: Person
     name: str
     created_utc: str
     last_used_utc: str | None
+    expires_utc: str
+
+    def is_over(self, now_utc: float) -> bool:
+        """Whether it has expired."""
+        return utc_text(now_utc) >= self.expires_utc
 
 
 _PERSON = "people.id, people.name, people.role, people.password_hash, people.created_utc"
 
 
+_TOKEN = (
+    f"select {_PERSON}, tokens.id as token_id, tokens.name as token_name, tokens.created_utc as made_utc,"
+    " last_used_utc, expires_utc from tokens join people on people.id = person_id"
+)
+
+
 def _person(row: Mapping[str, Any]) -> Person:
     return Person(row["id"], row["name"], Role(row["role"]), row["password_hash"], row["created_utc"])
+
+
+def _token(row: Mapping[str, Any]) -> Token:
+    made = row["token_id"], _person(row), row["token_name"], row["made_utc"]
+    return Token(*made, row["last_used_utc"], row["expires_utc"])
 
 
 class People:
@@ -124,10 +145,17 @@ class People:
         )
         return int(cursor.lastrowid or 0) if cursor.rowcount == 1 else None
 
-    def set_password(self, person_id: int, password_hash: str, keep_session: str | None = None) -> None:
-        """Change a password and end the person's sessions, except the one with the digest keep_session."""
+    def set_password(
+        self, person_id: int, password_hash: str, keep_session: str | None = None, keep_tokens: bool = False
+    ) -> None:
+        """Change a password and end the person's sessions, except the one with the digest keep_session, and tokens.
+
+        The known devices stay: they admit nobody, and let the person in while somebody guesses.
+        """
         self.db.execute("update people set password_hash = ? where id = ?", [password_hash, person_id])
         self.db.execute("delete from sessions where person_id = ? and token_sha256 is not ?", [person_id, keep_session])
+        if not keep_tokens:
+            self.db.execute("delete from tokens where person_id = ?", [person_id])
 
     def set_role(self, person_id: int, role: Role) -> bool:
         """Change a role; False (and nothing changed) if no admin would remain."""
@@ -189,27 +217,49 @@ class People:
             [utc_text(now_utc - IDLE_S), utc_text(now_utc - ABSOLUTE_S)],
         )
 
-    def add_token(self, person_id: int, name: str, token_sha256: str, now_utc: float) -> int:
+    def remember_device(self, id_sha256: str, person_id: int, now_utc: float) -> None:
+        """Note that a person signed in in the browser with this digest; only the newest DEVICES of them are kept."""
+        self.db.execute(
+            "insert into devices (id_sha256, person_id, last_used_utc) values (?, ?, ?)"
+            " on conflict do update set last_used_utc = excluded.last_used_utc",
+            [id_sha256, person_id, utc_text(now_utc)],
+        )
+        self.db.execute(
+            "delete from devices where person_id = :person and id_sha256 not in (select id_sha256 from devices"
+            " where person_id = :person order by last_used_utc desc limit :most) and id_sha256 <> :this",
+            {"person": person_id, "most": DEVICES, "this": id_sha256},
+        )
+
+    def knows_device(self, id_sha256: str, now_utc: float, person_id: int | None = None) -> bool:
+        """Whether this person (None: anybody) signed in in this browser within DEVICE_S."""
+        found = self.db.execute(
+            "select 1 from devices where id_sha256 = :id and last_used_utc >= :since"
+            " and (:person is null or person_id = :person)",
+            {"id": id_sha256, "since": utc_text(now_utc - DEVICE_S), "person": person_id},
+        )
+        return found.fetchone() is not None
+
+    def add_token(self, person_id: int, name: str, token_sha256: str, now_utc: float, expires_utc: float) -> int:
         """Remember a token for a program; its id."""
         cursor = self.db.execute(
-            "insert into tokens (person_id, name, token_sha256, created_utc) values (?, ?, ?, ?)",
-            [person_id, name, token_sha256, utc_text(now_utc)],
+            "insert into tokens (person_id, name, token_sha256, created_utc, expires_utc) values (?, ?, ?, ?, ?)",
+            [person_id, name, token_sha256, utc_text(now_utc), utc_text(expires_utc)],
         )
         return int(cursor.lastrowid or 0)
 
     def tokens(self, person_id: int) -> list[Token]:
         """A person's tokens, newest first."""
-        rows = self.db.query(
-            "select id, name, created_utc, last_used_utc from tokens where person_id = ? order by id desc",
-            [person_id],
-        )
-        return [Token(**row) for row in rows]
+        return [
+            _token(row) for row in self.db.query(f"{_TOKEN} where person_id = ? order by tokens.id desc", [person_id])
+        ]
 
-    def person_of_token(self, token_sha256: str) -> Person | None:
-        """Who made the token with this digest."""
-        return self._one(
-            f"select {_PERSON} from tokens join people on people.id = person_id where token_sha256 = ?", token_sha256
-        )
+    def all_tokens(self) -> list[Token]:
+        """Everybody's tokens, by whose they are, newest first."""
+        return [_token(row) for row in self.db.query(f"{_TOKEN} order by people.name, tokens.id desc")]
+
+    def token(self, token_sha256: str) -> Token | None:
+        """The token with this digest; whether it has expired is for the caller to say."""
+        return next((_token(row) for row in self.db.query(f"{_TOKEN} where token_sha256 = ?", [token_sha256])), None)
 
     def touch_token(self, token_sha256: str, now_utc: float) -> None:
         """Note that a token was used, at most every TOUCH_S."""
@@ -219,7 +269,11 @@ class People:
             [utc_text(now_utc), token_sha256, utc_text(now_utc - TOUCH_S)],
         )
 
-    def remove_token(self, person_id: int, token_id: int) -> bool:
-        """Revoke one of the person's own tokens; False if there is none."""
-        cursor = self.db.execute("delete from tokens where id = ? and person_id = ?", [token_id, person_id])
-        return cursor.rowcount == 1
+    def remove_token(self, token_id: int, person_id: int | None = None) -> Token | None:
+        """Revoke a token, if it is this person's (None: whoever's it is); None if there is none."""
+        for row in self.db.query(f"{_TOKEN} where tokens.id = ?", [token_id]):
+            token = _token(row)
+            if person_id is None or token.owner.id == person_id:
+                self.db.execute("delete from tokens where id = ?", [token_id])
+                return token
+        return None

@@ -41,3 +41,29 @@ def m001_people(db: Database) -> None:
         ) strict;
         create index if not exists tokens_person on tokens (person_id);
     """)
+
+
+@migrations()
+def m002_token_expiry(db: Database) -> None:
+    """Every token ends. Those that there are have a year, also where this machine's clock starts in the past."""
+    db.executescript("""
+        alter table tokens add column
+          expires_utc text not null default '';    -- from then on it admits nobody
+        update tokens set expires_utc = strftime('%Y-%m-%dT%H:%M:%fZ',
+          max(strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), created_utc, coalesce(last_used_utc, '')), '+365 days');
+    """)
+
+
+@migrations()
+def m003_devices(db: Database) -> None:
+    """In which browsers a person has signed in before: others' wrong tries do not hold them up there."""
+    db.executescript("""
+        create table devices (
+          -- A browser holds a random id, we hold its sha-256. It admits nobody; it only lets a person try.
+          id_sha256 text not null,
+          person_id integer not null references people (id) on delete cascade,
+          last_used_utc text not null,             -- when the person last signed in there
+          primary key (id_sha256, person_id)
+        ) strict, without rowid;
+        create index devices_person on devices (person_id, last_used_utc);
+    """)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
+from contextlib import nullcontext
 
 from bottle import HTTPResponse
 
 from appliance.accounts.guard import Visitor
+from appliance.accounts.guesses import Guess
+from appliance.accounts.people import Person
 from appliance.accounts.site import Accounts, Store
 from appliance.accounts.throttle import client_address
 from appliance.errors import InputError, UserError
@@ -18,8 +22,6 @@ from appliance.web.forms import field, local_path, query_value, secret_field, se
 from appliance.web.pages import Page
 
 log = logging.getLogger(__name__)
-FREE_TRIES_NAME = 5
-FREE_TRIES_ADDRESS = 20
 
 
 def plain_code(code: str) -> str:
@@ -68,9 +70,8 @@ def add_routes(app: App, accounts: Accounts) -> None:
 def _claim(accounts: Accounts, store: Store, now: Now) -> Page:
     """Make the first admin for whoever knows the code."""
     name, code, noun = field("name"), field("code"), accounts.pages.noun
-    address = client_address(accounts.session_cookie.https)
-    free_tries = {"claim": FREE_TRIES_ADDRESS, f"claim from {address}": FREE_TRIES_NAME}
-    wait_s = accounts.throttle.wait_s(free_tries, now.uptime_s)
+    guess = accounts.guesses.of_claim_code(client_address(accounts.session_cookie.https))
+    wait_s = accounts.guesses.wait_s(guess, now.uptime_s)
     if wait_s > 0:
         return _claim_page(accounts, 429, problem=too_many_tries(wait_s), name=name, code=code)
     try:
@@ -78,8 +79,9 @@ def _claim(accounts: Accounts, store: Store, now: Now) -> Page:
             raise InputError(
                 f"This is not the code of this {noun}. It is in the text that the {noun} printed at its start."
             )
+        accounts.guesses.take_back(guess, now.uptime_s)
         clean = person_name(name, "yourself")
-        password_hash = accounts.new_password_hash()
+        password_hash = accounts.new_password_hash(clean)
         with store.saving():
             person_id = store.people.add_first(clean, password_hash, now.utc)
     except UserError as error:
@@ -91,7 +93,9 @@ def _claim(accounts: Accounts, store: Store, now: Now) -> Page:
     except OSError as error:
         log.warning("the claim code is used up, but its file could not be removed: %s", error.strerror)
     log.info("the %s was claimed by %s", noun, clean)
-    return _begin_session(accounts, store, now, person_id, "/")
+    answer = _begin_session(accounts, store, now, person_id, "/")
+    _remember_device(accounts, store, now, person_id, answer)
+    return answer
 
 
 def _claim_page(accounts: Accounts, status: int = 200, **values: str) -> Page:
@@ -102,22 +106,55 @@ def _claim_page(accounts: Accounts, status: int = 200, **values: str) -> Page:
 def _sign_in(accounts: Accounts, store: Store, now: Now, visitor: Visitor | None) -> Page:
     name, then = field("name"), local_path(field("next"))
     address = client_address(accounts.session_cookie.https)
-    by_name, by_address = f"name {name.casefold()[:64]}", f"from {address}"
-    free_tries = {by_name: FREE_TRIES_NAME, by_address: FREE_TRIES_ADDRESS}
-    wait_s = accounts.throttle.wait_s(free_tries, now.uptime_s)
+    person = store.people.named(name)
+    guess = _guess(accounts, store, now, person, address)
+    wait_s = accounts.guesses.wait_s(guess, now.uptime_s)
     if wait_s > 0:
         return _sign_in_page(accounts, name, then, 429, too_many_tries(wait_s))
-    person = store.people.named(name)
-    with accounts.hashing:
-        right = password_matches(secret_field("password"), person.password_hash if person else None)
+    right = _is_right(accounts, guess, person)
+    if right is None:
+        accounts.guesses.take_back(guess, now.uptime_s)
+        return _sign_in_page(accounts, name, then, 503, "Too many try to sign in just now. Try again in a moment.")
     if person is None or not right:
         log.warning("a sign-in from %s failed", address)
         return _sign_in_page(accounts, name, then, 400, "Name or password is wrong.")
-    accounts.throttle.succeeded(forget=by_name, uncount=by_address)
+    accounts.guesses.take_back(guess, now.uptime_s)
     if visitor and visitor.session:
         store.people.end_session(visitor.session)
     store.people.forget_old_sessions(now.utc)
-    return _begin_session(accounts, store, now, person.id, then)
+    answer = _begin_session(accounts, store, now, person.id, then)
+    _remember_device(accounts, store, now, person.id, answer)
+    return answer
+
+
+def _guess(accounts: Accounts, store: Store, now: Now, person: Person | None, address: str) -> Guess:
+    device = accounts.device_cookie.read()
+    if device and person and store.people.knows_device(digest(device), now.utc, person.id):
+        return accounts.guesses.by_known_device(digest(device))
+    return accounts.guesses.by_stranger(address, person.id if person else None)
+
+
+def _is_right(accounts: Accounts, guess: Guess, person: Person | None) -> bool | None:
+    """Whether the form's password is the person's; None if too many strangers ask just now."""
+    password, password_hash = secret_field("password"), person.password_hash if person else None
+    with accounts.stranger_checks() if guess.by_stranger else nullcontext(True) as has_place:
+        if not has_place:
+            return None
+        with accounts.hashing:
+            return password_matches(password, password_hash)
+
+
+def _remember_device(accounts: Accounts, store: Store, now: Now, person_id: int, answer: HTTPResponse) -> None:
+    """A browser keeps its id for all who sign in there; one that nobody knows (planted, or too old) is not taken on."""
+    device = accounts.device_cookie.read()
+    try:
+        if device is None or not store.people.knows_device(digest(device), now.utc):
+            device = new_token()
+        store.people.remember_device(digest(device), person_id, now.utc)
+    except sqlite3.Error as error:
+        log.warning("this browser could not be remembered (its person signed in): %s", error)
+        return
+    accounts.device_cookie.set(answer, device)
 
 
 def _sign_in_page(accounts: Accounts, name: str, then: str, status: int = 200, problem: str | None = None) -> Page:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import BoundedSemaphore
 from typing import Protocol
 
+from appliance.accounts.guesses import Guesses
 from appliance.accounts.people import People
-from appliance.accounts.throttle import Throttle
 from appliance.errors import InputError
 from appliance.secrets import hash_password
 from appliance.web.cookies import Cookie
@@ -36,22 +36,36 @@ class Store(Protocol):
 class Accounts:
     """What the pages of accounts share; may be used by several threads at once.
 
+    device_cookie: stays when its person signs out (see guesses.py).
     explain: why the store did not do something, in words for a person, from the error it raised.
     claim_code_path: the file with the code by which the first person becomes admin.
     """
 
     pages: Pages
     session_cookie: Cookie
+    device_cookie: Cookie
     claim_code_path: Path
     explain: Callable[[Exception], str]
-    throttle: Throttle = field(default_factory=Throttle)
+    guesses: Guesses = field(default_factory=Guesses)
     hashing: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(2))
     """Argon2 takes 64 MiB at a time: at most two at once, however many sign in."""
+    strangers: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(6))
+    """So many strangers check a password or wait for it; more would hold every thread of the site."""
 
-    def new_password_hash(self) -> str:
-        """The hash of the form's new password, typed twice. Raises InputError."""
+    @contextmanager
+    def stranger_checks(self) -> Iterator[bool]:
+        """A place among the strangers for this block; False: there is none, so no password may be checked."""
+        has_place = self.strangers.acquire(blocking=False)
+        try:
+            yield has_place
+        finally:
+            if has_place:
+                self.strangers.release()
+
+    def new_password_hash(self, person: str) -> str:
+        """The hash of the form's new password, typed twice. person: whose, by name. Raises InputError."""
         password = secret_field("password")
         if password != secret_field("again"):
             raise InputError("The two passwords differ; type the same one twice.")
         with self.hashing:
-            return hash_password(password)
+            return hash_password(password, person, self.pages.name)

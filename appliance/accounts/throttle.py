@@ -4,75 +4,103 @@ from __future__ import annotations
 
 import ipaddress
 import threading
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bottle import request
+
+DAY_S = 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How often one subject (an address, a browser) may be wrong.
+
+    Each try beyond `free_tries` waits twice as long as the one before, `longest_s` at most; a subject without tries
+    for `forget_s`, which is longer, starts from zero.
+    """
+
+    free_tries: int
+    longest_s: float
+    forget_s: float = 3600.0
 
 
 @dataclass(slots=True)
 class _Tries:
     count: int = 0
+    in_a_day: int = 0
     last_s: float = 0.0
     again_s: float = 0.0  # no try is taken before this moment
 
 
 class Throttle:
-    """After some free wrong tries on one subject (a name, an address), each further one waits twice as long.
+    """Slows down subjects that were wrong too often.
 
     A try counts as wrong until `succeeded` is called: many tries at once gain nothing. The moment (seconds of a
-    clock that never jumps) is passed in. The longest wait is `longest_s`; a subject without tries for `forget_s`
-    starts from zero. Memory is bounded: beyond `size` subjects, the one unused for longest is forgotten.
+    clock that never jumps) is passed in. Memory is bounded: beyond `size` subjects, those with the fewest tries
+    are forgotten, so that nobody frees a subject by inventing others.
     """
 
-    def __init__(
-        self, first_s: float = 1.0, longest_s: float = 60.0, forget_s: float = 900.0, size: int = 10_000
-    ) -> None:
+    def __init__(self, first_s: float = 1.0, size: int = 10_000) -> None:
         self.first_s = first_s
-        self.longest_s = longest_s
-        self.forget_s = forget_s
         self.size = size
-        self._tries: OrderedDict[str, _Tries] = OrderedDict()
+        self._tries: dict[str, _Tries] = {}
         self._lock = threading.Lock()
 
-    def wait_s(self, free_tries: Mapping[str, int], now_s: float) -> float:
-        """Count a try and return 0; or how long to wait, counting nothing.
-
-        free_tries: the subjects of this try, each with its number of free tries.
-        """
+    def wait_s(self, limits: Mapping[str, Limit], now_s: float) -> float:
+        """Count a try on each of these subjects and return 0; or how long to wait, counting nothing."""
         with self._lock:
-            tries = [(self._of(subject, now_s), free) for subject, free in free_tries.items()]
-            wait = max((each.again_s - now_s for each, _ in tries), default=0.0)
+            known = (self._tries[subject] for subject in limits if subject in self._tries)
+            wait = max((tries.again_s - now_s for tries in known), default=0.0)
             if wait > 0:
                 return wait
-            for each, free in tries:
-                each.count += 1
-                each.last_s = now_s
-                over = min(each.count - free, 30)
-                if over > 0:
-                    each.again_s = now_s + min(self.first_s * 2 ** (over - 1), self.longest_s)
+            for subject, limit in limits.items():
+                self._count(subject, limit, now_s)
             return 0.0
 
-    def succeeded(self, forget: str, uncount: str) -> None:
-        """The try was right: forget the wrong ones on `forget` (a name), take back this one on `uncount`.
+    def _count(self, subject: str, limit: Limit, now_s: float) -> None:
+        tries = self._tries.get(subject) or self._new(subject, now_s)
+        if now_s - tries.last_s > limit.forget_s:
+            tries.count = 0
+        if now_s - tries.last_s > DAY_S:
+            tries.in_a_day = 0
+        tries.count += 1
+        tries.in_a_day += 1
+        tries.last_s = now_s
+        over = min(tries.count - limit.free_tries, 30)
+        if over > 0:
+            tries.again_s = now_s + min(self.first_s * 2 ** (over - 1), limit.longest_s)
+
+    def _new(self, subject: str, now_s: float) -> _Tries:
+        if len(self._tries) >= self.size:
+            weakest_first = sorted(self._tries, key=lambda each: self._weight(self._tries[each], now_s))
+            for each in weakest_first[: self.size // 10 + 1]:  # some at once: a flood must not sort at each try
+                del self._tries[each]
+        return self._tries.setdefault(subject, _Tries())
+
+    def _weight(self, tries: _Tries, now_s: float) -> tuple[bool, int, float]:
+        """By what a subject is kept: those of the last day first, then those with many tries, then late ones."""
+        return now_s - tries.last_s <= DAY_S, tries.in_a_day, tries.last_s
+
+    def succeeded(self, forget: str | None, uncount: Iterable[str]) -> None:
+        """The try was right: forget the wrong ones on `forget` (a browser), take back this one on `uncount`.
 
         The wrong ones on an address stay: else one good password would buy free guesses at the others.
         """
         with self._lock:
-            self._tries.pop(forget, None)
-            if uncount in self._tries:
-                self._tries[uncount].count -= 1
-                self._tries[uncount].again_s = 0.0
+            if forget is not None:
+                self._tries.pop(forget, None)
+            for subject in uncount:
+                if subject in self._tries:
+                    self._tries[subject].count -= 1
+                    self._tries[subject].in_a_day -= 1
+                    self._tries[subject].again_s = 0.0
 
-    def _of(self, subject: str, now_s: float) -> _Tries:
-        tries = self._tries.setdefault(subject, _Tries())
-        if now_s - tries.last_s > self.forget_s:
-            tries.count = 0
-        self._tries.move_to_end(subject)
-        while len(self._tries) > self.size:
-            self._tries.popitem(last=False)
-        return tries
+    def wrong_tries(self, subject: str, now_s: float) -> int:
+        """How many tries on this subject were wrong since it last had none for a day."""
+        with self._lock:
+            tries = self._tries.get(subject)
+            return tries.in_a_day if tries is not None and now_s - tries.last_s <= DAY_S else 0
 
 
 def client_address(https: bool) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.accounts.guard import visitor_now
+from appliance.accounts.people import DEVICE_S
 from appliance.accounts.site import VIEWS as ACCOUNTS_VIEWS
 from appliance.accounts.site import Accounts
 from appliance.config import Config
@@ -52,10 +53,11 @@ class Site:
             values={"words": words},
         )
         session_cookie = Cookie("mb9k_session", config.web.https)
+        device_cookie = Cookie("mb9k_device", config.web.https, keep_s=int(DEVICE_S))
         return cls(
             config=config,
             pages=pages,
-            accounts=Accounts(pages, session_cookie, config.claim_code_path, explain=explain_trouble),
+            accounts=Accounts(pages, session_cookie, device_cookie, config.claim_code_path, explain=explain_trouble),
             images=ImageFiles(config.images_dir),
             previews=Previews(config.run),
         )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from appliance.accounts.account import revoke_token
 from appliance.accounts.guard import Visitor
 from appliance.accounts.people import Role
-from appliance.errors import UserError
+from appliance.errors import InputError, UserError
 from appliance.local.pages import Site
 from appliance.rules import people as rules
 from appliance.store import Store
@@ -27,7 +28,7 @@ def add_routes(app: App, site: Site) -> None:
     def add(store: Store, now: Now) -> Page:
         try:
             role = rules.role_named(field("role"))
-            rules.add(store, field("name"), site.accounts.new_password_hash(), role, now.utc)
+            rules.add(store, field("name"), site.accounts.new_password_hash(field("name")), role, now.utc)
         except UserError as error:
             return _page(site, store, now, status=400, problem=str(error), name=field("name"), role=field("role"))
         return see_other("/people")
@@ -43,13 +44,16 @@ def add_routes(app: App, site: Site) -> None:
 
     @app.post("/people/<person_id:int>/password", access=Access.ADMIN)
     def set_password(store: Store, now: Now, visitor: Visitor, person_id: int) -> Page:
-        person = rules.find(store, person_id)
+        person, keep_tokens = rules.find(store, person_id), bool(field("keep_tokens"))
         try:
-            keep_session = visitor.session if visitor.person.id == person.id else None
-            rules.set_password(store, person, site.accounts.new_password_hash(), keep_session)
+            if person.id == visitor.person.id:
+                raise InputError("Change your own password on the page Account; it asks for the current one.")
+            password_hash = site.accounts.new_password_hash(person.name)
+            rules.set_password(store, person, password_hash, keep_tokens=keep_tokens)
         except UserError as error:
             return _page(site, store, now, status=400, problem=str(error))
-        return _page(site, store, now, done=f"{person.name} has a new password; their sessions have ended.")
+        ended = "sessions have ended" if keep_tokens else "sessions and tokens have ended"
+        return _page(site, store, now, done=f"{person.name} has a new password; their {ended}.")
 
     @app.get("/people/<person_id:int>/remove", access=Access.ADMIN)
     def confirm_removal(store: Store, now: Now, person_id: int) -> Page:
@@ -66,10 +70,16 @@ def add_routes(app: App, site: Site) -> None:
             return _page(site, store, now, status=400, problem=str(error))
         return see_other("/people")
 
+    @app.post("/people/tokens/<token_id:int>/revoke", access=Access.ADMIN)
+    def revoke(store: Store, visitor: Visitor, token_id: int) -> Page:
+        revoke_token(store, visitor, token_id, own_only=False)
+        return see_other("/people#tokens")
+
 
 def _page(site: Site, store: Store, now: Now, **values: Any) -> Page:
     streams: dict[int, int] = {}
     for stream in store.streams.all(now):
         streams[stream.owner_id] = streams.get(stream.owner_id, 0) + 1
-    defaults = {"people": store.people.all(), "streams": streams, "roles": Role, "name": "", "role": "", "done": None}
-    return site.pages.page("people.html", **{**defaults, **values})
+    lists = {"people": store.people.all(), "streams": streams, "tokens": store.people.all_tokens(), "roles": Role}
+    defaults = {"now_utc": now.utc, "name": "", "role": "", "done": None}
+    return site.pages.page("people.html", **{**lists, **defaults, **values})

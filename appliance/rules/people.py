@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 from appliance.accounts.people import Person, Role
 from appliance.errors import InputError, NotFound
 from appliance.names import person_name
 from appliance.store import Store
 from appliance.times import Now
 
+log = logging.getLogger(__name__)
 LAST_ADMIN = "This is the only admin, and a box needs one. Make another person an admin first."
 
 
@@ -39,7 +42,9 @@ def add(store: Store, name: str, password_hash: str, role: Role, now_utc: float)
     """Add a person; the new id. Raises InputError, NotSaved."""
     name = person_name(name)
     with store.saving():
-        return store.people.add(name, password_hash, role, now_utc)
+        person_id = store.people.add(name, password_hash, role, now_utc)
+    log.info("%s was added as %s", name, role.label)
+    return person_id
 
 
 def change_role(store: Store, person: Person, role: Role) -> None:
@@ -50,10 +55,13 @@ def change_role(store: Store, person: Person, role: Role) -> None:
         raise InputError(LAST_ADMIN)
 
 
-def set_password(store: Store, person: Person, password_hash: str, keep_session: str | None = None) -> None:
-    """Give a person another password; their sessions end but for the one with this digest. Raises NotSaved."""
+def set_password(
+    store: Store, person: Person, password_hash: str, keep_session: str | None = None, keep_tokens: bool = False
+) -> None:
+    """Give a person another password; tokens end, and sessions but for the one with this digest. Raises NotSaved."""
     with store.saving():
-        store.people.set_password(person.id, password_hash, keep_session=keep_session)
+        store.people.set_password(person.id, password_hash, keep_session, keep_tokens)
+    log.info("%s was given a new password%s", person.name, "" if keep_tokens else "; tokens have ended")
 
 
 def remove(store: Store, person: Person, now: Now) -> None:
@@ -61,6 +69,7 @@ def remove(store: Store, person: Person, now: Now) -> None:
     with store.saving():
         removed = store.people.remove(person.id)
     if removed:
+        log.info("%s was removed, with all sessions and tokens", person.name)
         return
     owned = [stream.title for stream in store.streams.all(now, owner_id=person.id)]
     if not owned:

@@ -14,11 +14,15 @@ SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
 class Cookie:
-    """One cookie of ours. Over HTTPS it has the __Host- prefix: no other host and no plain HTTP can set it."""
+    """One cookie of ours. Over HTTPS it has the __Host- prefix: no other host and no plain HTTP can set it.
 
-    def __init__(self, name: str, https: bool) -> None:
+    keep_s: for how long the browser keeps it; None: until it is closed.
+    """
+
+    def __init__(self, name: str, https: bool, keep_s: int | None = None) -> None:
         self.name = f"__Host-{name}" if https else name
         self.https = https
+        self.keep = {} if keep_s is None else {"max_age": keep_s}
 
     def read(self) -> str | None:
         """What the browser sent; None if nothing, or nonsense."""
@@ -27,7 +31,7 @@ class Cookie:
 
     def set(self, response: Any, value: str) -> None:
         """Send it to the browser. Never with Bottle's `secret=`: it would unpickle what comes back."""
-        response.set_cookie(self.name, value, path="/", httponly=True, samesite="lax", secure=self.https)
+        response.set_cookie(self.name, value, path="/", httponly=True, samesite="lax", secure=self.https, **self.keep)
 
     def clear(self, response: Any) -> None:
         """Have the browser forget it."""
