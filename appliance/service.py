@@ -16,7 +16,7 @@ import socket
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -168,11 +168,19 @@ def serve_http(server: Server) -> None:
         server.stop()
 
 
-def http_status(host: str, port: int, method: str, path: str, body: bytes = b"", timeout_s: float = 2.0) -> int | None:
+def http_status(
+    host: str,
+    port: int,
+    method: str,
+    path: str,
+    body: bytes = b"",
+    headers: Mapping[str, str] | None = None,
+    timeout_s: float = 2.0,
+) -> int | None:
     """The status with which one of our own HTTP ports answers; None: it does not."""
     connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
     try:
-        connection.request(method, path, body)
+        connection.request(method, path, body, dict(headers or {}))
         return connection.getresponse().status
     except (OSError, http.client.HTTPException):
         return None

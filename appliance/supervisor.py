@@ -181,7 +181,6 @@ def refuse_busy_ports(config: Config) -> None:
         ("media.gate_port", "127.0.0.1", config.media.gate_port),
         ("media.api_port", "127.0.0.1", config.media.api_port),
         ("media.read_port", "127.0.0.1", config.media.read_port),
-        ("media.metrics_port", "127.0.0.1", config.media.metrics_port),
     ]
     for setting, host, port in ports:
         refuse_busy_port(host, port, setting)

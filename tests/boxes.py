@@ -64,7 +64,7 @@ class Box:
             "rtmp": {"host": "127.0.0.1", "port": free_port()},
             "media": {
                 "engine": engine,
-                **{name: free_port() for name in ("gate_port", "api_port", "read_port", "metrics_port")},
+                **{name: free_port() for name in ("gate_port", "api_port", "read_port")},
             },
         }
         self.path.write_bytes(msgspec.toml.encode(wiring))

@@ -28,7 +28,7 @@ from tests.media_room import MediaRoom, make_clip, skip_without
 
 KEY = "MEDIAMEDIAMEDIAMED22"
 OTHER_KEY = "MEDIAMEDIAMEDIAMED33"
-TOKEN = "token/with+odd&signs"
+SECRET = "secret/with+odd&signs"
 LISTEN = "0A"  # as /proc/net/tcp writes the state
 
 # Its configuration
@@ -44,8 +44,10 @@ def test_the_configuration_is_whole_and_only_its_owner_reads_it(tmp_path: Path) 
 
 
 def test_rtmps_is_on_when_both_files_are_named() -> None:
-    only_one = mediamtx.configuration(Config(rtmp=Rtmp(tls_certificate="cert.pem")))
-    both = mediamtx.configuration(Config(rtmp=Rtmp(tls_certificate="cert.pem", tls_key="key.pem", tls_port=444)))
+    only_one = mediamtx.configuration(Config(rtmp=Rtmp(tls_certificate="cert.pem")), SECRET)
+    both = mediamtx.configuration(
+        Config(rtmp=Rtmp(tls_certificate="cert.pem", tls_key="key.pem", tls_port=444)), SECRET
+    )
     assert "rtmpEncryption" not in only_one
     assert both["rtmpEncryption"] == "optional"
     assert both["rtmpsAddress"] == ":444"
@@ -53,7 +55,7 @@ def test_rtmps_is_on_when_both_files_are_named() -> None:
 
 def test_an_address_is_written_as_it_should_be() -> None:
     hosts = ("0.0.0.0", "::", "192.168.0.7", "fd00::7")
-    written = [mediamtx.configuration(Config(rtmp=Rtmp(host=host)))["rtmpAddress"] for host in hosts]
+    written = [mediamtx.configuration(Config(rtmp=Rtmp(host=host)), SECRET)["rtmpAddress"] for host in hosts]
     assert written == [":1935", ":1935", "192.168.0.7:1935", "[fd00::7]:1935"]
 
 
@@ -88,10 +90,11 @@ def test_what_was_decided_at_the_start_holds_when_a_binary_appears(
     assert [mediamtx.engine(config) for config in served] == ["embedded"]
 
 
-def test_readers_carry_the_token_whatever_its_signs() -> None:
-    config = Config(media=Media(engine="embedded", read_port=8554))
-    address = mediamtx.read_url(config, mediamtx.engine(config), "live//KEY", TOKEN)
-    assert address == "http://127.0.0.1:8554/live//KEY.flv?token=token/with%2Bodd%26signs"
+def test_readers_show_the_secret_whatever_its_signs() -> None:
+    config = Config(media=Media(read_port=8554))
+    shown = "mb9k:secret%2Fwith%2Bodd%26signs@127.0.0.1:8554"
+    assert mediamtx.read_url(config, "embedded", "live//KEY", SECRET) == f"http://{shown}/live//KEY.flv"
+    assert mediamtx.read_url(config, "mediamtx", "live//KEY", SECRET) == f"rtsp://{shown}/live//KEY"
 
 
 # The real binary
@@ -137,9 +140,9 @@ def _readable(address: str) -> str:
 def test_nothing_but_rtmp_is_open_beyond_loopback(room: MediaRoom) -> None:
     media = room.config.media
     # As a box has it; this test's own RTMP port is bound to loopback.
-    wide = mediamtx.configuration(Config(rtmp=Rtmp(port=room.config.rtmp.port), media=media))
+    wide = mediamtx.configuration(Config(rtmp=Rtmp(port=room.config.rtmp.port), media=media), SECRET)
     with room.running_ingest() as process:
-        expected = {("127.0.0.1", port) for port in (media.api_port, media.read_port, media.metrics_port)}
+        expected = {("127.0.0.1", port) for port in (media.api_port, media.read_port)}
         assert listening(process.pid) == expected | {("127.0.0.1", room.config.rtmp.port)}
     others = {name: wide[name] for name in wide if name.endswith("Address") and name != "authHTTPAddress"}
     assert others.pop("rtmpAddress") == f":{room.config.rtmp.port}"
@@ -150,8 +153,8 @@ def test_nothing_but_rtmp_is_open_beyond_loopback(room: MediaRoom) -> None:
 def test_this_test_would_notice_a_key_that_the_binary_does_not_know(
     room: MediaRoom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = mediamtx.configuration(room.config)
-    monkeypatch.setattr(mediamtx, "configuration", lambda _: {**right, "noSuchSetting": True})
+    right = mediamtx.configuration(room.config, SECRET)
+    monkeypatch.setattr(mediamtx, "configuration", lambda *_: {**right, "noSuchSetting": True})
     ended = subprocess.run(mediamtx.command(room.config), capture_output=True, timeout=10, check=False)
     assert ended.returncode == 1
     assert b"noSuchSetting" in ended.stdout
@@ -171,7 +174,7 @@ def test_neither_keys_nor_the_token_stand_in_what_it_says(room: MediaRoom, tmp_p
                 assert second.wait(12) != 0
             room.client.kick(room.client.connections()[0])
     assert "failed to authenticate" in room.log(), "it does say something"
-    assert not [secret for secret in (KEY, OTHER_KEY, room.token) if secret in room.log()]
+    assert not [secret for secret in (KEY, OTHER_KEY, room.secret) if secret in room.log()]
 
 
 @pytest.mark.mediamtx
@@ -234,7 +237,7 @@ def answering(said: dict[str, tuple[int, bytes]], delay_s: float = 0.0) -> Itera
     with Answers(said, delay_s) as server:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         try:
-            yield Client(server.server_address[1]), server
+            yield Client(server.server_address[1], SECRET), server
         finally:
             server.shutdown()
 
@@ -301,7 +304,7 @@ def test_nobody_there_and_somebody_who_never_answers_are_the_same_error(
     free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(MediaError):
-        Client(free_port()).info()
+        Client(free_port(), SECRET).info()
     monkeypatch.setattr(mediamtx, "TIMEOUT_S", 0.2)
     with answering({"/v3/info": (200, b"{}")}, delay_s=0.5) as (client, _), pytest.raises(MediaError):
         client.info()
