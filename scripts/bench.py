@@ -184,7 +184,7 @@ def _stream(engine: Engine, clip: Path, truth: Sequence[Appearance]) -> None:
         bare = float(decoder.communicate()[0]) / STREAM_SECONDS * 100
         print(f"    {engine:9} watcher {watched:.1f} % of a processor; bare decoding of the same stream {bare:.1f} %")
         print(f"    {engine:9} {_delays(arrivals, begun[0], truth)}")
-        names = ("gate", "mediamtx" if engine == "mediamtx" else "ingest", "watch", "serve")
+        names = ("gate", "ingest", *(["mediamtx"] if engine == "mediamtx" else []), "watch", "serve")
         print(
             f"    {engine:9} memory " + ", ".join(f"{name} {_pss_mb(box.service_pid(name)):.0f} MB" for name in names)
         )

@@ -87,8 +87,7 @@ class MediaRoom:
     @contextmanager
     def running_ingest(self) -> Iterator[subprocess.Popen[bytes]]:
         """The ingest alone."""
-        command = mediamtx.command(self.config) if self.engine == "mediamtx" else self._ourselves("ingest")
-        with self._running(command, self.config.rtmp.port, self.config.media.api_port) as process:
+        with self._running(self._ourselves("ingest"), self.config.rtmp.port, self.config.media.api_port) as process:
             yield process
 
     def _ourselves(self, service: str) -> list[str]:

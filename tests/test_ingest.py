@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import av.error
@@ -13,6 +15,7 @@ import pytest
 from appliance.media import mediamtx, refusals
 from appliance.media.mediamtx import NotRunning
 from appliance.secrets import digest
+from appliance.service import LINES_A_MINUTE
 from tests.boxes import publishing, until
 from tests.conftest import port_giver
 from tests.media_room import ENGINES, MediaRoom, make_clip, shown_times
@@ -119,6 +122,50 @@ def test_a_stream_key_lets_nobody_watch(room: MediaRoom, clip: Path) -> None:
             av.open(room.url(KEY), timeout=(8.0, 8.0))  # by RTMP
         with room.open(path.name) as container:
             assert len(shown_times(container, 0.5)) > 5
+
+
+WRONG = {
+    "no key": ("live", "", refusals.NO_KEY),
+    "no key, a slash": ("live/", "", refusals.NO_KEY),
+    "nothing": ("", "", refusals.NO_KEY),
+    "only the key": ("", KEY, refusals.WRONG_NAME),
+    "capital letters": ("LIVE", KEY, refusals.WRONG_NAME),
+    "another name": ("stream", KEY, refusals.WRONG_NAME),
+    "live before the key": ("live", f"live/{KEY}", refusals.LIVE_TWICE),
+    "the whole address as key": ("live", f"rtmp://box/live/{KEY}", refusals.LIVE_TWICE),
+    "something after the key": (f"live/{KEY}", "cam", refusals.TOO_MUCH),
+    "a blank in the key": ("live", f"{KEY[:10]} {KEY[10:]}", refusals.NOT_A_KEY),
+    "another script": ("live", "ключ", refusals.NOT_A_KEY),
+    "a line break": ("live", f"{KEY}\n", refusals.NOT_A_KEY),
+    "a very long key": ("live", KEY * 100, refusals.NOT_A_KEY),
+    "dots": ("live", "..", refusals.NOT_A_KEY),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_whatever_is_typed_wrong_the_page_says_what(room: MediaRoom, name: str) -> None:
+    app, key, reason = WRONG[name]
+    with RtmpClient(room.config.rtmp.port) as client, pytest.raises((Rejected, ConnectionError)):
+        client.publish(app, key)
+    until(lambda: reasons(room) == {reason}, 5, "the refusal is recorded")
+    (refusal,) = room.store.streams.refusals()
+    assert (refusal.remote, refusal.action) == ("127.0.0.1", "publish")
+
+
+def test_strangers_cannot_fill_the_log(room: MediaRoom) -> None:
+    before = len(room.log().splitlines())
+    for _ in range(200):
+        with RtmpClient(room.config.rtmp.port) as client:
+            client.socket.sendall(b"\xff" * 5000)
+    with ThreadPoolExecutor(50) as crowd:  # MediaMTX makes each of them wait
+        list(crowd.map(lambda _: wrong_key(room), range(100)))
+    assert len(room.log().splitlines()) - before <= 2 * LINES_A_MINUTE
+
+
+def wrong_key(room: MediaRoom) -> None:
+    """Somebody who is refused."""
+    with suppress(Rejected, ConnectionError), RtmpClient(room.config.rtmp.port) as client:
+        client.publish("live", OTHER_KEY)
 
 
 def test_a_second_publisher_cannot_displace_the_first(room: MediaRoom, clip: Path) -> None:

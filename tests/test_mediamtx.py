@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
+import signal
 import socket
 import stat
 import subprocess
@@ -14,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from click.testing import CliRunner
 
@@ -21,9 +24,12 @@ from appliance import supervisor
 from appliance.cli import cli
 from appliance.config import Config, Media, Rtmp, load
 from appliance.errors import UserError
+from appliance.loopback import authorization
 from appliance.media import mediamtx
 from appliance.media.mediamtx import Client, Connection, MediaError
-from tests.boxes import publishing
+from appliance.processes import can_be_childless
+from appliance.times import now
+from tests.boxes import is_listening, publishing, until
 from tests.media_room import MediaRoom, make_clip, skip_without
 
 KEY = "MEDIAMEDIAMEDIAMED22"
@@ -136,6 +142,100 @@ def _readable(address: str) -> str:
     return socket.inet_ntop(socket.AF_INET6, b"".join(words))
 
 
+def binary_of(process: subprocess.Popen[bytes]) -> int:
+    """The process of MediaMTX itself, a child of our service."""
+    (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return int(child)
+
+
+HOOK_PATIENCE_S = 3.0
+
+
+def add_path_with_hook(room: MediaRoom, mark: Path, **headers: str) -> int:
+    """Ask MediaMTX to run a command that leaves a mark, as anybody with a web page could; its status."""
+    path = {"source": "publisher", "runOnInit": f"touch {mark}"}
+    address = f"http://127.0.0.1:{room.config.media.api_port}/v3/config/paths/add/x"
+    return httpx.post(address, content=json.dumps(path), headers={"Content-Type": "text/plain", **headers}).status_code
+
+
+@pytest.mark.mediamtx
+def test_no_stranger_on_this_machine_and_no_web_page_can_ask_mediamtx_anything(room: MediaRoom, tmp_path: Path) -> None:
+    with room.running():
+        mark = tmp_path / "mark"
+        for shown in ({}, {"Origin": "http://elsewhere.test"}, {"Authorization": authorization("guessed")}):
+            assert add_path_with_hook(room, mark, **shown) == 401
+        page = f"http://127.0.0.1:{room.config.media.api_port}"
+        for path in (
+            "/v3/paths/list",
+            "/v3/config/global/get",
+            "/metrics",
+            "/nothing",
+            f"/v3/info?token={room.secret}",
+        ):
+            assert httpx.get(page + path).status_code == 401
+        assert not mark.exists()
+        assert not [name for name in mediamtx.configuration(room.config, SECRET) if "runOn" in name]
+    arguments = b"".join(path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists())
+    assert room.secret.encode() not in arguments
+
+
+@pytest.mark.mediamtx
+def test_a_hook_does_not_run_even_for_who_has_the_secret(room: MediaRoom, tmp_path: Path) -> None:
+    if not can_be_childless():
+        pytest.skip("this kernel has no seccomp filters")
+    shown = {"Authorization": authorization(room.secret)}
+    free = tmp_path / "ran"
+    with room.running_gate():
+        # The binary alone would do it, so this test can see it.
+        with room._running(mediamtx.command(room.config), room.config.media.api_port):
+            assert add_path_with_hook(room, free, **shown) == 200
+            until(free.exists, 10, "the hook runs")
+        with room.running_ingest():
+            mark = tmp_path / "mark"
+            assert add_path_with_hook(room, mark, **shown) == 200
+            time.sleep(HOOK_PATIENCE_S)
+            assert not mark.exists()
+            assert room.client.info().startswith("v1."), "all else goes on"
+
+
+@pytest.mark.mediamtx
+def test_variables_of_the_environment_change_nothing(room: MediaRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MTX_RTSP", "no")
+    monkeypatch.setenv("MTX_AUTHMETHOD", "internal")
+    with room.running():
+        assert httpx.get(f"http://127.0.0.1:{room.config.media.api_port}/v3/info").status_code == 401
+        assert is_listening(room.config.media.read_port)
+
+
+@pytest.mark.mediamtx
+def test_its_service_gives_heartbeats_says_when_it_is_ready_and_ends_with_it(
+    room: MediaRoom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(str(tmp_path / "notify"))
+        supervisor.settimeout(10)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        with room.running_ingest() as process:
+            while supervisor.recv(100) != b"READY=1":
+                pass
+            until(lambda: room.store.services.is_alive("ingest", now()), 10, "a heartbeat")
+            os.kill(binary_of(process), signal.SIGKILL)
+            assert process.wait(10) == 128 + signal.SIGKILL
+        with room.running_ingest() as process:
+            binary = binary_of(process)
+            process.kill()
+            until(lambda: not is_listening(room.config.rtmp.port), 10, "it ends with its service")
+            assert not Path(f"/proc/{binary}").exists() or "Z" in Path(f"/proc/{binary}/stat").read_text()
+
+
+@pytest.mark.mediamtx
+def test_what_mediamtx_cannot_start_with_is_logged_and_its_exit_code_passed_on(room: MediaRoom) -> None:
+    with socket.create_server(("127.0.0.1", room.config.media.read_port)), room.running_ingest() as process:
+        assert process.wait(10) == 1
+    assert "MediaMTX: listen tcp" in room.log()
+    assert "address already in use" in room.log()
+
+
 @pytest.mark.mediamtx
 def test_nothing_but_rtmp_is_open_beyond_loopback(room: MediaRoom) -> None:
     media = room.config.media
@@ -143,7 +243,7 @@ def test_nothing_but_rtmp_is_open_beyond_loopback(room: MediaRoom) -> None:
     wide = mediamtx.configuration(Config(rtmp=Rtmp(port=room.config.rtmp.port), media=media), SECRET)
     with room.running_ingest() as process:
         expected = {("127.0.0.1", port) for port in (media.api_port, media.read_port)}
-        assert listening(process.pid) == expected | {("127.0.0.1", room.config.rtmp.port)}
+        assert listening(binary_of(process)) == expected | {("127.0.0.1", room.config.rtmp.port)}
     others = {name: wide[name] for name in wide if name.endswith("Address") and name != "authHTTPAddress"}
     assert others.pop("rtmpAddress") == f":{room.config.rtmp.port}"
     assert all(address.startswith("127.0.0.1:") for address in others.values())

@@ -36,7 +36,7 @@ KEY_PATHS = r"^live//?([0-9a-zA-Z_-]{1,64})/?$"
 
 def key_sha256(path: str) -> str | None:
     """The digest of the stream key in a path; None: there is none in it."""
-    match = re.match(KEY_PATHS, path)
+    match = re.fullmatch(KEY_PATHS, path)  # `$` alone would take a line break, too
     return digest(match.group(1)) if match else None
 
 
@@ -95,8 +95,8 @@ def configuration(config: Config, secret: str) -> dict[str, Any]:
     """
     loopback = "127.0.0.1"
     settings: dict[str, Any] = {
-        # Info prints every path, and with it every stream key; warnings do not.
-        "logLevel": "warn",
+        # Every path, and with it every stream key: relay.py reads it, looks for wrong addresses, and passes no path on.
+        "logLevel": "info",
         "logDestinations": ["stdout"],
         "readTimeout": f"{SILENCE_S}s",
         "writeTimeout": "10s",
