@@ -27,6 +27,7 @@ from appliance.errors import UserError
 from appliance.loopback import authorization
 from appliance.media import mediamtx
 from appliance.media.mediamtx import Client, Connection, MediaError
+from appliance.media.refusals import NOT_OFFERED
 from appliance.processes import can_be_childless
 from appliance.times import now
 from tests.boxes import is_listening, publishing, until
@@ -177,6 +178,26 @@ def test_no_stranger_on_this_machine_and_no_web_page_can_ask_mediamtx_anything(r
         assert not [name for name in mediamtx.configuration(room.config, SECRET) if "runOn" in name]
     arguments = b"".join(path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists())
     assert room.secret.encode() not in arguments
+
+
+@pytest.mark.mediamtx
+def test_no_page_may_read_what_its_api_answers(room: MediaRoom) -> None:
+    with room.running():
+        address = f"http://127.0.0.1:{room.config.media.api_port}/v3/paths/list"
+        asked = {"Origin": "http://elsewhere.test", "Access-Control-Request-Method": "GET"}
+        for method in ("OPTIONS", "GET"):
+            assert "access-control-allow-origin" not in httpx.request(method, address, headers=asked).headers
+
+
+@pytest.mark.mediamtx
+def test_a_stream_key_publishes_by_rtmp_and_not_by_rtsp(room: MediaRoom, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.flv")
+    with room.running():
+        command = ["ffmpeg", "-nostdin", "-loglevel", "quiet", "-re", "-i", str(clip), "-c", "copy", "-f", "rtsp"]
+        address = f"rtsp://127.0.0.1:{room.config.media.read_port}/live/{KEY}"
+        ended = subprocess.run([*command, "-rtsp_transport", "tcp", address], timeout=20, check=False)
+        assert ended.returncode != 0
+        until(lambda: {one.reason for one in room.store.streams.refusals()} == {NOT_OFFERED}, 5, "it is recorded")
 
 
 @pytest.mark.mediamtx

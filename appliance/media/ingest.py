@@ -19,7 +19,7 @@ from appliance.config import Config
 from appliance.media import embedded, mediamtx, relay
 from appliance.media.refusals import RECORD_S, Refusals
 from appliance.processes import can_be_childless, start_child
-from appliance.service import keep_alive, notify, repeat
+from appliance.service import RETRIED, keep_alive, notify, repeat
 from appliance.store import Heartbeat
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def _run_mediamtx(config: Config, command: list[str]) -> None:
     finally:
         stopping.set()
         _end(process)
-        with contextlib.suppress(Exception):  # the last second's; the store may be gone
+        with contextlib.suppress(*RETRIED):  # those of the last second
             refusals.save(config.store_path)
     sys.exit(128 - code if code < 0 else code)
 
