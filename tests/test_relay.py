@@ -73,8 +73,9 @@ def test_an_address_that_is_no_path_is_a_refusal_that_says_what_was_typed_wrong(
     said: str, remote: str, reason: str
 ) -> None:
     recorded = Refusals()
-    relay.take(f"{TIME}INF [RTMP] {said}\n", recorded)
-    assert recorded.queue.get_nowait() == (remote, "publish", reason)
+    for server in ("RTMP", "RTMPS"):
+        relay.take(f"{TIME}INF [{server}] {said}\n", recorded)
+        assert recorded.queue.get_nowait() == (remote, "publish", reason)
     assert recorded.queue.empty()
 
 

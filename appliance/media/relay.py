@@ -17,7 +17,9 @@ HIDDEN = "•••"
 LEVELS = {"WAR": logging.WARNING, "ERR": logging.ERROR}
 
 _LINE = re.compile(r"(?:\d{4}/\d\d/\d\d \d\d:\d\d:\d\d )?(DEB|INF|WAR|ERR) (.*)", re.DOTALL)
-_WRONG_ADDRESS = re.compile(r"\[RTMP\] \[conn (\S+):\d+\] closed: (?:invalid path name: [^(]*\((.*?)\)?$|parse \"rtmp)")
+_WRONG_ADDRESS = re.compile(
+    r"\[RTMPS?\] \[conn (\S+):\d+\] closed: (?:invalid path name: [^(]*\((.*?)\)?$|parse \"rtmp)"
+)
 _SECRETS = (
     (re.compile(r"\b(rtmps?|rtsps?|https?)://\S*"), rf"\1://{HIDDEN}"),
     (re.compile(r"\b(invalid path name: [^(]*)\(.*"), rf"\1({HIDDEN})"),
