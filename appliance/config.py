@@ -56,7 +56,6 @@ class Media(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     binary: Annotated[str, about("The MediaMTX program: a name on PATH, or its place")] = "mediamtx"
     gate_port: Annotated[Port, about("The port of the gate, which says who may publish")] = 8001
     api_port: Annotated[Port, about("The port of the ingest's API")] = 9997
-    metrics_port: Annotated[Port, about("The port of MediaMTX's metrics")] = 9998
     read_port: Annotated[Port, about("Where the watcher reads: RTSP of MediaMTX, HTTP-FLV of the embedded one")] = 8554
 
 
@@ -115,9 +114,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.state / "claim-code"
 
     @property
-    def reader_token_path(self) -> Path:
-        """The file with the token by which our own watcher may read streams (and nobody else may)."""
-        return self.state / "reader-token"
+    def local_secret_path(self) -> Path:
+        """The file with the secret by which our services know each other on loopback (see loopback.py)."""
+        return self.state / "local-secret"
 
 
 def load(path: Path) -> Config:

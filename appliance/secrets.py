@@ -130,6 +130,7 @@ def secret_from_file(path: Path, make: Callable[[], str] = new_token) -> str:
     and then linked, so that whoever sees it sees all of it. Raises OSError.
     """
     if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # mode 0600
         try:
             with os.fdopen(handle, "w") as file:

@@ -16,7 +16,8 @@ import socket
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
+LINES_A_MINUTE = 30
+MAX_KINDS = 1000
 HEARTBEAT_S = 2.0
 NOTIFY_TIMEOUT_S = 0.5
 END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -66,6 +69,34 @@ SERVICES = (
 """In the order of starting: the gate must answer before the ingest asks it."""
 
 
+class AtMost(logging.Filter):
+    """Bounds the log: of one kind of line, LINES_A_MINUTE; strangers must not fill the disk with what they do wrong.
+
+    A kind is what one place in the code says, whatever it is about. clock: seconds that never go back.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._kinds: dict[tuple[str, int, str], tuple[float, int]] = {}  # since when, how many
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is written. The last one of a minute says so, the next one how many are missing."""
+        kind, now_s = (record.name, record.levelno, str(record.msg)), self._clock()
+        since_s, count = self._kinds.get(kind, (now_s, 0))
+        if now_s - since_s >= 60:
+            if count > LINES_A_MINUTE:
+                record.msg = f"{record.msg} ({count - LINES_A_MINUTE} more like this were left out)"
+            since_s, count = now_s, 0
+        count += 1
+        if count == LINES_A_MINUTE:
+            record.msg = f"{record.msg} (more like this are left out for a minute)"
+        if len(self._kinds) >= MAX_KINDS:
+            self._kinds.clear()
+        self._kinds[kind] = since_s, count
+        return count <= LINES_A_MINUTE
+
+
 def prepare(name: str, log_level: str = "info") -> None:
     """What every service does first: log to stderr under its name, end on SIGTERM and SIGINT."""
     logging.basicConfig(
@@ -74,6 +105,8 @@ def prepare(name: str, log_level: str = "info") -> None:
         format=f"%(asctime)s {name} %(levelname)s %(name)s: %(message)s",
         force=True,
     )
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(AtMost())
     # Explicitly: whoever was started in the background by a shell has SIGINT ignored.
     for number in END_SIGNALS:
         signal.signal(number, _end)
@@ -168,11 +201,19 @@ def serve_http(server: Server) -> None:
         server.stop()
 
 
-def http_status(host: str, port: int, method: str, path: str, body: bytes = b"", timeout_s: float = 2.0) -> int | None:
+def http_status(
+    host: str,
+    port: int,
+    method: str,
+    path: str,
+    body: bytes = b"",
+    headers: Mapping[str, str] | None = None,
+    timeout_s: float = 2.0,
+) -> int | None:
     """The status with which one of our own HTTP ports answers; None: it does not."""
     connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
     try:
-        connection.request(method, path, body)
+        connection.request(method, path, body, dict(headers or {}))
         return connection.getresponse().status
     except (OSError, http.client.HTTPException):
         return None

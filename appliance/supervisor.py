@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import select
@@ -15,10 +14,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from appliance.config import Config
 from appliance.media import mediamtx
+from appliance.processes import start_child
 from appliance.secrets import claim_code
 from appliance.service import SERVICES, refuse_busy_port
 from appliance.store import Store
@@ -31,7 +30,6 @@ STEADY_S = 30.0  # a service that lived this long has earned a quick restart aga
 STOP_S = 8.0
 KILL_S = 1.0
 HUNG_S = 60.0  # a slow card may hold a service up for many seconds
-PR_SET_PDEATHSIG = 1
 
 
 @dataclass
@@ -45,7 +43,7 @@ class Child:
     pause_s: float = FIRST_PAUSE_S
     due_s: float = 0.0
     watchdog: socket.socket | None = None
-    alive_s: float | None = None  # when the watchdog last heard from it; None: not once (MediaMTX says nothing)
+    alive_s: float | None = None  # when the watchdog last heard from it; None: not once
 
     def start(self, now_s: float) -> None:
         """Start it, so that it ends when we do, even by kill -9."""
@@ -98,18 +96,6 @@ class Child:
         self.pause_s = min(LONGEST_PAUSE_S, self.pause_s * 2)
 
 
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def start_child(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
-    """Start a process that ends when we do. Ctrl-C does not reach it: we alone decide in which order children end."""
-    return subprocess.Popen(command, start_new_session=True, preexec_fn=_end_with_parent, **options)
-
-
-def _end_with_parent() -> None:
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
 def _describe(code: int) -> str:
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
@@ -119,9 +105,7 @@ def children(config: Config, config_path: Path, log_level: str) -> list[Child]:
     engine = mediamtx.engine(config)
     command = [sys.executable, "-m", "appliance.cli", "--config", str(config_path), "--log-level", log_level]
     started = {service.name: Child(service.name, [*command, service.name]) for service in SERVICES}
-    started["ingest"] = Child(
-        "mediamtx" if engine == "mediamtx" else "ingest", [*command, "ingest", "--engine", engine]
-    )
+    started["ingest"] = Child("ingest", [*command, "ingest", "--engine", engine])
     return list(started.values())
 
 
@@ -181,7 +165,6 @@ def refuse_busy_ports(config: Config) -> None:
         ("media.gate_port", "127.0.0.1", config.media.gate_port),
         ("media.api_port", "127.0.0.1", config.media.api_port),
         ("media.read_port", "127.0.0.1", config.media.read_port),
-        ("media.metrics_port", "127.0.0.1", config.media.metrics_port),
     ]
     for setting, host, port in ports:
         refuse_busy_port(host, port, setting)

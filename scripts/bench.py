@@ -30,7 +30,9 @@ import av
 import onnxruntime
 
 from appliance.faces import State
+from appliance.loopback import authorization
 from appliance.media.mediamtx import Engine, read_url
+from appliance.secrets import secret_from_file
 from appliance.store import DetectionFilter
 from appliance.vision.bboxes import normalised
 from appliance.vision.clip import Appearance, make_clip
@@ -124,23 +126,25 @@ def gate() -> None:
     """The gate's answers at GATE_RATE a second, each on a connection of its own, beside the site's cheapest page."""
     with _box("embedded") as box, box.running(show_log=False):
         until(lambda: _answers(box.config.web.port), 20, "the site answers")
-        question = json.dumps({"action": "publish", "path": f"live/{KEY}", "ip": "192.0.2.1"})
+        question = json.dumps({"action": "publish", "path": f"live/{KEY}", "ip": "192.0.2.1", "protocol": "rtmp"})
+        shown = {"Authorization": authorization(secret_from_file(box.config.local_secret_path))}
+        shown["Content-Type"] = "application/json"
         for name, port, method, path, sent in (
             ("gate, 200 a second", box.config.media.gate_port, "POST", "/auth", question),
             ("site /health, 200 a second", box.config.web.port, "GET", "/health", None),
         ):
-            times = sorted(_answer_times(port, method, path, sent))
+            times = sorted(_answer_times(port, method, path, sent, shown if sent else {}))
             p50, p99 = times[len(times) // 2], times[len(times) * 99 // 100]
             print(f"  {name:42} p50 {p50:.1f} ms, p99 {p99:.1f} ms, worst {times[-1]:.1f} ms of {len(times)}")
 
 
-def _answer_times(port: int, method: str, path: str, sent: str | None) -> Iterator[float]:
+def _answer_times(port: int, method: str, path: str, sent: str | None, headers: dict[str, str]) -> Iterator[float]:
     begun_s = time.perf_counter()
     for number in range(GATE_RATE * GATE_SECONDS):
         time.sleep(max(0.0, begun_s + number / GATE_RATE - time.perf_counter()))
         asked_s = time.perf_counter()
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-        connection.request(method, path, sent)
+        connection.request(method, path, sent, headers)
         status = connection.getresponse().status
         connection.close()
         if status >= 300:
@@ -167,16 +171,20 @@ def _stream(engine: Engine, clip: Path, truth: Sequence[Appearance]) -> None:
         publisher = threading.Thread(target=_publish, args=(clip, box.url(), begun), daemon=True)
         publisher.start()
         until(box.is_live, 20, "the stream goes LIVE")
-        url = read_url(box.config, engine, f"live/{KEY}", box.config.reader_token_path.read_text().strip())
+        url = read_url(box.config, engine, f"live/{KEY}", box.config.local_secret_path.read_text().strip())
         watcher = box.service_pid("watch")
         idle_s = _cpu_s(watcher)
-        decoder = subprocess.Popen([sys.executable, "-c", _DECODE, url, str(STREAM_SECONDS)], stdout=subprocess.PIPE)
+        decode = [sys.executable, "-c", _DECODE, str(STREAM_SECONDS)]
+        decoder = subprocess.Popen(decode, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert decoder.stdin is not None
+        decoder.stdin.write(f"{url}\n".encode())  # every process of this machine can read an argument
+        decoder.stdin.flush()
         arrivals = _arrivals(box, STREAM_SECONDS)
         watched = (_cpu_s(watcher) - idle_s) / STREAM_SECONDS * 100
         bare = float(decoder.communicate()[0]) / STREAM_SECONDS * 100
         print(f"    {engine:9} watcher {watched:.1f} % of a processor; bare decoding of the same stream {bare:.1f} %")
         print(f"    {engine:9} {_delays(arrivals, begun[0], truth)}")
-        names = ("gate", "mediamtx" if engine == "mediamtx" else "ingest", "watch", "serve")
+        names = ("gate", "ingest", *(["mediamtx"] if engine == "mediamtx" else []), "watch", "serve")
         print(
             f"    {engine:9} memory " + ", ".join(f"{name} {_pss_mb(box.service_pid(name)):.0f} MB" for name in names)
         )
@@ -190,12 +198,13 @@ def _publish(clip: Path, url: str, begun: list[float]) -> None:
 
 _DECODE = """
 import sys, time, av
-container = av.open(sys.argv[1], options={"rtsp_transport": "tcp"} if sys.argv[1].startswith("rtsp") else {})
+url = sys.stdin.readline().strip()
+container = av.open(url, options={"rtsp_transport": "tcp"} if url.startswith("rtsp") else {})
 video = container.streams.video[0]
 video.thread_type, video.codec_context.thread_count = "NONE", 1
 spent, begun = time.process_time(), time.monotonic()
 for frame in container.decode(video):
-    if time.monotonic() - begun > float(sys.argv[2]):
+    if time.monotonic() - begun > float(sys.argv[1]):
         break
 print(time.process_time() - spent)
 """

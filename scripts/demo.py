@@ -18,10 +18,11 @@ from types import FrameType
 from appliance.accounts.people import Role
 from appliance.config import Config, load
 from appliance.errors import UserError
+from appliance.processes import start_child
 from appliance.rules import people, streams
 from appliance.secrets import hash_known_password
 from appliance.store import DetectionFilter, Store
-from appliance.supervisor import refuse_busy_ports, start_child
+from appliance.supervisor import refuse_busy_ports
 from appliance.times import now
 from appliance.vision.clip import make_clip
 from scripts.get_mediamtx import NotToBeHad, binary

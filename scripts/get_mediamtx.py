@@ -1,4 +1,4 @@
-"""MediaMTX for this machine: the binary on PATH, or the pinned release, checked against upstream's sha-256.
+"""MediaMTX for this machine: the binary on PATH, or the pinned release, checked against the sha-256 that stands here.
 
 python scripts/get_mediamtx.py FOLDER      prints the path of the binary, or says in one line why there is none
 """
@@ -6,18 +6,31 @@ python scripts/get_mediamtx.py FOLDER      prints the path of the binary, or say
 from __future__ import annotations
 
 import hashlib
+import http.client
 import io
+import os
 import platform
 import shutil
 import sys
 import tarfile
+import tempfile
+import threading
+import time
 import urllib.request
 from pathlib import Path
 
 VERSION = "1.20.1"
 RELEASE = f"https://github.com/bluenviron/mediamtx/releases/download/v{VERSION}"
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armv7", "armv6l": "armv6"}
-TIMEOUT_S = 10.0
+SHA256 = {
+    "amd64": "81b143f55a5d23d4a8c028d52869c14ea4a59919900528698fcc97a747fd69c6",
+    "arm64": "d1689f0bfefb1864e5ed3dcc8495eb2d7ec0a654f90bf3cd48980cb3bd08718a",
+}
+"""Of the release's archives. Fetched from where the archive comes from, a sum would prove nothing."""
+SILENCE_S = 10.0
+DEADLINE_S = 300.0  # for all of it, however little comes at a time
+MAX_BYTES = 150_000_000  # the archive has 30 MB, the program in it 60
+PIECE_BYTES = 65_536
 
 
 class NotToBeHad(Exception):
@@ -31,44 +44,80 @@ def binary(folder: Path) -> Path:
         return Path(on_path)
     cached = folder / f"mediamtx-{VERSION}"
     if not cached.exists():
-        program = _download()
-        folder.mkdir(parents=True, exist_ok=True)
-        draft = cached.with_suffix(".new")
-        draft.write_bytes(program)
-        draft.chmod(0o755)
-        draft.replace(cached)
+        machine = MACHINES.get(platform.machine(), platform.machine())
+        if machine not in SHA256:
+            raise NotToBeHad(f"no sha-256 of the release for {machine} is known here, so it could not be checked")
+        install(cached, f"{RELEASE}/mediamtx_v{VERSION}_linux_{machine}.tar.gz", SHA256[machine])
     return cached
 
 
-def _download() -> bytes:
-    machine = MACHINES.get(platform.machine())
-    if machine is None:
-        raise NotToBeHad(f"there is no release for {platform.machine()}")
-    name = f"mediamtx_v{VERSION}_linux_{machine}.tar.gz"
-    try:
-        sums = _get("checksums.sha256").decode()
-        archive = _get(name)
-    except OSError as error:
-        raise NotToBeHad(f"the release cannot be fetched ({getattr(error, 'reason', error)})") from error
-    return unpack(archive, name, sums)
-
-
-def unpack(archive: bytes, name: str, sums: str) -> bytes:
-    """The program inside the archive, if its sha-256 is the one in `sums`. Raises NotToBeHad."""
-    by_name = {line.split()[1].lstrip("*"): line.split()[0] for line in sums.splitlines() if len(line.split()) == 2}
-    if hashlib.sha256(archive).hexdigest() != by_name.get(name):
-        raise NotToBeHad(f"{name} is not what upstream released (its sha-256 differs); it was thrown away")
+def install(path: Path, address: str, sha256: str, deadline_s: float = DEADLINE_S) -> None:
+    """Fetch the release's archive and write the program in it to `path`, all of it or nothing. Raises NotToBeHad."""
+    archive = _fetched(address, deadline_s)
+    if hashlib.sha256(archive).hexdigest() != sha256:
+        raise NotToBeHad("what came is not the release (its sha-256 differs); it was thrown away")
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        member = tar.extractfile("mediamtx")
+        member = tar.extractfile("mediamtx") if "mediamtx" in tar.getnames() else None
         if member is None:
-            raise NotToBeHad(f"{name} holds no program")
-        return member.read()
+            raise NotToBeHad("the release holds no program")
+        program = member.read()
+    try:
+        _write(path, program)
+    except OSError as error:
+        raise NotToBeHad(f"{path} cannot be written ({error.strerror})") from error
 
 
-def _get(name: str) -> bytes:
-    with urllib.request.urlopen(f"{RELEASE}/{name}", timeout=TIMEOUT_S) as answer:  # noqa: S310
-        content: bytes = answer.read()
-        return content
+def _write(path: Path, program: bytes) -> None:
+    """Write a program under another name, then give it its own. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as draft:
+        try:
+            draft.write(program)
+            draft.flush()
+            os.fchmod(draft.fileno(), 0o755)
+            Path(draft.name).replace(path)
+        except OSError:
+            Path(draft.name).unlink()
+            raise
+
+
+def _fetched(address: str, deadline_s: float) -> bytes:
+    """What lies at an address. Raises NotToBeHad, within the deadline even if a byte a minute comes."""
+    got: list[bytes | str] = []
+
+    def fetch() -> None:
+        try:
+            got.append(_read(address, time.monotonic() + deadline_s))
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            got.append(
+                f"the release cannot be fetched ({getattr(error, 'reason', None) or error or type(error).__name__})"
+            )
+
+    # A thread, since no deadline reaches into a header that comes byte by byte; nobody waits for it at the end.
+    thread = threading.Thread(target=fetch, daemon=True)
+    thread.start()
+    thread.join(deadline_s)
+    found = got[0] if got else f"the release cannot be fetched (it did not come within {deadline_s:.0f} s)"
+    if isinstance(found, str):
+        raise NotToBeHad(" ".join(found.split()))
+    return found
+
+
+def _read(address: str, until_s: float) -> bytes:
+    """All that comes, until a moment of the monotonic clock. Raises OSError, HTTPException, ValueError."""
+    content = bytearray()
+    # An opener of our own, since urlopen's remembers the proxies of its first call.
+    with urllib.request.build_opener().open(address, timeout=SILENCE_S) as answer:
+        expected = int(answer.headers.get("Content-Length") or 0)
+        while piece := answer.read1(PIECE_BYTES):
+            content += piece
+            if len(content) > MAX_BYTES:
+                raise ValueError(f"it is larger than {MAX_BYTES // 1_000_000} MB")
+            if time.monotonic() > until_s:
+                raise TimeoutError("it is too slow")
+    if expected and len(content) < expected:
+        raise ValueError(f"it broke off after {len(content)} of {expected} bytes")
+    return bytes(content)
 
 
 if __name__ == "__main__":

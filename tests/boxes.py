@@ -64,7 +64,7 @@ class Box:
             "rtmp": {"host": "127.0.0.1", "port": free_port()},
             "media": {
                 "engine": engine,
-                **{name: free_port() for name in ("gate_port", "api_port", "read_port", "metrics_port")},
+                **{name: free_port() for name in ("gate_port", "api_port", "read_port")},
             },
         }
         self.path.write_bytes(msgspec.toml.encode(wiring))
@@ -113,8 +113,11 @@ class Box:
                 words = (folder / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            ours = str(self.path).encode() in words and name.encode() in words
-            if ours or (name == "mediamtx" and b"mediamtx" in words[0] and str(self.folder).encode() in words[-2]):
+            if name == "mediamtx":
+                found = words[0].endswith(b"/mediamtx") and str(self.folder).encode() in words[1]
+            else:
+                found = str(self.path).encode() in words and name.encode() in words
+            if found:
                 return int(folder.name)
         raise AssertionError(f"there is no process {name}")
 

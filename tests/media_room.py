@@ -54,7 +54,7 @@ class MediaRoom:
             pytest.skip("there is no MediaMTX binary on PATH")
         self.engine = engine
         self.path = folder / "mb9k.toml"
-        ports = {name: free_port() for name in ("gate_port", "api_port", "read_port", "metrics_port")}
+        ports = {name: free_port() for name in ("gate_port", "api_port", "read_port")}
         wiring = {
             "state_dir": str(folder / "state"),
             "rtmp": {"host": "127.0.0.1", "port": free_port(), **rtmp},
@@ -64,8 +64,8 @@ class MediaRoom:
         self.config: Config = load(self.path)
         self.store = Store.open(self.config.store_path)
         self.store.people.add("ann", "no password", Role.ADMIN, 0.0)
-        self.token = secret_from_file(self.config.reader_token_path)
-        self.client = Client(self.config.media.api_port)
+        self.secret = secret_from_file(self.config.local_secret_path)
+        self.client = Client(self.config.media.api_port, self.secret)
         self.log_path = folder / "room.log"
 
     def add_stream(self, key: str) -> int:
@@ -87,8 +87,7 @@ class MediaRoom:
     @contextmanager
     def running_ingest(self) -> Iterator[subprocess.Popen[bytes]]:
         """The ingest alone."""
-        command = mediamtx.command(self.config) if self.engine == "mediamtx" else self._ourselves("ingest")
-        with self._running(command, self.config.rtmp.port, self.config.media.api_port) as process:
+        with self._running(self._ourselves("ingest"), self.config.rtmp.port, self.config.media.api_port) as process:
             yield process
 
     def _ourselves(self, service: str) -> list[str]:
@@ -111,7 +110,7 @@ class MediaRoom:
 
     def read_url(self, path: str) -> str:
         """Where our own watcher reads."""
-        return mediamtx.read_url(self.config, mediamtx.engine(self.config), path, self.token)
+        return mediamtx.read_url(self.config, mediamtx.engine(self.config), path, self.secret)
 
     def path_of(self, key: str) -> mediamtx.IngestPath | None:
         """What the ingest says of the stream sent with this key, once there is something to see."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from appliance.loopback import CHALLENGE
 from appliance.media.mediamtx import EMBEDDED_VERSION
 from tests.http_servers import Player, serving_http
 
@@ -24,7 +25,7 @@ class StandIn:
         self.port = 0
         self.version = EMBEDDED_VERSION
         self.videos: dict[str, Callable[[], Iterable[bytes]]] = {}  # path -> the bytes of an FLV
-        self.requested: list[str] = []  # the addresses at which somebody came to watch
+        self.shown: list[str] = []  # the header Authorization of those who came to watch
 
     def publish(self, identity: str, path: str, inbound_bytes: int = 1000, remote: str = "10.0.0.5:40418") -> None:
         self.conns[identity] = {"id": identity, "remoteAddr": remote, "state": "publish", "path": path}
@@ -63,7 +64,13 @@ def answering() -> Iterator[StandIn]:
         def do_GET(self) -> None:
             video = ingest.videos.get(self.path.split("?")[0].strip("/").removesuffix(".flv"))
             if video:
-                ingest.requested.append(self.path)
+                if not self.headers["Authorization"]:  # as the ingests do: FFmpeg shows nothing unasked
+                    self.send_response(401)
+                    self.send_header("WWW-Authenticate", CHALLENGE)
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
+                ingest.shown.append(self.headers["Authorization"])
                 self.send_response(200)
                 self.end_headers()
                 self.play(video())

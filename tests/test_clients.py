@@ -257,4 +257,4 @@ def write_hevc(path: Path) -> None:
 def test_no_key_stands_in_any_log(room: MediaRoom) -> None:
     said = room.log()
     assert not [form.key for form in FORMS.values() if form.key in said]
-    assert room.token not in said
+    assert room.secret not in said

@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from appliance.loopback import authorization
 from appliance.media import amf, connection
 from appliance.media.mediamtx import Connection
 from appliance.secrets import digest
@@ -63,11 +64,18 @@ def sending(room: MediaRoom, key: str = KEY) -> RtmpClient:
     return client
 
 
-def watch(room: MediaRoom, token: str, path: str = f"live/{KEY}") -> httpx.Response:
+def watch(room: MediaRoom, secret: str, path: str = f"live/{KEY}", **headers: str) -> httpx.Response:
     """Ask for a stream; the answer's body is not read."""
-    address = f"http://127.0.0.1:{room.config.media.read_port}/{path}.flv?token={token}"
-    with httpx.Client() as client, client.stream("GET", address) as answer:
+    address = f"http://127.0.0.1:{room.config.media.read_port}/{path}.flv"
+    shown = {"Authorization": authorization(secret)} if secret else {}
+    with httpx.Client() as client, client.stream("GET", address, headers={**shown, **headers}) as answer:
         return answer
+
+
+def asking_to_watch(room: MediaRoom) -> bytes:
+    """The request of our own watcher."""
+    shown = f"Host: 127.0.0.1:{room.config.media.read_port}\r\nAuthorization: {authorization(room.secret)}"
+    return f"GET /live/{KEY}.flv HTTP/1.1\r\n{shown}\r\n\r\n".encode()
 
 
 @pytest.mark.parametrize(
@@ -111,14 +119,17 @@ def test_the_second_publisher_is_told_and_the_first_goes_on(room: MediaRoom) -> 
         assert room.wait_for(KEY).source_id == before.source_id
 
 
-def test_nobody_watches_without_the_token_nor_by_rtmp(room: MediaRoom) -> None:
+def test_nobody_watches_without_the_secret_nor_by_rtmp(room: MediaRoom) -> None:
     with sending(room):
         room.wait_for(KEY)
-        assert watch(room, room.token).status_code == 200
+        assert watch(room, room.secret).status_code == 200
         assert watch(room, KEY).status_code == 401
-        assert watch(room, "").status_code == 401
+        assert watch(room, "").headers["WWW-Authenticate"].startswith("Basic ")
+        assert watch(room, "", f"live/{KEY}.flv?token={room.secret}&x=").status_code == 401
+        assert watch(room, room.secret, Origin="http://elsewhere.test").status_code == 403
+        assert watch(room, room.secret, Host="rebound.test").status_code == 403
         assert watch(room, KEY, f"live/{OTHER_KEY}").status_code == 401  # and does not tell what there is
-        assert watch(room, room.token, f"live/{OTHER_KEY}").status_code == 404
+        assert watch(room, room.secret, f"live/{OTHER_KEY}").status_code == 404
         with RtmpClient(room.config.rtmp.port) as client:
             client.shake_hands()
             client.command("connect", 1, {"app": "live"})
@@ -130,7 +141,7 @@ def test_the_end_of_the_publisher_ends_the_reader(room: MediaRoom) -> None:
     with socket.create_connection(("127.0.0.1", room.config.media.read_port), timeout=5) as reader:
         with sending(room):
             room.wait_for(KEY)
-            reader.sendall(f"GET /live/{KEY}.flv?token={room.token} HTTP/1.1\r\n\r\n".encode())
+            reader.sendall(asking_to_watch(room))
             received = reader.recv(1000)
             assert received.startswith(b"HTTP/1.1 200")
         while piece := reader.recv(1000):
@@ -261,7 +272,7 @@ def _memory_bytes(room: MediaRoom) -> int:
 def test_a_reader_that_reads_nothing_is_dropped_and_nobody_else_notices(room: MediaRoom) -> None:
     with sending(room) as client, socket.create_connection(("127.0.0.1", room.config.media.read_port)) as stuck:
         room.wait_for(KEY)
-        stuck.sendall(f"GET /live/{KEY}.flv?token={room.token} HTTP/1.1\r\n\r\n".encode())
+        stuck.sendall(asking_to_watch(room))
         assert stuck.recv(12) == b"HTTP/1.1 200"
         before = _memory_bytes(room)
         for number in range(200):  # 60 MB
@@ -269,7 +280,7 @@ def test_a_reader_that_reads_nothing_is_dropped_and_nobody_else_notices(room: Me
         client.send(9, 9000, AVC_KEY)
         until(lambda: room.wait_for(KEY).inbound_bytes > 60_000_000, 10, "the publisher is not held up")
         assert _memory_bytes(room) - before < 40_000_000
-        assert watch(room, room.token).status_code == 200
+        assert watch(room, room.secret).status_code == 200
 
 
 def test_the_publisher_hears_pongs_and_acknowledgements(room: MediaRoom) -> None:
@@ -292,10 +303,10 @@ def test_no_request_breaks_the_api_or_the_reading_port(room: MediaRoom, asked: b
 
 
 def test_what_the_api_does_not_know_is_not_found(room: MediaRoom) -> None:
-    page = f"http://127.0.0.1:{room.config.media.api_port}"
-    assert httpx.get(f"{page}/v3/rtmpsconns/list").status_code == 404
-    assert httpx.get(f"{page}/v3/rtmpconns/kick/x").status_code == 404
-    assert httpx.get(f"{page}/v3/paths/list?itemsPerPage=100&page=0").json() == {
+    page, shown = f"http://127.0.0.1:{room.config.media.api_port}", {"Authorization": authorization(room.secret)}
+    assert httpx.get(f"{page}/v3/rtmpsconns/list", headers=shown).status_code == 404
+    assert httpx.get(f"{page}/v3/rtmpconns/kick/x", headers=shown).status_code == 404
+    assert httpx.get(f"{page}/v3/paths/list?itemsPerPage=100&page=0", headers=shown).json() == {
         "itemCount": 0, "pageCount": 0, "items": [],
     }  # fmt: skip
 

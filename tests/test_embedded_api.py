@@ -17,6 +17,7 @@ import msgspec
 import pytest
 
 from appliance.config import Config
+from appliance.loopback import authorization
 from appliance.media import embedded
 from tests.boxes import until
 from tests.clock import Clock
@@ -27,14 +28,15 @@ KEY = "EMBEDEMBEDEMBEDEMB44"
 
 
 @contextmanager
-def gate(status: int) -> Iterator[tuple[embedded.Ingest, list[Any]]]:
+def gate(status: int, folder: Path) -> Iterator[tuple[embedded.Ingest, list[Any]]]:
     """An ingest whose gate answers with this status, and what the gate was asked."""
     asked: list[Any] = []
 
     class Answer(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            asked.append((self.path, self.headers["Content-Type"], json.loads(body)))
+            shown = {name: self.headers[name] for name in ("Authorization", "Content-Type")}
+            asked.append((self.path, shown, json.loads(body)))
             self.send_response(status)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -44,24 +46,54 @@ def gate(status: int) -> Iterator[tuple[embedded.Ingest, list[Any]]]:
 
     with HTTPServer(("127.0.0.1", 0), Answer) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield embedded.Ingest(msgspec.convert({"media": {"gate_port": server.server_port}}, Config)), asked
+        yield (
+            embedded.Ingest(
+                msgspec.convert({"state_dir": str(folder), "media": {"gate_port": server.server_port}}, Config)
+            ),
+            asked,
+        )
         server.shutdown()
 
 
 @pytest.mark.parametrize(
     ("status", "said"), [(200, True), (299, True), (300, False), (401, False), (499, False), (500, None), (503, None)]
 )
-def test_only_a_clear_yes_lets_in_and_only_a_clear_no_sends_away(status: int, said: bool | None) -> None:
-    with gate(status) as (ingest, _):
+def test_only_a_clear_yes_lets_in_and_only_a_clear_no_sends_away(
+    tmp_path: Path, status: int, said: bool | None
+) -> None:
+    with gate(status, tmp_path) as (ingest, _):
         assert asyncio.run(ingest.authorise("publish", "live/x", "192.0.2.1", "7")) is said
 
 
-@pytest.mark.parametrize(("connection_id", "token", "protocol"), [("7", "", "rtmp"), ("", "secret", "http-flv")])
-def test_the_gate_is_asked_in_the_words_of_mediamtx(connection_id: str, token: str, protocol: str) -> None:
-    with gate(200) as (ingest, asked):
-        asyncio.run(ingest.authorise("read", "live/x", "192.0.2.1", connection_id, token))
-    words = {"action": "read", "path": "live/x", "ip": "192.0.2.1", "token": token, "protocol": protocol}
-    assert asked == [("/auth", "application/json", {**words, "id": connection_id})]
+@pytest.mark.parametrize(("connection_id", "protocol"), [("7", "rtmp"), ("", "http-flv")])
+def test_the_gate_is_asked_in_the_words_of_mediamtx(tmp_path: Path, connection_id: str, protocol: str) -> None:
+    with gate(200, tmp_path) as (ingest, asked):
+        asyncio.run(ingest.authorise("read", "live/x", "192.0.2.1", connection_id, "ann", "guess"))
+    words = {"action": "read", "path": "live/x", "ip": "192.0.2.1", "user": "ann", "password": "guess"}
+    shown = {"Authorization": authorization(ingest.secret), "Content-Type": "application/json"}
+    assert asked == [("/auth", shown, {**words, "protocol": protocol, "id": connection_id})]
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Authorization": ""}, 401),
+        ({"Authorization": authorization("guessed")}, 401),
+        ({"Origin": "null"}, 403),
+        ({"Host": "rebound.test"}, 403),
+        ({"Content-Type": "text/plain"}, 415),
+        ({}, 200),
+    ],
+)
+def test_the_api_answers_the_box_itself_and_nobody_else(
+    tmp_path: Path, free_port: Callable[[], int], headers: dict[str, str], status: int
+) -> None:
+    room = MediaRoom(tmp_path, "embedded", free_port)
+    with room.running_ingest():
+        shown = {"Authorization": authorization(room.secret), **headers}
+        sent = {name: value for name, value in shown.items() if value}
+        answer = httpx.get(f"http://127.0.0.1:{room.config.media.api_port}/v3/info", headers=sent)
+    assert answer.status_code == status
 
 
 def test_the_api_tells_of_every_publisher_and_connection(tmp_path: Path, free_port: Callable[[], int]) -> None:
@@ -69,7 +101,8 @@ def test_the_api_tells_of_every_publisher_and_connection(tmp_path: Path, free_po
     room.add_stream(KEY)
 
     def told(path: str, method: str = "GET") -> dict[str, Any]:
-        answer = httpx.request(method, f"http://127.0.0.1:{room.config.media.api_port}/v3/{path}")
+        shown = {"Authorization": authorization(room.secret)}
+        answer = httpx.request(method, f"http://127.0.0.1:{room.config.media.api_port}/v3/{path}", headers=shown)
         assert answer.headers["content-type"] == "application/json"
         content: dict[str, Any] = answer.json()
         return content

@@ -16,8 +16,10 @@ import pytest
 from appliance.accounts.people import Role
 from appliance.config import Config, Media
 from appliance.errors import UserError
-from appliance.media import gate
-from appliance.media.gate import AuthRequest, Gate, Refusals, authorise
+from appliance.loopback import USER, authorization
+from appliance.media import gate, refusals
+from appliance.media.gate import AuthRequest, Gate, authorise
+from appliance.media.refusals import Refusals
 from appliance.secrets import digest
 from appliance.store import Store
 from appliance.times import now
@@ -26,7 +28,7 @@ from tests.media_room import MediaRoom
 
 KEY = "GATEGATEGATEGATEGA22"
 OTHER_KEY = "GATEGATEGATEGATEGA33"
-TOKEN = "the box's own token"
+SECRET = "the box's own secret"
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def guarded(store: Store) -> Store:
 
 
 def decide(store: Store, action: str, path: str, **more: str) -> gate.Decision:
-    return authorise(AuthRequest(action, path, **{"ip": "10.0.0.9", **more}), store, digest(TOKEN))
+    return authorise(AuthRequest(action, path, **{"ip": "10.0.0.9", "protocol": "rtmp", **more}), store, SECRET)
 
 
 @pytest.mark.parametrize("path", [f"live/{KEY}", f"live//{KEY}", f"live/{KEY}/"])
@@ -48,42 +50,81 @@ def test_the_right_key_may_send_however_its_slashes_are_typed(guarded: Store, pa
 
 @pytest.mark.parametrize("key", [OTHER_KEY, KEY[:-1], KEY + "2", KEY.lower(), digest(KEY)])
 def test_any_other_key_may_not_send(guarded: Store, key: str) -> None:
-    assert decide(guarded, "publish", f"live/{key}") == gate.Decision(False, gate.UNKNOWN_KEY)
+    assert decide(guarded, "publish", f"live/{key}") == gate.Decision(False, refusals.UNKNOWN_KEY)
 
 
 @pytest.mark.parametrize(
-    "path", ["", "live", "live/", KEY, f"other/{KEY}", f"live/{KEY}/x", f"live/../{KEY}", "live/x y"]
+    ("path", "query", "reason"),
+    [
+        ("", "", refusals.NO_KEY),
+        ("live", "", refusals.NO_KEY),
+        ("live/", "", refusals.NO_KEY),
+        ("live", f"x=1/{KEY}", refusals.QUESTION_MARK),
+        (KEY, "", refusals.WRONG_NAME),
+        (f"LIVE/{KEY}", "", refusals.WRONG_NAME),
+        (f"other/{KEY}", "", refusals.WRONG_NAME),
+        (f"live/live/{KEY}", "", refusals.LIVE_TWICE),
+        (f"live/rtmp://box/live/{KEY}", "", refusals.LIVE_TWICE),
+        (f"live/{KEY}/x", "", refusals.TOO_MUCH),
+        (f"live/../{KEY}", "", refusals.TOO_MUCH),
+        (f"live///{KEY}", "", refusals.SLASH),
+        ("live/x y", "", refusals.NOT_A_KEY),
+        (f"live/{KEY}.", "", refusals.NOT_A_KEY),
+        ("live/" + "A" * 65, "", refusals.NOT_A_KEY),
+    ],
 )
-def test_a_path_without_a_key_is_refused_and_told_where_to_send(guarded: Store, path: str) -> None:
-    assert decide(guarded, "publish", path) == gate.Decision(False, gate.NO_KEY)
+def test_a_wrong_address_is_refused_and_told_what_was_typed_wrong(
+    guarded: Store, path: str, query: str, reason: str
+) -> None:
+    assert decide(guarded, "publish", path, query=query) == gate.Decision(False, reason)
 
 
 def test_a_rotated_key_and_a_deactivated_stream_are_refused(guarded: Store) -> None:
     guarded.streams.set_key(1, digest(OTHER_KEY))
-    assert decide(guarded, "publish", f"live/{KEY}") == gate.Decision(False, gate.UNKNOWN_KEY)
+    assert decide(guarded, "publish", f"live/{KEY}") == gate.Decision(False, refusals.UNKNOWN_KEY)
     assert decide(guarded, "publish", f"live/{OTHER_KEY}").allowed
     guarded.streams.set_active(1, False)
-    assert decide(guarded, "publish", f"live/{OTHER_KEY}") == gate.Decision(False, gate.DEACTIVATED)
+    assert decide(guarded, "publish", f"live/{OTHER_KEY}") == gate.Decision(False, refusals.DEACTIVATED)
 
 
 def test_a_second_publisher_is_let_pass_but_recorded(guarded: Store) -> None:
     guarded.services.heartbeat("watch", 1, 0.0, None, now())
     guarded.streams.set_live(1, "10.0.0.1:5", time.time())
-    assert decide(guarded, "publish", f"live/{KEY}") == gate.Decision(True, gate.SECOND)
+    assert decide(guarded, "publish", f"live/{KEY}") == gate.Decision(True, refusals.SECOND)
 
 
-def test_only_the_boxs_own_token_may_watch_and_only_from_loopback(guarded: Store) -> None:
-    path = f"live/{KEY}"
-    assert decide(guarded, "read", path, ip="127.0.0.1", token=TOKEN).allowed
-    assert decide(guarded, "read", path, ip="::1", password=TOKEN).allowed
-    for more in ({"token": TOKEN}, {"ip": "127.0.0.1"}, {"ip": "127.0.0.1", "token": KEY}, {"ip": "", "token": TOKEN}):
-        assert decide(guarded, "read", path, **more) == gate.Decision(False, gate.READING)
+@pytest.mark.parametrize(("action", "reason"), [("read", refusals.READING), ("api", refusals.NOT_OFFERED)])
+def test_only_the_box_itself_may_watch_and_ask_the_api_and_only_from_loopback(
+    guarded: Store, action: str, reason: str
+) -> None:
+    path, right = f"live/{KEY}", {"user": USER, "password": SECRET, "protocol": "rtsp"}
+    assert decide(guarded, action, path, ip="127.0.0.1", **right).allowed
+    assert decide(guarded, action, path, ip="::1", **right).allowed
+    for more in (
+        right,
+        {**right, "ip": ""},
+        {**right, "ip": "127.0.0.1", "password": KEY},
+        {**right, "ip": "127.0.0.1", "user": "ann"},
+        {"ip": "127.0.0.1", "query": f"token={SECRET}"},
+    ):
+        assert decide(guarded, action, path, **more) == gate.Decision(False, reason)
 
 
-@pytest.mark.parametrize("action", ["playback", "api", "metrics", "pprof", "", "PUBLISH"])
+def test_being_asked_for_credentials_is_no_refusal_to_tell_of(guarded: Store) -> None:
+    assert decide(guarded, "read", f"live/{KEY}", ip="127.0.0.1", protocol="rtsp") == gate.Decision(False)
+    assert decide(guarded, "api", "", ip="127.0.0.1", protocol="") == gate.Decision(False)
+
+
+@pytest.mark.parametrize("action", ["playback", "metrics", "pprof", "", "PUBLISH"])
 def test_nothing_else_is_offered(guarded: Store, action: str) -> None:
-    decision = decide(guarded, action, f"live/{KEY}", ip="127.0.0.1", token=TOKEN)
-    assert decision == gate.Decision(False, gate.NOT_OFFERED)
+    decision = decide(guarded, action, f"live/{KEY}", ip="127.0.0.1", user=USER, password=SECRET)
+    assert decision == gate.Decision(False, refusals.NOT_OFFERED)
+
+
+@pytest.mark.parametrize("protocol", ["rtsp", "srt", "webrtc", ""])
+def test_streams_come_in_by_rtmp_only(guarded: Store, protocol: str) -> None:
+    decision = decide(guarded, "publish", f"live/{KEY}", protocol=protocol)
+    assert decision == gate.Decision(False, refusals.NOT_OFFERED)
 
 
 # The service
@@ -112,16 +153,46 @@ def ask(room: MediaRoom, action: str = "publish", path: str = f"live/{KEY}", **m
     return post(room, json.dumps({**question, **more}).encode()).status_code
 
 
-def post(room: MediaRoom, body: bytes) -> httpx.Response:
-    return httpx.post(f"http://127.0.0.1:{room.config.media.gate_port}/auth", content=body)
+def post(room: MediaRoom, body: bytes, **headers: str) -> httpx.Response:
+    """What the gate answers; headers replaces those that MediaMTX sends (an empty one is left out)."""
+    sent = {"Authorization": authorization(room.secret), "Content-Type": "application/json"}
+    sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+    address = f"http://127.0.0.1:{room.config.media.gate_port}/auth"
+    return httpx.post(address, content=body, headers={name: value for name, value in sent.items() if value})
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Authorization": ""}, 401),
+        ({"Authorization": authorization("guessed")}, 401),
+        ({"Authorization": "Bearer x"}, 401),
+        ({"Origin": "http://elsewhere.test"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Host": "rebound.test"}, 403),
+        ({"Host": "127.0.0.1"}, 403),
+        ({"Content_Type": "text/plain"}, 415),
+        ({"Content_Type": ""}, 415),
+        ({"Content_Type": "application/json; charset=utf-8"}, 204),
+    ],
+)
+def test_the_gate_answers_the_ingest_and_nobody_else(
+    answering: MediaRoom, headers: dict[str, str], status: int
+) -> None:
+    question = json.dumps({"action": "publish", "path": f"live/{KEY}", "protocol": "rtmp", "ip": "10.0.0.9"})
+    assert post(answering, question.encode(), **headers).status_code == status
+    port = answering.config.media.gate_port
+    for host in (f"localhost:{port}", f"[::1]:{port}"):
+        assert post(answering, question.encode(), Host=host).status_code == 204
 
 
 def test_it_answers_what_mediamtx_asks(answering: MediaRoom) -> None:
     assert ask(answering) == 204
     assert ask(answering, path=f"live/{OTHER_KEY}") == 401
     assert ask(answering, "read", ip="127.0.0.1") == 401
-    assert ask(answering, "read", ip="127.0.0.1", token=answering.token) == 204
-    assert ask(answering, "read", ip="127.0.0.1", token=answering.token, something_new={"a": [1]}) == 204
+    own = {"ip": "127.0.0.1", "user": USER, "password": answering.secret, "token": answering.secret}
+    assert ask(answering, "read", **own) == 204
+    assert ask(answering, "read", **own, something_new={"a": [1]}) == 204
 
 
 NO_QUESTIONS = [
@@ -130,7 +201,7 @@ NO_QUESTIONS = [
     (b"[]", 400),
     (b'{"action": 7}', 400),
     (b"\xff\xfe", 400),
-    (b'{"action": "read", "ip": "127.0.0.1", "token": "\\ud800"}', 400),
+    (b'{"action": "read", "ip": "127.0.0.1", "password": "\\ud800"}', 400),
     (b'{"action": "publish", "path": "live/' + b"A" * 20_000 + b'"}', 413),
 ]
 
@@ -146,12 +217,12 @@ def test_what_is_no_question_is_refused_without_a_word(answering: MediaRoom) -> 
 def test_refusals_are_recorded_once_with_a_count_and_without_the_key(answering: MediaRoom) -> None:
     for _ in range(30):
         assert ask(answering, path=f"live/{OTHER_KEY}") == 401
-    assert ask(answering, "read", ip="127.0.0.1", token=OTHER_KEY) == 401
+    assert ask(answering, "read", ip="127.0.0.1", user=USER, password=OTHER_KEY) == 401
 
     def recorded() -> dict[tuple[str, str, str], int]:
         return {(one.remote, one.action, one.reason): one.times for one in answering.store.streams.refusals()}
 
-    expected = {("192.168.1.5", "publish", gate.UNKNOWN_KEY): 30, ("127.0.0.1", "read", gate.READING): 1}
+    expected = {("192.168.1.5", "publish", refusals.UNKNOWN_KEY): 30, ("127.0.0.1", "read", refusals.READING): 1}
     until(lambda: recorded() == expected, 5, "both are recorded")
     stored = b"".join(path.read_bytes() for path in answering.config.state.iterdir() if path.is_file())
     assert OTHER_KEY.encode() not in stored
@@ -183,11 +254,13 @@ def test_it_gives_heartbeats_and_ends_on_sigterm(room: MediaRoom) -> None:
 
 def test_many_questions_after_one_another_are_all_answered(answering: MediaRoom) -> None:
     address = f"http://127.0.0.1:{answering.config.media.gate_port}/auth"
+    headers = {"Authorization": authorization(answering.secret), "Content-Type": "application/json"}
+    headers["Connection"] = "close"
     with httpx.Client() as client:
         for key, status in ((KEY, 204), (OTHER_KEY, 401)) * 200:
-            question = {"action": "publish", "path": f"live/{key}", "ip": "192.168.1.5"}
+            question = {"action": "publish", "protocol": "rtmp", "path": f"live/{key}", "ip": "192.168.1.5"}
             # Each on a connection of its own, as MediaMTX does. How long one takes, scripts/bench.py measures.
-            answer = client.post(address, content=json.dumps(question), headers={"Connection": "close"})
+            answer = client.post(address, content=json.dumps(question), headers=headers)
             assert answer.status_code == status
 
 
@@ -201,7 +274,7 @@ def config_of(folder: Path, **media: Any) -> Config:
 def test_a_store_that_cannot_be_read_lets_nobody_in_until_it_can(tmp_path: Path) -> None:
     config = config_of(tmp_path)
     guard = Gate(config)
-    question = json.dumps({"action": "publish", "path": f"live/{KEY}", "ip": "10.0.0.9"}).encode()
+    question = json.dumps({"action": "publish", "protocol": "rtmp", "path": f"live/{KEY}", "ip": "10.0.0.9"}).encode()
     assert guard.status_for(question) == 401
     hidden = tmp_path / "hidden"
     guard._local.store = None
@@ -213,7 +286,7 @@ def test_a_store_that_cannot_be_read_lets_nobody_in_until_it_can(tmp_path: Path)
 
 def test_a_connection_to_the_store_that_broke_is_replaced_at_once(tmp_path: Path) -> None:
     guard = Gate(config_of(tmp_path))
-    question = json.dumps({"action": "publish", "path": f"live/{KEY}", "ip": "10.0.0.9"}).encode()
+    question = json.dumps({"action": "publish", "protocol": "rtmp", "path": f"live/{KEY}", "ip": "10.0.0.9"}).encode()
     guard.status_for(question)
     guard._store().db.conn.close()  # what any use then raises is a sqlite3.Error
     assert guard.status_for(question) == 401, "the connection is replaced at once"
@@ -222,41 +295,41 @@ def test_a_connection_to_the_store_that_broke_is_replaced_at_once(tmp_path: Path
 def test_refusals_that_cannot_be_written_wait_for_better_times(tmp_path: Path) -> None:
     path = tmp_path / "mb9k.db"
     store = Store.open(path)
-    refusals = Refusals()
+    queue = Refusals()
     for _ in range(3):
-        refusals.add("10.0.0.9", "publish", gate.UNKNOWN_KEY)
+        queue.add("10.0.0.9", "publish", refusals.UNKNOWN_KEY)
     store.db.conn.execute("pragma query_only=on")
     with pytest.raises(sqlite3.OperationalError):
-        refusals.write(store)
+        queue.write(store)
     store.db.conn.execute("pragma query_only=off")
-    refusals.write(store)
-    assert [(one.reason, one.times) for one in store.streams.refusals()] == [(gate.UNKNOWN_KEY, 3)]
+    queue.write(store)
+    assert [(one.reason, one.times) for one in store.streams.refusals()] == [(refusals.UNKNOWN_KEY, 3)]
 
 
 def test_refusals_are_the_same_only_if_remote_action_and_reason_are(tmp_path: Path) -> None:
     path = tmp_path / "mb9k.db"
     store = Store.open(path)
-    refusals = Refusals()
+    queue = Refusals()
     expected = {
-        ("10.0.0.9", "publish", gate.UNKNOWN_KEY): 5,
-        ("10.0.0.9", "publish", gate.DEACTIVATED): 1,
-        ("10.0.0.9", "read", gate.UNKNOWN_KEY): 2,
-        ("10.0.0.8", "publish", gate.UNKNOWN_KEY): 3,
+        ("10.0.0.9", "publish", refusals.UNKNOWN_KEY): 5,
+        ("10.0.0.9", "publish", refusals.DEACTIVATED): 1,
+        ("10.0.0.9", "read", refusals.UNKNOWN_KEY): 2,
+        ("10.0.0.8", "publish", refusals.UNKNOWN_KEY): 3,
     }
     for rounds in (1, 0):  # the second round finds each of them in the store
         for refusal, times in expected.items():
             for _ in range(1 if rounds else times - 1):
-                refusals.add(*refusal)
-        refusals.write(store)
+                queue.add(*refusal)
+        queue.write(store)
     recorded = [(one.remote, one.action, one.reason, one.times) for one in store.streams.refusals()]
     assert sorted(recorded) == sorted((*refusal, times) for refusal, times in expected.items())
 
 
 def test_a_flood_of_refusals_neither_waits_nor_grows(tmp_path: Path) -> None:
-    refusals = Refusals()
-    for number in range(5 * gate.MAX_QUEUED_REFUSALS):
-        refusals.add(f"10.0.{number >> 8}.{number & 255}", "publish", gate.UNKNOWN_KEY)
-    assert refusals.queue.qsize() == gate.MAX_QUEUED_REFUSALS
+    queue = Refusals()
+    for number in range(5 * refusals.MAX_QUEUED_REFUSALS):
+        queue.add(f"10.0.{number >> 8}.{number & 255}", "publish", refusals.UNKNOWN_KEY)
+    assert queue.queue.qsize() == refusals.MAX_QUEUED_REFUSALS
 
 
 def test_a_busy_port_is_one_clear_line(tmp_path: Path, answering: MediaRoom) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import av.error
 import pytest
 
-from appliance.media import gate, mediamtx
-from appliance.media.mediamtx import Client, MediaError
+from appliance.media import mediamtx, refusals
+from appliance.media.mediamtx import NotRunning
 from appliance.secrets import digest
+from appliance.service import LINES_A_MINUTE
 from tests.boxes import publishing, until
 from tests.conftest import port_giver
 from tests.media_room import ENGINES, MediaRoom, make_clip, shown_times
@@ -39,7 +42,7 @@ def shared(
     with room.running():
         yield room
     said = room.log()
-    assert not [secret for secret in (KEY, OTHER_KEY, room.token) if secret in said]
+    assert not [secret for secret in (KEY, OTHER_KEY, room.secret) if secret in said]
     assert "Traceback" not in said
 
 
@@ -82,7 +85,7 @@ def test_the_right_key_is_let_in_and_the_watcher_sees_the_picture(room: MediaRoo
 
 def test_a_wrong_key_is_refused_and_told_why(room: MediaRoom, clip: Path) -> None:
     assert is_refused(room, clip, OTHER_KEY)
-    until(lambda: reasons(room) == {gate.UNKNOWN_KEY}, 5, "the refusal is recorded")
+    until(lambda: reasons(room) == {refusals.UNKNOWN_KEY}, 5, "the refusal is recorded")
     assert room.client.paths() == []
 
 
@@ -98,7 +101,7 @@ def test_a_deactivated_stream_is_refused_and_told_why(room: MediaRoom, clip: Pat
     (stream_id,) = room.store.streams.ids()
     room.store.streams.set_active(stream_id, False)
     assert is_refused(room, clip, KEY)
-    until(lambda: gate.DEACTIVATED in reasons(room), 5, "the refusal is recorded")
+    until(lambda: refusals.DEACTIVATED in reasons(room), 5, "the refusal is recorded")
 
 
 def test_encoders_are_told_that_the_key_is_the_reason_so_that_they_stop_trying(room: MediaRoom) -> None:
@@ -110,14 +113,59 @@ def test_a_stream_key_lets_nobody_watch(room: MediaRoom, clip: Path) -> None:
     with publishing(clip, room.url(KEY)):
         path = room.wait_for(KEY)
         right = room.read_url(path.name)
-        for wrong in (right.replace(room.token, KEY), right.partition("?")[0]):
+        nobody = right.replace(f"mb9k:{room.secret}@", "")
+        for wrong in (right.replace(room.secret, KEY), nobody, f"{nobody}?token={room.secret}"):
             with pytest.raises(av.error.HTTPUnauthorizedError):
                 av.open(wrong, options=room.reading_options(), timeout=(8.0, 8.0))
-        until(lambda: gate.READING in reasons(room), 5, "the refusal is recorded")
+        until(lambda: refusals.READING in reasons(room), 5, "the refusal is recorded")
         with pytest.raises(OSError, match=r"Operation not permitted|Input/output error|End of file"):
             av.open(room.url(KEY), timeout=(8.0, 8.0))  # by RTMP
         with room.open(path.name) as container:
             assert len(shown_times(container, 0.5)) > 5
+
+
+WRONG = {
+    "no key": ("live", "", refusals.NO_KEY),
+    "no key, a slash": ("live/", "", refusals.NO_KEY),
+    "nothing": ("", "", refusals.NO_KEY),
+    "only the key": ("", KEY, refusals.WRONG_NAME),
+    "capital letters": ("LIVE", KEY, refusals.WRONG_NAME),
+    "another name": ("stream", KEY, refusals.WRONG_NAME),
+    "live before the key": ("live", f"live/{KEY}", refusals.LIVE_TWICE),
+    "the whole address as key": ("live", f"rtmp://box/live/{KEY}", refusals.LIVE_TWICE),
+    "something after the key": (f"live/{KEY}", "cam", refusals.TOO_MUCH),
+    "a blank in the key": ("live", f"{KEY[:10]} {KEY[10:]}", refusals.NOT_A_KEY),
+    "another script": ("live", "ключ", refusals.NOT_A_KEY),
+    "a line break": ("live", f"{KEY}\n", refusals.NOT_A_KEY),
+    "a very long key": ("live", KEY * 100, refusals.NOT_A_KEY),
+    "dots": ("live", "..", refusals.NOT_A_KEY),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_whatever_is_typed_wrong_the_page_says_what(room: MediaRoom, name: str) -> None:
+    app, key, reason = WRONG[name]
+    with RtmpClient(room.config.rtmp.port) as client, pytest.raises((Rejected, ConnectionError)):
+        client.publish(app, key)
+    until(lambda: reasons(room) == {reason}, 5, "the refusal is recorded")
+    (refusal,) = room.store.streams.refusals()
+    assert (refusal.remote, refusal.action) == ("127.0.0.1", "publish")
+
+
+def test_strangers_cannot_fill_the_log(room: MediaRoom) -> None:
+    before = len(room.log().splitlines())
+    for _ in range(200):
+        with RtmpClient(room.config.rtmp.port) as client:
+            client.socket.sendall(b"\xff" * 5000)
+    with ThreadPoolExecutor(50) as crowd:  # MediaMTX makes each of them wait
+        list(crowd.map(lambda _: wrong_key(room), range(100)))
+    assert len(room.log().splitlines()) - before <= 2 * LINES_A_MINUTE
+
+
+def wrong_key(room: MediaRoom) -> None:
+    """Somebody who is refused."""
+    with suppress(Rejected, ConnectionError), RtmpClient(room.config.rtmp.port) as client:
+        client.publish("live", OTHER_KEY)
 
 
 def test_a_second_publisher_cannot_displace_the_first(room: MediaRoom, clip: Path) -> None:
@@ -178,11 +226,12 @@ def test_without_a_gate_nobody_is_let_in_until_it_is_back(
     room.add_stream(KEY)
     with room.running_ingest():
         assert is_refused(room, clip, KEY)
-        assert room.client.paths() == []
-        with room.running_gate(), publishing(clip, room.url(KEY)):
-            room.wait_for(KEY)
-    with pytest.raises(MediaError):
-        Client(room.config.media.api_port).info()
+        with room.running_gate():
+            assert room.client.paths() == []
+            with publishing(clip, room.url(KEY)):
+                room.wait_for(KEY)
+    with pytest.raises(NotRunning):
+        room.client.info()
     assert KEY not in room.log()
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
+import signal
 import socket
 import stat
 import subprocess
@@ -14,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from click.testing import CliRunner
 
@@ -21,14 +24,18 @@ from appliance import supervisor
 from appliance.cli import cli
 from appliance.config import Config, Media, Rtmp, load
 from appliance.errors import UserError
+from appliance.loopback import authorization
 from appliance.media import mediamtx
 from appliance.media.mediamtx import Client, Connection, MediaError
-from tests.boxes import publishing
+from appliance.media.refusals import NOT_OFFERED
+from appliance.processes import can_be_childless
+from appliance.times import now
+from tests.boxes import is_listening, publishing, until
 from tests.media_room import MediaRoom, make_clip, skip_without
 
 KEY = "MEDIAMEDIAMEDIAMED22"
 OTHER_KEY = "MEDIAMEDIAMEDIAMED33"
-TOKEN = "token/with+odd&signs"
+SECRET = "secret/with+odd&signs"
 LISTEN = "0A"  # as /proc/net/tcp writes the state
 
 # Its configuration
@@ -44,8 +51,10 @@ def test_the_configuration_is_whole_and_only_its_owner_reads_it(tmp_path: Path) 
 
 
 def test_rtmps_is_on_when_both_files_are_named() -> None:
-    only_one = mediamtx.configuration(Config(rtmp=Rtmp(tls_certificate="cert.pem")))
-    both = mediamtx.configuration(Config(rtmp=Rtmp(tls_certificate="cert.pem", tls_key="key.pem", tls_port=444)))
+    only_one = mediamtx.configuration(Config(rtmp=Rtmp(tls_certificate="cert.pem")), SECRET)
+    both = mediamtx.configuration(
+        Config(rtmp=Rtmp(tls_certificate="cert.pem", tls_key="key.pem", tls_port=444)), SECRET
+    )
     assert "rtmpEncryption" not in only_one
     assert both["rtmpEncryption"] == "optional"
     assert both["rtmpsAddress"] == ":444"
@@ -53,7 +62,7 @@ def test_rtmps_is_on_when_both_files_are_named() -> None:
 
 def test_an_address_is_written_as_it_should_be() -> None:
     hosts = ("0.0.0.0", "::", "192.168.0.7", "fd00::7")
-    written = [mediamtx.configuration(Config(rtmp=Rtmp(host=host)))["rtmpAddress"] for host in hosts]
+    written = [mediamtx.configuration(Config(rtmp=Rtmp(host=host)), SECRET)["rtmpAddress"] for host in hosts]
     assert written == [":1935", ":1935", "192.168.0.7:1935", "[fd00::7]:1935"]
 
 
@@ -88,10 +97,11 @@ def test_what_was_decided_at_the_start_holds_when_a_binary_appears(
     assert [mediamtx.engine(config) for config in served] == ["embedded"]
 
 
-def test_readers_carry_the_token_whatever_its_signs() -> None:
-    config = Config(media=Media(engine="embedded", read_port=8554))
-    address = mediamtx.read_url(config, mediamtx.engine(config), "live//KEY", TOKEN)
-    assert address == "http://127.0.0.1:8554/live//KEY.flv?token=token/with%2Bodd%26signs"
+def test_readers_show_the_secret_whatever_its_signs() -> None:
+    config = Config(media=Media(read_port=8554))
+    shown = "mb9k:secret%2Fwith%2Bodd%26signs@127.0.0.1:8554"
+    assert mediamtx.read_url(config, "embedded", "live//KEY", SECRET) == f"http://{shown}/live//KEY.flv"
+    assert mediamtx.read_url(config, "mediamtx", "live//KEY", SECRET) == f"rtsp://{shown}/live//KEY"
 
 
 # The real binary
@@ -133,14 +143,128 @@ def _readable(address: str) -> str:
     return socket.inet_ntop(socket.AF_INET6, b"".join(words))
 
 
+def binary_of(process: subprocess.Popen[bytes]) -> int:
+    """The process of MediaMTX itself, a child of our service."""
+    (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return int(child)
+
+
+HOOK_PATIENCE_S = 3.0
+
+
+def add_path_with_hook(room: MediaRoom, mark: Path, **headers: str) -> int:
+    """Ask MediaMTX to run a command that leaves a mark, as anybody with a web page could; its status."""
+    path = {"source": "publisher", "runOnInit": f"touch {mark}"}
+    address = f"http://127.0.0.1:{room.config.media.api_port}/v3/config/paths/add/x"
+    return httpx.post(address, content=json.dumps(path), headers={"Content-Type": "text/plain", **headers}).status_code
+
+
+@pytest.mark.mediamtx
+def test_no_stranger_on_this_machine_and_no_web_page_can_ask_mediamtx_anything(room: MediaRoom, tmp_path: Path) -> None:
+    with room.running():
+        mark = tmp_path / "mark"
+        for shown in ({}, {"Origin": "http://elsewhere.test"}, {"Authorization": authorization("guessed")}):
+            assert add_path_with_hook(room, mark, **shown) == 401
+        page = f"http://127.0.0.1:{room.config.media.api_port}"
+        for path in (
+            "/v3/paths/list",
+            "/v3/config/global/get",
+            "/metrics",
+            "/nothing",
+            f"/v3/info?token={room.secret}",
+        ):
+            assert httpx.get(page + path).status_code == 401
+        assert not mark.exists()
+        assert not [name for name in mediamtx.configuration(room.config, SECRET) if "runOn" in name]
+    arguments = b"".join(path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists())
+    assert room.secret.encode() not in arguments
+
+
+@pytest.mark.mediamtx
+def test_no_page_may_read_what_its_api_answers(room: MediaRoom) -> None:
+    with room.running():
+        address = f"http://127.0.0.1:{room.config.media.api_port}/v3/paths/list"
+        asked = {"Origin": "http://elsewhere.test", "Access-Control-Request-Method": "GET"}
+        for method in ("OPTIONS", "GET"):
+            assert "access-control-allow-origin" not in httpx.request(method, address, headers=asked).headers
+
+
+@pytest.mark.mediamtx
+def test_a_stream_key_publishes_by_rtmp_and_not_by_rtsp(room: MediaRoom, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.flv")
+    with room.running():
+        command = ["ffmpeg", "-nostdin", "-loglevel", "quiet", "-re", "-i", str(clip), "-c", "copy", "-f", "rtsp"]
+        address = f"rtsp://127.0.0.1:{room.config.media.read_port}/live/{KEY}"
+        ended = subprocess.run([*command, "-rtsp_transport", "tcp", address], timeout=20, check=False)
+        assert ended.returncode != 0
+        until(lambda: {one.reason for one in room.store.streams.refusals()} == {NOT_OFFERED}, 5, "it is recorded")
+
+
+@pytest.mark.mediamtx
+def test_a_hook_does_not_run_even_for_who_has_the_secret(room: MediaRoom, tmp_path: Path) -> None:
+    if not can_be_childless():
+        pytest.skip("this kernel has no seccomp filters")
+    shown = {"Authorization": authorization(room.secret)}
+    free = tmp_path / "ran"
+    with room.running_gate():
+        # The binary alone would do it, so this test can see it.
+        with room._running(mediamtx.command(room.config), room.config.media.api_port):
+            assert add_path_with_hook(room, free, **shown) == 200
+            until(free.exists, 10, "the hook runs")
+        with room.running_ingest():
+            mark = tmp_path / "mark"
+            assert add_path_with_hook(room, mark, **shown) == 200
+            time.sleep(HOOK_PATIENCE_S)
+            assert not mark.exists()
+            assert room.client.info().startswith("v1."), "all else goes on"
+
+
+@pytest.mark.mediamtx
+def test_variables_of_the_environment_change_nothing(room: MediaRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MTX_RTSP", "no")
+    monkeypatch.setenv("MTX_AUTHMETHOD", "internal")
+    with room.running():
+        assert httpx.get(f"http://127.0.0.1:{room.config.media.api_port}/v3/info").status_code == 401
+        assert is_listening(room.config.media.read_port)
+
+
+@pytest.mark.mediamtx
+def test_its_service_gives_heartbeats_says_when_it_is_ready_and_ends_with_it(
+    room: MediaRoom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(str(tmp_path / "notify"))
+        supervisor.settimeout(10)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        with room.running_ingest() as process:
+            while supervisor.recv(100) != b"READY=1":
+                pass
+            until(lambda: room.store.services.is_alive("ingest", now()), 10, "a heartbeat")
+            os.kill(binary_of(process), signal.SIGKILL)
+            assert process.wait(10) == 128 + signal.SIGKILL
+        with room.running_ingest() as process:
+            binary = binary_of(process)
+            process.kill()
+            until(lambda: not is_listening(room.config.rtmp.port), 10, "it ends with its service")
+            assert not Path(f"/proc/{binary}").exists() or "Z" in Path(f"/proc/{binary}/stat").read_text()
+
+
+@pytest.mark.mediamtx
+def test_what_mediamtx_cannot_start_with_is_logged_and_its_exit_code_passed_on(room: MediaRoom) -> None:
+    with socket.create_server(("127.0.0.1", room.config.media.read_port)), room.running_ingest() as process:
+        assert process.wait(10) == 1
+    assert "MediaMTX: listen tcp" in room.log()
+    assert "address already in use" in room.log()
+
+
 @pytest.mark.mediamtx
 def test_nothing_but_rtmp_is_open_beyond_loopback(room: MediaRoom) -> None:
     media = room.config.media
     # As a box has it; this test's own RTMP port is bound to loopback.
-    wide = mediamtx.configuration(Config(rtmp=Rtmp(port=room.config.rtmp.port), media=media))
+    wide = mediamtx.configuration(Config(rtmp=Rtmp(port=room.config.rtmp.port), media=media), SECRET)
     with room.running_ingest() as process:
-        expected = {("127.0.0.1", port) for port in (media.api_port, media.read_port, media.metrics_port)}
-        assert listening(process.pid) == expected | {("127.0.0.1", room.config.rtmp.port)}
+        expected = {("127.0.0.1", port) for port in (media.api_port, media.read_port)}
+        assert listening(binary_of(process)) == expected | {("127.0.0.1", room.config.rtmp.port)}
     others = {name: wide[name] for name in wide if name.endswith("Address") and name != "authHTTPAddress"}
     assert others.pop("rtmpAddress") == f":{room.config.rtmp.port}"
     assert all(address.startswith("127.0.0.1:") for address in others.values())
@@ -150,8 +274,8 @@ def test_nothing_but_rtmp_is_open_beyond_loopback(room: MediaRoom) -> None:
 def test_this_test_would_notice_a_key_that_the_binary_does_not_know(
     room: MediaRoom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = mediamtx.configuration(room.config)
-    monkeypatch.setattr(mediamtx, "configuration", lambda _: {**right, "noSuchSetting": True})
+    right = mediamtx.configuration(room.config, SECRET)
+    monkeypatch.setattr(mediamtx, "configuration", lambda *_: {**right, "noSuchSetting": True})
     ended = subprocess.run(mediamtx.command(room.config), capture_output=True, timeout=10, check=False)
     assert ended.returncode == 1
     assert b"noSuchSetting" in ended.stdout
@@ -171,7 +295,7 @@ def test_neither_keys_nor_the_token_stand_in_what_it_says(room: MediaRoom, tmp_p
                 assert second.wait(12) != 0
             room.client.kick(room.client.connections()[0])
     assert "failed to authenticate" in room.log(), "it does say something"
-    assert not [secret for secret in (KEY, OTHER_KEY, room.token) if secret in room.log()]
+    assert not [secret for secret in (KEY, OTHER_KEY, room.secret) if secret in room.log()]
 
 
 @pytest.mark.mediamtx
@@ -234,7 +358,7 @@ def answering(said: dict[str, tuple[int, bytes]], delay_s: float = 0.0) -> Itera
     with Answers(said, delay_s) as server:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         try:
-            yield Client(server.server_address[1]), server
+            yield Client(server.server_address[1], SECRET), server
         finally:
             server.shutdown()
 
@@ -301,7 +425,7 @@ def test_nobody_there_and_somebody_who_never_answers_are_the_same_error(
     free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(MediaError):
-        Client(free_port()).info()
+        Client(free_port(), SECRET).info()
     monkeypatch.setattr(mediamtx, "TIMEOUT_S", 0.2)
     with answering({"/v3/info": (200, b"{}")}, delay_s=0.5) as (client, _), pytest.raises(MediaError):
         client.info()

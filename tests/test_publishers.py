@@ -9,7 +9,7 @@ import pytest
 
 from appliance.media.mediamtx import EMBEDDED_VERSION, SILENCE_S, Client
 from appliance.secrets import digest
-from appliance.watch.publishers import PATIENCE_S, Publishers
+from appliance.watch.publishers import GATE_PATIENCE_S, NOT_RUNNING, PATIENCE_S, SILENT, Publishers
 from tests.stand_in_ingest import StandIn, answering
 
 KEY, OTHER, OLD = "KEYKEYKEYKEYKEYKEY22", "KEYKEYKEYKEYKEYKEY33", "KEYKEYKEYKEYKEYKEY44"
@@ -26,7 +26,7 @@ def ingest() -> Iterator[StandIn]:
 @pytest.fixture
 def publishers(ingest: StandIn) -> Publishers:
     """Polls it."""
-    return Publishers(Client(ingest.port))
+    return Publishers(Client(ingest.port, "secret"))
 
 
 def test_a_publisher_with_an_active_key_is_found_with_its_address(ingest: StandIn, publishers: Publishers) -> None:
@@ -100,20 +100,23 @@ def test_a_frozen_publisher_is_offline_and_live_again_when_bytes_come(ingest: St
     assert set(publishers.poll(ACTIVE, 20)) == {1}
 
 
-@pytest.mark.parametrize("how", ["an error", "no server"])
-def test_an_ingest_that_does_not_answer_is_offline_after_a_while(ingest: StandIn, how: str) -> None:
-    publishers = Publishers(Client(ingest.port))
+@pytest.mark.parametrize(
+    ("status", "patience_s", "problem"), [(None, PATIENCE_S, NOT_RUNNING), (401, GATE_PATIENCE_S, SILENT)]
+)
+def test_an_ingest_that_does_not_answer_is_offline_after_a_while(
+    ingest: StandIn, status: int | None, patience_s: float, problem: str
+) -> None:
+    publishers = Publishers(Client(ingest.port, "secret"))
     ingest.publish("a", f"live/{KEY}")
     assert set(publishers.poll(ACTIVE, 0)) == {1}
-    if how == "no server":
-        publishers.client = Client(1)
+    if status is None:
+        publishers.client = Client(1, "secret")
     else:
-        ingest.status = 500
-    assert set(publishers.poll(ACTIVE, PATIENCE_S - 0.1)) == {1}, "a hiccup is nothing"
-    assert publishers.poll(ACTIVE, PATIENCE_S) == {}
-    assert publishers.problem is not None
-    assert "ingest" in publishers.problem
-    ingest.status, publishers.client = 200, Client(ingest.port)
+        ingest.status = status
+    assert set(publishers.poll(ACTIVE, patience_s - 0.1)) == {1}, "a hiccup is nothing"
+    assert publishers.poll(ACTIVE, patience_s) == {}
+    assert publishers.problem == problem
+    ingest.status, publishers.client = 200, Client(ingest.port, "secret")
     ingest.flow()
     assert set(publishers.poll(ACTIVE, 60)) == {1}
     assert publishers.problem is None

@@ -17,8 +17,19 @@ import pytest
 
 from appliance import service
 from appliance.errors import UserError
-from appliance.service import http_status, keep_alive, notify, port_error, refuse_busy_port, repeat
+from appliance.service import (
+    LINES_A_MINUTE,
+    MAX_KINDS,
+    AtMost,
+    http_status,
+    keep_alive,
+    notify,
+    port_error,
+    refuse_busy_port,
+    repeat,
+)
 from tests.boxes import until
+from tests.clock import Clock
 
 
 @pytest.fixture
@@ -193,3 +204,38 @@ service.serve_http(Server(("127.0.0.1", 0), lambda environ, start: [b""]))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=30)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def line(text: str, *args: object, name: str = "a.place", level: int = logging.WARNING) -> logging.LogRecord:
+    """A line of the log."""
+    return logging.LogRecord(name, level, "", 0, text, args, None)
+
+
+def test_of_one_kind_of_line_only_so_many_are_logged_a_minute() -> None:
+    clock = Clock()
+    bound = AtMost(clock.monotonic)
+
+    def written(number: int) -> list[str]:
+        records = [line("from %s", address) for address in range(number)]
+        return [record.getMessage() for record in records if bound.filter(record)]
+
+    first = written(1000)
+    assert first[:2] == ["from 0", "from 1"]
+    assert len(first) == LINES_A_MINUTE
+    assert first[-1] == f"from {LINES_A_MINUTE - 1} (more like this are left out for a minute)"
+    assert bound.filter(line("something else")), "another kind"
+    assert bound.filter(line("from %s", 1, name="another.place"))
+    assert bound.filter(line("from %s", 1, level=logging.ERROR))
+    clock.now_s += 59.75
+    assert written(5) == []
+    clock.now_s += 0.25
+    assert written(2) == [f"from 0 ({1005 - LINES_A_MINUTE} more like this were left out)", "from 1"]
+    clock.now_s += 60
+    assert written(1) == ["from 0"]
+
+
+def test_the_memory_of_kinds_does_not_grow() -> None:
+    bound = AtMost()
+    for number in range(3 * MAX_KINDS):
+        assert bound.filter(line(f"no two are the same: {number}"))
+    assert len(bound._kinds) <= MAX_KINDS

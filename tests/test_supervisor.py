@@ -184,7 +184,7 @@ def test_a_busy_port_is_one_line_that_names_it(free_port: Callable[[], int]) -> 
             {
                 "web": {"host": "127.0.0.1", "port": free_port()},
                 "rtmp": {"host": "127.0.0.1", "port": port},
-                "media": {name: free_port() for name in ("gate_port", "api_port", "read_port", "metrics_port")},
+                "media": {name: free_port() for name in ("gate_port", "api_port", "read_port")},
             },
             Config,
         )

@@ -15,6 +15,8 @@ from appliance.accounts.people import Role
 from appliance.config import Config, Images, Media, Vision
 from appliance.faces import State
 from appliance.images import day_of
+from appliance.loopback import authorization
+from appliance.media.mediamtx import Client
 from appliance.secrets import digest
 from appliance.store import DetectionFilter, Store, StoredDetection, Stream
 from appliance.times import now
@@ -147,7 +149,7 @@ def test_a_stream_that_is_published_is_live_and_its_people_are_stored(
     assert jpeg.startswith(b"\xff\xd8")
     door = box.stream(box.door)
     assert (door.codec, door.width, door.height, door.problem) == ("h264", 320, 240, None)
-    assert watcher.token in ingest.requested[0], "we read by our own token"
+    assert set(ingest.shown) == {authorization(watcher.secret)}, "we read by the box's secret"
     del ingest.items[f"live/{KEY}"]
     step_until(watcher, lambda: not box.stream(box.door).live, "offline", 3)
     assert watcher.analyses == {}
@@ -246,7 +248,7 @@ def test_an_ingest_that_is_gone_puts_all_who_publish_offline_and_is_reported(box
     watcher = box.watcher(analysing=False)
     ingest.publish("conn", f"live/{KEY}")
     step_until(watcher, lambda: box.stream(box.door).live, "LIVE", 3)
-    ingest.status = 500
+    watcher.publishers.client = Client(1, "secret")  # nobody listens there
     step_until(watcher, lambda: not box.stream(box.door).live, "offline", 5)
     watcher.model_problem = None
     step_until(
@@ -402,4 +404,4 @@ def test_no_key_reaches_the_log(
     out, err = capfd.readouterr()
     said = caplog.text + out + err + str(box.stream(box.door).problem)
     assert KEY not in said
-    assert watcher.token not in said
+    assert watcher.secret not in said

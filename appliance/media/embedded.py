@@ -9,21 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http
 import http.client
+import io
 import json
 import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import unquote
 
 from appliance.config import Config
+from appliance.loopback import CHALLENGE, authorization, credentials, objection
 from appliance.media.amf import AmfError
 from appliance.media.connection import ConnectionEnded, RtmpConnection
 from appliance.media.flv import LiveStream
 from appliance.media.mediamtx import EMBEDDED_VERSION
 from appliance.media.rtmp import RtmpError
+from appliance.secrets import secret_from_file
 from appliance.service import END_SIGNALS, begin_end, keep_alive, notify, port_error
 from appliance.store import Heartbeat
 
@@ -46,6 +50,7 @@ class Ingest:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self.secret = secret_from_file(config.local_secret_path)
         self.connections: dict[str, RtmpConnection] = {}
         self.publishers: dict[str, RtmpConnection] = {}
         self._round_s = time.monotonic()
@@ -114,28 +119,31 @@ class Ingest:
             connection.stream.end()
         del self.publishers[connection.path]
 
-    async def authorise(self, action: str, path: str, address: str, connection_id: str, token: str = "") -> bool | None:
+    async def authorise(
+        self, action: str, path: str, address: str, connection_id: str, user: str = "", password: str = ""
+    ) -> bool | None:
         """What the gate says; None: it does not answer, or cannot tell."""
         request = {
             "action": action,
             "path": path,
             "ip": address,
-            "token": token,
+            "user": user,
+            "password": password,
             "protocol": "rtmp" if connection_id else "http-flv",
             "id": connection_id,
         }
-        return await asyncio.to_thread(_ask_gate, self.config.media.gate_port, request)
+        return await asyncio.to_thread(_ask_gate, self.config.media.gate_port, self.secret, request)
 
     # HTTP on loopback: the API, and FLV for the watcher
 
     async def _api(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(*_DISCONNECTED):
-            method, path, _ = await _request(reader)
-            content = self._api_answer(method, path)
-            status = "200 OK" if content is not None else "404 Not Found"
-            body = json.dumps(content if content is not None else {"status": "error", "error": "not found"}).encode()
-            head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-            writer.write(f"{head}Connection: close\r\n\r\n".encode() + body)
+            method, path, headers = await _request(reader)
+            status = objection(headers, self.config.media.api_port, self.secret)
+            content = self._api_answer(method, path) if status is None else {"status": "error", "error": "refused"}
+            if content is None:
+                status, content = 404, {"status": "error", "error": "not found"}
+            writer.write(_answer(status or 200, content))
             await writer.drain()
         await _close(writer)
 
@@ -155,20 +163,32 @@ class Ingest:
 
     async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(*_DISCONNECTED):
-            _, path, query = await _request(reader)
+            _, path, headers = await _request(reader)
             name = unquote(path).removeprefix("/").removesuffix(".flv")
-            token = parse_qs(query).get("token", [""])[0]
-            ip = str((writer.get_extra_info("peername") or ("",))[0])
-            allowed = await self.authorise("read", name, ip, "", token)
+            status = objection(headers, self.config.media.read_port, self.secret)
             publisher = self.publishers.get(name)
-            if not allowed:
-                writer.write(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            if status is not None:
+                ip = str((writer.get_extra_info("peername") or ("",))[0])
+                # Asked although the answer is known: the gate records it.
+                await self.authorise("read", name, ip, "", *credentials(headers.get("Authorization")))
+                writer.write(_answer(status))
             elif publisher is None or publisher.stream is None or not publisher.stream.has_media:
-                writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                writer.write(_answer(404))
             else:
                 await _send_flv(publisher.stream, writer)
             await writer.drain()
         await _close(writer)
+
+
+def _answer(status: int, content: dict[str, Any] | None = None) -> bytes:
+    """An HTTP answer, after which the connection ends."""
+    body = b"" if content is None else json.dumps(content).encode()
+    lines = [f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}", f"Content-Length: {len(body)}", "Connection: close"]
+    if content is not None:
+        lines.append("Content-Type: application/json")
+    if status == 401:
+        lines.append(f"WWW-Authenticate: {CHALLENGE}")
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 async def _send_flv(stream: LiveStream, writer: asyncio.StreamWriter) -> None:
@@ -182,10 +202,11 @@ async def _send_flv(stream: LiveStream, writer: asyncio.StreamWriter) -> None:
         stream.leave(reader)
 
 
-def _ask_gate(port: int, request: dict[str, Any]) -> bool | None:
+def _ask_gate(port: int, secret: str, request: dict[str, Any]) -> bool | None:
     gate = http.client.HTTPConnection("127.0.0.1", port, timeout=GATE_TIMEOUT_S)
+    headers = {"Authorization": authorization(secret), "Content-Type": "application/json"}
     try:
-        gate.request("POST", "/auth", json.dumps(request), {"Content-Type": "application/json"})
+        gate.request("POST", "/auth", json.dumps(request), headers)
         status = gate.getresponse().status
     except (OSError, http.client.HTTPException) as error:
         log.error("the gate does not answer, so nobody is let in (%s)", type(error).__name__)
@@ -219,12 +240,16 @@ def _connection_item(connection: RtmpConnection) -> dict[str, Any]:
     }
 
 
-async def _request(reader: asyncio.StreamReader) -> tuple[str, str, str]:
-    """Method, path and query of an HTTP request; its headers are of no interest. Raises what reading raises."""
+async def _request(reader: asyncio.StreamReader) -> tuple[str, str, http.client.HTTPMessage]:
+    """Method, path (without its query) and headers of an HTTP request. Raises what reading raises, OSError."""
     head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), REQUEST_TIMEOUT_S)
-    method, target, *_ = *head.split(b" ", 2), b"", b""
-    path, _, query = target.decode("latin-1").partition("?")
-    return method.decode("latin-1"), path, query
+    line, _, rest = head.partition(b"\r\n")
+    method, target, *_ = *line.split(b" ", 2), b"", b""
+    try:
+        headers = http.client.parse_headers(io.BytesIO(rest))
+    except http.client.HTTPException as error:
+        raise OSError("no HTTP") from error
+    return method.decode("latin-1"), target.decode("latin-1").partition("?")[0], headers
 
 
 async def _listen(

@@ -6,13 +6,9 @@ back. So the answer must come within milliseconds, also while the site restarts,
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import queue
 import sqlite3
 import threading
-import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -22,8 +18,19 @@ import msgspec
 from cheroot import wsgi
 
 from appliance.config import Config
+from appliance.loopback import CHALLENGE, authorization, is_the_box, objection
 from appliance.media.mediamtx import key_sha256
-from appliance.secrets import digest, equal_in_constant_time, secret_from_file
+from appliance.media.refusals import (
+    DEACTIVATED,
+    NOT_OFFERED,
+    READING,
+    RECORD_S,
+    SECOND,
+    UNKNOWN_KEY,
+    Refusals,
+    wrong_address,
+)
+from appliance.secrets import secret_from_file
 from appliance.service import http_status, keep_alive, refuse_busy_port, repeat, serve_http
 from appliance.store import Heartbeat, Store, StoreError
 from appliance.times import now
@@ -32,18 +39,7 @@ log = logging.getLogger(__name__)
 
 THREADS = 8
 MAX_REQUEST_BYTES = 16_384
-MAX_QUEUED_REFUSALS = 1000
-RECORD_S = 1.0  # a flood of refusals is one transaction a second
 LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
-
-UNKNOWN_KEY = "The stream key is not known here; copy it again from the stream's page."
-DEACTIVATED = "This stream is deactivated; activate it on its page."
-NO_KEY = (
-    "No stream key came with it; publish to rtmp://<this box>/live with the stream key, or to .../live/<stream key>."
-)
-READING = "Reading needs the box's own token; a stream key lets somebody publish, never read."
-NOT_OFFERED = "This box offers no such thing to the outside."
-SECOND = "Somebody else is already publishing to this stream; the first one stays."
 
 
 class AuthRequest(msgspec.Struct):
@@ -51,8 +47,10 @@ class AuthRequest(msgspec.Struct):
 
     action: str
     path: str = ""
+    query: str = ""
+    protocol: str = ""
     ip: str = ""
-    token: str = ""
+    user: str = ""
     password: str = ""
 
 
@@ -64,17 +62,15 @@ class Decision:
     refusal: str | None = None
 
 
-def authorise(request: AuthRequest, store: Store, reader_token_sha256: str) -> Decision:
-    """Whether the request's action is allowed. Raises sqlite3.Error."""
-    if request.action == "read":
-        token = request.token or request.password
-        allowed = request.ip in LOOPBACK and equal_in_constant_time(digest(token), reader_token_sha256)
-        return Decision(allowed, None if allowed else READING)
-    if request.action != "publish":
+def authorise(request: AuthRequest, store: Store, secret: str) -> Decision:
+    """Whether the request's action is allowed. secret: the box's own. Raises sqlite3.Error."""
+    if request.action in ("read", "api"):
+        return _of_the_box(request, secret)
+    if request.action != "publish" or request.protocol != "rtmp":
         return Decision(False, NOT_OFFERED)
     key = key_sha256(request.path)
     if key is None:
-        return Decision(False, NO_KEY)
+        return Decision(False, wrong_address(request.path, request.query))
     stream = store.streams.with_key(key, now())
     if stream is None or not stream.active:
         return Decision(False, DEACTIVATED if stream else UNKNOWN_KEY)
@@ -83,31 +79,13 @@ def authorise(request: AuthRequest, store: Store, reader_token_sha256: str) -> D
     return Decision(True, SECOND if stream.live else None)
 
 
-class Refusals:
-    """Records refusals without ever keeping an answer waiting: a bounded queue, one transaction a second."""
-
-    def __init__(self) -> None:
-        self.queue: queue.Queue[tuple[str, str, str]] = queue.Queue(maxsize=MAX_QUEUED_REFUSALS)
-
-    def add(self, remote: str, action: str, reason: str) -> None:
-        """Somebody was refused. In a flood the surplus is dropped: it would all say the same."""
-        with contextlib.suppress(queue.Full):
-            self.queue.put_nowait((remote, action, reason))
-
-    def write(self, store: Store) -> None:
-        """Write what is queued, the same only once. Raises sqlite3.Error; what was taken is then put back."""
-        refusals: Counter[tuple[str, str, str]] = Counter()
-        with contextlib.suppress(queue.Empty):
-            while True:
-                refusals[self.queue.get_nowait()] += 1
-        try:
-            with store.writing():
-                for (remote, action, reason), times in refusals.items():
-                    store.streams.add_refusal(remote, action, reason, times, time.time())
-        except sqlite3.Error:
-            for refusal in refusals.elements():
-                self.add(*refusal)
-            raise
+def _of_the_box(request: AuthRequest, secret: str) -> Decision:
+    """Whether it is the box itself that would read a stream, or asks the ingest's API."""
+    if request.ip in LOOPBACK and is_the_box(request.user, request.password, secret):
+        return Decision(True)
+    # MediaMTX asks once without credentials, and only then asks its client for them: that is no refusal to record.
+    first_of_two = request.ip in LOOPBACK and request.protocol != "rtmp" and not request.user + request.password
+    return Decision(False, None if first_of_two else READING if request.action == "read" else NOT_OFFERED)
 
 
 class Gate:
@@ -118,7 +96,7 @@ class Gate:
         # Makes the file if we are the first, and stays open: without anybody who writes there is no shared memory
         # beside the file, and those who only read could not open it.
         self._anchor = Store.open(config.store_path)
-        self.reader_token_sha256 = digest(secret_from_file(config.reader_token_path))
+        self.secret = secret_from_file(config.local_secret_path)
         self.refusals = Refusals()
         self._local = threading.local()
 
@@ -140,11 +118,11 @@ class Gate:
     def _decide(self, request: AuthRequest) -> Decision:
         """The decision; a broken connection to the store is replaced once. Raises sqlite3.Error, StoreError."""
         try:
-            return authorise(request, self._store(), self.reader_token_sha256)
+            return authorise(request, self._store(), self.secret)
         except (sqlite3.Error, StoreError) as error:
             log.warning("opening the store again: %s", error)
             self._local.store = None
-            return authorise(request, self._store(), self.reader_token_sha256)
+            return authorise(request, self._store(), self.secret)
 
     def _store(self) -> Store:
         store: Store | None = getattr(self._local, "store", None)
@@ -154,28 +132,27 @@ class Gate:
         return store
 
     def write_refusals(self) -> None:
-        """Write what is queued, over a connection of its own. Raises sqlite3.Error, StoreError."""
-        if self.refusals.queue.empty():
-            return
-        store = Store.open_existing(self.config.store_path)
-        try:
-            self.refusals.write(store)
-        finally:
-            store.close()
+        """Write what is queued. Raises sqlite3.Error, StoreError."""
+        self.refusals.save(self.config.store_path)
 
     def answers(self) -> bool:
         """Whether our port answers, asked from outside as MediaMTX does."""
-        return http_status("127.0.0.1", self.config.media.gate_port, "POST", "/auth", b"{}") == 400
+        headers = {"Authorization": authorization(self.secret), "Content-Type": "application/json"}
+        return http_status("127.0.0.1", self.config.media.gate_port, "POST", "/auth", b"{}", headers) == 400
 
     def app(self) -> Callable[..., Any]:
         """The WSGI application."""
-        app = bottle.Bottle()
+        app, port = bottle.Bottle(), self.config.media.gate_port
 
         @app.post("/auth")  # type: ignore[untyped-decorator, unused-ignore]
         def auth() -> str:
             # The body of a refusal stands in MediaMTX's log: it stays empty.
-            too_long = bottle.request.content_length > MAX_REQUEST_BYTES
-            bottle.response.status = 413 if too_long else self.status_for(bottle.request.body.read())
+            status = objection(bottle.request.headers, port, self.secret, "application/json")
+            if status == 401:
+                bottle.response.headers["WWW-Authenticate"] = CHALLENGE
+            elif status is None and bottle.request.content_length > MAX_REQUEST_BYTES:
+                status = 413
+            bottle.response.status = status or self.status_for(bottle.request.body.read())
             return ""
 
         return app  # type: ignore[no-any-return]

@@ -5,16 +5,95 @@ Which one is decided here, once, at its start. The others hear it from its API (
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from typing import IO
 
 from appliance.config import Config
-from appliance.media import embedded, mediamtx
+from appliance.media import embedded, mediamtx, relay
+from appliance.media.refusals import RECORD_S, Refusals
+from appliance.processes import can_be_childless, start_child
+from appliance.service import RETRIED, keep_alive, notify, repeat
+from appliance.store import Heartbeat
+
+log = logging.getLogger(__name__)
+
+MAX_LINE_BYTES = 8192
+STOP_S = 5.0
+ANSWER_S = 2.0
 
 
 def serve(config: Config) -> None:
     """Take streams until SIGTERM. Raises UserError."""
     if mediamtx.engine(config) == "embedded":
         embedded.serve(config)
-        return
-    command = mediamtx.command(config)
-    os.execv(command[0], command)  # noqa: S606 - MediaMTX takes our place
+    else:
+        _run_mediamtx(config, mediamtx.command(config))
+
+
+def _run_mediamtx(config: Config, command: list[str]) -> None:
+    """Run MediaMTX as our child, which can start no process, and end with its exit code. Raises SystemExit, OSError."""
+    childless = can_be_childless()
+    if not childless:
+        log.warning("this kernel has no seccomp filters, so MediaMTX could start other programs if it were told to")
+    # Variables of these names would change its configuration.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MTX_")}
+    process = start_child(
+        command,
+        childless=childless,
+        end_signal=signal.SIGKILL,  # also one that hangs; it has nothing to save
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment,
+    )
+    assert process.stdout is not None
+    refusals, stopping = Refusals(), threading.Event()
+    try:
+        repeat(lambda: refusals.save(config.store_path), RECORD_S, "the record of refusals", stopping)
+        keep_alive(Heartbeat(config.store_path, "ingest").write, lambda: _is_running(config.media.read_port), stopping)
+        log.info("MediaMTX started (process %d); taking RTMP on port %d", process.pid, config.rtmp.port)
+        _relay(process.stdout, refusals)
+        code = process.wait()
+    finally:
+        stopping.set()
+        _end(process)
+        with contextlib.suppress(*RETRIED):  # those of the last second
+            refusals.save(config.store_path)
+    sys.exit(128 - code if code < 0 else code)
+
+
+def _relay(output: IO[bytes], refusals: Refusals) -> None:
+    """Pass on what MediaMTX says, until it ends."""
+    is_rest = False  # of a line that is too long, and of which the beginning was enough
+    while line := output.readline(MAX_LINE_BYTES):
+        if not is_rest:
+            if b"[RTMP] started" in line:
+                notify("READY=1")
+            relay.take(line.decode(errors="replace"), refusals)
+        is_rest = not line.endswith(b"\n")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _is_running(read_port: int) -> bool:
+    """Whether MediaMTX still answers: by RTSP's OPTIONS, the one question for which it need not ask the gate."""
+    try:
+        with socket.create_connection(("127.0.0.1", read_port), ANSWER_S) as asking:
+            asking.sendall(f"OPTIONS rtsp://127.0.0.1:{read_port}/ RTSP/1.0\r\nCSeq: 1\r\n\r\n".encode())
+            return asking.recv(100).startswith(b"RTSP/1.0 200")
+    except OSError:
+        return False

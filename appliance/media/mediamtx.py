@@ -20,7 +20,8 @@ from urllib.parse import quote
 
 from appliance.config import Config
 from appliance.errors import UserError
-from appliance.secrets import digest
+from appliance.loopback import USER, authorization
+from appliance.secrets import digest, secret_from_file
 
 TIMEOUT_S = 2.0
 PAGE = 100
@@ -35,12 +36,16 @@ KEY_PATHS = r"^live//?([0-9a-zA-Z_-]{1,64})/?$"
 
 def key_sha256(path: str) -> str | None:
     """The digest of the stream key in a path; None: there is none in it."""
-    match = re.match(KEY_PATHS, path)
+    match = re.fullmatch(KEY_PATHS, path)  # `$` alone would take a line break, too
     return digest(match.group(1)) if match else None
 
 
 class MediaError(Exception):
     """The ingest does not answer, or not as it should. Never quotes a path, which would tell a key."""
+
+
+class NotRunning(MediaError):
+    """Nobody listens where the ingest's API should be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,25 +88,26 @@ def engine(config: Config) -> Engine:
     )
 
 
-def configuration(config: Config) -> dict[str, Any]:
-    """MediaMTX's settings for this box: RTMP in, RTSP and API on loopback, everything else off."""
+def configuration(config: Config, secret: str) -> dict[str, Any]:
+    """MediaMTX's settings for this box: RTMP in, RTSP and API on loopback, everything else off.
+
+    secret: the box's own, by which MediaMTX shows the gate who asks; the gate demands it of whoever asks MediaMTX.
+    """
     loopback = "127.0.0.1"
     settings: dict[str, Any] = {
-        # Info prints every path, and with it every stream key; warnings do not.
-        "logLevel": "warn",
+        # Every path, and with it every stream key: relay.py reads it, looks for wrong addresses, and passes no path on.
+        "logLevel": "info",
         "logDestinations": ["stdout"],
         "readTimeout": f"{SILENCE_S}s",
         "writeTimeout": "10s",
         "authMethod": "http",
-        "authHTTPAddress": f"http://{loopback}:{config.media.gate_port}/auth",
-        # Our own questions to the API need not be asked of the gate again; both listen on loopback only.
-        "authHTTPExclude": [{"action": "api"}, {"action": "metrics"}],
+        # MediaMTX makes a header of it, and writes *** for it into its log.
+        "authHTTPAddress": f"http://{USER}:{quote(secret, safe='')}@{loopback}:{config.media.gate_port}/auth",
+        "authHTTPExclude": [],  # the gate is asked about everything, the API too
         "api": True,
         "apiAddress": f"{loopback}:{config.media.api_port}",
         "apiAllowOrigins": [],
-        "metrics": True,
-        "metricsAddress": f"{loopback}:{config.media.metrics_port}",
-        "metricsAllowOrigins": [],
+        "metrics": False,
         "pprof": False,
         "playback": False,
         "rtsp": True,
@@ -115,7 +121,8 @@ def configuration(config: Config) -> dict[str, Any]:
         "moq": False,
         # The first publisher stays: by default, whoever knows the key ends the connection of the one before.
         "pathDefaults": {"overridePublisher": False},
-        "paths": {f"~{KEY_PATHS}": {"source": "publisher"}},
+        # Every path that MediaMTX can take leads to the gate, so that a wrong address is seen, refused and explained.
+        "paths": {f"~{KEY_PATHS}": {"source": "publisher"}, "all_others": {"source": "publisher"}},
     }
     if config.rtmp.tls_certificate and config.rtmp.tls_key:
         settings |= {
@@ -132,12 +139,13 @@ def _address(host: str, port: int) -> str:
 
 
 def write_config(config: Config, path: Path) -> None:
-    """Write MediaMTX's configuration, all of it or nothing. Raises OSError."""
+    """Write MediaMTX's configuration, all of it or nothing; it holds the box's secret. Raises OSError."""
+    secret = secret_from_file(config.local_secret_path)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # mode 0600
     with os.fdopen(handle, "w") as file:
         # JSON is YAML.
-        json.dump(configuration(config), file, indent=2)
+        json.dump(configuration(config, secret), file, indent=2)
     Path(draft).replace(path)
 
 
@@ -151,12 +159,13 @@ def command(config: Config) -> list[str]:
     return [binary, str(path)]
 
 
-def read_url(config: Config, running: Engine, path: str, token: str) -> str:
-    """Where our own watcher reads a path of the running ingest. It holds the stream key and our token: never log it."""
-    where = f"127.0.0.1:{config.media.read_port}/{quote(path)}"
-    if running == "mediamtx":
-        return f"rtsp://{where}?token={quote(token)}"
-    return f"http://{where}.flv?token={quote(token)}"
+def read_url(config: Config, running: Engine, path: str, secret: str) -> str:
+    """Where our own watcher reads a path of the running ingest.
+
+    It holds the stream key and the box's secret, which FFmpeg makes a header of: never log it, nor make it an argument.
+    """
+    where = f"{USER}:{quote(secret, safe='')}@127.0.0.1:{config.media.read_port}/{quote(path)}"
+    return f"rtsp://{where}" if running == "mediamtx" else f"http://{where}.flv"
 
 
 def _path(item: dict[str, Any]) -> IngestPath:
@@ -175,8 +184,9 @@ def _path(item: dict[str, Any]) -> IngestPath:
 class Client:
     """What we ask of the ingest's API. Every method raises MediaError."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, secret: str) -> None:
         self.port = port
+        self._headers = {"Authorization": authorization(secret)}
 
     def info(self) -> str:
         """The version of the ingest."""
@@ -228,7 +238,7 @@ class Client:
         """The JSON answer; None for 404."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_S)
         try:
-            connection.request(method, path)
+            connection.request(method, path, headers=self._headers)
             answer = connection.getresponse()
             body = answer.read()
             if answer.status == 404:
@@ -239,6 +249,8 @@ class Client:
             if not isinstance(content, dict):
                 raise MediaError("the ingest's API answered something else than an object")
             return content
+        except ConnectionRefusedError as error:
+            raise NotRunning("the ingest is not running") from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise MediaError(f"the ingest's API does not answer ({type(error).__name__})") from error
         finally:

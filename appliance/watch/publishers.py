@@ -6,11 +6,18 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from appliance.media.mediamtx import SILENCE_S, Client, Connection, Engine, MediaError, key_sha256
+from appliance.media.mediamtx import SILENCE_S, Client, Connection, Engine, MediaError, NotRunning, key_sha256
 
 log = logging.getLogger(__name__)
 
-PATIENCE_S = 3.0  # an ingest that does not answer for longer is gone, and with it all who published to it
+PATIENCE_S = 3.0  # an ingest that is not running for longer has lost all who published to it
+# MediaMTX asks the gate whether we may ask: while that is started again nobody gets an answer, but streams go on.
+GATE_PATIENCE_S = 10.0
+
+NOT_RUNNING = "The ingest does not answer, so no stream can come in; it is being started again."
+SILENT = (
+    "The ingest, or the gate that it asks, does not answer, so no stream can come in; both start again by themselves."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +73,7 @@ class Publishers:
                     continue
                 found[stream_id] = Publisher(stream_id, path.name, _address(connection.remote))
         except MediaError as error:
-            return self._unanswered(str(error), now_s)
+            return self._unanswered(error, now_s)
         if self.problem:
             log.info("the ingest answers again")
         self.problem, self._answered_s, self._known = None, now_s, found
@@ -88,14 +95,15 @@ class Publishers:
             # It is tried again at the next poll; one that will not end must not hide how the others are.
             log.error("the connection from %s could not be ended: %s", connection.remote, error)
 
-    def _unanswered(self, problem: str, now_s: float) -> dict[int, Publisher]:
+    def _unanswered(self, error: MediaError, now_s: float) -> dict[int, Publisher]:
         if self._answered_s is None:
             self._answered_s = now_s
-        if now_s - self._answered_s < PATIENCE_S:
+        is_running = not isinstance(error, NotRunning)
+        if now_s - self._answered_s < (GATE_PATIENCE_S if is_running else PATIENCE_S):
             return self._known
         if self.problem is None:
-            log.error("%s", problem)
-        self.problem = "The ingest does not answer, so no stream can come in; it is being started again."
+            log.error("%s", error)
+        self.problem = SILENT if is_running else NOT_RUNNING
         self._known = {}
         return {}
 

@@ -71,11 +71,11 @@ class Watcher:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.store = Store.open(config.store_path, BUSY_TIMEOUT_S)
-        self.token = secret_from_file(config.reader_token_path)
+        self.secret = secret_from_file(config.local_secret_path)
         self.images = ImageFiles(config.images_dir)
         self.previews = Previews(config.run)
         self.recorder = Recorder(self.images)
-        self.publishers = Publishers(Client(config.media.api_port))
+        self.publishers = Publishers(Client(config.media.api_port, self.secret))
         self.analyses: dict[int, Analysis] = {}
         self.detector: Detector | None = None
         self.model_problem: str | None = "Starting: the model is being tested."
@@ -124,7 +124,7 @@ class Watcher:
         publishers = self.publishers.poll(self.store.streams.active_keys(), moment.uptime_s)
         sources = dict(self.store.streams.active_sources())
         urls = {
-            stream_id: read_url(self.config, self.publishers.engine, publisher.path, self.token)
+            stream_id: read_url(self.config, self.publishers.engine, publisher.path, self.secret)
             for stream_id, publisher in publishers.items()
         }
         self._reconcile(urls | sources, moment)
