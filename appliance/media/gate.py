@@ -19,7 +19,6 @@ from typing import Any
 
 import bottle
 import msgspec
-from cheroot import wsgi
 
 from appliance.config import Config
 from appliance.media.mediamtx import key_sha256
@@ -27,6 +26,7 @@ from appliance.secrets import digest, equal_in_constant_time, secret_from_file
 from appliance.service import http_status, keep_alive, refuse_busy_port, repeat, serve_http
 from appliance.store import Heartbeat, Store, StoreError
 from appliance.times import now
+from appliance.web.server import make_server
 
 log = logging.getLogger(__name__)
 
@@ -186,9 +186,7 @@ def serve(config: Config) -> None:
     port = config.media.gate_port
     refuse_busy_port("127.0.0.1", port, "media.gate_port")
     gate = Gate(config)
-    server = wsgi.Server(("127.0.0.1", port), gate.app(), numthreads=THREADS, server_name="gate")
-    # MediaMTX opens a new connection for each question.
-    server.request_queue_size = 128
+    server = make_server(gate.app(), "127.0.0.1", port, "media.gate_port", THREADS)
     stopping = threading.Event()
     try:
         repeat(gate.write_refusals, RECORD_S, "the record of refusals", stopping)
