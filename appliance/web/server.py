@@ -16,6 +16,7 @@ from typing import Any
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
@@ -25,8 +26,8 @@ from appliance.service import refuse_busy_port
 THREADS = 16
 CLIENT_TIMEOUT_S = 5  # without a byte of the next request
 REQUEST_TIMEOUT_S = 10  # from a request's first byte to its last
-ANSWER_TIMEOUT_S = 10  # to read an answer, and more for what is read of it:
-ANSWER_BYTES_PER_S = 10_000
+ANSWER_TIMEOUT_S = 10  # without taking anything of an answer; and for all of it, with more time for what was taken:
+ANSWER_BYTES_PER_S = 20_000
 MAX_BODY_BYTES = 100_000
 MAX_HEADER_BYTES = 32_000
 MAX_PIPELINED = 8
@@ -47,9 +48,18 @@ class Places:
     per_network: int = 32
 
 
+class _Request(HTTPRequestParser):
+    def parse_header(self, header_plus: bytes) -> None:
+        """Read a request's head. Raises ParsingError."""
+        super().parse_header(header_plus)
+        if self.chunked and "CONTENT_LENGTH" in self.headers:
+            raise ParsingError("two lengths")  # a proxy may believe the other one (request smuggling)
+
+
 class _Channel(HTTPChannel):
     """One connection. since_s: when it opened, its request's first byte came, or it last took some of an answer."""
 
+    parser_class = _Request
     server: _Server
 
     def __init__(self, server: _Server, sock: socket.socket, addr: Any, adj: Any, map: Any = None) -> None:
@@ -76,7 +86,8 @@ class _Channel(HTTPChannel):
     def write_soon(self, data: Any) -> int:
         """Send, in a thread, or keep what the socket does not take yet."""
         if not self.total_outbufs_len:
-            self.answered_s, self.sent_bytes = time.monotonic(), 0
+            self.since_s = self.answered_s = time.monotonic()
+            self.sent_bytes = 0
         return int(super().write_soon(data))
 
     def send(self, data: Any, do_close: bool = True) -> int:
@@ -90,7 +101,8 @@ class _Channel(HTTPChannel):
     def is_late(self, now_s: float) -> bool:
         """Whether it has not sent its request, or not read its answer, in the time there is for it."""
         if self.total_outbufs_len:
-            return now_s - self.answered_s > ANSWER_TIMEOUT_S + self.sent_bytes / ANSWER_BYTES_PER_S
+            allowed_s = ANSWER_TIMEOUT_S + self.sent_bytes / ANSWER_BYTES_PER_S
+            return now_s - self.since_s > ANSWER_TIMEOUT_S or now_s - self.answered_s > allowed_s
         allowed_s = CLIENT_TIMEOUT_S if self.request is None else REQUEST_TIMEOUT_S
         return self.waits and now_s - self.since_s > allowed_s
 
