@@ -188,8 +188,8 @@ def test_a_slow_reader_misses_frames_up_to_the_next_key_frame(stream: LiveStream
 
 def test_a_reader_whom_headers_alone_would_fill_is_ended(stream: LiveStream) -> None:
     reader = stream.join()
-    for number in range(40):
-        send(stream, VIDEO, AVC_HEADER + bytes([number]) * 1_000_000)
+    for number in range(400):
+        send(stream, VIDEO, AVC_HEADER + number.to_bytes(2, "big") * 30_000)
     assert len(drain(reader)) < flv.MAX_READER_BYTES + flv.MAX_GROUP_BYTES + 2_000_000
     assert reader._ended
 
