@@ -65,12 +65,12 @@ def sending(port: int, count: int, first: bytes, each: bytes, pause_s: float) ->
                 attacker.send(each)
             begun.set()
             ending.wait(pause_s)
+        for attacker in attackers:
+            attacker.close()
 
     with _running(action):
         begun.wait(60)
         yield
-    for attacker in attackers:
-        attacker.close()
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+import tracemalloc
 from dataclasses import dataclass
 
 import pytest
@@ -200,6 +201,19 @@ def test_a_group_without_end_is_not_kept(stream: LiveStream) -> None:
         send(stream, VIDEO, AVC_FRAME + bytes(500_000))
     assert stream._group_bytes <= flv.MAX_GROUP_BYTES
     assert payloads(drain(stream.join())) == [METADATA, AVC_HEADER, AAC_HEADER]
+
+
+def test_a_tag_counts_with_what_python_holds_for_it(stream: LiveStream) -> None:
+    """Four million tags of one byte would otherwise count as 4 MB, and hold 185."""
+    send(stream, VIDEO, AVC_KEY)
+    reader = stream.join()
+    tracemalloc.start()
+    for _ in range(150_000):
+        stream.take(Message(AUDIO, 1, 0, bytes(bytearray(b"x"))))
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < flv.MAX_GROUP_BYTES + flv.MAX_READER_BYTES
+    assert reader.waits_for_key, "it has missed some"
 
 
 @pytest.mark.parametrize(

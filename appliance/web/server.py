@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import struct
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -107,7 +108,9 @@ class _Channel(HTTPChannel):
         return self.waits and now_s - self.since_s > allowed_s
 
     def abort(self) -> None:
-        """End it at once: waitress itself waits until the other side takes something."""
+        """End it at once, with a reset: else waitress, and then the kernel, keeps an answer that nobody reads."""
+        if self.socket is not None:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.handle_close()
 
 
