@@ -195,6 +195,11 @@ def test_a_reader_whom_headers_alone_would_fill_is_ended(stream: LiveStream) -> 
     assert reader._ended
 
 
+def test_a_header_that_is_too_long_is_left_out(stream: LiveStream) -> None:
+    send(stream, VIDEO, AVC_HEADER + bytes(flv.MAX_HEADER_BYTES))
+    assert payloads(drain(stream.join())) == [METADATA, AVC_HEADER, AAC_HEADER]
+
+
 def test_a_group_without_end_is_not_kept(stream: LiveStream) -> None:
     send(stream, VIDEO, AVC_KEY)
     for _ in range(20):
