@@ -103,6 +103,19 @@ def test_a_flood_of_small_messages_stops_nobody(box: Box, flood: str) -> None:
         goes_on(box)
 
 
+def command(*values: object, stream_id: int = 0) -> bytes:
+    """A command of less than 128 bytes, as one chunk."""
+    body = amf.encode(*values)
+    return b"\x03\0\0\0\0\0" + bytes([len(body)]) + b"\x14" + bytes([stream_id, 0, 0, 0]) + body
+
+
+def test_guessing_keys_stops_nobody(box: Box) -> None:
+    guess = command("publish", 3, None, "GUESSGUESSGUESSGUESS", "live", stream_id=1)
+    first = HANDSHAKE + command("connect", 1, {"app": "live"}) + command("createStream", 2, None) + guess
+    with sending(box.config.rtmp.port, 32, first, b"\x03", pause_s=0.05):
+        goes_on(box)
+
+
 def test_noise_stops_nobody(box: Box) -> None:
     with sending(box.config.rtmp.port, 32, b"\x03" + os.urandom(30_000), os.urandom(30_000), pause_s=0.05):
         goes_on(box)
