@@ -20,12 +20,23 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from appliance.errors import UserError
 
-if TYPE_CHECKING:
-    from cheroot.wsgi import Server
+
+class HttpServer(Protocol):
+    """What `serve_http` runs, see appliance/web/server.py."""
+
+    def prepare(self) -> None:
+        """Start its threads."""
+
+    def serve(self) -> None:
+        """Answer, until a signal's exception ends it."""
+
+    def stop(self) -> None:
+        """End what is open."""
+
 
 log = logging.getLogger(__name__)
 
@@ -188,10 +199,11 @@ def keep_alive(
     return repeat(heartbeat, HEARTBEAT_S, "the heartbeat", stopping)
 
 
-def serve_http(server: Server) -> None:
+def serve_http(server: HttpServer) -> None:
     """Answer until the process is told to end."""
     try:
-        # Its threads would outlive a signal that comes while they start: nothing would stop them.
+        # A signal that comes while its threads start would leave some that nobody ends; and they inherit the mask, so
+        # that signals come to the main thread only, at once.
         signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
         server.prepare()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, END_SIGNALS)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -243,6 +244,21 @@ def test_one_stranger_cannot_take_all_places(room: MediaRoom) -> None:
         one.close()
     with sending(room):
         room.wait_for(KEY)
+
+
+def test_small_messages_before_publishing_are_cut_and_from_a_publisher_are_taken(room: MediaRoom) -> None:
+    first, each = b"\x04\0\0\0\0\0\x01\x08\x01\0\0\0x", b"\xc4x"
+    with _says(room.config.rtmp.port, b"\x03" + bytes(3072) + first + each * 200) as stranger:
+        until(lambda: not _is_open(stranger), 5, "a stranger is cut")
+    with _says(room.config.rtmp.port, b"\x03" + bytes(3072) + first[:4] + b"\0\xff\xff" + first[7:]) as large:
+        with suppress(OSError):
+            large.sendall((bytes(128) + b"\xc4") * 600)
+        until(lambda: not _is_open(large), 5, "so is one of large ones")
+    with sending(room) as publisher:
+        room.wait_for(KEY)
+        publisher.socket.sendall(first + each * 20_000)
+        publisher.send(4, 0, struct.pack(">HI", 6, 4711), chunk_stream=2, stream_id=0)
+        publisher.wait_for_words(struct.pack(">HI", 7, 4711).decode("latin-1"))
 
 
 def test_strangers_cost_little_memory(room: MediaRoom) -> None:

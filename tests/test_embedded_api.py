@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -131,17 +132,35 @@ def test_the_api_tells_of_every_publisher_and_connection(tmp_path: Path, free_po
         assert told(f"rtmpconns/kick/{source['id']}", "POST") == {"status": "ok"}
 
 
-def test_strangers_from_everywhere_cannot_take_more_than_all_places(
+def test_whoever_waits_in_all_places_is_ended_for_a_publisher_however_many_there_are(
     tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
     room = MediaRoom(tmp_path, "embedded", free_port)
-    with room.running_ingest(), ExitStack() as crowd:
+    room.add_stream(KEY)
+    with room.running(), ExitStack() as crowd:
         until(lambda: room.client.connections() == [], 5, "whoever looked whether it listens has gone")
+        port = room.config.rtmp.port
         for number in range(80):
-            port, source = room.config.rtmp.port, (f"127.0.0.{2 + number % 8}", 0)
+            source = (f"127.0.0.{2 + number % 8}", 0)
             crowd.enter_context(socket.create_connection(("127.0.0.1", port), source_address=source))
-        until(lambda: room.log().count("too many connections are open") == 16, 5, "the last sixteen are refused")
-        assert len(room.client.connections()) == 64
+        until(lambda: len(room.client.connections()) == embedded.MAX_PENDING, 5, "all places are taken, and no more")
+        with RtmpClient(port) as publisher:
+            publisher.publish("live", KEY)
+            assert [path.name for path in room.client.paths()] == [f"live/{KEY}"]
+
+
+def test_visitors_of_a_local_port_who_ask_nothing_are_bounded_and_keep_nobody_out(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    room = MediaRoom(tmp_path, "embedded", free_port)
+    with room.running_ingest(), ExitStack() as opened:
+        address = ("127.0.0.1", room.config.media.api_port)
+        crowd = [opened.enter_context(socket.create_connection(address)) for _ in range(2 * embedded.MAX_VISITS)]
+        assert room.client.info() == "mb9k embedded"
+        ended = select.poll()
+        for one in crowd:
+            ended.register(one, select.POLLRDHUP)
+        assert len(ended.poll(0)) > embedded.MAX_VISITS
 
 
 def test_publishers_leave_room_for_others_of_their_address(tmp_path: Path, free_port: Callable[[], int]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+import tracemalloc
 from dataclasses import dataclass
 
 import pytest
@@ -188,10 +189,15 @@ def test_a_slow_reader_misses_frames_up_to_the_next_key_frame(stream: LiveStream
 
 def test_a_reader_whom_headers_alone_would_fill_is_ended(stream: LiveStream) -> None:
     reader = stream.join()
-    for number in range(40):
-        send(stream, VIDEO, AVC_HEADER + bytes([number]) * 1_000_000)
+    for number in range(400):
+        send(stream, VIDEO, AVC_HEADER + number.to_bytes(2, "big") * 30_000)
     assert len(drain(reader)) < flv.MAX_READER_BYTES + flv.MAX_GROUP_BYTES + 2_000_000
     assert reader._ended
+
+
+def test_a_header_that_is_too_long_is_left_out(stream: LiveStream) -> None:
+    send(stream, VIDEO, AVC_HEADER + bytes(flv.MAX_HEADER_BYTES))
+    assert payloads(drain(stream.join())) == [METADATA, AVC_HEADER, AAC_HEADER]
 
 
 def test_a_group_without_end_is_not_kept(stream: LiveStream) -> None:
@@ -200,6 +206,19 @@ def test_a_group_without_end_is_not_kept(stream: LiveStream) -> None:
         send(stream, VIDEO, AVC_FRAME + bytes(500_000))
     assert stream._group_bytes <= flv.MAX_GROUP_BYTES
     assert payloads(drain(stream.join())) == [METADATA, AVC_HEADER, AAC_HEADER]
+
+
+def test_a_tag_counts_with_what_python_holds_for_it(stream: LiveStream) -> None:
+    """Four million tags of one byte would otherwise count as 4 MB, and hold 185."""
+    send(stream, VIDEO, AVC_KEY)
+    reader = stream.join()
+    tracemalloc.start()
+    for _ in range(150_000):
+        stream.take(Message(AUDIO, 1, 0, bytes(bytearray(b"x"))))
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < flv.MAX_GROUP_BYTES + flv.MAX_READER_BYTES
+    assert reader.waits_for_key, "it has missed some"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,19 @@ import pytest
 
 from tests.conftest import REPOSITORY
 
-GROUND = {"config", "errors", "faces", "loopback", "names", "processes", "rates", "secrets", "service", "times"}
+GROUND = {
+    "config",
+    "errors",
+    "faces",
+    "loopback",
+    "names",
+    "places",
+    "processes",
+    "rates",
+    "secrets",
+    "service",
+    "times",
+}
 KIT = {"web"}
 VISION = {"vision"}
 RECORD = {"store", "images"}

@@ -167,3 +167,11 @@ def test_amf_that_only_encoders_send() -> None:
 def test_what_is_no_amf_is_refused(sent: bytes) -> None:
     with pytest.raises(AmfError):
         amf.decode(sent)
+
+
+def test_more_messages_than_may_come_are_refused_in_the_middle_of_what_arrives() -> None:
+    parser = ChunkParser(1000, messages_left=100)
+    first = b"\x04\0\0\0\0\0\0\x08\x01\0\0\0"
+    assert len(parser.feed(first + b"\xc4" * 99)) == 100
+    with pytest.raises(RtmpError, match="too many messages"):
+        parser.feed(b"\xc4")

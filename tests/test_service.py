@@ -176,31 +176,27 @@ log.debug("a"); log.info("a"); log.warning("a"); log.error("a")
 
 
 @pytest.mark.parametrize("moment", ["before its threads start", "while they start", "while it answers"])
-def test_a_signal_ends_an_http_service_at_any_moment(moment: str) -> None:
-    """cheroot's threads are no daemons: one that is left keeps the process from ending."""
+def test_a_signal_ends_an_http_service_at_any_moment(moment: str, free_port: Callable[[], int]) -> None:
     program = f"""
 import os, signal, threading
-from cheroot import wsgi
 from appliance import service
-
-class Server(wsgi.Server):
-    def prepare(self):
-        end("before its threads start")
-        start_threads = self.requests.start
-        self.requests.start = lambda: (start_threads(), end("while they start"))
-        super().prepare()
-
-    def serve(self):
-        threading.Timer(0.2, end, ["while it answers"]).start()
-        super().serve()
+from appliance.web.server import make_server
 
 def end(moment):
     if moment == {moment!r}:
         os.kill(os.getpid(), signal.SIGTERM)
 
+def app(environ, start):
+    return [b""]
+
 service.END_S = 5
 service.prepare("site")
-service.serve_http(Server(("127.0.0.1", 0), lambda environ, start: [b""]))
+server = make_server(app, "127.0.0.1", {free_port()})
+prepare, serve, start = server.prepare, server.serve, server.task_dispatcher.start_new_thread
+server.prepare = lambda: (end("before its threads start"), prepare())
+server.task_dispatcher.start_new_thread = lambda *given: (start(*given), end("while they start"))
+server.serve = lambda: (threading.Timer(0.2, end, ["while it answers"]).start(), serve())
+service.serve_http(server)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=30)
     assert (done.returncode, done.stderr) == (0, "")

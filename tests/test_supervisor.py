@@ -177,9 +177,7 @@ def test_it_ends_on_sigint_also_if_whoever_started_it_ignored_that(
 
 def test_a_busy_port_is_one_line_that_names_it(free_port: Callable[[], int]) -> None:
     port = free_port()
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", port))
-        other.listen()
+    with socket.create_server(("127.0.0.1", port)):
         config = msgspec.convert(
             {
                 "web": {"host": "127.0.0.1", "port": free_port()},

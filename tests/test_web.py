@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from bottle import HTTPResponse, request
 
+from appliance.config import Config, Web
 from appliance.errors import UserError
+from appliance.local import site
 from appliance.web.access import Access, App, wants_json
 from appliance.web.charts import Bar, nice_top, stacked_bars
 from appliance.web.forms import local_path
-from appliance.web.server import make_server
+from appliance.web.server import Places, make_server
 from appliance.web.static import Static
+from tests.boxes import until
 
 
 @pytest.fixture
@@ -89,29 +96,150 @@ def test_a_chart_says_its_numbers_and_its_scale() -> None:
 
 
 def test_a_busy_port_is_one_line_that_names_it(app: App, free_port: Callable[[], int]) -> None:
-    with socket.socket() as other:
-        port = free_port()
-        other.bind(("127.0.0.1", port))
-        other.listen()
-        with pytest.raises(UserError) as refused:
-            make_server(app, "127.0.0.1", port)
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)), pytest.raises(UserError) as refused:
+        make_server(app, "127.0.0.1", port)
     assert f"port {port} is taken" in str(refused.value) and "\n" not in str(refused.value)
 
 
-def test_connections_without_a_request_do_not_hold_the_site(app: App, free_port: Callable[[], int]) -> None:
-    port = free_port()
-    server = make_server(app, "127.0.0.1", port)
+@contextmanager
+def serving(app: Any, port: int, places: Places | None = None) -> Iterator[int]:
+    """Answer on a port of loopback until the end of the block."""
+    server = make_server(app, "127.0.0.1", port, threads=2, places=places)
     server.prepare()
     thread = threading.Thread(target=server.serve)
     thread.start()
-    idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(40)]
     try:
-        assert httpx.get(f"http://127.0.0.1:{port}/", timeout=3).text == "hello"
+        yield port
     finally:
-        for connection in idle:
-            connection.close()
         server.stop()
         thread.join(timeout=20)
+
+
+def says(port: int, words: bytes, source: str = "127.0.0.1") -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port), 10, (source, 0))
+    connection.sendall(words)
+    return connection
+
+
+def answer_to(port: int, words: bytes) -> bytes:
+    """Everything the server says to these words until it hangs up."""
+    with says(port, words) as connection:
+        connection.settimeout(30)
+        said = b""
+        with suppress(ConnectionError):
+            while piece := connection.recv(65_536):
+                said += piece
+        return said
+
+
+def is_open(connection: socket.socket) -> bool:
+    connection.settimeout(0.02)
+    try:
+        while connection.recv(65_536):
+            pass
+    except TimeoutError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def test_a_request_is_ended_when_it_is_not_whole_in_time_however_it_drips(
+    app: App, free_port: Callable[[], int]
+) -> None:
+    with (
+        serving(app, free_port()) as port,
+        says(port, b"GET / HTTP/1.1\r\nX: ") as head,
+        says(port, b"POST / HTTP/1.1\r\nContent-Length: 9000\r\n\r\n") as body,
+        says(port, b"") as silent,
+    ):
+
+        def ended() -> bool:
+            for slow in (head, body):
+                with suppress(OSError):
+                    slow.sendall(b"x")
+            time.sleep(0.2)
+            return not (is_open(head) or is_open(body) or is_open(silent))
+
+        until(ended, 60, "all three are ended")
+
+
+def test_who_does_not_read_holds_no_thread_and_is_ended(free_port: Callable[[], int]) -> None:
+    def application(environ: dict[str, Any], start: Any) -> list[bytes]:
+        start("200 OK", [("Content-Type", "image/jpeg")])
+        return [bytes(16_000_000 if environ["PATH_INFO"] == "/big" else 2)]
+
+    with serving(application, free_port()) as port, ExitStack() as opened:
+        stuck = [opened.enter_context(says(port, b"GET /big HTTP/1.1\r\n\r\n")) for _ in range(8)]
+        assert httpx.get(f"http://127.0.0.1:{port}/", timeout=30).content == bytes(2)
+        ended = select.poll()
+        for one in stuck:
+            ended.register(one, 0)  # errors only: the connection was reset
+        until(lambda: len(ended.poll(0)) == len(stuck), 60, "they are ended, and what waits for them is gone")
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (b"POST / HTTP/1.1\r\nContent-Length: 100001\r\n\r\n", b"413"),
+        (
+            b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1869f\r\n" + bytes(99_999) + b"\r\n2\r\nxx\r\n",
+            b"413",
+        ),
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * 32_000 + b"\r\n\r\n", b"431"),
+        (b"POST / HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\nConnection: close\r\n\r\n", b"200"),
+    ],
+)
+def test_what_is_too_long_or_has_two_lengths_is_refused(
+    app: App, free_port: Callable[[], int], words: bytes, status: bytes
+) -> None:
+    with serving(app, free_port()) as port:
+        assert answer_to(port, words).split(b" ")[1] == status
+
+
+def test_newcomers_take_the_places_of_those_who_only_wait(app: App, free_port: Callable[[], int]) -> None:
+    with serving(app, free_port(), Places(from_here=6)) as port, ExitStack() as opened:
+        crowd = [opened.enter_context(says(port, b"GET / HTTP/1.1\r\nX: ")) for _ in range(30)]
+        for _ in range(3):
+            assert httpx.get(f"http://127.0.0.1:{port}/", timeout=30).text == "hello"
+        assert sum(map(is_open, crowd)) <= 6
+
+
+def test_whoever_is_being_answered_keeps_the_place(free_port: Callable[[], int]) -> None:
+    begun, done = threading.Event(), threading.Event()
+
+    def application(environ: dict[str, Any], start: Any) -> list[bytes]:
+        start("200 OK", [("Content-Length", "5")])
+        begun.set()
+        done.wait(30)
+        return [b"hello"]
+
+    with (
+        serving(application, free_port(), Places(from_here=1)) as port,
+        says(port, b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n") as first,
+    ):
+        assert begun.wait(30)
+        assert answer_to(port, b"GET / HTTP/1.1\r\n\r\n") == b"", "there is no place for another"
+        done.set()
+        assert first.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def test_a_site_whose_threads_all_hang_does_not_count_as_running(free_port: Callable[[], int]) -> None:
+    going_on = threading.Event()
+
+    def application(environ: dict[str, Any], start: Any) -> list[bytes]:
+        going_on.wait(60)
+        start("200 OK", [("Content-Length", "2")])
+        return [b"ok"]
+
+    with serving(application, free_port()) as port:
+        config = Config(web=Web(host="127.0.0.1", port=port))
+        with says(port, b"GET / HTTP/1.1\r\n\r\n"), says(port, b"GET / HTTP/1.1\r\n\r\n"):
+            assert not site._answers(config)
+        going_on.set()
+        until(lambda: site._answers(config), 30, "it recovers by itself")
 
 
 def test_an_error_is_no_page_of_bottles(app: App) -> None:

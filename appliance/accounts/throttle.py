@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bottle import request
+
+from appliance.places import network_of
 
 DAY_S = 86400.0
 
@@ -112,10 +113,4 @@ def client_address(https: bool) -> str:
     if https and address in ("127.0.0.1", "::1"):
         forwarded = request.headers.get("X-Forwarded-For", "").split(",")[-1].strip()
         address = forwarded or address
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return str(address)[:50]
-    if parsed.version == 6 and parsed.ipv4_mapped is None:
-        return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)
+    return network_of(address)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import struct
 import time
@@ -13,11 +14,18 @@ from typing import Any, Protocol
 from appliance.media import amf, rtmp
 from appliance.media.flv import LiveStream
 from appliance.media.mediamtx import SILENCE_S
+from appliance.places import network_of
 
 log = logging.getLogger(__name__)
 
-READ_BYTES = 65_536
-MAX_COMMAND_BYTES = 65_536  # before the gate has said yes, nobody needs more
+READ_BYTES = 16_384
+# Before the gate has said yes, nobody needs more. Encoders send some 2 kB in ten messages.
+MAX_PENDING_BYTES = 65_536
+MAX_PENDING_MESSAGES = 100
+PENDING_READ_BYTES = 4_096
+# Beyond this a publisher is slowed down: small messages cost as much time as large ones, and others wait meanwhile.
+MAX_MESSAGES_AT_ONCE = 500
+MESSAGES_PER_S = 5_000
 MAX_MESSAGE_BYTES = 8_000_000  # a key frame of 4K video is about 2 MB
 MAX_PATH_LENGTH = 512
 PUBLISH_TIMEOUT_S = 10.0  # from connecting to publishing, the gate's answer included
@@ -35,7 +43,10 @@ class Delegate(Protocol):
         """What the gate says; None: it cannot tell just now."""
 
     def claim_path(self, connection: RtmpConnection) -> LiveStream | None:
-        """The stream to publish to at the connection's path; None: it has a publisher already."""
+        """The stream to publish to at the connection's path; None: it has a publisher already.
+
+        Raises ConnectionEnded: all places of publishers are taken.
+        """
 
     def release_path(self, connection: RtmpConnection) -> None:
         """It publishes no more."""
@@ -53,35 +64,54 @@ class RtmpConnection:
         host, port = (writer.get_extra_info("peername") or ("?", 0))[:2]
         self.address = str(host)
         self.remote = f"[{host}]:{port}" if ":" in self.address else f"{host}:{port}"
-        self.connected_s = self.last_received_s = time.monotonic()
+        self.network = network_of(self.address)
+        self.since_s = self.last_received_s = time.monotonic()
         self.bytes_read = 0
         self.path = ""
         self.agent = ""
         self.stream: LiveStream | None = None
         self._delegate, self._reader, self._writer = delegate, reader, writer
-        self._parser = rtmp.ChunkParser(MAX_COMMAND_BYTES)
+        self._parser = rtmp.ChunkParser(MAX_PENDING_BYTES, MAX_PENDING_MESSAGES)
         self._app = ""
         self._window_bytes = ACKNOWLEDGE_BYTES
         self._acknowledged_bytes = 0
+        self.has_published = False
+        self._is_asking = self._is_ended = False
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether it is open and does not publish yet."""
+        return self.stream is None and not self._is_ended
+
+    @property
+    def waits(self) -> bool:
+        """Whether it may be ended for another: it does not publish, and the gate is not just being asked for it."""
+        return self.is_pending and not self._is_asking
 
     def is_timed_out(self, now_s: float) -> bool:
         """Whether it has been silent, or has not published, for too long."""
-        return now_s - self.last_received_s > SILENCE_S if self.stream else now_s - self.connected_s > PUBLISH_TIMEOUT_S
+        return now_s - self.last_received_s > SILENCE_S if self.stream else now_s - self.since_s > PUBLISH_TIMEOUT_S
 
     def abort(self) -> None:
         """End the connection at once."""
+        self._is_ended = True
         self._writer.transport.abort()
 
     async def run(self) -> None:
         """Until either side ends it. Raises ConnectionEnded, RtmpError, AmfError, OSError, IncompleteReadError."""
         try:
             await self._handshake()
-            while data := await self._reader.read(READ_BYTES):
+            while data := await self._reader.read(READ_BYTES if self.stream else PENDING_READ_BYTES):
                 self.bytes_read += len(data)
+                if self.stream is None and self.bytes_read > MAX_PENDING_BYTES:
+                    raise rtmp.RtmpError("too much came before it published")
                 self.last_received_s = time.monotonic()
-                for message in self._parser.feed(data):
+                messages = self._parser.feed(data)
+                for message in messages:
                     await self._handle(message)
                 await self._acknowledge()
+                if len(messages) > MAX_MESSAGES_AT_ONCE:
+                    await asyncio.sleep(len(messages) / MESSAGES_PER_S)
         finally:
             self._release()
 
@@ -153,7 +183,9 @@ class RtmpConnection:
         if self.stream:
             raise rtmp.RtmpError("it is publishing already")
         self.path = path
+        self._is_asking = True
         allowed = await self._delegate.authorise("publish", path, self.address, self.id)
+        self._is_asking = False
         if allowed is None:
             # Without a word: an encoder that is refused gives up, one whose connection ends comes back.
             raise ConnectionEnded("the gate cannot tell just now whether it may publish")
@@ -166,8 +198,9 @@ class RtmpConnection:
         if self.stream is None:
             why = rtmp.status("error", "NetStream.Publish.BadName", BUSY, stream_id)
             await self._finish(why, "somebody else is already publishing to this stream")
+        self.has_published = True
         self.last_received_s = time.monotonic()
-        self._parser.largest_bytes = MAX_MESSAGE_BYTES
+        self._parser.largest_bytes, self._parser.messages_left = MAX_MESSAGE_BYTES, math.inf
         self._writer.write(
             rtmp.user_control(rtmp.STREAM_BEGIN, struct.pack(">I", stream_id))
             + rtmp.status("status", "NetStream.Publish.Start", "Publishing.", stream_id)

@@ -27,14 +27,19 @@ from appliance.media.connection import ConnectionEnded, RtmpConnection
 from appliance.media.flv import LiveStream
 from appliance.media.mediamtx import EMBEDDED_VERSION
 from appliance.media.rtmp import RtmpError
+from appliance.places import make_room
 from appliance.secrets import secret_from_file
 from appliance.service import END_SIGNALS, begin_end, keep_alive, notify, port_error
 from appliance.store import Heartbeat
 
 log = logging.getLogger(__name__)
 
-MAX_CONNECTIONS = 64
-MAX_IDLE_PER_ADDRESS = 16  # not publishing yet; so that one address cannot take all places
+MAX_PUBLISHERS = 64
+# Not publishing yet, in all and from one network. A newcomer ends one that waits, so nobody can lock the others out.
+MAX_PENDING = 64
+MAX_PENDING_PER_NETWORK = 16
+MAX_VISITS = 64  # of the API, and of the port for reading
+MAX_TOLD_PER_MINUTE = 20
 GATE_TIMEOUT_S = 5.0
 REQUEST_TIMEOUT_S = 5.0
 WRITE_TIMEOUT_S = 10.0
@@ -45,6 +50,45 @@ HUNG_S = 5.0  # the loop that does the work has not come round for so long
 _DISCONNECTED = (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError, asyncio.TimeoutError)
 
 
+_Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class _Visit:
+    """A connection to a port on loopback. waits: nothing is being sent to it yet."""
+
+    network = "loopback"
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self.since_s = time.monotonic()
+        self.waits = True
+        self.is_ended = False
+        self._writer = writer
+
+    def abort(self) -> None:
+        """End it at once."""
+        self.is_ended = True
+        self._writer.transport.abort()
+
+
+class _Strangers:
+    """Tells the log how connections ended that never published, sparingly: a flood of them must not fill it."""
+
+    def __init__(self) -> None:
+        self._minute = self._told = self._untold = 0
+
+    def tell(self, remote: str, reason: str, now_s: float) -> None:
+        """One more ended."""
+        if int(now_s // 60) != self._minute:
+            if self._untold:
+                log.info("%d more connections ended before they published", self._untold)
+            self._minute, self._told, self._untold = int(now_s // 60), 0, 0
+        if self._told < MAX_TOLD_PER_MINUTE:
+            self._told += 1
+            log.info("the connection from %s ends: %s", remote, reason)
+        else:
+            self._untold += 1
+
+
 class Ingest:
     """The service. connections by id; publishers, those the gate let in, by path."""
 
@@ -53,15 +97,17 @@ class Ingest:
         self.secret = secret_from_file(config.local_secret_path)
         self.connections: dict[str, RtmpConnection] = {}
         self.publishers: dict[str, RtmpConnection] = {}
+        self.visits: dict[asyncio.StreamWriter, _Visit] = {}
         self._round_s = time.monotonic()
+        self._strangers = _Strangers()
 
     async def run(self) -> None:
         """Take streams until cancelled. Raises UserError if a port is taken."""
         loopback, media = "127.0.0.1", self.config.media
         servers = [
             await _listen(self._publish, self.config.rtmp.host, self.config.rtmp.port, "rtmp.port"),
-            await _listen(self._api, loopback, media.api_port, "media.api_port"),
-            await _listen(self._read, loopback, media.read_port, "media.read_port"),
+            await _listen(self._bounded(self._api), loopback, media.api_port, "media.api_port"),
+            await _listen(self._bounded(self._read), loopback, media.read_port, "media.read_port"),
         ]
         log.info("taking RTMP on port %d", self.config.rtmp.port)
         stopping = threading.Event()
@@ -71,14 +117,21 @@ class Ingest:
             while True:
                 self._round_s = time.monotonic()
                 await asyncio.sleep(CHECK_S)
-                for connection in list(self.connections.values()):
-                    if connection.is_timed_out(time.monotonic()):
-                        log.info("ending the connection from %s: nothing came for too long", connection.remote)
-                        connection.abort()
+                if time.monotonic() - self._round_s < 2 * CHECK_S:  # else we are late ourselves: what came is not read
+                    self._end_silent(time.monotonic())
         finally:
             stopping.set()
             for server in servers:
                 server.close()
+
+    def _end_silent(self, now_s: float) -> None:
+        for connection in list(self.connections.values()):
+            if connection.is_timed_out(now_s):
+                if connection.stream:
+                    log.info("ending the connection from %s: nothing came for too long", connection.remote)
+                else:
+                    self._strangers.tell(connection.remote, "it did not publish in time", now_s)
+                connection.abort()
 
     def _is_running(self) -> bool:
         return time.monotonic() - self._round_s < HUNG_S
@@ -87,17 +140,19 @@ class Ingest:
 
     async def _publish(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = RtmpConnection(self, reader, writer)
-        same_address = [other for other in self.connections.values() if other.address == connection.address]
-        idle = sum(other.stream is None for other in same_address)
-        if len(self.connections) >= MAX_CONNECTIONS or idle >= MAX_IDLE_PER_ADDRESS:
-            log.warning("refusing %s: too many connections are open", connection.remote)
+        pending = [other for other in self.connections.values() if other.is_pending]
+        if not make_room(pending, connection.network, MAX_PENDING, MAX_PENDING_PER_NETWORK):
+            self._strangers.tell(connection.remote, "too many connections are open", time.monotonic())
             connection.abort()
             return
         self.connections[connection.id] = connection
         try:
             await connection.run()
         except (ConnectionEnded, RtmpError, AmfError) as error:
-            log.info("the connection from %s ends: %s", connection.remote, error)
+            if connection.has_published:
+                log.info("the connection from %s ends: %s", connection.remote, error)
+            else:
+                self._strangers.tell(connection.remote, str(error), time.monotonic())
         except _DISCONNECTED:
             pass  # it went away
         except Exception:
@@ -107,9 +162,11 @@ class Ingest:
             await _close(writer)
 
     def claim_path(self, connection: RtmpConnection) -> LiveStream | None:
-        """The connection's path is its own from now on; None: it has a publisher already."""
+        """The connection's path is its own from now on; None: it has a publisher already. Raises ConnectionEnded."""
         if connection.path in self.publishers:
             return None
+        if len(self.publishers) >= MAX_PUBLISHERS:
+            raise ConnectionEnded("too many publish already")
         self.publishers[connection.path] = connection
         return LiveStream()
 
@@ -135,6 +192,24 @@ class Ingest:
         return await asyncio.to_thread(_ask_gate, self.config.media.gate_port, self.secret, request)
 
     # HTTP on loopback: the API, and FLV for the watcher
+
+    def _bounded(self, handle: _Handler) -> _Handler:
+        """The same, while there is room: whoever has not asked yet is ended for a newcomer, a reader is not."""
+        open_here: list[_Visit] = []
+
+        async def visit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if not make_room([one for one in open_here if not one.is_ended], _Visit.network, MAX_VISITS, MAX_VISITS):
+                writer.transport.abort()
+                return
+            self.visits[writer] = one = _Visit(writer)
+            open_here.append(one)
+            try:
+                await handle(reader, writer)
+            finally:
+                del self.visits[writer]
+                open_here.remove(one)
+
+        return visit
 
     async def _api(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(*_DISCONNECTED):
@@ -175,6 +250,7 @@ class Ingest:
             elif publisher is None or publisher.stream is None or not publisher.stream.has_media:
                 writer.write(_answer(404))
             else:
+                self.visits[writer].waits = False
                 await _send_flv(publisher.stream, writer)
             await writer.drain()
         await _close(writer)
@@ -252,9 +328,7 @@ async def _request(reader: asyncio.StreamReader) -> tuple[str, str, http.client.
     return method.decode("latin-1"), target.decode("latin-1").partition("?")[0], headers
 
 
-async def _listen(
-    handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], host: str, port: int, setting: str
-) -> asyncio.Server:
+async def _listen(handle: _Handler, host: str, port: int, setting: str) -> asyncio.Server:
     async def quietly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # Up to Python 3.11, asyncio prints a traceback for every connection that is open when the service ends.
         with contextlib.suppress(asyncio.CancelledError):

@@ -14,7 +14,10 @@ from appliance.media.rtmp import AUDIO, DATA, VIDEO, WRAP_MS, Message
 
 MAX_GROUP_BYTES = 8_000_000  # from one key frame to the next
 MAX_READER_BYTES = 4_000_000  # beyond this a reader misses frames; the first group of pictures comes on top
-MAX_METADATA_BYTES = 65_536
+MAX_HEADER_BYTES = 65_536  # of metadata, too; a decoder's header is some hundred bytes
+# What Python holds for each tag beside its payload (two objects, a number, the place in a list): without it, four
+# million tags of one byte would count as 4 MB and hold 185.
+TAG_BYTES = 200
 # A publisher that is silent for 5 s is closed, so a longer step is no time that passed but a clock that was set.
 MAX_STEP_MS = 10_000
 
@@ -97,7 +100,7 @@ class Reader:
         if not self._ended:
             content = tag.bytes_at(max(0, tag.time_ms - self._begun_ms))
             self._queue.append(content)
-            self._waiting_bytes += len(content)
+            self._waiting_bytes += TAG_BYTES + len(content)
         self._changed.set()
 
     def end(self) -> None:
@@ -136,18 +139,21 @@ class LiveStream:
         return bool(self._kinds)
 
     def take(self, message: Message) -> None:
-        """Pass a message on: sound, pictures or what is said about them; what is empty or unknown is left out."""
+        """Pass sound, pictures or what is said about them on; what is empty, unknown or too long is left out."""
         kind, payload = message.kind, message.payload
         if kind == DATA:
             payload = payload.removeprefix(SET_DATA_FRAME)
-            if not payload.startswith(ON_METADATA) or len(payload) > MAX_METADATA_BYTES:
+            if not payload.startswith(ON_METADATA):
                 return
         elif not payload or (kind == VIDEO and payload[0] >> 4 & 7 == _INFO_FRAME):
             return
-        else:
+        is_header = _is_header(kind, payload)
+        if is_header and len(payload) > MAX_HEADER_BYTES:
+            return
+        if kind != DATA:
             self._kinds.add(kind)
         time_ms = self._since_begin(message.timestamp_ms)
-        tag = Tag(kind, time_ms, payload, _is_header(kind, payload), _is_key(kind, payload))
+        tag = Tag(kind, time_ms, payload, is_header, _is_key(kind, payload))
         self._remember(tag)
         for reader in self._readers:
             if VIDEO not in self._kinds:
@@ -176,7 +182,7 @@ class LiveStream:
         elif not self._group:
             return  # nobody could begin here
         self._group.append(tag)
-        self._group_bytes += len(tag.payload)
+        self._group_bytes += TAG_BYTES + len(tag.payload)
         if self._group_bytes > MAX_GROUP_BYTES:
             self._group, self._group_bytes = [], 0
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import bottle
 import msgspec
-from cheroot import wsgi
 
 from appliance.config import Config
 from appliance.loopback import CHALLENGE, authorization, is_the_box, objection
@@ -34,6 +33,7 @@ from appliance.secrets import secret_from_file
 from appliance.service import http_status, keep_alive, refuse_busy_port, repeat, serve_http
 from appliance.store import Heartbeat, Store, StoreError
 from appliance.times import now
+from appliance.web.server import make_server
 
 log = logging.getLogger(__name__)
 
@@ -163,9 +163,7 @@ def serve(config: Config) -> None:
     port = config.media.gate_port
     refuse_busy_port("127.0.0.1", port, "media.gate_port")
     gate = Gate(config)
-    server = wsgi.Server(("127.0.0.1", port), gate.app(), numthreads=THREADS, server_name="gate")
-    # MediaMTX opens a new connection for each question.
-    server.request_queue_size = 128
+    server = make_server(gate.app(), "127.0.0.1", port, "media.gate_port", THREADS)
     stopping = threading.Event()
     try:
         repeat(gate.write_refusals, RECORD_S, "the record of refusals", stopping)

@@ -8,6 +8,7 @@ so that a stream breaks after 4 h 40 min, leaves the end of AMF objects unread, 
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -80,10 +81,14 @@ class _ChunkStream:
 
 
 class ChunkParser:
-    """Puts chunks together again. largest_bytes bounds a message, and what unfinished messages hold together."""
+    """Puts chunks together again.
 
-    def __init__(self, largest_bytes: int) -> None:
+    largest_bytes bounds a message, and what unfinished messages hold together; messages_left, how many more may come.
+    """
+
+    def __init__(self, largest_bytes: int, messages_left: float = math.inf) -> None:
         self.largest_bytes = largest_bytes
+        self.messages_left = messages_left
         self._chunk_bytes = FIRST_CHUNK_BYTES
         self._buffer = bytearray()
         self._streams: dict[int, _ChunkStream] = {}
@@ -168,6 +173,9 @@ class ChunkParser:
             if self._unfinished_bytes > self.largest_bytes:
                 raise RtmpError("too many unfinished messages")
             return
+        self.messages_left -= 1
+        if self.messages_left < 0:
+            raise RtmpError("too many messages")
         self._unfinished_bytes -= len(stream.payload)
         message = Message(stream.kind, stream.stream_id, stream.timestamp_ms, bytes(stream.payload))
         stream.payload = bytearray()

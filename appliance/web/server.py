@@ -1,50 +1,198 @@
-"""A WSGI application behind cheroot."""
+"""A WSGI application behind waitress: whole requests only, each within its deadline, in a bounded crowd.
+
+waitress reads every request to its end in one loop before a thread gets it, so a slow client costs a place and no
+thread. What it leaves out stands here: a deadline for the whole request and for reading the answer (its own time-out
+begins again with every byte), and places that nobody can hold for long (beyond its own limit it accepts nobody).
+"""
 
 from __future__ import annotations
 
 import logging
-import select
 import socket
+import struct
+import time
+from dataclasses import dataclass
 from typing import Any
 
-from cheroot import wsgi
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.server import TcpWSGIServer
+from waitress.task import ThreadedTaskDispatcher
 
+from appliance.places import is_loopback, make_room, network_of
 from appliance.service import refuse_busy_port
 
-log = logging.getLogger(__name__)
 THREADS = 16
-CLIENT_TIMEOUT_S = 5
+CLIENT_TIMEOUT_S = 5  # without a byte of the next request
+REQUEST_TIMEOUT_S = 10  # from a request's first byte to its last
+ANSWER_TIMEOUT_S = 10  # without taking anything of an answer; and for all of it, with more time for what was taken:
+ANSWER_BYTES_PER_S = 20_000
 MAX_BODY_BYTES = 100_000
 MAX_HEADER_BYTES = 32_000
+MAX_PIPELINED = 8
+BACKLOG = 512
+LOOK_S = 0.5  # how often deadlines are looked at
 
 
-class _Server(wsgi.Server):
-    def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
-        """What cheroot has to say, into our log."""
-        log.log(level, "%s", msg, exc_info=traceback)
+@dataclass(frozen=True, slots=True)
+class Places:
+    """How many connections may be open: from this machine, from all others, and from one network of these.
 
-    def process_conn(self, conn: Any) -> None:
-        """Give a connection to a thread once there is something to read.
+    Those from this machine are apart, so that the health check, MediaMTX and a proxy always get in; and they have no
+    bound for each network, since behind a proxy everybody comes from loopback.
+    """
 
-        cheroot gives it one at once, so a few browsers that open connections in advance would hold all threads.
-        Beside the others that wait, it costs nothing, and is closed after CLIENT_TIMEOUT_S.
-        """
-        if conn.rfile.has_data() or _is_readable(conn.socket):
-            super().process_conn(conn)
+    from_here: int = 128
+    from_elsewhere: int = 192
+    per_network: int = 32
+
+
+class _Request(HTTPRequestParser):
+    def parse_header(self, header_plus: bytes) -> None:
+        """Read a request's head. Raises ParsingError."""
+        super().parse_header(header_plus)
+        if self.chunked and "CONTENT_LENGTH" in self.headers:
+            raise ParsingError("two lengths")  # a proxy may believe the other one (request smuggling)
+
+
+class _Channel(HTTPChannel):
+    """One connection. since_s: when it opened, its request's first byte came, or it last took some of an answer."""
+
+    parser_class = _Request
+    server: _Server
+
+    def __init__(self, server: _Server, sock: socket.socket, addr: Any, adj: Any, map: Any = None) -> None:
+        self.network = network_of(str(addr[0]))
+        self.is_from_here = is_loopback(self.network)
+        self.since_s = self.answered_s = time.monotonic()
+        self.sent_bytes = 0
+        super().__init__(server, sock, addr, adj, map=map)
+
+    @property
+    def waits(self) -> bool:
+        """Whether we wait for it: for a whole request, or until it has read the answer to the last one."""
+        return not self.requests
+
+    def received(self, data: bytes) -> bool:
+        """Take what came; a request that begins with it has its time from now on."""
+        if self.request is None:
+            self.since_s = time.monotonic()
+        taken = bool(super().received(data))
+        if len(self.requests) > MAX_PIPELINED:
+            self.will_close = True  # else a thread would have to wait until the first answers are read
+        return taken
+
+    def write_soon(self, data: Any) -> int:
+        """Send, in a thread, or keep what the socket does not take yet."""
+        if not self.total_outbufs_len:
+            self.since_s = self.answered_s = time.monotonic()
+            self.sent_bytes = 0
+        return int(super().write_soon(data))
+
+    def send(self, data: Any, do_close: bool = True) -> int:
+        """Send what the socket takes; how much that was."""
+        count = int(super().send(data, do_close=do_close) or 0)
+        if count:
+            self.since_s = time.monotonic()
+            self.sent_bytes += count
+        return count
+
+    def is_late(self, now_s: float) -> bool:
+        """Whether it has not sent its request, or not read its answer, in the time there is for it."""
+        if self.total_outbufs_len:
+            allowed_s = ANSWER_TIMEOUT_S + self.sent_bytes / ANSWER_BYTES_PER_S
+            return now_s - self.since_s > ANSWER_TIMEOUT_S or now_s - self.answered_s > allowed_s
+        allowed_s = CLIENT_TIMEOUT_S if self.request is None else REQUEST_TIMEOUT_S
+        return self.waits and now_s - self.since_s > allowed_s
+
+    def abort(self) -> None:
+        """End it at once, with a reset: else waitress, and then the kernel, keeps an answer that nobody reads."""
+        if self.socket is not None:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.handle_close()
+
+
+class _Server(TcpWSGIServer):
+    channel_class = _Channel
+    active_channels: dict[int, _Channel]  # type: ignore[assignment]
+
+    def __init__(self, app: Any, listening: socket.socket, threads: int, places: Places) -> None:
+        self.places = places
+        self.threads = threads
+        self.sockets: dict[int, Any] = {}  # of waitress's loop, by file descriptor
+        settings = Adjustments(
+            sockets=[listening],
+            max_request_body_size=MAX_BODY_BYTES + 1,
+            max_request_header_size=MAX_HEADER_BYTES,
+            backlog=BACKLOG,
+            log_socket_errors=False,
+            ident=None,
+            clear_untrusted_proxy_headers=False,  # whom to believe is decided where they are read
+        )
+        where = (listening.family, listening.type, listening.proto, listening.getsockname())
+        super().__init__(
+            app, self.sockets, False, listening, ThreadedTaskDispatcher(), settings, sockinfo=where, bind_socket=False
+        )
+        logging.getLogger("waitress").setLevel(logging.WARNING)  # it would log addresses of pages
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+
+    def prepare(self) -> None:
+        """Start the threads, and listen."""
+        self.task_dispatcher.set_thread_count(self.threads)
+        self.accept_connections()
+
+    def serve(self) -> None:
+        """Answer until an exception (of a signal) or `stop` ends it."""
+        looked_s = time.monotonic()
+        while self.sockets:
+            wasyncore.poll2(LOOK_S, self.sockets)
+            now_s = time.monotonic()
+            if now_s - looked_s >= LOOK_S:
+                looked_s = now_s
+                for channel in list(self.active_channels.values()):
+                    if channel.is_late(now_s):
+                        channel.abort()
+
+    def stop(self) -> None:
+        """Close everything; answers that are being made have five seconds."""
+        self.task_dispatcher.shutdown()
+        wasyncore.close_all(self.sockets)
+
+    def readable(self) -> bool:
+        """Always: there is room for whoever comes, see `handle_accept`."""
+        return bool(self.accepting)
+
+    def handle_accept(self) -> None:
+        """Accept one connection if there is room, if need be for one that only waits."""
+        try:
+            accepted = self.accept()
+        except OSError:
+            return  # gone again, or no file descriptor is left
+        if accepted is None:
+            return
+        connection, address = accepted
+        if self._has_room(str(address[0])):
+            self.set_socket_options(connection)
+            self.channel_class(self, connection, address, self.adj, map=self.sockets)
         else:
-            self._connections.put(conn)  # type: ignore[attr-defined]  # the stubs leave it out
+            connection.close()
+
+    def _has_room(self, address: str) -> bool:
+        network, places = network_of(address), self.places
+        is_from_here = is_loopback(network)
+        others = [channel for channel in self.active_channels.values() if channel.is_from_here == is_from_here]
+        if is_from_here:
+            return make_room(others, network, places.from_here, places.from_here)
+        return make_room(others, network, places.from_elsewhere, places.per_network)
 
 
-def _is_readable(connection: socket.socket) -> bool:
-    poll = select.poll()
-    poll.register(connection, select.POLLIN)
-    return bool(poll.poll(0))
-
-
-def make_server(app: Any, host: str, port: int) -> Any:
-    """A cheroot server for `service.serve_http`. Raises UserError if the port cannot be had."""
-    refuse_busy_port(host, port, "web.port")
-    server = _Server((host, port), app, numthreads=THREADS, timeout=CLIENT_TIMEOUT_S, request_queue_size=128)
-    server.max_request_body_size = MAX_BODY_BYTES
-    server.max_request_header_size = MAX_HEADER_BYTES
-    return server
+def make_server(
+    app: Any, host: str, port: int, setting: str = "web.port", threads: int = THREADS, places: Places | None = None
+) -> _Server:
+    """A server for `service.serve_http`. setting: where the port is configured. Raises UserError: it cannot be had."""
+    refuse_busy_port(host, port, setting)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.create_server((host, port), family=family, dualstack_ipv6=host == "::")
+    return _Server(app, listening, threads, places or Places())
