@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from appliance.accounts.people import Role
-from appliance.config import Config, Images, Media, Vision
+from appliance.config import Config, Images, Media, Sources, Vision
 from appliance.faces import State
 from appliance.images import day_of
 from appliance.secrets import digest
@@ -57,6 +57,7 @@ class Box:
             state_dir=str(folder / "state"),
             media=Media(engine="embedded", api_port=port, read_port=port),
             vision=Vision(frames_per_second=10, lost_s=0.8),
+            sources=Sources(folders=(str(folder),)),
         )
         self.store = Store.open(self.config.store_path)
         self.store.people.add("ann", "-", Role.ADMIN, time.time())
