@@ -435,6 +435,30 @@ def test_the_address_and_its_secrets_are_told_nowhere(
     assert "SECRETTOKEN" not in caplog.text + out + err
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://u:SECRET@localhost:1/?pw=SECRET",
+        "rtsp://u:SE#CRET@localhost/",
+        "rtsp://u:SE/CRET@x/",
+        "/SECRET",
+        "/dev/SECRET",
+    ],
+)
+def test_a_refusal_is_told_in_words_without_the_address(
+    url: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    camera = Camera(url, size_for, RATE)
+    camera.start()
+    until(lambda: camera.problem not in (None, CONNECTING), 10, "the refusal")
+    camera.stop()
+    out, err = capfd.readouterr()
+    said = f"{camera.problem}{caplog.text}{out}{err}"
+    assert "CRET" not in said and "localhost" not in said
+    assert camera.problem and camera.problem[-1] in ".)"
+
+
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/x", "rtsp://127.0.0.1:1/x", "/no/such/file", "nonsense://x", "\0"])
 def test_an_address_that_leads_nowhere_ends_nothing(url: str) -> None:
     with watching(url) as camera:

@@ -15,6 +15,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from hashlib import md5
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -90,14 +91,15 @@ def redirecting(where: str) -> Answer:
     return answer
 
 
-def pictures(url: str, reach: Reach | None, enough: int = 5, transport: str = "tcp") -> int:
+def pictures(url: str, reach: Reach | None, enough: int = 5, transport: str = "tcp", stall_s: float = 5.0) -> int:
     """How many pictures the source gives, up to enough."""
     count = 0
-    with opened(url, reach, 5.0, transport) as container:
-        for _ in container.decode(video=0):
-            count += 1
-            if count == enough:
-                break
+    with opened(url, reach, stall_s, transport) as source:
+        for packet in source.demux():
+            if packet.stream.type == "video":
+                count += len(packet.decode())
+            if count >= enough:
+                return enough
     return count
 
 
@@ -275,6 +277,43 @@ def test_a_byte_now_and_then_does_not_keep_the_opening_waiting(monkeypatch: pyte
     with answering({"/": drip}) as (port, _), pytest.raises(TimeoutError):
         pictures(f"http://{HOST}:{port}/", camera_at(port))
     stopping.set()
+
+
+def trickling(video: bytes, stopping: threading.Event) -> Answer:
+    """A film, and then a byte now and then."""
+
+    def answer(player: Player) -> None:
+        player.send_response(200)
+        player.end_headers()
+        player.play([video])
+        player.play(b"\0" for _ in range(600) if not stopping.wait(0.1))
+
+    return answer
+
+
+def test_a_byte_now_and_then_is_silence() -> None:
+    stopping = threading.Event()
+    film = make_video(grey(64, 64), 100)
+    with answering({"/": trickling(film, stopping)}) as (port, _), pytest.raises(TimeoutError):
+        pictures(f"http://{HOST}:{port}/", camera_at(port), enough=1000, stall_s=1.0)
+    stopping.set()
+
+
+def test_a_camera_that_falls_silent_is_told(video: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        for scheme in ("http", "rtsp"):
+            with pytest.raises((TimeoutError, av.error.ExitError)):
+                pictures(f"{scheme}://{HOST}:{port}/", camera_at(port), stall_s=0.5)
+
+
+def test_a_picture_that_never_ends_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("appliance.vision.http_source.MAX_PACKET_BYTES", 2_000_000)
+    jpegs = [b"--b\r\nContent-Type: image/jpeg\r\n\r\n" + jpeg + b"\r\n" for jpeg in _jpegs(100)]
+    endless = b"".join(jpegs) + b"--b\r\nContent-Type: image/jpeg\r\n\r\n" + b"x" * 4_000_000
+    answers = {"/": sending(endless, "multipart/x-mixed-replace; boundary=b")}
+    with answering(answers) as (port, _), pytest.raises(Refusal, match="never ends"):
+        pictures(f"http://{HOST}:{port}/", camera_at(port), enough=1000)
 
 
 def test_mjpeg_flv_mpegts_and_mp4_are_played(tmp_path: Path, video: bytes) -> None:
@@ -579,7 +618,7 @@ def test_our_own_ingest_is_read_with_little_delay_and_time_limits(
 
     def open_nothing(*names: object, **how: object) -> Any:
         asked.extend((names, how))
-        return nullcontext()
+        return nullcontext(SimpleNamespace(streams=()))
 
     monkeypatch.setattr(av, "open", open_nothing)
     with opened(url, None, 3.0):

@@ -184,6 +184,18 @@ def test_a_source_whose_pictures_stop_is_offline(box: Box, standing: bytes, monk
     assert box.stream(stream_id).problem is not None
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_source_never_leads_to_what_the_ingest_plays(box: Box, ingest: StandIn, host: str, standing: bytes) -> None:
+    publish(ingest, standing)
+    read = f"http://{host}:{ingest.port}/live/{KEY}.flv"
+    stream_id = box.store.streams.add_with_source(1, "curious", read, time.time())
+    watcher = box.watcher()
+    step_until(watcher, lambda: box.stream(box.door).problem is None and box.stream(box.door).live, "the key is played")
+    step_until(watcher, lambda: "leads back to this box" in (box.stream(stream_id).problem or ""), "the refusal")
+    assert not box.stream(stream_id).live
+    assert KEY not in (box.stream(stream_id).problem or "")
+
+
 def test_a_source_without_pictures_is_not_live_and_says_why(box: Box) -> None:
     stream_id = box.store.streams.add_with_source(1, "gone", str(box.folder / "no such file"), time.time())
     watcher = box.watcher()

@@ -16,12 +16,11 @@ from typing import Any
 
 import av
 import av.error
-from av.container import InputContainer
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from appliance.vision.pixels import Pixels, pixels_of
 from appliance.vision.reach import Reach, Refusal
-from appliance.vision.source import opened
+from appliance.vision.source import Source, opened
 
 log = logging.getLogger(__name__)
 
@@ -208,7 +207,7 @@ class Camera:
             self._newest = (frame, now_s, time.time())
             self._changed.notify()
 
-    def _open(self) -> AbstractContextManager[InputContainer]:
+    def _open(self) -> AbstractContextManager[Source]:
         return opened(self._url, self._reach, self._stall_s)
 
     def _is_file(self) -> bool:

@@ -9,13 +9,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 from urllib.parse import urlsplit
 
 import av.error
 
 from appliance.address import Address
-from appliance.vision.reach import ELSEWHERE, Reach, Refusal
+from appliance.vision.reach import ELSEWHERE, ENDLESS, MAX_PACKET_BYTES, Reach, Refusal
 
 MAX_PLAYLIST_BYTES = 1_000_000
 SKIP_BYTES = 262_144  # a seek so little forward is read over, which is quicker than to ask again
@@ -29,7 +29,7 @@ UNKNOWN_SIGN_IN = "The camera asks for a way to sign in that this box does not k
 class HttpClient:
     """Asks one host, with user and password of its address. stall_s: silence that ends an answer.
 
-    open_s: within this the video must be open. refusal: why a part of a playlist was refused.
+    open_s: within this the video must be open. refusal: why it was ended, once it was.
     """
 
     def __init__(self, address: Address, reach: Reach, stall_s: float, open_s: float) -> None:
@@ -38,21 +38,29 @@ class HttpClient:
         self.refusal: Refusal | None = None
         self._reach = reach
         self._stall_s = stall_s
-        self._open_until_s: float | None = time.monotonic() + open_s
+        self._until_s, self._left_bytes = time.monotonic() + open_s, MAX_PACKET_BYTES
         self._opener = self._make_opener(address.credentials)
 
-    def opened(self) -> None:
-        """From now on only silence ends it."""
-        self._open_until_s = None
+    def expect_packet(self) -> None:
+        """It is open, and another packet is asked for: time and bytes are counted from here."""
+        self._until_s, self._left_bytes = time.monotonic() + self._stall_s, MAX_PACKET_BYTES
 
-    def check_time(self) -> None:
-        """Raises TimeoutError if opening takes too long: a byte now and then keeps nothing open."""
-        if self._open_until_s is not None and time.monotonic() > self._open_until_s:
+    def count(self, size: int) -> None:
+        """So many bytes came. Raises TimeoutError: a byte now and then holds nothing up. Raises Refusal."""
+        if time.monotonic() > self._until_s:
             raise TimeoutError
+        self._left_bytes -= size
+        if self._left_bytes < 0:
+            self.refuse(ENDLESS)
+
+    def refuse(self, why: str) -> NoReturn:
+        """End it. Raises Refusal."""
+        self.refusal = self.refusal or Refusal(why)
+        raise self.refusal
 
     def get(self, url: str, first_byte: int = 0, end_byte: int | None = None) -> http.client.HTTPResponse:
         """The answer, from that byte on. Raises Refusal, OSError, FFmpeg's errors for a refused or missing page."""
-        self.check_time()
+        self.count(0)
         last = "" if end_byte is None else end_byte - 1
         headers = {"User-Agent": "mb9k", "Accept": "*/*", "Range": f"bytes={first_byte}-{last}"}
         request = urllib.request.Request(url, headers=headers)  # noqa: S310  the opener knows HTTP(S) alone
@@ -71,20 +79,16 @@ class HttpClient:
 
     def open_part(self, url: str, _flags: int, options: Mapping[str, str]) -> HttpFile:
         """What a playlist names, for PyAV's io_open. Raises Refusal, and from then on for every part."""
-        try:
-            if self.refusal is None:
-                self._check_part(url)
-                end = int(options.get("end_offset", 0))
-                return HttpFile(self, url, int(options.get("offset", 0)), end or None)
-            raise self.refusal
-        except Refusal as refusal:
-            self.refusal = refusal
-            raise
-
-    def _check_part(self, url: str) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or parts.hostname != self.host.lower() or parts.username is not None:
-            raise Refusal(OTHER_PARTS)
+            self.refuse(OTHER_PARTS)
+        if self.refusal is not None:
+            raise self.refusal
+        end = int(options.get("end_offset", 0))
+        try:
+            return HttpFile(self, url, int(options.get("offset", 0)), end or None)
+        except Refusal as refusal:
+            self.refuse(str(refusal))
 
     def _make_opener(self, credentials: tuple[str, str] | None) -> urllib.request.OpenerDirector:
         """An opener that knows HTTP(S) and nothing else: no file, no FTP, no proxy of the environment."""
@@ -143,20 +147,20 @@ class HttpFile:
         if self._playlist_left is not None:
             self._playlist_left -= len(data)
             if self._playlist_left < 0:
-                self._client.refusal = Refusal(TOO_LONG)
-                raise self._client.refusal
+                self._client.refuse(TOO_LONG)
         return data
 
     def _receive(self, size: int) -> bytes:
-        self._client.check_time()
         if self._answer is None:
             self._answer = self._client.get(self.name, self._at, self._end)
             if self._answer.status != 206:
                 raise OSError("the server does not send from the middle any more")
         try:
-            return self._answer.read1(size)
+            data = self._answer.read1(size)
         except http.client.HTTPException as error:
             raise OSError(type(error).__name__) from None
+        self._client.count(len(data))
+        return data
 
     def seekable(self) -> bool:
         """Whether the server sends from the middle."""

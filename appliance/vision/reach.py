@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+MAX_PACKET_BYTES = 64_000_000  # no picture of a camera is so large; FFmpeg would keep gigabytes
 V4L2_MAJOR = 81  # the major number of video devices, Documentation/admin-guide/devices.txt of Linux
 
 THIS_BOX = (
@@ -27,6 +28,7 @@ NO_SUCH_NAME = "The camera's name is not known in this network; check it, or giv
 OUTSIDE = (
     "Files are read from the folders in sources.folders only; move this one there, or let an admin add its folder."
 )
+ENDLESS = "What this source sends is no picture of a camera: it never ends."
 NO_FILE = "This is not a file; a source is a video file, or a webcam such as /dev/video0."
 NO_WEBCAM = "This is not a webcam; webcams are called /dev/video0, /dev/video1 and so on."
 

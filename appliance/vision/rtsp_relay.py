@@ -13,11 +13,12 @@ import selectors
 import socket
 import ssl
 import threading
+import time
 from contextlib import suppress
 
 from appliance.address import Address
 from appliance.vision.http_source import unverified_tls
-from appliance.vision.reach import ELSEWHERE, Reach, Refusal
+from appliance.vision.reach import ELSEWHERE, ENDLESS, MAX_PACKET_BYTES, Reach, Refusal
 
 PORTS = {"rtsp": 554, "rtsps": 322}
 ACCEPT_S = 10.0
@@ -114,6 +115,7 @@ class Relay:
 
     def __init__(self, address: Address, reach: Reach, timeout_s: float) -> None:
         self.refusal: Refusal | None = None
+        self._left_bytes, self._heard_s = MAX_PACKET_BYTES, time.monotonic()
         self.token = f"mb9k/{secrets.token_hex(8)}"
         scheme = address.scheme.lower()
         camera = reach.connect(address.host, address.port or PORTS[scheme], timeout_s)
@@ -133,6 +135,14 @@ class Relay:
         host, port = self._listener.getsockname()[:2]
         self.url = str(Address("rtsp", address.user, address.password, host, port, address.tail))
         self._thread = threading.Thread(target=self._run, name="rtsp-relay", daemon=True)
+
+    def expect_packet(self) -> None:
+        """Another packet is asked for: bytes are counted from here."""
+        self._left_bytes = MAX_PACKET_BYTES
+
+    def silent_s(self) -> float:
+        """For how long the camera has said nothing."""
+        return time.monotonic() - self._heard_s
 
     def __enter__(self) -> Relay:
         self._thread.start()
@@ -182,6 +192,9 @@ class Relay:
                         self._camera.sendall(said)
                     else:
                         said = self._from_camera(player)
+                        # What TLS has read already is not to be waited for.
+                        while said and isinstance(self._camera, ssl.SSLSocket) and self._camera.pending():
+                            said = self._from_camera(player)
                     if not said:
                         return
 
@@ -189,6 +202,7 @@ class Relay:
         """What the camera says now, passed on; nothing: it has said all."""
         said = self._camera.recv(CHUNK_BYTES)
         player.sendall(self._side.feed(said))
-        while isinstance(self._camera, ssl.SSLSocket) and self._camera.pending():  # read already, not to be waited for
-            player.sendall(self._side.feed(self._camera.recv(CHUNK_BYTES)))
+        self._left_bytes, self._heard_s = self._left_bytes - len(said), time.monotonic()
+        if self._left_bytes < 0:
+            raise Refusal(ENDLESS)
         return said

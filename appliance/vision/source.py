@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import av
 from av.container import InputContainer
@@ -31,8 +31,27 @@ NO_CAMERA_FORMAT = "What is at this address is no video of a camera (MJPEG, FLV,
 NO_FILE_FORMAT = "This file is no video that this box can read; MP4, MKV, AVI, FLV and MPEG-TS are."
 
 
+class Source:
+    """A source that is open: its streams, and its packets as they come."""
+
+    def __init__(self, container: InputContainer, guard: HttpClient | Relay | None = None) -> None:
+        self.streams = container.streams
+        self._container, self._guard = container, guard
+
+    def demux(self) -> Iterator[av.Packet[Any]]:
+        """The packets of all streams. Raises what `opened` does."""
+        packets = self._container.demux()
+        while True:
+            if self._guard is not None:
+                self._guard.expect_packet()
+            packet = next(packets, None)
+            if packet is None:
+                return
+            yield packet
+
+
 @contextmanager
-def opened(url: str, reach: Reach | None, stall_s: float, transport: str = "tcp") -> Iterator[InputContainer]:
+def opened(url: str, reach: Reach | None, stall_s: float, transport: str = "tcp") -> Iterator[Source]:
     """The source, open until the end of the block. Raises Refusal, TimeoutError, OSError and FFmpeg's errors.
 
     reach: None is for what our own ingest plays, an address that nobody typed. stall_s: silence after which reading
@@ -42,7 +61,7 @@ def opened(url: str, reach: Reach | None, stall_s: float, transport: str = "tcp"
         limits = _Limits(stall_s, transport)
         if reach is None:
             options = LIVE | (limits.rtsp_options if url.startswith("rtsp://") else {})
-            yield stack.enter_context(av.open(url, "r", options=options, timeout=limits.timeout))
+            yield Source(stack.enter_context(av.open(url, "r", options=options, timeout=limits.timeout)))
         else:
             yield _open(stack, url, reach, limits)
 
@@ -61,10 +80,11 @@ class _Limits:
         return {"rtsp_transport": self.transport, "timeout": str(int(self.stall_s * 1e6))}
 
 
-def _open(stack: ExitStack, url: str, reach: Reach, limits: _Limits) -> InputContainer:
+def _open(stack: ExitStack, url: str, reach: Reach, limits: _Limits) -> Source:
     if url.startswith("/dev/"):
         device, options = webcam(url), {"fflags": "nobuffer"}
-        return stack.enter_context(av.open(device, "r", format="v4l2", options=options, timeout=limits.timeout))
+        container = av.open(device, "r", format="v4l2", options=options, timeout=limits.timeout)
+        return Source(stack.enter_context(container))
     if url.startswith("/"):
         return _open_file(stack, url, reach)
     try:
@@ -79,24 +99,30 @@ def _open(stack: ExitStack, url: str, reach: Reach, limits: _Limits) -> InputCon
     raise Refusal(NO_SUCH_SCHEME)
 
 
-def _open_file(stack: ExitStack, path: str, reach: Reach) -> InputContainer:
+def _open_file(stack: ExitStack, path: str, reach: Reach) -> Source:
     file = stack.enter_context(reach.open_file(path))
     options = {"format_whitelist": FILE_FORMATS} | NOTHING_BESIDE
     try:
-        return stack.enter_context(av.open(file, "r", options=options, io_open=_nothing))
+        return Source(stack.enter_context(av.open(file, "r", options=options, io_open=_nothing)))
     except (av.error.ArgumentError, av.error.InvalidDataError):
         raise Refusal(NO_FILE_FORMAT) from None
 
 
-def _open_rtsp(stack: ExitStack, address: Address, reach: Reach, limits: _Limits) -> InputContainer:
+def _open_rtsp(stack: ExitStack, address: Address, reach: Reach, limits: _Limits) -> Source:
     relay = stack.enter_context(Relay(address, reach, limits.stall_s))
     stack.enter_context(_told(relay))
     allowed = {"protocol_whitelist": "tcp" if limits.transport == "tcp" else "tcp,udp,rtp"}
     options = LIVE | limits.rtsp_options | allowed | {"user_agent": relay.token}
-    return stack.enter_context(av.open(relay.url, "r", format="rtsp", options=options, timeout=limits.timeout))
+    try:
+        container = av.open(relay.url, "r", format="rtsp", options=options, timeout=limits.timeout)
+    except av.error.InvalidDataError:
+        if relay.silent_s() > limits.stall_s / 2:  # FFmpeg calls an answer that does not come invalid
+            raise TimeoutError from None
+        raise
+    return Source(stack.enter_context(container), relay)
 
 
-def _open_http(stack: ExitStack, address: Address, reach: Reach, limits: _Limits) -> InputContainer:
+def _open_http(stack: ExitStack, address: Address, reach: Reach, limits: _Limits) -> Source:
     client = HttpClient(address, reach, limits.stall_s, OPEN_TIMEOUT_S)
     file = stack.enter_context(closing(HttpFile(client, client.url)))
     stack.enter_context(_told(client))
@@ -110,8 +136,7 @@ def _open_http(stack: ExitStack, address: Address, reach: Reach, limits: _Limits
         container = av.open(file, "r", format=found, options=options, timeout=limits.timeout, io_open=io_open)
     except (av.error.ArgumentError, av.error.InvalidDataError):
         raise Refusal(NO_CAMERA_FORMAT) from None
-    client.opened()
-    return stack.enter_context(container)
+    return Source(stack.enter_context(container), client)
 
 
 @contextmanager
