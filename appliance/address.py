@@ -98,9 +98,10 @@ def shown(text: str) -> str:
         return text
     rest = match["rest"]
     try:
+        parse(text)
         at = _at(rest)
-    except InputError:
-        at = rest.rindex("@")
+    except InputError:  # rather too much is hidden than too little
+        at = rest.rfind("@")
     place, tail = _split(rest[at + 1 :])
     user = f"{HIDDEN}@" if at >= 0 else ""
     return f"{match['scheme']}://{user}{place}{_without_secrets(tail)}"
@@ -117,16 +118,14 @@ def _at(rest: str) -> int:
     narrow = place.rfind("@")
     if "@" not in tail:
         return narrow
-    host, colon, port = place[narrow + 1 :].partition(":")
-    wide = rest.rindex("@")
-    before_numbers = _is_ip(_split(rest[wide + 1 :])[0])
-    # A part after # means nothing to a camera, and what is no port is a password.
-    no_place = "#" in tail[: tail.index("@")] or (colon and not port.isdigit() and "[" not in place)
-    certainly_place = ":" not in place or "." in host or "[" in place
-    if ":" in place and tail.count("@") == 1 and (no_place or (before_numbers and not certainly_place)):
+    wide, port = rest.rindex("@"), place[narrow + 1 :].partition(":")[2]
+    # A part after # means nothing to a camera, what is no port is a password, and no path holds an address in numbers.
+    leads_on = "#" in tail[: tail.index("@")] or _is_ip(_split(rest[wide + 1 :])[0])
+    if ":" not in place or (narrow < 0 and _is_ip(place)):
+        if not leads_on:
+            return narrow  # an @ in the path, after what can only be a host
+    elif tail.count("@") == 1 and (leads_on or (port and not port.isdigit()) or place.endswith(":")):
         return wide
-    if certainly_place and not no_place and not before_numbers:
-        return narrow  # an @ in the path
     raise InputError(AMBIGUOUS)
 
 

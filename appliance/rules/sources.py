@@ -24,7 +24,7 @@ def clean_source(text: str, by_admin: bool, user: str | None = None, password: s
     if not source:
         raise InputError("Say where the box should fetch the stream: rtsp://... as the camera's manual gives it.")
     if HIDDEN in f"{source}{user}{password}":
-        raise InputError(f"Type the password of the camera again: {HIDDEN} only stands where it is hidden.")
+        raise InputError(f"Take {HIDDEN} out of it and type user and password again; they are never shown.")
     if any(len(part) > MAX_LENGTH or not part.isprintable() for part in (source, user or "", password or "")):
         raise InputError(f"The source must be plain text of at most {MAX_LENGTH} characters; type it again.")
     if source.startswith("/"):
