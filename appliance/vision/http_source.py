@@ -103,6 +103,7 @@ class HttpClient:
         if credentials:
             passwords = _OnePassword(credentials)
             handlers += [
+                _CloseRefused(),
                 urllib.request.HTTPDigestAuthHandler(passwords),
                 urllib.request.HTTPBasicAuthHandler(passwords),
             ]
@@ -269,7 +270,7 @@ class _OnePassword(urllib.request.HTTPPasswordMgr):
 
 def unverified_tls() -> ssl.SSLContext:
     """TLS with whoever answers: cameras have certificates of their own making."""
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
 

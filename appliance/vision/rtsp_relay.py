@@ -28,6 +28,7 @@ NOT_RTSP = "What answers at this address does not speak RTSP as a camera does; c
 
 _END_OF_HEAD = re.compile(rb"\n\r*\n")
 _ANSWER = re.compile(rb"RTSP/1\.[01] ([1-5])[0-9][0-9](?: .*)?")
+_PLACES = (b"source", b"destination")
 _QUESTION = re.compile(rb"[A-Z_]+ [^ ]+ RTSP/1\.[01]")
 
 
@@ -98,12 +99,10 @@ class CameraSide:
 
     def _transport(self, line: bytes) -> bytes:
         """By UDP FFmpeg sends its reports to the camera that we know, whichever address the answer names."""
-        if not line.lower().startswith(b"transport:") or b"interleaved" in line.lower():
+        if not line.lower().startswith(b"transport:"):
             return line
-        parts = [
-            part for part in line.split(b";") if not part.strip().lower().startswith((b"source=", b"destination="))
-        ]
-        return b";".join([*parts, b"source=" + self._address])
+        others = [part for part in line.split(b";") if part.partition(b"=")[0].strip().lower() not in _PLACES]
+        return b";".join([*others, b"source=" + self._address])
 
 
 class Relay:
