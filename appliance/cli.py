@@ -18,6 +18,7 @@ from appliance.accounts.people import Role
 from appliance.config import Config, as_toml, load
 from appliance.errors import UserError
 from appliance.rules import people, streams
+from appliance.rules.sources import clean_source, has_password
 from appliance.secrets import claim_code, hash_password
 from appliance.store import Store
 from appliance.times import now
@@ -217,6 +218,13 @@ def user_list(context: click.Context) -> None:
         click.echo(f"{person.name}\t{person.role.value}")
 
 
+def _asked(what: str) -> str:
+    """A secret that the person types unseen, or a program sends as a line."""
+    if sys.stdin.isatty():
+        return str(click.prompt(what, hide_input=True))
+    return sys.stdin.readline().rstrip("\n")
+
+
 @cli.group()
 def stream() -> None:
     """Video sources."""
@@ -225,13 +233,26 @@ def stream() -> None:
 @stream.command("add")
 @click.argument("name")
 @click.option("--owner", required=True, help="Whose stream it is.")
-@click.option("--source", help="Let the box pull it: rtsp://..., a file, /dev/video0. Without: people publish to it.")
+@click.option(
+    "--source",
+    help="Let the box pull it: rtsp://..., a file, /dev/video0; - asks for it, or reads a line. Without: people publish"
+    " to it.",
+)
+@click.option("--source-user", help="The user of the camera; its password is asked for, or read as a line.")
 @click.pass_context
-def stream_add(context: click.Context, name: str, owner: str, source: str | None) -> None:
-    """Add a stream; prints its stream key, this once."""
+def stream_add(context: click.Context, name: str, owner: str, source: str | None, source_user: str | None) -> None:
+    """Add a stream; prints its stream key, this once. No password is taken as an argument: others could read it."""
     config = _config(context)
+    if source == "-":
+        source = _asked("Source")
+    elif source is not None and has_password(clean_source(source, by_admin=True)):
+        raise UserError("other users of this machine can read this password in the list of processes; use --source -")
+    if source_user is not None and source is None:
+        raise UserError("--source-user needs a --source")
+    password = _asked("Password of the camera") if source_user is not None else None
     store = Store.open(config.store_path)
-    _, key = streams.add(store, streams.OPERATOR, owner, name, source, now())
+    operator = streams.OPERATOR
+    _, key = streams.add(store, operator, owner, name, source, now(), user=source_user, password=password)
     if key:
         host = config.rtmp.public_host or "<this box>"
         click.echo(f"Server: rtmp://{host}:{config.rtmp.port}/live\nStream key: {key}")

@@ -67,6 +67,17 @@ class Vision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lost_s: Annotated[float, Meta(gt=0, le=30), about("Out of view for longer: counted as a new person")] = 2.5
 
 
+class Sources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What streams that the box fetches may lead to; cameras elsewhere in the network always."""
+
+    folders: Annotated[
+        tuple[str, ...], about("Folders whose video files an admin may make a source; without / they lie in state_dir")
+    ] = ("videos",)
+    own_ports: Annotated[
+        tuple[Port, ...], about("Ports of this box that sources may lead to, for a camera server that runs on it, too")
+    ] = ()
+
+
 class Images(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Images of detections."""
 
@@ -86,6 +97,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rtmp: Rtmp = Rtmp()
     media: Media = Media()
     vision: Vision = Vision()
+    sources: Sources = Sources()
     images: Images = Images()
 
     @property
@@ -97,6 +109,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def run(self) -> Path:
         """The folder for short-lived files."""
         return Path(self.run_dir) if self.run_dir else self.state / "run"
+
+    @property
+    def source_folders(self) -> tuple[Path, ...]:
+        """The folders whose files may be sources."""
+        return tuple(self.state / folder for folder in self.sources.folders)
 
     @property
     def store_path(self) -> Path:

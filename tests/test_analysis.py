@@ -21,6 +21,7 @@ from appliance.vision.annotate import COLOURS
 from appliance.vision.camera import Frame
 from appliance.vision.detector import Detector
 from appliance.vision.pixels import Pixels, frame_of, pixels_of, scale_to
+from appliance.vision.reach import Reach
 from appliance.vision.snapshot import pixelate_eyes
 from tests.boxes import until
 from tests.clock import Clock
@@ -72,6 +73,7 @@ class Watched:
             images or Images(),
             self.previews,
             self.sightings.append,
+            Reach((Path("/"),)),
         )
         analysis.resume(resume or [])
         self.analyses.append(analysis)

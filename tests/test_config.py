@@ -57,6 +57,7 @@ web = {host = "::1", port = 1, https = true}
 rtmp = {host = "10.0.0.1", port = 2, public_host = "box.example", tls_port = 3, tls_certificate = "c", tls_key = "k"}
 media = {engine = "embedded", binary = "/opt/m", gate_port = 4, api_port = 5, read_port = 7}
 vision = {model = "mb9k-320", frames_per_second = 0.1, lost_s = 30}
+sources = {folders = ["/srv/films", "clips"], own_ports = [8555]}
 images = {keep = false, pixelate_eyes = false, keep_days = 3650, min_free_mb = 0}
 """
 

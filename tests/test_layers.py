@@ -11,6 +11,7 @@ import pytest
 from tests.conftest import REPOSITORY
 
 GROUND = {
+    "address",
     "config",
     "errors",
     "faces",

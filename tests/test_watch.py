@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from appliance.accounts.people import Role
-from appliance.config import Config, Images, Media, Vision
+from appliance.config import Config, Images, Media, Sources, Vision
 from appliance.faces import State
 from appliance.images import day_of
 from appliance.loopback import authorization
@@ -59,6 +59,7 @@ class Box:
             state_dir=str(folder / "state"),
             media=Media(engine="embedded", api_port=port, read_port=port),
             vision=Vision(frames_per_second=10, lost_s=0.8),
+            sources=Sources(folders=(str(folder),)),
         )
         self.store = Store.open(self.config.store_path)
         self.store.people.add("ann", "-", Role.ADMIN, time.time())
@@ -183,6 +184,18 @@ def test_a_source_whose_pictures_stop_is_offline(box: Box, standing: bytes, monk
     (box.folder / "file.flv").unlink()
     step_until(watcher, lambda: not box.stream(stream_id).live, "offline", 8)
     assert box.stream(stream_id).problem is not None
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_source_never_leads_to_what_the_ingest_plays(box: Box, ingest: StandIn, host: str, standing: bytes) -> None:
+    publish(ingest, standing)
+    read = f"http://{host}:{ingest.port}/live/{KEY}.flv"
+    stream_id = box.store.streams.add_with_source(1, "curious", read, time.time())
+    watcher = box.watcher()
+    step_until(watcher, lambda: box.stream(box.door).problem is None and box.stream(box.door).live, "the key is played")
+    step_until(watcher, lambda: "leads back to this box" in (box.stream(stream_id).problem or ""), "the refusal")
+    assert not box.stream(stream_id).live
+    assert KEY not in (box.stream(stream_id).problem or "")
 
 
 def test_a_source_without_pictures_is_not_live_and_says_why(box: Box) -> None:

@@ -34,10 +34,11 @@ def make_video(
     sound: bool = False,
     options: dict[str, object] | None = None,
     key_frame_every: int = FPS,
+    muxing: dict[str, str] | None = None,
 ) -> bytes:
     """A video of that many frames, FPS a second; sound: with AAC. picture None: nothing but sound."""
     file = BytesIO()
-    with av.open(file, "w", format=container) as output:
+    with av.open(file, "w", format=container, options=muxing or {}) as output:
         video = None
         if picture is not None:
             first = picture(0)

@@ -49,19 +49,29 @@ class StreamWithKey(Stream, kw_only=True):
 
 
 class NewStream(Struct, forbid_unknown_fields=True):
-    """With source_url the box pulls it; without, people publish to it with a stream key. owner: for admins."""
+    """With source_url the box pulls it; without, people publish to it with a stream key. owner: for admins.
+
+    source_user, source_password: of the camera, in plain text, if they do not stand in source_url.
+    """
 
     name: Name
     source_url: str | None = None
+    source_user: str | None = None
+    source_password: str | None = None
     owner: str | None = None
 
 
 class StreamChange(Struct, forbid_unknown_fields=True):
-    """What is left out stays. source_url: pull it from there from now on. owner: for admins."""
+    """What is left out stays. source_url: pull it from there from now on. owner: for admins.
+
+    source_user, source_password: of the camera at source_url, or of the present one if that is left out.
+    """
 
     name: Name | UnsetType = UNSET
     active: bool | UnsetType = UNSET
     source_url: str | UnsetType = UNSET
+    source_user: str | UnsetType = UNSET
+    source_password: str | UnsetType = UNSET
     owner: str | UnsetType = UNSET
 
 

@@ -13,7 +13,7 @@ from appliance.rules.sources import shown
 from appliance.store import Store, Stream
 from appliance.times import Now
 from appliance.web.access import Access, App
-from appliance.web.forms import field, see_other, whole_number
+from appliance.web.forms import field, secret_field, see_other, whole_number
 from appliance.web.pages import Page
 
 WITH_KEY, WITH_SOURCE = "key", "source"
@@ -33,7 +33,10 @@ def add_routes(app: App, site: Site) -> None:
         source = typed["source"] if typed["kind"] == WITH_SOURCE else None
         try:
             owner = whole_number(typed["owner"]) or visitor.person.id
-            stream, key = rules.add(store, visitor.person, owner, typed["name"], source, now)
+            user, password = _credentials()
+            stream, key = rules.add(
+                store, visitor.person, owner, typed["name"], source, now, user=user, password=password
+            )
         except UserError as error:
             return _form(site, store, visitor, None, typed, status=400, problem=str(error))
         return see_other(f"/streams/{stream.id}") if key is None else key_page(site, stream.id, stream.title, key)
@@ -49,7 +52,10 @@ def add_routes(app: App, site: Site) -> None:
         source = typed["source"] if stream.source_url is not None else None
         owner = whole_number(typed["owner"])
         try:
-            rules.change(store, visitor.person, stream, owner=owner, name=typed["name"], source=source)
+            name, (user, password) = typed["name"], _credentials()
+            rules.change(
+                store, visitor.person, stream, owner=owner, name=name, source=source, user=user, password=password
+            )
         except UserError as error:
             return _form(site, store, visitor, stream, typed, status=400, problem=str(error))
         return see_other(f"/streams/{stream.id}")
@@ -57,6 +63,10 @@ def add_routes(app: App, site: Site) -> None:
 
 def _typed() -> dict[str, str]:
     return {name: field(name) for name in ("name", "kind", "source", "owner")}
+
+
+def _credentials() -> tuple[str, str]:
+    return field("source_user"), secret_field("source_password")
 
 
 def _as_stored(stream: Stream) -> dict[str, str]:
@@ -69,4 +79,6 @@ def _form(
     site: Site, store: Store, visitor: Visitor, stream: Stream | None, typed: dict[str, str], **values: Any
 ) -> Page:
     people = store.people.all() if visitor.is_admin else []
+    # What was refused comes back for correction, but a password is never shown again, not even to who typed it.
+    typed = {**typed, "source": shown(typed["source"]), "source_user": field("source_user")}
     return site.pages.page("stream_form.html", stream=stream, typed=typed, people=people, **values)

@@ -1,61 +1,93 @@
-"""Where a stream may be fetched from, and how that is shown: pure functions."""
+"""Where a stream may be fetched from: what may be stored. Where it really leads is seen when it is opened."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from urllib.parse import urlsplit
 
+from appliance import address
+from appliance.address import HIDDEN, Address
 from appliance.errors import InputError, NotAllowed
 
 SCHEMES = ("rtsp", "rtsps", "http", "https")
 MAX_LENGTH = 500
-HIDDEN = "•••"
-_SECRET_PARAMETER = re.compile(r"(?i)([?&;][^=&;]*(?:pass|pwd|token|key|auth|secret)[^=&;]*=)[^&;#]*")
 _NUMERIC_HOST = re.compile(r"(?i)((0x[0-9a-f]*|[0-9]+)\.?)+")
-_USER = re.compile(r"(?<=://)[^/?#]*@")
 
 
-def clean_source(text: str, by_admin: bool) -> str:
-    """A source as it is stored. Raises InputError.
+def clean_source(text: str, by_admin: bool, user: str | None = None, password: str | None = None) -> str:
+    """A source as it is stored, its user and password percent-encoded. Raises InputError.
 
     by_admin: admins may also name a file or a webcam of the box, and addresses on the box itself.
+    user, password: from fields of their own, in plain text; they take the place of what the address has.
     """
     source = text.strip()
     if not source:
         raise InputError("Say where the box should fetch the stream: rtsp://... as the camera's manual gives it.")
-    if len(source) > MAX_LENGTH or not source.isprintable() or HIDDEN in source:
+    if HIDDEN in f"{source}{user}{password}":
+        raise InputError(f"Take {HIDDEN} out of it and type user and password again; they are never shown.")
+    if any(len(part) > MAX_LENGTH or not part.isprintable() for part in (source, user or "", password or "")):
         raise InputError(f"The source must be plain text of at most {MAX_LENGTH} characters; type it again.")
     if source.startswith("/"):
         if not by_admin:
             raise NotAllowed("Only an admin may have the box read a file or a webcam of its own.")
+        if user or password:
+            raise InputError("A file or a webcam of the box has no user and no password; leave them out.")
         return source
-    try:
-        parts = urlsplit(source)
-        host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise InputError("This address cannot be read; it looks like rtsp://user:password@camera/path.") from error
-    if parts.scheme.lower() not in SCHEMES or not host or " " in host:
-        also = "; a file or a webcam of the box starts with /" if by_admin else ""
-        raise InputError(
-            f"The source must start with rtsp://, rtsps://, http:// or https:// and name the camera{also}."
-        )
-    if not by_admin and _is_this_box(host):
+    parsed = address.parse(source)
+    _refuse_scheme(parsed, by_admin)
+    if not by_admin and _is_this_box(parsed.host):
         raise NotAllowed("Only an admin may have the box fetch from itself.")
-    return source
+    return str(_with_fields(parsed, user, password))
 
 
-def _is_this_box(host: str) -> bool:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        # Not an address as people write them; 127.1 or 0x7f000001 would still lead here.
-        return host.rstrip(".").lower().endswith("localhost") or _NUMERIC_HOST.fullmatch(host) is not None
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
-    return address.is_loopback or address.is_unspecified or address.is_link_local
+def changed_credentials(stored: str, by_admin: bool, user: str | None, password: str | None) -> str:
+    """A stored source with another user or password, the rest as it is. Raises InputError."""
+    old = None if stored.startswith("/") else address.parse(stored).credentials
+    # A password belongs to its user: another user has none until it is given.
+    kept = old[1] if old and user in (None, "", old[0]) else None
+    return clean_source(stored, by_admin, user or (old[0] if old else None), password or kept)
+
+
+def has_password(source: str) -> bool:
+    """Whether an address carries a password, as far as can be told, or something that might be one."""
+    return HIDDEN in shown(source)
 
 
 def shown(source: str) -> str:
     """The source without its secrets: rtsp://•••@camera/path."""
-    return _SECRET_PARAMETER.sub(rf"\g<1>{HIDDEN}", _USER.sub(f"{HIDDEN}@", source))
+    return address.shown(source)
+
+
+def _with_fields(parsed: Address, user: str | None, password: str | None) -> Address:
+    if not user and not password:
+        return parsed
+    if not user:
+        in_address = parsed.credentials
+        if in_address is None:
+            raise InputError("A password needs its user; most cameras call theirs admin.")
+        user = in_address[0]
+    return parsed.with_credentials(user, password or None)
+
+
+def _refuse_scheme(parsed: Address, by_admin: bool) -> None:
+    scheme = parsed.scheme.lower()
+    if scheme == "srt":
+        raise InputError(
+            "This box cannot fetch SRT; give the camera's rtsp:// address, or let it send RTMP to the box."
+        )
+    if scheme not in SCHEMES:
+        also = "; a file or a webcam of the box starts with /" if by_admin else ""
+        raise InputError(
+            f"The source must start with rtsp://, rtsps://, http:// or https:// and name the camera{also}."
+        )
+
+
+def _is_this_box(host: str) -> bool:
+    try:
+        numbers = ipaddress.ip_address(host)
+    except ValueError:
+        # Not an address as people write them; 127.1 or 0x7f000001 would still lead here.
+        return host.rstrip(".").lower().endswith("localhost") or _NUMERIC_HOST.fullmatch(host) is not None
+    if isinstance(numbers, ipaddress.IPv6Address) and numbers.ipv4_mapped:
+        numbers = numbers.ipv4_mapped
+    return numbers.is_loopback or numbers.is_unspecified or numbers.is_link_local

@@ -18,6 +18,7 @@ from appliance.vision.camera import Camera, Frame
 from appliance.vision.detector import Detector
 from appliance.vision.jpeg import encode_jpeg
 from appliance.vision.pixels import Pixels, shrink
+from appliance.vision.reach import Reach
 from appliance.vision.snapshot import cut, pixelate_eyes
 from appliance.vision.tracker import Track, Tracker
 
@@ -60,16 +61,17 @@ class Analysis:
         images: Images,
         previews: Previews,
         sink: Callable[[Sighting], None],
+        reach: Reach | None = Reach(),  # noqa: B008
     ) -> None:
         self.stream_id = stream_id
-        self.url = url
+        self.url, self.reach = url, reach
         self.detector = detector
         self.images = images
         self.previews = previews
         self.sink = sink
         self.crash: str | None = None
         size_for = partial(content_size, input_width=detector.input_width, input_height=detector.input_height)
-        self.camera = Camera(url, size_for, vision.frames_per_second)
+        self.camera = Camera(url, size_for, vision.frames_per_second, reach=reach)
         self.tracker = Tracker(detector.score_threshold, vision.lost_s)
         self._preview_due_s = 0.0
         self._moved_s = time.monotonic()

@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +19,13 @@ import av.error
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from appliance.vision.pixels import Pixels, pixels_of
+from appliance.vision.reach import Reach, Refusal
+from appliance.vision.source import Source, opened
 
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
 STALL_S = 5.0  # no frame for this long: connect again
-OPEN_TIMEOUT_S = 10.0
 MAX_PIXELS = 8192 * 8192
 MAX_PACE_S = 2.0  # time stamps of a file that ask for a longer wait are broken
 
@@ -61,6 +63,7 @@ class Camera:
     """Reads a URL (rtsp, http, rtmp), a file (looped, at its own speed) or a device (/dev/video0).
 
     size_for: the (width, height) to scale a picture of (width, height) to.
+    reach: where the URL may lead; None: it is our own ingest's, typed by nobody.
     `problem` says why there is no picture, for a person to read and without the address; None when there is one.
     """
 
@@ -70,12 +73,13 @@ class Camera:
         size_for: Callable[[int, int], tuple[int, int]],
         frames_per_second: float,
         stall_s: float = STALL_S,
+        reach: Reach | None = Reach(),  # noqa: B008
     ) -> None:
         self.problem: str | None = CONNECTING
         self.codec = ""
         self.width = self.height = 0
         self.last_frame_s: float | None = None
-        self._url = url
+        self._url, self._reach = url, reach
         self._size_for = size_for
         self._pause_s = 1.0 / frames_per_second
         self._stall_s = stall_s
@@ -146,13 +150,13 @@ class Camera:
         self.problem = problem
 
     def _explain(self, error: Exception, had_pictures: bool) -> str:
-        if isinstance(error, _Unusable):
+        if isinstance(error, (_Unusable, Refusal)):
             return str(error)
         if isinstance(error, (av.error.ExitError, av.error.TimeoutError, TimeoutError)):
             return STALLED.format(seconds=self._stall_s)
         if isinstance(error, (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)):
             return REFUSED
-        if isinstance(error, (av.error.FileNotFoundError, av.error.HTTPNotFoundError)):
+        if isinstance(error, (FileNotFoundError, av.error.HTTPNotFoundError)):
             return NOT_THERE
         if had_pictures:  # FFmpeg calls the end of an HTTP stream an input/output error
             return GONE
@@ -203,17 +207,8 @@ class Camera:
             self._newest = (frame, now_s, time.time())
             self._changed.notify()
 
-    def _open(self) -> Any:
-        # FFmpeg's own probing swallows seconds of a live stream.
-        options = {"fflags": "nobuffer", "flags": "low_delay", "analyzeduration": "500000", "probesize": "500000"}
-        timeout = (OPEN_TIMEOUT_S, self._stall_s)
-        if self._url.startswith(("rtsp://", "rtsps://")):
-            options |= {"rtsp_transport": "tcp", "timeout": str(int(self._stall_s * 1e6))}
-        if self._url.startswith("/dev/"):
-            return av.open(self._url, format="v4l2", options={"fflags": "nobuffer"}, timeout=timeout)
-        if self._is_file():
-            return av.open(self._url)
-        return av.open(self._url, options=options, timeout=timeout)
+    def _open(self) -> AbstractContextManager[Source]:
+        return opened(self._url, self._reach, self._stall_s)
 
     def _is_file(self) -> bool:
         return "://" not in self._url and not self._url.startswith("/dev/")

@@ -23,6 +23,7 @@ from appliance.vision.camera import CONNECTING, NOT_THERE, REFUSED
 from appliance.vision.detector import Detector
 from appliance.vision.golden import self_test
 from appliance.vision.onnx import load_detector
+from appliance.vision.reach import Reach
 from appliance.watch.publishers import Publisher, Publishers
 from appliance.watch.recorder import Recorder
 
@@ -72,6 +73,7 @@ class Watcher:
         self.config = config
         self.store = Store.open(config.store_path, BUSY_TIMEOUT_S)
         self.secret = secret_from_file(config.local_secret_path)
+        self.reach = Reach(config.source_folders, frozenset(config.sources.own_ports))
         self.images = ImageFiles(config.images_dir)
         self.previews = Previews(config.run)
         self.recorder = Recorder(self.images)
@@ -127,7 +129,10 @@ class Watcher:
             stream_id: read_url(self.config, self.publishers.engine, publisher.path, self.secret)
             for stream_id, publisher in publishers.items()
         }
-        self._reconcile(urls | sources, moment)
+        # What the ingest plays lies on loopback, where nothing that a person typed may lead.
+        origins: dict[int, tuple[str, Reach | None]] = {stream_id: (url, None) for stream_id, url in urls.items()}
+        origins |= {stream_id: (url, self.reach) for stream_id, url in sources.items()}
+        self._reconcile(origins, moment)
         statuses = {stream_id: self._pushed(publisher) for stream_id, publisher in publishers.items()}
         return statuses | {stream_id: self._pulled(stream_id) for stream_id in sources}
 
@@ -147,22 +152,22 @@ class Watcher:
         live = camera.last_frame_s is not None and time.monotonic() - camera.last_frame_s < LIVE_SOURCE_S
         return Status(live, None, analysis.problem, camera.codec, camera.width, camera.height)
 
-    def _reconcile(self, urls: dict[int, str], moment: Now) -> None:
+    def _reconcile(self, origins: dict[int, tuple[str, Reach | None]], moment: Now) -> None:
         for stream_id, analysis in list(self.analyses.items()):
             if not analysis.is_alive():
                 log.error("the analysis of stream %d died or hangs; starting it again", stream_id)
-            if urls.get(stream_id) != analysis.url or not analysis.is_alive():
+            if origins.get(stream_id) != (analysis.url, analysis.reach) or not analysis.is_alive():
                 analysis.stop()
                 analysis.join(STOP_S)
                 del self.analyses[stream_id]
                 self.previews.forget(stream_id)
-        for stream_id, url in urls.items():
+        for stream_id, (url, reach) in origins.items():
             if stream_id not in self.analyses and self.detector is not None:
-                self._begin(stream_id, url, self.detector, moment)
+                self._begin(stream_id, url, reach, self.detector, moment)
 
-    def _begin(self, stream_id: int, url: str, detector: Detector, moment: Now) -> None:
-        config = self.config
-        analysis = Analysis(stream_id, url, detector, config.vision, config.images, self.previews, self.recorder.take)
+    def _begin(self, stream_id: int, url: str, reach: Reach | None, detector: Detector, moment: Now) -> None:
+        config, sink = self.config, self.recorder.take
+        analysis = Analysis(stream_id, url, detector, config.vision, config.images, self.previews, sink, reach)
         recent = self.store.detections.open_since(stream_id, moment.utc - RESUME_S)
         analysis.resume([(stored.id, stored.detection) for stored in recent])
         self.analyses[stream_id] = analysis

@@ -1,0 +1,207 @@
+"""RTSP by way of a relay of ours. FFmpeg would resolve names and follow redirects by itself; here it cannot.
+
+FFmpeg connects to a port of loopback that exists for this one connection. The relay connects to the camera, at an
+address that `Reach` has looked at, reads what the camera says as FFmpeg would read it, and passes it on rewritten, so
+that both have read the same. An answer that redirects ends the connection. By UDP the pictures come to FFmpeg directly.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import selectors
+import socket
+import ssl
+import threading
+import time
+from contextlib import suppress
+
+from appliance.address import Address
+from appliance.vision.http_source import unverified_tls
+from appliance.vision.reach import ELSEWHERE, ENDLESS, MAX_PACKET_BYTES, Reach, Refusal
+
+PORTS = {"rtsp": 554, "rtsps": 322}
+ACCEPT_S = 10.0
+CHUNK_BYTES = 65_536
+MAX_HEAD_BYTES, MAX_LINE_BYTES, MAX_BODY_BYTES = 16_384, 4_000, 1_000_000
+NOT_RTSP = "What answers at this address does not speak RTSP as a camera does; check the port."
+
+_END_OF_HEAD = re.compile(rb"\n\r*\n")
+_ANSWER = re.compile(rb"RTSP/1\.[01] ([1-5])[0-9][0-9](?: .*)?")
+_PLACES = (b"source", b"destination")
+_QUESTION = re.compile(rb"[A-Z_]+ [^ ]+ RTSP/1\.[01]")
+
+
+class CameraSide:
+    """What comes from the camera, as it is passed on. address: the camera's, in numbers."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address.encode()
+        self._waiting = b""
+        self._pass_bytes = 0  # of a body or of an interleaved packet, which nobody looks into
+
+    def feed(self, data: bytes) -> bytes:
+        """What of it may be passed on now. Raises Refusal."""
+        data, self._waiting = self._waiting + data, b""
+        at, out = 0, []
+        while at < len(data):
+            if not self._pass_bytes:
+                length = self._packet(data, at)
+                if length is None:
+                    at, head = self._head(data, at)
+                    if head is None:
+                        self._waiting = data[at:]
+                        break
+                    out.append(head)
+                    continue
+                self._pass_bytes = length
+            passed = data[at : at + self._pass_bytes]
+            out.append(passed)
+            at += len(passed)
+            self._pass_bytes -= len(passed)
+        return b"".join(out)
+
+    def _packet(self, data: bytes, at: int) -> int | None:
+        """The length of the interleaved packet that begins here; None: none does, or not enough of it is there."""
+        if data[at] != 0x24 or len(data) - at < 4:
+            return None
+        return 4 + int.from_bytes(data[at + 2 : at + 4], "big")
+
+    def _head(self, data: bytes, at: int) -> tuple[int, bytes | None]:
+        """Where the head of a message ends, and what is passed on of it; None: not all of it is there."""
+        while at < len(data) and data[at] in b"\r\n":  # some cameras put empty lines between messages
+            at += 1
+        if data[at : at + 1] == b"$" or at == len(data):
+            return at, None
+        end = _END_OF_HEAD.search(data, at)
+        if end is None or end.end() - at > MAX_HEAD_BYTES:
+            if len(data) - at > MAX_HEAD_BYTES:
+                raise Refusal(NOT_RTSP)
+            return at, None
+        lines = data[at : end.start()].replace(b"\r", b"").split(b"\n")
+        return end.end(), self._rewritten(lines)
+
+    def _rewritten(self, lines: list[bytes]) -> bytes:
+        """The head as it is passed on; FFmpeg takes a line that begins with $ for a packet, and cuts long ones."""
+        answer = _ANSWER.fullmatch(lines[0])
+        if answer is not None and answer[1] == b"3":
+            raise Refusal(ELSEWHERE)
+        if not answer and not _QUESTION.fullmatch(lines[0]):
+            raise Refusal(NOT_RTSP)
+        if any(line.startswith(b"$") or len(line) > MAX_LINE_BYTES or b"\0" in line for line in lines):
+            raise Refusal(NOT_RTSP)
+        lengths = {line.partition(b":")[2].strip() for line in lines if line.lower().startswith(b"content-length:")}
+        length = lengths.pop() if lengths else b"0"
+        if lengths or not length.isdigit() or int(length) > MAX_BODY_BYTES:
+            raise Refusal(NOT_RTSP)
+        self._pass_bytes = int(length)
+        return b"\r\n".join([*map(self._transport, lines), b"", b""])
+
+    def _transport(self, line: bytes) -> bytes:
+        """By UDP FFmpeg sends its reports to the camera that we know, whichever address the answer names."""
+        if not line.lower().startswith(b"transport:"):
+            return line
+        others = [part for part in line.split(b";") if part.partition(b"=")[0].strip().lower() not in _PLACES]
+        return b";".join([*others, b"source=" + self._address])
+
+
+class Relay:
+    """A port of loopback that leads to one camera, for one connection. Use it as a context.
+
+    refusal: why it ended the connection, if it did so on purpose. token: what FFmpeg must send as its User-Agent; who
+    else may come first is not let in.
+    """
+
+    def __init__(self, address: Address, reach: Reach, timeout_s: float) -> None:
+        self.refusal: Refusal | None = None
+        self._left_bytes, self._heard_s = MAX_PACKET_BYTES, time.monotonic()
+        self.token = f"mb9k/{secrets.token_hex(8)}"
+        scheme = address.scheme.lower()
+        camera = reach.connect(address.host, address.port or PORTS[scheme], timeout_s)
+        self._side = CameraSide(str(camera.getpeername()[0]))
+        try:
+            self._camera = (
+                unverified_tls().wrap_socket(camera, server_hostname=address.host) if scheme == "rtsps" else camera
+            )
+            # In the camera's family, because FFmpeg opens its UDP ports in that of the address it knows.
+            self._listener = socket.create_server(
+                ("::1", 0, 0, 0) if camera.family == socket.AF_INET6 else ("127.0.0.1", 0), family=camera.family
+            )
+        except BaseException:
+            camera.close()
+            raise
+        self._listener.settimeout(ACCEPT_S)
+        host, port = self._listener.getsockname()[:2]
+        self.url = str(Address("rtsp", address.user, address.password, host, port, address.tail))
+        self._thread = threading.Thread(target=self._run, name="rtsp-relay", daemon=True)
+
+    def expect_packet(self) -> None:
+        """Another packet is asked for: bytes are counted from here."""
+        self._left_bytes = MAX_PACKET_BYTES
+
+    def silent_s(self) -> float:
+        """For how long the camera has said nothing."""
+        return time.monotonic() - self._heard_s
+
+    def __enter__(self) -> Relay:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End both connections; the thread ends by that."""
+        for link in (self._listener, self._camera):
+            with suppress(OSError):
+                link.shutdown(socket.SHUT_RDWR)
+        self._thread.join(ACCEPT_S)
+
+    def _run(self) -> None:
+        with self._listener, self._camera, suppress(OSError):
+            player = self._accept()
+            with player:
+                try:
+                    self._pass(player)
+                except Refusal as refusal:
+                    self.refusal = refusal
+
+    def _accept(self) -> socket.socket:
+        """FFmpeg's connection; what it sent first is passed on. Raises OSError."""
+        while True:
+            player, _ = self._listener.accept()
+            player.settimeout(ACCEPT_S)
+            first = b""
+            with suppress(TimeoutError):
+                while b"\r\n\r\n" not in first and len(first) < MAX_HEAD_BYTES and (more := player.recv(CHUNK_BYTES)):
+                    first += more
+            if self.token.encode() in first:
+                self._listener.close()
+                self._camera.sendall(first)
+                return player
+            player.close()
+
+    def _pass(self, player: socket.socket) -> None:
+        """Pass on what either says, until one has said all. Raises Refusal, OSError."""
+        player.settimeout(None)
+        with selectors.DefaultSelector() as selector:
+            selector.register(player, selectors.EVENT_READ)
+            selector.register(self._camera, selectors.EVENT_READ)
+            while True:
+                for key, _ in selector.select():
+                    if key.fileobj is player:
+                        said = player.recv(CHUNK_BYTES)
+                        self._camera.sendall(said)
+                    else:
+                        said = self._from_camera(player)
+                        # What TLS has read already is not to be waited for.
+                        while said and isinstance(self._camera, ssl.SSLSocket) and self._camera.pending():
+                            said = self._from_camera(player)
+                    if not said:
+                        return
+
+    def _from_camera(self, player: socket.socket) -> bytes:
+        """What the camera says now, passed on; nothing: it has said all."""
+        said = self._camera.recv(CHUNK_BYTES)
+        player.sendall(self._side.feed(said))
+        self._left_bytes, self._heard_s = self._left_bytes - len(said), time.monotonic()
+        if self._left_bytes < 0:
+            raise Refusal(ENDLESS)
+        return said
