@@ -49,7 +49,8 @@ box = "front-door"
 
 [web]
 host = "127.0.0.1"
-https = true
+base_url = "https://box.example.org"
+proxies = ["127.0.0.1"]
 
 [rtmp]
 public_host = "box.example.org"

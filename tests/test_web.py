@@ -35,7 +35,7 @@ def app() -> App:
 
 
 def client(app: App) -> httpx.Client:
-    return httpx.Client(transport=httpx.WSGITransport(app=app, raise_app_exceptions=False), base_url="http://box.test")
+    return httpx.Client(transport=httpx.WSGITransport(app=app, raise_app_exceptions=False), base_url="http://localhost")
 
 
 def test_a_route_that_does_not_say_who_may_use_it_ends_the_start(app: App) -> None:

@@ -8,12 +8,12 @@ from bottle import HTTPResponse
 
 from appliance.accounts.guard import Visitor
 from appliance.accounts.site import Accounts, Store
-from appliance.accounts.throttle import client_address
 from appliance.errors import InputError, UserError
 from appliance.names import person_name
 from appliance.secrets import claim_code, digest, equal_in_constant_time, new_token, password_matches
 from appliance.times import Now
 from appliance.web.access import Access, App
+from appliance.web.address import client_address
 from appliance.web.forms import field, local_path, query_value, secret_field, see_other
 from appliance.web.pages import Page
 
@@ -68,7 +68,7 @@ def add_routes(app: App, accounts: Accounts) -> None:
 def _claim(accounts: Accounts, store: Store, now: Now) -> Page:
     """Make the first admin for whoever knows the code."""
     name, code, noun = field("name"), field("code"), accounts.pages.noun
-    address = client_address(accounts.session_cookie.https)
+    address = client_address()
     free_tries = {"claim": FREE_TRIES_ADDRESS, f"claim from {address}": FREE_TRIES_NAME}
     wait_s = accounts.throttle.wait_s(free_tries, now.uptime_s)
     if wait_s > 0:
@@ -101,7 +101,7 @@ def _claim_page(accounts: Accounts, status: int = 200, **values: str) -> Page:
 
 def _sign_in(accounts: Accounts, store: Store, now: Now, visitor: Visitor | None) -> Page:
     name, then = field("name"), local_path(field("next"))
-    address = client_address(accounts.session_cookie.https)
+    address = client_address()
     by_name, by_address = f"name {name.casefold()[:64]}", f"from {address}"
     free_tries = {by_name: FREE_TRIES_NAME, by_address: FREE_TRIES_ADDRESS}
     wait_s = accounts.throttle.wait_s(free_tries, now.uptime_s)

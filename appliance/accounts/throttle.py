@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-from bottle import request
 
 
 @dataclass(slots=True)
@@ -73,21 +70,3 @@ class Throttle:
         while len(self._tries) > self.size:
             self._tries.popitem(last=False)
         return tries
-
-
-def client_address(https: bool) -> str:
-    """The address to count tries by; for IPv6 its network, of which one person has plenty of addresses.
-
-    With HTTPS a proxy on this machine stands before us: every address is loopback, so the last one it added counts.
-    """
-    address = request.environ.get("REMOTE_ADDR", "") or "?"
-    if https and address in ("127.0.0.1", "::1"):
-        forwarded = request.headers.get("X-Forwarded-For", "").split(",")[-1].strip()
-        address = forwarded or address
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return str(address)[:50]
-    if parsed.version == 6 and parsed.ipv4_mapped is None:
-        return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)

@@ -41,7 +41,7 @@ def add_routes(app: App, site: Site) -> None:
     @app.get("/api/openapi.json", access=Access.ANYONE)
     def openapi() -> HTTPResponse:
         """What this API is, for programs and for generators of clients."""
-        return answer(document())
+        return answer(document(site.config.web.base_url or "/"))
 
     @app.get("/api/v1/status", access=Access.SIGNED_IN)
     def status(store: Store, visitor: Visitor, now: Now) -> HTTPResponse:
@@ -103,22 +103,22 @@ def _add_detection_routes(app: App, site: Site) -> None:
     @app.get("/api/v1/detections", access=Access.SIGNED_IN)
     def detections(store: Store) -> HTTPResponse:
         """Detections, newest first, filtered and paged."""
-        limit = _limit()
+        limit, prefix = _limit(), site.pages.address.prefix
         found = store.detections.page(detection_filter(), _whole_number("before"), limit + 1)
         more = len(found) > limit
         query = {name: value for name, value in request.query.decode().items() if name not in ("before", "limit")}
         following = urlencode({**query, "limit": limit, "before": found[limit - 1].id}) if more else ""
         return answer(
             shapes.DetectionPage(
-                detections=[shapes.detection_json(stored) for stored in found[:limit]],
-                next=f"/api/v1/detections?{following}" if more else None,
+                detections=[shapes.detection_json(stored, prefix) for stored in found[:limit]],
+                next=f"{prefix}/api/v1/detections?{following}" if more else None,
             )
         )
 
     @app.get("/api/v1/detections/<detection_id:int>", access=Access.SIGNED_IN)
     def detection(detection_id: int, store: Store) -> HTTPResponse:
         """One detection."""
-        return answer(shapes.detection_json(detection_rules.find(store, detection_id)))
+        return answer(shapes.detection_json(detection_rules.find(store, detection_id), site.pages.address.prefix))
 
     @app.get("/api/v1/detections/<detection_id:int>/image", access=Access.SIGNED_IN)
     def image_of_detection(detection_id: int, store: Store) -> HTTPResponse:
@@ -145,14 +145,14 @@ def _add_detection_writes(app: App, site: Site) -> None:
         detection_id = detection_rules.enter(
             store, visitor.person, new.stream_id, new.state, new.confidence, first_utc, last_utc
         )
-        return answer(shapes.detection_json(detection_rules.find(store, detection_id)), 201)
+        return answer(shapes.detection_json(detection_rules.find(store, detection_id), site.pages.address.prefix), 201)
 
     @app.patch("/api/v1/detections/<detection_id:int>", access=Access.ADMIN)
     def correct_detection(detection_id: int, store: Store, visitor: Visitor) -> HTTPResponse:
         """Say what the state really is."""
         change = body(shapes.DetectionChange)
         detection_rules.correct(store, visitor.person, detection_id, change.state)
-        return answer(shapes.detection_json(detection_rules.find(store, detection_id)))
+        return answer(shapes.detection_json(detection_rules.find(store, detection_id), site.pages.address.prefix))
 
     @app.delete("/api/v1/detections/<detection_id:int>", access=Access.ADMIN)
     def remove_detection(detection_id: int, store: Store) -> HTTPResponse:

@@ -139,7 +139,7 @@ class StreamPage(Struct, kw_only=True):
 
 
 class DetectionPage(Struct, kw_only=True):
-    """Detections, newest first. next: the address of the following page; null on the last one."""
+    """Detections, newest first. next: the address of the following page, a link; null on the last one."""
 
     detections: list[Detection]
     next: str | None
@@ -163,8 +163,8 @@ def with_key(stream: StoredStream, key: str | None) -> StreamWithKey:
     return StreamWithKey(**msgspec.structs.asdict(stream_json(stream)), stream_key=key)
 
 
-def detection_json(stored: StoredDetection) -> Detection:
-    """A detection as the API shows it."""
+def detection_json(stored: StoredDetection, prefix: str = "") -> Detection:
+    """A detection as the API shows it. prefix: the path below which the site lies."""
     seen: FaceDetection = stored.detection
     left, top, right, bottom = seen.bbox_px
     return Detection(
@@ -181,7 +181,7 @@ def detection_json(stored: StoredDetection) -> Detection:
         frame_height=seen.frame_height,
         model=seen.model,
         edited_by=stored.edited_by,
-        image=f"/api/v1/detections/{stored.id}/image" if stored.image else None,
+        image=f"{prefix}/api/v1/detections/{stored.id}/image" if stored.image else None,
     )
 
 

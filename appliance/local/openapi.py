@@ -78,8 +78,8 @@ OPERATIONS = (
 
 
 @lru_cache(maxsize=1)
-def document() -> dict[str, Any]:
-    """The whole document."""
+def document(server: str = "/") -> dict[str, Any]:
+    """The whole document. server: where the API is, as its user sees it."""
     types = {shape for each in OPERATIONS for shape in (each.answers, each.takes) if isinstance(shape, type)}
     ours = sorted(types - {dict, bytes}, key=lambda shape: shape.__name__)
     _, components = msgspec.json.schema_components([*ours, shapes.Error], ref_template="#/components/schemas/{name}")
@@ -95,6 +95,7 @@ def document() -> dict[str, Any]:
             " every request: `Authorization: Bearer TOKEN`. An admin sees and edits all; a Data Scientist sees and"
             " edits own streams and sees all detections. Times are UTC.",
         },
+        "servers": [{"url": server}],
         "paths": paths,
         "components": {
             "schemas": components,

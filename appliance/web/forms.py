@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from bottle import HTTPResponse, request
 
+MAX_ID = 2**63 - 1
+
 
 def field(name: str) -> str:
     """A field of the form that was sent; empty if it is missing or is not text."""
@@ -21,8 +23,9 @@ def query_value(name: str) -> str:
 
 
 def whole_number(text: str) -> int | None:
-    """A number that fits a SQLite id; None if it is none."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+    """A number that may be an id in SQLite; None if it is none. Python refuses to read thousands of digits at all."""
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_ID)) else None
+    return number if number is not None and number <= MAX_ID else None
 
 
 def local_path(text: str) -> str:
