@@ -144,6 +144,7 @@ def test_without_a_configured_proxy_nobody_says_whose_request_it_is() -> None:
         ("https://MASKS.example.org", "masks.example.org", True),
         ("http://192.168.1.20:8000", "192.168.1.20:8000", True),  # past the proxy
         ("http://masks.example.org", "127.0.0.1:8000", False),
+        ("http://masks.example.org", "masks.example.org", False),
         ("https://masks.example.org:444", "127.0.0.1:8000", False),
         ("https://evil.example", "127.0.0.1:8000", False),
         ("null", "127.0.0.1:8000", False),

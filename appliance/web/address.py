@@ -74,10 +74,15 @@ class SiteAddress:
         return host in {*self.names, "localhost", self.host.lower()} - {""} or ip_in(host) is not None
 
     def is_own_origin(self, origin: str, authority: str) -> bool:
-        """Whether this `Origin` is a page of this site; authority: the request's `Host`, which a proxy may replace."""
+        """Whether this `Origin` is a page of this site; authority: the request's `Host`, which a proxy may replace.
+
+        Whoever goes past the proxy has a page of another origin, but not under the name of base_url.
+        """
         base = urlsplit(self.base_url)
-        own = (f"{base.scheme}://{base.netloc}", f"http://{authority}", f"https://{authority}")
-        return origin.lower() in {each.lower() for each in own}
+        own = {f"{base.scheme}://{base.netloc}".lower()}
+        if not self.host or (host_in(authority) or "").lower() != self.host.lower():
+            own |= {f"http://{authority}".lower(), f"https://{authority}".lower()}
+        return origin.lower() in own
 
     def enter(self, environ: dict[str, Any]) -> None:
         """Take the prefix off a request's path, where the proxy did not, and note whose request it is."""
