@@ -14,7 +14,7 @@ from appliance.local.dashboard import midnight_utc
 from appliance.local.words import duration, service_problems
 from appliance.secrets import digest
 from appliance.store import ServiceStatus, explain_trouble
-from tests.site import Box
+from tests.site import PASSWORD, Box
 
 NASTY = """<script>alert(1)</script>"'&"""
 
@@ -182,6 +182,46 @@ def test_a_locked_store_is_said_and_nothing_is_lost(box: Box) -> None:
     assert 'value="patience"' in answer.text and "busy writing" in answer.text
     assert switched.status_code == 503 and "busy writing" in switched.text
     assert browser.post("/streams", name="patience", kind="key").is_success
+
+
+NEW = "quite another passphrase"
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/streams", {"name": "yard", "kind": "key"}),
+        ("/streams/1/edit", {"name": "yard", "owner": "1"}),
+        ("/people", {"name": "bob", "role": "admin", "password": NEW, "again": NEW}),
+        ("/people/2/role", {"role": "admin"}),
+        ("/people/2/password", {"password": NEW, "again": NEW}),
+        ("/people/3/remove", {}),
+        ("/account/password", {"current": PASSWORD, "password": NEW, "again": NEW}),
+        ("/account/tokens", {"name": "report"}),
+    ],
+)
+def test_a_form_that_the_store_did_not_take_is_no_mistake_of_the_person(
+    box: Box, path: str, fields: dict[str, str]
+) -> None:
+    box.busy_timeout_s = 0.05
+    browser = box.browser("ann")
+    csrf = browser.csrf()
+    with box.store.writing():
+        answer = browser.client.post(path, data={"csrf": csrf, **fields})
+    assert answer.status_code == 503 and "busy writing" in answer.text
+
+
+def test_a_claim_that_the_store_did_not_take_is_no_mistake_of_the_person(tmp_path: Path) -> None:
+    box = Box(tmp_path / "new", claimed=False)
+    box.busy_timeout_s = 0.05
+    browser = box.browser()
+    csrf = browser.csrf("/claim")
+    code = box.config.claim_code_path.read_text().strip()
+    with box.store.writing():
+        form = {"csrf": csrf, "name": "ann", "code": code, "password": NEW, "again": NEW}
+        answer = browser.client.post("/claim", data=form)
+    assert answer.status_code == 503 and "busy writing" in answer.text
+    box.close()
 
 
 def test_a_full_disk_keeps_nobody_from_looking(box: Box) -> None:

@@ -30,7 +30,7 @@ def add_routes(app: App, accounts: Accounts) -> None:
         try:
             _change_password(accounts, store, visitor, now)
         except UserError as error:
-            return _page(accounts, store, visitor, status=400, problem=str(error))
+            return _page(accounts, store, visitor, problem=error)
         return _page(accounts, store, visitor, done="Your password is changed. Your other sessions have ended.")
 
     @app.post("/account/tokens", access=Access.SIGNED_IN)
@@ -41,7 +41,7 @@ def add_routes(app: App, accounts: Accounts) -> None:
             with store.saving():
                 store.people.add_token(visitor.person.id, name, digest(token), now.utc)
         except UserError as error:
-            return _page(accounts, store, visitor, status=400, problem=str(error), name=field("name"))
+            return _page(accounts, store, visitor, problem=error, name=field("name"))
         return _page(accounts, store, visitor, new_token=token, name_of_token=name)
 
     @app.post("/account/tokens/<token_id:int>/revoke", access=Access.SIGNED_IN)

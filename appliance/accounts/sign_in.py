@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from bottle import HTTPResponse
 
@@ -83,7 +84,7 @@ def _claim(accounts: Accounts, store: Store, now: Now) -> Page:
         with store.saving():
             person_id = store.people.add_first(clean, password_hash, now.utc)
     except UserError as error:
-        return _claim_page(accounts, 400, problem=str(error), name=name, code=code)
+        return _claim_page(accounts, problem=error, name=name, code=code)
     if person_id is None:
         return see_other("/sign-in")
     try:
@@ -94,7 +95,7 @@ def _claim(accounts: Accounts, store: Store, now: Now) -> Page:
     return _begin_session(accounts, store, now, person_id, "/")
 
 
-def _claim_page(accounts: Accounts, status: int = 200, **values: str) -> Page:
+def _claim_page(accounts: Accounts, status: int = 200, **values: Any) -> Page:
     defaults = {"name": "", "code": "", "code_file": accounts.claim_code_path.name}
     return accounts.pages.page("claim.html", status=status, **{**defaults, **values})
 

@@ -29,7 +29,7 @@ def add_routes(app: App, site: Site) -> None:
             role = rules.role_named(field("role"))
             rules.add(store, field("name"), site.accounts.new_password_hash(), role, now.utc)
         except UserError as error:
-            return _page(site, store, now, status=400, problem=str(error), name=field("name"), role=field("role"))
+            return _page(site, store, now, problem=error, name=field("name"), role=field("role"))
         return see_other("/people")
 
     @app.post("/people/<person_id:int>/role", access=Access.ADMIN)
@@ -38,7 +38,7 @@ def add_routes(app: App, site: Site) -> None:
         try:
             rules.change_role(store, person, rules.role_named(field("role")))
         except UserError as error:
-            return _page(site, store, now, status=400, problem=str(error))
+            return _page(site, store, now, problem=error)
         return see_other("/people")
 
     @app.post("/people/<person_id:int>/password", access=Access.ADMIN)
@@ -48,7 +48,7 @@ def add_routes(app: App, site: Site) -> None:
             keep_session = visitor.session if visitor.person.id == person.id else None
             rules.set_password(store, person, site.accounts.new_password_hash(), keep_session)
         except UserError as error:
-            return _page(site, store, now, status=400, problem=str(error))
+            return _page(site, store, now, problem=error)
         return _page(site, store, now, done=f"{person.name} has a new password; their sessions have ended.")
 
     @app.get("/people/<person_id:int>/remove", access=Access.ADMIN)
@@ -63,7 +63,7 @@ def add_routes(app: App, site: Site) -> None:
         try:
             rules.remove(store, person, now)
         except UserError as error:
-            return _page(site, store, now, status=400, problem=str(error))
+            return _page(site, store, now, problem=error)
         return see_other("/people")
 
 

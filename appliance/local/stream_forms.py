@@ -35,7 +35,7 @@ def add_routes(app: App, site: Site) -> None:
             owner = whole_number(typed["owner"]) or visitor.person.id
             stream, key = rules.add(store, visitor.person, owner, typed["name"], source, now)
         except UserError as error:
-            return _form(site, store, visitor, None, typed, status=400, problem=str(error))
+            return _form(site, store, visitor, None, typed, problem=error)
         return see_other(f"/streams/{stream.id}") if key is None else key_page(site, stream.id, stream.title, key)
 
     @app.get("/streams/<stream_id:int>/edit", access=Access.OWNER)
@@ -51,7 +51,7 @@ def add_routes(app: App, site: Site) -> None:
         try:
             rules.change(store, visitor.person, stream, owner=owner, name=typed["name"], source=source)
         except UserError as error:
-            return _form(site, store, visitor, stream, typed, status=400, problem=str(error))
+            return _form(site, store, visitor, stream, typed, problem=error)
         return see_other(f"/streams/{stream.id}")
 
 

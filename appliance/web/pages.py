@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeAlias
 import msgspec
 from bottle import HTTPError, HTTPResponse, request, response
 
+from appliance.errors import InputError, UserError
 from appliance.times import utc_text
 from appliance.web.access import wants_json
 from appliance.web.address import SiteAddress
@@ -72,11 +73,13 @@ class Pages:
     values: Mapping[str, Any] = field(default_factory=dict)
     address: SiteAddress = field(default_factory=SiteAddress)
 
-    def page(self, view: str, *, status: int = 200, **values: Any) -> Page:
-        """The page `view`, for its viewer. With a status of its own where a form was not accepted."""
+    def page(self, view: str, *, status: int = 200, problem: UserError | str | None = None, **values: Any) -> Page:
+        """The page `view`, for its viewer. problem: why a form was not accepted; an error brings its own status."""
+        if isinstance(problem, UserError):
+            status, problem = 400 if isinstance(problem, InputError) else 503, str(problem)
         viewer = self.viewer()
         csrf = viewer.csrf_token if viewer else form_token(self.form_cookie, response)
-        text = self._render(view, viewer, csrf=csrf, **values)
+        text = self._render(view, viewer, csrf=csrf, problem=problem, **values)
         response.status = status
         return answer_with_etag(text) if status == 200 and request.method == "GET" else text
 
