@@ -19,6 +19,8 @@ from appliance.times import utc_text
 
 # Said here and not checked: the rules refuse a wrong name, in the same words as on a page.
 Name = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": names.MAX_LENGTH})]
+TIME_SCHEMA = {"type": "string", "format": "date-time", "pattern": "^(19[7-9][0-9]|2[0-9]{3})-"}
+Time = Annotated[str, Meta(extra_json_schema=TIME_SCHEMA)]
 Ratio = Annotated[float, Meta(ge=0, le=1)]
 
 
@@ -85,12 +87,12 @@ class Detection(Struct, kw_only=True):
 
 
 class NewDetection(Struct, forbid_unknown_fields=True):
-    """One entered by hand or by an import. Times: ISO 8601. last_seen: first_seen if left out."""
+    """One entered by hand or by an import. Times: ISO 8601 with their zone. last_seen: first_seen if left out."""
 
     stream_id: int
     state: State
-    first_seen: str
-    last_seen: str | None = None
+    first_seen: Time
+    last_seen: Time | None = None
     confidence: Ratio = 1.0
 
 
