@@ -102,8 +102,8 @@ What cannot be done is answered with a status of 4xx or 5xx and the reason, as a
 a field that is not listed here. A time has its zone, as in `2026-11-23T16:00:00Z` or `2026-11-23T17:00:00+01:00`.
 `next` and `image` are links: behind a proxy they hold the path below which the box lies.
 
-A box serves the same as a document for programs (OpenAPI {content["openapi"]}) at `/api/openapi.json`. The examples take
-the address of the box and the token from the shell:
+A box serves the same as a document for programs (OpenAPI {content["openapi"]}) at `/api/openapi.json`. The examples
+take the address of the box and the token from the shell:
 
 ```
 BOX=http://localhost:8000 TOKEN=...

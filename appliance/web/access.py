@@ -16,6 +16,8 @@ from appliance.web.headers import SECURITY_HEADERS
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 ErrorPage = Callable[[HTTPError], Any]
+READ_HEADERS = ("Host", "Origin", "Sec-Fetch-Site", "Authorization", "If-None-Match", "X-CSRF-Token")
+"""Every header that this program reads."""
 
 
 class Access(enum.Enum):
@@ -39,6 +41,7 @@ class App(Bottle):  # type: ignore[misc]
         self._error_page = error_page
         self.address = address or SiteAddress()
         self.router.add_filter("int", _id_filter)
+        self.add_hook("before_request", _refuse_unreadable_headers)
         self.add_hook("before_request", self._refuse_other_hosts)
 
     def get(self, path: str, *, access: Access, bearer: bool | None = None) -> Callable[[Handler], Handler]:
@@ -108,6 +111,15 @@ class App(Bottle):  # type: ignore[misc]
         raise HTTPResponse(f"{message}\n", 421, {"Content-Type": "text/plain; charset=utf-8"})
 
 
+def _refuse_unreadable_headers() -> None:
+    """Refuse what Bottle would fail on as soon as it is looked at. Others may hold what they like."""
+    for name in READ_HEADERS:
+        try:
+            request.headers.get(name)
+        except UnicodeDecodeError as error:
+            raise HTTPError(400, f"The header {name} cannot be read: it is not UTF-8.") from error
+
+
 def _id_filter(_: str) -> tuple[str, Callable[[str], int], None]:
     """What `<name:int>` in an address takes: an id. One that SQLite cannot hold becomes one that nothing has."""
 
@@ -121,5 +133,5 @@ def _id_filter(_: str) -> tuple[str, Callable[[str], int], None]:
 def wants_json() -> bool:
     """Whether the request comes from a program, for which pages are no use."""
     return bool(
-        request.path.startswith("/api/") or request.headers.get("Authorization", "").lower().startswith("bearer ")
+        request.path.startswith("/api/") or request.environ.get("HTTP_AUTHORIZATION", "").lower().startswith("bearer ")
     )
