@@ -37,6 +37,7 @@ CHROMIUM_ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--host-resolver-rules=MAP evil.example 127.0.0.1",
 ]
 PICTURE = (REPOSITORY / "models" / "golden" / "hopper-worn.jpg").read_bytes
 PATIENCE_S = 60
@@ -170,6 +171,15 @@ def test_a_person_signs_in_watches_the_counts_rise_and_opens_a_detection(served:
     until(page, lambda: page.evaluate("document.querySelector('img.face').naturalWidth > 0"))
     assert "Worn incorrectly" in page.inner_text("main")
     assert person.complaints == []
+
+
+def test_a_page_that_led_its_own_name_to_this_machine_reads_nothing(served: Served, person: Person) -> None:
+    person.sign_in(served.address)
+    page = person.page
+    answer = page.goto(f"http://evil.example:{served.port}/health")
+    assert answer.status == 421 and "web.names" in page.inner_text("body")
+    for path in ("/", "/streams", "/api/openapi.json", "/api/v1/streams", "/claim"):
+        assert page.evaluate("path => fetch(path).then(answer => answer.status)", path) == 421
 
 
 def test_a_person_makes_a_stream_and_sees_its_key_once(served: Served, person: Person) -> None:

@@ -65,6 +65,8 @@ def requested() -> Requested:
             except InputError:
                 unread.append({"since": "from", "until": "until"}[name])
     stream_id = whole_number(query_value("stream"))
+    if query_value("stream") and stream_id is None:
+        unread.append("stream")
     only = DetectionFilter(stream_id, state, times["since"], times["until"], query_value("search")[:100])
     problem = f"Could not read: {', '.join(unread)}. A time looks like 2026-11-23T16:00." if unread else None
     return Requested(only, problem)
