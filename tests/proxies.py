@@ -83,7 +83,12 @@ def proxied(
     text = snippet.replace("127.0.0.1:8000", f"127.0.0.1:{box_port}")
     command = _nginx(binary, folder, text, port) if program == "nginx" else _caddy(binary, folder, text, port)
     serve = [sys.executable, "-m", "appliance.cli", "--config", str(folder / "mb9k.toml"), "serve"]
-    environment = {**os.environ, "HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+    environment = {
+        **os.environ,
+        "HOME": str(folder),
+        "XDG_DATA_HOME": str(folder),
+        "XDG_CONFIG_HOME": str(folder),
+    }
     started = []
     try:
         for words, of_port in ((serve, box_port), (command, port)):

@@ -8,10 +8,17 @@ from typing import Any
 import hypothesis
 import pytest
 import schemathesis
+from hypothesis import strategies as st
 from schemathesis.specs.openapi import checks
 
+from appliance.times import utc_text
+from appliance.web.forms import EARLIEST_UTC, LATEST_UTC
 from tests.test_api import Api
 
+schemathesis.openapi.format(  # its own would mostly draw years before 1970
+    "date-time",
+    st.integers(EARLIEST_UTC, LATEST_UTC - 1).map(utc_text),
+)
 schema = schemathesis.pytest.from_fixture("documented")
 CHECKS = [
     schemathesis.checks.not_a_server_error,
@@ -22,8 +29,8 @@ CHECKS = [
     checks.unsupported_method,
     checks.ignored_auth,
 ]
-RULED = ("POST /api/v1/streams", "PATCH /api/v1/streams/{stream_id}")
-"""What takes names and addresses: the rules refuse some that no schema can describe."""
+RULED = ("POST /api/v1/streams", "PATCH /api/v1/streams/{stream_id}", "POST /api/v1/detections")
+"""What takes names, addresses and pairs of times: the rules refuse some that no schema can describe."""
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +41,10 @@ def documented(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     api.store.close()
 
 
+@pytest.mark.timeout(600)  # it is one test to pytest, of some fifteen seconds of processor time
 @schema.parametrize()
 @hypothesis.settings(
-    max_examples=30,
+    max_examples=20,
     deadline=None,
     derandomize=True,
     database=None,
