@@ -5,7 +5,9 @@ What stands in about() is what `mb9k config` and docs/configuration.md say of a 
 
 from __future__ import annotations
 
+import ipaddress
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,12 +30,40 @@ def about(meaning: str) -> Meta:
     return Meta(description=meaning)
 
 
+def _is_base_url(text: str) -> bool:
+    """Whether this is an address without `/` at its end, and without user, query or anything to be escaped."""
+    host = r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]{1,253})"
+    return re.fullmatch(rf"https?://{host}(:[0-9]{{1,5}})?(/[A-Za-z0-9._~-]+)*", text) is not None
+
+
 class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The site on the box."""
 
     host: Annotated[str, about("The address the site listens on; 0.0.0.0: all of this machine's")] = "0.0.0.0"
     port: Annotated[Port, about("The site's port")] = 8000
-    https: Annotated[bool, about("Set it behind a proxy that speaks HTTPS: cookies then travel encrypted only")] = False
+    base_url: Annotated[str, about("What people open where a proxy stands before: https://box.example.org/box3")] = ""
+    names: Annotated[tuple[str, ...], about("Further host names people open it by; any other is refused")] = ()
+    proxies: Annotated[
+        tuple[str, ...], about("Addresses or networks of the proxies whose X-Forwarded-For is believed")
+    ] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what would only fail later, or quietly. Raises ValueError."""
+        if self.base_url and not _is_base_url(self.base_url):
+            raise ValueError(
+                f"base_url: {self.base_url!r} is not like https://box.example.org or http://proxy:8080/box3,"
+                " without a / at its end"
+            )
+        for name in self.names:
+            if not re.fullmatch(r"[A-Za-z0-9._-]{1,253}", name):
+                raise ValueError(f"names: {name!r} is no host name; write it without http:// and without a port")
+        for proxy in self.proxies:
+            try:
+                ipaddress.ip_network(proxy)
+            except ValueError as error:
+                raise ValueError(
+                    f"proxies: {proxy!r} is neither an address, such as 127.0.0.1, nor a network, such as 10.0.0.0/24"
+                ) from error
 
 
 class Rtmp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

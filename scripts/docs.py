@@ -11,7 +11,7 @@ import click
 
 from appliance.cli import cli
 from appliance.config import Config, sections, settings
-from appliance.local.openapi import document
+from appliance.local.openapi import ID, document
 
 FOLDER = Path(__file__).parent.parent / "docs"
 MADE = "<!-- Made by `python -m scripts.docs`; change the code, not this page. -->\n"
@@ -49,7 +49,8 @@ box = "front-door"
 
 [web]
 host = "127.0.0.1"
-https = true
+base_url = "https://box.example.org"
+proxies = ["127.0.0.1"]
 
 [rtmp]
 public_host = "box.example.org"
@@ -97,9 +98,12 @@ def api() -> str:
 
 {content["info"]["description"]}
 
-What cannot be done is answered with a status of 4xx or 5xx and the reason, as an [Error](#error). A box serves the same
-as a document for programs (OpenAPI {content["openapi"]}) at `/api/openapi.json`. The examples take the address of the
-box and the token from the shell:
+What cannot be done is answered with a status of 4xx or 5xx and the reason, as an [Error](#error); so is a parameter or
+a field that is not listed here. A time has its zone, as in `2026-11-23T16:00:00Z` or `2026-11-23T17:00:00+01:00`.
+`next` and `image` are links: behind a proxy they hold the path below which the box lies.
+
+A box serves the same as a document for programs (OpenAPI {content["openapi"]}) at `/api/openapi.json`. The examples
+take the address of the box and the token from the shell:
 
 ```
 BOX=http://localhost:8000 TOKEN=...
@@ -127,7 +131,9 @@ def _operation(method: str, path: str, operation: dict[str, Any], content: dict[
     status = next(code for code in operation["responses"] if code.isdigit())
     kinds = operation["responses"][status].get("content", {"nothing": {}})
     answer = ", ".join(_kind(kind["schema"]) if "schema" in kind else name for name, kind in kinds.items())
-    return text + f"\nAnswer: {status}, {answer}.\n\n```\n{_curl(method, path, operation, body, content)}\n```\n"
+    refused = ", ".join(code for code in operation["responses"] if code != status)
+    text += f"\nAnswer: {status}, {answer}. Refused with: {refused}.\n"
+    return text + f"\n```\n{_curl(method, path, operation, body, content)}\n```\n"
 
 
 def _curl(method: str, path: str, operation: dict[str, Any], body: Any, content: dict[str, Any]) -> str:
@@ -167,6 +173,10 @@ def _kind(schema: dict[str, Any]) -> str:
         if "prefixItems" in schema:
             return f"{len(schema['prefixItems'])} of {_kind(schema['prefixItems'][0])}"
         return f"list of {_kind(schema['items'])}"
+    if schema == ID:
+        return "an id"
+    if schema.get("format") == "date-time":
+        return "a time with its zone, `2026-11-23T16:00:00Z`"
     kind: str = schema["type"]
     names = {"integer": "whole number", "boolean": "`true` or `false`", "string": "text"}
     return names.get(kind, kind) + _range(schema)

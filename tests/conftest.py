@@ -31,7 +31,15 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
             report.longrepr = f"skipped, which is not allowed here: {reason}"
 
 
-SLOWEST = ["test_attack", "test_browser", "test_clients", "test_ingest", "test_end_to_end"]
+SLOWEST = [
+    "test_api_schema",
+    "test_proxy",
+    "test_attack",
+    "test_browser",
+    "test_clients",
+    "test_ingest",
+    "test_end_to_end",
+]
 ENGINE = re.compile(r"\[(embedded|mediamtx)\b")
 
 

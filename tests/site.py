@@ -68,7 +68,8 @@ class Box:
     """
 
     def __init__(self, folder: Path, claimed: bool = True, **config: Any) -> None:
-        self.config = msgspec.convert({"state_dir": str(folder), **config}, Config)
+        web = {"names": ["box.test"], **config.pop("web", {})}
+        self.config = msgspec.convert({"state_dir": str(folder), "web": web, **config}, Config)
         self.clock = Clock()
         self.store = Store.open(self.config.store_path)
         self.images = ImageFiles(self.config.images_dir)

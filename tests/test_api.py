@@ -29,8 +29,8 @@ JPEG = b"\xff\xd8 a picture \xff\xd9"
 class Api:
     """A site with an admin `ann`, a scientist `sci` with a stream (2) and a scientist `eve`; tokens = names."""
 
-    def __init__(self, folder: Path) -> None:
-        self.config = msgspec.convert({"state_dir": str(folder)}, Config)
+    def __init__(self, folder: Path, web: dict[str, Any] | None = None) -> None:
+        self.config = msgspec.convert({"state_dir": str(folder), "web": web or {}}, Config)
         self.store = Store.open(self.config.store_path)
         self.images = ImageFiles(self.config.images_dir)
         self.app = make_app(self.config, lambda: Store.open(self.config.store_path))
@@ -197,6 +197,12 @@ def test_a_deleted_stream_is_gone_with_its_images(api: Api) -> None:
     assert api.call("GET", "/api/v1/counts").json()["total"] == 2
 
 
+def _by_hand(what: str, number: str) -> bytes:
+    given = {"stream_id": "1", "confidence": "1", what: number}
+    numbers = ", ".join(f'"{name}": {value}' for name, value in given.items())
+    return f'{{"state": "mask", "first_seen": "2026-11-24T00:00Z", {numbers}}}'.encode()
+
+
 @pytest.mark.parametrize(
     ("method", "path", "sent", "status", "said"),
     [
@@ -219,18 +225,62 @@ def test_a_deleted_stream_is_gone_with_its_images(api: Api) -> None:
         ("GET", "/api/v1/detections?state=happy", None, 400, "mask"),
         ("GET", "/api/v1/counts?since=yesterday", None, 400, "since"),
         ("PATCH", "/api/v1/detections/1", b'{"state": "happy"}', 400, "happy"),
-        ("POST", "/api/v1/detections", b'{"stream_id": 9, "state": "mask", "first_seen": "2026-11-24"}', 404, "stream"),
+        ("POST", "/api/v1/detections", _by_hand("stream_id", "9"), 404, "stream"),
         ("POST", "/api/v1/detections", b'{"stream_id": 1, "state": "mask", "first_seen": "soon"}', 400, "first_seen"),
         (
             "POST",
             "/api/v1/detections",
-            b'{"stream_id": 1, "state": "mask", "first_seen": "2026-11-24", "last_seen": "2026-11-23"}',
+            b'{"stream_id": 1, "state": "mask", "first_seen": "2026-11-24T00:00Z", "last_seen": "2026-11-23T00:00Z"}',
             400,
             "before",
         ),
+        ("GET", "/api/v1/detections?streams=1", None, 400, "'streams'"),
+        ("GET", "/api/v1/detections?streams=1", None, 400, "stream, state, since, until, search, limit, before"),
+        ("GET", "/api/v1/status?verbose", None, 400, "'verbose'; there is none here"),
+        ("GET", "/api/openapi.json?pretty=1", None, 400, "pretty"),
+        ("DELETE", "/api/v1/streams/1?force=1", None, 400, "force"),
+        ("POST", "/api/v1/streams?name=a", b'{"name": "a"}', 400, "name"),
+        ("GET", "/api/v1/counts?stream=1&stream=2", None, 400, "twice"),
+        ("GET", "/api/v1/counts?stream=", None, 400, "stream"),
+        ("GET", "/api/v1/counts?since=", None, 400, "since"),
+        ("GET", "/api/v1/streams?search=%ff", None, 400, "percent-encoded"),
+        ("GET", "/api/v1/streams?" + "&" * 2000, None, 400, "percent-encoded"),
+        *(
+            ("GET", f"/api/v1/detections?{name}={number}", None, 400, name)
+            for name in ("stream", "limit", "before")
+            for number in ("-1", "1.0", "1e400", "nan", "inf", "NaN", str(2**63), "9" * 5000, "0x1", "%00", "%C2%B2")
+        ),
+        *(
+            ("GET", f"/api/v1/counts?{name}={time}", None, 400, name)
+            for name in ("since", "until")
+            for time in (
+                "0000-01-01T00:00Z", "0001-01-01T00:00%2B23:59", "9999-12-31T23:59:59-23:59", "3000-01-01T00:00Z",
+                "1969-12-31T23:59:59Z", "2026-02-30T00:00Z", "2026-11-24T25:00Z", "2026-11-24T00:00%2B99:00", "1e400",
+                "nan", "1795521600", "2026-11-24T00:00:00" + "0" * 5000 + "Z",
+            )
+        ),
+        ("GET", "/api/v1/counts?since=2026-11-24T12:00:00", None, 400, "2026-11-23T17:00:00+01:00"),
+        ("GET", "/api/v1/counts?until=2026-11-24", None, 400, "time zone"),
+        *(
+            ("GET", f"/api/v1/{path}", None, 404, ".")
+            for path in ("streams/-1", f"streams/-{2**64}", f"detections/{2**63}", f"detections/{2**63}/image")
+        ),
+        ("PATCH", f"/api/v1/detections/{2**63}", b'{"state": "mask"}', 404, "detection"),
+        ("DELETE", "/api/v1/detections/" + "9" * 5000, None, 404, "detection"),
+        *(
+            ("POST", "/api/v1/detections", _by_hand(what, number), 400 if what == "confidence" else status, ".")
+            for what in ("confidence", "stream_id")
+            for number, status in (
+                ("NaN", 400), ("Infinity", 400), ("1e400", 400), ("-1", 404), (str(2**63), 404), ("9" * 5000, 400),
+            )
+        ),
+        ("POST", "/api/v1/streams", b'{"name": "\\ud800"}', 400, "."),
+        ("POST", "/api/v1/streams", b'{"name": "a", "owner": "\\u0000"}', 400, "."),
+        ("POST", "/api/v1/streams", b'\xff', 400, "."),
         ("GET", "/api/v1/nothing", None, 404, "."),
         ("PUT", "/api/v1/streams", b"{}", 405, "."),
     ],
+    ids=lambda value: str(value)[:60],
 )  # fmt: skip
 def test_bad_input_gets_a_sentence(
     api: Api, method: str, path: str, sent: bytes | None, status: int, said: str
@@ -240,7 +290,40 @@ def test_bad_input_gets_a_sentence(
     error = answer.json()["error"]
     assert said in error
     assert "Traceback" not in error
+    assert len(error) < 300
     assert api.store.streams.ids() == {1, 2}
+
+
+@pytest.mark.parametrize(
+    "noon",
+    [
+        "2026-11-24T12:00:00Z",
+        "2026-11-24T13:00:00%2B01:00",
+        "2026-11-24T13:00:00+01:00",  # in an address this + is a space
+        "2026-11-24T13:00:00+0100",
+        "2026-11-24t13:00:00.000+01",
+        "2026-11-24%2008:30-03:30",
+        "2026-11-24T12:00:00.000000000z",
+    ],
+)
+def test_a_time_is_taken_as_it_was_meant(api: Api, noon: str) -> None:
+    assert api.call("GET", f"/api/v1/counts?since={noon}").json()["total"] == 5
+    assert api.call("GET", f"/api/v1/counts?until={noon}").json()["total"] == 0
+
+
+def test_a_time_is_taken_to_the_millisecond(api: Api) -> None:
+    sent = {"stream_id": 1, "state": "mask", "first_seen": "2026-11-24T13:00:00,25+01:00"}
+    assert api.call("POST", "/api/v1/detections", json=sent).json()["first_seen"] == "2026-11-24T12:00:00.250Z"
+
+
+def test_below_a_path_the_links_of_answers_lead_there(tmp_path: Path) -> None:
+    below = Api(tmp_path / "below", {"base_url": "http://box/box3"})
+    page = below.call("GET", "/api/v1/detections?limit=1").json()
+    assert page["next"].startswith("/box3/api/v1/detections?")
+    assert below.call("GET", page["next"]).json()["detections"][0]["id"] == 4
+    image = below.call("GET", "/api/v1/detections/1").json()["image"]
+    assert image.startswith("/box3/") and below.call("GET", image).content == JPEG
+    below.store.close()
 
 
 def test_the_document_is_served_and_valid_json(api: Api) -> None:

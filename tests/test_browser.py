@@ -25,6 +25,7 @@ from appliance.previews import Previews
 from appliance.store import Store, StoredImage
 from appliance.times import now
 from tests.conftest import REPOSITORY
+from tests.http_servers import Player, serving_http
 from tests.site import PASSWORD, PASSWORD_HASH
 
 pytestmark = pytest.mark.browser
@@ -37,6 +38,7 @@ CHROMIUM_ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--host-resolver-rules=MAP evil.example 127.0.0.1",
 ]
 PICTURE = (REPOSITORY / "models" / "golden" / "hopper-worn.jpg").read_bytes
 PATIENCE_S = 60
@@ -170,6 +172,56 @@ def test_a_person_signs_in_watches_the_counts_rise_and_opens_a_detection(served:
     until(page, lambda: page.evaluate("document.querySelector('img.face').naturalWidth > 0"))
     assert "Worn incorrectly" in page.inner_text("main")
     assert person.complaints == []
+
+
+def test_a_page_that_led_its_own_name_to_this_machine_reads_nothing(served: Served, person: Person) -> None:
+    person.sign_in(served.address)
+    page = person.page
+    answer = page.goto(f"http://evil.example:{served.port}/health")
+    assert answer.status == 421 and "web.names" in page.inner_text("body")
+    for path in ("/", "/streams", "/api/openapi.json", "/api/v1/streams", "/claim"):
+        assert page.evaluate("path => fetch(path).then(answer => answer.status)", path) == 421
+
+
+class ForeignPage(Player):
+    """A page of another origin, with a form that is sent by a click."""
+
+    target = ""
+    token = ""
+
+    def do_GET(self) -> None:
+        """The page."""
+        page = (
+            f'<form method="post" action="{self.target}"><input name="csrf" value="{self.token}"><button>Win</button>'
+        )
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(page.encode())
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "evil.example"])
+def test_a_page_of_another_origin_changes_nothing_even_with_the_right_token(
+    served: Served, person: Person, name: str
+) -> None:
+    person.sign_in(served.address)
+    page = person.page
+    token = page.get_attribute("[name=csrf]", "value")
+    target = f"{served.address}/streams/1/deactivate"
+    handler = type("Foreign", (ForeignPage,), {"target": target, "token": token})
+    with serving_http(handler) as port:
+        page.goto(f"http://{name}:{port}/")
+        with page.expect_response(target) as answer:
+            page.click("button")
+        page.goto(f"http://{name}:{port}/")
+        page.evaluate(
+            "async ([url, csrf]) => fetch(url, {method: 'POST', mode: 'no-cors', credentials: 'include',"
+            " body: new URLSearchParams({csrf})}).catch(() => null)",
+            [target, token],
+        )
+    assert answer.value.status in (401, 403)  # 401: the browser kept the session to itself
+    stream = served.store.streams.get(1, now())
+    assert stream is not None and stream.active
 
 
 def test_a_person_makes_a_stream_and_sees_its_key_once(served: Served, person: Person) -> None:

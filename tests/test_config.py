@@ -34,6 +34,22 @@ def test_an_empty_file_is_a_working_box(tmp_path: Path) -> None:
         ("[vision]\nframes_per_second = 0", "frames_per_second"),
         ("[media]\nengine = 'nginx'", "engine"),
         ("box = ", "Invalid value"),
+        *(
+            (f"[web]\nbase_url = '{wrong}'", "base_url")
+            for wrong in (
+                "masks.example",
+                "https://masks.example/",
+                "ftp://masks.example",
+                "https://ann:pw@masks.example",
+                "https://masks.example/box 3",
+                "https://masks.example/box3?x=1",
+                "https://masks.example:port",
+            )
+        ),
+        ("[web]\nnames = ['http://masks.example']", "names"),
+        ("[web]\nnames = ['masks.example:8000']", "names"),
+        ("[web]\nproxies = ['nginx']", "proxies"),
+        ("[web]\nproxies = ['10.0.0.1/8']", "proxies"),
     ],
 )
 def test_a_wrong_line_is_named(tmp_path: Path, text: str, complaint: str) -> None:
@@ -53,7 +69,7 @@ EVERYTHING = r"""
 box = "front-door"
 state_dir = "C:\\odd \"folder\" \t é \u007f 😀"
 run_dir = "/run/with\nline"
-web = {host = "::1", port = 1, https = true}
+web = {host = "::1", port = 1, base_url = "https://b.example/box", names = ["b.lan"], proxies = ["10.0.0.0/8"]}
 rtmp = {host = "10.0.0.1", port = 2, public_host = "box.example", tls_port = 3, tls_certificate = "c", tls_key = "k"}
 media = {engine = "embedded", binary = "/opt/m", gate_port = 4, api_port = 5, read_port = 7}
 vision = {model = "mb9k-320", frames_per_second = 0.1, lost_s = 30}

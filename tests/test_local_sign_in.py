@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from appliance.secrets import digest
@@ -133,7 +133,7 @@ def test_after_signing_in_nobody_is_led_to_another_site(box: Box) -> None:
 
 
 def test_over_https_the_cookies_are_locked_to_it(tmp_path: Path) -> None:
-    box = Box(tmp_path / "https", web={"https": True})
+    box = Box(tmp_path / "https", web={"base_url": "https://box.test"})
     browser = box.browser()
     cookie = browser.get("/sign-in").headers["set-cookie"]
     assert cookie.startswith("__Host-") and "Secure" in cookie and "Path=/" in cookie and "Domain" not in cookie
@@ -191,17 +191,16 @@ def test_guesses_are_counted_by_who_asks(
 
 
 @pytest.mark.parametrize(
-    ("address", "https", "counts_as_the_same"),
-    [("127.0.0.1", True, False), ("127.0.0.1", False, True), ("192.0.2.1", True, True)],
+    ("address", "proxies", "counts_as_the_same"),
+    [("127.0.0.1", ["127.0.0.1"], False), ("127.0.0.1", [], True), ("192.0.2.1", ["127.0.0.1"], True)],
 )
-def test_only_a_proxy_on_this_machine_is_believed_who_asks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, https: bool, counts_as_the_same: bool
+def test_only_a_proxy_that_the_configuration_names_is_believed_who_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, proxies: list[str], counts_as_the_same: bool
 ) -> None:
     monkeypatch.setattr("appliance.accounts.sign_in.password_matches", lambda *_: False)
-    box = Box(tmp_path / "state", web={"https": https})
+    box = Box(tmp_path / "state", web={"proxies": proxies})
     browser = box.browser(address=address)
-    browser.client.base_url = httpx.URL("https://box.test" if https else "http://box.test")
-    assert guess(browser, 12, {"X-Forwarded-For": "203.0.113.9, 198.51.100.1"}) == 429
+    assert guess(browser, 22, {"X-Forwarded-For": "203.0.113.9, 198.51.100.1"}) == 429
     assert guess(browser, 1, {"X-Forwarded-For": "203.0.113.8, 198.51.100.1"}) == 429, (
         "only the last one is the proxy's"
     )
@@ -301,9 +300,22 @@ def test_a_write_after_the_session_ended_says_so(box: Box) -> None:
     assert answer.status_code == 401 and "nothing was changed" in answer.text
 
 
-def test_a_false_host_leads_nobody_away(box: Box) -> None:
-    answer = box.browser().get("/streams", headers={"Host": "evil.example"})
-    assert "evil.example" not in answer.headers["location"]
+@pytest.mark.parametrize("path", ["/", "/streams", "/health", "/static/app.css", "/api/openapi.json"])
+def test_a_page_whose_name_was_led_to_this_box_reads_nothing(box: Box, path: str) -> None:
+    answer = box.browser("ann").get(path, headers={"Host": "evil.example:8000"})
+    assert answer.status_code == 421 and "web.names" in answer.text
+    assert "location" not in answer.headers and "set-cookie" not in answer.headers
+
+
+def test_a_box_answers_to_the_names_of_its_machine_and_its_own(tmp_path: Path) -> None:
+    rtmp = {"public_host": "Rtmp.example.org"}
+    web = {"base_url": "http://masks.example.org:81", "names": ["Other.example.org"]}
+    box = Box(tmp_path / "names", box="lobby", rtmp=rtmp, web=web)
+    machine = socket.gethostname()
+    names = [machine, f"{machine}.local", "lobby", "lobby.local", "rtmp.example.org", "other.example.org"]
+    for name in (*names, "masks.example.org", "localhost", "10.1.2.3"):
+        assert box.browser().get("/health", headers={"Host": f"{name}:8000"}).text == "ok\n", name
+    box.close()
 
 
 def test_no_password_or_session_is_stored_as_it_is(box: Box) -> None:

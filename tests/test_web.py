@@ -42,7 +42,7 @@ def app() -> App:
 
 
 def client(app: App) -> httpx.Client:
-    return httpx.Client(transport=httpx.WSGITransport(app=app, raise_app_exceptions=False), base_url="http://box.test")
+    return httpx.Client(transport=httpx.WSGITransport(app=app, raise_app_exceptions=False), base_url="http://localhost")
 
 
 def test_a_route_that_does_not_say_who_may_use_it_ends_the_start(app: App) -> None:
@@ -189,7 +189,7 @@ def test_who_does_not_read_holds_no_thread_and_is_ended(free_port: Callable[[], 
         ),
         (b"GET / HTTP/1.1\r\nX: " + b"x" * 32_000 + b"\r\n\r\n", b"431"),
         (b"POST / HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"400"),
-        (b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\nConnection: close\r\n\r\n", b"200"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HTTP/1.1\r\nConnection: close\r\n\r\n", b"200"),
     ],
 )
 def test_what_is_too_long_or_has_two_lengths_is_refused(

@@ -37,7 +37,7 @@ def add_routes(app: App, accounts: Accounts) -> None:
         try:
             _change_password(accounts, store, visitor, now, keep_tokens)
         except UserError as error:
-            return _page(accounts, store, visitor, now, status=400, problem=str(error))
+            return _page(accounts, store, visitor, now, problem=error)
         ended = "Your other sessions have ended." if keep_tokens else "Your other sessions and your tokens have ended."
         return _page(accounts, store, visitor, now, done=f"Your password is changed. {ended}")
 
@@ -52,8 +52,7 @@ def add_routes(app: App, accounts: Accounts) -> None:
                 person_id, expires_utc = visitor.person.id, now.utc + int(days) * 86400
                 store.people.add_token(person_id, name, digest(token), now.utc, expires_utc)
         except UserError as error:
-            problem = {"problem": str(error), "name": field("name"), "days": days}
-            return _page(accounts, store, visitor, now, status=400, **problem)
+            return _page(accounts, store, visitor, now, problem=error, name=field("name"), days=days)
         log.info("%s made the token %s for %s", visitor.name, name, TOKEN_DAYS[days])
         return _page(accounts, store, visitor, now, new_token=token, name_of_token=name)
 

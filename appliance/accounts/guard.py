@@ -180,7 +180,7 @@ class Guard:
             return  # a program: no browser adds a token by itself
         own_form = visitor is not None and has_csrf_token(visitor.csrf_token)
         anyones_form = access is Access.ANYONE and has_csrf_token(self.accounts.pages.form_cookie.read())
-        if not is_same_origin() or not (own_form or anyones_form):
+        if not is_same_origin(self.accounts.pages.address) or not (own_form or anyones_form):
             raise HTTPError(
                 403,
                 f"This form was not sent from a page of this {self.accounts.pages.noun}, or is too old."

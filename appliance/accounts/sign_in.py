@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from contextlib import nullcontext
+from typing import Any
 
 from bottle import HTTPResponse
 
@@ -12,12 +13,12 @@ from appliance.accounts.guard import Visitor
 from appliance.accounts.guesses import Guess
 from appliance.accounts.people import Person
 from appliance.accounts.site import Accounts, Store
-from appliance.accounts.throttle import client_address
 from appliance.errors import InputError, UserError
 from appliance.names import person_name
 from appliance.secrets import claim_code, digest, equal_in_constant_time, new_token, password_matches
 from appliance.times import Now
 from appliance.web.access import Access, App
+from appliance.web.address import client_address
 from appliance.web.forms import field, local_path, query_value, secret_field, see_other
 from appliance.web.pages import Page
 
@@ -70,7 +71,7 @@ def add_routes(app: App, accounts: Accounts) -> None:
 def _claim(accounts: Accounts, store: Store, now: Now) -> Page:
     """Make the first admin for whoever knows the code."""
     name, code, noun = field("name"), field("code"), accounts.pages.noun
-    guess = accounts.guesses.of_claim_code(client_address(accounts.session_cookie.https))
+    guess = accounts.guesses.of_claim_code(client_address())
     wait_s = accounts.guesses.wait_s(guess, now.uptime_s)
     if wait_s > 0:
         return _claim_page(accounts, 429, problem=too_many_tries(wait_s), name=name, code=code)
@@ -85,7 +86,7 @@ def _claim(accounts: Accounts, store: Store, now: Now) -> Page:
         with store.saving():
             person_id = store.people.add_first(clean, password_hash, now.utc)
     except UserError as error:
-        return _claim_page(accounts, 400, problem=str(error), name=name, code=code)
+        return _claim_page(accounts, problem=error, name=name, code=code)
     if person_id is None:
         return see_other("/sign-in")
     try:
@@ -98,14 +99,14 @@ def _claim(accounts: Accounts, store: Store, now: Now) -> Page:
     return answer
 
 
-def _claim_page(accounts: Accounts, status: int = 200, **values: str) -> Page:
+def _claim_page(accounts: Accounts, status: int = 200, **values: Any) -> Page:
     defaults = {"name": "", "code": "", "code_file": accounts.claim_code_path.name}
     return accounts.pages.page("claim.html", status=status, **{**defaults, **values})
 
 
 def _sign_in(accounts: Accounts, store: Store, now: Now, visitor: Visitor | None) -> Page:
     name, then = field("name"), local_path(field("next"))
-    address = client_address(accounts.session_cookie.https)
+    address = client_address()
     person = store.people.named(name)
     guess = _guess(accounts, store, now, person, address)
     wait_s = accounts.guesses.wait_s(guess, now.uptime_s)

@@ -6,10 +6,6 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from bottle import request
-
-from appliance.places import network_of
-
 DAY_S = 86400.0
 
 
@@ -102,15 +98,3 @@ class Throttle:
         with self._lock:
             tries = self._tries.get(subject)
             return tries.in_a_day if tries is not None and now_s - tries.last_s <= DAY_S else 0
-
-
-def client_address(https: bool) -> str:
-    """The address to count tries by; for IPv6 its network, of which one person has plenty of addresses.
-
-    With HTTPS a proxy on this machine stands before us: every address is loopback, so the last one it added counts.
-    """
-    address = request.environ.get("REMOTE_ADDR", "") or "?"
-    if https and address in ("127.0.0.1", "::1"):
-        forwarded = request.headers.get("X-Forwarded-For", "").split(",")[-1].strip()
-        address = forwarded or address
-    return network_of(address)

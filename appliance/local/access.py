@@ -15,7 +15,7 @@ from appliance.times import Now
 def owned_stream(store: Store, now: Now, visitor: Visitor, address: Mapping[str, Any]) -> dict[str, Any]:
     """The stream. Raises HTTPError 404 both where there is none and where it is another's: nobody learns which."""
     stream_id = address.get("stream_id")
-    stream = store.streams.get(stream_id, now) if isinstance(stream_id, int) and stream_id < 2**63 else None
+    stream = store.streams.get(stream_id, now) if isinstance(stream_id, int) else None
     if stream is None or not visitor.may_edit(stream.owner_id):
         raise HTTPError(404, "There is no such stream, or it is not yours.")
     return {"stream": stream}

@@ -14,25 +14,24 @@ from msgspec import UNSET
 
 from appliance.accounts.guard import Visitor
 from appliance.errors import InputError, NotFound
-from appliance.faces import State
 from appliance.local import api_types as shapes
+from appliance.local.api_query import KnownParameters, detection_filter, id_parameter, limit_parameter, parameters
 from appliance.local.openapi import document
 from appliance.local.pages import Site
 from appliance.rules import detections as detection_rules
 from appliance.rules import streams as stream_rules
-from appliance.store import DetectionFilter, Store, Stream
-from appliance.times import Now, utc_seconds, utc_text
+from appliance.store import Store, Stream
+from appliance.times import Now, utc_text
 from appliance.web.access import Access, App
-from appliance.web.forms import query_value
+from appliance.web.forms import moment_utc
 
 MAX_BODY_BYTES = 65_536
-MAX_LIMIT, DEFAULT_LIMIT = 200, 50
-MAX_ID = 2**63
 Shape = TypeVar("Shape")
 
 
 def add_routes(app: App, site: Site) -> None:
     """Add every route of the API."""
+    app.install(KnownParameters())
     _add_stream_routes(app)
     _add_stream_changes(app, site)
     _add_detection_routes(app, site)
@@ -41,7 +40,7 @@ def add_routes(app: App, site: Site) -> None:
     @app.get("/api/openapi.json", access=Access.ANYONE)
     def openapi() -> HTTPResponse:
         """What this API is, for programs and for generators of clients."""
-        return answer(document())
+        return answer(document(site.config.web.base_url or "/"))
 
     @app.get("/api/v1/status", access=Access.SIGNED_IN)
     def status(store: Store, visitor: Visitor, now: Now) -> HTTPResponse:
@@ -60,7 +59,7 @@ def _add_stream_routes(app: App) -> None:
     @app.get("/api/v1/streams", access=Access.SIGNED_IN)
     def streams(store: Store, visitor: Visitor, now: Now) -> HTTPResponse:
         """The visitor's streams; an admin's are all."""
-        found = store.streams.all(now, visitor.sees_only, query_value("search"))
+        found = store.streams.all(now, visitor.sees_only, parameters().get("search", "").strip())
         return answer(shapes.StreamPage(streams=[shapes.stream_json(stream) for stream in found]))
 
     @app.post("/api/v1/streams", access=Access.SIGNED_IN)
@@ -105,22 +104,22 @@ def _add_detection_routes(app: App, site: Site) -> None:
     @app.get("/api/v1/detections", access=Access.SIGNED_IN)
     def detections(store: Store) -> HTTPResponse:
         """Detections, newest first, filtered and paged."""
-        limit = _limit()
-        found = store.detections.page(detection_filter(), _whole_number("before"), limit + 1)
+        limit, prefix = limit_parameter(), site.pages.address.prefix
+        found = store.detections.page(detection_filter(), id_parameter("before"), limit + 1)
         more = len(found) > limit
-        query = {name: value for name, value in request.query.decode().items() if name not in ("before", "limit")}
+        query = {name: value for name, value in parameters().items() if name not in ("before", "limit")}
         following = urlencode({**query, "limit": limit, "before": found[limit - 1].id}) if more else ""
         return answer(
             shapes.DetectionPage(
-                detections=[shapes.detection_json(stored) for stored in found[:limit]],
-                next=f"/api/v1/detections?{following}" if more else None,
+                detections=[shapes.detection_json(stored, prefix) for stored in found[:limit]],
+                next=f"{prefix}/api/v1/detections?{following}" if more else None,
             )
         )
 
     @app.get("/api/v1/detections/<detection_id:int>", access=Access.SIGNED_IN)
     def detection(detection_id: int, store: Store) -> HTTPResponse:
         """One detection."""
-        return answer(shapes.detection_json(detection_rules.find(store, detection_id)))
+        return answer(shapes.detection_json(detection_rules.find(store, detection_id), site.pages.address.prefix))
 
     @app.get("/api/v1/detections/<detection_id:int>/image", access=Access.SIGNED_IN)
     def image_of_detection(detection_id: int, store: Store) -> HTTPResponse:
@@ -142,19 +141,19 @@ def _add_detection_writes(app: App, site: Site) -> None:
     def add_detection(store: Store, visitor: Visitor) -> HTTPResponse:
         """Enter a detection by hand, for instance from an older system."""
         new = body(shapes.NewDetection)
-        first_utc = _moment(new.first_seen, "first_seen")
-        last_utc = first_utc if new.last_seen is None else _moment(new.last_seen, "last_seen")
+        first_utc = moment_utc(new.first_seen, "first_seen")
+        last_utc = first_utc if new.last_seen is None else moment_utc(new.last_seen, "last_seen")
         detection_id = detection_rules.enter(
             store, visitor.person, new.stream_id, new.state, new.confidence, first_utc, last_utc
         )
-        return answer(shapes.detection_json(detection_rules.find(store, detection_id)), 201)
+        return answer(shapes.detection_json(detection_rules.find(store, detection_id), site.pages.address.prefix), 201)
 
     @app.patch("/api/v1/detections/<detection_id:int>", access=Access.ADMIN)
     def correct_detection(detection_id: int, store: Store, visitor: Visitor) -> HTTPResponse:
         """Say what the state really is."""
         change = body(shapes.DetectionChange)
         detection_rules.correct(store, visitor.person, detection_id, change.state)
-        return answer(shapes.detection_json(detection_rules.find(store, detection_id)))
+        return answer(shapes.detection_json(detection_rules.find(store, detection_id), site.pages.address.prefix))
 
     @app.delete("/api/v1/detections/<detection_id:int>", access=Access.ADMIN)
     def remove_detection(detection_id: int, store: Store) -> HTTPResponse:
@@ -176,50 +175,3 @@ def body(shape: type[Shape]) -> Shape:
         return msgspec.json.decode(request.body.read(MAX_BODY_BYTES), type=shape)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{str(error).rstrip('.')}; see /api/openapi.json.") from error
-
-
-def detection_filter() -> DetectionFilter:
-    """The filters of the address. Raises InputError."""
-    since, until = query_value("since"), query_value("until")
-    return DetectionFilter(
-        stream_id=_whole_number("stream"),
-        state=_state(query_value("state")),
-        since_utc=_moment(since, "since") if since else None,
-        until_utc=_moment(until, "until") if until else None,
-        search=query_value("search"),
-    )
-
-
-def _whole_number(name: str) -> int | None:
-    text = query_value(name)
-    if not text:
-        return None
-    if not (text.isascii() and text.isdigit()) or int(text) >= MAX_ID:
-        raise InputError(f"{name} must be a whole number.")
-    return int(text)
-
-
-def _limit() -> int:
-    limit = _whole_number("limit")
-    if limit is None:
-        return DEFAULT_LIMIT
-    if not 1 <= limit <= MAX_LIMIT:
-        raise InputError(f"limit must be from 1 to {MAX_LIMIT}.")
-    return limit
-
-
-def _state(text: str) -> State | None:
-    try:
-        return State(text) if text else None
-    except ValueError as error:
-        raise InputError(f"state must be one of {', '.join(state.value for state in State)}.") from error
-
-
-def _moment(text: str, name: str) -> float:
-    try:
-        moment = utc_seconds(text)
-    except (ValueError, OverflowError) as error:
-        raise InputError(f"{name} must be a time such as 2026-11-23T16:00:00Z.") from error
-    if not 0 <= moment < 32503680000:  # the year 3000
-        raise InputError(f"{name} must be a time between 1970 and 3000.")
-    return moment

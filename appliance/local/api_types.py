@@ -19,6 +19,8 @@ from appliance.times import utc_text
 
 # Said here and not checked: the rules refuse a wrong name, in the same words as on a page.
 Name = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": names.MAX_LENGTH})]
+TIME_SCHEMA = {"type": "string", "format": "date-time", "pattern": "^(19[7-9][0-9]|2[0-9]{3})-"}
+Time = Annotated[str, Meta(extra_json_schema=TIME_SCHEMA)]
 Ratio = Annotated[float, Meta(ge=0, le=1)]
 
 
@@ -95,12 +97,12 @@ class Detection(Struct, kw_only=True):
 
 
 class NewDetection(Struct, forbid_unknown_fields=True):
-    """One entered by hand or by an import. Times: ISO 8601. last_seen: first_seen if left out."""
+    """One entered by hand or by an import. Times: ISO 8601 with their zone. last_seen: first_seen if left out."""
 
     stream_id: int
     state: State
-    first_seen: str
-    last_seen: str | None = None
+    first_seen: Time
+    last_seen: Time | None = None
     confidence: Ratio = 1.0
 
 
@@ -149,7 +151,7 @@ class StreamPage(Struct, kw_only=True):
 
 
 class DetectionPage(Struct, kw_only=True):
-    """Detections, newest first. next: the address of the following page; null on the last one."""
+    """Detections, newest first. next: the address of the following page, a link; null on the last one."""
 
     detections: list[Detection]
     next: str | None
@@ -173,8 +175,8 @@ def with_key(stream: StoredStream, key: str | None) -> StreamWithKey:
     return StreamWithKey(**msgspec.structs.asdict(stream_json(stream)), stream_key=key)
 
 
-def detection_json(stored: StoredDetection) -> Detection:
-    """A detection as the API shows it."""
+def detection_json(stored: StoredDetection, prefix: str = "") -> Detection:
+    """A detection as the API shows it. prefix: the path below which the site lies."""
     seen: FaceDetection = stored.detection
     left, top, right, bottom = seen.bbox_px
     return Detection(
@@ -191,7 +193,7 @@ def detection_json(stored: StoredDetection) -> Detection:
         frame_height=seen.frame_height,
         model=seen.model,
         edited_by=stored.edited_by,
-        image=f"/api/v1/detections/{stored.id}/image" if stored.image else None,
+        image=f"{prefix}/api/v1/detections/{stored.id}/image" if stored.image else None,
     )
 
 

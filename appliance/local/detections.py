@@ -15,13 +15,12 @@ from appliance.local.pages import Site
 from appliance.rates import compliance
 from appliance.rules import detections as rules
 from appliance.store import DetectionFilter, Store, StoredDetection
-from appliance.times import Now, utc_seconds, utc_text
+from appliance.times import Now, utc_text
 from appliance.web.access import Access, App
-from appliance.web.forms import field, query_value, see_other, whole_number
+from appliance.web.forms import field, moment_utc, query_value, see_other, whole_number
 from appliance.web.pages import Page
 
 PAGE_SIZE = 24
-EARLIEST_UTC, LATEST_UTC = 0.0, 253402300799.0  # 1970 to 9999: what four digits of a year can say
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +61,12 @@ def requested() -> Requested:
     for name in times:
         if query_value(name):
             try:
-                times[name] = min(max(utc_seconds(query_value(name)), EARLIEST_UTC), LATEST_UTC)
-            except (ValueError, OverflowError):
+                times[name] = moment_utc(query_value(name), name, zone_needed=False)
+            except InputError:
                 unread.append({"since": "from", "until": "until"}[name])
     stream_id = whole_number(query_value("stream"))
+    if query_value("stream") and stream_id is None:
+        unread.append("stream")
     only = DetectionFilter(stream_id, state, times["since"], times["until"], query_value("search")[:100])
     problem = f"Could not read: {', '.join(unread)}. A time looks like 2026-11-23T16:00." if unread else None
     return Requested(only, problem)

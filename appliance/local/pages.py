@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from appliance.images import ImageFiles
 from appliance.local import words
 from appliance.previews import Previews
 from appliance.store import explain_trouble
+from appliance.web.address import SiteAddress
 from appliance.web.cookies import Cookie
 from appliance.web.pages import Link, Pages
 from appliance.web.render import Renderer
@@ -29,6 +32,18 @@ NAVIGATION = (
 )
 
 
+def site_address(config: Config) -> SiteAddress:
+    """How the site of this box is reached: by its machine's names and its own, and by those that are configured."""
+    machine = socket.gethostname().lower()
+    short = {machine, machine.partition(".")[0], config.box}
+    configured = {config.web.host, config.rtmp.public_host, *config.web.names}
+    return SiteAddress(
+        base_url=config.web.base_url,
+        names=frozenset({*short, *(f"{name}.local" for name in short), *(name.lower() for name in configured)}),
+        proxies=tuple(ipaddress.ip_network(proxy) for proxy in config.web.proxies),
+    )
+
+
 @dataclass(frozen=True)
 class Site:
     """What the pages share. All of it may be used by several threads at once."""
@@ -42,18 +57,21 @@ class Site:
     @classmethod
     def made_from(cls, config: Config) -> Site:
         """The site of a box."""
+        address = site_address(config)
         pages = Pages(
             name=config.box,
             noun="box",
             renderer=Renderer(VIEWS, ACCOUNTS_VIEWS),
             static=Static(),
-            form_cookie=Cookie("mb9k_form", config.web.https),
+            form_cookie=Cookie("mb9k_form", address.https, address.prefix or "/"),
             viewer=visitor_now,
             navigation=NAVIGATION,
             values={"words": words},
+            address=address,
         )
-        session_cookie = Cookie("mb9k_session", config.web.https)
-        device_cookie = Cookie("mb9k_device", config.web.https, keep_s=int(DEVICE_S))
+        https, path = address.https, address.prefix or "/"
+        session_cookie = Cookie("mb9k_session", https, path)
+        device_cookie = Cookie("mb9k_device", https, path, keep_s=int(DEVICE_S))
         return cls(
             config=config,
             pages=pages,

@@ -30,7 +30,7 @@ def add_routes(app: App, site: Site) -> None:
             role = rules.role_named(field("role"))
             rules.add(store, field("name"), site.accounts.new_password_hash(field("name")), role, now.utc)
         except UserError as error:
-            return _page(site, store, now, status=400, problem=str(error), name=field("name"), role=field("role"))
+            return _page(site, store, now, problem=error, name=field("name"), role=field("role"))
         return see_other("/people")
 
     @app.post("/people/<person_id:int>/role", access=Access.ADMIN)
@@ -39,7 +39,7 @@ def add_routes(app: App, site: Site) -> None:
         try:
             rules.change_role(store, person, rules.role_named(field("role")))
         except UserError as error:
-            return _page(site, store, now, status=400, problem=str(error))
+            return _page(site, store, now, problem=error)
         return see_other("/people")
 
     @app.post("/people/<person_id:int>/password", access=Access.ADMIN)
@@ -51,7 +51,7 @@ def add_routes(app: App, site: Site) -> None:
             password_hash = site.accounts.new_password_hash(person.name)
             rules.set_password(store, person, password_hash, keep_tokens=keep_tokens)
         except UserError as error:
-            return _page(site, store, now, status=400, problem=str(error))
+            return _page(site, store, now, problem=error)
         ended = "sessions have ended" if keep_tokens else "sessions and tokens have ended"
         return _page(site, store, now, done=f"{person.name} has a new password; their {ended}.")
 
@@ -67,7 +67,7 @@ def add_routes(app: App, site: Site) -> None:
         try:
             rules.remove(store, person, now)
         except UserError as error:
-            return _page(site, store, now, status=400, problem=str(error))
+            return _page(site, store, now, problem=error)
         return see_other("/people")
 
     @app.post("/people/tokens/<token_id:int>/revoke", access=Access.ADMIN)

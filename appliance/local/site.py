@@ -29,7 +29,7 @@ MODULES = (dashboard, streams, stream_forms, detections, people, api)
 def make_app(config: Config, open_store: Callable[[], Store], clock: Callable[[], Now] = clock_now) -> App:
     """The whole site as a WSGI application. open_store: a new Store for each request. Raises OSError."""
     site = Site.made_from(config)
-    app = App(site.pages.error_page)
+    app = App(site.pages.error_page, site.pages.address)
     app.install(Guard(site.accounts, open_store, clock, owned_stream))
     site.pages.static.add_routes(app)
     sign_in.add_routes(app, site.accounts)

@@ -38,7 +38,7 @@ def add_routes(app: App, site: Site) -> None:
                 store, visitor.person, owner, typed["name"], source, now, user=user, password=password
             )
         except UserError as error:
-            return _form(site, store, visitor, None, typed, status=400, problem=str(error))
+            return _form(site, store, visitor, None, typed, problem=error)
         return see_other(f"/streams/{stream.id}") if key is None else key_page(site, stream.id, stream.title, key)
 
     @app.get("/streams/<stream_id:int>/edit", access=Access.OWNER)
@@ -57,7 +57,7 @@ def add_routes(app: App, site: Site) -> None:
                 store, visitor.person, stream, owner=owner, name=name, source=source, user=user, password=password
             )
         except UserError as error:
-            return _form(site, store, visitor, stream, typed, status=400, problem=str(error))
+            return _form(site, store, visitor, stream, typed, problem=error)
         return see_other(f"/streams/{stream.id}")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from bottle import HTTPResponse, request, response
 
 from appliance.accounts.guard import Visitor
@@ -13,12 +11,12 @@ from appliance.rules import streams as rules
 from appliance.store import DetectionFilter, Store, Stream
 from appliance.times import Now
 from appliance.web.access import Access, App
+from appliance.web.address import host_in
 from appliance.web.forms import query_value, see_other
 from appliance.web.pages import Page
 
 STANDARD_RTMP_PORT = 1935
 STANDARD_RTMPS_PORT = 443
-_HOST = re.compile(r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]{1,253})(:[0-9]{1,5})?$")
 
 
 def add_routes(app: App, site: Site) -> None:
@@ -97,9 +95,8 @@ def rtmp_server(scheme: str, host: str, port: int, standard_port: int) -> str:
 
 
 def public_host(site: Site) -> str:
-    """The name people reach this box by: as configured, else the name of this page, as far as it looks like one."""
-    match = _HOST.match(request.headers.get("Host", ""))
-    return site.config.rtmp.public_host or (match.group(1) if match else "ADDRESS-OF-THIS-BOX")
+    """The name people reach this box by: as configured, else the name of this page."""
+    return site.config.rtmp.public_host or site.pages.address.host or host_in(request.headers.get("Host", "")) or ""
 
 
 def _newest_preview(site: Site, stream: Stream) -> bytes | None:

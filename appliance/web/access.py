@@ -7,12 +7,17 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from bottle import Bottle, HTTPError, request
+import msgspec
+from bottle import Bottle, HTTPError, HTTPResponse, request
 
+from appliance.web.address import SiteAddress, host_in
+from appliance.web.forms import MAX_ID, whole_number
 from appliance.web.headers import SECURITY_HEADERS
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 ErrorPage = Callable[[HTTPError], Any]
+READ_HEADERS = ("Host", "Origin", "Sec-Fetch-Site", "Authorization", "If-None-Match", "X-CSRF-Token")
+"""Every header that this program reads."""
 
 
 class Access(enum.Enum):
@@ -28,11 +33,16 @@ class App(Bottle):  # type: ignore[misc]
     """A Bottle whose every route says who may use it, and whose every answer carries the strict headers.
 
     `bearer`: programs may use the route with a token of theirs instead of a session; by default only below /api/.
+    Addresses, in routes and in answers, are written as if the site had its host to itself; `address` knows the rest.
     """
 
-    def __init__(self, error_page: ErrorPage) -> None:
+    def __init__(self, error_page: ErrorPage, address: SiteAddress | None = None) -> None:
         super().__init__()
         self._error_page = error_page
+        self.address = address or SiteAddress()
+        self.router.add_filter("int", _id_filter)
+        self.add_hook("before_request", _refuse_unreadable_headers)
+        self.add_hook("before_request", self._refuse_other_hosts)
 
     def get(self, path: str, *, access: Access, bearer: bool | None = None) -> Callable[[Handler], Handler]:
         """Add a route that changes nothing."""
@@ -73,18 +83,55 @@ class App(Bottle):  # type: ignore[misc]
 
     def wsgi(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer, with the strict headers on whatever the answer turns out to be."""
+        self.address.enter(environ)
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             named = {name.lower() for name, _ in headers}
             strict = [(name, value) for name, value in SECURITY_HEADERS.items() if name.lower() not in named]
-            return start_response(status, headers + strict, exc_info)
+            sent = [
+                (name, self.address.rooted(value) if name.lower() == "location" else value) for name, value in headers
+            ]
+            return start_response(status, sent + strict, exc_info)
 
         answer: Iterable[bytes] = super().wsgi(environ, start)
         return answer
+
+    def _refuse_other_hosts(self) -> None:
+        """Refuse who was led here by a name that is not ours. In plain text: our style sheet would be refused, too."""
+        host = request.headers.get("Host", "")
+        if self.address.answers_to(host):
+            return
+        name = repr((host_in(host) or "?")[:100])
+        message = (
+            f"This site is not known by the name {name}. Open it by its IP address, or by the name of its machine;"
+            f" to use this name, too, add it to web.names in the configuration file and restart."
+        )
+        if wants_json():
+            raise HTTPResponse(msgspec.json.encode({"error": message}), 421, {"Content-Type": "application/json"})
+        raise HTTPResponse(f"{message}\n", 421, {"Content-Type": "text/plain; charset=utf-8"})
+
+
+def _refuse_unreadable_headers() -> None:
+    """Refuse what Bottle would fail on as soon as it is looked at. Others may hold what they like."""
+    for name in READ_HEADERS:
+        try:
+            request.headers.get(name)
+        except UnicodeDecodeError as error:
+            raise HTTPError(400, f"The header {name} cannot be read: it is not UTF-8.") from error
+
+
+def _id_filter(_: str) -> tuple[str, Callable[[str], int], None]:
+    """What `<name:int>` in an address takes: an id. One that SQLite cannot hold becomes one that nothing has."""
+
+    def to_id(text: str) -> int:
+        number = whole_number(text)
+        return MAX_ID if number is None else number
+
+    return r"[0-9]+", to_id, None
 
 
 def wants_json() -> bool:
     """Whether the request comes from a program, for which pages are no use."""
     return bool(
-        request.path.startswith("/api/") or request.headers.get("Authorization", "").lower().startswith("bearer ")
+        request.path.startswith("/api/") or request.environ.get("HTTP_AUTHORIZATION", "").lower().startswith("bearer ")
     )

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from bottle import request
 
 from appliance.secrets import equal_in_constant_time, new_token
+from appliance.web.address import SiteAddress
 
 MAX_ID_LENGTH = 100
 SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
 class Cookie:
-    """One cookie of ours. Over HTTPS it has the __Host- prefix: no other host and no plain HTTP can set it.
+    """One cookie of ours, for what lies below `path`.
+
+    Over HTTPS it has the __Host- prefix: no other host and no plain HTTP can set it. Browsers take that for the whole
+    host only; a site below a path has __Secure-, which plain HTTP cannot set.
 
     keep_s: for how long the browser keeps it; None: until it is closed.
     """
 
-    def __init__(self, name: str, https: bool, keep_s: int | None = None) -> None:
-        self.name = f"__Host-{name}" if https else name
+    def __init__(self, name: str, https: bool, path: str = "/", keep_s: int | None = None) -> None:
+        self.name = ("__Host-" if path == "/" else "__Secure-") + name if https else name
         self.https = https
+        self.path = path
         self.keep = {} if keep_s is None else {"max_age": keep_s}
 
     def read(self) -> str | None:
@@ -31,12 +35,13 @@ class Cookie:
 
     def set(self, response: Any, value: str) -> None:
         """Send it to the browser. Never with Bottle's `secret=`: it would unpickle what comes back."""
-        response.set_cookie(self.name, value, path="/", httponly=True, samesite="lax", secure=self.https, **self.keep)
+        flags = {"httponly": True, "samesite": "lax", "secure": self.https}
+        response.set_cookie(self.name, value, path=self.path, **flags, **self.keep)
 
     def clear(self, response: Any) -> None:
         """Have the browser forget it."""
         response.set_cookie(
-            self.name, "", path="/", httponly=True, samesite="lax", secure=self.https, max_age=0, expires=0
+            self.name, "", path=self.path, httponly=True, samesite="lax", secure=self.https, max_age=0, expires=0
         )
 
 
@@ -49,13 +54,13 @@ def form_token(cookie: Cookie, response: Any) -> str:
     return token
 
 
-def is_same_origin() -> bool:
-    """Whether the browser says, or does not deny, that this request came from a page of ours."""
+def is_same_origin(address: SiteAddress) -> bool:
+    """Whether the browser says, or does not deny, that this request came from a page of ours, which is at `address`."""
     fetch_site = request.headers.get("Sec-Fetch-Site")
     if fetch_site is not None:  # browsers send it over HTTPS and from localhost
         return fetch_site in ("same-origin", "none")
     origin = request.headers.get("Origin")
-    return origin is None or urlsplit(origin).netloc == request.headers.get("Host", "")
+    return origin is None or address.is_own_origin(origin, request.headers.get("Host", ""))
 
 
 def has_csrf_token(expected: str | None) -> bool:

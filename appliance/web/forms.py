@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
+
 from bottle import HTTPResponse, request
+
+from appliance.errors import InputError
+
+MAX_ID = 2**63 - 1
+EARLIEST_UTC, LATEST_UTC = 0, 32503680000  # the years 1970 to 3000
+_EXAMPLE = "2026-11-23T16:00:00Z or 2026-11-23T17:00:00+01:00"
+_MOMENT = re.compile(
+    r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d(?::\d\d)?)(?:(?<=:\d\d:\d\d)[.,](\d{1,9}))?([Zz]|[+ -]\d\d(?::?\d\d)?)?)?",
+    re.ASCII,
+)
 
 
 def field(name: str) -> str:
@@ -21,8 +34,32 @@ def query_value(name: str) -> str:
 
 
 def whole_number(text: str) -> int | None:
-    """A number that fits a SQLite id; None if it is none."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+    """A number that may be an id in SQLite; None if it is none. Python refuses to read thousands of digits at all."""
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_ID)) else None
+    return number if number is not None and number <= MAX_ID else None
+
+
+def moment_utc(text: str, name: str, zone_needed: bool = True) -> float:
+    """A time as people and programs write it, in seconds since 1970. Raises InputError.
+
+    Where `+` was not escaped in an address, a space stands before the zone; it is taken as it was meant.
+    name: what to call it in the error. zone_needed: else a time without a zone is UTC.
+    """
+    match = _MOMENT.fullmatch(text.strip())
+    if match is None:
+        raise InputError(f"{name} must be a time such as {_EXAMPLE}.")
+    day, clock, fraction, zone = match.groups(default="")
+    if zone_needed and not zone:
+        raise InputError(f"{name} does not say its time zone; write it as in {_EXAMPLE}.")
+    sign = "-" if zone.startswith("-") else "+"
+    hours, minutes = zone[1:3] or "00", zone[3:].lstrip(":") or "00"
+    try:
+        moment = datetime.fromisoformat(f"{day}T{clock or '00:00'}{sign}{hours}:{minutes}").timestamp()
+    except (ValueError, OverflowError) as error:
+        raise InputError(f"{name} must be a time such as {_EXAMPLE}.") from error
+    if not EARLIEST_UTC <= moment < LATEST_UTC:
+        raise InputError(f"{name} must be a time between 1970 and 3000.")
+    return moment + float(f"0.{fraction or 0}")
 
 
 def local_path(text: str) -> str:

@@ -10,8 +10,10 @@ from typing import Any, Protocol, TypeAlias
 import msgspec
 from bottle import HTTPError, HTTPResponse, request, response
 
+from appliance.errors import InputError, UserError
 from appliance.times import utc_text
 from appliance.web.access import wants_json
+from appliance.web.address import SiteAddress
 from appliance.web.cookies import Cookie, form_token
 from appliance.web.render import Renderer, answer_with_etag
 from appliance.web.static import Static
@@ -58,6 +60,7 @@ class Pages:
 
     name: what stands beside the brand. noun: what people call the machine (box, centre). viewer: who signed in, if
     anybody. form_cookie: holds the CSRF token of those who did not. values: what the site's own views use.
+    address: where the site is reached; views write their links as if it had its host to itself.
     """
 
     name: str
@@ -68,12 +71,15 @@ class Pages:
     viewer: Callable[[], Viewer | None]
     navigation: Sequence[Link]
     values: Mapping[str, Any] = field(default_factory=dict)
+    address: SiteAddress = field(default_factory=SiteAddress)
 
-    def page(self, view: str, *, status: int = 200, **values: Any) -> Page:
-        """The page `view`, for its viewer. With a status of its own where a form was not accepted."""
+    def page(self, view: str, *, status: int = 200, problem: UserError | str | None = None, **values: Any) -> Page:
+        """The page `view`, for its viewer. problem: why a form was not accepted; an error brings its own status."""
+        if isinstance(problem, UserError):
+            status, problem = 400 if isinstance(problem, InputError) else 503, str(problem)
         viewer = self.viewer()
         csrf = viewer.csrf_token if viewer else form_token(self.form_cookie, response)
-        text = self._render(view, viewer, csrf=csrf, **values)
+        text = self._render(view, viewer, csrf=csrf, problem=problem, **values)
         response.status = status
         return answer_with_etag(text) if status == 200 and request.method == "GET" else text
 
@@ -104,7 +110,7 @@ class Pages:
             "clock_utc": clock_utc,
             "problem": None,
         }
-        return self.renderer.render(view, {**common, **self.values, **values})
+        return self.address.rooted_links(self.renderer.render(view, {**common, **self.values, **values}))
 
 
 def clock_utc(utc: float | str) -> str:
