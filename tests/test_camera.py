@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import logging
+import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,19 +19,12 @@ import pytest
 
 from appliance.vision.bboxes import content_size
 from appliance.vision.camera import (
-    CONNECTING,
-    GONE,
     MAX_PACE_S,
-    NO_PICTURE,
-    NO_VIDEO,
-    NOT_THERE,
-    REFUSED,
-    TOO_LARGE,
-    UNREACHABLE,
     Camera,
     Frame,
     _Pace,
 )
+from appliance.vision.condition import PULLED, State
 from appliance.vision.pixels import frame_of
 from tests.boxes import until
 from tests.clock import Clock
@@ -37,6 +32,9 @@ from tests.videos import grey, in_parts, make_video, serving
 
 RATE = 100.0  # every picture, unless a test is about the rate
 LIVE = {"fflags": "nobuffer", "flags": "low_delay", "analyzeduration": "500000", "probesize": "500000"}
+CONNECTING, GONE, NO_VIDEO = PULLED[State.CONNECTING], PULLED[State.ENDED], PULLED[State.SOUND_ONLY]
+NOT_THERE, REFUSED, TOO_LARGE = PULLED[State.NOT_THERE], PULLED[State.REFUSED], PULLED[State.TOO_LARGE]
+NOT_VIDEO, UNREADABLE = PULLED[State.NOT_VIDEO], PULLED[State.UNREADABLE]
 NOT_FOUND = av.error.HTTPNotFoundError(1, "rtsp://KEY")
 
 
@@ -110,7 +108,7 @@ def test_a_picture_comes_at_the_detectors_size_and_in_full(tmp_path: Path) -> No
         assert frame.small.dtype == np.uint8
         assert (frame.width, frame.height) == (320, 180)
         assert frame.full().shape == (180, 320, 3)
-        assert (camera.codec, camera.width, camera.height) == ("h264", 320, 180)
+        assert (camera.condition.codec, camera.width, camera.height) == ("h264", 320, 180)
         assert camera.problem is None
         assert abs(frame.arrived_utc - time.time()) < 5
         assert abs(frame.arrived_s - time.monotonic()) < 5
@@ -188,7 +186,7 @@ def test_the_newest_picture_wins_and_is_taken_once(monkeypatch: pytest.MonkeyPat
     assert frame is not None
     assert (frame.width, frame.height, frame.small.shape) == (96, 96, (160, 160, 3))
     assert (frame.arrived_s, frame.arrived_utc) == (1002, 1002)
-    assert (camera.width, camera.height, camera.last_frame_s, camera.problem) == (96, 96, 1002, None)
+    assert (camera.width, camera.height, camera.condition.last_frame_s, camera.problem) == (96, 96, 1002, None)
     assert camera.next_frame(patience_s=0.01) is None
 
 
@@ -217,40 +215,67 @@ def test_pauses_are_short_again_after_a_while_of_pictures(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    ("error", "had_pictures", "problem"),
+    ("error", "phase", "state"),
     [
-        (av.error.ExitError(1, "rtsp://KEY"), False, "No picture for 3 s; connecting again."),
-        (TimeoutError(), True, "No picture for 3 s; connecting again."),
-        (av.error.TimeoutError(110, "rtsp://KEY"), False, "No picture for 3 s; connecting again."),
-        (av.error.HTTPUnauthorizedError(1, "rtsp://KEY"), False, REFUSED),
-        (av.error.HTTPForbiddenError(1, "rtsp://KEY"), True, REFUSED),
-        (NOT_FOUND, False, NOT_THERE),
-        (av.error.FileNotFoundError(2, "rtsp://KEY"), False, NOT_THERE),
-        (OSError(5, "rtsp://KEY"), True, GONE),
-        (OSError(5, "rtsp://KEY"), False, UNREACHABLE.format(kind="OSError")),
-        (ValueError("rtsp://KEY"), False, NO_PICTURE),
+        (av.error.HTTPUnauthorizedError(1, "rtsp://KEY"), "connecting", State.REFUSED),
+        (av.error.HTTPForbiddenError(1, "rtsp://KEY"), "data", State.REFUSED),
+        (NOT_FOUND, "connecting", State.NOT_THERE),
+        (av.error.FileNotFoundError(2, "rtsp://KEY"), "connecting", State.NOT_THERE),
+        (av.error.ConnectionRefusedError(111, "rtsp://KEY"), "connecting", State.PORT_CLOSED),
+        (ConnectionRefusedError(111, "KEY"), "connecting", State.PORT_CLOSED),
+        (av.error.OSError(113, "rtsp://KEY"), "connecting", State.NO_ROUTE),
+        (av.error.OSError(101, "rtsp://KEY"), "connecting", State.NO_ROUTE),
+        (av.error.PermissionError(13, "/dev/KEY"), "connecting", State.NOT_ALLOWED),
+        (socket.gaierror(-2, "KEY"), "connecting", State.NO_NAME),
+        (av.error.TimeoutError(110, "rtsp://KEY"), "connecting", State.NO_ANSWER),
+        (TimeoutError(), "connecting", State.NO_ANSWER),
+        (TimeoutError(), "open", State.SILENT),
+        (av.error.ExitError(1, "http://KEY"), "connecting", State.SILENT),
+        (av.error.InvalidDataError(1, "rtsp://KEY"), "connecting for long", State.SILENT),
+        (av.error.InvalidDataError(1, "http://KEY"), "connecting", State.NOT_VIDEO),
+        (ValueError("rtsp://KEY"), "connecting", State.NOT_VIDEO),
+        (av.error.OSError(93, "rtsp://KEY"), "connecting", State.NO_TRANSPORT),
+        (OSError(5, "rtsp://KEY"), "connecting", State.UNREADABLE),
+        (OSError(5, "rtsp://KEY"), "data", State.ENDED),
+        (av.error.InvalidDataError(1, "http://KEY"), "data", State.ENDED),
     ],
 )
 def test_every_error_is_told_in_words_for_people_and_logged_once(
-    error: Exception,
-    had_pictures: bool,
-    problem: str,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    error: Exception, phase: str, state: State, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    camera, _ = clocked(monkeypatch, stop_after=3)
+    camera, clock = clocked(monkeypatch, stop_after=3)
+    camera._url = "rtsp://127.0.0.1/KEY"
 
     def read() -> None:
-        if had_pictures:
-            camera._put(video_frame())
-            camera.problem = problem  # it would be logged at every attempt otherwise
+        clock.now_s += 2.8 if phase == "connecting for long" else 0.5
+        if phase in ("open", "data"):
+            camera.condition.opened("h264")
+        if phase == "data":
+            camera.condition.data(clock.now_s)
         raise error
 
     monkeypatch.setattr(camera, "_read", read)
     camera._run()
-    assert camera.problem == problem
-    assert caplog.messages == ([] if had_pictures else [problem])
+    assert camera.condition.state(clock.now_s) is state
+    said = PULLED[state].format(kind=type(error).__name__, seconds="N s")
+    assert [re.sub(r"\d+ s\b", "N s", message) for message in caplog.messages] == [said]
+    assert "KEY" not in caplog.text
+
+
+@pytest.mark.parametrize("error", [av.error.ExitError(1, "rtsp://KEY"), TimeoutError()])
+def test_silence_after_data_is_counted_from_the_last_data(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    camera, clock = clocked(monkeypatch, stop_after=1)
+
+    def read() -> None:
+        camera._put(video_frame())
+        camera.condition.data(clock.now_s)
+        clock.now_s += 11.5
+        raise error
+
+    monkeypatch.setattr(camera, "_read", read)
+    camera._run()
+    assert camera.problem == "The camera has sent nothing for 10 s; connecting again."
 
 
 def test_a_picture_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,7 +320,7 @@ def test_ffmpeg_is_asked_for_little_delay_and_given_time_limits(
 ) -> None:
     opened: list[object] = []
     monkeypatch.setattr(av, "open", lambda *names, **options: opened.extend((names, options)))
-    Camera(url, size_for, RATE, stall_s=3.0)._open()
+    Camera(url, size_for, RATE, stall_s=3.0)._open("tcp")
     assert opened == [(url,), arguments]
 
 
@@ -369,7 +394,7 @@ def test_nothing_but_garbage_is_told_and_tried_again(stopping: threading.Event) 
         watching(url) as camera,
     ):
         until(lambda: camera.problem not in (None, CONNECTING), 10, "the garbage is noticed")
-        assert camera.problem in (NO_PICTURE, NO_VIDEO, UNREACHABLE.format(kind="OSError"))
+        assert camera.problem in (NOT_VIDEO, NO_VIDEO, UNREADABLE.format(kind="OSError"), GONE)
         frames(camera, bool)
         assert camera.problem is None
 
@@ -390,11 +415,12 @@ def test_a_picture_that_freezes_while_the_sound_goes_on_is_told(stopping: thread
         whole = make_video(grey(64, 64), 500, sound=True, key_frame_every=1000)
         packets = [whole[at : at + 188] for at in range(0, len(whole), 188)]
         sound = b"".join(packet for packet in packets if int.from_bytes(packet[1:3], "big") & 0x1FFF == 0x101)
-        yield from in_parts(sound, 8, stopping, parts=200)
+        yield from in_parts(sound, 12, stopping, parts=200)
 
-    with serving(answer) as url, watching(url, stall_s=1.0) as camera:
+    with serving(answer) as url, watching(url) as camera:
         frames(camera, bool)
-        until(lambda: camera.problem is not None and "No picture for 1 s" in camera.problem, 6, "the frozen picture")
+        until(lambda: camera.condition.state(time.monotonic()) is State.STILL, 8, "the frozen picture")
+        assert "though sound goes on" in str(camera.problem)
 
 
 def test_a_stall_is_told_and_connected_again(stopping: threading.Event) -> None:
@@ -405,11 +431,11 @@ def test_a_stall_is_told_and_connected_again(stopping: threading.Event) -> None:
         if number == 0:
             stopping.wait(30)  # the line stays open, nothing comes
 
-    with serving(answer) as url, watching(url, stall_s=1.0) as camera:
+    with serving(answer) as url, watching(url) as camera:
         frames(camera, bool)
-        until(lambda: camera.problem is not None, 5, "the stall is noticed")
-        assert camera.problem is not None
-        assert "No picture for 1 s" in camera.problem
+        assert camera.is_live
+        until(lambda: camera.problem == "The camera has sent nothing for 4 s; connecting again.", 8, "it is told")
+        until(lambda: not camera.is_live, 2, "it is LIVE no more")
         frames(camera, lambda got: len(got) > 1)
 
 

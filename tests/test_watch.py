@@ -173,8 +173,7 @@ def test_a_source_is_live_while_pictures_come_and_ends_when_deactivated(box: Box
     assert not box.stream(stream_id).live
 
 
-def test_a_source_whose_pictures_stop_is_offline(box: Box, standing: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("appliance.watch.service.LIVE_SOURCE_S", 1.0)
+def test_a_source_whose_pictures_stop_is_offline(box: Box, standing: bytes) -> None:
     stream_id = box.source("file.flv", standing[: len(standing) // 3])
     watcher = box.watcher()
     step_until(watcher, lambda: box.stream(stream_id).live, "LIVE")

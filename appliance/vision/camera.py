@@ -6,36 +6,44 @@ detector needs. Of the frames that came meanwhile the newest one wins, so a slow
 
 from __future__ import annotations
 
+import errno
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import av
 import av.error
 from av.video.reformatter import Interpolation, VideoReformatter
 
+from appliance.vision.condition import PULLED, PUSHED, Condition, State
 from appliance.vision.pixels import Pixels, pixels_of
 
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
-STALL_S = 5.0  # no frame for this long: connect again
+STALL_S = 5.0  # nothing came for this long: connect again
 OPEN_TIMEOUT_S = 10.0
 MAX_PIXELS = 8192 * 8192
 MAX_PACE_S = 2.0  # time stamps of a file that ask for a longer wait are broken
 
-CONNECTING = "Waiting for the first picture."
-NO_VIDEO = "This stream has sound but no picture; switch the camera on in OBS or the phone."
-NO_PICTURE = "The picture cannot be decoded; use H.264 (or H.265) video."
-STALLED = "No picture for {seconds:.0f} s; connecting again."
-GONE = "The video ended; connecting again."
-REFUSED = "The camera refuses the name or password in its address; correct it on the stream's page."
-NOT_THERE = "There is nothing at this address; check it on the stream's page."
-UNREACHABLE = "Cannot read this stream ({kind}); is the camera on and the address right?"
-TOO_LARGE = "The picture is larger than this box can take; send at most 8192 x 8192."
+Transport = Literal["tcp", "udp"]
+ALMOST = 0.9  # of a time limit: clocks differ
+_OF_ERRNO = {
+    errno.ECONNREFUSED: State.PORT_CLOSED,
+    errno.EHOSTUNREACH: State.NO_ROUTE,
+    errno.ENETUNREACH: State.NO_ROUTE,
+    errno.ENETDOWN: State.NO_ROUTE,
+    errno.EPROTONOSUPPORT: State.NO_TRANSPORT,
+    errno.EACCES: State.NOT_ALLOWED,
+    errno.EPERM: State.NOT_ALLOWED,
+}
+# What a camera may answer that takes the other way only: some say so, some say nonsense, some nothing.
+_OF_TRANSPORT = {State.NO_TRANSPORT, State.SILENT, State.NOT_VIDEO, State.UNREADABLE}
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +69,8 @@ class Camera:
     """Reads a URL (rtsp, http, rtmp), a file (looped, at its own speed) or a device (/dev/video0).
 
     size_for: the (width, height) to scale a picture of (width, height) to.
-    `problem` says why there is no picture, for a person to read and without the address; None when there is one.
+    pushed: the URL is our own ingest's, and nobody typed it.
+    transport: how an RTSP camera is asked to send at first; the other way is tried where nothing comes of it.
     """
 
     def __init__(
@@ -70,21 +79,34 @@ class Camera:
         size_for: Callable[[int, int], tuple[int, int]],
         frames_per_second: float,
         stall_s: float = STALL_S,
+        pushed: bool = False,
+        transport: Transport = "tcp",
     ) -> None:
-        self.problem: str | None = CONNECTING
-        self.codec = ""
+        self.condition = Condition(PUSHED if pushed else PULLED, time.monotonic())
+        self.transport: Transport = transport
         self.width = self.height = 0
-        self.last_frame_s: float | None = None
         self._url = url
+        self._has_transports = not pushed and url.startswith("rtsp://")
         self._size_for = size_for
         self._pause_s = 1.0 / frames_per_second
         self._stall_s = stall_s
         self._due_s = 0.0
+        self._told: State | None = None
         self._newest: tuple[av.VideoFrame, float, float] | None = None
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         self._reformatter = VideoReformatter()
         self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
+
+    @property
+    def problem(self) -> str | None:
+        """Why there is no picture, for a person to read and without the address; None: there is one."""
+        return self.condition.problem(time.monotonic())
+
+    @property
+    def is_live(self) -> bool:
+        """Whether anything useful came in the last seconds."""
+        return self.condition.is_live(time.monotonic())
 
     def start(self) -> None:
         """Begin to read."""
@@ -122,67 +144,100 @@ class Camera:
         return Frame(pixels_of(small), source.width, source.height, arrived_s, arrived_utc, source)
 
     def _run(self) -> None:
-        pause_s = FIRST_PAUSE_S
+        pause_s, other_tried = FIRST_PAUSE_S, False
         while not self._stopping.is_set():
             begun_s = time.monotonic()
+            self.condition.begin()
             try:
                 self._read()
-                if self._is_file() and self.last_frame_s is not None and self.last_frame_s >= begun_s:
-                    pause_s = FIRST_PAUSE_S
-                    continue  # a file is played in a loop
-                self._fail(GONE)
+                state, kind = State.ENDED, ""
             except Exception as error:
                 # Errors of FFmpeg quote the address, and with it the stream key: only their kind is shown, and no
                 # traceback may reach the log.
-                self._fail(self._explain(error, self.last_frame_s is not None and self.last_frame_s >= begun_s))
-            if self.last_frame_s is not None and self.last_frame_s > begun_s + 1:
+                state, kind = self._explain(error, time.monotonic() - begun_s), type(error).__name__
+            frame_s = self.condition.last_frame_s
+            if state is State.ENDED and self._is_file() and frame_s is not None and frame_s >= begun_s:
                 pause_s = FIRST_PAUSE_S
+                continue  # a file is played in a loop
+            if frame_s is not None and frame_s > begun_s + 1:
+                pause_s = FIRST_PAUSE_S
+            if self._may_come_by_the_other(state):
+                self.transport, other_tried = ("udp" if self.transport == "tcp" else "tcp"), not other_tried
+                if other_tried and state is State.NO_TRANSPORT:
+                    continue
+            self._fail(state, kind)
             self._stopping.wait(pause_s)
             pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
 
-    def _fail(self, problem: str) -> None:
-        if self.problem != problem and not self._stopping.is_set():
-            log.info("%s", problem)
-        self.problem = problem
+    def _may_come_by_the_other(self, state: State) -> bool:
+        """Whether the other transport may do better than the one that came to this."""
+        return self._has_transports and state in _OF_TRANSPORT and not self.condition.flows
 
-    def _explain(self, error: Exception, had_pictures: bool) -> str:
+    def _fail(self, state: State, kind: str) -> None:
+        self.condition.failed(state, kind)
+        if state is not self._told and not self._stopping.is_set():
+            log.info("%s", self.problem)
+        self._told = state
+
+    def _explain(self, error: Exception, took_s: float) -> State:
+        """What an error means that came so long after connecting began."""
         if isinstance(error, _Unusable):
-            return str(error)
-        if isinstance(error, (av.error.ExitError, av.error.TimeoutError, TimeoutError)):
-            return STALLED.format(seconds=self._stall_s)
+            return error.state
         if isinstance(error, (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)):
-            return REFUSED
+            return State.REFUSED
         if isinstance(error, (av.error.FileNotFoundError, av.error.HTTPNotFoundError)):
-            return NOT_THERE
-        if had_pictures:  # FFmpeg calls the end of an HTTP stream an input/output error
-            return GONE
-        # Also a name that cannot be resolved is nothing but an input/output error to FFmpeg.
-        return UNREACHABLE.format(kind=type(error).__name__) if isinstance(error, OSError) else NO_PICTURE
+            return State.NOT_THERE
+        if self.condition.flows:  # FFmpeg calls the end of an HTTP stream an input/output error
+            timed_out = isinstance(error, (av.error.ExitError, TimeoutError))
+            return State.SILENT if timed_out else State.ENDED
+        if isinstance(error, socket.gaierror):
+            return State.NO_NAME
+        if isinstance(error, TimeoutError):
+            return State.SILENT if self.condition.is_open else State.NO_ANSWER
+        if isinstance(error, OSError):
+            known = error.errno != errno.EIO or _is_known(self._url)
+            return _OF_ERRNO.get(error.errno or 0, State.UNREADABLE) if known else State.NO_NAME
+        if isinstance(error, av.error.ExitError):
+            return State.SILENT if _is_known(self._url) else State.NO_NAME
+        # To FFmpeg silence in the middle of RTSP's greetings is invalid data.
+        return State.SILENT if took_s >= self._stall_s * ALMOST else State.NOT_VIDEO
 
     def _read(self) -> None:
         """Read until the video ends or fails. Raises what FFmpeg raises, or _Unusable."""
-        with self._open() as container:
+        with self._open(self.transport) as container:
             if not container.streams.video:
-                raise _Unusable(NO_VIDEO)
+                raise _Unusable(State.SOUND_ONLY if container.streams.audio else State.NOT_VIDEO)
             video = container.streams.video[0]
-            video.thread_type = "NONE"
-            video.codec_context.thread_count = 1
-            self.codec = video.codec_context.name
+            decoder = video.codec_context
+            self.condition.opened(decoder.name if decoder else "")
+            if decoder:
+                video.thread_type = "NONE"
+                decoder.thread_count = 1
             pace = _Pace() if self._is_file() else None
-            silent_since_s = time.monotonic()
-            silence = NO_PICTURE
-            # Sound is read, too (and dropped): while it goes on, FFmpeg's own timeout never strikes.
-            for packet in container.demux():
+            # Sound is read, too (and dropped): while anything comes, the key frame may yet come.
+            for packet in self._packets(container):
                 if self._stopping.is_set():
                     return
-                if packet.stream.index == video.index:
-                    for frame in self._decode(packet):
-                        silent_since_s, silence = time.monotonic(), STALLED.format(seconds=self._stall_s)
-                        if pace and frame.time is not None:
-                            self._stopping.wait(pace.wait_s(frame.time))
-                        self._put(frame)
-                if time.monotonic() - silent_since_s > self._stall_s:
-                    raise _Unusable(silence)
+                now_s = time.monotonic()
+                if packet.stream.index != video.index:
+                    self.condition.data(now_s)
+                    continue
+                if packet.size:
+                    self.condition.packet(packet.is_keyframe, _seconds(packet), now_s)
+                for frame in self._decode(packet) if decoder else ():
+                    if pace and frame.time is not None:
+                        self._stopping.wait(pace.wait_s(frame.time))
+                    self._put(frame)
+
+    def _packets(self, container: Any) -> Iterator[av.Packet[Any]]:
+        """What comes, while it comes. Raises what FFmpeg raises, or _Unusable."""
+        asked_s = time.monotonic()
+        for packet in container.demux():
+            # After an error FFmpeg first gives out what its parser still held, which is no life.
+            if not self._is_file() and time.monotonic() - asked_s >= self._stall_s * ALMOST:
+                raise _Unusable(State.SILENT)
+            yield packet
+            asked_s = time.monotonic()
 
     def _decode(self, packet: av.Packet[Any]) -> Iterator[av.VideoFrame]:
         """The pictures in a packet; a broken one is passed over, since the next key frame mends it."""
@@ -195,20 +250,21 @@ class Camera:
 
     def _put(self, frame: av.VideoFrame) -> None:
         if frame.width * frame.height > MAX_PIXELS:
-            raise _Unusable(TOO_LARGE)
+            raise _Unusable(State.TOO_LARGE)
         now_s = time.monotonic()
         self.width, self.height = frame.width, frame.height
-        self.last_frame_s, self.problem = now_s, None
+        self.condition.frame(now_s)
+        self._told = None
         with self._changed:
             self._newest = (frame, now_s, time.time())
             self._changed.notify()
 
-    def _open(self) -> Any:
+    def _open(self, transport: Transport) -> Any:
         # FFmpeg's own probing swallows seconds of a live stream.
         options = {"fflags": "nobuffer", "flags": "low_delay", "analyzeduration": "500000", "probesize": "500000"}
         timeout = (OPEN_TIMEOUT_S, self._stall_s)
         if self._url.startswith(("rtsp://", "rtsps://")):
-            options |= {"rtsp_transport": "tcp", "timeout": str(int(self._stall_s * 1e6))}
+            options |= {"rtsp_transport": transport, "timeout": str(int(self._stall_s * 1e6))}
         if self._url.startswith("/dev/"):
             return av.open(self._url, format="v4l2", options={"fflags": "nobuffer"}, timeout=timeout)
         if self._is_file():
@@ -219,8 +275,29 @@ class Camera:
         return "://" not in self._url and not self._url.startswith("/dev/")
 
 
-class _Unusable(ValueError):
-    """There is no picture to be had; the message is for a person."""
+class _Unusable(Exception):
+    """There is no picture to be had."""
+
+    def __init__(self, state: State) -> None:
+        super().__init__(state.value)
+        self.state = state
+
+
+def _seconds(packet: av.Packet[Any]) -> float | None:
+    return None if packet.pts is None or packet.time_base is None else float(packet.pts * packet.time_base)
+
+
+def _is_known(url: str) -> bool:
+    """Whether the name in an address is known; to FFmpeg one that is not is nothing but an input/output error."""
+    try:
+        host = urlsplit(url).hostname
+        if host:
+            socket.getaddrinfo(host, None)
+    except OSError:
+        return False
+    except ValueError:
+        pass  # no address at all
+    return True
 
 
 class _Pace:

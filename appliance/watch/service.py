@@ -7,6 +7,7 @@ import os
 import sqlite3
 import threading
 import time
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 from appliance.config import Config
@@ -19,7 +20,6 @@ from appliance.service import HEARTBEAT_S, notify
 from appliance.store import Store
 from appliance.times import Now, now
 from appliance.vision.analysis import Analysis
-from appliance.vision.camera import CONNECTING, NOT_THERE, REFUSED
 from appliance.vision.detector import Detector
 from appliance.vision.golden import self_test
 from appliance.vision.onnx import load_detector
@@ -31,14 +31,8 @@ log = logging.getLogger(__name__)
 POLL_S = 1.0
 RETAIN_S = 60.0
 RESUME_S = 10.0  # who was seen so short a time ago may still be in view after a restart
-LIVE_SOURCE_S = 5.0  # a source that gave a picture within this is LIVE
 STOP_S = 2.0
 BUSY_TIMEOUT_S = 1.0  # what cannot be written now is tried again a second later anyway
-# What the camera says of an address nobody typed, because the stream is pushed.
-OF_OUR_OWN = {
-    NOT_THERE: CONNECTING,
-    REFUSED: "The watcher may not read what the ingest takes in; start the box again.",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,27 +121,25 @@ class Watcher:
             stream_id: read_url(self.config, self.publishers.engine, publisher.path, self.token)
             for stream_id, publisher in publishers.items()
         }
-        self._reconcile(urls | sources, moment)
+        self._reconcile(urls | sources, urls.keys(), moment)
         statuses = {stream_id: self._pushed(publisher) for stream_id, publisher in publishers.items()}
         return statuses | {stream_id: self._pulled(stream_id) for stream_id in sources}
 
     def _pushed(self, publisher: Publisher) -> Status:
-        analysis = self.analyses.get(publisher.stream_id)
-        if analysis is None:
-            return Status(True, publisher.remote, self.model_problem)
-        camera = analysis.camera
-        problem = OF_OUR_OWN.get(analysis.problem or "", analysis.problem)
-        return Status(True, publisher.remote, problem, camera.codec, camera.width, camera.height)
+        return self._status(publisher.stream_id, True, publisher.remote)
 
     def _pulled(self, stream_id: int) -> Status:
         analysis = self.analyses.get(stream_id)
-        if analysis is None:
-            return Status(False, None, self.model_problem)
-        camera = analysis.camera
-        live = camera.last_frame_s is not None and time.monotonic() - camera.last_frame_s < LIVE_SOURCE_S
-        return Status(live, None, analysis.problem, camera.codec, camera.width, camera.height)
+        return self._status(stream_id, analysis is not None and analysis.camera.is_live, None)
 
-    def _reconcile(self, urls: dict[int, str], moment: Now) -> None:
+    def _status(self, stream_id: int, live: bool, remote: str | None) -> Status:
+        analysis = self.analyses.get(stream_id)
+        if analysis is None:
+            return Status(live, remote, self.model_problem)
+        camera = analysis.camera
+        return Status(live, remote, analysis.problem, camera.condition.codec, camera.width, camera.height)
+
+    def _reconcile(self, urls: Mapping[int, str], pushed: Container[int], moment: Now) -> None:
         for stream_id, analysis in list(self.analyses.items()):
             if not analysis.is_alive():
                 log.error("the analysis of stream %d died or hangs; starting it again", stream_id)
@@ -158,11 +150,11 @@ class Watcher:
                 self.previews.forget(stream_id)
         for stream_id, url in urls.items():
             if stream_id not in self.analyses and self.detector is not None:
-                self._begin(stream_id, url, self.detector, moment)
+                self._begin(stream_id, url, stream_id in pushed, self.detector, moment)
 
-    def _begin(self, stream_id: int, url: str, detector: Detector, moment: Now) -> None:
-        config = self.config
-        analysis = Analysis(stream_id, url, detector, config.vision, config.images, self.previews, self.recorder.take)
+    def _begin(self, stream_id: int, url: str, pushed: bool, detector: Detector, moment: Now) -> None:
+        vision, images = self.config.vision, self.config.images
+        analysis = Analysis(stream_id, url, detector, vision, images, self.previews, self.recorder.take, pushed=pushed)
         recent = self.store.detections.open_since(stream_id, moment.utc - RESUME_S)
         analysis.resume([(stored.id, stored.detection) for stored in recent])
         self.analyses[stream_id] = analysis
