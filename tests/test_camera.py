@@ -31,7 +31,7 @@ from tests.clock import Clock
 from tests.videos import grey, in_parts, make_video, serving
 
 RATE = 100.0  # every picture, unless a test is about the rate
-LIVE = {"fflags": "nobuffer", "flags": "low_delay", "analyzeduration": "500000", "probesize": "500000"}
+LIVE = {"flags": "low_delay", "analyzeduration": "500000", "probesize": "500000"}
 CONNECTING, GONE, NO_VIDEO = PULLED[State.CONNECTING], PULLED[State.ENDED], PULLED[State.SOUND_ONLY]
 NOT_THERE, REFUSED, TOO_LARGE = PULLED[State.NOT_THERE], PULLED[State.REFUSED], PULLED[State.TOO_LARGE]
 NOT_VIDEO, UNREADABLE = PULLED[State.NOT_VIDEO], PULLED[State.UNREADABLE]

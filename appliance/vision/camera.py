@@ -260,8 +260,9 @@ class Camera:
             self._changed.notify()
 
     def _open(self, transport: Transport) -> Any:
-        # FFmpeg's own probing swallows seconds of a live stream.
-        options = {"fflags": "nobuffer", "flags": "low_delay", "analyzeduration": "500000", "probesize": "500000"}
+        # FFmpeg's own probing takes seconds of a live stream. (With `nobuffer` it would even throw away what it probed,
+        # and with that the one key frame that there may be for a long while.)
+        options = {"flags": "low_delay", "analyzeduration": "500000", "probesize": "500000"}
         timeout = (OPEN_TIMEOUT_S, self._stall_s)
         if self._url.startswith(("rtsp://", "rtsps://")):
             options |= {"rtsp_transport": transport, "timeout": str(int(self._stall_s * 1e6))}
