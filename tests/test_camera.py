@@ -17,6 +17,7 @@ import av.error
 import numpy as np
 import pytest
 
+from appliance.media.flv import Tag, file_header
 from appliance.vision.bboxes import content_size
 from appliance.vision.camera import (
     MAX_PACE_S,
@@ -28,6 +29,7 @@ from appliance.vision.condition import PULLED, State
 from appliance.vision.pixels import frame_of
 from tests.boxes import until
 from tests.clock import Clock
+from tests.rtmp_client import flv_tags
 from tests.videos import grey, in_parts, make_video, serving
 
 RATE = 100.0  # every picture, unless a test is about the rate
@@ -324,6 +326,60 @@ def test_ffmpeg_is_asked_for_little_delay_and_given_time_limits(
     assert opened == [(url,), arguments]
 
 
+@pytest.mark.parametrize(
+    ("error", "transports", "waits_s"),
+    [
+        (av.error.OSError(93, "it says so"), ["tcp", "udp", "tcp", "udp"], [0.5, 1]),
+        (av.error.ExitError(1, "it says nothing"), ["tcp", "udp", "tcp", "udp"], [0.5, 1, 2, 4]),
+        (av.error.InvalidDataError(1, "it says nonsense"), ["tcp", "udp", "tcp", "udp"], [0.5, 1, 2, 4]),
+        (NOT_FOUND, ["tcp"] * 4, [0.5, 1, 2, 4]),
+        (av.error.ConnectionRefusedError(111, ""), ["tcp"] * 4, [0.5, 1, 2, 4]),
+    ],
+)
+def test_the_other_transport_is_tried_where_it_may_help(
+    error: Exception, transports: list[str], waits_s: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    camera, clock = clocked(monkeypatch, stop_after=len(waits_s))
+    camera._url = "rtsp://127.0.0.1/1"
+    tried: list[str] = []
+
+    def refuse(transport: str) -> None:
+        tried.append(transport)
+        raise error
+
+    monkeypatch.setattr(camera, "_open", refuse)
+    camera._run()
+    assert (tried, clock.waits_s) == (transports, waits_s)
+
+
+@pytest.mark.parametrize(
+    ("url", "pushed", "has"),
+    [
+        ("rtsp://camera/1", False, True),
+        ("rtsp://127.0.0.1/live/KEY", True, False),
+        ("rtsps://camera/1", False, False),
+        ("http://camera/1", False, False),
+        ("/dev/video0", False, False),
+    ],
+)
+def test_only_rtsp_cameras_have_a_transport(url: str, pushed: bool, has: bool) -> None:
+    assert Camera(url, size_for, RATE, pushed=pushed).has_transports == has
+
+
+def test_data_that_came_once_settles_the_transport(monkeypatch: pytest.MonkeyPatch) -> None:
+    camera, clock = clocked(monkeypatch, stop_after=1)
+    camera.transport = "udp"
+
+    def read() -> None:
+        camera.condition.opened("h264")
+        camera.condition.data(clock.now_s)
+        raise TimeoutError
+
+    monkeypatch.setattr(camera, "_read", read)
+    camera._run()
+    assert camera.transport == "udp"
+
+
 def test_a_slow_detector_never_makes_the_picture_old(tmp_path: Path) -> None:
     path = tmp_path / "video.ts"
     path.write_bytes(make_video(grey(64, 64), 100))
@@ -476,6 +532,70 @@ def test_the_address_and_its_secrets_are_told_nowhere(
         assert "127.0.0.1" not in camera.problem
     out, err = capfd.readouterr()
     assert "SECRETTOKEN" not in caplog.text + out + err
+
+
+@pytest.mark.parametrize(
+    ("url", "state"),
+    [
+        ("http://127.0.0.1:1/x", State.PORT_CLOSED),
+        ("rtsp://127.0.0.1:1/x", State.PORT_CLOSED),
+        ("rtsp://no-such-camera.invalid/x", State.NO_NAME),
+        ("http://no-such-camera.invalid/x", State.NO_NAME),
+        ("/no/such/file", State.NOT_THERE),
+    ],
+)
+def test_each_way_of_being_out_of_reach_has_its_own_words(
+    url: str, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+    with watching(url) as camera:
+        until(lambda: camera.condition.state(time.monotonic()) is state, 20, f"{state}, not {camera.problem!r}")
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "http"])
+def test_a_machine_that_is_connected_and_says_nothing_is_called_silent(scheme: str) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as mute,
+        watching(f"{scheme}://127.0.0.1:{mute.getsockname()[1]}/x", stall_s=1.0) as camera,
+    ):
+        until(lambda: camera.problem != CONNECTING, 15, "that it is silent")
+        assert camera.condition.state(time.monotonic()) is State.SILENT
+
+
+def test_a_machine_that_does_not_answer_is_said_not_to() -> None:
+    with socket.socket() as full, socket.socket() as first, socket.socket() as second:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for taken in (first, second):  # the queue of those who wait is full: the next one gets no answer at all
+            taken.setblocking(False)
+            taken.connect_ex(full.getsockname())
+        with watching(f"rtsp://127.0.0.1:{full.getsockname()[1]}/x", stall_s=1.0) as camera:
+            until(lambda: camera.problem != CONNECTING, 15, "that nobody answers")
+            assert camera.condition.state(time.monotonic()) is State.NO_ANSWER
+
+
+def garbled(payload: bytes) -> bytes:
+    """A picture of H.264 in FLV whose slices say that they are key frames or not, and nothing else that is true."""
+    at, made = 5, payload[:5]
+    while at < len(payload):
+        end = at + 4 + int.from_bytes(payload[at : at + 4], "big")
+        is_slice = payload[at + 4] & 31 in (1, 5)
+        made += payload[at : at + 5] + (b"\xa5" * (end - at - 5) if is_slice else payload[at + 5 : end])
+        at = end
+    return made
+
+
+def test_a_key_frame_that_cannot_be_decoded_is_told_with_the_codec(tmp_path: Path, stopping: threading.Event) -> None:
+    path = tmp_path / "video.flv"
+    path.write_bytes(make_video(grey(64, 64), 500, container="flv"))
+    broken = file_header(False, True)
+    for kind, time_ms, payload in flv_tags(path):
+        is_picture = kind == 9 and payload[1] == 1
+        broken += Tag(kind, time_ms, garbled(payload) if is_picture else payload, False, False).bytes_at(time_ms)
+    with serving(lambda _: in_parts(broken, 15, stopping, parts=300)) as url, watching(url) as camera:
+        until(lambda: camera.condition.state(time.monotonic()) is State.UNDECODABLE, 15, "that it cannot be decoded")
+        assert "it is h264;" in str(camera.problem)
+        assert camera.is_live
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/x", "rtsp://127.0.0.1:1/x", "/no/such/file", "nonsense://x", "\0"])

@@ -70,7 +70,7 @@ class Camera:
 
     size_for: the (width, height) to scale a picture of (width, height) to.
     pushed: the URL is our own ingest's, and nobody typed it.
-    transport: how an RTSP camera is asked to send at first; the other way is tried where nothing comes of it.
+    transport: how an RTSP camera is asked to send, which has_transports; where nothing comes of it, the other is tried.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Camera:
         self.transport: Transport = transport
         self.width = self.height = 0
         self._url = url
-        self._has_transports = not pushed and url.startswith("rtsp://")
+        self.has_transports = not pushed and url.startswith("rtsp://")
         self._size_for = size_for
         self._pause_s = 1.0 / frames_per_second
         self._stall_s = stall_s
@@ -171,7 +171,7 @@ class Camera:
 
     def _may_come_by_the_other(self, state: State) -> bool:
         """Whether the other transport may do better than the one that came to this."""
-        return self._has_transports and state in _OF_TRANSPORT and not self.condition.flows
+        return self.has_transports and state in _OF_TRANSPORT and not self.condition.flows
 
     def _fail(self, state: State, kind: str) -> None:
         self.condition.failed(state, kind)

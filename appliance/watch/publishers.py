@@ -6,10 +6,11 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from appliance.media.mediamtx import SILENCE_S, Client, Connection, Engine, MediaError, key_sha256
+from appliance.media.mediamtx import Client, Connection, Engine, MediaError, key_sha256
 
 log = logging.getLogger(__name__)
 
+LIVE_S = 4.5  # asked once a second, LIVE ends five to six seconds after the last byte
 PATIENCE_S = 3.0  # an ingest that does not answer for longer is gone, and with it all who published to it
 
 
@@ -23,12 +24,16 @@ class Publisher:
 
 
 class Publishers:
-    """Asks the ingest. Not for several threads; times are seconds of a clock that never goes back."""
+    """Asks the ingest. Not for several threads; times are seconds of a clock that never goes back.
+
+    waiting: the streams with whose key somebody is connected, and from whom nothing comes (yet, or any more).
+    """
 
     def __init__(self, client: Client) -> None:
         self.client = client
         self.problem: str | None = None
         self.engine: Engine = "embedded"  # which ingest answers; known once it has
+        self.waiting: set[int] = set()
         self._known: dict[int, Publisher] = {}
         self._answered_s: float | None = None
         self._bytes: dict[str, tuple[int, float]] = {}  # path -> bytes so far, since when
@@ -70,6 +75,7 @@ class Publishers:
         if self.problem:
             log.info("the ingest answers again")
         self.problem, self._answered_s, self._known = None, now_s, found
+        self.waiting = set(allowed.values()) - found.keys()
         return found
 
     def _moves(self, name: str, inbound_bytes: int, now_s: float) -> bool:
@@ -78,7 +84,7 @@ class Publishers:
         if inbound_bytes != before:
             since_s = now_s
         self._bytes[name] = (inbound_bytes, since_s)
-        return now_s - since_s < SILENCE_S
+        return now_s - since_s < LIVE_S
 
     def _kick(self, connection: Connection, why: str) -> None:
         log.info("ending the connection from %s: %s", connection.remote, why)
@@ -96,7 +102,7 @@ class Publishers:
         if self.problem is None:
             log.error("%s", problem)
         self.problem = "The ingest does not answer, so no stream can come in; it is being started again."
-        self._known = {}
+        self._known, self.waiting = {}, set()
         return {}
 
 

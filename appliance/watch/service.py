@@ -32,6 +32,7 @@ POLL_S = 1.0
 RETAIN_S = 60.0
 RESUME_S = 10.0  # who was seen so short a time ago may still be in view after a restart
 STOP_S = 2.0
+CONNECTED = "Somebody is connected with this stream's key; waiting for data from there."
 BUSY_TIMEOUT_S = 1.0  # what cannot be written now is tried again a second later anyway
 
 
@@ -45,6 +46,8 @@ class Status:
     codec: str = ""
     width: int = 0
     height: int = 0
+    transport: str | None = None
+    key_interval_s: int | None = None
 
 
 def usable_detector(config: Config) -> tuple[Detector | None, str | None]:
@@ -122,7 +125,8 @@ class Watcher:
             for stream_id, publisher in publishers.items()
         }
         self._reconcile(urls | sources, urls.keys(), moment)
-        statuses = {stream_id: self._pushed(publisher) for stream_id, publisher in publishers.items()}
+        statuses = {stream_id: Status(False, None, CONNECTED) for stream_id in self.publishers.waiting}
+        statuses |= {stream_id: self._pushed(publisher) for stream_id, publisher in publishers.items()}
         return statuses | {stream_id: self._pulled(stream_id) for stream_id in sources}
 
     def _pushed(self, publisher: Publisher) -> Status:
@@ -136,8 +140,17 @@ class Watcher:
         analysis = self.analyses.get(stream_id)
         if analysis is None:
             return Status(live, remote, self.model_problem)
-        camera = analysis.camera
-        return Status(live, remote, analysis.problem, camera.condition.codec, camera.width, camera.height)
+        camera, interval_s = analysis.camera, analysis.camera.condition.key_interval_s
+        return Status(
+            live,
+            remote,
+            analysis.problem,
+            camera.condition.codec,
+            camera.width,
+            camera.height,
+            camera.transport if camera.has_transports else None,
+            None if interval_s is None else round(interval_s),
+        )
 
     def _reconcile(self, urls: Mapping[int, str], pushed: Container[int], moment: Now) -> None:
         for stream_id, analysis in list(self.analyses.items()):
@@ -154,7 +167,18 @@ class Watcher:
 
     def _begin(self, stream_id: int, url: str, pushed: bool, detector: Detector, moment: Now) -> None:
         vision, images = self.config.vision, self.config.images
-        analysis = Analysis(stream_id, url, detector, vision, images, self.previews, self.recorder.take, pushed=pushed)
+        stream = self.store.streams.get(stream_id, moment)
+        analysis = Analysis(
+            stream_id,
+            url,
+            detector,
+            vision,
+            images,
+            self.previews,
+            self.recorder.take,
+            pushed=pushed,
+            transport="udp" if stream and stream.transport == "udp" else "tcp",
+        )
         recent = self.store.detections.open_since(stream_id, moment.utc - RESUME_S)
         analysis.resume([(stored.id, stored.detection) for stored in recent])
         self.analyses[stream_id] = analysis
@@ -193,7 +217,8 @@ class Watcher:
                 streams.set_offline(stream_id)
             streams.set_problem(stream_id, status.problem)
             if status.width:
-                streams.describe(stream_id, status.codec, status.width, status.height)
+                shape = (status.codec, status.width, status.height)
+                streams.describe(stream_id, *shape, status.transport, status.key_interval_s)
 
     def _problem(self) -> str | None:
         return self.model_problem or self.publishers.problem or self.recorder.problem
