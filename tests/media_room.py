@@ -136,7 +136,7 @@ class MediaRoom:
 
     def reading_options(self) -> dict[str, str]:
         """FFmpeg's options, as in vision/camera.py: its own probing swallows seconds of a live stream."""
-        options = {"fflags": "nobuffer", "flags": "low_delay", "analyzeduration": "500000", "probesize": "500000"}
+        options = {"flags": "low_delay", "analyzeduration": "500000", "probesize": "500000"}
         return {**options, "rtsp_transport": "tcp"} if self.engine == "mediamtx" else options
 
 

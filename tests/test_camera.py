@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import logging
+import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,28 +17,28 @@ import av.error
 import numpy as np
 import pytest
 
+from appliance.media.flv import Tag, file_header
 from appliance.vision.bboxes import content_size
 from appliance.vision.camera import (
-    CONNECTING,
-    GONE,
     MAX_PACE_S,
-    NO_PICTURE,
-    NO_VIDEO,
-    NOT_THERE,
-    REFUSED,
-    TOO_LARGE,
-    UNREACHABLE,
     Camera,
     Frame,
     _Pace,
 )
+from appliance.vision.condition import PULLED, State
 from appliance.vision.pixels import frame_of
-from appliance.vision.reach import Reach
+from appliance.vision.reach import NoAnswer, Reach, Refusal
+from appliance.vision.source import NO_CAMERA_FORMAT
 from tests.boxes import until
 from tests.clock import Clock
+from tests.rtmp_client import flv_tags
 from tests.videos import grey, in_parts, make_video, serving
 
+EVERYWHERE = Reach((Path("/"),), frozenset(range(1, 65_536)))  # here cameras are on this machine, files anywhere
 RATE = 100.0  # every picture, unless a test is about the rate
+CONNECTING, GONE, NO_VIDEO = PULLED[State.CONNECTING], PULLED[State.ENDED], PULLED[State.SOUND_ONLY]
+NOT_THERE, REFUSED, TOO_LARGE = PULLED[State.NOT_THERE], PULLED[State.REFUSED], PULLED[State.TOO_LARGE]
+NOT_VIDEO, UNREADABLE = PULLED[State.NOT_VIDEO], PULLED[State.UNREADABLE]
 NOT_FOUND = av.error.HTTPNotFoundError(1, "rtsp://KEY")
 
 
@@ -47,9 +49,7 @@ def size_for(width: int, height: int) -> tuple[int, int]:
 @contextmanager
 def watching(url: str, rate: float = RATE, stall_s: float = 5.0) -> Iterator[Camera]:
     """A camera that runs until the end of the block."""
-    # Files lie anywhere here; what comes by HTTP comes from this machine, as from our own ingest.
-    reach = None if "://" in url else Reach((Path("/"),))
-    camera = Camera(url, size_for, rate, stall_s, reach)
+    camera = Camera(url, size_for, rate, stall_s, EVERYWHERE)
     camera.start()
     try:
         yield camera
@@ -112,7 +112,7 @@ def test_a_picture_comes_at_the_detectors_size_and_in_full(tmp_path: Path) -> No
         assert frame.small.dtype == np.uint8
         assert (frame.width, frame.height) == (320, 180)
         assert frame.full().shape == (180, 320, 3)
-        assert (camera.codec, camera.width, camera.height) == ("h264", 320, 180)
+        assert (camera.condition.codec, camera.width, camera.height) == ("h264", 320, 180)
         assert camera.problem is None
         assert abs(frame.arrived_utc - time.time()) < 5
         assert abs(frame.arrived_s - time.monotonic()) < 5
@@ -190,7 +190,7 @@ def test_the_newest_picture_wins_and_is_taken_once(monkeypatch: pytest.MonkeyPat
     assert frame is not None
     assert (frame.width, frame.height, frame.small.shape) == (96, 96, (160, 160, 3))
     assert (frame.arrived_s, frame.arrived_utc) == (1002, 1002)
-    assert (camera.width, camera.height, camera.last_frame_s, camera.problem) == (96, 96, 1002, None)
+    assert (camera.width, camera.height, camera.condition.last_frame_s, camera.problem) == (96, 96, 1002, None)
     assert camera.next_frame(patience_s=0.01) is None
 
 
@@ -219,40 +219,70 @@ def test_pauses_are_short_again_after_a_while_of_pictures(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    ("error", "had_pictures", "problem"),
+    ("error", "phase", "state"),
     [
-        (av.error.ExitError(1, "rtsp://KEY"), False, "No picture for 3 s; connecting again."),
-        (TimeoutError(), True, "No picture for 3 s; connecting again."),
-        (av.error.TimeoutError(110, "rtsp://KEY"), False, "No picture for 3 s; connecting again."),
-        (av.error.HTTPUnauthorizedError(1, "rtsp://KEY"), False, REFUSED),
-        (av.error.HTTPForbiddenError(1, "rtsp://KEY"), True, REFUSED),
-        (NOT_FOUND, False, NOT_THERE),
-        (av.error.FileNotFoundError(2, "rtsp://KEY"), False, NOT_THERE),
-        (OSError(5, "rtsp://KEY"), True, GONE),
-        (OSError(5, "rtsp://KEY"), False, UNREACHABLE.format(kind="OSError")),
-        (ValueError("rtsp://KEY"), False, NO_PICTURE),
+        (av.error.HTTPUnauthorizedError(1, "rtsp://KEY"), "connecting", State.REFUSED),
+        (av.error.HTTPForbiddenError(1, "rtsp://KEY"), "data", State.REFUSED),
+        (NOT_FOUND, "connecting", State.NOT_THERE),
+        (av.error.FileNotFoundError(2, "rtsp://KEY"), "connecting", State.NOT_THERE),
+        (av.error.ConnectionRefusedError(111, "rtsp://KEY"), "connecting", State.PORT_CLOSED),
+        (ConnectionRefusedError(111, "KEY"), "connecting", State.PORT_CLOSED),
+        (av.error.OSError(113, "rtsp://KEY"), "connecting", State.NO_ROUTE),
+        (av.error.OSError(101, "rtsp://KEY"), "connecting", State.NO_ROUTE),
+        (av.error.PermissionError(13, "/dev/KEY"), "connecting", State.NOT_ALLOWED),
+        (socket.gaierror(-2, "KEY"), "connecting", State.NO_NAME),
+        (NoAnswer(), "connecting", State.NO_ANSWER),
+        (Refusal("Not this one."), "connecting", State.NOT_TO_BE_READ),
+        (Refusal("Not this one."), "data", State.NOT_TO_BE_READ),
+        (av.error.TimeoutError(110, "rtsp://KEY"), "connecting", State.SILENT),
+        (TimeoutError(), "connecting", State.SILENT),
+        (TimeoutError(), "open", State.SILENT),
+        (av.error.ExitError(1, "http://KEY"), "connecting", State.SILENT),
+        (av.error.InvalidDataError(1, "http://KEY"), "connecting", State.NOT_VIDEO),
+        (ValueError("rtsp://KEY"), "connecting", State.NOT_VIDEO),
+        (av.error.OSError(93, "rtsp://KEY"), "connecting", State.NO_TRANSPORT),
+        (OSError(5, "rtsp://KEY"), "connecting", State.UNREADABLE),
+        (OSError(5, "rtsp://KEY"), "data", State.ENDED),
+        (av.error.InvalidDataError(1, "http://KEY"), "data", State.ENDED),
     ],
 )
 def test_every_error_is_told_in_words_for_people_and_logged_once(
-    error: Exception,
-    had_pictures: bool,
-    problem: str,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    error: Exception, phase: str, state: State, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    camera, _ = clocked(monkeypatch, stop_after=3)
+    camera, clock = clocked(monkeypatch, stop_after=3)
+    camera._url = "rtsp://127.0.0.1/KEY"
 
     def read() -> None:
-        if had_pictures:
-            camera._put(video_frame())
-            camera.problem = problem  # it would be logged at every attempt otherwise
+        clock.now_s += 0.5
+        if phase in ("open", "data"):
+            camera.condition.opened("h264")
+        if phase == "data":
+            camera.condition.data(clock.now_s)
         raise error
 
     monkeypatch.setattr(camera, "_read", read)
     camera._run()
-    assert camera.problem == problem
-    assert caplog.messages == ([] if had_pictures else [problem])
+    assert camera.condition.state(clock.now_s) is state
+    kind = str(error) if isinstance(error, Refusal) else type(error).__name__
+    said = PULLED[state].format(kind=kind, seconds="N s")
+    assert [re.sub(r"\d+ s\b", "N s", message) for message in caplog.messages] == [said]
+    assert "KEY" not in caplog.text
+
+
+@pytest.mark.parametrize("error", [av.error.ExitError(1, "rtsp://KEY"), TimeoutError()])
+def test_silence_after_data_is_counted_from_the_last_data(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    camera, clock = clocked(monkeypatch, stop_after=1)
+
+    def read() -> None:
+        camera._put(video_frame())
+        camera.condition.data(clock.now_s)
+        clock.now_s += 11.5
+        raise error
+
+    monkeypatch.setattr(camera, "_read", read)
+    camera._run()
+    assert camera.problem == "The camera has sent nothing for 10 s; connecting again."
 
 
 def test_a_picture_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,6 +310,60 @@ def test_a_file_lasts_as_long_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     clock.now_s += 10
     assert pace.wait_s(21.0) == 0, "the machine slept"
     assert pace.wait_s(21.5) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("error", "transports", "waits_s"),
+    [
+        (av.error.OSError(93, "it says so"), ["tcp", "udp", "tcp", "udp"], [0.5, 1]),
+        (av.error.ExitError(1, "it says nothing"), ["tcp", "udp", "tcp", "udp"], [0.5, 1, 2, 4]),
+        (av.error.InvalidDataError(1, "it says nonsense"), ["tcp", "udp", "tcp", "udp"], [0.5, 1, 2, 4]),
+        (NOT_FOUND, ["tcp"] * 4, [0.5, 1, 2, 4]),
+        (av.error.ConnectionRefusedError(111, ""), ["tcp"] * 4, [0.5, 1, 2, 4]),
+    ],
+)
+def test_the_other_transport_is_tried_where_it_may_help(
+    error: Exception, transports: list[str], waits_s: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    camera, clock = clocked(monkeypatch, stop_after=len(waits_s))
+    camera._url = "rtsp://127.0.0.1/1"
+    tried: list[str] = []
+
+    def refuse() -> None:
+        tried.append(camera.transport)
+        raise error
+
+    monkeypatch.setattr(camera, "_open", refuse)
+    camera._run()
+    assert (tried, clock.waits_s) == (transports, waits_s)
+
+
+@pytest.mark.parametrize(
+    ("url", "pushed", "has"),
+    [
+        ("rtsp://camera/1", False, True),
+        ("rtsp://127.0.0.1/live/KEY", True, False),
+        ("rtsps://camera/1", False, False),
+        ("http://camera/1", False, False),
+        ("/dev/video0", False, False),
+    ],
+)
+def test_only_rtsp_cameras_have_a_transport(url: str, pushed: bool, has: bool) -> None:
+    assert Camera(url, size_for, RATE, reach=None if pushed else Reach()).has_transports == has
+
+
+def test_data_that_came_once_settles_the_transport(monkeypatch: pytest.MonkeyPatch) -> None:
+    camera, clock = clocked(monkeypatch, stop_after=1)
+    camera.transport = "udp"
+
+    def read() -> None:
+        camera.condition.opened("h264")
+        camera.condition.data(clock.now_s)
+        raise TimeoutError
+
+    monkeypatch.setattr(camera, "_read", read)
+    camera._run()
+    assert camera.transport == "udp"
 
 
 def test_a_slow_detector_never_makes_the_picture_old(tmp_path: Path) -> None:
@@ -352,7 +436,7 @@ def test_nothing_but_garbage_is_told_and_tried_again(stopping: threading.Event) 
         watching(url) as camera,
     ):
         until(lambda: camera.problem not in (None, CONNECTING), 10, "the garbage is noticed")
-        assert camera.problem in (NO_PICTURE, NO_VIDEO, UNREACHABLE.format(kind="OSError"))
+        assert camera.problem in (NOT_VIDEO, NO_VIDEO, UNREADABLE.format(kind="OSError"), GONE, NO_CAMERA_FORMAT)
         frames(camera, bool)
         assert camera.problem is None
 
@@ -373,11 +457,12 @@ def test_a_picture_that_freezes_while_the_sound_goes_on_is_told(stopping: thread
         whole = make_video(grey(64, 64), 500, sound=True, key_frame_every=1000)
         packets = [whole[at : at + 188] for at in range(0, len(whole), 188)]
         sound = b"".join(packet for packet in packets if int.from_bytes(packet[1:3], "big") & 0x1FFF == 0x101)
-        yield from in_parts(sound, 8, stopping, parts=200)
+        yield from in_parts(sound, 12, stopping, parts=200)
 
-    with serving(answer) as url, watching(url, stall_s=1.0) as camera:
+    with serving(answer) as url, watching(url) as camera:
         frames(camera, bool)
-        until(lambda: camera.problem is not None and "No picture for 1 s" in camera.problem, 6, "the frozen picture")
+        until(lambda: camera.condition.state(time.monotonic()) is State.STILL, 8, "the frozen picture")
+        assert "though sound goes on" in str(camera.problem)
 
 
 def test_a_stall_is_told_and_connected_again(stopping: threading.Event) -> None:
@@ -388,11 +473,11 @@ def test_a_stall_is_told_and_connected_again(stopping: threading.Event) -> None:
         if number == 0:
             stopping.wait(30)  # the line stays open, nothing comes
 
-    with serving(answer) as url, watching(url, stall_s=1.0) as camera:
+    with serving(answer) as url, watching(url) as camera:
         frames(camera, bool)
-        until(lambda: camera.problem is not None, 5, "the stall is noticed")
-        assert camera.problem is not None
-        assert "No picture for 1 s" in camera.problem
+        assert camera.is_live
+        until(lambda: camera.problem == "The camera has sent nothing for 4 s; connecting again.", 8, "it is told")
+        until(lambda: not camera.is_live, 2, "it is LIVE no more")
         frames(camera, lambda got: len(got) > 1)
 
 
@@ -457,6 +542,70 @@ def test_a_refusal_is_told_in_words_without_the_address(
     said = f"{camera.problem}{caplog.text}{out}{err}"
     assert "CRET" not in said and "localhost" not in said
     assert camera.problem and camera.problem[-1] in ".)"
+
+
+@pytest.mark.parametrize(
+    ("url", "state"),
+    [
+        ("http://127.0.0.1:1/x", State.PORT_CLOSED),
+        ("rtsp://127.0.0.1:1/x", State.PORT_CLOSED),
+        ("rtsp://no-such-camera.invalid/x", State.NO_NAME),
+        ("http://no-such-camera.invalid/x", State.NO_NAME),
+        ("/no/such/file", State.NOT_THERE),
+    ],
+)
+def test_each_way_of_being_out_of_reach_has_its_own_words(
+    url: str, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+    with watching(url) as camera:
+        until(lambda: camera.condition.state(time.monotonic()) is state, 20, f"{state}, not {camera.problem!r}")
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "http"])
+def test_a_machine_that_is_connected_and_says_nothing_is_called_silent(scheme: str) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as mute,
+        watching(f"{scheme}://127.0.0.1:{mute.getsockname()[1]}/x", stall_s=1.0) as camera,
+    ):
+        until(lambda: camera.problem != CONNECTING, 15, "that it is silent")
+        assert camera.condition.state(time.monotonic()) is State.SILENT
+
+
+def test_a_machine_that_does_not_answer_is_said_not_to() -> None:
+    with socket.socket() as full, socket.socket() as first, socket.socket() as second:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for taken in (first, second):  # the queue of those who wait is full: the next one gets no answer at all
+            taken.setblocking(False)
+            taken.connect_ex(full.getsockname())
+        with watching(f"rtsp://127.0.0.1:{full.getsockname()[1]}/x", stall_s=1.0) as camera:
+            until(lambda: camera.problem != CONNECTING, 15, "that nobody answers")
+            assert camera.condition.state(time.monotonic()) is State.NO_ANSWER
+
+
+def garbled(payload: bytes) -> bytes:
+    """A picture of H.264 in FLV whose slices say that they are key frames or not, and nothing else that is true."""
+    at, made = 5, payload[:5]
+    while at < len(payload):
+        end = at + 4 + int.from_bytes(payload[at : at + 4], "big")
+        is_slice = payload[at + 4] & 31 in (1, 5)
+        made += payload[at : at + 5] + (b"\xa5" * (end - at - 5) if is_slice else payload[at + 5 : end])
+        at = end
+    return made
+
+
+def test_a_key_frame_that_cannot_be_decoded_is_told_with_the_codec(tmp_path: Path, stopping: threading.Event) -> None:
+    path = tmp_path / "video.flv"
+    path.write_bytes(make_video(grey(64, 64), 500, container="flv"))
+    broken = file_header(False, True)
+    for kind, time_ms, payload in flv_tags(path):
+        is_picture = kind == 9 and payload[1] == 1
+        broken += Tag(kind, time_ms, garbled(payload) if is_picture else payload, False, False).bytes_at(time_ms)
+    with serving(lambda _: in_parts(broken, 15, stopping, parts=300)) as url, watching(url) as camera:
+        until(lambda: camera.condition.state(time.monotonic()) is State.UNDECODABLE, 15, "that it cannot be decoded")
+        assert "it is h264;" in str(camera.problem)
+        assert camera.is_live
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/x", "rtsp://127.0.0.1:1/x", "/no/such/file", "nonsense://x", "\0"])

@@ -109,6 +109,32 @@ def test_a_new_key_ends_the_old_one(box: Box) -> None:
     assert key and set(box.store.streams.active_keys()) == {digest("key 1"), digest(key[1])}
 
 
+def test_the_page_of_a_key_advises_a_key_frame_every_two_seconds(box: Box) -> None:
+    page = box.browser("sci").post("/streams/2/key").text
+    assert "Keyframe Interval to 2 s" in page
+    assert "-g 50" in page
+
+
+def test_a_stream_says_how_often_key_frames_come_and_over_what(box: Box) -> None:
+    browser = box.browser("ann")
+    box.store.services.heartbeat("watch", 1, 0.0, None, box.clock.now)
+    box.store.streams.set_live(1, "10.0.0.5", box.clock.now.utc)
+    box.store.streams.set_problem(1, "Waiting for a key frame.")
+    box.store.streams.describe(1, "h264", 640, 360, None, 17)
+    page = browser.get("/streams/1").text
+    assert "h264, a key frame every 17 s" in page
+    assert "Set the key-frame interval to 2 s in OBS or the phone" in page
+    assert "No live picture yet." in page
+    location = browser.post("/streams", name="cam", kind="source", source="rtsp://camera/1").headers["location"]
+    stream_id = int(location.rsplit("/", 1)[1])
+    box.store.streams.set_problem(stream_id, None)
+    box.store.streams.describe(stream_id, "h264", 640, 360, "udp", 2)
+    page = browser.get(location).text
+    assert "this box fetches rtsp://camera/1, over UDP" in page
+    assert "a key frame every 2 s" in page
+    assert "Set the key-frame interval" not in page
+
+
 def test_a_stream_is_deactivated_activated_and_renamed(box: Box) -> None:
     browser = box.browser("ann")
     browser.post("/streams/2/deactivate")

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from appliance.media.mediamtx import EMBEDDED_VERSION, SILENCE_S, Client
+from appliance.media.mediamtx import EMBEDDED_VERSION, Client
 from appliance.secrets import digest
-from appliance.watch.publishers import GATE_PATIENCE_S, NOT_RUNNING, PATIENCE_S, SILENT, Publishers
+from appliance.watch.publishers import GATE_PATIENCE_S, LIVE_S, NOT_RUNNING, PATIENCE_S, SILENT, Publishers
 from tests.stand_in_ingest import StandIn, answering
 
 KEY, OTHER, OLD = "KEYKEYKEYKEYKEYKEY22", "KEYKEYKEYKEYKEYKEY33", "KEYKEYKEYKEYKEYKEY44"
@@ -86,6 +86,7 @@ def test_a_publisher_that_is_only_connecting_is_not_live_yet(ingest: StandIn, pu
     ingest.publish("a", f"live/{KEY}")
     ingest.items[f"live/{KEY}"]["available"] = False
     assert publishers.poll(ACTIVE, 0) == {}
+    assert publishers.waiting == {1}
     assert ingest.kicked == []
 
 
@@ -94,10 +95,13 @@ def test_a_frozen_publisher_is_offline_and_live_again_when_bytes_come(ingest: St
     for second in range(10):
         ingest.flow()
         assert set(publishers.poll(ACTIVE, second)) == {1}
-    assert set(publishers.poll(ACTIVE, 9 + SILENCE_S - 0.1)) == {1}
-    assert publishers.poll(ACTIVE, 9 + SILENCE_S) == {}
+    assert set(publishers.poll(ACTIVE, 9 + LIVE_S - 0.1)) == {1}
+    assert publishers.waiting == set()
+    assert publishers.poll(ACTIVE, 9 + LIVE_S) == {}
+    assert publishers.waiting == {1}
     ingest.flow()
     assert set(publishers.poll(ACTIVE, 20)) == {1}
+    assert publishers.waiting == set()
 
 
 @pytest.mark.parametrize(

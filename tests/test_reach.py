@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from appliance.vision.reach import NO_FILE, NO_SUCH_NAME, NO_WEBCAM, OUTSIDE, THIS_BOX, Reach, Refusal
+from appliance.vision.reach import NO_FILE, NO_WEBCAM, OUTSIDE, THIS_BOX, Reach, Refusal
 from appliance.vision.source import opened
 from tests.cameras import (
     HOST,
@@ -78,7 +78,9 @@ def test_a_second_answer_for_a_name_gains_nothing(video: bytes) -> None:
 
 
 def test_a_name_that_nobody_knows_is_told() -> None:
-    assert refused("rtsp://no-such-camera.invalid/1", Reach()) == NO_SUCH_NAME
+    for scheme in ("rtsp", "http"):
+        with pytest.raises(socket.gaierror), opened(f"{scheme}://no-such-camera.invalid/1", Reach(), 0.2):
+            pass
 
 
 def test_files_are_read_inside_the_folders_only(tmp_path: Path, video: bytes) -> None:

@@ -110,7 +110,7 @@ def test_a_file_that_is_no_video_is_refused(name: str, tmp_path: Path) -> None:
 def test_our_own_ingest_is_read_with_little_delay_and_time_limits(
     url: str, options: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    live = {"fflags": "nobuffer", "flags": "low_delay", "analyzeduration": "500000", "probesize": "500000"}
+    live = {"flags": "low_delay", "analyzeduration": "500000", "probesize": "500000"}
     asked: list[object] = []
 
     def open_nothing(*names: object, **how: object) -> Any:

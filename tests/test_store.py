@@ -386,6 +386,28 @@ def test_a_store_from_before_the_words_changed_keeps_every_row() -> None:
     assert store.detections.add(1, SEEN) == 3
 
 
+def test_a_store_from_before_transports_keeps_what_is_known_of_a_stream() -> None:
+    db = Database(memory=True)
+    accounts_migrations.apply(db)
+    box_migrations.apply(db, stop_before="m009_condition")
+    db.executescript("""
+        insert into people (name, password_hash, role, created_utc) values ('dev', 'h', 'admin', 't');
+        insert into streams (owner_id, name, source_url, created_utc) values (1, 'yard', 'rtsp://camera', 't');
+        insert into stream_status (stream_id, live, codec, width, height) values (1, 0, 'h264', 640, 360);
+    """)
+    box_migrations.apply(db)
+    store = Store(db.conn)
+    stream = store.streams.get(1, NOW)
+    assert stream
+    assert (stream.codec, stream.width, stream.transport, stream.key_interval_s) == ("h264", 640, None, None)
+    store.streams.describe(1, "h264", 640, 360, "udp", 17)
+    store.streams.describe(1, "h264", 640, 360, "udp")
+    stream = store.streams.get(1, NOW)
+    assert stream
+    assert (stream.transport, stream.key_interval_s) == ("udp", 17), "an interval that was known stays"
+    assert store.problems() == []
+
+
 def test_people_without_an_admin_are_noticed(filled: Store) -> None:
     assert filled.problems() == []
     filled.db.execute("update people set role = 'data_scientist'")

@@ -156,6 +156,35 @@ def test_a_stream_that_is_published_is_live_and_its_people_are_stored(
     assert watcher.analyses == {}
 
 
+def test_whoever_is_connected_and_sends_nothing_is_told_of(box: Box, ingest: StandIn) -> None:
+    watcher = box.watcher()
+    ingest.publish("conn", f"live/{KEY}")
+    ingest.items[f"live/{KEY}"]["available"] = False
+    watcher.step(now())
+    assert "waiting for data from there" in (box.stream(box.door).problem or "")
+    assert not box.stream(box.door).live
+    del ingest.items[f"live/{KEY}"], ingest.conns["conn"]
+    watcher.step(now())
+    assert box.stream(box.door).problem is None
+
+
+def test_an_ingest_that_is_started_again_is_not_taken_for_a_camera(box: Box, ingest: StandIn) -> None:
+    ingest.publish("conn", f"live/{KEY}")
+    box.config = Config(
+        state_dir=box.config.state_dir, media=Media(engine="embedded", api_port=ingest.port, read_port=1)
+    )
+    watcher = box.watcher()
+    said = set()
+
+    def gather() -> bool:
+        ingest.flow()
+        said.add(box.stream(box.door).problem)
+        return any("being started again" in (sentence or "") for sentence in said)
+
+    step_until(watcher, gather, "it is told")
+    assert not any("camera" in (sentence or "") for sentence in said)
+
+
 def test_a_person_who_stands_through_it_all_is_one_detection(box: Box, standing: bytes) -> None:
     box.source("file.flv", standing)
     watcher = box.watcher()
@@ -176,8 +205,7 @@ def test_a_source_is_live_while_pictures_come_and_ends_when_deactivated(box: Box
     assert not box.stream(stream_id).live
 
 
-def test_a_source_whose_pictures_stop_is_offline(box: Box, standing: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("appliance.watch.service.LIVE_SOURCE_S", 1.0)
+def test_a_source_whose_pictures_stop_is_offline(box: Box, standing: bytes) -> None:
     stream_id = box.source("file.flv", standing[: len(standing) // 3])
     watcher = box.watcher()
     step_until(watcher, lambda: box.stream(stream_id).live, "LIVE")
@@ -196,6 +224,24 @@ def test_a_source_never_leads_to_what_the_ingest_plays(box: Box, ingest: StandIn
     step_until(watcher, lambda: "leads back to this box" in (box.stream(stream_id).problem or ""), "the refusal")
     assert not box.stream(stream_id).live
     assert KEY not in (box.stream(stream_id).problem or "")
+
+
+def test_a_camera_is_first_asked_for_the_transport_that_worked_until_it_is_another_camera(box: Box) -> None:
+    stream_id = box.store.streams.add_with_source(1, "yard", "rtsp://127.0.0.1:1/1", time.time())
+    watcher = box.watcher()
+    watcher.step(now())
+    assert watcher.analyses[stream_id].camera.transport == "tcp"
+    watcher._stop()
+    box.watchers.clear()
+    with box.store.writing():
+        box.store.streams.describe(stream_id, "h264", 320, 240, "udp")
+    watcher = box.watcher()
+    watcher.step(now())
+    assert watcher.analyses[stream_id].camera.transport == "udp"
+    with box.store.writing():
+        box.store.streams.set_source(stream_id, "rtsp://127.0.0.1:1/2")
+    watcher.step(now())
+    assert watcher.analyses[stream_id].camera.transport == "tcp"
 
 
 def test_a_source_without_pictures_is_not_live_and_says_why(box: Box) -> None:

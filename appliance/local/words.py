@@ -15,6 +15,9 @@ STATE_WORDS = {
 }
 
 
+LONG_KEY_INTERVAL_S = 4  # rarer key frames are worth a word
+
+
 def service_problems(services: list[ServiceStatus]) -> list[str]:
     """What is wrong with the services, a sentence or two each; empty when all is well."""
     alive = {service.name: service for service in services if service.alive}
@@ -24,6 +27,11 @@ def service_problems(services: list[ServiceStatus]) -> list[str]:
         f" `mb9k {service.name}`."
         for service in missing
     ] + [service.problem for service in alive.values() if service.problem]
+
+
+def key_frames(interval_s: int | None) -> str:
+    """How often a picture can begin, as far as that is known: `, a key frame every 17 s`."""
+    return f", a key frame every {interval_s} s" if interval_s and interval_s >= 1 else ""
 
 
 def duration(seconds: float) -> str:

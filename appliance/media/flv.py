@@ -187,7 +187,11 @@ class LiveStream:
             self._group, self._group_bytes = [], 0
 
     def join(self) -> Reader:
-        """A new reader: it gets the headers, then all since the last key frame."""
+        """A new reader: it gets the headers, then all since the last key frame.
+
+        Where that was too much to keep, it gets what comes from now on, and sees the next key frame when that comes:
+        meanwhile it knows that the stream lives.
+        """
         begun_ms = self._group[0].time_ms if self._group else self._time_ms
         reader = Reader(begun_ms, file_header(AUDIO in self._kinds, VIDEO in self._kinds))
         for kind in (DATA, VIDEO, AUDIO):
@@ -195,7 +199,6 @@ class LiveStream:
                 reader.add(self._headers[kind])
         for tag in self._group:
             reader.add(tag)
-        reader.waits_for_key = VIDEO in self._kinds and not self._group
         self._readers.add(reader)
         return reader
 

@@ -138,3 +138,16 @@ def m006_indexes(db: Database) -> None:
           stream_id, image_day
         ) where image_day is not null;
     """)
+
+
+@migrations()
+def m009_condition(db: Database) -> None:
+    """What was learnt of a stream's picture, beside its size."""
+    db.executescript("""
+        alter table stream_status add column
+          -- Over which the camera's pictures came last: it is asked for that first.
+          transport text check (transport in ('tcp', 'udp'));
+        alter table stream_status add column
+          -- From one key frame to the next, seconds.
+          key_interval_s integer;
+    """)

@@ -23,6 +23,7 @@ class Stream:
     has_key: it is published to with a stream key; otherwise the box pulls source_url.
     live: somebody publishes, and the watcher's word for it is fresh; live_since_utc: since when.
     problem: why nobody in it is being judged, for a person to read.
+    transport: over which the pictures of a camera came last, tcp or udp. key_interval_s: from key frame to key frame.
     """
 
     id: int
@@ -40,6 +41,8 @@ class Stream:
     width: int | None
     height: int | None
     problem: str | None
+    transport: str | None
+    key_interval_s: int | None
 
     @property
     def title(self) -> str:
@@ -62,7 +65,8 @@ _LIVE = "(watch.name is not null and active and coalesce(live, 0))"
 _SELECT = f"""
     select streams.id, owner_id, people.name as owner, streams.name, key_sha256 is not null as has_key, source_url,
       active, streams.created_utc, {_LIVE} as live, iif({_LIVE}, since_utc, null) as live_since_utc,
-      iif({_LIVE}, remote, null) as remote, codec, width, height, stream_status.problem
+      iif({_LIVE}, remote, null) as remote, codec, width, height, stream_status.problem, transport,
+      key_interval_s
     from streams
     join people on people.id = owner_id
     left join stream_status on stream_id = streams.id
@@ -141,6 +145,9 @@ class Streams:
     def set_source(self, stream_id: int, source_url: str) -> None:
         """Pull it from this source, from now on; an old key ends."""
         self.db.execute("update streams set source_url = ?, key_sha256 = null where id = ?", [source_url, stream_id])
+        self.db.execute(
+            "update stream_status set transport = null, key_interval_s = null where stream_id = ?", [stream_id]
+        )
 
     def set_active(self, stream_id: int, active: bool) -> None:
         """Let it in or not."""
@@ -183,11 +190,20 @@ class Streams:
             "update stream_status set live = 0, since_utc = null, problem = null where live or problem is not null"
         )
 
-    def describe(self, stream_id: int, codec: str, width: int, height: int) -> None:
-        """What the picture is like."""
+    def describe(
+        self,
+        stream_id: int,
+        codec: str,
+        width: int,
+        height: int,
+        transport: str | None = None,
+        key_interval_s: int | None = None,
+    ) -> None:
+        """What the picture is like. key_interval_s None: not known yet, what was known before stays."""
         self.db.execute(
-            "update stream_status set codec = ?, width = ?, height = ? where stream_id = ?",
-            [codec, width, height, stream_id],
+            "update stream_status set codec = ?, width = ?, height = ?, transport = ?,"
+            " key_interval_s = coalesce(?, key_interval_s) where stream_id = ?",
+            [codec, width, height, transport, key_interval_s, stream_id],
         )
 
     def set_problem(self, stream_id: int, problem: str | None) -> None:

@@ -14,7 +14,7 @@ from appliance.faces import Detection, Face
 from appliance.previews import Previews
 from appliance.vision.annotate import draw_bboxes
 from appliance.vision.bboxes import content_size, rescale_bbox
-from appliance.vision.camera import Camera, Frame
+from appliance.vision.camera import Camera, Frame, Transport
 from appliance.vision.detector import Detector
 from appliance.vision.jpeg import encode_jpeg
 from appliance.vision.pixels import Pixels, shrink
@@ -62,6 +62,7 @@ class Analysis:
         previews: Previews,
         sink: Callable[[Sighting], None],
         reach: Reach | None = Reach(),  # noqa: B008
+        transport: Transport = "tcp",
     ) -> None:
         self.stream_id = stream_id
         self.url, self.reach = url, reach
@@ -71,7 +72,7 @@ class Analysis:
         self.sink = sink
         self.crash: str | None = None
         size_for = partial(content_size, input_width=detector.input_width, input_height=detector.input_height)
-        self.camera = Camera(url, size_for, vision.frames_per_second, reach=reach)
+        self.camera = Camera(url, size_for, vision.frames_per_second, reach=reach, transport=transport)
         self.tracker = Tracker(detector.score_threshold, vision.lost_s)
         self._preview_due_s = 0.0
         self._moved_s = time.monotonic()

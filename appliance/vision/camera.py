@@ -6,38 +6,45 @@ detector needs. Of the frames that came meanwhile the newest one wins, so a slow
 
 from __future__ import annotations
 
+import errno
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import av
 import av.error
 from av.video.reformatter import Interpolation, VideoReformatter
 
+from appliance.vision.condition import PULLED, PUSHED, Condition, State
 from appliance.vision.pixels import Pixels, pixels_of
-from appliance.vision.reach import Reach, Refusal
+from appliance.vision.reach import NoAnswer, Reach, Refusal
 from appliance.vision.source import Source, opened
 
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
-STALL_S = 5.0  # no frame for this long: connect again
+STALL_S = 5.0  # nothing came for this long: connect again
 MAX_PIXELS = 8192 * 8192
 MAX_PACE_S = 2.0  # time stamps of a file that ask for a longer wait are broken
 
-CONNECTING = "Waiting for the first picture."
-NO_VIDEO = "This stream has sound but no picture; switch the camera on in OBS or the phone."
-NO_PICTURE = "The picture cannot be decoded; use H.264 (or H.265) video."
-STALLED = "No picture for {seconds:.0f} s; connecting again."
-GONE = "The video ended; connecting again."
-REFUSED = "The camera refuses the name or password in its address; correct it on the stream's page."
-NOT_THERE = "There is nothing at this address; check it on the stream's page."
-UNREACHABLE = "Cannot read this stream ({kind}); is the camera on and the address right?"
-TOO_LARGE = "The picture is larger than this box can take; send at most 8192 x 8192."
+Transport = Literal["tcp", "udp"]
+ALMOST = 0.9  # of a time limit: clocks differ
+_OF_ERRNO = {
+    errno.ECONNREFUSED: State.PORT_CLOSED,
+    errno.EHOSTUNREACH: State.NO_ROUTE,
+    errno.ENETUNREACH: State.NO_ROUTE,
+    errno.ENETDOWN: State.NO_ROUTE,
+    errno.EPROTONOSUPPORT: State.NO_TRANSPORT,
+    errno.EACCES: State.NOT_ALLOWED,
+    errno.EPERM: State.NOT_ALLOWED,
+}
+# What a camera may answer that takes the other way only: some say so, some say nonsense, some nothing.
+_OF_TRANSPORT = {State.NO_TRANSPORT, State.SILENT, State.NOT_VIDEO, State.UNREADABLE}
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +71,7 @@ class Camera:
 
     size_for: the (width, height) to scale a picture of (width, height) to.
     reach: where the URL may lead; None: it is our own ingest's, typed by nobody.
-    `problem` says why there is no picture, for a person to read and without the address; None when there is one.
+    transport: how an RTSP camera is asked to send, which has_transports; where nothing comes of it, the other is tried.
     """
 
     def __init__(
@@ -74,21 +81,33 @@ class Camera:
         frames_per_second: float,
         stall_s: float = STALL_S,
         reach: Reach | None = Reach(),  # noqa: B008
+        transport: Transport = "tcp",
     ) -> None:
-        self.problem: str | None = CONNECTING
-        self.codec = ""
+        self.condition = Condition(PUSHED if reach is None else PULLED, time.monotonic())
+        self.transport: Transport = transport
         self.width = self.height = 0
-        self.last_frame_s: float | None = None
         self._url, self._reach = url, reach
+        self.has_transports = reach is not None and url.startswith("rtsp://")
         self._size_for = size_for
         self._pause_s = 1.0 / frames_per_second
         self._stall_s = stall_s
         self._due_s = 0.0
+        self._told: State | None = None
         self._newest: tuple[av.VideoFrame, float, float] | None = None
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         self._reformatter = VideoReformatter()
         self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
+
+    @property
+    def problem(self) -> str | None:
+        """Why there is no picture, for a person to read and without the address; None: there is one."""
+        return self.condition.problem(time.monotonic())
+
+    @property
+    def is_live(self) -> bool:
+        """Whether anything useful came in the last seconds."""
+        return self.condition.is_live(time.monotonic())
 
     def start(self) -> None:
         """Begin to read."""
@@ -126,67 +145,99 @@ class Camera:
         return Frame(pixels_of(small), source.width, source.height, arrived_s, arrived_utc, source)
 
     def _run(self) -> None:
-        pause_s = FIRST_PAUSE_S
+        pause_s, other_tried = FIRST_PAUSE_S, False
         while not self._stopping.is_set():
             begun_s = time.monotonic()
+            self.condition.begin()
             try:
                 self._read()
-                if self._is_file() and self.last_frame_s is not None and self.last_frame_s >= begun_s:
-                    pause_s = FIRST_PAUSE_S
-                    continue  # a file is played in a loop
-                self._fail(GONE)
+                state, kind = State.ENDED, ""
             except Exception as error:
                 # Errors of FFmpeg quote the address, and with it the stream key: only their kind is shown, and no
                 # traceback may reach the log.
-                self._fail(self._explain(error, self.last_frame_s is not None and self.last_frame_s >= begun_s))
-            if self.last_frame_s is not None and self.last_frame_s > begun_s + 1:
+                state = self._explain(error)
+                kind = str(error) if isinstance(error, Refusal) else type(error).__name__
+            frame_s = self.condition.last_frame_s
+            if state is State.ENDED and self._is_file() and frame_s is not None and frame_s >= begun_s:
                 pause_s = FIRST_PAUSE_S
+                continue  # a file is played in a loop
+            if frame_s is not None and frame_s > begun_s + 1:
+                pause_s = FIRST_PAUSE_S
+            if self._may_come_by_the_other(state):
+                self.transport, other_tried = ("udp" if self.transport == "tcp" else "tcp"), not other_tried
+                if other_tried and state is State.NO_TRANSPORT:
+                    continue
+            self._fail(state, kind)
             self._stopping.wait(pause_s)
             pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
 
-    def _fail(self, problem: str) -> None:
-        if self.problem != problem and not self._stopping.is_set():
-            log.info("%s", problem)
-        self.problem = problem
+    def _may_come_by_the_other(self, state: State) -> bool:
+        """Whether the other transport may do better than the one that came to this."""
+        return self.has_transports and state in _OF_TRANSPORT and not self.condition.flows
 
-    def _explain(self, error: Exception, had_pictures: bool) -> str:
-        if isinstance(error, (_Unusable, Refusal)):
-            return str(error)
-        if isinstance(error, (av.error.ExitError, av.error.TimeoutError, TimeoutError)):
-            return STALLED.format(seconds=self._stall_s)
+    def _fail(self, state: State, kind: str) -> None:
+        self.condition.failed(state, kind)
+        if state is not self._told and not self._stopping.is_set():
+            log.info("%s", self.problem)
+        self._told = state
+
+    def _explain(self, error: Exception) -> State:
+        """What an error means."""
+        if isinstance(error, _Unusable):
+            return error.state
+        if isinstance(error, Refusal):
+            return State.NOT_TO_BE_READ
         if isinstance(error, (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)):
-            return REFUSED
+            return State.REFUSED
         if isinstance(error, (FileNotFoundError, av.error.HTTPNotFoundError)):
-            return NOT_THERE
-        if had_pictures:  # FFmpeg calls the end of an HTTP stream an input/output error
-            return GONE
-        # Also a name that cannot be resolved is nothing but an input/output error to FFmpeg.
-        return UNREACHABLE.format(kind=type(error).__name__) if isinstance(error, OSError) else NO_PICTURE
+            return State.NOT_THERE
+        timed_out = isinstance(error, (av.error.ExitError, TimeoutError))
+        if self.condition.flows:  # FFmpeg calls the end of an HTTP stream an input/output error
+            return State.SILENT if timed_out else State.ENDED
+        if isinstance(error, socket.gaierror):
+            return State.NO_NAME
+        if timed_out:
+            return State.NO_ANSWER if isinstance(error, NoAnswer) else State.SILENT
+        if isinstance(error, OSError):
+            return _OF_ERRNO.get(error.errno or 0, State.UNREADABLE)
+        return State.NOT_VIDEO
 
     def _read(self) -> None:
         """Read until the video ends or fails. Raises what FFmpeg raises, or _Unusable."""
         with self._open() as container:
             if not container.streams.video:
-                raise _Unusable(NO_VIDEO)
+                raise _Unusable(State.SOUND_ONLY if container.streams.audio else State.NOT_VIDEO)
             video = container.streams.video[0]
-            video.thread_type = "NONE"
-            video.codec_context.thread_count = 1
-            self.codec = video.codec_context.name
+            decoder = video.codec_context
+            self.condition.opened(decoder.name if decoder else "")
+            if decoder:
+                video.thread_type = "NONE"
+                decoder.thread_count = 1
             pace = _Pace() if self._is_file() else None
-            silent_since_s = time.monotonic()
-            silence = NO_PICTURE
-            # Sound is read, too (and dropped): while it goes on, FFmpeg's own timeout never strikes.
-            for packet in container.demux():
+            # Sound is read, too (and dropped): while anything comes, the key frame may yet come.
+            for packet in self._packets(container):
                 if self._stopping.is_set():
                     return
-                if packet.stream.index == video.index:
-                    for frame in self._decode(packet):
-                        silent_since_s, silence = time.monotonic(), STALLED.format(seconds=self._stall_s)
-                        if pace and frame.time is not None:
-                            self._stopping.wait(pace.wait_s(frame.time))
-                        self._put(frame)
-                if time.monotonic() - silent_since_s > self._stall_s:
-                    raise _Unusable(silence)
+                now_s = time.monotonic()
+                if packet.stream.index != video.index:
+                    self.condition.data(now_s)
+                    continue
+                if packet.size:
+                    self.condition.packet(packet.is_keyframe, _seconds(packet), now_s)
+                for frame in self._decode(packet) if decoder else ():
+                    if pace and frame.time is not None:
+                        self._stopping.wait(pace.wait_s(frame.time))
+                    self._put(frame)
+
+    def _packets(self, container: Any) -> Iterator[av.Packet[Any]]:
+        """What comes, while it comes. Raises what FFmpeg raises, or _Unusable."""
+        asked_s = time.monotonic()
+        for packet in container.demux():
+            # After an error FFmpeg first gives out what its parser still held, which is no life.
+            if not self._is_file() and time.monotonic() - asked_s >= self._stall_s * ALMOST:
+                raise _Unusable(State.SILENT)
+            yield packet
+            asked_s = time.monotonic()
 
     def _decode(self, packet: av.Packet[Any]) -> Iterator[av.VideoFrame]:
         """The pictures in a packet; a broken one is passed over, since the next key frame mends it."""
@@ -199,23 +250,32 @@ class Camera:
 
     def _put(self, frame: av.VideoFrame) -> None:
         if frame.width * frame.height > MAX_PIXELS:
-            raise _Unusable(TOO_LARGE)
+            raise _Unusable(State.TOO_LARGE)
         now_s = time.monotonic()
         self.width, self.height = frame.width, frame.height
-        self.last_frame_s, self.problem = now_s, None
+        self.condition.frame(now_s)
+        self._told = None
         with self._changed:
             self._newest = (frame, now_s, time.time())
             self._changed.notify()
 
     def _open(self) -> AbstractContextManager[Source]:
-        return opened(self._url, self._reach, self._stall_s)
+        return opened(self._url, self._reach, self._stall_s, self.transport)
 
     def _is_file(self) -> bool:
         return "://" not in self._url and not self._url.startswith("/dev/")
 
 
-class _Unusable(ValueError):
-    """There is no picture to be had; the message is for a person."""
+class _Unusable(Exception):
+    """There is no picture to be had."""
+
+    def __init__(self, state: State) -> None:
+        super().__init__(state.value)
+        self.state = state
+
+
+def _seconds(packet: av.Packet[Any]) -> float | None:
+    return None if packet.pts is None or packet.time_base is None else float(packet.pts * packet.time_base)
 
 
 class _Pace:

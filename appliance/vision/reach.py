@@ -24,7 +24,6 @@ THIS_BOX = (
     " this box: an admin names its port in sources.own_ports.)"
 )
 ELSEWHERE = "The camera sends this box on to another host; name the address of that host, if it is yours."
-NO_SUCH_NAME = "The camera's name is not known in this network; check it, or give its address in numbers."
 OUTSIDE = (
     "Files are read from the folders in sources.folders only; move this one there, or let an admin add its folder."
 )
@@ -41,6 +40,10 @@ class Refusal(Exception):
     """This source may not be opened, or not so; the message is for a person and holds nothing of the address."""
 
 
+class NoAnswer(TimeoutError):
+    """Nobody answers at the address; what is silent afterwards is another TimeoutError."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reach:
     """Where sources may lead.
@@ -54,7 +57,7 @@ class Reach:
     resolve: Callable[..., list[tuple[Any, ...]]] = socket.getaddrinfo
 
     def connect(self, host: str, port: int, timeout_s: float) -> socket.socket:
-        """A TCP connection to an address of this host that was looked at. Raises Refusal, OSError.
+        """A TCP connection to an address of this host that was looked at. Raises Refusal, NoAnswer, OSError.
 
         The name is resolved once: what was checked is what is connected to, so that a second answer gains nothing.
         """
@@ -67,14 +70,14 @@ class Reach:
                 return link
             except OSError as error:
                 link.close()
-                failed = error
+                failed = NoAnswer() if isinstance(error, TimeoutError) else error
         raise failed or Refusal(THIS_BOX)
 
     def _addresses(self, host: str, port: int) -> Iterator[tuple[int, tuple[Any, ...]]]:
         try:
             found = self.resolve(host, port, type=socket.SOCK_STREAM)
-        except (socket.gaierror, UnicodeError) as error:
-            raise Refusal(NO_SUCH_NAME) from error
+        except UnicodeError as error:
+            raise socket.gaierror("not a name") from error
         for family, _, _, _, address in found:
             if self.allows(str(address[0]), port):
                 yield family, address

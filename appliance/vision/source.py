@@ -21,8 +21,9 @@ from appliance.vision.reach import Reach, Refusal, webcam
 from appliance.vision.rtsp_relay import Relay
 
 OPEN_TIMEOUT_S = 10.0
-# FFmpeg's own probing swallows seconds of a live stream.
-LIVE = {"fflags": "nobuffer", "flags": "low_delay", "analyzeduration": "500000", "probesize": "500000"}
+# FFmpeg's own probing takes seconds of a live stream. (With `nobuffer` it would even throw away what it probed, and
+# with that the one key frame that there may be for a long while.)
+LIVE = {"flags": "low_delay", "analyzeduration": "500000", "probesize": "500000"}
 FILE_FORMATS = "mov,matroska,avi,flv,mpegts,mpeg,mjpeg,h264,hevc"
 HTTP_FORMATS = "mpjpeg,mjpeg,flv,mpegts,hls,mov"
 NOTHING_BESIDE = {"protocol_whitelist": "none"}  # what FFmpeg may open by itself: no protocol is called so

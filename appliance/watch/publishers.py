@@ -6,10 +6,11 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from appliance.media.mediamtx import SILENCE_S, Client, Connection, Engine, MediaError, NotRunning, key_sha256
+from appliance.media.mediamtx import Client, Connection, Engine, MediaError, NotRunning, key_sha256
 
 log = logging.getLogger(__name__)
 
+LIVE_S = 4.5  # asked once a second, LIVE ends five to six seconds after the last byte
 PATIENCE_S = 3.0  # an ingest that is not running for longer has lost all who published to it
 # MediaMTX asks the gate whether we may ask: while that is started again nobody gets an answer, but streams go on.
 GATE_PATIENCE_S = 10.0
@@ -30,12 +31,16 @@ class Publisher:
 
 
 class Publishers:
-    """Asks the ingest. Not for several threads; times are seconds of a clock that never goes back."""
+    """Asks the ingest. Not for several threads; times are seconds of a clock that never goes back.
+
+    waiting: the streams with whose key somebody is connected, and from whom nothing comes (yet, or any more).
+    """
 
     def __init__(self, client: Client) -> None:
         self.client = client
         self.problem: str | None = None
         self.engine: Engine = "embedded"  # which ingest answers; known once it has
+        self.waiting: set[int] = set()
         self._known: dict[int, Publisher] = {}
         self._answered_s: float | None = None
         self._bytes: dict[str, tuple[int, float]] = {}  # path -> bytes so far, since when
@@ -77,6 +82,7 @@ class Publishers:
         if self.problem:
             log.info("the ingest answers again")
         self.problem, self._answered_s, self._known = None, now_s, found
+        self.waiting = set(allowed.values()) - found.keys()
         return found
 
     def _moves(self, name: str, inbound_bytes: int, now_s: float) -> bool:
@@ -85,7 +91,7 @@ class Publishers:
         if inbound_bytes != before:
             since_s = now_s
         self._bytes[name] = (inbound_bytes, since_s)
-        return now_s - since_s < SILENCE_S
+        return now_s - since_s < LIVE_S
 
     def _kick(self, connection: Connection, why: str) -> None:
         log.info("ending the connection from %s: %s", connection.remote, why)
@@ -104,7 +110,7 @@ class Publishers:
         if self.problem is None:
             log.error("%s", error)
         self.problem = SILENT if is_running else NOT_RUNNING
-        self._known = {}
+        self._known, self.waiting = {}, set()
         return {}
 
 

@@ -19,7 +19,6 @@ from appliance.service import HEARTBEAT_S, notify
 from appliance.store import Store
 from appliance.times import Now, now
 from appliance.vision.analysis import Analysis
-from appliance.vision.camera import CONNECTING, NOT_THERE, REFUSED
 from appliance.vision.detector import Detector
 from appliance.vision.golden import self_test
 from appliance.vision.onnx import load_detector
@@ -32,14 +31,9 @@ log = logging.getLogger(__name__)
 POLL_S = 1.0
 RETAIN_S = 60.0
 RESUME_S = 10.0  # who was seen so short a time ago may still be in view after a restart
-LIVE_SOURCE_S = 5.0  # a source that gave a picture within this is LIVE
 STOP_S = 2.0
+CONNECTED = "Somebody is connected with this stream's key; waiting for data from there."
 BUSY_TIMEOUT_S = 1.0  # what cannot be written now is tried again a second later anyway
-# What the camera says of an address nobody typed, because the stream is pushed.
-OF_OUR_OWN = {
-    NOT_THERE: CONNECTING,
-    REFUSED: "The watcher may not read what the ingest takes in; start the box again.",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +46,8 @@ class Status:
     codec: str = ""
     width: int = 0
     height: int = 0
+    transport: str | None = None
+    key_interval_s: int | None = None
 
 
 def usable_detector(config: Config) -> tuple[Detector | None, str | None]:
@@ -133,24 +129,32 @@ class Watcher:
         origins: dict[int, tuple[str, Reach | None]] = {stream_id: (url, None) for stream_id, url in urls.items()}
         origins |= {stream_id: (url, self.reach) for stream_id, url in sources.items()}
         self._reconcile(origins, moment)
-        statuses = {stream_id: self._pushed(publisher) for stream_id, publisher in publishers.items()}
+        statuses = {stream_id: Status(False, None, CONNECTED) for stream_id in self.publishers.waiting}
+        statuses |= {stream_id: self._pushed(publisher) for stream_id, publisher in publishers.items()}
         return statuses | {stream_id: self._pulled(stream_id) for stream_id in sources}
 
     def _pushed(self, publisher: Publisher) -> Status:
-        analysis = self.analyses.get(publisher.stream_id)
-        if analysis is None:
-            return Status(True, publisher.remote, self.model_problem)
-        camera = analysis.camera
-        problem = OF_OUR_OWN.get(analysis.problem or "", analysis.problem)
-        return Status(True, publisher.remote, problem, camera.codec, camera.width, camera.height)
+        return self._status(publisher.stream_id, True, publisher.remote)
 
     def _pulled(self, stream_id: int) -> Status:
         analysis = self.analyses.get(stream_id)
+        return self._status(stream_id, analysis is not None and analysis.camera.is_live, None)
+
+    def _status(self, stream_id: int, live: bool, remote: str | None) -> Status:
+        analysis = self.analyses.get(stream_id)
         if analysis is None:
-            return Status(False, None, self.model_problem)
-        camera = analysis.camera
-        live = camera.last_frame_s is not None and time.monotonic() - camera.last_frame_s < LIVE_SOURCE_S
-        return Status(live, None, analysis.problem, camera.codec, camera.width, camera.height)
+            return Status(live, remote, self.model_problem)
+        camera, interval_s = analysis.camera, analysis.camera.condition.key_interval_s
+        return Status(
+            live,
+            remote,
+            analysis.problem,
+            camera.condition.codec,
+            camera.width,
+            camera.height,
+            camera.transport if camera.has_transports else None,
+            None if interval_s is None else round(interval_s),
+        )
 
     def _reconcile(self, origins: dict[int, tuple[str, Reach | None]], moment: Now) -> None:
         for stream_id, analysis in list(self.analyses.items()):
@@ -166,8 +170,19 @@ class Watcher:
                 self._begin(stream_id, url, reach, self.detector, moment)
 
     def _begin(self, stream_id: int, url: str, reach: Reach | None, detector: Detector, moment: Now) -> None:
-        config, sink = self.config, self.recorder.take
-        analysis = Analysis(stream_id, url, detector, config.vision, config.images, self.previews, sink, reach)
+        vision, images = self.config.vision, self.config.images
+        stream = self.store.streams.get(stream_id, moment)
+        analysis = Analysis(
+            stream_id,
+            url,
+            detector,
+            vision,
+            images,
+            self.previews,
+            self.recorder.take,
+            reach,
+            transport="udp" if stream and stream.transport == "udp" else "tcp",
+        )
         recent = self.store.detections.open_since(stream_id, moment.utc - RESUME_S)
         analysis.resume([(stored.id, stored.detection) for stored in recent])
         self.analyses[stream_id] = analysis
@@ -206,7 +221,8 @@ class Watcher:
                 streams.set_offline(stream_id)
             streams.set_problem(stream_id, status.problem)
             if status.width:
-                streams.describe(stream_id, status.codec, status.width, status.height)
+                shape = (status.codec, status.width, status.height)
+                streams.describe(stream_id, *shape, status.transport, status.key_interval_s)
 
     def _problem(self) -> str | None:
         return self.model_problem or self.publishers.problem or self.recorder.problem

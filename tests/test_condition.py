@@ -1,0 +1,236 @@
+"""The state of a stream: which sentence it has, whatever happens in whatever order. Times are turned by hand."""
+
+from __future__ import annotations
+
+import itertools
+import string
+from collections.abc import Callable
+
+import pytest
+
+from appliance.vision.condition import (
+    DECODE_S,
+    KEY_PATIENCE_S,
+    LIVE_S,
+    PULLED,
+    PUSHED,
+    QUIET_S,
+    STILL_S,
+    Condition,
+    State,
+    lasting,
+)
+
+BEGUN_S = 1000.0
+
+
+def condition() -> Condition:
+    return Condition(PULLED, BEGUN_S)
+
+
+def flowing(seconds: float, *, key_at_s: float | None = None, picture: bool = False) -> Condition:
+    """Connected, with a packet of the picture each 0.1 s; a key frame at one moment, with or without a picture."""
+    one = condition()
+    one.opened("h264")
+    for step in range(round(seconds * 10) + 1):
+        at_s = step / 10
+        one.packet(at_s == key_at_s, at_s, BEGUN_S + at_s)
+        if picture and key_at_s is not None and at_s >= key_at_s:
+            one.frame(BEGUN_S + at_s)
+    return one
+
+
+def test_every_state_has_a_sentence_of_its_own_that_needs_nothing_unknown() -> None:
+    assert set(PULLED) == set(PUSHED) == set(State)
+    assert len(set(PULLED.values())) == len(State)
+    for sentence in (*PULLED.values(), *PUSHED.values()):
+        fields = {field for _, field, _, _ in string.Formatter().parse(sentence) if field}
+        assert fields <= {"seconds", "interval", "codec", "kind"}
+        assert sentence.endswith((".", "?")) or sentence == "{kind}"
+
+
+def test_a_pushed_stream_is_never_asked_for_a_cameras_address() -> None:
+    for sentence in PUSHED.values():
+        assert "address" not in sentence
+        assert "the camera on?" not in sentence
+
+
+def test_at_first_it_waits() -> None:
+    assert condition().state(BEGUN_S) is State.CONNECTING
+    assert condition().state(BEGUN_S + 60) is State.CONNECTING, "it is not connected yet"
+    assert not condition().is_live(BEGUN_S)
+
+
+def test_connected_but_silent() -> None:
+    one = condition()
+    one.opened("h264")
+    assert one.state(BEGUN_S + QUIET_S - 0.1) is State.CONNECTING
+    assert one.state(BEGUN_S + QUIET_S) is State.SILENT
+    one.failed(State.SILENT)
+    one.begin()
+    assert one.state(BEGUN_S + 40) is State.SILENT, "also while it connects again"
+    assert "no video for 40 s" in str(one.problem(BEGUN_S + 40))
+    assert not one.is_live(BEGUN_S + 40)
+
+
+def test_data_without_a_key_frame_waits_for_it_however_long_and_is_live() -> None:
+    assert flowing(1.0).state(BEGUN_S + 1.0) is State.CONNECTING
+    assert flowing(KEY_PATIENCE_S).state(BEGUN_S + KEY_PATIENCE_S) is State.NO_KEY_FRAME
+    one = flowing(58)
+    assert one.state(BEGUN_S + 58) is State.NO_KEY_FRAME
+    assert str(one.problem(BEGUN_S + 58)).startswith("Waiting for a key frame, 55 s so far; set the key-frame interval")
+    assert one.is_live(BEGUN_S + 58)
+
+
+def test_the_interval_is_told_once_it_is_known() -> None:
+    one = condition()
+    one.opened("h264")
+    assert one.key_interval_s is None
+    for at_s in (0.0, 16.7, 33.4, 34.4):  # the last one where the scene changed
+        one.packet(True, at_s, BEGUN_S + at_s)
+        one.frame(BEGUN_S + at_s)
+    assert one.key_interval_s == pytest.approx(16.7)
+    one.begin()
+    for step in range(120):
+        one.packet(False, step / 10, BEGUN_S + 40 + step / 10)
+    assert "10 s so far of about 17 s;" in str(one.problem(BEGUN_S + 52))
+
+
+@pytest.mark.parametrize("leap_s", [-5.0, 0.0, 90_000.0])
+def test_time_stamps_that_leap_tell_no_interval(leap_s: float) -> None:
+    one = condition()
+    one.packet(True, 100.0, BEGUN_S)
+    one.packet(True, 100.0 + leap_s, BEGUN_S + 1)
+    one.packet(True, None, BEGUN_S + 2)
+    assert one.key_interval_s is None
+
+
+def test_only_a_key_frame_that_comes_to_nothing_means_a_codec_that_cannot_be_decoded() -> None:
+    assert flowing(9.0, key_at_s=8.0).state(BEGUN_S + 9.0) is State.CONNECTING
+    one = flowing(8.0 + DECODE_S, key_at_s=8.0)
+    assert one.state(BEGUN_S + 8.0 + DECODE_S) is State.UNDECODABLE
+    assert "it is h264;" in str(one.problem(BEGUN_S + 8.0 + DECODE_S))
+    one.frame(BEGUN_S + 14)
+    assert one.state(BEGUN_S + 14) is None
+
+
+def test_what_cannot_be_decoded_stays_so_over_a_reconnection_but_not_over_another_codec() -> None:
+    one = flowing(8.0, key_at_s=1.0)
+    for codec, state in (("h264", State.UNDECODABLE), ("hevc", State.NO_KEY_FRAME)):
+        one.begin()
+        one.opened(codec)
+        for step in range(40):
+            one.packet(False, step / 10, BEGUN_S + 20 + step / 10)
+        assert one.state(BEGUN_S + 24) is state
+
+
+def test_a_picture_ends_every_other_state() -> None:
+    for state in State:
+        one = condition()
+        one.failed(state)
+        assert one.state(BEGUN_S) is state
+        one.frame(BEGUN_S)
+        assert one.state(BEGUN_S) is None
+        assert one.problem(BEGUN_S) is None
+
+
+def test_anything_that_comes_ends_a_failure_to_connect_but_not_what_is_wrong_with_the_picture() -> None:
+    for state in State:
+        one = condition()
+        one.failed(state)
+        one.data(BEGUN_S)
+        assert (one.state(BEGUN_S) is state) == (state in (State.TOO_LARGE, State.SOUND_ONLY, State.CONNECTING))
+
+
+def test_what_is_wrong_with_the_picture_is_not_live() -> None:
+    for state in (State.TOO_LARGE, State.SOUND_ONLY):
+        one = condition()
+        one.failed(state)
+        one.data(BEGUN_S)
+        assert not one.is_live(BEGUN_S)
+
+
+def test_frozen_is_counted_from_the_last_data_and_ends_live() -> None:
+    one = flowing(10, key_at_s=0.0, picture=True)
+    last_s = BEGUN_S + 10
+    assert one.state(last_s + QUIET_S - 0.1) is None
+    assert one.state(last_s + QUIET_S) is State.FROZEN
+    assert one.is_live(last_s + LIVE_S - 0.1)
+    assert not one.is_live(last_s + LIVE_S)
+    one.failed(State.SILENT)
+    one.begin()
+    one.opened("h264")
+    assert one.problem(last_s + 21) == "The camera has sent nothing for 20 s; connecting again."
+    one.failed(State.PORT_CLOSED)
+    assert one.state(last_s + 25) is State.PORT_CLOSED
+
+
+def test_frozen_before_the_first_key_frame_is_frozen() -> None:
+    assert flowing(3).state(BEGUN_S + 3 + QUIET_S) is State.FROZEN
+
+
+def test_sound_alone_and_a_picture_that_stands_still() -> None:
+    one = condition()
+    one.opened("h264")
+    for step in range(61):
+        one.data(BEGUN_S + step / 10)
+    assert one.state(BEGUN_S + 6) is State.SOUND_ONLY
+    one = flowing(1, key_at_s=0.0, picture=True)
+    for step in range(61):
+        one.data(BEGUN_S + 1 + step / 10)
+    assert one.state(BEGUN_S + 1 + STILL_S) is State.STILL
+
+
+def test_pictures_that_break_off_in_mid_stream_wait_for_the_next_key_frame() -> None:
+    one = flowing(1, key_at_s=0.0, picture=True)
+    for step in range(70):
+        one.packet(False, None, BEGUN_S + 1 + step / 10)
+    assert one.state(BEGUN_S + 8) is State.NO_KEY_FRAME
+    assert "5 s so far" in str(one.problem(BEGUN_S + 8))
+
+
+def test_a_file_that_begins_again_is_no_problem() -> None:
+    one = flowing(2, key_at_s=0.0, picture=True)
+    one.begin()
+    assert one.state(BEGUN_S + 2.2) is None
+    one.opened("h264")
+    assert one.state(BEGUN_S + 2.3) is None
+
+
+def test_an_end_is_told_and_live_for_no_longer_than_data_would_be() -> None:
+    one = flowing(2, key_at_s=0.0, picture=True)
+    one.failed(State.ENDED)
+    assert one.state(BEGUN_S + 2) is State.ENDED
+    assert one.is_live(BEGUN_S + 2 + LIVE_S - 0.1), "a short break is no news"
+    assert not one.is_live(BEGUN_S + 2 + LIVE_S)
+
+
+def test_whatever_happens_in_whatever_order_there_is_a_sentence_or_a_picture() -> None:
+    deeds: dict[str, Callable[[Condition, float], None]] = {
+        "begin": lambda one, _: one.begin(),
+        "opened": lambda one, _: one.opened("h264"),
+        "sound": lambda one, now_s: one.data(now_s),
+        "packet": lambda one, now_s: one.packet(False, None, now_s),
+        "key": lambda one, now_s: one.packet(True, now_s, now_s),
+        "frame": lambda one, now_s: one.frame(now_s),
+        "silent": lambda one, _: one.failed(State.SILENT),
+        "ended": lambda one, _: one.failed(State.ENDED),
+    }
+    for names in itertools.product(deeds, repeat=5):
+        one, now_s = condition(), BEGUN_S
+        for name in names:
+            now_s += 3
+            deeds[name](one, now_s)
+            state = one.state(now_s)
+            assert (one.problem(now_s) is None) == (state is None), names
+            assert not (state is State.UNDECODABLE and "key" not in names), names
+            assert not (state is State.FROZEN and not {"sound", "packet", "key"} & set(names)), names
+        assert one.is_live(now_s) == (one.last_data_s is not None and now_s - one.last_data_s < LIVE_S), names
+        assert one.state(now_s + 100) is not None, names
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0, "0 s"), (4.9, "4 s"), (9.9, "5 s"), (59, "55 s"), (60, "1 min"), (7300, "2 h")]
+)
+def test_how_long_it_lasted_changes_rarely(seconds: float, words: str) -> None:
+    assert lasting(seconds) == words
