@@ -138,3 +138,12 @@ def m006_indexes(db: Database) -> None:
           stream_id, image_day
         ) where image_day is not null;
     """)
+
+
+@migrations()
+def m007_image_checksums(db: Database) -> None:
+    """So that an image that the disk spoiled is known from one that was erased. What was written before has none."""
+    db.executescript("""
+        alter table detections add column image_crc32 integer  -- zlib.crc32 of the JPEG; null: not known
+          check (image_crc32 between 0 and 4294967295)
+    """)
