@@ -15,6 +15,7 @@ import msgspec
 
 from appliance import service
 from appliance.accounts.people import Role
+from appliance.alone import stay_alone
 from appliance.config import Config, as_toml, load
 from appliance.errors import UserError
 from appliance.rules import people, streams
@@ -94,6 +95,8 @@ def _service_command(entry: service.Service) -> click.Command:
         config = _config(context)
         if engine:
             config = msgspec.structs.replace(config, media=msgspec.structs.replace(config.media, engine=engine))
+        # MediaMTX takes the place of `ingest`, and its lock with it.
+        stay_alone(config.state, entry.name, through_exec=entry.name == "ingest")
         _import(entry.module).serve(config)
 
     params: list[click.Parameter] = []

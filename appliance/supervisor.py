@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from appliance.alone import refuse_company, stay_alone
 from appliance.config import Config
 from appliance.media import mediamtx
 from appliance.secrets import claim_code
@@ -127,6 +128,9 @@ def children(config: Config, config_path: Path, log_level: str) -> list[Child]:
 
 def run(config: Config, config_path: Path, log_level: str) -> None:
     """Run all services until SIGTERM or Ctrl-C; then stop them all. Raises UserError."""
+    stay_alone(config.state, "run")
+    for service in SERVICES:
+        refuse_company(config.state, service.name)
     refuse_busy_ports(config)
     store = Store.open(config.store_path)
     unclaimed = store.people.count() == 0

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import REPOSITORY
 
-GROUND = {"config", "errors", "faces", "names", "rates", "secrets", "service", "times"}
+GROUND = {"alone", "config", "errors", "faces", "names", "rates", "secrets", "service", "times"}
 KIT = {"web"}
 VISION = {"vision"}
 RECORD = {"store", "images"}
