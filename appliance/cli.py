@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import sqlite3
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,9 @@ from appliance.accounts.people import Role
 from appliance.alone import stay_alone
 from appliance.config import Config, as_toml, load
 from appliance.errors import UserError
-from appliance.rules import people, streams
+from appliance.rules import check as check_rules
+from appliance.rules import people, recovery, streams
+from appliance.rules.check import refuse_unsound
 from appliance.secrets import claim_code, hash_password
 from appliance.store import Store
 from appliance.times import now
@@ -97,6 +100,7 @@ def _service_command(entry: service.Service) -> click.Command:
             config = msgspec.structs.replace(config, media=msgspec.structs.replace(config.media, engine=engine))
         # MediaMTX takes the place of `ingest`, and its lock with it.
         stay_alone(config.state, entry.name, through_exec=entry.name == "ingest")
+        refuse_unsound(config)
         _import(entry.module).serve(config)
 
     params: list[click.Parameter] = []
@@ -137,14 +141,42 @@ def check(context: click.Context) -> None:
     """Verify the store, its invariants, its images and the rules for names and sources, and say what to do."""
     config = _config(context)
     path = config.store_path
-    if not path.exists():
-        raise UserError(f"{path}: there is no store yet; `mb9k run` makes one")
-    problems = _import("appliance.rules.check").problems(config)
+    problems = check_rules.problems(config)
+    if len(problems) == 1 and problems[0].startswith(str(path)):
+        raise UserError(problems[0])
     for problem in problems:
         click.echo(problem)
     if problems:
         raise UserError(f"{path} is not well; see above")
     click.echo(f"{path}: all is well")
+
+
+@cli.command()
+@click.argument("path", type=click.Path(path_type=Path), required=False)
+@click.pass_context
+def backup(context: click.Context, path: Path | None) -> None:
+    """Copy the record while the box runs: to PATH, or among the copies that the box makes by itself.
+
+    A copy holds people, streams and detections, with hashes of passwords and the addresses of cameras: keep it as safe
+    as the box. Images are not in it.
+    """
+    click.echo(f"{recovery.back_up(_config(context), path, now().utc)}: the record as it is now")
+
+
+@cli.command()
+@click.argument("copy", type=click.Path(path_type=Path), required=False)
+@click.option("--new", is_flag=True, help="Begin an empty record instead; images are set aside, too.")
+@click.pass_context
+def restore(context: click.Context, copy: Path | None, new: bool) -> None:
+    """Put COPY, or the newest backup, in the place of the record. What is there gets another name; nothing is deleted.
+
+    The box must be stopped. What was changed since the copy was made is then as it was: people, passwords, keys.
+    """
+    config = _config(context)
+    for name in ("run", *(entry.name for entry in service.SERVICES)):
+        stay_alone(config.state, name)
+    done = recovery.begin_anew(config, now().utc) if new else recovery.restore(config, copy, now().utc)
+    click.echo(done)
 
 
 @cli.command()
@@ -236,6 +268,9 @@ def main() -> None:
         sys.exit(0)
     except click.ClickException as error:
         click.echo(f"mb9k: {error.format_message()}", err=True)
+        sys.exit(1)
+    except sqlite3.Error as error:
+        click.echo(f"mb9k: the store cannot be used ({error}); `mb9k check` says what to do", err=True)
         sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)

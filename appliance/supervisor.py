@@ -20,6 +20,7 @@ from typing import Any
 from appliance.alone import refuse_company, stay_alone
 from appliance.config import Config
 from appliance.media import mediamtx
+from appliance.rules.check import refuse_unsound
 from appliance.secrets import claim_code
 from appliance.service import SERVICES, refuse_busy_port
 from appliance.store import Store
@@ -131,6 +132,7 @@ def run(config: Config, config_path: Path, log_level: str) -> None:
     stay_alone(config.state, "run")
     for service in SERVICES:
         refuse_company(config.state, service.name)
+    refuse_unsound(config)
     refuse_busy_ports(config)
     store = Store.open(config.store_path)
     unclaimed = store.people.count() == 0

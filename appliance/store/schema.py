@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from sqlite_utils import Database, Migrations
 
+from appliance.accounts.schema import migrations as accounts_migrations
+
 migrations = Migrations("appliance")
+MIGRATIONS = (accounts_migrations, migrations)  # streams refer to people, so these come first
 
 
 @migrations()
