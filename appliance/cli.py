@@ -92,6 +92,12 @@ def _config(context: click.Context) -> Config:
     return load(options.config_path)
 
 
+def _store(config: Config) -> Store:
+    """The store, for a command that a person typed. Raises UserError."""
+    refuse_unsound(config)
+    return Store.open(config.store_path)
+
+
 def _service_command(entry: service.Service) -> click.Command:
     def start(context: click.Context, engine: str | None = None) -> None:
         service.prepare(entry.name, context.obj.log_level)
@@ -184,7 +190,7 @@ def restore(context: click.Context, copy: Path | None, new: bool) -> None:
 def claim(context: click.Context) -> None:
     """Print the claim code by which the first person becomes admin."""
     config = _config(context)
-    store = Store.open(config.store_path)
+    store = _store(config)
     if store.people.count():
         raise UserError("this box has been claimed already; sign in on its page, or see `mb9k user --help`")
     click.echo(claim_code(config.claim_code_path))
@@ -202,7 +208,7 @@ def user() -> None:
 @click.pass_context
 def user_add(context: click.Context, name: str, role: str, password: str) -> None:
     """Add a person."""
-    store = Store.open(_config(context).store_path)
+    store = _store(_config(context))
     person_id = people.add(store, name, hash_password(password), Role(role), now().utc)
     click.echo(f"{people.find(store, person_id).name} may sign in now.")
 
@@ -213,7 +219,7 @@ def user_add(context: click.Context, name: str, role: str, password: str) -> Non
 @click.pass_context
 def user_password(context: click.Context, name: str, password: str) -> None:
     """Give a person another password (for one who forgot it); ends all of the person's sessions."""
-    store = Store.open(_config(context).store_path)
+    store = _store(_config(context))
     person = people.named(store, name)
     people.set_password(store, person, hash_password(password))
     click.echo(f"{person.name} has another password now.")
@@ -223,7 +229,7 @@ def user_password(context: click.Context, name: str, password: str) -> None:
 @click.pass_context
 def user_list(context: click.Context) -> None:
     """List people and their roles."""
-    for person in Store.open(_config(context).store_path).people.all():
+    for person in _store(_config(context)).people.all():
         click.echo(f"{person.name}\t{person.role.value}")
 
 
@@ -240,7 +246,7 @@ def stream() -> None:
 def stream_add(context: click.Context, name: str, owner: str, source: str | None) -> None:
     """Add a stream; prints its stream key, this once."""
     config = _config(context)
-    store = Store.open(config.store_path)
+    store = _store(config)
     _, key = streams.add(store, streams.OPERATOR, owner, name, source, now())
     if key:
         host = config.rtmp.public_host or "<this box>"
@@ -251,7 +257,7 @@ def stream_add(context: click.Context, name: str, owner: str, source: str | None
 @click.pass_context
 def stream_list(context: click.Context) -> None:
     """List streams, and which are LIVE."""
-    for each in Store.open(_config(context).store_path).streams.all(now()):
+    for each in _store(_config(context)).streams.all(now()):
         state = "LIVE" if each.live else "offline" if each.active else "deactivated"
         click.echo(f"{each.title}\t{state}\t{each.problem or ''}".rstrip())
 

@@ -100,9 +100,8 @@ def copy(store_path: Path, path: Path, leave_free_bytes: int = 0) -> None:
 def _verify(draft: Path, source: Path) -> None:
     """Raise BackupError if a copy is not a whole store; what was copied is named."""
     fault = soundness.diagnose(draft, thorough=True)
-    what = fault.what if fault else "" if soundness.has_people(draft) else "is no store"
-    if what:
-        raise BackupError(f"{source} {what}, so no copy of it was made")
+    if fault or draft.stat().st_size == 0:
+        raise BackupError(f"{source} {fault.what if fault else 'is empty'}, so no copy of it was made")
 
 
 def restore(backup: Path, store_path: Path, utc: float) -> Path | None:

@@ -60,7 +60,7 @@ class Store:
                 connection = sqlite3.connect(path, timeout=busy_timeout_s)
                 try:
                     path.chmod(0o600)
-                    _refuse(path, soundness.newer(Database(connection)))
+                    _refuse(path, soundness.not_ours(Database(connection), path))
                     connection.execute("pragma journal_mode=wal")
                     store = cls._prepared(connection)
                     store._migrate()

@@ -63,12 +63,6 @@ def diagnose(path: Path, thorough: bool = False) -> Fault | None:
         return fault_of(error)
 
 
-def has_people(path: Path) -> bool:
-    """Whether it is a database with the table of people. Raises sqlite3.Error."""
-    with _reading(path) as db:
-        return db["people"].exists()
-
-
 def lost(path: Path) -> Fault | None:
     """The file is gone or empty although something of its record is still there."""
     empty = path.exists() and path.stat().st_size == 0
@@ -124,32 +118,31 @@ def _reading(path: Path) -> Iterator[Database]:
 
 
 def _inspect(db: Database, path: Path, thorough: bool) -> Fault | None:
-    newest = newer(db)
-    if newest:
-        return newest
-    if _number(db, "select count(*) from sqlite_schema") == 0:
-        remains = _remains(path)
-        return Fault(f"has no tables, though {remains} of its record", Remedy.RESTORE) if remains else None
+    if unfit := not_ours(db, path):
+        return unfit
+    if _is_new(db):
+        return None
     (said,) = db.execute(f"pragma {'integrity' if thorough else 'quick'}_check(1)").fetchone()
     if said != "ok":
         return _damaged(said)
     nowhere = len(db.execute("pragma foreign_key_check").fetchall())
     if nowhere:
         return _damaged(f"{nowhere} rows point nowhere")
-    if not is_migrated(db):
-        return None  # what is missing is about to be made
     missing = missing_parts(db)
     if missing:
-        return _damaged(f"{', '.join(missing[:3])} is missing")
+        return _damaged(f"{missing[0]} is missing")
     rows = [db.execute(f"select * from {table}").fetchall() for table in ("people", "streams")]  # all text is UTF-8
     days = _days(path)
     return Fault(f"holds nobody, though {days} of its record", Remedy.RESTORE) if days and not any(rows) else None
 
 
-def newer(db: Database) -> Fault | None:
-    """The file has been through migrations that this mb9k does not know."""
+def not_ours(db: Database, path: Path) -> Fault | None:
+    """It has no tables although something of its record is there, is another program's, or of a newer mb9k."""
+    if _is_new(db):
+        remains = _remains(path)
+        return Fault(f"has no tables, though {remains} of its record", Remedy.RESTORE) if remains else None
     if not db["_sqlite_migrations"].exists():
-        return None
+        return Fault("is damaged, or a database of another program (it has no list of migrations)", Remedy.RESTORE)
     known = _newest_known()
     for row in db.execute("select migration_set, name from _sqlite_migrations"):
         if row[0] not in known or _migration_number(row[1]) > known[row[0]]:
@@ -171,22 +164,22 @@ def _migration_number(name: str) -> int:
     return int(name[1:4]) if name[1:4].isdecimal() else sys.maxsize
 
 
-def is_migrated(db: Database) -> bool:
-    """Whether every migration has run."""
-    return not any(migrations.pending(db) for migrations in MIGRATIONS)
+def _is_new(db: Database) -> bool:
+    return not db.execute("select 1 from sqlite_schema limit 1").fetchall()
 
 
 def missing_parts(db: Database) -> list[str]:
-    """The tables, columns and indexes that are not there, of a file that was migrated."""
+    """The tables, columns and indexes that are not there although the migration that makes them has run."""
     there = _parts(db)
-    return [part for part in _wanted_parts() if part not in there]
+    pending = tuple(tuple(each.name for each in migrations.pending(db)) for migrations in MIGRATIONS)
+    return [part for part in _wanted_parts(pending) if part not in there]
 
 
-@lru_cache(maxsize=1)
-def _wanted_parts() -> list[str]:
+@lru_cache(maxsize=2)
+def _wanted_parts(pending: tuple[tuple[str, ...], ...]) -> list[str]:
     new = Database(memory=True)
-    for migrations in MIGRATIONS:
-        migrations.apply(new)
+    for migrations, names in zip(MIGRATIONS, pending, strict=True):
+        migrations.apply(new, stop_before=names)
     parts = _parts(new)
     new.conn.close()
     return parts
@@ -220,8 +213,3 @@ def fault_of(error: Exception) -> Fault:
     if "permission" in text or "unable to open" in text:
         return Fault("cannot be opened by this user", Remedy.OWNER)
     return _damaged(str(error))
-
-
-def _number(db: Database, sql: str) -> int:
-    (number,) = db.execute(sql).fetchone()
-    return int(number)

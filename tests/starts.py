@@ -1,0 +1,36 @@
+"""A command of mb9k in a process of its own, started in milliseconds: what it needs is imported once."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+from pathlib import Path
+
+from appliance.cli import main
+
+END_S = 60.0
+_server = multiprocessing.get_context("forkserver")
+_server.set_forkserver_preload(["tests.starts"])
+
+
+def start(config_path: Path, *words: str, patience_s: float = END_S) -> tuple[int | None, str]:
+    """The exit code of a command (None: it still runs after patience_s, and is killed) and all that it said."""
+    said = config_path.with_name("said")
+    process = _server.Process(target=_run, args=(str(said), "--config", str(config_path), *words))
+    process.start()
+    process.join(patience_s)
+    code = process.exitcode
+    process.kill()
+    process.join()
+    return code, said.read_text(errors="replace")
+
+
+def _run(said: str, *words: str) -> None:
+    sink = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for handle in (1, 2):
+        os.dup2(sink, handle)
+    sys.stdout = os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", closefd=False)
+    sys.argv = ["mb9k", *words]
+    main()
