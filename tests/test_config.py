@@ -58,6 +58,7 @@ rtmp = {host = "10.0.0.1", port = 2, public_host = "box.example", tls_port = 3, 
 media = {engine = "embedded", binary = "/opt/m", gate_port = 4, api_port = 5, metrics_port = 6, read_port = 7}
 vision = {model = "mb9k-320", frames_per_second = 0.1, lost_s = 30}
 images = {keep = false, pixelate_eyes = false, keep_days = 3650, min_free_mb = 0}
+backup = {keep = 0, every_h = 0.5, folder = "/mnt/backups"}
 """
 
 
