@@ -30,7 +30,5 @@ def _run(said: str, *words: str) -> None:
     sink = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for handle in (1, 2):
         os.dup2(sink, handle)
-    sys.stdout = os.fdopen(1, "w", closefd=False)
-    sys.stderr = os.fdopen(2, "w", closefd=False)
     sys.argv = ["mb9k", *words]
     main()

@@ -255,7 +255,7 @@ def read_only(folder: Path) -> Iterator[None]:
     """The folder as a disk that is mounted for reading only."""
     mount = ["mount", "--bind", str(folder), str(folder)]
     if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("nothing may be mounted here")
+        pytest.skip("there is no right to mount a disk here")
     try:
         subprocess.run(["mount", "-o", "remount,bind,ro", str(folder)], check=True)
         yield

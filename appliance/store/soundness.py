@@ -7,7 +7,7 @@ import os
 import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -22,6 +22,7 @@ from appliance.store.schema import MIGRATIONS
 ASIDE = ".aside-"  # `mb9k restore` puts what was there under this name, with a time
 COMPANIONS = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a file and applies to it
 LONGEST = 160
+BUSY_S = 5.0
 
 
 class Remedy(enum.Enum):
@@ -100,21 +101,19 @@ def _unwritable(path: Path) -> Fault | None:
 def _reading(path: Path) -> Iterator[Database]:
     """The file, for reading. SQLite verifies CHECK constraints only of what it may write; it may, and must not.
 
-    The second connection is closed last: one that only reads writes nothing back from the -wal.
+    The second connection is closed last: one that only reads writes nothing back from the -wal. It reads second:
+    after a power cut, it could not make the shared memory.
     """
-    address = f"file:{quote(str(path))}?mode="
-    last = sqlite3.connect(f"{address}ro", uri=True, timeout=5.0)
-    try:
-        last.execute("select count(*) from sqlite_schema").fetchone()
-        connection = sqlite3.connect(f"{address}rw", uri=True, timeout=5.0)
-        try:
-            connection.execute("pragma query_only=on")
-            connection.row_factory = sqlite3.Row
-            yield Database(connection)
-        finally:
-            connection.close()
-    finally:
-        last.close()
+    address, first = f"file:{quote(str(path))}?mode=", "select count(*) from sqlite_schema"
+    with (
+        closing(sqlite3.connect(f"{address}ro", uri=True, timeout=BUSY_S)) as last,
+        closing(sqlite3.connect(f"{address}rw", uri=True, timeout=BUSY_S)) as connection,
+    ):
+        connection.execute("pragma query_only=on")
+        connection.execute(first).fetchone()
+        last.execute(first).fetchone()
+        connection.row_factory = sqlite3.Row
+        yield Database(connection)
 
 
 def _inspect(db: Database, path: Path, thorough: bool) -> Fault | None:
@@ -131,7 +130,8 @@ def _inspect(db: Database, path: Path, thorough: bool) -> Fault | None:
     missing = missing_parts(db)
     if missing:
         return _damaged(f"{missing[0]} is missing")
-    rows = [db.execute(f"select * from {table}").fetchall() for table in ("people", "streams")]  # all text is UTF-8
+    made = [table for table in ("people", "streams") if db[table].exists()]  # the power may go between migrations
+    rows = [db.execute(f"select * from {table}").fetchall() for table in made]  # that all text is UTF-8 shows here
     days = _days(path)
     return Fault(f"holds nobody, though {days} of its record", Remedy.RESTORE) if days and not any(rows) else None
 
