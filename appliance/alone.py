@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from appliance.errors import UserError
 
 ENDING_S = 25.0  # longer than a service takes to end when it was asked to (service.END_S)
 POLL_S = 0.1
+log = logging.getLogger(__name__)
 _held: list[int] = []  # until this process ends
 
 
@@ -22,8 +25,9 @@ def stay_alone(folder: Path, name: str, through_exec: bool = False) -> None:
     """
     handle = _lock(folder, name)
     os.set_inheritable(handle, through_exec)
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, f"{os.getpid()} {os.getppid()}\n".encode(), 0)
+    with suppress(OSError):  # a full disk keeps nobody from starting
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()} {os.getppid()}\n".encode(), 0)
     _held.append(handle)
 
 
@@ -40,19 +44,20 @@ def _lock(folder: Path, name: str) -> int:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; the box must be able to write into its state_dir") from error
-    deadline_s = time.monotonic() + ENDING_S
+    begun_s = time.monotonic()
     while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return handle
         except BlockingIOError as error:
             pid, parent = _holder(handle)
-            if time.monotonic() > deadline_s or not _is_alive(pid) or _is_alive(parent):
+            if time.monotonic() - begun_s > ENDING_S or not _is_alive(pid) or _is_alive(parent):
                 os.close(handle)
                 raise UserError(
                     f"`mb9k {name}` runs on {folder} already (process {pid}); stop that one, or give this box a"
                     " state_dir of its own"
                 ) from error
+            log.debug("waiting until process %s has ended", pid)
             time.sleep(POLL_S)
 
 

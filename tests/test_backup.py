@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -20,7 +23,9 @@ from appliance.images import ImageFiles
 from appliance.store import Store, StoredImage
 from appliance.store.backup import BackupError, Backups, copy
 from appliance.store.nightly import FIRST_S, RETRY_S, Nightly
-from appliance.times import Now
+from appliance.times import Now, now
+from tests.boxes import START_S, end, until
+from tests.conftest import REPOSITORY
 from tests.starts import start
 
 AT = 1_795_521_600.0
@@ -262,3 +267,40 @@ def test_none_is_made_by_itself_when_none_is_to_be_kept(config: Config) -> None:
     config = msgspec.structs.replace(config, backup=Backup(keep=0))
     Nightly(config, at(0.0)).step(at(10 * DAY_S))
     assert made(config) == 0
+
+
+def test_a_restore_that_was_cut_off_is_missed_at_the_next_start_and_done_again(config: Config) -> None:
+    mb9k(config, "backup")
+    config.store_path.rename(f"{config.store_path}.aside-20261124T120000Z")
+    (config.state / "mb9k.db.abc.partial").write_bytes(b"half")
+    code, said = mb9k(config, "watch")
+    assert code == 1 and "is gone, though" in said and "`mb9k restore`" in said
+    assert mb9k(config, "restore")[0] == 0
+    assert mb9k(config, "check")[0] == 0
+    assert list(config.state.glob("*.partial")) == []
+
+
+@pytest.mark.parametrize("possible", [True, False])
+def test_the_site_makes_the_copy_and_says_when_it_cannot(
+    config: Config, possible: bool, free_port: Callable[[], int]
+) -> None:
+    if not possible:
+        config.backups_dir.write_text("a file where the folder should be")
+    program = (
+        "from pathlib import Path; from appliance.config import load; from appliance.local import site\n"
+        "from appliance.service import prepare; from appliance.store import nightly\n"
+        "nightly.FIRST_S, site.BACKUP_POLL_S = 0.0, 0.1; prepare('serve')\n"
+        f"site.serve(load(Path({str(config.state.parent / 'mb9k.toml')!r})))"
+    )
+    wiring = {"state_dir": config.state_dir, "web": {"host": "127.0.0.1", "port": free_port()}}
+    (config.state.parent / "mb9k.toml").write_bytes(msgspec.toml.encode(wiring))
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=REPOSITORY)
+    try:
+        with closing(Store.open(config.store_path)) as store:
+            if possible:
+                until(lambda: made(config) == 1, START_S, "a copy")
+            until(lambda: bool(store.services.all(now())), START_S, "a heartbeat")
+            said = "The record was not backed up"
+            until(lambda: possible != (said in str(store.services.all(now())[0].problem)), START_S, "the problem")
+    finally:
+        end(process)

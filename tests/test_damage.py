@@ -7,6 +7,7 @@ import random
 import shutil
 import sqlite3
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -271,10 +272,16 @@ def test_a_disk_that_is_read_only_is_named_and_nothing_is_advised_that_writes_to
             assert (code, said.count("\n")) == (1, 1) and "read-only" in said.lower().replace("_", "-"), said
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_store_of_another_user_is_told_whose_it_must_be(path: Path) -> None:
-    path.chmod(0)
-    assert_one_line(path, "check", "may not be read and written by this user", "must belong to the user the box runs")
+def test_a_store_of_another_user_is_told_whose_it_must_be(whole: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own folder is closed to others
+        Path(folder).chmod(0o755)
+        shutil.copytree(whole, Path(folder) / "state")
+        path = Path(folder) / "state" / "mb9k.db"
+        config_of(path).write_bytes(msgspec.toml.encode({"state_dir": str(path.parent)}))
+        path.chmod(0o600 if os.geteuid() == 0 else 0)
+        code, line = start(config_of(path), "check", as_nobody=True)
+    assert (code, line.count("\n")) == (1, 1), line
+    assert "may not be read and written by this user" in line and "must belong to the user the box runs as" in line
 
 
 HARMLESS: dict[str, Damage] = {

@@ -160,6 +160,8 @@ def _readonly(path: Path) -> sqlite3.Connection:
 @contextmanager
 def _draft(path: Path) -> Iterator[Path]:
     """An empty file that only its owner may read, on the disk of `path`; gone afterwards unless it was published."""
+    for left_over in path.parent.glob(f"{path.name}.*{PARTIAL}"):  # by a copying that was cut off
+        left_over.unlink(missing_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.", suffix=PARTIAL)
     os.close(handle)
     draft = Path(name)

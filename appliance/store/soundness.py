@@ -208,8 +208,8 @@ def fault_of(error: Exception) -> Fault:
         return Fault("is held by another program", Remedy.WAIT)
     if "full" in text or "no space" in text:
         return Fault("cannot be opened: the disk is full", Remedy.DISK)
-    if "i/o error" in text or "input/output" in text:
+    if "i/o error" in text or "input/output" in text or "unable to open" in text:
         return Fault(f"cannot be read from the disk ({error})", Remedy.DISK)
-    if "permission" in text or "unable to open" in text:
-        return Fault("cannot be opened by this user", Remedy.OWNER)
+    if "permission" in text:
+        return Fault("may not be read and written by this user", Remedy.OWNER)
     return _damaged(str(error))
