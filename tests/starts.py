@@ -9,11 +9,14 @@ from pathlib import Path
 
 from appliance.cli import main
 from appliance.config import load
+from appliance.store import Store
+from appliance.store.soundness import missing_parts
 
 END_S = 60.0
 NOBODY = 65534
 _server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(["tests.starts"])
+_server.set_forkserver_preload(["tests.starts", "appliance.supervisor"])
+missing_parts(Store.in_memory().db)  # so that each process need not find out what a store consists of
 
 
 def start(config_path: Path, *words: str, patience_s: float = END_S, as_nobody: bool = False) -> tuple[int | None, str]:

@@ -213,11 +213,18 @@ def test_damage_is_one_line_with_the_next_step_and_nothing_is_touched(path: Path
     damage(path)
     before = contents(path.parent)
     next_step = "update mb9k" if "newer" in said else "`mb9k restore` sets it aside and puts back the backup of 2026"
-    for word in ("check", *STARTS, "backup", "claim"):
+    for word in ("check", *STARTS):
         assert_one_line(path, word, said, next_step)
     after = contents(path.parent)
     assert {name: after.get(name) for name in before} == before
     assert not path.is_file() or path.stat().st_size == len(before["mb9k.db"]), "no silent new store"
+
+
+def test_a_command_that_a_person_types_is_refused_as_the_services_are(path: Path) -> None:
+    statements("update people set role = 'king'")(path)
+    for words in (("claim",), ("backup",), ("user", "list"), ("stream", "list")):
+        code, line = start(config_of(path), *words)
+        assert (code, line.count("\n")) == (1, 1) and "CHECK constraint failed in people" in line, line
 
 
 def test_without_a_backup_the_next_step_is_an_empty_record(path: Path) -> None:
