@@ -178,6 +178,8 @@ def restore(context: click.Context, copy: Path | None, new: bool) -> None:
 
     The box must be stopped. What was changed since the copy was made is then as it was: people, passwords, keys.
     """
+    if new and copy:
+        raise click.UsageError("--new begins an empty record: name no copy.")
     config = _config(context)
     for name in ("run", *(entry.name for entry in service.SERVICES)):
         stay_alone(config.state, name)

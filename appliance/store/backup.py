@@ -101,7 +101,8 @@ def _verify(draft: Path, source: Path) -> None:
     """Raise BackupError if a copy is not a whole store; what was copied is named."""
     fault = soundness.diagnose(draft, thorough=True)
     if fault or draft.stat().st_size == 0:
-        raise BackupError(f"{source} {fault.what if fault else 'is empty'}, so no copy of it was made")
+        what = fault.what if fault else "is empty"
+        raise BackupError(f"{source} {what}, so it was not copied; `mb9k restore PATH` takes another")
 
 
 def restore(backup: Path, store_path: Path, utc: float) -> Path | None:

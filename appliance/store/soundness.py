@@ -111,6 +111,7 @@ def _reading(path: Path) -> Iterator[Database]:
         closing(sqlite3.connect(f"{address}rw", uri=True, timeout=BUSY_S)) as connection,
     ):
         connection.execute("pragma query_only=on")
+        connection.execute("begin")  # one moment: another service may be migrating
         connection.execute(first).fetchone()
         last.execute(first).fetchone()
         connection.row_factory = sqlite3.Row
