@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import sqlite3
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,12 @@ import msgspec
 
 from appliance import service
 from appliance.accounts.people import Role
+from appliance.alone import stay_alone
 from appliance.config import Config, as_toml, load
 from appliance.errors import UserError
-from appliance.rules import people, streams
+from appliance.rules import check as check_rules
+from appliance.rules import people, recovery, streams
+from appliance.rules.check import refuse_unsound
 from appliance.rules.sources import clean_source, has_password
 from appliance.secrets import claim_code, hash_password
 from appliance.store import Store
@@ -89,12 +93,21 @@ def _config(context: click.Context) -> Config:
     return load(options.config_path)
 
 
+def _store(config: Config) -> Store:
+    """The store, for a command that a person typed. Raises UserError."""
+    refuse_unsound(config)
+    return Store.open(config.store_path)
+
+
 def _service_command(entry: service.Service) -> click.Command:
     def start(context: click.Context, engine: str | None = None) -> None:
         service.prepare(entry.name, context.obj.log_level)
         config = _config(context)
         if engine:
             config = msgspec.structs.replace(config, media=msgspec.structs.replace(config.media, engine=engine))
+        # MediaMTX takes the place of `ingest`, and its lock with it.
+        stay_alone(config.state, entry.name, through_exec=entry.name == "ingest")
+        refuse_unsound(config)
         _import(entry.module).serve(config)
 
     params: list[click.Parameter] = []
@@ -135,9 +148,9 @@ def check(context: click.Context) -> None:
     """Verify the store, its invariants, its images and the rules for names and sources, and say what to do."""
     config = _config(context)
     path = config.store_path
-    if not path.exists():
-        raise UserError(f"{path}: there is no store yet; `mb9k run` makes one")
-    problems = _import("appliance.rules.check").problems(config)
+    problems = check_rules.problems(config)
+    if len(problems) == 1 and problems[0].startswith(str(path)):
+        raise UserError(problems[0])
     for problem in problems:
         click.echo(problem)
     if problems:
@@ -146,11 +159,41 @@ def check(context: click.Context) -> None:
 
 
 @cli.command()
+@click.argument("path", type=click.Path(path_type=Path), required=False)
+@click.pass_context
+def backup(context: click.Context, path: Path | None) -> None:
+    """Copy the record while the box runs: to PATH, or among the copies that the box makes by itself.
+
+    A copy holds people, streams and detections, with hashes of passwords and the addresses of cameras: keep it as safe
+    as the box. Images are not in it.
+    """
+    click.echo(f"{recovery.back_up(_config(context), path, now().utc)}: the record as it is now")
+
+
+@cli.command()
+@click.argument("copy", type=click.Path(path_type=Path), required=False)
+@click.option("--new", is_flag=True, help="Begin an empty record instead; images are set aside, too.")
+@click.pass_context
+def restore(context: click.Context, copy: Path | None, new: bool) -> None:
+    """Put COPY, or the newest backup, in the place of the record. What is there gets another name; nothing is deleted.
+
+    The box must be stopped. What was changed since the copy was made is then as it was: people, passwords, keys.
+    """
+    if new and copy:
+        raise click.UsageError("--new begins an empty record: name no copy.")
+    config = _config(context)
+    for name in ("run", *(entry.name for entry in service.SERVICES)):
+        stay_alone(config.state, name)
+    done = recovery.begin_anew(config, now().utc) if new else recovery.restore(config, copy, now().utc)
+    click.echo(done)
+
+
+@cli.command()
 @click.pass_context
 def claim(context: click.Context) -> None:
     """Print the claim code by which the first person becomes admin."""
     config = _config(context)
-    store = Store.open(config.store_path)
+    store = _store(config)
     if store.people.count():
         raise UserError("this box has been claimed already; sign in on its page, or see `mb9k user --help`")
     click.echo(claim_code(config.claim_code_path))
@@ -178,7 +221,7 @@ def _new_password() -> str:
 def user_add(context: click.Context, name: str, role: str) -> None:
     """Add a person. The password is asked for, or read from standard input: one line."""
     config = _config(context)
-    store = Store.open(config.store_path)
+    store = _store(config)
     password_hash = hash_password(_new_password(), name, config.box)
     person_id = people.add(store, name, password_hash, Role(role), now().utc)
     click.echo(f"{people.find(store, person_id).name} may sign in now.")
@@ -194,7 +237,7 @@ def user_password(context: click.Context, name: str, keep_tokens: bool) -> None:
     The password is asked for, or read from standard input: one line.
     """
     config = _config(context)
-    store = Store.open(config.store_path)
+    store = _store(config)
     person = people.named(store, name)
     password_hash = hash_password(_new_password(), person.name, config.box)
     people.set_password(store, person, password_hash, keep_tokens=keep_tokens)
@@ -205,7 +248,7 @@ def user_password(context: click.Context, name: str, keep_tokens: bool) -> None:
 @click.pass_context
 def user_tokens(context: click.Context) -> None:
     """List everybody's tokens for programs: whose, name, when made, last used, and when each expires."""
-    for token in Store.open(_config(context).store_path).people.all_tokens():
+    for token in _store(_config(context)).people.all_tokens():
         times = (token.created_utc, token.last_used_utc or "never used", token.expires_utc)
         click.echo("\t".join((token.owner.name, token.name, *times)))
 
@@ -214,7 +257,7 @@ def user_tokens(context: click.Context) -> None:
 @click.pass_context
 def user_list(context: click.Context) -> None:
     """List people and their roles."""
-    for person in Store.open(_config(context).store_path).people.all():
+    for person in _store(_config(context)).people.all():
         click.echo(f"{person.name}\t{person.role.value}")
 
 
@@ -250,7 +293,7 @@ def stream_add(context: click.Context, name: str, owner: str, source: str | None
     if source_user is not None and source is None:
         raise UserError("--source-user needs a --source")
     password = _asked("Password of the camera") if source_user is not None else None
-    store = Store.open(config.store_path)
+    store = _store(config)
     operator = streams.OPERATOR
     _, key = streams.add(store, operator, owner, name, source, now(), user=source_user, password=password)
     if key:
@@ -262,7 +305,7 @@ def stream_add(context: click.Context, name: str, owner: str, source: str | None
 @click.pass_context
 def stream_list(context: click.Context) -> None:
     """List streams, and which are LIVE."""
-    for each in Store.open(_config(context).store_path).streams.all(now()):
+    for each in _store(_config(context)).streams.all(now()):
         state = "LIVE" if each.live else "offline" if each.active else "deactivated"
         click.echo(f"{each.title}\t{state}\t{each.problem or ''}".rstrip())
 
@@ -279,6 +322,9 @@ def main() -> None:
         sys.exit(0)
     except click.ClickException as error:
         click.echo(f"mb9k: {error.format_message()}", err=True)
+        sys.exit(1)
+    except sqlite3.Error as error:
+        click.echo(f"mb9k: the store cannot be used ({error}); `mb9k check` says what to do", err=True)
         sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)

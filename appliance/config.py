@@ -117,6 +117,14 @@ class Images(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_free_mb: Annotated[int, Meta(ge=0), about("With less free space (MB), the oldest day's images go")] = 200
 
 
+class Backup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Copies of the record, made while the box runs: people, streams, detections; no images."""
+
+    keep: Annotated[int, Meta(ge=0, le=1000), about("How many copies are kept; 0: none is made by itself")] = 7
+    every_h: Annotated[float, Meta(gt=0, le=8760), about("A copy is made each time the box has run for so long")] = 24
+    folder: Annotated[str, about("Where copies go, best on another disk; empty: backups/ in state_dir")] = ""
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file; every field has a default, so an empty file is a working box."""
 
@@ -129,6 +137,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     vision: Vision = Vision()
     sources: Sources = Sources()
     images: Images = Images()
+    backup: Backup = Backup()
 
     @property
     def state(self) -> Path:
@@ -154,6 +163,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def images_dir(self) -> Path:
         """The folder of the image day files."""
         return self.state / "images"
+
+    @property
+    def backups_dir(self) -> Path:
+        """The folder of the copies of the store."""
+        return Path(self.backup.folder) if self.backup.folder else self.state / "backups"
 
     @property
     def claim_code_path(self) -> Path:

@@ -6,9 +6,11 @@ know of (a write that was cut off before its commit) is never shown and goes wit
 
 from __future__ import annotations
 
+import enum
 import os
 import re
-from dataclasses import dataclass
+import zlib
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -19,11 +21,23 @@ JPEG_START = b"\xff\xd8"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a JPEG lies: size_bytes at offset in the file of a day (20261123, UTC)."""
+    """Where a JPEG lies: size_bytes at offset in the file of a day (20261123, UTC).
+
+    crc32: of its bytes, against a disk that spoils them; None: written by a version that did not sum.
+    """
 
     day: str
     offset: int
     size_bytes: int
+    crc32: int | None = field(default=None, kw_only=True)
+
+
+class Condition(enum.Enum):
+    """What has become of a JPEG: erased is zeros, or no file; damaged is anything else that was not written."""
+
+    WHOLE = "whole"
+    ERASED = "erased"
+    DAMAGED = "damaged"
 
 
 def day_of(utc: float) -> str:
@@ -50,7 +64,7 @@ class ImageFiles:
                 raise OSError(28, "No space left on device", str(self._path(day)))
         finally:
             os.close(handle)
-        return Place(day, offset, len(jpeg))
+        return Place(day, offset, len(jpeg), crc32=zlib.crc32(jpeg))
 
     def sync(self, day: str) -> None:
         """Wait until what was appended to a day is on the disk, before the store refers to it."""
@@ -61,14 +75,21 @@ class ImageFiles:
             os.close(handle)
 
     def read(self, place: Place) -> bytes | None:
-        """The JPEG; None if it was erased or its day forgotten."""
+        """The JPEG; None if it was erased, its day forgotten, or its bytes are not those that were written."""
+        content = self._bytes(place)
+        return content if _condition(place, content) is Condition.WHOLE else None
+
+    def condition(self, place: Place) -> Condition:
+        """Whether the JPEG is still what was written."""
+        return _condition(place, self._bytes(place))
+
+    def _bytes(self, place: Place) -> bytes | None:
         try:
             with self._path(place.day).open("rb") as file:
                 file.seek(place.offset)
-                jpeg = file.read(place.size_bytes)
+                return file.read(place.size_bytes)
         except FileNotFoundError:
             return None
-        return jpeg if len(jpeg) == place.size_bytes and jpeg.startswith(JPEG_START) else None
 
     def erase(self, place: Place) -> None:
         """Overwrite a JPEG with zeros, on the disk, at once. A day that is gone is no error."""
@@ -100,3 +121,10 @@ class ImageFiles:
         if not DAY.match(day):
             raise ValueError(f"not a day: {day!r}")
         return self.folder / f"{day}{SUFFIX}"
+
+
+def _condition(place: Place, content: bytes | None) -> Condition:
+    if content is None or content == bytes(place.size_bytes):
+        return Condition.ERASED
+    whole = len(content) == place.size_bytes and content.startswith(JPEG_START)
+    return Condition.WHOLE if whole and place.crc32 in (None, zlib.crc32(content)) else Condition.DAMAGED

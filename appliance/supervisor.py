@@ -15,9 +15,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.alone import refuse_company, stay_alone
 from appliance.config import Config
 from appliance.media import mediamtx
 from appliance.processes import start_child
+from appliance.rules.check import refuse_unsound
 from appliance.secrets import claim_code
 from appliance.service import SERVICES, refuse_busy_port
 from appliance.store import Store
@@ -111,6 +113,10 @@ def children(config: Config, config_path: Path, log_level: str) -> list[Child]:
 
 def run(config: Config, config_path: Path, log_level: str) -> None:
     """Run all services until SIGTERM or Ctrl-C; then stop them all. Raises UserError."""
+    stay_alone(config.state, "run")
+    for service in SERVICES:
+        refuse_company(config.state, service.name)
+    refuse_unsound(config)
     refuse_busy_ports(config)
     store = Store.open(config.store_path)
     unclaimed = store.people.count() == 0

@@ -15,7 +15,7 @@ from appliance.store import Store
 
 REPOSITORY = Path(__file__).parent.parent
 
-MAY_BE_ABSENT = ("MediaMTX", "labelled pictures")
+MAY_BE_ABSENT = ("MediaMTX", "labelled pictures", "no right to")
 """What no package brings: without it a test may be skipped even where nothing else may."""
 
 

@@ -174,7 +174,7 @@ def test_check_finds_a_lost_image_and_says_what_to_do(box: Path) -> None:
     images.forget(place.day)
     done = mb9k(box, "check")
     assert done.returncode == 1
-    assert "1 images cannot be read" in done.stdout
+    assert "1 images are gone (19700101: 1)" in done.stdout
 
 
 def test_every_command_explains_itself(box: Path) -> None:

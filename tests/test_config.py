@@ -75,6 +75,7 @@ media = {engine = "embedded", binary = "/opt/m", gate_port = 4, api_port = 5, re
 vision = {model = "mb9k-320", frames_per_second = 0.1, lost_s = 30}
 sources = {folders = ["/srv/films", "clips"], own_ports = [8555]}
 images = {keep = false, pixelate_eyes = false, keep_days = 3650, min_free_mb = 0}
+backup = {keep = 0, every_h = 0.5, folder = "/mnt/backups"}
 """
 
 

@@ -24,7 +24,7 @@ FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 COMMAND = re.compile(r"(?<![\w.=-])mb9k((?: +[^\s|;&()]+)+)")
-SETTING = re.compile(r"(?<![\w./-])(web|rtmp|media|vision|images)\.([a-z]\w*)")
+SETTING = re.compile(r"(?<![\w./-])(web|rtmp|media|vision|images|backup)\.([a-z]\w*)")
 
 each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
 

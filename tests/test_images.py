@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from appliance.images import ImageFiles, Place, day_of
+from appliance.images import Condition, ImageFiles, Place, day_of
 
 NOON = 1_795_521_600.0  # 2026-11-24T12:00:00Z
 JPEG = b"\xff\xd8" + bytes(range(256)) * 4 + b"\xff\xd9"
@@ -75,3 +77,36 @@ def test_a_disk_that_fills_up_half_way_leaves_no_half_image(tmp_path: Path) -> N
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
     assert (tmp_path / f"{day_of(NOON)}.jpegs").stat().st_size == place.size_bytes
+
+
+def test_a_spoiled_image_is_known_from_an_erased_one_and_neither_is_shown(tmp_path: Path) -> None:
+    images = ImageFiles(tmp_path)
+    whole, spoiled, erased = (images.append(JPEG, NOON) for _ in range(3))
+    with (tmp_path / f"{spoiled.day}.jpegs").open("r+b") as file:
+        file.seek(spoiled.offset + 500)
+        file.write(b"\xa5")
+    images.erase(erased)
+    conditions = [images.condition(place) for place in (whole, spoiled, erased)]
+    assert conditions == [Condition.WHOLE, Condition.DAMAGED, Condition.ERASED]
+    assert [images.read(place) for place in (whole, spoiled, erased)] == [JPEG, None, None]
+
+
+def test_a_wrong_place_never_serves_the_picture_of_somebody_else(tmp_path: Path) -> None:
+    images = ImageFiles(tmp_path)
+    first, second = images.append(JPEG, NOON), images.append(JPEG[:-1] + b"x", NOON)
+    assert images.read(replace(first, offset=second.offset)) is None
+
+
+def test_an_image_of_before_checksums_is_still_shown(tmp_path: Path) -> None:
+    images = ImageFiles(tmp_path)
+    place = replace(images.append(JPEG, NOON), crc32=None)
+    assert images.read(place) == JPEG
+    assert images.condition(replace(place, size_bytes=place.size_bytes + 1)) is Condition.DAMAGED
+
+
+def test_a_day_whose_end_is_missing_has_damaged_images(tmp_path: Path) -> None:
+    images = ImageFiles(tmp_path)
+    place = images.append(JPEG, NOON)
+    os.truncate(tmp_path / f"{place.day}.jpegs", 100)
+    assert images.condition(place) is Condition.DAMAGED
+    assert images.condition(replace(place, offset=5000)) is Condition.DAMAGED

@@ -12,6 +12,7 @@ from tests.conftest import REPOSITORY
 
 GROUND = {
     "address",
+    "alone",
     "config",
     "errors",
     "faces",

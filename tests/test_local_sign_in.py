@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -336,6 +337,7 @@ def test_an_unreadable_store_is_a_page_that_says_what_to_do(box: Box, tmp_path: 
     answer = browser.get("/")
     assert answer.status_code == 503 and "mb9k check" in answer.text and "Traceback" not in answer.text
     path.unlink()
+    shutil.rmtree(path.parent / "images")  # else the store would be missed
     box.store = Store.open(path)
 
 

@@ -411,8 +411,8 @@ def test_check_reports_a_row_that_no_rule_would_let_in(entrances: Entrances, sta
 def test_check_reports_a_role_that_there_is_not(entrances: Entrances) -> None:
     entrances.box.store.db.execute("pragma ignore_check_constraints = on")
     entrances.box.store.db.execute("update people set role = 'king' where id = 2")
-    assert entrances.cli("check")
-    assert "'king' is not a valid Role" in entrances.printed and entrances.printed.count("\n") == 1
+    refused = entrances.cli("check")
+    assert refused and "CHECK constraint failed in people" in refused and "mb9k restore" in refused
 
 
 def test_check_of_a_box_from_before_an_upgrade_says_to_start_it(tmp_path: Path) -> None:

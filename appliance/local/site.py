@@ -15,14 +15,16 @@ from appliance.local import api, dashboard, detections, people, stream_forms, st
 from appliance.local.access import owned_stream
 from appliance.local.pages import Site
 from appliance.secrets import claim_code
-from appliance.service import http_status, keep_alive, serve_http
+from appliance.service import http_status, keep_alive, repeat, serve_http
 from appliance.store import Heartbeat, Store
+from appliance.store.nightly import Nightly
 from appliance.times import Now
 from appliance.times import now as clock_now
 from appliance.web.access import Access, App
 from appliance.web.server import CLIENT_TIMEOUT_S, make_server
 
 log = logging.getLogger(__name__)
+BACKUP_POLL_S = 60.0
 MODULES = (dashboard, streams, stream_forms, detections, people, api)
 
 
@@ -58,7 +60,10 @@ def serve(config: Config) -> None:
         log.warning("this box has no admin yet: open its page and enter the code in %s", config.claim_code_path)
     stopping = threading.Event()
     try:
-        keep_alive(Heartbeat(config.store_path, "serve").write, lambda: _answers(config), stopping)
+        nightly = Nightly(config, clock_now())
+        repeat(lambda: nightly.step(clock_now()), BACKUP_POLL_S, "the backup", stopping)
+        heartbeat = Heartbeat(config.store_path, "serve", lambda: nightly.problem)
+        keep_alive(heartbeat.write, lambda: _answers(config), stopping)
         log.info("the site is on port %d", config.web.port)
         serve_http(server)
     finally:

@@ -2,56 +2,104 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 
 from appliance.config import Config
-from appliance.errors import InputError
-from appliance.images import ImageFiles
+from appliance.errors import InputError, UserError
+from appliance.images import Condition, ImageFiles
 from appliance.names import person_name, stream_name
 from appliance.rules.sources import clean_source, shown
-from appliance.store import Store, StoreError
+from appliance.store import Store, StoredImage, StoreError, soundness
+from appliance.store.backup import Backup, Backups
+from appliance.store.soundness import Fault, Remedy
 from appliance.times import now
+
+
+def refuse_unsound(config: Config) -> None:
+    """What every service asks before it starts. Raises UserError: one line, what is wrong and what to do."""
+    if trouble := unsound(config):
+        raise UserError(trouble)
+
+
+def unsound(config: Config, thorough: bool = False) -> str | None:
+    """Why no service may start on the store there is, and what to do, in one line; None if all may."""
+    path, newest = config.store_path, _newest_backup(config)
+    fault = soundness.diagnose(path, thorough)
+    if fault is None and newest and (not path.exists() or path.stat().st_size == 0):
+        fault = Fault("is gone or empty, though there are backups", Remedy.RESTORE)
+    return f"{path} {fault.what}; {_what_to_do(fault, config, newest)}" if fault else None
+
+
+def _newest_backup(config: Config) -> Backup | None:
+    try:
+        return Backups(config.backups_dir).newest()
+    except OSError:
+        return None
+
+
+def _what_to_do(fault: Fault, config: Config, newest: Backup | None) -> str:
+    if fault.remedy is Remedy.UPDATE:
+        return "update mb9k"
+    if fault.remedy is Remedy.OWNER:
+        return f"{config.state} and all in it must belong to the user the box runs as"
+    if fault.remedy is Remedy.DISK:
+        return f"look into `dmesg` and `df {config.state}`, mend or change the disk, mount it for writing, start again"
+    if fault.remedy is Remedy.WAIT:
+        return "end that one, or wait, and try again"
+    if newest:
+        return f"stop the box; `mb9k restore` sets it aside and puts back the backup of {newest.when}"
+    return "there is no backup; stop the box; `mb9k restore --new` sets it aside and begins an empty record"
 
 
 def problems(config: Config) -> list[str]:
     """What is wrong with the store and its images and what to do, a line each; empty when all is well."""
-    path = config.store_path
-    rescue = (
-        f"stop the box, copy {path.parent} to a safe place, then save what can be read:"
-        f" sqlite3 {path} .recover | sqlite3 {path.with_suffix('.saved.db')}"
-    )
+    if trouble := unsound(config, thorough=True):
+        return [trouble]
+    if not config.store_path.exists():
+        return [f"{config.store_path}: there is no store yet; `mb9k run` makes one"]
     try:
-        store = Store.open_readonly(path)
-        found = store.problems()
-        if any(problem.startswith("damaged") for problem in found):
-            return [*found, rescue]
-        if any(problem.startswith("migration") for problem in found):
-            return found  # the rules read the tables as they will be
-        found += broken_rules(store)
-        images = store.detections.all_images()
+        with closing(Store.open_readonly(config.store_path)) as store:
+            found = store.problems()
+            if any(problem.startswith("migration") for problem in found):
+                return found  # the rules read the tables as they will be
+            found += broken_rules(store)
+            return found + _image_problems(ImageFiles(config.images_dir), store.detections.all_images())
     except StoreError as error:
-        return [str(error), rescue]
-    files = ImageFiles(config.images_dir)
-    lost = [image for image in images if files.read(image) is None]
-    if lost:
-        days = ", ".join(sorted({image.day for image in lost}))
-        found.append(
-            f"{len(lost)} images cannot be read (days {days}); their detections are kept, nothing need be done"
-        )
+        return [str(error)]
+    except (sqlite3.Error, OSError, ValueError, TypeError, OverflowError) as error:
+        fault = soundness.fault_of(error)
+        return [f"{config.store_path} {fault.what}; {_what_to_do(fault, config, _newest_backup(config))}"]
+
+
+def _image_problems(files: ImageFiles, images: list[StoredImage]) -> list[str]:
+    spoiled: dict[Condition, Counter[str]] = {Condition.ERASED: Counter(), Condition.DAMAGED: Counter()}
+    for image in images:
+        condition = files.condition(image)
+        if condition is not Condition.WHOLE:
+            spoiled[condition][image.day] += 1
+    words = {
+        Condition.ERASED: "images are gone ({}); their detections are kept, nothing need be done",
+        Condition.DAMAGED: "images are damaged on the disk ({}) and not shown; their detections are kept. Look into"
+        " `dmesg`: a disk that spoils one file spoils others",
+    }
+    found = []
+    for condition, days in spoiled.items():
+        of_each = ", ".join(f"{day}: {count}" for day, count in sorted(days.items()))
+        found += [f"{sum(days.values())} {words[condition].format(of_each)}"] if days else []
     return found
 
 
 def broken_rules(store: Store) -> list[str]:
     """The people and streams that no rule would let in today, as an earlier version may have; a line each."""
-    try:
-        found = [
-            f"the person {person.name!r}: {reason} Add them again under another name, give them these streams, and"
-            " remove this one (page People)."
-            for person in store.people.all()
-            if (reason := _refusal(person_name, person.name))
-        ]
-    except ValueError as error:  # SQLite verifies no CHECK constraint of a file that is opened for reading only
-        found = [f"a person has no role that there is ({error}); set it in the table people to data_scientist"]
+    found = [
+        f"the person {person.name!r}: {reason} Add them again under another name, give them these streams, and"
+        " remove this one (page People)."
+        for person in store.people.all()
+        if (reason := _refusal(person_name, person.name))
+    ]
     for stream in store.streams.all(now()):
         if reason := _refusal(stream_name, stream.name):
             found.append(f"the stream {stream.title!r}: {reason} Rename it on /streams/{stream.id}/edit.")

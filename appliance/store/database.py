@@ -14,16 +14,15 @@ from urllib.parse import quote
 from sqlite_utils import Database
 
 from appliance.accounts.people import People
-from appliance.accounts.schema import migrations as accounts_migrations
 from appliance.errors import NotSaved, UserError
+from appliance.store import soundness
 from appliance.store.detections import Detections
-from appliance.store.schema import migrations as box_migrations
+from appliance.store.schema import MIGRATIONS
 from appliance.store.services import Services
 from appliance.store.streams import Streams
 
 log = logging.getLogger(__name__)
 BUSY_TIMEOUT_S = 5.0
-MIGRATIONS = (accounts_migrations, box_migrations)  # streams refer to people, so these come first
 
 
 class StoreError(UserError):
@@ -57,11 +56,17 @@ class Store:
             # Two services that start together must not both migrate.
             with (path.parent / f"{path.name}.lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
+                _refuse(path, soundness.lost(path))
                 connection = sqlite3.connect(path, timeout=busy_timeout_s)
-                path.chmod(0o600)
-                connection.execute("pragma journal_mode=wal")
-                store = cls._prepared(connection)
-                store._migrate()
+                try:
+                    path.chmod(0o600)
+                    _refuse(path, soundness.not_ours(Database(connection), path))
+                    connection.execute("pragma journal_mode=wal")
+                    store = cls._prepared(connection)
+                    store._migrate()
+                except BaseException:
+                    connection.close()
+                    raise
             return store
         except (OSError, sqlite3.Error) as error:
             raise StoreError(f"{path}: {error}; `mb9k check` says more") from error
@@ -151,6 +156,11 @@ class Store:
     def _count(self, sql: str, parameters: tuple[Any, ...] = ()) -> int:
         (count,) = self.db.execute(sql, parameters).fetchone()
         return int(count)
+
+
+def _refuse(path: Path, fault: soundness.Fault | None) -> None:
+    if fault:
+        raise StoreError(f"{path} {fault.what}; `mb9k check` says what to do")
 
 
 def explain_trouble(error: Exception) -> str:

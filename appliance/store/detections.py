@@ -39,7 +39,7 @@ class StoredDetection:
 _COLUMNS = f"""
     select detections.id, stream_id, {TITLE} as stream, owner_id, first_seen_utc, last_seen_utc, state, confidence,
       votes, bbox_left, bbox_top, bbox_right, bbox_bottom, frame_width, frame_height, model, edited_by,
-      image_day, image_offset, image_size, image_token
+      image_day, image_offset, image_size, image_token, image_crc32
 """
 _STREAMS = "from streams join people on people.id = owner_id"
 _SELECT = f"{_COLUMNS} {_STREAMS} join detections on stream_id = streams.id"
@@ -65,7 +65,9 @@ def _stored(row: sqlite3.Row) -> StoredDetection:
 
 
 def _image(row: sqlite3.Row) -> StoredImage:
-    return StoredImage(row["image_day"], row["image_offset"], row["image_size"], row["image_token"])
+    return StoredImage(
+        row["image_day"], row["image_offset"], row["image_size"], row["image_token"], crc32=row["image_crc32"]
+    )
 
 
 class Detections:
@@ -79,8 +81,8 @@ class Detections:
         cursor = self.db.execute(
             "insert into detections (stream_id, first_seen_utc, last_seen_utc, state, confidence, votes,"
             " bbox_left, bbox_top, bbox_right, bbox_bottom, frame_width, frame_height, model,"
-            " image_day, image_offset, image_size, image_token)"
-            " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " image_day, image_offset, image_size, image_token, image_crc32)"
+            " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [stream_id, *_detection_values(detection), *_image_values(image)],
         )
         return int(cursor.lastrowid or 0)
@@ -103,7 +105,8 @@ class Detections:
     def set_image(self, detection_id: int, image: StoredImage | None) -> bool:
         """Store where the image of a detection lies; False if the detection was deleted meanwhile."""
         cursor = self.db.execute(
-            "update detections set image_day = ?, image_offset = ?, image_size = ?, image_token = ? where id = ?",
+            "update detections set image_day = ?, image_offset = ?, image_size = ?, image_token = ?, image_crc32 = ?"
+            " where id = ?",
             [*_image_values(image), detection_id],
         )
         return cursor.rowcount == 1
@@ -218,7 +221,7 @@ class Detections:
     def images_of_stream(self, stream_id: int) -> list[StoredImage]:
         """Where the images of a stream's detections lie."""
         rows = self.db.execute(
-            "select image_day, image_offset, image_size, image_token from detections"
+            "select image_day, image_offset, image_size, image_token, image_crc32 from detections"
             " where stream_id = ? and image_day is not null",
             [stream_id],
         )
@@ -227,15 +230,16 @@ class Detections:
     def all_images(self) -> list[StoredImage]:
         """Where every image lies, for `mb9k check`."""
         rows = self.db.execute(
-            "select image_day, image_offset, image_size, image_token from detections where image_day is not null"
-            " order by image_day, image_offset"
+            "select image_day, image_offset, image_size, image_token, image_crc32 from detections"
+            " where image_day is not null order by image_day, image_offset"
         )
         return [_image(row) for row in rows]
 
     def forget_images(self, day: str) -> int:
         """The day file is gone: its detections have no image any more. How many had."""
         return self.db.execute(
-            "update detections set image_day = null, image_offset = null, image_size = null, image_token = null"
+            "update detections set image_day = null, image_offset = null, image_size = null, image_token = null,"
+            " image_crc32 = null"
             " where stream_id in (select id from streams) and image_day = ?",
             [day],
         ).rowcount
@@ -265,4 +269,6 @@ def _detection_values(detection: Detection) -> list[Any]:
 
 
 def _image_values(image: StoredImage | None) -> list[Any]:
-    return [None] * 4 if image is None else [image.day, image.offset, image.size_bytes, image.token]
+    if image is None:
+        return [None] * 5
+    return [image.day, image.offset, image.size_bytes, image.token, image.crc32]

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from sqlite_utils import Database, Migrations
 
+from appliance.accounts.schema import migrations as accounts_migrations
+
 migrations = Migrations("appliance")
+MIGRATIONS = (accounts_migrations, migrations)  # streams refer to people, so these come first
 
 
 @migrations()
@@ -137,6 +140,15 @@ def m006_indexes(db: Database) -> None:
           -- The latest image, the images of a stream, and those of a day that is forgotten.
           stream_id, image_day
         ) where image_day is not null;
+    """)
+
+
+@migrations()
+def m007_image_checksums(db: Database) -> None:
+    """So that an image that the disk spoiled is known from one that was erased. What was written before has none."""
+    db.executescript("""
+        alter table detections add column image_crc32 integer  -- zlib.crc32 of the JPEG; null: not known
+          check (image_crc32 between 0 and 4294967295)
     """)
 
 

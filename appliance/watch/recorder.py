@@ -101,7 +101,7 @@ class Recorder:
         except OSError as error:
             self._say(f"Images cannot be written ({error.strerror}); detections are kept without.")
             return
-        person.placed = StoredImage(place.day, place.offset, place.size_bytes, new_token())
+        person.placed = StoredImage(place.day, place.offset, place.size_bytes, new_token(), crc32=place.crc32)
         person.jpeg, person.image_s = None, uptime_s
         self._say(None)
 

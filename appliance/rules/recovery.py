@@ -1,0 +1,59 @@
+"""Copies of the record: make one, put one back, or begin anew. Nothing that is there is ever deleted."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from appliance.config import Config
+from appliance.errors import UserError
+from appliance.rules.check import refuse_unsound
+from appliance.store import backup
+from appliance.store.backup import BackupError, Backups
+
+
+def back_up(config: Config, path: Path | None, utc: float) -> Path:
+    """Copy the record to `path`, or among the backups; where the copy is. Raises UserError."""
+    refuse_unsound(config)
+    if not config.store_path.exists():
+        raise UserError(f"{config.store_path}: there is no store yet; `mb9k run` makes one")
+    with _in_one_line("the copy cannot be made"):
+        if path is None:
+            keep = max(1, config.backup.keep)
+            return Backups(config.backups_dir).make(config.store_path, utc, keep).path
+        backup.copy(config.store_path, path)
+        return path
+
+
+def restore(config: Config, chosen: Path | None, utc: float) -> str:
+    """Put a copy, or the newest backup, in the place of the record; what was done. Raises UserError."""
+    with _in_one_line("the copy cannot be put back"):
+        newest = Backups(config.backups_dir).newest()
+        source = chosen or (newest.path if newest else None)
+        if source is None:
+            raise BackupError(f"there is no backup in {config.backups_dir}; name a copy, or see `mb9k restore --help`")
+        aside = backup.restore(source, config.store_path, utc)
+    return f"{config.store_path} is {source} again, everybody signed out.{_kept(aside)}"
+
+
+def begin_anew(config: Config, utc: float) -> str:
+    """Set the record and its images aside and begin an empty one; what was done. Raises UserError."""
+    with _in_one_line("an empty record cannot be begun"):
+        images = backup.set_aside(config.images_dir, utc)
+        aside = backup.begin_anew(config.store_path, utc)
+    return f"{config.store_path} is empty and new; `mb9k claim` prints its claim code.{_kept(aside, images)}"
+
+
+def _kept(*paths: Path | None) -> str:
+    there = [str(path) for path in paths if path]
+    return f" What was there is kept until you delete it: {', '.join(there)}" if there else ""
+
+
+@contextmanager
+def _in_one_line(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise UserError(f"{what}: {error}; is there room, and may this user write there?") from error

@@ -1,0 +1,191 @@
+"""Copies of the store, made while the box runs, and putting one back.
+
+A copy is the whole database (people with the hashes of their passwords, streams with the addresses of their cameras,
+detections) and no image: what somebody deletes must not live on in pictures.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from urllib.parse import quote
+
+from sqlite_utils import Database
+
+from appliance.errors import UserError
+from appliance.store import soundness
+from appliance.store.schema import MIGRATIONS
+from appliance.store.soundness import ASIDE, COMPANIONS
+
+NAME = re.compile(r"^mb9k-(\d{6})-(\d{8}T\d{6}Z)\.db$")
+PARTIAL = ".partial"
+
+
+class BackupError(UserError):
+    """There is no copy, or it cannot be used; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """One copy. number: rises by one with each, whatever the clock says."""
+
+    path: Path
+    number: int
+
+    @property
+    def when(self) -> str:
+        """What the clock said when it was made: 2026-11-27 01:44 UTC."""
+        text = self.path.name.split("-")[2]
+        return f"{text[:4]}-{text[4:6]}-{text[6:8]} {text[9:11]}:{text[11:13]} UTC"
+
+
+class Backups:
+    """The folder of copies."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def all(self) -> list[Backup]:
+        """Every copy, oldest first. Raises OSError."""
+        names = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
+        found = [Backup(self.folder / name, int(match[1])) for name in names if (match := NAME.match(name))]
+        return sorted(found, key=lambda backup: backup.number)
+
+    def newest(self) -> Backup | None:
+        """The last one."""
+        return next(reversed(self.all()), None)
+
+    def make(self, store_path: Path, utc: float, keep: int, leave_free_bytes: int = 0) -> Backup:
+        """Another copy; of the older ones, only the newest are kept. Raises BackupError, OSError, sqlite3.Error.
+
+        leave_free_bytes: what the disk must still have afterwards.
+        """
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for left_over in self.folder.glob(f"*{PARTIAL}"):
+            left_over.unlink(missing_ok=True)
+        newest = self.newest()
+        number = newest.number + 1 if newest else 1
+        path = self.folder / f"mb9k-{number:06d}-{_stamp(utc)}.db"
+        copy(store_path, path, leave_free_bytes)
+        for old in self.all()[:-keep]:
+            old.path.unlink(missing_ok=True)
+        return Backup(path, number)
+
+
+def copy(store_path: Path, path: Path, leave_free_bytes: int = 0) -> None:
+    """Copy the store as it is at one moment, also while others write. The name appears once the copy is whole.
+
+    Raises BackupError (no room, or the copy is damaged), OSError, sqlite3.Error.
+    """
+    if path.exists():
+        raise BackupError(f"{path} is there already; name another file")
+    needed = sum(part.stat().st_size for part in (store_path, Path(f"{store_path}-wal")) if part.exists())
+    if shutil.disk_usage(path.parent).free < needed + leave_free_bytes:
+        raise BackupError(f"there is no room for a copy ({needed // 1_000_000 + 1} MB) in {path.parent}; make room")
+    with _draft(path) as draft:
+        with closing(_readonly(store_path)) as source:
+            source.execute("vacuum into ?", [str(draft)])  # drops what was deleted, too
+        _verify(draft, store_path)
+        _publish(draft, path)
+
+
+def _verify(draft: Path, source: Path) -> None:
+    """Raise BackupError if a copy is not a whole store; what was copied is named."""
+    fault = soundness.diagnose(draft, thorough=True)
+    if fault or draft.stat().st_size == 0:
+        what = fault.what if fault else "is empty"
+        raise BackupError(f"{source} {what}, so it was not copied; `mb9k restore PATH` takes another")
+
+
+def restore(backup: Path, store_path: Path, utc: float) -> Path | None:
+    """Put a copy in the place of the store; where that is now, None: there was none. Nobody may have it open.
+
+    Nobody stays signed in: who was signed out since must not be in again. Raises BackupError, OSError, sqlite3.Error.
+    """
+    if not backup.is_file():
+        raise BackupError(f"{backup}: no such file; `mb9k restore` alone takes the newest copy")
+    with _draft(store_path) as draft:
+        shutil.copyfile(backup, draft)
+        _verify(draft, backup)
+        with closing(sqlite3.connect(draft)) as connection, connection:
+            connection.execute("delete from sessions")
+        aside = set_aside(store_path, utc)
+        _publish(draft, store_path)
+    return aside
+
+
+def begin_anew(store_path: Path, utc: float) -> Path | None:
+    """Put an empty store in the place of the one there is; where that is now. Raises OSError, sqlite3.Error."""
+    store_path.parent.mkdir(parents=True, exist_ok=True)
+    with _draft(store_path) as draft:
+        with closing(sqlite3.connect(draft)) as connection:
+            for migrations in MIGRATIONS:
+                migrations.apply(Database(connection))
+        aside = set_aside(store_path, utc)
+        _publish(draft, store_path)
+    return aside
+
+
+def set_aside(store_path: Path, utc: float) -> Path | None:
+    """Give the store, and what SQLite keeps beside it, another name with a time; None: there is none. Raises OSError.
+
+    What lies beside a file is applied to whatever has its name, so it goes first.
+    """
+    aside = store_path.with_name(f"{store_path.name}{ASIDE}{_stamp(utc)}")
+    count = 1
+    while aside.exists():
+        count += 1
+        aside = store_path.with_name(f"{store_path.name}{ASIDE}{_stamp(utc)}-{count}")
+    moved = None
+    for suffix in ("", *COMPANIONS):  # without its file, a -wal is missed at the next start; the file would not miss it
+        part = Path(f"{store_path}{suffix}")
+        if part.exists():
+            part.rename(f"{aside}{suffix}")
+            moved = aside
+    _sync(store_path.parent)
+    return moved
+
+
+def _readonly(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=5.0)
+
+
+@contextmanager
+def _draft(path: Path) -> Iterator[Path]:
+    """An empty file that only its owner may read, on the disk of `path`; gone afterwards unless it was published."""
+    for left_over in path.parent.glob(f"{path.name}.*{PARTIAL}"):  # by a copying that was cut off
+        left_over.unlink(missing_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.", suffix=PARTIAL)
+    os.close(handle)
+    draft = Path(name)
+    try:
+        yield draft
+    finally:
+        for suffix in (*COMPANIONS, ""):
+            Path(f"{draft}{suffix}").unlink(missing_ok=True)
+
+
+def _publish(draft: Path, path: Path) -> None:
+    _sync(draft)
+    draft.rename(path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _stamp(utc: float) -> str:
+    return datetime.fromtimestamp(utc, timezone.utc).strftime("%Y%m%dT%H%M%SZ")

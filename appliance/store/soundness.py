@@ -1,0 +1,219 @@
+"""Whether a store's file can be used, and if not, what kind of trouble it is. Reads only, and changes no byte."""
+
+from __future__ import annotations
+
+import enum
+import os
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from urllib.parse import quote
+
+from sqlite_utils import Database
+
+from appliance.images import SUFFIX
+from appliance.store.schema import MIGRATIONS
+
+ASIDE = ".aside-"  # `mb9k restore` puts what was there under this name, with a time
+COMPANIONS = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a file and applies to it
+LONGEST = 160
+BUSY_S = 5.0
+
+
+class Remedy(enum.Enum):
+    """What helps: a backup, another mb9k, another owner of the file, or somebody who looks at the disk."""
+
+    RESTORE = "restore"
+    UPDATE = "update"
+    OWNER = "owner"
+    DISK = "disk"
+    WAIT = "wait"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a file cannot be used. what: the rest of a sentence that begins with its path."""
+
+    what: str
+    remedy: Remedy
+
+
+def diagnose(path: Path, thorough: bool = False) -> Fault | None:
+    """Why the box may not run on this file; None if it may, also if there is none and never was.
+
+    thorough: compare every index with its table, too, which takes three times as long.
+    """
+    try:
+        if path.is_dir():
+            return Fault("is a folder where a database should be", Remedy.RESTORE)
+        if loss := lost(path):
+            return loss
+        if not path.exists() or path.stat().st_size == 0:
+            return None
+        if unwritable := _unwritable(path):
+            return unwritable
+        with _reading(path) as db:
+            return _inspect(db, path, thorough)
+    # sqlite_utils and Python's sqlite3 raise ValueError and the like where a table is not as it should be.
+    except (sqlite3.Error, OSError, ValueError, TypeError, OverflowError, LookupError) as error:
+        return fault_of(error)
+
+
+def lost(path: Path) -> Fault | None:
+    """The file is gone or empty although something of its record is still there."""
+    empty = path.exists() and path.stat().st_size == 0
+    if path.exists() and not empty:
+        return None
+    wal = Path(f"{path}-wal")
+    changes = "there are the last changes (-wal)" if wal.exists() and wal.stat().st_size else None
+    if not (remains := _remains(path) or changes):
+        return None
+    return Fault(f"{'is empty' if empty else 'is gone'}, though {remains} of its record", Remedy.RESTORE)
+
+
+def _remains(path: Path) -> str | None:
+    """What shows that there was a record in this folder."""
+    if days := _image_days(path):
+        return days
+    if any(path.parent.glob(f"{path.name}{ASIDE}*")):
+        return "there is what was set aside"
+    return "there are backups" if any((path.parent / "backups").glob("*.db")) else None
+
+
+def _image_days(path: Path) -> str | None:
+    days = len(list((path.parent / "images").glob(f"*{SUFFIX}")))
+    return f"there are images ({days} days)" if days else None
+
+
+def _unwritable(path: Path) -> Fault | None:
+    if os.statvfs(path.parent).f_flag & os.ST_RDONLY:
+        return Fault("is on a disk that is mounted read-only", Remedy.DISK)
+    if not os.access(path, os.R_OK | os.W_OK) or not os.access(path.parent, os.R_OK | os.W_OK | os.X_OK):
+        return Fault("may not be read and written by this user", Remedy.OWNER)
+    return None
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[Database]:
+    """The file, for reading. SQLite verifies CHECK constraints only of what it may write; it may, and must not.
+
+    The second connection is closed last: one that only reads writes nothing back from the -wal. It reads second:
+    after a power cut, it could not make the shared memory.
+    """
+    address, first = f"file:{quote(str(path))}?mode=", "select count(*) from sqlite_schema"
+    with (
+        closing(sqlite3.connect(f"{address}ro", uri=True, timeout=BUSY_S)) as last,
+        closing(sqlite3.connect(f"{address}rw", uri=True, timeout=BUSY_S)) as connection,
+    ):
+        connection.execute("pragma query_only=on")
+        connection.execute("begin")  # one moment: another service may be migrating
+        connection.execute(first).fetchone()
+        last.execute(first).fetchone()
+        connection.row_factory = sqlite3.Row
+        yield Database(connection)
+
+
+def _inspect(db: Database, path: Path, thorough: bool) -> Fault | None:
+    if unfit := not_ours(db, path):
+        return unfit
+    if _is_new(db):
+        return None
+    (said,) = db.execute(f"pragma {'integrity' if thorough else 'quick'}_check(1)").fetchone()
+    if said != "ok":
+        return _damaged(said)
+    nowhere = len(db.execute("pragma foreign_key_check").fetchall())
+    if nowhere:
+        return _damaged(f"{nowhere} rows point nowhere")
+    missing = missing_parts(db)
+    if missing:
+        return _damaged(f"{missing[0]} is missing")
+    made = [table for table in ("people", "streams") if db[table].exists()]  # the power may go between migrations
+    rows = [db.execute(f"select * from {table}").fetchall() for table in made]  # that all text is UTF-8 shows here
+    days = _image_days(path)
+    return Fault(f"holds nobody, though {days} of its record", Remedy.RESTORE) if days and not any(rows) else None
+
+
+def not_ours(db: Database, path: Path) -> Fault | None:
+    """It has no tables although something of its record is there, is another program's, or of a newer mb9k."""
+    if _is_new(db):
+        remains = _remains(path)  # not the -wal: it was read, and had nothing that was committed
+        return Fault(f"has no tables, though {remains} of its record", Remedy.RESTORE) if remains else None
+    if not db["_sqlite_migrations"].exists():
+        return Fault("is damaged, or a database of another program (it has no list of migrations)", Remedy.RESTORE)
+    known = _newest_known()
+    for row in db.execute("select migration_set, name from _sqlite_migrations"):
+        if row[0] not in known or _migration_number(row[1]) > known[row[0]]:
+            what = f"was made by a newer mb9k than this one (it has {row[1]} of {row[0]}, unknown to {version('mb9k')})"
+            return Fault(what, Remedy.UPDATE)
+    return None
+
+
+@lru_cache(maxsize=1)
+def _newest_known() -> dict[str, int]:
+    nothing = Database(memory=True)
+    numbers = {of.name: max(_migration_number(each.name) for each in of.pending(nothing)) for of in MIGRATIONS}
+    nothing.conn.close()
+    return numbers
+
+
+def _migration_number(name: str) -> int:
+    """7 of m007_image_checksums; what is named otherwise is of no version of ours."""
+    return int(name[1:4]) if name[1:4].isdecimal() else sys.maxsize
+
+
+def _is_new(db: Database) -> bool:
+    return not db.execute("select 1 from sqlite_schema limit 1").fetchall()
+
+
+def missing_parts(db: Database) -> list[str]:
+    """The tables, columns and indexes that are not there although the migration that makes them has run."""
+    there = _parts(db)
+    pending = tuple(tuple(each.name for each in migrations.pending(db)) for migrations in MIGRATIONS)
+    return [part for part in _wanted_parts(pending) if part not in there]
+
+
+@lru_cache(maxsize=2)
+def _wanted_parts(pending: tuple[tuple[str, ...], ...]) -> list[str]:
+    new = Database(memory=True)
+    for migrations, names in zip(MIGRATIONS, pending, strict=True):
+        migrations.apply(new, stop_before=names)
+    parts = _parts(new)
+    new.conn.close()
+    return parts
+
+
+def _parts(db: Database) -> list[str]:
+    # The list of migrations has an index that is made after it, which the power may prevent: it is not missed.
+    ours = "name not like 'sqlite^_%' escape '^' and tbl_name <> '_sqlite_migrations'"
+    named = db.execute(f"select type, name from sqlite_schema where {ours}").fetchall()
+    parts = [f"the {kind} {name}" for kind, name in named]
+    for kind, table in named:
+        if kind == "table":
+            columns = db.execute(f"select name, type from pragma_table_info('{table}')")
+            parts += [f"the column {table}.{name} ({of})" for name, of in columns]
+    return parts
+
+
+def _damaged(said: str) -> Fault:
+    return Fault(f"is damaged ({' '.join(said.split())[:LONGEST]})", Remedy.RESTORE)
+
+
+def fault_of(error: Exception) -> Fault:
+    """What an error says about the file."""
+    text = str(error).lower()
+    if "readonly" in text or "read-only" in text:
+        return Fault("cannot be written: its disk or it is read-only", Remedy.DISK)
+    if "locked" in text or "busy" in text:
+        return Fault("is held by another program", Remedy.WAIT)
+    if "full" in text or "no space" in text:
+        return Fault("cannot be opened: the disk is full", Remedy.DISK)
+    if "i/o error" in text or "input/output" in text or "unable to open" in text:
+        return Fault(f"cannot be read from the disk ({error})", Remedy.DISK)
+    if "permission" in text:
+        return Fault("may not be read and written by this user", Remedy.OWNER)
+    return _damaged(str(error))
