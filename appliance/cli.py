@@ -19,8 +19,8 @@ from appliance.config import Config, as_toml, load
 from appliance.errors import UserError
 from appliance.rules import people, streams
 from appliance.secrets import claim_code, hash_password
-from appliance.store import Store
-from appliance.times import now
+from appliance.store import Store, WallClock
+from appliance.times import now, utc_text
 
 DEFAULT_CONFIG = Path("/etc/mb9k/mb9k.toml")
 
@@ -219,6 +219,36 @@ def stream_list(context: click.Context) -> None:
     for each in Store.open(_config(context).store_path).streams.all(now()):
         state = "LIVE" if each.live else "offline" if each.active else "deactivated"
         click.echo(f"{each.title}\t{state}\t{each.problem or ''}".rstrip())
+
+
+@cli.group()
+def clock() -> None:
+    """The time, by which images become too old."""
+
+
+@clock.command("show")
+@click.pass_context
+def clock_show(context: click.Context) -> None:
+    """Say whether the clock of the box is believed, and what to do if not."""
+    moment = now()
+    noted = Store.open(_config(context).store_path).ages.clock()
+    click.echo(f"It is {utc_text(moment.utc)} by the clock of the box.")
+    if noted is None:
+        click.echo("The watcher has not noted it yet; start the box.")
+    elif noted.notice or noted.at(moment).wall_clock is not WallClock.BELIEVED:
+        click.echo(noted.notice or "Nothing has said yet that it is right, so no image becomes too old by it.")
+    else:
+        click.echo("It is believed.")
+
+
+@clock.command("confirm")
+@click.pass_context
+def clock_confirm(context: click.Context) -> None:
+    """Say that the clock of the box is right: images that are too old by it then go within a minute."""
+    store, moment = Store.open(_config(context).store_path), now()
+    with store.saving():
+        store.ages.believe(moment)
+    click.echo(f"It is {utc_text(moment.utc)}. Images that are too old by this clock go within a minute.")
 
 
 def main() -> None:

@@ -6,14 +6,20 @@ know of (a write that was cut off before its commit) is never shown and goes wit
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+from appliance.disk import free_bytes
+
 DAY = re.compile(r"^[0-9]{8}$")
 SUFFIX = ".jpegs"
+FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE = 1, 2
 JPEG_START = b"\xff\xd8"
 
 
@@ -70,15 +76,28 @@ class ImageFiles:
             return None
         return jpeg if len(jpeg) == place.size_bytes and jpeg.startswith(JPEG_START) else None
 
-    def erase(self, place: Place) -> None:
-        """Overwrite a JPEG with zeros, on the disk, at once. A day that is gone is no error."""
+    def erase(self, places: Iterable[Place]) -> None:
+        """Overwrite JPEGs with zeros, on the disk once this returns, and give their room back to the disk.
+
+        What is gone already is no error, so that an interrupted erasure can be done again.
+        """
+        by_day: dict[str, list[Place]] = {}
+        for place in places:
+            by_day.setdefault(place.day, []).append(place)
+        for day, of_day in by_day.items():
+            with suppress(FileNotFoundError):
+                self._erase(day, of_day)
+
+    def _erase(self, day: str, places: Iterable[Place]) -> None:
+        handle = os.open(self._path(day), os.O_WRONLY)
         try:
-            handle = os.open(self._path(place.day), os.O_WRONLY)
-        except FileNotFoundError:
-            return
-        try:
-            os.pwrite(handle, bytes(place.size_bytes), place.offset)
+            size_bytes = os.fstat(handle).st_size
+            whole = [place for place in places if place.offset + place.size_bytes <= size_bytes]
+            for place in whole:
+                os.pwrite(handle, bytes(place.size_bytes), place.offset)
             os.fdatasync(handle)
+            for place in whole:
+                _punch_hole(handle, place.offset, place.size_bytes)
         finally:
             os.close(handle)
 
@@ -87,16 +106,28 @@ class ImageFiles:
         names = [path.name.removesuffix(SUFFIX) for path in self.folder.glob(f"*{SUFFIX}")]
         return sorted(name for name in names if DAY.match(name))
 
+    def size_bytes(self, day: str) -> int:
+        """How long the file of a day is; 0 if there is none."""
+        try:
+            return self._path(day).stat().st_size
+        except FileNotFoundError:
+            return 0
+
     def forget(self, day: str) -> None:
         """Remove a day's file; that it is already gone is no error."""
         self._path(day).unlink(missing_ok=True)
 
     def free_bytes(self) -> int:
         """How much room the disk has left for us."""
-        room = os.statvfs(self.folder)
-        return room.f_bavail * room.f_frsize
+        return free_bytes(self.folder)
 
     def _path(self, day: str) -> Path:
         if not DAY.match(day):
             raise ValueError(f"not a day: {day!r}")
         return self.folder / f"{day}{SUFFIX}"
+
+
+def _punch_hole(handle: int, offset: int, size_bytes: int) -> None:
+    """Give the room of bytes that are zeros back to the disk. File systems that cannot (FAT) keep them as they are."""
+    fallocate = ctypes.CDLL(None).fallocate64
+    fallocate(handle, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, ctypes.c_int64(offset), ctypes.c_int64(size_bytes))

@@ -12,6 +12,7 @@ from appliance.accounts.people import Role
 from appliance.accounts.schema import migrations as accounts_migrations
 from appliance.errors import NameTaken
 from appliance.faces import Counts, Detection, State
+from appliance.images import Place
 from appliance.secrets import digest
 from appliance.store import DetectionFilter, Store, StoredImage
 from appliance.store.schema import migrations as box_migrations
@@ -338,6 +339,33 @@ def test_a_store_from_before_the_words_changed_keeps_every_row() -> None:
     assert (seen.id, seen.stream, seen.detection) == (1, "dev:door", SEEN)
     assert seen.image == StoredImage("20261124", 5, 100, "token")
     assert store.detections.add(1, SEEN) == 3
+
+
+def test_a_store_from_before_erasures_notes_the_images_that_its_rows_lose() -> None:
+    db = Database(memory=True)
+    accounts_migrations.apply(db)
+    box_migrations.apply(db, stop_before="m008_erasures_and_ages")
+    db.execute("pragma foreign_keys=on")
+    store = Store(db.conn)
+    store.people.add("ann", "hash", Role.ADMIN, 0.0)
+    store.streams.add_with_key(1, "door", "digest", 0.0)
+    images = [StoredImage("20261124", 100 * number, 100, f"token {number}") for number in range(5)]
+    for image in images[:4]:
+        store.detections.add(1, SEEN, image)
+    box_migrations.apply(db)
+    assert store.erasures.oldest(9) == {}
+    assert store.ages.clock() is None
+    store.detections.update(1, SEEN)
+    store.detections.remove(1)
+    store.detections.set_image(2, images[4])
+    assert list(store.erasures.oldest(9).values()) == [as_place(image) for image in images[:2]]
+    store.streams.remove(1)
+    assert list(store.erasures.oldest(2).values()) == [as_place(image) for image in images[:2]]
+    assert sorted(place.offset for place in store.erasures.oldest(9).values()) == [0, 100, 200, 300, 400]
+
+
+def as_place(image: StoredImage) -> Place:
+    return Place(image.day, image.offset, image.size_bytes)
 
 
 def test_people_without_an_admin_are_noticed(filled: Store) -> None:

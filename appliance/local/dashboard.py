@@ -52,6 +52,7 @@ def add_routes(app: App, site: Site) -> None:
             with_problem=[stream for stream in streams if stream.active and stream.problem],
             latest=store.detections.latest_with_image(),
             problems=service_problems(store.services.all(now)),
+            clock=store.ages.clock(),
             chart=_chart(store, now) if periods[2].counts.total else "",
             now=now,
         )

@@ -16,7 +16,9 @@ from sqlite_utils import Database
 from appliance.accounts.people import People
 from appliance.accounts.schema import migrations as accounts_migrations
 from appliance.errors import NotSaved, UserError
+from appliance.store.ages import Ages
 from appliance.store.detections import Detections
+from appliance.store.erasures import Erasures
 from appliance.store.schema import migrations as box_migrations
 from appliance.store.services import Services
 from appliance.store.streams import Streams
@@ -45,6 +47,8 @@ class Store:
         self.streams = Streams(self.db)
         self.detections = Detections(self.db)
         self.services = Services(self.db)
+        self.erasures = Erasures(self.db)
+        self.ages = Ages(self.db)
 
     @classmethod
     def open(cls, path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Store:

@@ -116,7 +116,7 @@ class Detections:
         return cursor.rowcount == 1
 
     def remove(self, detection_id: int) -> bool:
-        """Remove a detection; the caller erases its image first. False if there is none."""
+        """Remove a detection; its image is noted as still to be erased. False if there is none."""
         return self.db.execute("delete from detections where id = ?", [detection_id]).rowcount == 1
 
     def get(self, detection_id: int) -> StoredDetection | None:
@@ -233,7 +233,7 @@ class Detections:
         return [_image(row) for row in rows]
 
     def forget_images(self, day: str) -> int:
-        """The day file is gone: its detections have no image any more. How many had."""
+        """The day file goes: its detections have no image any more. How many had."""
         return self.db.execute(
             "update detections set image_day = null, image_offset = null, image_size = null, image_token = null"
             " where stream_id in (select id from streams) and image_day = ?",
