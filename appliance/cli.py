@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import sqlite3
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ import msgspec
 from appliance import service
 from appliance.accounts.people import Role
 from appliance.config import Config, as_toml, load
+from appliance.disk import means_full
 from appliance.errors import UserError
 from appliance.rules import people, streams
 from appliance.secrets import claim_code, hash_password
@@ -269,6 +271,11 @@ def main() -> None:
     except BrokenPipeError:
         # The reader of our output has gone; Python would complain again when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except (OSError, sqlite3.Error) as error:
+        if not means_full(error):
+            raise
+        click.echo(f"mb9k: {error}; make room on the disk, then do it again", err=True)
         sys.exit(1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from contextlib import suppress
@@ -9,11 +10,11 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-RESERVE_BYTES = 8_000_000
-FULL_BYTES = 4_500_000
-"""With less room the disk counts as full: SQLite's log alone grows so long before it is emptied (1000 pages)."""
-IMAGES_LEAVE_BYTES = 8_000_000
-"""Images are written only while so much stays free: rows are smaller, and matter more."""
+RESERVE_BYTES = 10_000_000
+LOG_BYTES = 4_500_000
+"""What a few writes may need: SQLite's write-ahead log grows to 1000 pages of 4 KiB before it is used again."""
+LEAST_BYTES = 500_000
+MAKE_ROOM = "An admin can make room: delete old detections or streams, or keep images for fewer days."
 
 
 def free_bytes(folder: Path) -> int:
@@ -22,15 +23,17 @@ def free_bytes(folder: Path) -> int:
     return room.f_bavail * room.f_frsize
 
 
-def is_full(folder: Path) -> bool:
-    """Whether hardly anything can be written. Raises OSError."""
-    return free_bytes(folder) < FULL_BYTES
+def means_full(error: BaseException) -> bool:
+    """Whether an error of the operating system or of SQLite says that the disk is full."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return "disk is full" in str(error)
 
 
 class Reserve:
     """A file in the state folder that only takes up room. It is given up when somebody must act on a full disk.
 
-    With it they can sign in and delete, which makes room. The watcher makes it again.
+    With it people can sign in and delete, which makes room, and `mb9k` commands work. The watcher makes it again.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -39,7 +42,7 @@ class Reserve:
     def make(self) -> None:
         """Take the room, if there is plenty: else the disk would be full because of it."""
         with suppress(OSError):
-            if self._size_bytes() >= RESERVE_BYTES or free_bytes(self.path.parent) < RESERVE_BYTES + FULL_BYTES:
+            if self._size_bytes() >= RESERVE_BYTES or self.is_needed():
                 return
             handle = os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600)
             try:
@@ -48,11 +51,22 @@ class Reserve:
                 os.close(handle)
 
     def give_up_if_full(self) -> None:
-        """Make room for what somebody wants to write now, if there is hardly any."""
+        """Make room for what somebody wants to write now, if there is hardly any.
+
+        Half of what is left at a time: whatever fills the disk may take what somebody did not need.
+        """
         with suppress(OSError):
-            if self._size_bytes() and is_full(self.path.parent):
-                self.path.unlink()
-                log.warning("the disk is full: the reserve of %d MB was given up", RESERVE_BYTES // 1_000_000)
+            size_bytes = self._size_bytes()
+            if size_bytes and free_bytes(self.path.parent) < LOG_BYTES:
+                os.truncate(self.path, size_bytes // 2 if size_bytes > LEAST_BYTES else 0)
+                log.warning("the disk is full: of the reserve, %d bytes are left", self._size_bytes())
+
+    def is_needed(self) -> bool:
+        """Whether the disk counts as full: hardly any room is left but the reserve, or what it was given up for.
+
+        Raises OSError.
+        """
+        return free_bytes(self.path.parent) + self._size_bytes() < RESERVE_BYTES + LOG_BYTES
 
     def _size_bytes(self) -> int:
         try:

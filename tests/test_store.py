@@ -262,7 +262,7 @@ def test_an_image_is_found_by_its_address_until_its_day_is_forgotten(filled: Sto
     found = filled.detections.with_image("unguessable")
     assert found is not None
     assert found.image == image
-    assert filled.detections.images_of_stream(1) == [image]
+    assert filled.detections.all_images() == [image]
     assert (filled.detections.count_images(1), filled.detections.count_images(2)) == (1, 0)
     assert filled.detections.forget_images("20261124") == 1
     assert filled.detections.with_image("unguessable") is None

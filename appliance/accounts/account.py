@@ -46,7 +46,9 @@ def add_routes(app: App, accounts: Accounts) -> None:
 
     @app.post("/account/tokens/<token_id:int>/revoke", access=Access.SIGNED_IN)
     def revoke(store: Store, visitor: Visitor, token_id: int) -> Page:
-        if token_id >= 2**63 or not store.people.remove_token(visitor.person.id, token_id):
+        with store.saving():
+            removed = token_id < 2**63 and store.people.remove_token(visitor.person.id, token_id)
+        if not removed:
             raise HTTPError(404, "This token is already gone, or is not yours.")
         return see_other("/account")
 

@@ -215,15 +215,6 @@ class Detections:
         sql = "select count(*) as images from detections where stream_id = ? and image_day is not null"
         return int(self.db.execute(sql, [stream_id]).fetchone()["images"])
 
-    def images_of_stream(self, stream_id: int) -> list[StoredImage]:
-        """Where the images of a stream's detections lie."""
-        rows = self.db.execute(
-            "select image_day, image_offset, image_size, image_token from detections"
-            " where stream_id = ? and image_day is not null",
-            [stream_id],
-        )
-        return [_image(row) for row in rows]
-
     def all_images(self) -> list[StoredImage]:
         """Where every image lies, for `mb9k check`."""
         rows = self.db.execute(

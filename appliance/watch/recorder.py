@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 from dataclasses import dataclass, replace
 
+from appliance.disk import Reserve
 from appliance.images import ImageFiles
 from appliance.secrets import new_token
 from appliance.store import Store, StoredImage
@@ -48,6 +50,7 @@ class Recorder:
 
     def __init__(self, images: ImageFiles) -> None:
         self.images = images
+        self.reserve = Reserve(images.folder.parent)
         self.problem: str | None = None
         self._people: dict[str, _Person] = {}
         self._batch: list[tuple[_Person, Sighting, int | None]] = []
@@ -96,6 +99,8 @@ class Recorder:
         if person.jpeg is None or person.placed or not (at_once or uptime_s - person.image_s >= IMAGE_PAUSE_S):
             return
         try:
+            if self.reserve.is_needed():  # rows are smaller, and matter more
+                raise OSError(errno.ENOSPC, "the disk is full")
             place = self.images.append(person.jpeg, person.newest.detection.last_seen_utc)
         except OSError as error:
             self._say(f"Images cannot be written ({error.strerror}); detections are kept without.")

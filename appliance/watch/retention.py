@@ -67,14 +67,18 @@ class Retention:
             days = known
         clock = self._judged(noted.at(moment), days.values(), moment)
         days = days | self._written(days, clock)
+        in_order = sorted(days.values(), key=lambda day: (day.running_s, day.day))
+        self._make_room(store, in_order, day_of(moment.utc))  # first: without room nothing can be noted
+        there = set(self.images.days())
         with store.writing():
             store.ages.note_clock(clock)
-            for day in days.values():
-                if day != known.get(day.day):
+            for day in in_order:
+                if day.day in there and day != known.get(day.day):
                     store.ages.note_image_day(day)
-        in_order = sorted(days.values(), key=lambda day: (day.running_s, day.day))
-        self._forget_old(store, in_order, clock)
-        self._make_room(store, [day.day for day in in_order], day_of(moment.utc))
+        now_utc = clock.utc if clock.wall_clock is WallClock.BELIEVED else None
+        for day in in_order:
+            if day.day not in there or self._is_old(day, now_utc, clock):
+                self._forget(store, day.day, "too old")
 
     def _written(self, known: Mapping[str, ImageDay], clock: BoxClock) -> dict[str, ImageDay]:
         """The day files that were written to since the last look."""
@@ -123,43 +127,28 @@ class Retention:
             age_s = max(age_s, now_utc - day.utc)
         return age_s > self.config.keep_days * DAY_S
 
-    def _forget_old(self, store: Store, days: Iterable[ImageDay], clock: BoxClock) -> None:
-        now_utc = clock.utc if clock.wall_clock is WallClock.BELIEVED else None
-        there = set(self.images.days())
-        for day in days:
-            if day.day not in there or self._is_old(day, now_utc, clock):
-                self._forget(store, day.day, "too old", file_first=False)
-
-    def _make_room(self, store: Store, in_order: Iterable[str], today: str) -> None:
-        there = set(self.images.days())
+    def _make_room(self, store: Store, in_order: Iterable[ImageDay], today: str) -> None:
         for day in in_order:
             if self.images.free_bytes() >= self.config.min_free_mb * 1_000_000:
                 return
-            if day in there and day != today:
+            if day.day != today and self.images.size_bytes(day.day):
                 self.reserve.give_up_if_full()
-                if not self._forget(store, day, "the disk is nearly full", file_first=True):
-                    return
+                self.images.forget(day.day)  # before its rows: there may be no room to write anything
+                self._forget(store, day.day, "the disk is nearly full")
 
-    def _forget(self, store: Store, day: str, why: str, file_first: bool) -> bool:
-        """Forget a day; whether its file is gone. What is interrupted is done at the next step: until the end the day
-        stays known.
+    def _forget(self, store: Store, day: str, why: str) -> None:
+        """Forget a day. What is cut off is done at the next step: until its end the day stays known.
 
-        file_first: where there is no room to note anything before the file has gone.
+        Raises sqlite3.Error, OSError.
         """
-        try:
-            if file_first:
-                self.images.forget(day)
-            with store.writing():
-                images = store.detections.forget_images(day)
-            self.images.forget(day)
-            with store.writing():
-                store.erasures.forget_day(day)
-                store.ages.forget_image_day(day)
-        except OSError as error:
-            log.error("the images of %s cannot be removed: %s", day, error.strerror)
-            return False
-        log.warning("forgot the images of %s (%d): %s", day, images, why)
-        return True
+        with store.writing():
+            images = store.detections.forget_images(day)
+        self.images.forget(day)
+        with store.writing():
+            store.erasures.forget_day(day)
+            store.ages.forget_image_day(day)
+        if images:
+            log.warning("forgot the images of %s (%d): %s", day, images, why)
 
 
 def leapt(from_utc: float, to_utc: float, days: int) -> str:

@@ -109,10 +109,10 @@ class Watcher:
         """One poll, one write. Trouble with the store is logged and tried again with nothing lost."""
         notify("WATCHDOG=1")
         try:
+            if moment.uptime_s >= self._tidy_due_s:
+                self._tidy(moment)  # first: it makes room
             statuses = self._poll(moment)
             self._write(statuses, moment)
-            if moment.uptime_s >= self._tidy_due_s:
-                self._tidy(moment)
             if self.store_problem:
                 log.info("the store can be written again")
             self.store_problem = None
@@ -220,7 +220,7 @@ class Watcher:
             try:
                 self.retention.step(self.store, moment)
             except OSError as error:
-                log.error("the folder of images cannot be looked through: %s", error)
+                log.error("images that are too old cannot be removed: %s", error)
 
     def _stop(self) -> None:
         for analysis in self.analyses.values():
