@@ -14,6 +14,7 @@ RESERVE_BYTES = 10_000_000
 LOG_BYTES = 4_500_000
 """What a few writes may need: SQLite's write-ahead log grows to 1000 pages of 4 KiB before it is used again."""
 LEAST_BYTES = 500_000
+FOR_PEOPLE_BYTES = RESERVE_BYTES // 2
 MAKE_ROOM = "An admin can make room: delete old detections or streams, or keep images for fewer days."
 
 
@@ -33,7 +34,8 @@ def means_full(error: BaseException) -> bool:
 class Reserve:
     """A file in the state folder that only takes up room. It is given up when somebody must act on a full disk.
 
-    With it people can sign in and delete, which makes room, and `mb9k` commands work. The watcher makes it again.
+    Half of it is the watcher's, by which rows and heartbeats go on for a while. The rest is for people: they can sign in
+    and delete, which makes room, and `mb9k` commands work. The watcher makes it again.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -50,16 +52,20 @@ class Reserve:
             finally:
                 os.close(handle)
 
-    def give_up_if_full(self) -> None:
-        """Make room for what somebody wants to write now, if there is hardly any.
+    def give_up_if_full(self, keep_bytes: int = 0) -> bool:
+        """Make room for what must be written now, if there is hardly any; whether that was done.
 
-        Half of what is left at a time: whatever fills the disk may take what somebody did not need.
+        Half of what is left at a time: whatever fills the disk may take what was not needed. keep_bytes: no more if it
+        has shrunk to this.
         """
         with suppress(OSError):
             size_bytes = self._size_bytes()
-            if size_bytes and free_bytes(self.path.parent) < LOG_BYTES:
-                os.truncate(self.path, size_bytes // 2 if size_bytes > LEAST_BYTES else 0)
-                log.warning("the disk is full: of the reserve, %d bytes are left", self._size_bytes())
+            if size_bytes > keep_bytes and free_bytes(self.path.parent) < LOG_BYTES:
+                left_bytes = size_bytes // 2 if size_bytes > LEAST_BYTES else 0
+                os.truncate(self.path, left_bytes)
+                log.warning("the disk is full; %.1f MB of the reserve are left", left_bytes / 1_000_000)
+                return True
+        return False
 
     def is_needed(self) -> bool:
         """Whether the disk counts as full: hardly any room is left but the reserve, or what it was given up for.

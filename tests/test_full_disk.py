@@ -139,7 +139,7 @@ def test_a_command_works_by_the_reserve_or_says_in_one_line_that_the_disk_is_ful
     command = [sys.executable, "-m", "appliance.cli", "--config", str(config), *words]
     done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=False)
     if reserve:
-        assert (done.returncode, done.stderr) == (0, "the disk is full: of the reserve, 5000000 bytes are left\n")
+        assert (done.returncode, done.stderr) == (0, "the disk is full; 5.0 MB of the reserve are left\n")
     else:
         assert done.returncode == 1
         assert done.stderr.count("\n") == 1
@@ -184,8 +184,25 @@ def test_images_leave_room_for_rows(box: Box) -> None:
     assert write(9.0)
 
 
+def test_of_the_reserve_the_watcher_takes_half_and_the_rest_is_for_people(box: Box) -> None:
+    box.clock.forward(1)
+    watcher = Watcher(msgspec.structs.replace(box.config, images=Images(min_free_mb=0)))
+    watcher.step(box.clock.now)
+    for seconds in (10, 1):
+        full(box, reserve=False)
+        box.clock.forward(seconds)
+        watcher.step(box.clock.now)
+        assert watcher.store_problem is not None
+    assert Reserve(box.config.state).path.stat().st_size == RESERVE_BYTES / 2
+    assert box.browser().sign_in("ann").status_code == 303
+    box.clock.forward(10)
+    watcher.step(box.clock.now)
+    assert watcher.store_problem is None
+    watcher._stop()
+
+
 def test_on_a_full_disk_days_go_and_then_all_that_waited_is_recorded(box: Box) -> None:
-    config = msgspec.structs.replace(box.config, images=Images(min_free_mb=2))
+    config = msgspec.structs.replace(box.config, images=Images(min_free_mb=6))
     day = box.images.append(JPEG[:2] + bytes(6_000_000), box.clock.now.utc - 86400).day
     watcher = Watcher(config)
     watcher.step(box.clock.now)

@@ -59,20 +59,25 @@ class Store:
 
         busy_timeout_s: how long a transaction waits for another writer.
         """
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Reserve(path.parent).give_up_if_full()
-            # Two services that start together must not both migrate.
-            with (path.parent / f"{path.name}.lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                connection = sqlite3.connect(path, timeout=busy_timeout_s)
-                path.chmod(0o600)
-                connection.execute("pragma journal_mode=wal")
-                store = cls._prepared(connection, path)
-                store._migrate()
-            return store
-        except (OSError, sqlite3.Error) as error:
-            raise StoreError(f"{path}: {error}; {_next_step(path, error)}") from error
+        while True:
+            try:
+                return cls._opened(path, busy_timeout_s)
+            except (OSError, sqlite3.Error) as error:
+                if not Reserve(path.parent).give_up_if_full():
+                    raise StoreError(f"{path}: {error}; {_next_step(path, error)}") from error
+
+    @classmethod
+    def _opened(cls, path: Path, busy_timeout_s: float) -> Store:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Two services that start together must not both migrate.
+        with (path.parent / f"{path.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            connection = sqlite3.connect(path, timeout=busy_timeout_s)
+            path.chmod(0o600)
+            connection.execute("pragma journal_mode=wal")
+            store = cls._prepared(connection, path)
+            store._migrate()
+        return store
 
     @classmethod
     def open_existing(cls, path: Path) -> Store:

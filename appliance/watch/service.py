@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 
 from appliance.config import Config
-from appliance.disk import Reserve
+from appliance.disk import FOR_PEOPLE_BYTES, Reserve
 from appliance.errors import UserError
 from appliance.images import ImageFiles
 from appliance.media.mediamtx import Client, read_url
@@ -117,6 +117,7 @@ class Watcher:
                 log.info("the store can be written again")
             self.store_problem = None
         except sqlite3.Error as error:
+            self.reserve.give_up_if_full(FOR_PEOPLE_BYTES)
             if self.store_problem is None:
                 log.error(
                     "the store cannot be written (%s); trying again, %d persons wait", error, self.recorder.waiting()
