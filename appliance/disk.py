@@ -34,8 +34,8 @@ def means_full(error: BaseException) -> bool:
 class Reserve:
     """A file in the state folder that only takes up room. It is given up when somebody must act on a full disk.
 
-    Half of it is the watcher's, by which rows and heartbeats go on for a while. The rest is for people: they can sign in
-    and delete, which makes room, and `mb9k` commands work. The watcher makes it again.
+    Half of it is the watcher's, by which rows and heartbeats go on for a while. The rest is for people: they can sign
+    in and delete, which makes room, and `mb9k` commands work. The watcher makes it again.
     """
 
     def __init__(self, folder: Path) -> None:
