@@ -10,7 +10,6 @@ import ctypes
 import os
 import re
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -76,27 +75,22 @@ class ImageFiles:
             return None
         return jpeg if len(jpeg) == place.size_bytes and jpeg.startswith(JPEG_START) else None
 
-    def erase(self, places: Iterable[Place]) -> None:
-        """Overwrite JPEGs with zeros, on the disk once this returns, and give their room back to the disk.
+    def erase(self, day: str, places: Iterable[Place]) -> None:
+        """Overwrite JPEGs of a day with zeros, on the disk once this returns, and give their room back to the disk.
 
         What is gone already is no error, so that an interrupted erasure can be done again.
         """
-        by_day: dict[str, list[Place]] = {}
-        for place in places:
-            by_day.setdefault(place.day, []).append(place)
-        for day, of_day in by_day.items():
-            with suppress(FileNotFoundError):
-                self._erase(day, of_day)
-
-    def _erase(self, day: str, places: Iterable[Place]) -> None:
-        handle = os.open(self._path(day), os.O_WRONLY)
+        try:
+            handle = os.open(self._path(day), os.O_WRONLY)
+        except FileNotFoundError:
+            return
         try:
             size_bytes = os.fstat(handle).st_size
-            whole = [place for place in places if place.offset + place.size_bytes <= size_bytes]
-            for place in whole:
+            there = [place for place in places if place.offset + place.size_bytes <= size_bytes]
+            for place in there:
                 os.pwrite(handle, bytes(place.size_bytes), place.offset)
             os.fdatasync(handle)
-            for place in whole:
+            for place in there:
                 _punch_hole(handle, place.offset, place.size_bytes)
         finally:
             os.close(handle)
@@ -129,5 +123,7 @@ class ImageFiles:
 
 def _punch_hole(handle: int, offset: int, size_bytes: int) -> None:
     """Give the room of bytes that are zeros back to the disk. File systems that cannot (FAT) keep them as they are."""
-    fallocate = ctypes.CDLL(None).fallocate64
-    fallocate(handle, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, ctypes.c_int64(offset), ctypes.c_int64(size_bytes))
+    fallocate = getattr(ctypes.CDLL(None), "fallocate64", None)
+    if fallocate:
+        mode = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
+        fallocate(handle, mode, ctypes.c_int64(offset), ctypes.c_int64(size_bytes))

@@ -33,7 +33,7 @@ def test_only_the_owner_may_read_the_files(tmp_path: Path) -> None:
 def test_an_erased_image_is_gone_from_the_disk_and_its_neighbour_is_not(tmp_path: Path) -> None:
     images = ImageFiles(tmp_path)
     first, second = images.append(JPEG, NOON), images.append(JPEG[:-1] + b"x", NOON)
-    images.erase([first])
+    images.erase(first.day, [first])
     assert images.read(first) is None
     assert images.read(second) == JPEG[:-1] + b"x"
     assert (tmp_path / f"{first.day}.jpegs").read_bytes().count(JPEG) == 0
@@ -47,7 +47,7 @@ def test_an_erasure_gives_the_room_back_and_may_be_done_again(tmp_path: Path) ->
     file = tmp_path / f"{places[0].day}.jpegs"
     before = file.stat()
     for _ in range(2):
-        images.erase(places[:2])
+        images.erase(places[0].day, places[:2])
     assert file.stat().st_size == before.st_size
     assert images.read(places[2]) == large
     assert file.stat().st_blocks < before.st_blocks / 2
@@ -56,7 +56,8 @@ def test_an_erasure_gives_the_room_back_and_may_be_done_again(tmp_path: Path) ->
 def test_what_lies_beyond_the_end_of_a_day_is_not_erased(tmp_path: Path) -> None:
     images = ImageFiles(tmp_path)
     place = images.append(JPEG, NOON)
-    images.erase([Place(place.day, 10_000, 100), Place("20200101", 0, 100)])
+    images.erase(place.day, [Place(place.day, 10_000, 100)])
+    images.erase("20200101", [Place("20200101", 0, 100)])
     assert images.size_bytes(place.day) == len(JPEG)
     assert images.days() == [place.day]
 
@@ -69,7 +70,7 @@ def test_a_day_is_forgotten_by_removing_its_file(tmp_path: Path) -> None:
     images.forget(place.day)
     assert images.days() == [later.day]
     assert images.read(place) is None
-    images.erase([place])
+    images.erase(place.day, [place])
 
 
 def test_a_place_that_was_never_written_is_no_image(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from appliance.images import Place
 from appliance.local.dashboard import midnight_utc
 from appliance.local.words import duration, service_problems
 from appliance.secrets import digest
-from appliance.store import ServiceStatus, explain_trouble
+from appliance.store import BoxClock, ServiceStatus, WallClock, explain_trouble
 from tests.site import Box
 
 NASTY = """<script>alert(1)</script>"'&"""
@@ -345,6 +345,12 @@ def test_today_begins_at_the_boxs_midnight(monkeypatch: pytest.MonkeyPatch) -> N
         time.tzset()
 
 
+def test_home_says_what_is_wrong_with_the_clock(box: Box) -> None:
+    assert "mb9k clock" not in box.browser("ann").get("/").text
+    box.store.ages.note_clock(BoxClock(5.0, "boot", 9.0, None, WallClock.UNKNOWN, "Run `mb9k clock confirm`."))
+    assert '<p class="notice">Run `mb9k clock confirm`.</p>' in box.browser("ann").get("/").text
+
+
 def test_words_for_durations_and_troubles() -> None:
     assert [duration(s) for s in (5, 300, 3600, 12_000, 90_000, 400_000)] == [
         "under a minute", "5 min", "1 h", "3 h 20 min", "1 day", "4 days",
@@ -353,3 +359,6 @@ def test_words_for_durations_and_troubles() -> None:
     assert service_problems(
         [ServiceStatus("gate", True, "", 1, None), ServiceStatus("watch", True, "", 1, "Hot.")]
     ) == ["Hot."]
+    assert service_problems([ServiceStatus("gate", True, "", 1, None)], disk_is_full=True)[1:] == [
+        "The disk of the box is full, so it cannot be told whether watch runs."
+    ]

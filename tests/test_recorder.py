@@ -172,7 +172,7 @@ def test_an_image_that_is_on_the_disk_is_not_held_in_memory(memory: Memory) -> N
 def test_a_replaced_image_that_cannot_be_erased_is_logged_and_erased_later(
     memory: Memory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def refuse(_: object) -> None:
+    def refuse(*_: object) -> None:
         raise OSError(30, "Read-only file system")
 
     with monkeypatch.context() as patch:

@@ -219,6 +219,19 @@ def test_an_image_that_cannot_be_erased_is_erased_later(
     assert box.store.erasures.oldest(9) == {}
 
 
+def test_images_that_cannot_be_erased_hold_up_no_others(box: Box) -> None:
+    broken = box.images.append(JPEG, box.clock.now.utc - 86400)
+    (box.config.images_dir / f"{broken.day}.jpegs").unlink()
+    (box.config.images_dir / f"{broken.day}.jpegs").mkdir()  # what a folder in its place does, a failing card does too
+    fine = box.images.append(JPEG, box.clock.now.utc)
+    for place in [broken] * detections.ERASED_AT_ONCE + [fine]:
+        box.store.erasures.add(place)
+    assert not detections.erase_some(box.store, box.images)
+    assert not detections.erase_some(box.store, box.images)
+    assert box.images.read(fine) is None
+    assert list(box.store.erasures.oldest(1000).values()) == [broken] * detections.ERASED_AT_ONCE
+
+
 def test_of_very_many_images_a_deletion_erases_the_first_and_the_watcher_the_rest(box: Box) -> None:
     with box.store.writing():
         for number in range(detections.ERASED_AT_ONCE):

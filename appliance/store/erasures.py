@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sqlite_utils import Database
 
 from appliance.images import Place
@@ -21,15 +23,26 @@ class Erasures:
         )
 
     def oldest(self, limit: int) -> dict[int, Place]:
-        """What is to be erased, by an id that rises, the longest waiting first."""
+        """What is to be erased, by an id, the longest waiting first."""
         rows = self.db.execute(
             "select id, image_day, image_offset, image_size from erasures order by id limit ?", [limit]
         )
         return {row["id"]: Place(row["image_day"], row["image_offset"], row["image_size"]) for row in rows}
 
-    def remove_up_to(self, last_id: int) -> None:
-        """All that waited up to this one is erased, on the disk."""
-        self.db.execute("delete from erasures where id <= ?", [last_id])
+    def remove(self, ids: Iterable[int]) -> None:
+        """They are erased, on the disk."""
+        for erasure_id in ids:
+            self.db.execute("delete from erasures where id = ?", [erasure_id])
+
+    def postpone(self, ids: Iterable[int]) -> None:
+        """They cannot be erased now: let the others go first."""
+        for erasure_id in ids:
+            self.db.execute(
+                "insert into erasures (image_day, image_offset, image_size)"
+                " select image_day, image_offset, image_size from erasures where id = ?",
+                [erasure_id],
+            )
+        self.remove(ids)
 
     def forget_day(self, day: str) -> None:
         """The day's file is gone, and all in it."""
