@@ -365,6 +365,19 @@ def test_a_clock_that_jumps_forward_takes_no_image(box: Box, synchronised: bool)
     assert all(stored.image for stored in box.detections())
 
 
+def test_an_erasure_that_was_cut_off_is_finished_at_the_next_start(box: Box) -> None:
+    watcher = box.watcher()
+    _age_images(watcher, box, (0,))
+    (image,) = box.store.detections.all_images()
+    box.kill(watcher)
+    with box.store.writing():  # whoever deleted it was killed right after the commit
+        box.store.detections.remove(1)
+    assert watcher.images.read(image) is not None
+    box.watcher().step(now())
+    assert watcher.images.read(image) is None
+    assert box.store.erasures.oldest(9) == {}
+
+
 def test_a_preview_goes_when_its_stream_goes(box: Box, ingest: StandIn, standing: bytes) -> None:
     watcher = box.watcher()
     publish(ingest, standing)
