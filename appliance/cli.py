@@ -18,14 +18,15 @@ from appliance import service
 from appliance.accounts.people import Role
 from appliance.alone import stay_alone
 from appliance.config import Config, as_toml, load
+from appliance.disk import means_full
 from appliance.errors import UserError
 from appliance.rules import check as check_rules
 from appliance.rules import people, recovery, streams
 from appliance.rules.check import refuse_unsound
 from appliance.rules.sources import clean_source, has_password
 from appliance.secrets import claim_code, hash_password
-from appliance.store import Store
-from appliance.times import now
+from appliance.store import Store, WallClock
+from appliance.times import now, utc_text
 
 DEFAULT_CONFIG = Path("/etc/mb9k/mb9k.toml")
 
@@ -310,6 +311,36 @@ def stream_list(context: click.Context) -> None:
         click.echo(f"{each.title}\t{state}\t{each.problem or ''}".rstrip())
 
 
+@cli.group()
+def clock() -> None:
+    """The time, by which images become too old."""
+
+
+@clock.command("show")
+@click.pass_context
+def clock_show(context: click.Context) -> None:
+    """Say whether the clock of the box is believed, and what to do if not."""
+    moment = now()
+    noted = _store(_config(context)).ages.clock()
+    click.echo(f"It is {utc_text(moment.utc)} by the clock of the box.")
+    if noted is None:
+        click.echo("The watcher has not noted it yet; start the box.")
+    elif noted.notice or noted.at(moment).wall_clock is not WallClock.BELIEVED:
+        click.echo(noted.notice or "Nothing has said yet that it is right, so no image becomes too old by it.")
+    else:
+        click.echo("It is believed.")
+
+
+@clock.command("confirm")
+@click.pass_context
+def clock_confirm(context: click.Context) -> None:
+    """Say that the clock of the box is right: images that are too old by it then go within a minute."""
+    store, moment = _store(_config(context)), now()
+    with store.saving():
+        store.ages.believe(moment)
+    click.echo(f"It is {utc_text(moment.utc)}. Images that are too old by this clock go within a minute.")
+
+
 def main() -> None:
     """The entry point: a person's mistake is one line and exit code 1."""
     try:
@@ -323,14 +354,19 @@ def main() -> None:
     except click.ClickException as error:
         click.echo(f"mb9k: {error.format_message()}", err=True)
         sys.exit(1)
-    except sqlite3.Error as error:
-        click.echo(f"mb9k: the store cannot be used ({error}); `mb9k check` says what to do", err=True)
-        sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     except BrokenPipeError:
         # The reader of our output has gone; Python would complain again when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except (OSError, sqlite3.Error) as error:
+        if means_full(error):
+            click.echo(f"mb9k: {error}; make room on the disk, then do it again", err=True)
+        elif isinstance(error, sqlite3.Error):
+            click.echo(f"mb9k: the store cannot be used ({error}); `mb9k check` says what to do", err=True)
+        else:
+            raise
         sys.exit(1)
 
 

@@ -6,16 +6,21 @@ know of (a write that was cut off before its commit) is never shown and goes wit
 
 from __future__ import annotations
 
+import ctypes
 import enum
 import os
 import re
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
+from appliance.disk import free_bytes
+
 DAY = re.compile(r"^[0-9]{8}$")
 SUFFIX = ".jpegs"
+FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE = 1, 2
 JPEG_START = b"\xff\xd8"
 
 
@@ -91,15 +96,23 @@ class ImageFiles:
         except FileNotFoundError:
             return None
 
-    def erase(self, place: Place) -> None:
-        """Overwrite a JPEG with zeros, on the disk, at once. A day that is gone is no error."""
+    def erase(self, day: str, places: Iterable[Place]) -> None:
+        """Overwrite JPEGs of a day with zeros, on the disk once this returns, and give their room back to the disk.
+
+        What is gone already is no error, so that an interrupted erasure can be done again.
+        """
         try:
-            handle = os.open(self._path(place.day), os.O_WRONLY)
+            handle = os.open(self._path(day), os.O_WRONLY)
         except FileNotFoundError:
             return
         try:
-            os.pwrite(handle, bytes(place.size_bytes), place.offset)
+            size_bytes = os.fstat(handle).st_size
+            there = [place for place in places if place.offset + place.size_bytes <= size_bytes]
+            for place in there:
+                os.pwrite(handle, bytes(place.size_bytes), place.offset)
             os.fdatasync(handle)
+            for place in there:
+                _punch_hole(handle, place.offset, place.size_bytes)
         finally:
             os.close(handle)
 
@@ -108,14 +121,20 @@ class ImageFiles:
         names = [path.name.removesuffix(SUFFIX) for path in self.folder.glob(f"*{SUFFIX}")]
         return sorted(name for name in names if DAY.match(name))
 
+    def size_bytes(self, day: str) -> int:
+        """How long the file of a day is; 0 if there is none."""
+        try:
+            return self._path(day).stat().st_size
+        except FileNotFoundError:
+            return 0
+
     def forget(self, day: str) -> None:
         """Remove a day's file; that it is already gone is no error."""
         self._path(day).unlink(missing_ok=True)
 
     def free_bytes(self) -> int:
         """How much room the disk has left for us."""
-        room = os.statvfs(self.folder)
-        return room.f_bavail * room.f_frsize
+        return free_bytes(self.folder)
 
     def _path(self, day: str) -> Path:
         if not DAY.match(day):
@@ -128,3 +147,11 @@ def _condition(place: Place, content: bytes | None) -> Condition:
         return Condition.ERASED
     whole = len(content) == place.size_bytes and content.startswith(JPEG_START)
     return Condition.WHOLE if whole and place.crc32 in (None, zlib.crc32(content)) else Condition.DAMAGED
+
+
+def _punch_hole(handle: int, offset: int, size_bytes: int) -> None:
+    """Give the room of bytes that are zeros back to the disk. File systems that cannot (FAT) keep them as they are."""
+    fallocate = getattr(ctypes.CDLL(None), "fallocate64", None)
+    if fallocate:
+        mode = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
+        fallocate(handle, mode, ctypes.c_int64(offset), ctypes.c_int64(size_bytes))

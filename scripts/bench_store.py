@@ -93,10 +93,6 @@ QUESTIONS: dict[str, tuple[Ask, Ask]] = {
         lambda store: store.detections.latest_with_image(),
         before(f"{SELECT_BEFORE} {WHERE_BEFORE} and image_token is not null order by id desc limit 1"),
     ),
-    "images of a stream that has none": (
-        lambda store: store.detections.images_of_stream(2),
-        before("select image_day from detections where stream_id = :stream_id and image_day is not null", stream_id=2),
-    ),
     "counts of a day": (
         counts(since_utc=DAY),
         before(f"{COUNTS_BEFORE} where first_seen_utc >= :since group by +state", since=utc_text(DAY)),

@@ -15,8 +15,8 @@ from appliance.store import Store
 
 REPOSITORY = Path(__file__).parent.parent
 
-MAY_BE_ABSENT = ("MediaMTX", "labelled pictures", "no right to")
-"""What no package brings: without it a test may be skipped even where nothing else may."""
+MAY_BE_ABSENT = ("MediaMTX", "labelled pictures", "a small disk", "no right to")
+"""What no package brings, or no container allows: without it a test may be skipped even where nothing else may."""
 
 
 @pytest.hookimpl(hookwrapper=True)

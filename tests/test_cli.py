@@ -20,7 +20,8 @@ from appliance.cli import cli, main
 from appliance.faces import Detection, State
 from appliance.images import ImageFiles
 from appliance.secrets import password_matches
-from appliance.store import Store, StoredImage
+from appliance.store import BoxClock, Store, StoredImage, WallClock
+from appliance.times import now
 
 
 @pytest.fixture
@@ -175,6 +176,24 @@ def test_check_finds_a_lost_image_and_says_what_to_do(box: Path) -> None:
     done = mb9k(box, "check")
     assert done.returncode == 1
     assert "1 images are gone (19700101: 1)" in done.stdout
+
+
+def test_the_clock_is_shown_and_confirmed(box: Path) -> None:
+    store = Store.open(box.parent / "state" / "mb9k.db")
+    assert "The watcher has not noted it yet; start the box." in mb9k(box, "clock", "show").stdout
+    moment = now()
+    store.ages.note_clock(BoxClock(5.0, moment.boot_id, moment.uptime_s, 0.0, WallClock.LEAPT, "It went from to."))
+    assert "It went from to." in mb9k(box, "clock", "show").stdout
+    confirmed = mb9k(box, "clock", "confirm")
+    assert confirmed.returncode == 0
+    assert "Images that are too old by this clock go within a minute." in confirmed.stdout
+    assert (clock := store.ages.clock())
+    assert (clock.wall_clock, clock.notice) == (WallClock.BELIEVED, None)
+    assert clock.utc is not None
+    assert abs(clock.utc - moment.utc) < 60
+    assert "It is believed." in mb9k(box, "clock", "show").stdout
+    store.ages.note_clock(BoxClock(5.0, "an earlier start", 9.0, moment.utc, WallClock.BELIEVED))
+    assert "Nothing has said yet that it is right" in mb9k(box, "clock", "show").stdout
 
 
 def test_every_command_explains_itself(box: Path) -> None:

@@ -199,8 +199,8 @@ def test_a_damaged_file_is_said_to_be_damaged(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        ("database or disk is FULL", "The disk of the box is full or failing"),
-        ("No space left on device", "The disk of the box is full or failing"),
+        ("database or disk is FULL", "The disk of the box is full, so nothing was changed."),
+        ("No space left on device", "The disk of the box is full, so nothing was changed."),
         ("disk I/O error", "The disk of the box is full or failing"),
         ("attempt to write a readonly database", "The box may not write its own data"),
         ("Permission denied", "The box may not write its own data"),

@@ -35,10 +35,33 @@ def test_only_the_owner_may_read_the_files(tmp_path: Path) -> None:
 def test_an_erased_image_is_gone_from_the_disk_and_its_neighbour_is_not(tmp_path: Path) -> None:
     images = ImageFiles(tmp_path)
     first, second = images.append(JPEG, NOON), images.append(JPEG[:-1] + b"x", NOON)
-    images.erase(first)
+    images.erase(first.day, [first])
     assert images.read(first) is None
     assert images.read(second) == JPEG[:-1] + b"x"
     assert (tmp_path / f"{first.day}.jpegs").read_bytes().count(JPEG) == 0
+
+
+def test_an_erasure_gives_the_room_back_and_may_be_done_again(tmp_path: Path) -> None:
+    images = ImageFiles(tmp_path)
+    large = JPEG * 1000
+    places = [images.append(large, NOON) for _ in range(3)]
+    images.sync(places[0].day)
+    file = tmp_path / f"{places[0].day}.jpegs"
+    before = file.stat()
+    for _ in range(2):
+        images.erase(places[0].day, places[:2])
+    assert file.stat().st_size == before.st_size
+    assert images.read(places[2]) == large
+    assert file.stat().st_blocks < before.st_blocks / 2
+
+
+def test_what_lies_beyond_the_end_of_a_day_is_not_erased(tmp_path: Path) -> None:
+    images = ImageFiles(tmp_path)
+    place = images.append(JPEG, NOON)
+    images.erase(place.day, [Place(place.day, 10_000, 100)])
+    images.erase("20200101", [Place("20200101", 0, 100)])
+    assert images.size_bytes(place.day) == len(JPEG)
+    assert images.days() == [place.day]
 
 
 def test_a_day_is_forgotten_by_removing_its_file(tmp_path: Path) -> None:
@@ -49,7 +72,7 @@ def test_a_day_is_forgotten_by_removing_its_file(tmp_path: Path) -> None:
     images.forget(place.day)
     assert images.days() == [later.day]
     assert images.read(place) is None
-    images.erase(place)
+    images.erase(place.day, [place])
 
 
 def test_a_place_that_was_never_written_is_no_image(tmp_path: Path) -> None:
@@ -85,7 +108,7 @@ def test_a_spoiled_image_is_known_from_an_erased_one_and_neither_is_shown(tmp_pa
     with (tmp_path / f"{spoiled.day}.jpegs").open("r+b") as file:
         file.seek(spoiled.offset + 500)
         file.write(b"\xa5")
-    images.erase(erased)
+    images.erase(erased.day, [erased])
     conditions = [images.condition(place) for place in (whole, spoiled, erased)]
     assert conditions == [Condition.WHOLE, Condition.DAMAGED, Condition.ERASED]
     assert [images.read(place) for place in (whole, spoiled, erased)] == [JPEG, None, None]

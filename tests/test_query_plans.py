@@ -111,7 +111,6 @@ OFTEN: dict[str, Callable[[Store], object]] = {
     "an image's detection": lambda store: store.detections.with_image("image 5"),
     "the latest image": lambda store: store.detections.latest_with_image(),
     "how many images a stream has": lambda store: store.detections.count_images(EMPTY),
-    "the images of a stream without": lambda store: store.detections.images_of_stream(EMPTY),
     "who may still be in view": lambda store: store.detections.open_since(BIG, NOW.utc - 10),
     "a day of images is forgotten": lambda store: store.detections.forget_images("20200101"),
     "a detection is updated": lambda store: store.detections.update(

@@ -14,6 +14,7 @@ import pytest
 from appliance.accounts.people import Role
 from appliance.faces import Bbox, Detection, State
 from appliance.images import ImageFiles, Place
+from appliance.rules.detections import erase_some
 from appliance.store import DetectionFilter, Store, StoredDetection
 from appliance.vision.analysis import Sighting
 from appliance.watch import recorder as module
@@ -57,6 +58,7 @@ class Memory:
         with self.store.writing():
             self.recorder.write(self.store, self.uptime_s, everything)
         self.recorder.committed(self.uptime_s)
+        assert not erase_some(self.store, self.images)  # which the watcher does once a minute
 
     def detections(self) -> list[StoredDetection]:
         """What another process reads, oldest first."""
@@ -167,18 +169,36 @@ def test_an_image_that_is_on_the_disk_is_not_held_in_memory(memory: Memory) -> N
     assert sys.getrefcount(jpeg) == before
 
 
-def test_a_replaced_image_that_cannot_be_erased_is_logged(
+def test_a_replaced_image_that_cannot_be_erased_is_logged_and_erased_later(
     memory: Memory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def refuse(_: Place) -> None:
+    def refuse(*_: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(memory.images, "erase", refuse)
+    with monkeypatch.context() as patch:
+        patch.setattr(memory.images, "erase", refuse)
+        for jpeg in (JPEG, BETTER):
+            memory.recorder.take(sighting(jpeg=jpeg))
+            memory.write(after_s=9)
+    assert memory.picture() == BETTER
+    assert len(caplog.messages) == 1
+    assert "cannot be erased yet, trying again: [Errno 30] Read-only file system" in caplog.messages[0]
+    (day,) = memory.images.days()
+    assert JPEG in (memory.images.folder / f"{day}.jpegs").read_bytes()
+    memory.write()
+    assert JPEG not in (memory.images.folder / f"{day}.jpegs").read_bytes()
+    assert memory.picture() == BETTER
+
+
+def test_a_replaced_image_is_noted_as_to_be_erased_in_the_same_transaction(memory: Memory) -> None:
     for jpeg in (JPEG, BETTER):
         memory.recorder.take(sighting(jpeg=jpeg))
-        memory.write(after_s=9)
-    assert memory.picture() == BETTER
-    assert caplog.messages == ["a replaced image could not be erased: Read-only file system"]
+        memory.uptime_s += 9
+        with memory.store.writing():
+            memory.recorder.write(memory.store, memory.uptime_s)
+        memory.recorder.committed(memory.uptime_s)
+    (place,) = memory.store.erasures.oldest(9).values()
+    assert memory.images.read(place) == JPEG
 
 
 def test_the_last_image_counts_however_soon_it_comes(memory: Memory) -> None:

@@ -12,6 +12,7 @@ from appliance.accounts.people import DEVICE_S, DEVICES, Role
 from appliance.accounts.schema import migrations as accounts_migrations
 from appliance.errors import NameTaken
 from appliance.faces import Counts, Detection, State
+from appliance.images import Place
 from appliance.secrets import digest
 from appliance.store import DetectionFilter, Store, StoredImage
 from appliance.store.schema import migrations as box_migrations
@@ -307,7 +308,7 @@ def test_an_image_is_found_by_its_address_until_its_day_is_forgotten(filled: Sto
     found = filled.detections.with_image("unguessable")
     assert found is not None
     assert found.image == image
-    assert filled.detections.images_of_stream(1) == [image]
+    assert filled.detections.all_images() == [image]
     assert (filled.detections.count_images(1), filled.detections.count_images(2)) == (1, 0)
     assert filled.detections.forget_images("20261124") == 1
     assert filled.detections.with_image("unguessable") is None
@@ -406,6 +407,33 @@ def test_a_store_from_before_transports_keeps_what_is_known_of_a_stream() -> Non
     assert stream
     assert (stream.transport, stream.key_interval_s) == ("udp", 17), "an interval that was known stays"
     assert store.problems() == []
+
+
+def test_a_store_from_before_erasures_notes_the_images_that_its_rows_lose() -> None:
+    db = Database(memory=True)
+    accounts_migrations.apply(db)
+    box_migrations.apply(db, stop_before="m008_erasures_and_ages")
+    db.execute("pragma foreign_keys=on")
+    store = Store(db.conn)
+    store.people.add("ann", "hash", Role.ADMIN, 0.0)
+    store.streams.add_with_key(1, "door", "digest", 0.0)
+    images = [StoredImage("20261124", 100 * number, 100, f"token {number}") for number in range(5)]
+    for image in images[:4]:
+        store.detections.add(1, SEEN, image)
+    box_migrations.apply(db)
+    assert store.erasures.oldest(9) == {}
+    assert store.ages.clock() is None
+    store.detections.update(1, SEEN)
+    store.detections.remove(1)
+    store.detections.set_image(2, images[4])
+    assert list(store.erasures.oldest(9).values()) == [as_place(image) for image in images[:2]]
+    store.streams.remove(1)
+    assert list(store.erasures.oldest(2).values()) == [as_place(image) for image in images[:2]]
+    assert sorted(place.offset for place in store.erasures.oldest(9).values()) == [0, 100, 200, 300, 400]
+
+
+def as_place(image: StoredImage) -> Place:
+    return Place(image.day, image.offset, image.size_bytes)
 
 
 def test_people_without_an_admin_are_noticed(filled: Store) -> None:

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -382,7 +383,8 @@ def _age_images(watcher: Watcher, box: Box, ages_days: tuple[int, ...]) -> None:
 
 def test_images_of_old_days_are_forgotten_and_their_people_are_not(box: Box) -> None:
     watcher = box.watcher()
-    _age_images(watcher, box, (0, 29, 31, 400))
+    watcher.retention.is_synchronised = lambda: True
+    _age_images(watcher, box, (0, 29, 31, 100))
     watcher.step(now())
     assert watcher.images.days() == [day_of(time.time() - 29 * 86400), day_of(time.time())]
     assert [stored.image is not None for stored in box.detections()] == [True, True, False, False]
@@ -400,14 +402,41 @@ def test_when_the_disk_is_nearly_full_the_oldest_days_go_but_not_today(box: Box)
 
 def test_a_day_that_cannot_be_removed_ends_nothing(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     watcher = box.watcher()
-    _age_images(watcher, box, (400,))
+    watcher.retention.is_synchronised = lambda: True
+    _age_images(watcher, box, (1, 100))
 
     def refuse(_: str) -> None:
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(watcher.images, "forget", refuse)
     watcher.step(now())
-    assert len(watcher.images.days()) == 1
+    assert len(watcher.images.days()) == 2
+
+
+@pytest.mark.parametrize("synchronised", [True, False])
+def test_a_clock_that_jumps_forward_takes_no_image(box: Box, synchronised: bool) -> None:
+    watcher = box.watcher()
+    watcher.retention.is_synchronised = lambda: synchronised
+    _age_images(watcher, box, (0, 1, 2, 3))
+    watcher.step(moment := now())
+    for minute in range(1, 4):
+        uptime_s = moment.uptime_s + 60 * minute
+        watcher.step(replace(moment, utc=moment.utc + 400 * 86400 + 60 * minute, uptime_s=uptime_s))
+    assert len(watcher.images.days()) == 4
+    assert all(stored.image for stored in box.detections())
+
+
+def test_an_erasure_that_was_cut_off_is_finished_at_the_next_start(box: Box) -> None:
+    watcher = box.watcher()
+    _age_images(watcher, box, (0,))
+    (image,) = box.store.detections.all_images()
+    box.kill(watcher)
+    with box.store.writing():  # whoever deleted it was killed right after the commit
+        box.store.detections.remove(1)
+    assert watcher.images.read(image) is not None
+    box.watcher().step(now())
+    assert watcher.images.read(image) is None
+    assert box.store.erasures.oldest(9) == {}
 
 
 def test_a_preview_goes_when_its_stream_goes(box: Box, ingest: StandIn, standing: bytes) -> None:

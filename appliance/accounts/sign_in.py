@@ -62,7 +62,8 @@ def add_routes(app: App, accounts: Accounts) -> None:
     @app.post("/sign-out", access=Access.SIGNED_IN)
     def sign_out(store: Store, visitor: Visitor) -> Page:
         if visitor.session:
-            store.people.end_session(visitor.session)
+            with store.saving():
+                store.people.end_session(visitor.session)
         answer = see_other("/sign-in")
         accounts.session_cookie.clear(answer)
         return answer
@@ -120,9 +121,10 @@ def _sign_in(accounts: Accounts, store: Store, now: Now, visitor: Visitor | None
         log.warning("a sign-in from %s failed", address)
         return _sign_in_page(accounts, name, then, 400, "Name or password is wrong.")
     accounts.guesses.take_back(guess, now.uptime_s)
-    if visitor and visitor.session:
-        store.people.end_session(visitor.session)
-    store.people.forget_old_sessions(now.utc)
+    with store.saving():
+        if visitor and visitor.session:
+            store.people.end_session(visitor.session)
+        store.people.forget_old_sessions(now.utc)
     answer = _begin_session(accounts, store, now, person.id, then)
     _remember_device(accounts, store, now, person.id, answer)
     return answer
@@ -165,7 +167,8 @@ def _sign_in_page(accounts: Accounts, name: str, then: str, status: int = 200, p
 def _begin_session(accounts: Accounts, store: Store, now: Now, person_id: int, then: str) -> HTTPResponse:
     """A new id at every sign-in: one that somebody planted in the browser before is worth nothing."""
     session_id = new_token()
-    store.people.add_session(digest(session_id), person_id, new_token(), now.utc)
+    with store.saving():
+        store.people.add_session(digest(session_id), person_id, new_token(), now.utc)
     answer = see_other(then)
     accounts.session_cookie.set(answer, session_id)
     return answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import msgspec
@@ -11,6 +12,7 @@ from appliance import names
 from appliance.faces import Counts as FaceCounts
 from appliance.faces import Detection as FaceDetection
 from appliance.faces import State
+from appliance.local.words import SILENT
 from appliance.rates import compliance
 from appliance.rules.sources import shown
 from appliance.store import ServiceStatus, StoredDetection
@@ -213,6 +215,8 @@ def counts_json(counts: FaceCounts) -> Counts:
     )
 
 
-def service_json(service: ServiceStatus) -> Service:
+def service_json(service: ServiceStatus, disk_is_full: bool) -> Service:
     """A service as the API shows it."""
+    if disk_is_full and not service.alive:
+        service = replace(service, problem=SILENT.format(name=service.name))
     return msgspec.convert(service, Service, from_attributes=True)

@@ -51,7 +51,8 @@ def add_routes(app: App, site: Site) -> None:
             live=[stream for stream in streams if stream.live],
             with_problem=[stream for stream in streams if stream.active and stream.problem],
             latest=store.detections.latest_with_image(),
-            problems=service_problems(store.services.all(now)),
+            problems=service_problems(store.services.all(now), site.reserve.is_needed()),
+            clock=store.ages.clock(),
             chart=_chart(store, now) if periods[2].counts.total else "",
             now=now,
         )

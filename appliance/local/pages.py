@@ -12,6 +12,7 @@ from appliance.accounts.people import DEVICE_S
 from appliance.accounts.site import VIEWS as ACCOUNTS_VIEWS
 from appliance.accounts.site import Accounts
 from appliance.config import Config
+from appliance.disk import Reserve
 from appliance.images import ImageFiles
 from appliance.local import words
 from appliance.previews import Previews
@@ -53,6 +54,7 @@ class Site:
     accounts: Accounts
     images: ImageFiles
     previews: Previews
+    reserve: Reserve
 
     @classmethod
     def made_from(cls, config: Config) -> Site:
@@ -78,4 +80,5 @@ class Site:
             accounts=Accounts(pages, session_cookie, device_cookie, config.claim_code_path, explain=explain_trouble),
             images=ImageFiles(config.images_dir),
             previews=Previews(config.run),
+            reserve=Reserve(config.state),
         )

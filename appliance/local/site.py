@@ -43,7 +43,8 @@ def make_app(config: Config, open_store: Callable[[], Store], clock: Callable[[]
     def health(store: Store) -> HTTPResponse:
         """Whether the site answers and can read its store."""
         store.people.count()
-        return HTTPResponse("ok\n", headers={"Content-Type": "text/plain; charset=utf-8"})
+        text = "ok, but the disk is full\n" if site.reserve.is_needed() else "ok\n"
+        return HTTPResponse(text, headers={"Content-Type": "text/plain; charset=utf-8"})
 
     return app
 

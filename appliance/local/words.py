@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from appliance.disk import MAKE_ROOM
 from appliance.faces import State
 from appliance.rates import Rate
 from appliance.service import SERVICES
@@ -16,17 +17,25 @@ STATE_WORDS = {
 
 
 LONG_KEY_INTERVAL_S = 4  # rarer key frames are worth a word
+FULL = f"The disk of the box is full, so no image is kept, and persons may have to wait in memory. {MAKE_ROOM}"
+SILENT = "The disk of the box is full, so it cannot be told whether {name} runs."
 
 
-def service_problems(services: list[ServiceStatus]) -> list[str]:
-    """What is wrong with the services, a sentence or two each; empty when all is well."""
+def service_problems(services: list[ServiceStatus], disk_is_full: bool = False) -> list[str]:
+    """What is wrong with the services, a sentence or two each; empty when all is well.
+
+    disk_is_full: then a service that is not heard of could not write that it lives.
+    """
     alive = {service.name: service for service in services if service.alive}
     missing = [service for service in SERVICES if service.without_it and service.name not in alive]
+    problems = [service.problem for service in alive.values() if service.problem]
+    if disk_is_full:
+        return [FULL, *(SILENT.format(name=service.name) for service in missing), *problems]
     return [
         f"{service.without_it} If this stays for more than a minute, restart the box, or start it by hand with"
         f" `mb9k {service.name}`."
         for service in missing
-    ] + [service.problem for service in alive.values() if service.problem]
+    ] + problems
 
 
 def key_frames(interval_s: int | None) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+import sqlite3
 
 from appliance.accounts.people import Person
-from appliance.errors import InputError, NotFound, NotSaved
+from appliance.errors import InputError, NotFound
 from appliance.faces import Detection, State
 from appliance.images import ImageFiles
-from appliance.store import Store, StoredDetection, StoredImage
+from appliance.store import Store, StoredDetection
 
 log = logging.getLogger(__name__)
+ERASED_AT_ONCE = 100  # a slow card overwrites that many in a fraction of a second
 
 
 def find(store: Store, detection_id: int) -> StoredDetection:
@@ -50,21 +51,33 @@ def correct(store: Store, by: Person, detection_id: int, state: State) -> None:
 
 
 def delete(store: Store, files: ImageFiles, detection_id: int) -> None:
-    """Delete a detection; its image is erased first. Raises NotFound, NotSaved."""
+    """Delete a detection, then erase its image. Raises NotFound, NotSaved."""
     with store.saving():
-        image = find(store, detection_id).image
-        erase_images(files, [image] if image else [])
+        find(store, detection_id)
         store.detections.remove(detection_id)
+    erase_some(store, files)
 
 
-def erase_images(files: ImageFiles, images: Iterable[StoredImage]) -> None:
-    """Overwrite images on the disk, before their rows go: without a row nobody would find them. Raises NotSaved."""
-    try:
-        for image in images:
-            files.erase(image)
-    except OSError as error:
-        log.error("an image cannot be erased: %s", error)
-        raise NotSaved(
-            f"An image cannot be erased from the disk ({error.strerror}), so what it belongs to is not deleted."
-            " Try again; if it stays, an admin can run `mb9k check` on the box."
-        ) from error
+def erase_some(store: Store, files: ImageFiles) -> bool:
+    """Erase images that no detection has any more, at most ERASED_AT_ONCE; whether there are more.
+
+    The deletion that took their rows away has noted them, so nothing is lost by a crash or a disk that refuses: what is
+    left is done by the watcher, which asks every minute and when it starts.
+    """
+    waiting = store.erasures.oldest(ERASED_AT_ONCE)
+    refused: set[str] = set()
+    for day in {place.day for place in waiting.values()}:
+        try:
+            files.erase(day, [place for place in waiting.values() if place.day == day])
+        except OSError as error:
+            refused.add(day)
+            log.error("images whose detections were deleted cannot be erased yet, trying again: %s", error)
+    if waiting:
+        try:
+            with store.writing():
+                store.erasures.postpone([each for each, place in waiting.items() if place.day in refused])
+                store.erasures.remove([each for each, place in waiting.items() if place.day not in refused])
+        except sqlite3.Error as error:
+            log.error("erased images cannot be noted as erased, trying again: %s", error)
+            return False
+    return len(waiting) == ERASED_AT_ONCE and not refused

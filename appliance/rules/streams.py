@@ -94,14 +94,13 @@ def rotate_key(store: Store, stream_id: int) -> str:
 
 
 def delete(store: Store, files: ImageFiles, previews: Previews, stream: Stream) -> None:
-    """Delete a stream with its detections; their images are erased first. Raises NotSaved."""
+    """Delete a stream with its detections, then erase their images; of many, the watcher erases most.
+
+    Raises NotSaved.
+    """
     with store.saving():
-        store.streams.set_active(stream.id, False)  # hardly anything new arrives while the images go
-    images = set(store.detections.images_of_stream(stream.id))
-    detections.erase_images(files, images)
-    with store.saving():
-        detections.erase_images(files, set(store.detections.images_of_stream(stream.id)) - images)
         store.streams.remove(stream.id)
+    detections.erase_some(store, files)
     previews.forget(stream.id)
 
 

@@ -1,5 +1,6 @@
 """What the box remembers: one SQLite file, and every SQL statement of the box as a named method."""
 
+from appliance.store.ages import BoxClock, ImageDay, WallClock
 from appliance.store.database import Store, StoreError, explain_trouble
 from appliance.store.detections import StoredDetection, StoredImage
 from appliance.store.filters import DetectionFilter
@@ -8,8 +9,10 @@ from appliance.store.services import ServiceStatus
 from appliance.store.streams import Refusal, Stream
 
 __all__ = [
+    "BoxClock",
     "DetectionFilter",
     "Heartbeat",
+    "ImageDay",
     "Refusal",
     "ServiceStatus",
     "Store",
@@ -17,5 +20,6 @@ __all__ = [
     "StoredDetection",
     "StoredImage",
     "Stream",
+    "WallClock",
     "explain_trouble",
 ]

@@ -6,7 +6,7 @@ import fcntl
 import logging
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,15 +14,19 @@ from urllib.parse import quote
 from sqlite_utils import Database
 
 from appliance.accounts.people import People
+from appliance.disk import MAKE_ROOM, Reserve, free_bytes, means_full
 from appliance.errors import NotSaved, UserError
 from appliance.store import soundness
+from appliance.store.ages import Ages
 from appliance.store.detections import Detections
+from appliance.store.erasures import Erasures
 from appliance.store.schema import MIGRATIONS
 from appliance.store.services import Services
 from appliance.store.streams import Streams
 
 log = logging.getLogger(__name__)
 BUSY_TIMEOUT_S = 5.0
+SHARED_MEMORY_BYTES = 65_536  # more than what SQLite makes beside the file
 
 
 class StoreError(UserError):
@@ -44,6 +48,9 @@ class Store:
         self.streams = Streams(self.db)
         self.detections = Detections(self.db)
         self.services = Services(self.db)
+        self.erasures = Erasures(self.db)
+        self.ages = Ages(self.db)
+        self.reserve: Reserve | None = None
 
     @classmethod
     def open(cls, path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Store:
@@ -51,40 +58,49 @@ class Store:
 
         busy_timeout_s: how long a transaction waits for another writer.
         """
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # Two services that start together must not both migrate.
-            with (path.parent / f"{path.name}.lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                _refuse(path, soundness.lost(path))
-                connection = sqlite3.connect(path, timeout=busy_timeout_s)
-                try:
-                    path.chmod(0o600)
-                    _refuse(path, soundness.not_ours(Database(connection), path))
-                    connection.execute("pragma journal_mode=wal")
-                    store = cls._prepared(connection)
-                    store._migrate()
-                except BaseException:
-                    connection.close()
-                    raise
-            return store
-        except (OSError, sqlite3.Error) as error:
-            raise StoreError(f"{path}: {error}; `mb9k check` says more") from error
+        while True:
+            try:
+                return cls._opened(path, busy_timeout_s)
+            except (OSError, sqlite3.Error) as error:
+                if not Reserve(path.parent).give_up_if_full():
+                    raise StoreError(f"{path}: {error}; {_next_step(path, error)}") from error
+
+    @classmethod
+    def _opened(cls, path: Path, busy_timeout_s: float) -> Store:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Two services that start together must not both migrate.
+        with (path.parent / f"{path.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            _refuse(path, soundness.lost(path))
+            connection = sqlite3.connect(path, timeout=busy_timeout_s)
+            try:
+                path.chmod(0o600)
+                _refuse(path, soundness.not_ours(Database(connection), path))
+                connection.execute("pragma journal_mode=wal")
+                store = cls._prepared(connection, path)
+                store._migrate()
+            except BaseException:
+                connection.close()
+                raise
+        return store
 
     @classmethod
     def open_existing(cls, path: Path) -> Store:
         """Open for reading and writing what `open` has made, quickly: for each request. Raises StoreError."""
         try:
             address = f"file:{quote(str(path))}?mode=rw"
-            return cls._prepared(sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S))
+            return cls._prepared(sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S), path)
         except sqlite3.Error as error:
-            raise StoreError(f"{path}: {error}; `mb9k check` says more") from error
+            raise StoreError(f"{path}: {error}; {_next_step(path, error)}") from error
 
     @classmethod
-    def _prepared(cls, connection: sqlite3.Connection) -> Store:
+    def _prepared(cls, connection: sqlite3.Connection, path: Path) -> Store:
         connection.execute("pragma synchronous=full")
         connection.execute("pragma foreign_keys=on")
-        return cls(connection)
+        connection.execute("pragma temp_store=memory")  # a full disk must not stop what makes room
+        store = cls(connection)
+        store.reserve = Reserve(path.parent)
+        return store
 
     @classmethod
     def open_readonly(cls, path: Path) -> Store:
@@ -94,7 +110,7 @@ class Store:
             connection.execute("select count(*) from sqlite_schema")
             return cls(connection)
         except sqlite3.Error as error:
-            raise StoreError(f"{path}: {error}; has the box been started? `mb9k check` says more") from error
+            raise StoreError(f"{path}: {error}; has the box been started? {_next_step(path, error)}") from error
 
     @classmethod
     def in_memory(cls) -> Store:
@@ -134,7 +150,9 @@ class Store:
 
     @contextmanager
     def saving(self) -> Iterator[None]:
-        """`writing` what a person asked for. Raises NotSaved, which says why not."""
+        """`writing` what a person asked for, on a full disk with the reserve. Raises NotSaved, which says why not."""
+        if self.reserve:
+            self.reserve.give_up_if_full()
         try:
             with self.writing():
                 yield
@@ -163,14 +181,21 @@ def _refuse(path: Path, fault: soundness.Fault | None) -> None:
         raise StoreError(f"{path} {fault.what}; `mb9k check` says what to do")
 
 
+def _next_step(path: Path, error: Exception) -> str:
+    """What to do about a file that cannot be opened. Without room SQLite calls its shared memory an I/O error."""
+    with suppress(OSError):
+        if means_full(error) or free_bytes(path.parent) < SHARED_MEMORY_BYTES:
+            return "the disk is full; make room on it"
+    return "`mb9k check` says more"
+
+
 def explain_trouble(error: Exception) -> str:
     """Why the store or the disk did not do what was asked, and what to do, for a person."""
     text = str(error).lower()
-    if "full" in text or "no space" in text or "disk i/o" in text:
-        return (
-            "The disk of the box is full or failing, so nothing was changed."
-            " An admin can make room: delete old detections or streams, or keep images for fewer days."
-        )
+    if "full" in text or "no space" in text:
+        return f"The disk of the box is full, so nothing was changed. {MAKE_ROOM}"
+    if "disk i/o" in text:
+        return f"The disk of the box is full or failing, so nothing was changed. {MAKE_ROOM}"
     if "readonly" in text or "permission" in text:
         return "The box may not write its own data, so nothing was changed. An admin can run `mb9k check` on it."
     if "locked" in text or "busy" in text:

@@ -119,7 +119,7 @@ class Detections:
         return cursor.rowcount == 1
 
     def remove(self, detection_id: int) -> bool:
-        """Remove a detection; the caller erases its image first. False if there is none."""
+        """Remove a detection; its image is noted as still to be erased. False if there is none."""
         return self.db.execute("delete from detections where id = ?", [detection_id]).rowcount == 1
 
     def get(self, detection_id: int) -> StoredDetection | None:
@@ -218,15 +218,6 @@ class Detections:
         sql = "select count(*) as images from detections where stream_id = ? and image_day is not null"
         return int(self.db.execute(sql, [stream_id]).fetchone()["images"])
 
-    def images_of_stream(self, stream_id: int) -> list[StoredImage]:
-        """Where the images of a stream's detections lie."""
-        rows = self.db.execute(
-            "select image_day, image_offset, image_size, image_token, image_crc32 from detections"
-            " where stream_id = ? and image_day is not null",
-            [stream_id],
-        )
-        return [_image(row) for row in rows]
-
     def all_images(self) -> list[StoredImage]:
         """Where every image lies, for `mb9k check`."""
         rows = self.db.execute(
@@ -236,7 +227,7 @@ class Detections:
         return [_image(row) for row in rows]
 
     def forget_images(self, day: str) -> int:
-        """The day file is gone: its detections have no image any more. How many had."""
+        """The day file goes: its detections have no image any more. How many had."""
         return self.db.execute(
             "update detections set image_day = null, image_offset = null, image_size = null, image_token = null,"
             " image_crc32 = null"

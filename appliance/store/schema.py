@@ -153,6 +153,52 @@ def m007_image_checksums(db: Database) -> None:
 
 
 @migrations()
+def m008_erasures_and_ages(db: Database) -> None:
+    """What is still to be erased, and how old images are whatever the wall clock says."""
+    db.executescript("""
+        create table erasures (
+          -- An image that no detection has any more, while it may still lie in its day file.
+          id integer primary key autoincrement,    -- autoincrement: an id is never used twice
+          image_day text not null,
+          image_offset integer not null,
+          image_size integer not null
+        ) strict;
+
+        create trigger detections_removed after delete on detections when old.image_day is not null begin
+          -- Also those that go with their stream: in the same transaction, so that none is forgotten.
+          insert into erasures (image_day, image_offset, image_size)
+            values (old.image_day, old.image_offset, old.image_size);
+        end;
+
+        create trigger detections_image_replaced after update of image_day, image_offset on detections
+          when old.image_day is not null
+            and (old.image_day, old.image_offset) is not (new.image_day, new.image_offset) begin
+          insert into erasures (image_day, image_offset, image_size)
+            values (old.image_day, old.image_offset, old.image_size);
+        end;
+
+        create table image_days (
+          -- When a day file was last written to. Its name is what the wall clock said, which may have been wrong.
+          day text primary key,                    -- 20261123
+          size_bytes integer not null,             -- of the file, by which the next write is seen
+          running_s real not null,                 -- by the box's running time, see box_clock
+          utc text                                 -- by the wall clock, if that was believed then
+        ) strict, without rowid;
+
+        create table box_clock (
+          -- One row: time as the record knows it, noted every minute.
+          id integer primary key check (id = 1),
+          running_s real not null,                 -- how long the machine has run in all; it never jumps
+          boot_id text not null,
+          uptime_s real not null,                  -- of this start, when that was noted
+          utc text,                                -- the wall clock when last believed, and the running time since
+          wall_clock text not null check (wall_clock in ('believed', 'unknown', 'leapt')),
+          notice text                              -- what people must know of it
+        ) strict;
+    """)
+
+
+@migrations()
 def m009_condition(db: Database) -> None:
     """What was learnt of a stream's picture, beside its size."""
     db.executescript("""

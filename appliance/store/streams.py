@@ -154,7 +154,7 @@ class Streams:
         self.db.execute("update streams set active = ? where id = ?", [int(active), stream_id])
 
     def remove(self, stream_id: int) -> None:
-        """Remove a stream with all its detections; the caller erases their images first."""
+        """Remove a stream with all its detections; their images are noted as still to be erased."""
         self.db.execute("delete from streams where id = ?", [stream_id])
 
     def ids(self) -> set[int]:

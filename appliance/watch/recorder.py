@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 from dataclasses import dataclass, replace
 
+from appliance.disk import Reserve
 from appliance.images import ImageFiles
 from appliance.secrets import new_token
 from appliance.store import Store, StoredImage
@@ -30,7 +32,6 @@ class _Person:
     stored_s: float = 0.0
     jpeg: bytes | None = None  # not yet on the disk
     placed: StoredImage | None = None  # on the disk, not yet in the store
-    image: StoredImage | None = None  # in the store
     image_s: float = 0.0
     deleted: bool = False  # somebody deleted the detection while the person was still in view
 
@@ -49,6 +50,7 @@ class Recorder:
 
     def __init__(self, images: ImageFiles) -> None:
         self.images = images
+        self.reserve = Reserve(images.folder.parent)
         self.problem: str | None = None
         self._people: dict[str, _Person] = {}
         self._batch: list[tuple[_Person, Sighting, int | None]] = []
@@ -97,6 +99,8 @@ class Recorder:
         if person.jpeg is None or person.placed or not (at_once or uptime_s - person.image_s >= IMAGE_PAUSE_S):
             return
         try:
+            if self.reserve.is_needed():  # rows are smaller, and matter more
+                raise OSError(errno.ENOSPC, "the disk is full")
             place = self.images.append(person.jpeg, person.newest.detection.last_seen_utc)
         except OSError as error:
             self._say(f"Images cannot be written ({error.strerror}); detections are kept without.")
@@ -117,30 +121,25 @@ class Recorder:
 
     def _store(self, store: Store, person: _Person) -> int | None:
         """Insert or update one person; the detection's id, None if it is gone."""
-        if person.deleted:
-            return None
         detection_id = person.detection_id
-        if detection_id is None:
+        if person.deleted:
+            detection_id = None
+        elif detection_id is None:
             return store.detections.add(person.newest.stream_id, person.newest.detection, person.placed)
-        if not store.detections.update(detection_id, person.newest.detection):
-            return None
-        if person.placed:
-            if person.image is None:
-                before = store.detections.get(detection_id)
-                person.image = before.image if before else None
+        elif not store.detections.update(detection_id, person.newest.detection):
+            detection_id = None
+        if person.placed and detection_id is None:
+            store.erasures.add(person.placed)
+        elif person.placed and detection_id is not None:
             store.detections.set_image(detection_id, person.placed)
         return detection_id
 
     def committed(self, uptime_s: float) -> None:
-        """The transaction is on the disk: forget who has left, erase images that were replaced."""
+        """The transaction is on the disk: forget who has left."""
         for person, sighting, detection_id in self._batch:
             person.deleted = detection_id is None
             person.detection_id, person.stored, person.stored_s = detection_id, sighting, uptime_s
-            stale = person.placed if person.deleted else person.image if person.placed else None
-            if stale:
-                self._erase(stale)
-            if person.placed:
-                person.image, person.placed = person.placed, None
+            person.placed = None
         self._batch = []
         with self._lock:
             gone = [key for key, person in self._people.items() if person.newest.ended and not person.waiting]
@@ -148,12 +147,6 @@ class Recorder:
                 del self._people[key]
         if self.problem == FULL and len(self._people) < MAX_WAITING:
             self._say(None)
-
-    def _erase(self, image: StoredImage) -> None:
-        try:
-            self.images.erase(image)
-        except OSError as error:
-            log.error("a replaced image could not be erased: %s", error.strerror)
 
     def _say(self, problem: str | None) -> None:
         if problem and problem != self.problem:

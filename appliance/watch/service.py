@@ -10,10 +10,12 @@ import time
 from dataclasses import dataclass
 
 from appliance.config import Config
+from appliance.disk import FOR_PEOPLE_BYTES, Reserve
 from appliance.errors import UserError
-from appliance.images import ImageFiles, day_of
+from appliance.images import ImageFiles
 from appliance.media.mediamtx import Client, read_url
 from appliance.previews import Previews
+from appliance.rules.detections import erase_some
 from appliance.secrets import secret_from_file
 from appliance.service import HEARTBEAT_S, notify
 from appliance.store import Store
@@ -25,11 +27,12 @@ from appliance.vision.onnx import load_detector
 from appliance.vision.reach import Reach
 from appliance.watch.publishers import Publisher, Publishers
 from appliance.watch.recorder import Recorder
+from appliance.watch.retention import Retention
 
 log = logging.getLogger(__name__)
 
 POLL_S = 1.0
-RETAIN_S = 60.0
+TIDY_S = 60.0
 RESUME_S = 10.0  # who was seen so short a time ago may still be in view after a restart
 STOP_S = 2.0
 CONNECTED = "Somebody is connected with this stream's key; waiting for data from there."
@@ -73,6 +76,8 @@ class Watcher:
         self.images = ImageFiles(config.images_dir)
         self.previews = Previews(config.run)
         self.recorder = Recorder(self.images)
+        self.reserve = Reserve(config.state)
+        self.retention = Retention(self.images, config.images)
         self.publishers = Publishers(Client(config.media.api_port, self.secret))
         self.analyses: dict[int, Analysis] = {}
         self.detector: Detector | None = None
@@ -80,7 +85,7 @@ class Watcher:
         self.store_problem: str | None = None
         self.started_utc = time.time()
         self._stored: dict[int, Status] | None = None  # None: not even that we have begun
-        self._heartbeat_due_s = self._retain_due_s = 0.0
+        self._heartbeat_due_s = self._tidy_due_s = self._retain_due_s = 0.0
 
     def run(self, stopping: threading.Event) -> None:
         """Watch until `stopping` is set."""
@@ -102,15 +107,15 @@ class Watcher:
         """One poll, one write. Trouble with the store is logged and tried again with nothing lost."""
         notify("WATCHDOG=1")
         try:
+            if moment.uptime_s >= self._tidy_due_s:
+                self._tidy(moment)  # first: it makes room
             statuses = self._poll(moment)
             self._write(statuses, moment)
-            if moment.uptime_s >= self._retain_due_s:
-                self._retain_due_s = moment.uptime_s + RETAIN_S
-                self._retain(moment)
             if self.store_problem:
                 log.info("the store can be written again")
             self.store_problem = None
         except sqlite3.Error as error:
+            self.reserve.give_up_if_full(FOR_PEOPLE_BYTES)
             if self.store_problem is None:
                 log.error(
                     "the store cannot be written (%s); trying again, %d persons wait", error, self.recorder.waiting()
@@ -227,24 +232,17 @@ class Watcher:
     def _problem(self) -> str | None:
         return self.model_problem or self.publishers.problem or self.recorder.problem
 
-    def _retain(self, moment: Now) -> None:
-        """Forget image days that are too old, and the oldest while the disk is nearly full. Rows stay."""
-        keep, days = self.config.images, self.images.days()
-        oldest_kept = day_of(moment.utc - keep.keep_days * 86400)
-        while days and (days[0] < oldest_kept or (self._is_short_of_room() and days[0] < day_of(moment.utc))):
-            why = "too old" if days[0] < oldest_kept else "the disk is nearly full"
-            with self.store.writing():
-                images = self.store.detections.forget_images(days[0])
+    def _tidy(self, moment: Now) -> None:
+        """Once a minute, and at the start: erase what was deleted, forget images that are too old."""
+        more = erase_some(self.store, self.images)
+        self._tidy_due_s = moment.uptime_s + (0.0 if more else TIDY_S)
+        if moment.uptime_s >= self._retain_due_s:
+            self._retain_due_s = moment.uptime_s + TIDY_S
+            self.reserve.make()
             try:
-                self.images.forget(days[0])
+                self.retention.step(self.store, moment)
             except OSError as error:
-                log.error("the images of %s cannot be removed: %s", days[0], error.strerror)
-                return
-            log.warning("forgot the images of %s (%d): %s", days[0], images, why)
-            del days[0]
-
-    def _is_short_of_room(self) -> bool:
-        return self.images.free_bytes() < self.config.images.min_free_mb * 1_000_000
+                log.error("images that are too old cannot be removed: %s", error)
 
     def _stop(self) -> None:
         for analysis in self.analyses.values():

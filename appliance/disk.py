@@ -1,0 +1,81 @@
+"""Room on the box's disk: how much there is, and a reserve by which people can act while it is full."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from contextlib import suppress
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+RESERVE_BYTES = 10_000_000
+LOG_BYTES = 4_500_000
+"""What a few writes may need: SQLite's write-ahead log grows to 1000 pages of 4 KiB before it is used again."""
+LEAST_BYTES = 500_000
+FOR_PEOPLE_BYTES = RESERVE_BYTES // 2
+MAKE_ROOM = "An admin can make room: delete old detections or streams, or keep images for fewer days."
+
+
+def free_bytes(folder: Path) -> int:
+    """How much room the disk of a folder has left for us. Raises OSError."""
+    room = os.statvfs(folder)
+    return room.f_bavail * room.f_frsize
+
+
+def means_full(error: BaseException) -> bool:
+    """Whether an error of the operating system or of SQLite says that the disk is full."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return "disk is full" in str(error)
+
+
+class Reserve:
+    """A file in the state folder that only takes up room. It is given up when somebody must act on a full disk.
+
+    Half of it is the watcher's, by which rows and heartbeats go on for a while. The rest is for people: they can sign
+    in and delete, which makes room, and `mb9k` commands work. The watcher makes it again.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "reserve"
+
+    def make(self) -> None:
+        """Take the room, if there is plenty: else the disk would be full because of it."""
+        with suppress(OSError):
+            if self._size_bytes() >= RESERVE_BYTES or self.is_needed():
+                return
+            handle = os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600)
+            try:
+                os.posix_fallocate(handle, 0, RESERVE_BYTES)
+            finally:
+                os.close(handle)
+
+    def give_up_if_full(self, keep_bytes: int = 0) -> bool:
+        """Make room for what must be written now, if there is hardly any; whether that was done.
+
+        Half of what is left at a time: whatever fills the disk may take what was not needed. keep_bytes: no more if it
+        has shrunk to this.
+        """
+        with suppress(OSError):
+            size_bytes = self._size_bytes()
+            if size_bytes > keep_bytes and free_bytes(self.path.parent) < LOG_BYTES:
+                left_bytes = size_bytes // 2 if size_bytes > LEAST_BYTES else 0
+                os.truncate(self.path, left_bytes)
+                log.warning("the disk is full; %.1f MB of the reserve are left", left_bytes / 1_000_000)
+                return True
+        return False
+
+    def is_needed(self) -> bool:
+        """Whether the disk counts as full: hardly any room is left but the reserve, or what it was given up for.
+
+        Raises OSError.
+        """
+        return free_bytes(self.path.parent) + self._size_bytes() < RESERVE_BYTES + LOG_BYTES
+
+    def _size_bytes(self) -> int:
+        try:
+            return self.path.stat().st_size
+        except FileNotFoundError:
+            return 0

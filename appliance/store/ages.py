@@ -1,0 +1,108 @@
+"""How old the images of a day are, and what the box knows of time."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, replace
+
+from sqlite_utils import Database
+
+from appliance.times import Now, utc_seconds, utc_text
+
+
+@dataclass(frozen=True, slots=True)
+class ImageDay:
+    """When a day file was last written to: by the running time of the box, and by the wall clock if believed then."""
+
+    day: str
+    size_bytes: int
+    running_s: float
+    utc: float | None
+
+
+class WallClock(enum.Enum):
+    """What is thought of the wall clock, in this start of the machine."""
+
+    BELIEVED = "believed"
+    UNKNOWN = "unknown"  # nobody has said yet that it is right
+    LEAPT = "leapt"  # it was believed, and then went forward too far at once
+
+
+@dataclass(frozen=True, slots=True)
+class BoxClock:
+    """Time as the record knows it.
+
+    running_s: how long the machine has run in all. boot_id, uptime_s: when that was noted. utc: what the wall clock
+    was when it was last believed, and the running time since; None: it never was. notice: what people must know.
+    """
+
+    running_s: float
+    boot_id: str
+    uptime_s: float
+    utc: float | None
+    wall_clock: WallClock
+    notice: str | None = None
+
+    def at(self, now: Now) -> BoxClock:
+        """The same clock, gone on to this moment. While the machine was off it stood still."""
+        same_boot = now.boot_id == self.boot_id
+        passed_s = max(0.0, now.uptime_s - (self.uptime_s if same_boot else 0.0))
+        return replace(
+            self,
+            running_s=self.running_s + passed_s,
+            boot_id=now.boot_id,
+            uptime_s=now.uptime_s,
+            utc=None if self.utc is None else self.utc + passed_s,
+            wall_clock=self.wall_clock if same_boot else WallClock.UNKNOWN,
+        )
+
+
+class Ages:
+    """The statements about ages. Writes are single statements unless the caller is inside store.writing()."""
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+
+    def clock(self) -> BoxClock | None:
+        """The clock as it was noted last; None: never."""
+        row = self.db.execute(
+            "select running_s, boot_id, uptime_s, utc, wall_clock, notice from box_clock where id = 1"
+        ).fetchone()
+        if row is None:
+            return None
+        utc = None if row["utc"] is None else utc_seconds(row["utc"])
+        return BoxClock(**{**row, "utc": utc, "wall_clock": WallClock(row["wall_clock"])})
+
+    def note_clock(self, clock: BoxClock) -> None:
+        """Note what the box knows of time."""
+        self.db.execute(
+            "insert or replace into box_clock (id, running_s, boot_id, uptime_s, utc, wall_clock, notice)"
+            " values (1, ?, ?, ?, ?, ?, ?)",
+            [clock.running_s, clock.boot_id, clock.uptime_s, _text(clock.utc), clock.wall_clock.value, clock.notice],
+        )
+
+    def believe(self, now: Now) -> None:
+        """A person says that the wall clock is right."""
+        noted = self.clock() or BoxClock(0.0, now.boot_id, now.uptime_s, None, WallClock.UNKNOWN)
+        self.note_clock(replace(noted.at(now), utc=now.utc, wall_clock=WallClock.BELIEVED, notice=None))
+
+    def image_days(self) -> dict[str, ImageDay]:
+        """What is known of day files, by their day."""
+        rows = self.db.execute("select day, size_bytes, running_s, utc from image_days")
+        known = (ImageDay(**{**row, "utc": None if row["utc"] is None else utc_seconds(row["utc"])}) for row in rows)
+        return {each.day: each for each in known}
+
+    def note_image_day(self, day: ImageDay) -> None:
+        """Note when a day file was written to."""
+        self.db.execute(
+            "insert or replace into image_days (day, size_bytes, running_s, utc) values (?, ?, ?, ?)",
+            [day.day, day.size_bytes, day.running_s, _text(day.utc)],
+        )
+
+    def forget_image_day(self, day: str) -> None:
+        """Its file is gone."""
+        self.db.execute("delete from image_days where day = ?", [day])
+
+
+def _text(utc: float | None) -> str | None:
+    return None if utc is None else utc_text(utc)
