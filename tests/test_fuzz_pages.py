@@ -88,7 +88,7 @@ def test_no_address_of_a_page_is_a_fault(box: Box, data: st.DataObject) -> None:
 @FUZZ
 @hypothesis.given(data=st.data())
 def test_no_form_is_a_fault(box: Box, monkeypatch: pytest.MonkeyPatch, data: st.DataObject) -> None:
-    monkeypatch.setattr("appliance.accounts.site.hash_password", lambda _: "no hash")  # argon2 takes its time
+    monkeypatch.setattr("appliance.accounts.site.hash_password", lambda *_: "no hash")  # argon2 takes its time
     monkeypatch.setattr("appliance.accounts.sign_in.password_matches", lambda *_: False)
     monkeypatch.setattr("appliance.accounts.account.password_matches", lambda *_: True)
     rule = data.draw(st.sampled_from(sorted(set(rules(box, "POST")) - {"/sign-out"})))
