@@ -448,5 +448,5 @@ def test_words_for_durations_and_troubles() -> None:
         [ServiceStatus("gate", True, "", 1, None), ServiceStatus("watch", True, "", 1, "Hot.")]
     ) == ["Hot."]
     assert service_problems([ServiceStatus("gate", True, "", 1, None)], disk_is_full=True)[1:] == [
-        "The disk of the box is full, so it cannot be told whether watch runs."
+        "While the disk of the box is full, it cannot be told whether this runs: `watch`."
     ]
