@@ -328,6 +328,21 @@ def test_no_page_scrolls_sideways_or_complains(served: Served, chromium: Any, wi
         assert person.complaints == [], path
 
 
+def test_a_list_that_a_person_opened_stays_open_while_the_page_renews_itself(served: Served, person: Person) -> None:
+    at = now().utc
+    for stream_id, name in enumerate(("front", "yard", "lab", "gate"), 1):
+        if stream_id > 1:
+            served.store.streams.add_with_source(1, name, f"rtsp://{name}/", at)
+        served.store.streams.set_problem(stream_id, "Nobody answers at this address.")
+    person.sign_in(served.address)
+    page = person.page
+    page.click("text=4 streams have a problem")
+    served.store.streams.set_problem(4, "Its user must be in the group `video`.")
+    until(page, lambda: page.locator(".notice code").count() == 1)
+    assert page.is_visible(".notice code")
+    assert person.complaints == []
+
+
 def test_by_its_address_in_the_network_over_plain_http_the_forms_work(served: Served, person: Person) -> None:
     """Browsers send no Sec-Fetch-Site there, and `Origin: null` under a referrer policy that is too strict."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:

@@ -108,7 +108,7 @@ def test_the_page_and_the_api_say_that_the_disk_is_full_and_not_that_nothing_run
     full(box, reserve=False)
     page = browser.get("/").text
     assert "The disk of the box is full, so no image is kept" in page
-    assert "The disk of the box is full, so it cannot be told whether watch runs." in page
+    assert "it cannot be told whether this runs: <code>gate</code>, <code>watch</code>." in page
     assert "is not running" not in page
     assert browser.get("/health").text == "ok, but the disk is full\n"
 
@@ -121,7 +121,7 @@ def test_a_service_that_cannot_say_that_it_lives_is_told_so_by_the_api(box: Box)
     headers = {"Authorization": "Bearer token of ann"}
     (service,) = box.browser().client.get("/api/v1/status", headers=headers).json()["services"]
     assert not service["alive"]
-    assert service["problem"] == "The disk of the box is full, so it cannot be told whether watch runs."
+    assert service["problem"] == "While the disk of the box is full, it cannot be told whether this runs: watch."
     filler.unlink()
     (service,) = box.browser().client.get("/api/v1/status", headers=headers).json()["services"]
     assert service["problem"] is None

@@ -416,7 +416,27 @@ def test_today_begins_at_the_boxs_midnight(monkeypatch: pytest.MonkeyPatch) -> N
 def test_home_says_what_is_wrong_with_the_clock(box: Box) -> None:
     assert "mb9k clock" not in box.browser("ann").get("/").text
     box.store.ages.note_clock(BoxClock(5.0, "boot", 9.0, None, WallClock.UNKNOWN, "Run `mb9k clock confirm`."))
-    assert '<p class="notice">Run `mb9k clock confirm`.</p>' in box.browser("ann").get("/").text
+    assert '<p class="notice">Run <code>mb9k clock confirm</code>.</p>' in box.browser("ann").get("/").text
+
+
+def test_home_gathers_the_problems_of_streams_so_that_the_counts_stay_in_sight(box: Box) -> None:
+    ann = box.browser("ann")
+    box.store.streams.set_problem(1, "Its user must be in the group `video`, <b>not</b> root.")
+    page = ann.get("/").text
+    assert "the group <code>video</code>, &lt;b&gt;not&lt;/b&gt; root." in page
+    assert "<details>" not in page
+    for name in ("a", "b", "c"):
+        stream_id = box.store.streams.add_with_key(1, name, digest(f"key of {name}"), box.clock().utc)
+        box.store.streams.set_problem(stream_id, "Waiting for a key frame.")
+    assert "<summary>4 streams have a problem</summary>" in ann.get("/").text
+
+
+def test_a_form_about_a_person_that_was_not_accepted_stays_open(box: Box) -> None:
+    ann = box.browser("ann")
+    answer = ann.post("/people/2/password", password="four words of mine", again="other words of mine")
+    assert answer.status_code == 400
+    assert '<details open><summary aria-label="Change sci">' in answer.text
+    assert '<details><summary aria-label="Change eve">' in answer.text
 
 
 def test_words_for_durations_and_troubles() -> None:
@@ -428,5 +448,5 @@ def test_words_for_durations_and_troubles() -> None:
         [ServiceStatus("gate", True, "", 1, None), ServiceStatus("watch", True, "", 1, "Hot.")]
     ) == ["Hot."]
     assert service_problems([ServiceStatus("gate", True, "", 1, None)], disk_is_full=True)[1:] == [
-        "The disk of the box is full, so it cannot be told whether watch runs."
+        "While the disk of the box is full, it cannot be told whether this runs: `watch`."
     ]

@@ -218,5 +218,5 @@ def counts_json(counts: FaceCounts) -> Counts:
 def service_json(service: ServiceStatus, disk_is_full: bool) -> Service:
     """A service as the API shows it."""
     if disk_is_full and not service.alive:
-        service = replace(service, problem=SILENT.format(name=service.name))
+        service = replace(service, problem=SILENT.format(names=service.name))
     return msgspec.convert(service, Service, from_attributes=True)

@@ -39,7 +39,7 @@ def add_routes(app: App, site: Site) -> None:
         try:
             rules.change_role(store, person, rules.role_named(field("role")))
         except UserError as error:
-            return _page(site, store, now, problem=error)
+            return _page(site, store, now, problem=error, open_id=person_id)
         return see_other("/people")
 
     @app.post("/people/<person_id:int>/password", access=Access.ADMIN)
@@ -51,7 +51,7 @@ def add_routes(app: App, site: Site) -> None:
             password_hash = site.accounts.new_password_hash(person.name)
             rules.set_password(store, person, password_hash, keep_tokens=keep_tokens)
         except UserError as error:
-            return _page(site, store, now, problem=error)
+            return _page(site, store, now, problem=error, open_id=person_id)
         ended = "sessions have ended" if keep_tokens else "sessions and tokens have ended"
         return _page(site, store, now, done=f"{person.name} has a new password; their {ended}.")
 
@@ -81,5 +81,5 @@ def _page(site: Site, store: Store, now: Now, **values: Any) -> Page:
     for stream in store.streams.all(now):
         streams[stream.owner_id] = streams.get(stream.owner_id, 0) + 1
     lists = {"people": store.people.all(), "streams": streams, "tokens": store.people.all_tokens(), "roles": Role}
-    defaults = {"now_utc": now.utc, "name": "", "role": "", "done": None}
+    defaults = {"now_utc": now.utc, "name": "", "role": "", "done": None, "open_id": None}
     return site.pages.page("people.html", **{**lists, **defaults, **values})

@@ -18,7 +18,7 @@ STATE_WORDS = {
 
 LONG_KEY_INTERVAL_S = 4  # rarer key frames are worth a word
 FULL = f"The disk of the box is full, so no image is kept, and persons may have to wait in memory. {MAKE_ROOM}"
-SILENT = "The disk of the box is full, so it cannot be told whether {name} runs."
+SILENT = "While the disk of the box is full, it cannot be told whether this runs: {names}."
 
 
 def service_problems(services: list[ServiceStatus], disk_is_full: bool = False) -> list[str]:
@@ -30,7 +30,8 @@ def service_problems(services: list[ServiceStatus], disk_is_full: bool = False) 
     missing = [service for service in SERVICES if service.without_it and service.name not in alive]
     problems = [service.problem for service in alive.values() if service.problem]
     if disk_is_full:
-        return [FULL, *(SILENT.format(name=service.name) for service in missing), *problems]
+        silent = [SILENT.format(names=", ".join(f"`{service.name}`" for service in missing))] if missing else []
+        return [FULL, *silent, *problems]
     return [
         f"{service.without_it} If this stays for more than a minute, restart the box, or start it by hand with"
         f" `mb9k {service.name}`."

@@ -18,7 +18,7 @@ from appliance.store import Store
 MAX_QUEUED_REFUSALS = 1000
 RECORD_S = 1.0  # a flood of refusals is one transaction a second
 
-UNKNOWN_KEY = "The stream key is not known here; copy it again from the stream's page."
+UNKNOWN_KEY = "The stream key is not known here; copy it again, or make a new one on the stream's page."
 DEACTIVATED = "This stream is deactivated; activate it on its page."
 NO_KEY = (
     "No stream key came with it; publish to rtmp://<this box>/live with the stream key, or to .../live/<stream key>."

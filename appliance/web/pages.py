@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 import msgspec
-from bottle import HTTPError, HTTPResponse, request, response
+from bottle import HTTPError, HTTPResponse, html_escape, request, response
 
 from appliance.errors import InputError, UserError
 from appliance.times import utc_text
@@ -108,9 +109,15 @@ class Pages:
             "navigation": [link for link in self.navigation if not link.admin_only or (viewer and viewer.is_admin)],
             "utc_text": utc_text,
             "clock_utc": clock_utc,
+            "marked": marked,
             "problem": None,
         }
         return self.address.rooted_links(self.renderer.render(view, {**common, **self.values, **values}))
+
+
+def marked(text: str) -> str:
+    """A sentence as markup, what stands between backticks as code: what people type at a command line."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", html_escape(text))
 
 
 def clock_utc(utc: float | str) -> str:
