@@ -130,7 +130,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     box: Annotated[str, Meta(pattern=BOX_NAME), about("The name of this box")] = "box"
     state_dir: Annotated[str, about("The folder of the record, the images and the box's own secrets")] = "/var/lib/mb9k"
-    run_dir: Annotated[str, about("The folder of live previews, best on tmpfs; empty: run/ in state_dir")] = ""
+    run_dir: Annotated[
+        str, about("The folder of live previews and mediamtx.yml, best on tmpfs; empty: run/ in state_dir")
+    ] = ""
     web: Web = Web()
     rtmp: Rtmp = Rtmp()
     media: Media = Media()
