@@ -106,8 +106,7 @@ def _service_command(entry: service.Service) -> click.Command:
         config = _config(context)
         if engine:
             config = msgspec.structs.replace(config, media=msgspec.structs.replace(config.media, engine=engine))
-        # MediaMTX takes the place of `ingest`, and its lock with it.
-        stay_alone(config.state, entry.name, through_exec=entry.name == "ingest")
+        stay_alone(config.state, entry.name)
         refuse_unsound(config)
         _import(entry.module).serve(config)
 
@@ -130,7 +129,10 @@ for _entry in service.SERVICES:
 @cli.command()
 @click.pass_context
 def run(context: click.Context) -> None:
-    """Run the whole box in the foreground: gate, MediaMTX or the embedded ingest, watch, serve."""
+    """Run the whole box in the foreground.
+
+    That is the gate, the ingest (MediaMTX or the embedded one), the watcher and the site.
+    """
     options: Options = context.obj
     service.prepare("run", options.log_level)
     _import("appliance.supervisor").run(_config(context), options.config_path.resolve(), options.log_level)
@@ -139,14 +141,17 @@ def run(context: click.Context) -> None:
 @cli.command("config")
 @click.pass_context
 def show_config(context: click.Context) -> None:
-    """Print the effective configuration: every setting with its meaning, as an mb9k.toml."""
+    """Print every setting in force with its meaning, as an mb9k.toml."""
     click.echo(as_toml(_config(context)), nl=False)
 
 
 @cli.command()
 @click.pass_context
 def check(context: click.Context) -> None:
-    """Verify the store, its invariants, its images and the rules for names and sources, and say what to do."""
+    """Verify the record, and say what to do if it is not well.
+
+    This looks at the store and its invariants, at every image, and at names and sources by the rules of today.
+    """
     config = _config(context)
     path = config.store_path
     problems = check_rules.problems(config)
@@ -163,7 +168,9 @@ def check(context: click.Context) -> None:
 @click.argument("path", type=click.Path(path_type=Path), required=False)
 @click.pass_context
 def backup(context: click.Context, path: Path | None) -> None:
-    """Copy the record while the box runs: to PATH, or among the copies that the box makes by itself.
+    """Copy the record while the box runs.
+
+    The copy goes to PATH; without it, among those that the box makes by itself.
 
     A copy holds people, streams and detections, with hashes of passwords and the addresses of cameras: keep it as safe
     as the box. Images are not in it.
@@ -205,13 +212,13 @@ def user() -> None:
     """People who may sign in."""
 
 
-def _new_password() -> str:
-    """A new password, never from the command line, which everybody on the machine can read. Raises UserError."""
+def _secret(what: str, confirm: bool = False) -> str:
+    """A secret, never from the command line, which everybody on the machine can read. Raises UserError."""
     if sys.stdin.isatty():
-        return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+        return str(click.prompt(what.capitalize(), hide_input=True, confirmation_prompt=confirm))
     line = sys.stdin.readline()
     if not line:
-        raise UserError("no password came; call this in a terminal, or pipe the password in as one line")
+        raise UserError(f"no {what} came; call this in a terminal, or pipe it in as one line")
     return line.rstrip("\r\n")
 
 
@@ -223,7 +230,7 @@ def user_add(context: click.Context, name: str, role: str) -> None:
     """Add a person. The password is asked for, or read from standard input: one line."""
     config = _config(context)
     store = _store(config)
-    password_hash = hash_password(_new_password(), name, config.box)
+    password_hash = hash_password(_secret("password", confirm=True), name, config.box)
     person_id = people.add(store, name, password_hash, Role(role), now().utc)
     click.echo(f"{people.find(store, person_id).name} may sign in now.")
 
@@ -233,14 +240,14 @@ def user_add(context: click.Context, name: str, role: str) -> None:
 @click.option("--keep-tokens", is_flag=True, help="Let the person's programs go on; without it their tokens end, too.")
 @click.pass_context
 def user_password(context: click.Context, name: str, keep_tokens: bool) -> None:
-    """Give a person another password (for one who forgot it); ends all of the person's sessions and tokens.
+    """Give a person another password, for one who forgot it.
 
-    The password is asked for, or read from standard input: one line.
+    All of the person's sessions and tokens end. The password is asked for, or read from standard input: one line.
     """
     config = _config(context)
     store = _store(config)
     person = people.named(store, name)
-    password_hash = hash_password(_new_password(), person.name, config.box)
+    password_hash = hash_password(_secret("password", confirm=True), person.name, config.box)
     people.set_password(store, person, password_hash, keep_tokens=keep_tokens)
     click.echo(f"{person.name} has another password now.")
 
@@ -248,7 +255,10 @@ def user_password(context: click.Context, name: str, keep_tokens: bool) -> None:
 @user.command("tokens")
 @click.pass_context
 def user_tokens(context: click.Context) -> None:
-    """List everybody's tokens for programs: whose, name, when made, last used, and when each expires."""
+    """List everybody's tokens for programs.
+
+    A line each: whose it is, its name, when it was made, when it was last used, when it expires.
+    """
     for token in _store(_config(context)).people.all_tokens():
         times = (token.created_utc, token.last_used_utc or "never used", token.expires_utc)
         click.echo("\t".join((token.owner.name, token.name, *times)))
@@ -262,13 +272,6 @@ def user_list(context: click.Context) -> None:
         click.echo(f"{person.name}\t{person.role.value}")
 
 
-def _asked(what: str) -> str:
-    """A secret that the person types unseen, or a program sends as a line."""
-    if sys.stdin.isatty():
-        return str(click.prompt(what, hide_input=True))
-    return sys.stdin.readline().rstrip("\n")
-
-
 @cli.group()
 def stream() -> None:
     """Video sources."""
@@ -279,21 +282,24 @@ def stream() -> None:
 @click.option("--owner", required=True, help="Whose stream it is.")
 @click.option(
     "--source",
-    help="Let the box pull it: rtsp://..., a file, /dev/video0; - asks for it, or reads a line. Without: people publish"
-    " to it.",
+    help="Let the box fetch it: rtsp://..., a file, /dev/video0; - asks for it, or reads a line. Without it, people"
+    " publish to the stream.",
 )
 @click.option("--source-user", help="The user of the camera; its password is asked for, or read as a line.")
 @click.pass_context
 def stream_add(context: click.Context, name: str, owner: str, source: str | None, source_user: str | None) -> None:
-    """Add a stream; prints its stream key, this once. No password is taken as an argument: others could read it."""
+    """Add a stream, and print its stream key, this once.
+
+    No password is taken as an argument: other users of this machine could read it.
+    """
     config = _config(context)
     if source == "-":
-        source = _asked("Source")
+        source = _secret("source")
     elif source is not None and has_password(clean_source(source, by_admin=True)):
         raise UserError("other users of this machine can read this password in the list of processes; use --source -")
     if source_user is not None and source is None:
         raise UserError("--source-user needs a --source")
-    password = _asked("Password of the camera") if source_user is not None else None
+    password = _secret("password of the camera") if source_user is not None else None
     store = _store(config)
     operator = streams.OPERATOR
     _, key = streams.add(store, operator, owner, name, source, now(), user=source_user, password=password)
@@ -313,7 +319,7 @@ def stream_list(context: click.Context) -> None:
 
 @cli.group()
 def clock() -> None:
-    """The time, by which images become too old."""
+    """The clock of the box, by which images become too old."""
 
 
 @clock.command("show")
@@ -334,7 +340,10 @@ def clock_show(context: click.Context) -> None:
 @clock.command("confirm")
 @click.pass_context
 def clock_confirm(context: click.Context) -> None:
-    """Say that the clock of the box is right: images that are too old by it then go within a minute."""
+    """Say that the clock of the box is right.
+
+    Images that are too old by it are then deleted within a minute.
+    """
     store, moment = _store(_config(context)), now()
     with store.saving():
         store.ages.believe(moment)

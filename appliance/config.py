@@ -41,8 +41,8 @@ class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     host: Annotated[str, about("The address the site listens on; 0.0.0.0: all of this machine's")] = "0.0.0.0"
     port: Annotated[Port, about("The site's port")] = 8000
-    base_url: Annotated[str, about("What people open where a proxy stands before: https://box.example.org/box3")] = ""
-    names: Annotated[tuple[str, ...], about("Further host names people open it by; any other is refused")] = ()
+    base_url: Annotated[str, about("The site's address if a proxy stands before it: https://box.example.org/box3")] = ""
+    names: Annotated[tuple[str, ...], about("Further host names that the site answers to; any other is refused")] = ()
     proxies: Annotated[
         tuple[str, ...], about("Addresses or networks of the proxies whose X-Forwarded-For is believed")
     ] = ()
@@ -83,7 +83,7 @@ class Media(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     engine: Annotated[Literal["auto", "mediamtx", "embedded"], about("auto: MediaMTX where its binary is found")] = (
         "auto"
     )
-    binary: Annotated[str, about("The MediaMTX program: a name on PATH, or its place")] = "mediamtx"
+    binary: Annotated[str, about("The MediaMTX program: a name on PATH, or its path")] = "mediamtx"
     gate_port: Annotated[Port, about("The port of the gate, which says who may publish")] = 8001
     api_port: Annotated[Port, about("The port of the ingest's API")] = 9997
     read_port: Annotated[Port, about("Where the watcher reads: RTSP of MediaMTX, HTTP-FLV of the embedded one")] = 8554
@@ -98,13 +98,13 @@ class Vision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Sources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What streams that the box fetches may lead to; cameras elsewhere in the network always."""
+    """What the box may fetch streams from, beside the cameras in its network."""
 
     folders: Annotated[
         tuple[str, ...], about("Folders whose video files an admin may make a source; without / they lie in state_dir")
     ] = ("videos",)
     own_ports: Annotated[
-        tuple[Port, ...], about("Ports of this box that sources may lead to, for a camera server that runs on it, too")
+        tuple[Port, ...], about("Ports of this box that sources may lead to: those of a camera server that runs on it")
     ] = ()
 
 
@@ -120,8 +120,8 @@ class Images(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Backup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Copies of the record, made while the box runs: people, streams, detections; no images."""
 
-    keep: Annotated[int, Meta(ge=0, le=1000), about("How many copies are kept; 0: none is made by itself")] = 7
-    every_h: Annotated[float, Meta(gt=0, le=8760), about("A copy is made each time the box has run for so long")] = 24
+    keep: Annotated[int, Meta(ge=0, le=1000), about("How many copies are kept; 0: the box makes none by itself")] = 7
+    every_h: Annotated[float, Meta(gt=0, le=8760), about("Hours that the box runs between two copies")] = 24
     folder: Annotated[str, about("Where copies go, best on another disk; empty: backups/ in state_dir")] = ""
 
 
@@ -130,7 +130,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     box: Annotated[str, Meta(pattern=BOX_NAME), about("The name of this box")] = "box"
     state_dir: Annotated[str, about("The folder of the record, the images and the box's own secrets")] = "/var/lib/mb9k"
-    run_dir: Annotated[str, about("The folder of live previews, best on tmpfs; empty: run/ in state_dir")] = ""
+    run_dir: Annotated[
+        str, about("The folder of live previews and mediamtx.yml, best on tmpfs; empty: run/ in state_dir")
+    ] = ""
     web: Web = Web()
     rtmp: Rtmp = Rtmp()
     media: Media = Media()

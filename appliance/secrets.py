@@ -25,7 +25,7 @@ CLAIM_LENGTH = 8
 MIN_PASSWORD_LENGTH = 8
 MAX_PASSWORD_LENGTH = 1024
 MIN_GUESSES = 1e6
-"""zxcvbn's own bound of what withstands guessing that is slowed down; accounts/guesses.py counts on it."""
+"""By zxcvbn's own scale, enough where guessing is slowed down; accounts/guesses.py relies on it."""
 
 
 def new_stream_key() -> str:
@@ -51,7 +51,7 @@ def digest(secret: str) -> str:
 
 def equal_in_constant_time(first: str, second: str) -> bool:
     """Whether two secrets or digests are equal, in a time that does not tell where they differ."""
-    return hmac.compare_digest(first.encode("utf-8", "surrogateescape"), second.encode("utf-8", "surrogateescape"))
+    return hmac.compare_digest(first.encode("utf-8", "surrogatepass"), second.encode("utf-8", "surrogatepass"))
 
 
 @lru_cache(maxsize=1)
@@ -80,7 +80,7 @@ def hash_password(password: str, *names: str) -> str:
 
 
 def _guesses(password: str, names: Iterable[str]) -> float:
-    """How many tries a good guesser needs, who knows these names and ours: what stays without them is what counts.
+    """How many tries a good guesser needs. They know these names and ours, so what counts is what is left without them.
 
     zxcvbn is imported late: its word lists take 15 MB, and most services and days set no password.
     """

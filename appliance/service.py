@@ -80,7 +80,7 @@ SERVICES = (
 """In the order of starting: the gate must answer before the ingest asks it."""
 
 
-class AtMost(logging.Filter):
+class LogLimit(logging.Filter):
     """Bounds the log: of one kind of line, LINES_A_MINUTE; strangers must not fill the disk with what they do wrong.
 
     A kind is what one place in the code says, whatever it is about. clock: seconds that never go back.
@@ -117,7 +117,7 @@ def prepare(name: str, log_level: str = "info") -> None:
         force=True,
     )
     for handler in logging.getLogger().handlers:
-        handler.addFilter(AtMost())
+        handler.addFilter(LogLimit())
     # Explicitly: whoever was started in the background by a shell has SIGINT ignored.
     for number in END_SIGNALS:
         signal.signal(number, _end)

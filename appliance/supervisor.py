@@ -31,6 +31,7 @@ LONGEST_PAUSE_S = 10.0
 STEADY_S = 30.0  # a service that lived this long has earned a quick restart again
 STOP_S = 8.0
 KILL_S = 1.0
+PORT_PATIENCE_S = 10.0
 HUNG_S = 60.0  # a slow card may hold a service up for many seconds
 
 
@@ -153,8 +154,8 @@ def stop(started: Sequence[Child]) -> None:
         child.forget()
 
 
-def _wait_for_port(port: int, child: Child, patience_s: float = 10.0) -> None:
-    deadline_s = time.monotonic() + patience_s
+def _wait_for_port(port: int, child: Child) -> None:
+    deadline_s = time.monotonic() + PORT_PATIENCE_S
     while time.monotonic() < deadline_s and child.process is not None and child.process.poll() is None:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:

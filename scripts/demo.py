@@ -25,7 +25,7 @@ from appliance.store import DetectionFilter, Store
 from appliance.supervisor import refuse_busy_ports
 from appliance.times import now
 from appliance.vision.clip import make_clip
-from scripts.get_mediamtx import NotToBeHad, binary
+from scripts.get_mediamtx import Unavailable, binary
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / ".demo"
@@ -56,7 +56,9 @@ def main() -> None:
     """Run the demo until Ctrl-C."""
     parser = argparse.ArgumentParser(prog="scripts/demo", description="A whole box on this machine.")
     parser.add_argument("--video", type=Path, metavar="FILE", help="send this video instead of our clip")
-    parser.add_argument("--webcam", action="store_true", help="let the box pull this machine's webcam, /dev/video0")
+    parser.add_argument(
+        "--webcam", action="store_true", help="let the box fetch from this machine's webcam, /dev/video0"
+    )
     options = parser.parse_args()
     if options.video and not options.video.is_file():
         raise UserError(f"{options.video}: no such file")
@@ -79,7 +81,7 @@ def configuration() -> str:
     """The demo's mb9k.toml."""
     try:
         media = f'engine = "mediamtx"\nbinary = "{binary(FOLDER)}"'
-    except NotToBeHad as error:
+    except Unavailable as error:
         print(f"MediaMTX: {error}; going on with the embedded ingest.", flush=True)
         media = 'engine = "embedded"'
     return f"""# Written by scripts/demo at every start.

@@ -33,12 +33,12 @@ MAX_BYTES = 150_000_000  # the archive has 30 MB, the program in it 60
 PIECE_BYTES = 65_536
 
 
-class NotToBeHad(Exception):
+class Unavailable(Exception):
     """There is no MediaMTX here and none can be fetched; the message says why, in one line."""
 
 
 def binary(folder: Path) -> Path:
-    """The path of a MediaMTX binary, downloaded into the folder if there is none yet. Raises NotToBeHad."""
+    """The path of a MediaMTX binary, downloaded into the folder if there is none yet. Raises Unavailable."""
     on_path = shutil.which("mediamtx")
     if on_path:
         return Path(on_path)
@@ -46,25 +46,25 @@ def binary(folder: Path) -> Path:
     if not cached.exists():
         machine = MACHINES.get(platform.machine(), platform.machine())
         if machine not in SHA256:
-            raise NotToBeHad(f"no sha-256 of the release for {machine} is known here, so it could not be checked")
+            raise Unavailable(f"no sha-256 of the release for {machine} is known here, so it could not be checked")
         install(cached, f"{RELEASE}/mediamtx_v{VERSION}_linux_{machine}.tar.gz", SHA256[machine])
     return cached
 
 
 def install(path: Path, address: str, sha256: str, deadline_s: float = DEADLINE_S) -> None:
-    """Fetch the release's archive and write the program in it to `path`, all of it or nothing. Raises NotToBeHad."""
+    """Fetch the release's archive and write the program in it to `path`, all of it or nothing. Raises Unavailable."""
     archive = _fetched(address, deadline_s)
     if hashlib.sha256(archive).hexdigest() != sha256:
-        raise NotToBeHad("what came is not the release (its sha-256 differs); it was thrown away")
+        raise Unavailable("what came is not the release (its sha-256 differs); it was thrown away")
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         member = tar.extractfile("mediamtx") if "mediamtx" in tar.getnames() else None
         if member is None:
-            raise NotToBeHad("the release holds no program")
+            raise Unavailable("the release holds no program")
         program = member.read()
     try:
         _write(path, program)
     except OSError as error:
-        raise NotToBeHad(f"{path} cannot be written ({error.strerror})") from error
+        raise Unavailable(f"{path} cannot be written ({error.strerror})") from error
 
 
 def _write(path: Path, program: bytes) -> None:
@@ -82,25 +82,24 @@ def _write(path: Path, program: bytes) -> None:
 
 
 def _fetched(address: str, deadline_s: float) -> bytes:
-    """What lies at an address. Raises NotToBeHad, within the deadline even if a byte a minute comes."""
-    got: list[bytes | str] = []
+    """What lies at an address. Raises Unavailable, within the deadline even if a byte a minute comes."""
+    archives: list[bytes] = []
+    reasons: list[str] = []
 
     def fetch() -> None:
         try:
-            got.append(_read(address, time.monotonic() + deadline_s))
+            archives.append(_read(address, time.monotonic() + deadline_s))
         except (OSError, http.client.HTTPException, ValueError) as error:
-            got.append(
-                f"the release cannot be fetched ({getattr(error, 'reason', None) or error or type(error).__name__})"
-            )
+            reasons.append(str(getattr(error, "reason", error)) or type(error).__name__)
 
     # A thread, since no deadline reaches into a header that comes byte by byte; nobody waits for it at the end.
     thread = threading.Thread(target=fetch, daemon=True)
     thread.start()
     thread.join(deadline_s)
-    found = got[0] if got else f"the release cannot be fetched (it did not come within {deadline_s:.0f} s)"
-    if isinstance(found, str):
-        raise NotToBeHad(" ".join(found.split()))
-    return found
+    if archives:
+        return archives[0]
+    reason = reasons[0] if reasons else f"it did not come within {deadline_s:.0f} s"
+    raise Unavailable(f"the release cannot be fetched ({' '.join(reason.split())})")
 
 
 def _read(address: str, until_s: float) -> bytes:
@@ -123,5 +122,5 @@ def _read(address: str, until_s: float) -> bytes:
 if __name__ == "__main__":
     try:
         print(binary(Path(sys.argv[1])))
-    except NotToBeHad as error:
+    except Unavailable as error:
         sys.exit(f"MediaMTX: {error}; the embedded ingest takes its place")

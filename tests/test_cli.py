@@ -62,6 +62,9 @@ def mb9k_process(box: Path, *words: str) -> Ended:
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
+ADD_SOURCE = ["stream", "add", "door", "--owner", "ann", "--source", "rtsp://camera/1"]
+
+
 def test_a_persons_mistake_is_one_line_and_exit_code_1(box: Path) -> None:
     for words, typed, said in (
         (["check"], "", "there is no store yet"),
@@ -70,6 +73,7 @@ def test_a_persons_mistake_is_one_line_and_exit_code_1(box: Path) -> None:
         (["user", "password", "nobody"], "long enough\n", "nobody called nobody"),
         (["user", "add", "ann"], "short\n", "at least 8"),
         (["user", "add", "ann"], "", "no password came"),
+        ([*ADD_SOURCE, "--source-user", "admin"], "", "no password of the camera came"),
         (["user", "add", "ann", "--password", "long enough"], "", "No such option"),
         (["detect", "--no-such-option"], "", "No such option"),
     ):

@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 
 from scripts import get_mediamtx
-from scripts.get_mediamtx import NotToBeHad, binary, install
+from scripts.get_mediamtx import Unavailable, binary, install
 from tests.conftest import REPOSITORY
 from tests.http_servers import Player, serving_http
 from tests.media_room import skip_without
@@ -83,7 +83,7 @@ def serving(*parts: Part, status: int = 200, length: int | None = None) -> Itera
 
 def refused(folder: Path, address: str, sum_: str = SUM) -> str:
     """Why it is not to be had; nothing is left behind."""
-    with pytest.raises(NotToBeHad) as raised:
+    with pytest.raises(Unavailable) as raised:
         install(folder / "mediamtx", address, sum_, DEADLINE_S)
     assert not folder.exists() or list(folder.iterdir()) == []
     assert "\n" not in str(raised.value)
@@ -155,7 +155,7 @@ def test_a_release_without_end_is_given_up(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with serving(RIGHT) as address, pytest.raises(NotToBeHad, match="cannot be written"):
+    with serving(RIGHT) as address, pytest.raises(Unavailable, match="cannot be written"):
         install(tmp_path / "file" / "mediamtx", address, SUM)
 
 
@@ -265,7 +265,7 @@ def test_a_machine_without_a_sum_takes_the_embedded_ingest(
     nothing_on_path: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: str
 ) -> None:
     monkeypatch.setattr(platform, "machine", lambda: machine)
-    with pytest.raises(NotToBeHad, match="no sha-256 of the release for"):
+    with pytest.raises(Unavailable, match="no sha-256 of the release for"):
         binary(tmp_path)
     assert list(tmp_path.iterdir()) == []
 

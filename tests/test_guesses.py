@@ -33,7 +33,7 @@ def test_the_right_password_forgets_the_wrong_ones_before_in_that_browser() -> N
     throttle = Throttle()
     for _ in range(3):
         throttle.wait_s({"browser": THREE}, 0.0)
-    throttle.succeeded(forget="browser", uncount=[])
+    throttle.take_back(forget="browser", uncount=[])
     assert [throttle.wait_s({"browser": THREE}, 0.0) for _ in range(3)] == [0, 0, 0]
 
 
@@ -83,7 +83,7 @@ def test_the_right_password_takes_back_its_own_try_from_the_address() -> None:
     throttle = Throttle()
     for _ in range(4):
         throttle.wait_s({"address": THREE}, 0.0)
-    throttle.succeeded(forget=None, uncount=["address", "unknown"])
+    throttle.take_back(forget=None, uncount=["address", "unknown"])
     assert throttle.wrong_tries("address", 0.0) == 3
     assert [throttle.wait_s({"address": THREE}, 0.0) for _ in range(2)] == [0, 1]
 

@@ -14,6 +14,7 @@ GROUND = {
     "address",
     "alone",
     "config",
+    "disk",
     "errors",
     "faces",
     "loopback",

@@ -100,6 +100,11 @@ def test_a_good_password_is_taken_whoever_chooses_it(password: str) -> None:
     assert secrets.password_matches(password, secrets.hash_password(password, "ann", "lobby", "a", ""))
 
 
+def test_any_two_texts_can_be_compared_also_what_is_no_unicode() -> None:
+    assert secrets.equal_in_constant_time("\ud800", "\ud800")
+    assert not secrets.equal_in_constant_time("\ud800", "x")
+
+
 def test_the_secret_from_file_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
     path = tmp_path / "token"
     first = secrets.secret_from_file(path)

@@ -20,7 +20,7 @@ from appliance.errors import UserError
 from appliance.service import (
     LINES_A_MINUTE,
     MAX_KINDS,
-    AtMost,
+    LogLimit,
     http_status,
     keep_alive,
     notify,
@@ -209,7 +209,7 @@ def line(text: str, *args: object, name: str = "a.place", level: int = logging.W
 
 def test_of_one_kind_of_line_only_so_many_are_logged_a_minute() -> None:
     clock = Clock()
-    bound = AtMost(clock.monotonic)
+    bound = LogLimit(clock.monotonic)
 
     def written(number: int) -> list[str]:
         records = [line("from %s", address) for address in range(number)]
@@ -231,7 +231,7 @@ def test_of_one_kind_of_line_only_so_many_are_logged_a_minute() -> None:
 
 
 def test_the_memory_of_kinds_does_not_grow() -> None:
-    bound = AtMost()
+    bound = LogLimit()
     for number in range(3 * MAX_KINDS):
         assert bound.filter(line(f"no two are the same: {number}"))
     assert len(bound._kinds) <= MAX_KINDS

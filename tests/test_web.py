@@ -247,13 +247,17 @@ def test_an_error_is_no_page_of_bottles(app: App) -> None:
 
 
 @pytest.mark.parametrize("method", ["get", "post", "patch", "delete"])
-def test_a_token_opens_what_lies_below_api_unless_the_route_says_otherwise(app: App, method: str) -> None:
+def test_a_token_opens_what_lies_below_api_and_nothing_else(app: App, method: str) -> None:
     add = getattr(app, method)
-    for path, bearer in (("/api/x", None), ("/x", None), ("/api/y", False), ("/y", True)):
-        add(path, access=Access.SIGNED_IN, bearer=bearer)(lambda: "x")
-    added = [(route.method, route.rule, route.config["bearer"]) for route in app.routes[-4:]]
-    opened = [("/api/x", True), ("/x", False), ("/api/y", False), ("/y", True)]
-    assert added == [(method.upper(), path, opens) for path, opens in opened]
+    for path in ("/api/x", "/x"):
+        add(path, access=Access.SIGNED_IN)(lambda: "x")
+    added = [(route.method, route.rule, route.config["bearer"]) for route in app.routes[-2:]]
+    assert added == [(method.upper(), "/api/x", True), (method.upper(), "/x", False)]
+
+
+def test_a_page_may_be_opened_by_a_token_where_its_route_says_so(app: App) -> None:
+    app.get("/x", access=Access.SIGNED_IN, bearer=True)(lambda: "x")
+    assert app.routes[-1].config["bearer"] is True
 
 
 def test_a_handler_stays_what_it_was(app: App) -> None:

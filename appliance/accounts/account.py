@@ -65,8 +65,8 @@ def add_routes(app: App, accounts: Accounts) -> None:
 def revoke_token(store: Store, visitor: Visitor, token_id: int, own_only: bool) -> None:
     """End a token of the visitor's own, or anybody's. Raises HTTPError 404, NotSaved."""
     with store.saving():
-        gone = token_id < 2**63 and store.people.remove_token(token_id, visitor.person.id if own_only else None)
-    if not gone:
+        gone = store.people.remove_token(token_id, visitor.person.id if own_only else None)
+    if gone is None:
         raise HTTPError(404, "This token is already gone" + (", or is not yours." if own_only else "."))
     log.info("%s revoked the token %s of %s", visitor.name, gone.name, gone.owner.name)
 
@@ -80,7 +80,8 @@ def _page(accounts: Accounts, store: Store, visitor: Visitor, now: Now, **values
 
 def _change_password(accounts: Accounts, store: Store, visitor: Visitor, now: Now, keep_tokens: bool) -> None:
     """Raises InputError, NotSaved."""
-    guess = accounts.guesses.by_known_device(f"session {visitor.session}")  # another's session is held up by its own
+    # Counted by session: whoever has stolen one and guesses there does not hold up the person in another.
+    guess = accounts.guesses.by_known_device(f"session {visitor.session}")
     wait_s = accounts.guesses.wait_s(guess, now.uptime_s)
     if wait_s > 0:
         raise InputError(too_many_tries(wait_s))

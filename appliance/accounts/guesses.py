@@ -3,7 +3,7 @@
 A *known device* is a browser in which this very person has signed in before; everybody else is a *stranger*.
 
 - A known device is held up by its own wrong tries only: it holds a random id of 256 bits that nobody else has.
-- A stranger is held up by the wrong tries of the own address: 10 are free, then the wait doubles up to 5 minutes, so
+- A stranger is held up by the wrong tries of their own address: 10 are free, then the wait doubles up to 5 minutes, so
   an address has some 400 tries a day. Names are not counted, so whoever guesses at one keeps out nobody elsewhere, and
   names that do not exist take no memory and say nothing about those that do.
 - Strangers together have an allowance at each person: 10,000 tries at once, and one more every 30 s. Without it, 1000
@@ -44,7 +44,7 @@ class Allowance:
         self._lock = threading.Lock()
 
     def take(self, subject: str, hardly_ever_wrong: bool, now_s: float) -> float:
-        """Use one and return 0; or how long to wait, using none."""
+        """Use one and return 0; or how long to wait (seconds), using none."""
         with self._lock:
             used = self._used_now(subject, now_s)
             over = used + 1 - (self.most if hardly_ever_wrong else self.most // 2)
@@ -106,17 +106,17 @@ class Guesses:
         if guess.allowance is None:
             return self._throttle.wait_s(guess.limits, now_s)
         wrong = max(self._throttle.wrong_tries(subject, now_s) for subject in guess.limits)
-        wait = guess.allowance.take(guess.subject, wrong <= FEW_TRIES, now_s)
-        if wait > 0:
-            return wait
-        wait = self._throttle.wait_s(guess.limits, now_s)
-        if wait > 0:
+        wait_s = guess.allowance.take(guess.subject, wrong <= FEW_TRIES, now_s)
+        if wait_s > 0:
+            return wait_s
+        wait_s = self._throttle.wait_s(guess.limits, now_s)
+        if wait_s > 0:
             guess.allowance.give_back(guess.subject, now_s)
-        return wait
+        return wait_s
 
     def take_back(self, guess: Guess, now_s: float) -> None:
         """The try was right, or nobody looked at it: it does not count."""
-        self._throttle.succeeded(guess.device, [] if guess.device else guess.limits)
+        self._throttle.take_back(guess.device, [] if guess.device else guess.limits)
         if guess.allowance is not None:
             guess.allowance.give_back(guess.subject, now_s)
 

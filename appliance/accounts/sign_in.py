@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 def plain_code(code: str) -> str:
     """A code as compared: without dashes and spaces, upper and lower case alike."""
-    return "".join(sign for sign in code.upper() if sign.isalnum())
+    return "".join(character for character in code.upper() if character.isalnum())
 
 
 def add_routes(app: App, accounts: Accounts) -> None:
@@ -116,7 +116,7 @@ def _sign_in(accounts: Accounts, store: Store, now: Now, visitor: Visitor | None
     right = _is_right(accounts, guess, person)
     if right is None:
         accounts.guesses.take_back(guess, now.uptime_s)
-        return _sign_in_page(accounts, name, then, 503, "Too many try to sign in just now. Try again in a moment.")
+        return _sign_in_page(accounts, name, then, 503, "Too many people sign in just now. Try again in a moment.")
     if person is None or not right:
         log.warning("a sign-in from %s failed", address)
         return _sign_in_page(accounts, name, then, 400, "Name or password is wrong.")

@@ -33,7 +33,7 @@ class _Tries:
 class Throttle:
     """Slows down subjects that were wrong too often.
 
-    A try counts as wrong until `succeeded` is called: many tries at once gain nothing. The moment (seconds of a
+    A try counts as wrong until `take_back` is called: many tries at once gain nothing. The moment (seconds of a
     clock that never jumps) is passed in. Memory is bounded: beyond `size` subjects, those with the fewest tries
     are forgotten, so that nobody frees a subject by inventing others.
     """
@@ -48,9 +48,9 @@ class Throttle:
         """Count a try on each of these subjects and return 0; or how long to wait, counting nothing."""
         with self._lock:
             known = (self._tries[subject] for subject in limits if subject in self._tries)
-            wait = max((tries.again_s - now_s for tries in known), default=0.0)
-            if wait > 0:
-                return wait
+            wait_s = max((tries.again_s - now_s for tries in known), default=0.0)
+            if wait_s > 0:
+                return wait_s
             for subject, limit in limits.items():
                 self._count(subject, limit, now_s)
             return 0.0
@@ -79,8 +79,8 @@ class Throttle:
         """By what a subject is kept: those of the last day first, then those with many tries, then late ones."""
         return now_s - tries.last_s <= DAY_S, tries.in_a_day, tries.last_s
 
-    def succeeded(self, forget: str | None, uncount: Iterable[str]) -> None:
-        """The try was right: forget the wrong ones on `forget` (a browser), take back this one on `uncount`.
+    def take_back(self, forget: str | None, uncount: Iterable[str]) -> None:
+        """The try was right, or nobody looked: forget all on `forget` (a browser), and this one alone on `uncount`.
 
         The wrong ones on an address stay: else one good password would buy free guesses at the others.
         """

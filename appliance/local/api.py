@@ -120,7 +120,7 @@ def _add_detection_routes(app: App, site: Site) -> None:
     @app.get("/api/v1/detections/<detection_id:int>", access=Access.SIGNED_IN)
     def detection(detection_id: int, store: Store) -> HTTPResponse:
         """One detection."""
-        return answer(shapes.detection_json(detection_rules.find(store, detection_id), site.pages.address.prefix))
+        return _detection(site, store, detection_id)
 
     @app.get("/api/v1/detections/<detection_id:int>/image", access=Access.SIGNED_IN)
     def image_of_detection(detection_id: int, store: Store) -> HTTPResponse:
@@ -147,20 +147,24 @@ def _add_detection_writes(app: App, site: Site) -> None:
         detection_id = detection_rules.enter(
             store, visitor.person, new.stream_id, new.state, new.confidence, first_utc, last_utc
         )
-        return answer(shapes.detection_json(detection_rules.find(store, detection_id), site.pages.address.prefix), 201)
+        return _detection(site, store, detection_id, 201)
 
     @app.patch("/api/v1/detections/<detection_id:int>", access=Access.ADMIN)
     def correct_detection(detection_id: int, store: Store, visitor: Visitor) -> HTTPResponse:
         """Say what the state really is."""
         change = body(shapes.DetectionChange)
         detection_rules.correct(store, visitor.person, detection_id, change.state)
-        return answer(shapes.detection_json(detection_rules.find(store, detection_id), site.pages.address.prefix))
+        return _detection(site, store, detection_id)
 
     @app.delete("/api/v1/detections/<detection_id:int>", access=Access.ADMIN)
     def remove_detection(detection_id: int, store: Store) -> HTTPResponse:
         """Delete it with its image."""
         detection_rules.delete(store, site.images, detection_id)
         return HTTPResponse(status=204)
+
+
+def _detection(site: Site, store: Store, detection_id: int, status: int = 200) -> HTTPResponse:
+    return answer(shapes.detection_json(detection_rules.find(store, detection_id), site.pages.address.prefix), status)
 
 
 def answer(content: Any, status: int = 200) -> HTTPResponse:

@@ -52,8 +52,7 @@ def _read(query: str, known: tuple[str, ...]) -> dict[str, str]:
         raise InputError("The parameters after the `?` cannot be read; write them percent-encoded.") from error
     for name, value in pairs:
         if name not in known:
-            choice = f"known here: {', '.join(known)}" if known else "there is none here"
-            raise InputError(f"There is no parameter {name[:40]!r}; {choice}.")
+            raise InputError(f"There is no parameter {name[:40]!r}; known here: {', '.join(known) or 'none'}.")
         if not value and name != "search":
             raise InputError(f"{name} has no value; leave it out or give it one.")
     if len(dict(pairs)) < len(pairs):

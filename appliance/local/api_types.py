@@ -27,7 +27,7 @@ Ratio = Annotated[float, Meta(ge=0, le=1)]
 
 
 class Stream(Struct, kw_only=True, rename={"live_since_utc": "live_since", "created_utc": "created"}):
-    """A named video source. live: it is being received just now. source_url: what the box pulls, password masked."""
+    """A named video source. live: it is being received just now. source_url: what the box fetches, password masked."""
 
     id: int
     owner: str
@@ -53,7 +53,7 @@ class StreamWithKey(Stream, kw_only=True):
 
 
 class NewStream(Struct, forbid_unknown_fields=True):
-    """With source_url the box pulls it; without, people publish to it with a stream key. owner: for admins.
+    """With source_url the box fetches it; without, people publish to it with a stream key. owner: for admins.
 
     source_user, source_password: of the camera, in plain text, if they do not stand in source_url.
     """
@@ -66,7 +66,7 @@ class NewStream(Struct, forbid_unknown_fields=True):
 
 
 class StreamChange(Struct, forbid_unknown_fields=True):
-    """What is left out stays. source_url: pull it from there from now on. owner: for admins.
+    """What is left out stays. source_url: fetch it from there from now on. owner: for admins.
 
     source_user, source_password: of the camera at source_url, or of the present one if that is left out.
     """

@@ -60,18 +60,18 @@ class Site:
     def made_from(cls, config: Config) -> Site:
         """The site of a box."""
         address = site_address(config)
+        https, path = address.https, address.prefix or "/"
         pages = Pages(
             name=config.box,
             noun="box",
             renderer=Renderer(VIEWS, ACCOUNTS_VIEWS),
             static=Static(),
-            form_cookie=Cookie("mb9k_form", address.https, address.prefix or "/"),
+            form_cookie=Cookie("mb9k_form", https, path),
             viewer=visitor_now,
             navigation=NAVIGATION,
             values={"words": words},
             address=address,
         )
-        https, path = address.https, address.prefix or "/"
         session_cookie = Cookie("mb9k_session", https, path)
         device_cookie = Cookie("mb9k_device", https, path, keep_s=int(DEVICE_S))
         return cls(

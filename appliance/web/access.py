@@ -32,7 +32,7 @@ class Access(enum.Enum):
 class App(Bottle):  # type: ignore[misc]
     """A Bottle whose every route says who may use it, and whose every answer carries the strict headers.
 
-    `bearer`: programs may use the route with a token of theirs instead of a session; by default only below /api/.
+    `bearer`: programs may use the route with a token of theirs instead of a session, as they may all below /api/.
     Addresses, in routes and in answers, are written as if the site had its host to itself; `address` knows the rest.
     """
 
@@ -44,24 +44,24 @@ class App(Bottle):  # type: ignore[misc]
         self.add_hook("before_request", _refuse_unreadable_headers)
         self.add_hook("before_request", self._refuse_other_hosts)
 
-    def get(self, path: str, *, access: Access, bearer: bool | None = None) -> Callable[[Handler], Handler]:
+    def get(self, path: str, *, access: Access, bearer: bool = False) -> Callable[[Handler], Handler]:
         """Add a route that changes nothing."""
         return self._route("GET", path, access, bearer)
 
-    def post(self, path: str, *, access: Access, bearer: bool | None = None) -> Callable[[Handler], Handler]:
+    def post(self, path: str, *, access: Access) -> Callable[[Handler], Handler]:
         """Add a route that changes something, from a form or a program."""
-        return self._route("POST", path, access, bearer)
+        return self._route("POST", path, access)
 
-    def patch(self, path: str, *, access: Access, bearer: bool | None = None) -> Callable[[Handler], Handler]:
+    def patch(self, path: str, *, access: Access) -> Callable[[Handler], Handler]:
         """Add a route that changes a part of something, for programs."""
-        return self._route("PATCH", path, access, bearer)
+        return self._route("PATCH", path, access)
 
-    def delete(self, path: str, *, access: Access, bearer: bool | None = None) -> Callable[[Handler], Handler]:
+    def delete(self, path: str, *, access: Access) -> Callable[[Handler], Handler]:
         """Add a route that removes something, for programs."""
-        return self._route("DELETE", path, access, bearer)
+        return self._route("DELETE", path, access)
 
-    def _route(self, method: str, path: str, access: Access, bearer: bool | None) -> Callable[[Handler], Handler]:
-        for_programs = path.startswith("/api/") if bearer is None else bearer
+    def _route(self, method: str, path: str, access: Access, bearer: bool = False) -> Callable[[Handler], Handler]:
+        for_programs = bearer or path.startswith("/api/")
 
         def add(handler: Handler) -> Handler:
             self.route(path, method, handler, access=access, bearer=for_programs)
@@ -104,7 +104,7 @@ class App(Bottle):  # type: ignore[misc]
         name = repr((host_in(host) or "?")[:100])
         message = (
             f"This site is not known by the name {name}. Open it by its IP address, or by the name of its machine;"
-            f" to use this name, too, add it to web.names in the configuration file and restart."
+            " to use this name, too, add it to web.names in the configuration file and restart."
         )
         if wants_json():
             raise HTTPResponse(msgspec.json.encode({"error": message}), 421, {"Content-Type": "application/json"})

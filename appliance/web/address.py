@@ -98,7 +98,7 @@ class SiteAddress:
         return self.prefix + path if path.startswith("/") else path
 
     def rooted_links(self, page: str) -> str:
-        """A page whose every link leads below the prefix. Only our own markup has a `"`: templates escape the rest."""
+        """A page with the prefix in every link. Only our own markup has a `"`: templates escape the rest."""
         return _LINK.sub(rf"\g<1>{self.prefix}", page) if self.prefix else page
 
     def client(self, remote: str, forwarded_for: str) -> str:

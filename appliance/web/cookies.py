@@ -24,9 +24,8 @@ class Cookie:
 
     def __init__(self, name: str, https: bool, path: str = "/", keep_s: int | None = None) -> None:
         self.name = ("__Host-" if path == "/" else "__Secure-") + name if https else name
-        self.https = https
-        self.path = path
-        self.keep = {} if keep_s is None else {"max_age": keep_s}
+        self._flags = {"path": path, "httponly": True, "samesite": "lax", "secure": https}
+        self._keep = {} if keep_s is None else {"max_age": keep_s}
 
     def read(self) -> str | None:
         """What the browser sent; None if nothing, or nonsense."""
@@ -35,14 +34,11 @@ class Cookie:
 
     def set(self, response: Any, value: str) -> None:
         """Send it to the browser. Never with Bottle's `secret=`: it would unpickle what comes back."""
-        flags = {"httponly": True, "samesite": "lax", "secure": self.https}
-        response.set_cookie(self.name, value, path=self.path, **flags, **self.keep)
+        response.set_cookie(self.name, value, **self._flags, **self._keep)
 
     def clear(self, response: Any) -> None:
         """Have the browser forget it."""
-        response.set_cookie(
-            self.name, "", path=self.path, httponly=True, samesite="lax", secure=self.https, max_age=0, expires=0
-        )
+        response.set_cookie(self.name, "", **self._flags, max_age=0, expires=0)
 
 
 def form_token(cookie: Cookie, response: Any) -> str:
