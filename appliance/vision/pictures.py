@@ -38,6 +38,7 @@ _KNOWN_STARTS = re.compile(
     rb"\xff\xd8\xff|\x89PNG|GIF8|RIFF....(?:WEBP|AVI )|BM|II\*\0|MM\0\*|....(?:ftyp|jP  )|\x1a\x45\xdf\xa3|FLV",
     re.DOTALL,
 )
+_JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
 _MIRRORED = {2, 4, 5, 7}  # of the eight orientations of EXIF
 
 
@@ -116,7 +117,7 @@ def _image(container: InputContainer, video: VideoStream, file: BinaryIO) -> Pix
         raise ValueError(NO_PICTURE) from error
     except av.error.InvalidDataError as error:
         raise ValueError(ANIMATED_WEBP if _is_animated_webp(file) else _what_is_wrong(file)) from error
-    if frame is None or (container.format.name == "gif" and not _has_gif_end(file)):
+    if frame is None or not _has_end(file, video.codec_context.name):
         raise ValueError(CUT_OFF)
     return _upright(frame, _is_mirrored(frame, file))
 
@@ -164,10 +165,15 @@ def _is_animated_webp(file: BinaryIO) -> bool:
     )  # https://developers.google.com/speed/webp/docs/riff_container
 
 
-def _has_gif_end(file: BinaryIO) -> bool:
-    """FFmpeg shows what there is of a GIF and says nothing."""
+def _has_end(file: BinaryIO, codec: str) -> bool:
+    """Whether nothing is cut off: FFmpeg shows what there is of a GIF, and misses not the last bytes of a JPEG."""
     file.seek(0)
-    return file.read().rstrip(b"\0").endswith(b";")
+    if codec == "gif":
+        return file.read().rstrip(b"\0").endswith(b";")
+    if codec == "mjpeg":
+        content = file.read()
+        return content.rfind(_JPEG_END) > content.rfind(_JPEG_SCAN)  # something else may follow the picture
+    return True
 
 
 def _reason(error: BaseException) -> str:
