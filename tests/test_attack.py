@@ -18,7 +18,7 @@ import pytest
 from appliance.media import amf
 from appliance.secrets import digest
 from tests.attackers import HANDSHAKE, knocking, sending
-from tests.boxes import OTHER_KEY, Box, publishing, until
+from tests.boxes import KEY, OTHER_KEY, Box, publishing, until
 from tests.conftest import port_giver
 from tests.media_room import make_clip
 from tests.rtmp_client import RtmpClient
@@ -141,6 +141,23 @@ def test_what_is_too_much_for_the_site_stops_nobody(
 ) -> None:
     with attack(box):
         goes_on(box)
+
+
+@pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, {"Host": "evil.example"}], ids=str)
+def test_a_page_of_another_site_gets_nothing_from_any_port(box: Box, headers: dict[str, str]) -> None:
+    """What a browser on the box can send: another origin, as text/plain, or a name that was bent to lead here."""
+    hook = b'{"runOnInit": "touch x"}'
+    requests = {
+        "gate": ("POST", box.config.media.gate_port, "/auth"),
+        "hook": ("POST", box.config.media.api_port, "/v3/config/paths/add/x"),
+        "paths": ("GET", box.config.media.api_port, "/v3/paths/list"),
+        "read": ("GET", box.config.media.read_port, f"/live/{KEY}.flv"),
+        "site": ("POST", box.config.web.port, "/sign-in"),
+    }
+    for method, port, path in requests.values():
+        sent = {"Content-Type": "text/plain", **headers}
+        answer = httpx.request(method, f"http://127.0.0.1:{port}{path}", content=hook, headers=sent, timeout=PATIENCE_S)
+        assert 400 <= answer.status_code < 500 and KEY not in answer.text, path
 
 
 def test_the_log_stays_short(box: Box) -> None:

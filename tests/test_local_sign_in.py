@@ -289,6 +289,7 @@ def test_no_write_from_another_site_even_with_the_token(box: Box, headers: dict[
     csrf = browser.csrf()
     refused = browser.client.post("/streams/1/deactivate", data={"csrf": csrf}, headers=headers)
     assert refused.status_code == 403
+    assert "web.base_url" in refused.text, "what a proxy needs that nobody told the box of"
     own = browser.client.post("/streams/1/deactivate", data={"csrf": csrf}, headers={"Origin": "http://box.test"})
     assert own.is_redirect
 

@@ -152,6 +152,18 @@ def test_a_jpeg_that_was_cut_off_says_so(tmp_path: Path, options: dict[str, bool
     assert CUT_OFF in refusal(cut(saved(tmp_path / "a.jpg", noise(), quality=95, **options), share))
 
 
+def test_a_jpeg_that_lacks_its_very_last_bytes_says_so(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.jpg", noise(), quality=95)
+    path.write_bytes(path.read_bytes()[:-20])
+    assert CUT_OFF in refusal(path)
+
+
+def test_what_follows_a_jpeg_makes_it_no_worse(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.jpg", Image.fromarray(four_colours()))
+    path.write_bytes(path.read_bytes() + b"SEFT\xff\xd9\xff\xda" + bytes(100))  # as some phones do
+    assert looks_like(read(path), four_colours())
+
+
 @pytest.mark.parametrize("kind", ["png", "webp", "tiff", "avif", "gif"])
 def test_any_image_that_was_cut_off_says_so(tmp_path: Path, kind: str) -> None:
     assert CUT_OFF in refusal(cut(saved(tmp_path / f"a.{kind}", noise()), 0.7))

@@ -180,11 +180,14 @@ class Guard:
             return  # a program: no browser adds a token by itself
         own_form = visitor is not None and has_csrf_token(visitor.csrf_token)
         anyones_form = access is Access.ANYONE and has_csrf_token(self.accounts.pages.form_cookie.read())
-        if not is_same_origin(self.accounts.pages.address) or not (own_form or anyones_form):
+        of_this_site = is_same_origin(self.accounts.pages.address)
+        if not of_this_site or not (own_form or anyones_form):
+            # A proxy that is not configured comes first of what people see of this.
+            proxy = "" if of_this_site else " Behind a proxy, web.base_url must be the address in the browser."
             raise HTTPError(
                 403,
                 f"This form was not sent from a page of this {self.accounts.pages.noun}, or is too old."
-                " Go back, reload it, send again.",
+                f" Go back, reload it, send again.{proxy}",
             )
 
 

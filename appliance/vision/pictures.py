@@ -38,6 +38,7 @@ _KNOWN_STARTS = re.compile(
     rb"\xff\xd8\xff|\x89PNG|GIF8|RIFF....(?:WEBP|AVI )|BM|II\*\0|MM\0\*|....(?:ftyp|jP  )|\x1a\x45\xdf\xa3|FLV",
     re.DOTALL,
 )
+_JPEG_SCAN, _JPEG_END = 0xDA, b"\xff\xd9"
 _MIRRORED = {2, 4, 5, 7}  # of the eight orientations of EXIF
 
 
@@ -116,7 +117,7 @@ def _image(container: InputContainer, video: VideoStream, file: BinaryIO) -> Pix
         raise ValueError(NO_PICTURE) from error
     except av.error.InvalidDataError as error:
         raise ValueError(ANIMATED_WEBP if _is_animated_webp(file) else _what_is_wrong(file)) from error
-    if frame is None or (container.format.name == "gif" and not _has_gif_end(file)):
+    if frame is None or not _has_end(file, video.codec_context.name):
         raise ValueError(CUT_OFF)
     return _upright(frame, _is_mirrored(frame, file))
 
@@ -164,10 +165,24 @@ def _is_animated_webp(file: BinaryIO) -> bool:
     )  # https://developers.google.com/speed/webp/docs/riff_container
 
 
-def _has_gif_end(file: BinaryIO) -> bool:
-    """FFmpeg shows what there is of a GIF and says nothing."""
+def _has_end(file: BinaryIO, codec: str) -> bool:
+    """Whether nothing is cut off: FFmpeg shows what there is of a GIF, and does not miss the last bytes of a JPEG."""
     file.seek(0)
-    return file.read().rstrip(b"\0").endswith(b";")
+    if codec == "gif":
+        return file.read().rstrip(b"\0").endswith(b";")
+    if codec == "mjpeg":
+        content = file.read()
+        return _JPEG_END in content[_jpeg_scan(content) :]  # something else may follow the picture
+    return True
+
+
+def _jpeg_scan(content: bytes) -> int:
+    """Where the picture itself begins, behind the headers, which may hold a small picture of their own."""
+    at = 2
+    while content[at : at + 1] == b"\xff" and content[at + 1 : at + 2] and content[at + 1] != _JPEG_SCAN:
+        is_filling = content[at + 1] == 0xFF
+        at += 1 if is_filling else 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+    return at
 
 
 def _reason(error: BaseException) -> str:
