@@ -156,6 +156,8 @@ def check(context: click.Context) -> None:
         click.echo(problem)
     if problems:
         raise UserError(f"{path} is not well; see above")
+    for note in check_rules.notes(config):
+        click.echo(note)
     click.echo(f"{path}: all is well")
 
 

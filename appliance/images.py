@@ -36,6 +36,15 @@ class Place:
     size_bytes: int
     crc32: int | None = field(default=None, kw_only=True)
 
+    @property
+    def end(self) -> int:
+        """The first byte after it."""
+        return self.offset + self.size_bytes
+
+    def overlaps(self, offset: int, size_bytes: int) -> bool:
+        """Whether it has bytes in common with others of its day."""
+        return self.offset < offset + size_bytes and offset < self.end
+
 
 class Condition(enum.Enum):
     """What has become of a JPEG: erased is zeros, or no file; damaged is anything else that was not written."""
@@ -107,7 +116,7 @@ class ImageFiles:
             return
         try:
             size_bytes = os.fstat(handle).st_size
-            there = [place for place in places if place.offset + place.size_bytes <= size_bytes]
+            there = [place for place in places if place.end <= size_bytes]
             for place in there:
                 os.pwrite(handle, bytes(place.size_bytes), place.offset)
             os.fdatasync(handle)
