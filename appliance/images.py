@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import enum
+import errno
 import os
 import re
 import zlib
@@ -75,7 +76,7 @@ class ImageFiles:
             written = os.write(handle, jpeg)
             if written != len(jpeg):  # the disk filled up half-way
                 os.ftruncate(handle, offset)
-                raise OSError(28, "No space left on device", str(self._path(day)))
+                raise OSError(errno.ENOSPC, "No space left on device", str(self._path(day)))
         finally:
             os.close(handle)
         return Place(day, offset, len(jpeg), crc32=zlib.crc32(jpeg))
