@@ -52,7 +52,7 @@ def write(folder: Path, pragmas: str, seconds: int) -> None:
     for second in range(seconds):
         stream_id = 1
         if second % 10 == 5:
-            stream_id = store.streams.add_with_key(1, f"short-lived {new_token()}", new_token(), UTC)
+            stream_id = store.streams.add_with_key(1, f"short-lived {new_token()[:12]}", new_token(), UTC)
         for person in range(second, second + 3):  # each is in view for three seconds
             recorder.take(_sighting(person, second, stream_id, chance))
         with store.writing():
