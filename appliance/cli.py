@@ -18,7 +18,7 @@ from appliance import service
 from appliance.accounts.people import Role
 from appliance.alone import stay_alone
 from appliance.config import Config, as_toml, load
-from appliance.disk import means_full
+from appliance.disk import FULL, means_full
 from appliance.errors import UserError
 from appliance.rules import check as check_rules
 from appliance.rules import people, recovery, streams
@@ -161,6 +161,8 @@ def check(context: click.Context) -> None:
         click.echo(problem)
     if problems:
         raise UserError(f"{path} is not well; see above")
+    for note in check_rules.notes(config):
+        click.echo(note)
     click.echo(f"{path}: all is well")
 
 
@@ -371,7 +373,7 @@ def main() -> None:
         sys.exit(1)
     except (OSError, sqlite3.Error) as error:
         if means_full(error):
-            click.echo(f"mb9k: {error}; make room on the disk, then do it again", err=True)
+            click.echo(f"mb9k: {FULL}, then do it again", err=True)
         elif isinstance(error, sqlite3.Error):
             click.echo(f"mb9k: the store cannot be used ({error}); `mb9k check` says what to do", err=True)
         else:

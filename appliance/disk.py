@@ -5,16 +5,22 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import sqlite3
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 RESERVE_BYTES = 10_000_000
 LOG_BYTES = 4_500_000
 """What a few writes may need: SQLite's write-ahead log grows to 1000 pages of 4 KiB before it is used again."""
+SHARED_MEMORY_BYTES = 65_536  # more than what SQLite makes beside its file to open it
 LEAST_BYTES = 500_000
 FOR_PEOPLE_BYTES = RESERVE_BYTES // 2
+FULL = "the disk is full; make room on it"
 MAKE_ROOM = "An admin can make room: delete old detections or streams, or keep images for fewer days."
 
 
@@ -24,11 +30,19 @@ def free_bytes(folder: Path) -> int:
     return room.f_bavail * room.f_frsize
 
 
-def means_full(error: BaseException) -> bool:
-    """Whether an error of the operating system or of SQLite says that the disk is full."""
+def means_full(error: BaseException, folder: Path | None = None) -> bool:
+    """Whether an error of the operating system or of SQLite says that the disk is full.
+
+    folder: where it happened. SQLite calls it an I/O error if there is no room for what it makes beside its file.
+    """
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return "disk is full" in str(error)
+    text = str(error).lower()
+    if "disk is full" in text or "no space left" in text:
+        return True
+    with suppress(OSError):
+        return folder is not None and "disk i/o" in text and free_bytes(folder) < SHARED_MEMORY_BYTES
+    return False
 
 
 class Reserve:
@@ -66,6 +80,18 @@ class Reserve:
                 log.warning("the disk is full; %.1f MB of the reserve are left", left_bytes / 1_000_000)
                 return True
         return False
+
+    def spend(self, act: Callable[[], T]) -> T:
+        """Do what must be done on a full disk, too: again, with more room, as long as some can be given up for it.
+
+        act: undone by itself when it raises OSError or sqlite3.Error, which are raised if nothing is left.
+        """
+        while True:
+            try:
+                return act()
+            except (OSError, sqlite3.Error):
+                if not self.give_up_if_full():
+                    raise
 
     def is_needed(self) -> bool:
         """Whether the disk counts as full: hardly any room is left but the reserve, or what it was given up for.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import enum
+import errno
 import os
 import re
 import zlib
@@ -35,6 +36,15 @@ class Place:
     offset: int
     size_bytes: int
     crc32: int | None = field(default=None, kw_only=True)
+
+    @property
+    def end(self) -> int:
+        """The first byte after it."""
+        return self.offset + self.size_bytes
+
+    def overlaps(self, offset: int, size_bytes: int) -> bool:
+        """Whether it has bytes in common with others of its day."""
+        return self.offset < offset + size_bytes and offset < self.end
 
 
 class Condition(enum.Enum):
@@ -66,7 +76,7 @@ class ImageFiles:
             written = os.write(handle, jpeg)
             if written != len(jpeg):  # the disk filled up half-way
                 os.ftruncate(handle, offset)
-                raise OSError(28, "No space left on device", str(self._path(day)))
+                raise OSError(errno.ENOSPC, "No space left on device", str(self._path(day)))
         finally:
             os.close(handle)
         return Place(day, offset, len(jpeg), crc32=zlib.crc32(jpeg))
@@ -107,7 +117,7 @@ class ImageFiles:
             return
         try:
             size_bytes = os.fstat(handle).st_size
-            there = [place for place in places if place.offset + place.size_bytes <= size_bytes]
+            there = [place for place in places if place.end <= size_bytes]
             for place in there:
                 os.pwrite(handle, bytes(place.size_bytes), place.offset)
             os.fdatasync(handle)

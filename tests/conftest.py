@@ -15,7 +15,7 @@ from appliance.store import Store
 
 REPOSITORY = Path(__file__).parent.parent
 
-MAY_BE_ABSENT = ("MediaMTX", "labelled pictures", "a small disk", "no right to")
+MAY_BE_ABSENT = ("MediaMTX", "labelled pictures", "no right to mount a disk", "no right to trace a process")
 """What no package brings, or no container allows: without it a test may be skipped even where nothing else may."""
 
 

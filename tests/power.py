@@ -1,4 +1,4 @@
-"""Power cuts: what a real recorder wrote, call by call, and what a disk may hold when the power goes in between.
+"""Power cuts: what a real recorder wrote and erased, call by call, and what a disk may hold when the power goes.
 
 The model: what a file held at its last fsync is on the disk. Of what was written since, any sectors may be, in any
 order; a file that was never synced may be missing. A disk that says it has synced when it has not is not modelled.
@@ -13,13 +13,18 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.accounts.people import Role
 from appliance.faces import Detection, State
-from appliance.images import Condition, ImageFiles
+from appliance.images import Condition, ImageFiles, Place
+from appliance.previews import Previews
+from appliance.rules import detections, streams
+from appliance.secrets import new_token
 from appliance.store import Store, soundness
+from appliance.times import now
 from appliance.vision.analysis import Sighting
 from appliance.watch.recorder import Recorder
 from tests.conftest import REPOSITORY
@@ -33,27 +38,78 @@ LINE = re.compile(rb"^(?:\d+ +)?(\w+)\((?:(\d+)<" + HEX + rb'>)?(?:, "' + HEX + 
 
 
 def write(folder: Path, pragmas: str, seconds: int) -> None:
-    """Record people with their images, one transaction a second, as the watcher does; say what is committed."""
+    """Record people with their images, one transaction a second, as the watcher does, and delete some, as people do.
+
+    What is committed is said: a line of JSON each.
+    """
     store = Store.open(folder / "mb9k.db")
     store.db.executescript(pragmas)
     if not store.people.count():
         store.people.add("ann", "hash", Role.ADMIN, UTC)
         store.streams.add_with_key(1, "door", "digest", UTC)
-    recorder, chance = Recorder(ImageFiles(folder / "images")), random.Random(2)  # noqa: S311
+    images = ImageFiles(folder / "images")
+    recorder, chance = Recorder(images), random.Random(2)  # noqa: S311
     for second in range(seconds):
+        stream_id = 1
+        if second % 10 == 5:
+            stream_id = store.streams.add_with_key(1, f"short-lived {new_token()[:12]}", new_token(), UTC)
         for person in range(second, second + 3):  # each is in view for three seconds
-            recorder.take(_sighting(person, second, chance))
+            recorder.take(_sighting(person, second, stream_id, chance))
         with store.writing():
             recorder.write(store, float(second), everything=True)
         rows = store.db.execute("select id, votes from detections order by id desc limit 6").fetchall()
         recorder.committed(float(second))
-        os.write(1, json.dumps([list(row) for row in rows]).encode() + b"\n")
+        _say(kept=[list(row) for row in rows])
+        if second % 10 == 6:
+            _delete(store, images, stream_id=max(store.streams.ids()))
+        elif second % 3 == 2:
+            _delete(store, images, detection_id=rows[chance.randrange(len(rows))]["id"])
 
 
-def _sighting(person: int, second: int, chance: random.Random) -> Sighting:
+def _delete(store: Store, images: ImageFiles, detection_id: int = 0, stream_id: int = 0) -> None:
+    """Delete a detection, or a stream with all that it has, as people do; say what goes, and then that it is gone."""
+    going = store.db.execute(
+        "select id, image_day, image_offset, image_size from detections where id = ? or stream_id = ?",
+        [detection_id, stream_id],
+    )
+    _say(going=[list(row) for row in going])
+    if stream_id:
+        stream = streams.find(store, stream_id, now())
+        streams.delete(store, images, Previews(images.folder.parent / "previews"), stream)
+    else:
+        detections.delete(store, images, detection_id)
+    _say(gone=True)
+
+
+def _say(**words: object) -> None:
+    os.write(1, json.dumps(words).encode() + b"\n")
+
+
+def _sighting(person: int, second: int, stream_id: int, chance: random.Random) -> Sighting:
     seen = Detection(UTC + person, UTC + second + 3, State.MASK, 0.9, 1 + second, (1, 2, 3, 4), 640, 360, "a model")
     jpeg = b"\xff\xd8" + chance.randbytes(chance.randrange(500, 9000)) + b"\xff\xd9"
-    return Sighting(f"person {person}", 1, None, seen, jpeg, ended=second == person)
+    return Sighting(f"person {person}", stream_id, None, seen, jpeg, ended=second == person)
+
+
+@dataclass
+class Said:
+    """What a writer said. votes: of each committed detection; going: those being deleted, with their images."""
+
+    votes: dict[int, int] = field(default_factory=dict)
+    going: dict[int, Place] = field(default_factory=dict)
+    deleted: dict[int, Place] = field(default_factory=dict)
+
+    def hear(self, line: bytes | str) -> None:
+        """Another line of it."""
+        words = json.loads(line)
+        self.votes.update((number, votes) for number, votes in words.get("kept", ()))
+        if "going" in words:
+            self.going = {number: Place(*place) for number, *place in words["going"]}
+        if "gone" in words:
+            self.deleted |= self.going
+            for number in self.going:
+                self.votes.pop(number, None)
+            self.going = {}
 
 
 @dataclass(frozen=True)
@@ -67,7 +123,7 @@ class Call:
 
 
 def record(folder: Path, pragmas: str = "") -> list[Call]:
-    """What a writer in a process of its own asked of the disk and said, in order. Raises OSError without strace."""
+    """What a writer in a process of its own asked of the disk and said, in order. Needs strace."""
     trace = folder.with_name("trace")
     command = ["strace", "-f", "-y", "-xx", "-s", "100000", "-e", f"trace={CALLS}", "-o", str(trace)]
     subprocess.run([*command, *writer(folder, pragmas, SECONDS)], check=True, stdout=subprocess.DEVNULL, cwd=REPOSITORY)
@@ -160,34 +216,47 @@ def _sectors(offset: int, data: bytes) -> Iterator[tuple[int, bytes]]:
         at += length
 
 
-def cuts(calls: list[Call], number: int, seed: int) -> Iterator[tuple[int, dict[str, bytes | None], dict[int, int]]]:
-    """Cuts at random calls, in order: (call, the files as they may be found, the votes of each committed detection)."""
+def cuts(calls: list[Call], number: int, seed: int) -> Iterator[tuple[int, dict[str, bytes | None], Said]]:
+    """Cuts at random calls, in order: (call, the files as they may be found, what the writer had said)."""
     chance = random.Random(seed)  # noqa: S311
     files: dict[str, File] = {}
-    committed: dict[int, int] = {}
+    said = Said()
     at = 0
     for cut in sorted(chance.randrange(len(calls) + 1) for _ in range(number)):
         for call in calls[at:cut]:
             if call.kind == "said":
-                committed.update(json.loads(call.data))
+                said.hear(call.data)
             elif call.kind == "unlink":
                 files.pop(call.file, None)  # whatever is synced next on this disk makes this durable, too
             else:
                 files.setdefault(call.file, File()).apply(call)
         at = cut
         mode = chance.choice(("none", "first", "some", "some", "all"))
-        yield cut, {name: file.after_cut(chance, mode) for name, file in files.items()}, dict(committed)
+        yield cut, {name: file.after_cut(chance, mode) for name, file in files.items()}, deepcopy(said)
 
 
-def losses(folder: Path, committed: dict[int, int]) -> list[str]:
-    """What is missing of what was committed, or not clean, at the first start after a cut."""
+def losses(folder: Path, said: Said) -> list[str]:
+    """What was committed and is missing, was deleted and is there, or is not clean, at the first start after a cut.
+
+    What was being deleted is there, with its image, or gone, and its image erased by what a start tidies.
+    """
     path = folder / "mb9k.db"
     if fault := soundness.diagnose(path, thorough=True):
         return [fault.what]
     store = Store.open(path)
     votes = {row[0]: row[1] for row in store.db.execute("select id, votes from detections")}
-    found = [f"detection {number}" for number, least in committed.items() if votes.get(number, -1) < least]
+    least = {number: count for number, count in said.votes.items() if number in votes or number not in said.going}
+    found = [f"detection {number}" for number, count in least.items() if votes.get(number, -1) < count]
     images = ImageFiles(folder / "images")
+    while detections.erase_some(store, images):
+        pass
+    deleted = said.deleted | {number: place for number, place in said.going.items() if number not in votes}
+    found += [f"detection {number} is there again" for number in said.deleted if number in votes]
+    found += [
+        f"the image of detection {number} is not erased"
+        for number, place in deleted.items()
+        if images.condition(place) is not Condition.ERASED
+    ]
     spoiled = [image for image in store.detections.all_images() if images.condition(image) is not Condition.WHOLE]
     found += [f"an image of {image.day} at {image.offset}" for image in spoiled]
     found += store.problems()

@@ -14,15 +14,19 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from sqlite_utils import Database
 
 from appliance.accounts.people import Role
+from appliance.accounts.schema import migrations as accounts_migrations
 from appliance.config import Backup, Config
 from appliance.errors import UserError
 from appliance.faces import Detection, State
-from appliance.images import ImageFiles
+from appliance.images import Condition, ImageFiles
+from appliance.rules.detections import erase_some
 from appliance.store import Store, StoredImage
 from appliance.store.backup import BackupError, Backups, copy
 from appliance.store.nightly import FIRST_S, RETRY_S, Nightly
+from appliance.store.schema import migrations as box_migrations
 from appliance.times import Now, now
 from tests.boxes import START_S, end, until
 from tests.conftest import REPOSITORY
@@ -55,6 +59,11 @@ def detections(path: Path) -> int:
     with closing(sqlite3.connect(path)) as connection:
         (count,) = connection.execute("select count(*) from detections").fetchone()
         return int(count)
+
+
+def image_places(config: Config) -> list[StoredImage]:
+    with closing(Store.open_readonly(config.store_path)) as store:
+        return store.detections.all_images()
 
 
 def at(uptime_s: float, utc: float = AT) -> Now:
@@ -200,16 +209,41 @@ def test_an_empty_record_is_begun_with_everything_else_set_aside(config: Config)
 
 
 def test_an_old_copy_is_migrated_at_the_next_start(config: Config, tmp_path: Path) -> None:
-    copy(config.store_path, tmp_path / "old.db")
-    with closing(sqlite3.connect(tmp_path / "old.db")) as connection, connection:
-        connection.execute("alter table detections drop column image_crc32")
-        connection.execute("delete from _sqlite_migrations where name >= 'm007'")
+    (place,) = image_places(config)
+    with closing(sqlite3.connect(tmp_path / "old.db")) as connection:
+        accounts_migrations.apply(Database(connection))
+        box_migrations.apply(Database(connection), stop_before="m007_image_checksums")
+        connection.executescript(f"""
+            insert into people (name, password_hash, role, created_utc) values ('dev', 'h', 'admin', 't');
+            insert into streams (owner_id, name, key_sha256, created_utc) values (1, 'door', 'd', 't');
+            insert into detections (stream_id, first_seen_utc, last_seen_utc, state, confidence, votes, bbox_left,
+              bbox_top, bbox_right, bbox_bottom, frame_width, frame_height, model, image_day, image_offset, image_size,
+              image_token) values (1, '2026-11-24T12:00:00.000Z', '2026-11-24T12:00:02.000Z', 'mask', 0.9, 7, 10, 20,
+              60, 80, 640, 360, 'm', '{place.day}', {place.offset}, {place.size_bytes}, 'token');
+        """)
     assert mb9k(config, "restore", str(tmp_path / "old.db"))[0] == 0
     with closing(Store.open(config.store_path)) as store:
         image = store.detections.all_images()[0]
     assert image.crc32 is None
     assert ImageFiles(config.images_dir).read(image) == b"\xff\xd8\xff\xd9"
     assert mb9k(config, "check")[0] == 0
+
+
+def test_what_waited_to_be_erased_in_a_copy_is_erased_and_what_was_recorded_since_is_not(config: Config) -> None:
+    images = ImageFiles(config.images_dir)
+    (first,) = image_places(config)
+    with closing(Store.open(config.store_path)) as store:
+        store.detections.remove(1)
+        mb9k(config, "backup")
+        since = images.append(b"\xff\xd8 somebody \xff\xd9", AT)
+    assert mb9k(config, "restore")[0] == 0
+    assert mb9k(config, "check")[1].startswith(
+        "1 deleted images are still to be erased; the box does that when it runs\n"
+    )
+    with closing(Store.open(config.store_path)) as store:
+        assert not erase_some(store, images)
+    assert images.condition(first) is Condition.ERASED
+    assert images.condition(since) is Condition.WHOLE
 
 
 def made(config: Config) -> int:

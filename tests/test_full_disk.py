@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,44 +13,29 @@ import pytest
 
 from appliance.config import Images
 from appliance.disk import LOG_BYTES, RESERVE_BYTES, Reserve, free_bytes
+from appliance.errors import UserError
 from appliance.faces import Detection, State
 from appliance.secrets import claim_code
 from appliance.store import DetectionFilter, Heartbeat, StoredImage
+from appliance.store.backup import Backups
+from appliance.store.nightly import FIRST_S, RETRY_S, Nightly
 from appliance.vision.analysis import Sighting
 from appliance.watch.recorder import Recorder
 from appliance.watch.service import Watcher
 from tests.conftest import REPOSITORY
+from tests.disks import fill, small_disk
 from tests.site import JPEG, PASSWORD, Box
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a file system of 32 MB; only root may make one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=32m,mode=0755", "mb9k-test", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a small disk cannot be mounted here")
-    try:
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk") as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def fill(folder: Path) -> Path:
-    """Take all the room there is; the file to remove to give it back."""
-    filler = folder / "filler"
-    with suppress(OSError), filler.open("ab", buffering=0) as file:
-        for size in (1_000_000, 4096, 1):
-            with suppress(OSError):
-                while file.write(bytes(size)) == size:
-                    pass
-    return filler
 
 
 @pytest.fixture
-def box(small_disk: Path) -> Iterator[Box]:
-    box = Box(small_disk / "state")
+def box(disk: Path) -> Iterator[Box]:
+    box = Box(disk / "state")
     yield box
     box.close()
 
@@ -80,8 +64,8 @@ def test_on_a_full_disk_people_sign_in_and_delete_which_makes_room(box: Box) -> 
     assert browser.post("/sign-out").status_code == 303
 
 
-def test_on_a_full_disk_a_box_is_claimed(small_disk: Path) -> None:
-    box = Box(small_disk / "state", claimed=False)
+def test_on_a_full_disk_a_box_is_claimed(disk: Path) -> None:
+    box = Box(disk / "state", claimed=False)
     code = claim_code(box.config.claim_code_path)
     full(box)
     fields = {"name": "kim", "code": code, "password": PASSWORD, "again": PASSWORD}
@@ -127,15 +111,34 @@ def test_a_service_that_cannot_say_that_it_lives_is_told_so_by_the_api(box: Box)
     assert service["problem"] is None
 
 
-@pytest.mark.parametrize("words", [("stream", "add", "yard", "--owner", "ann"), ("user", "list"), ("clock", "confirm")])
+def kept(box: Box) -> list[str]:
+    """What lies in the state folder, but what any opening of the store makes."""
+    made = (".lock", "-wal", "-shm")
+    return sorted(path.name for path in box.config.state.iterdir() if not path.name.endswith(made))
+
+
+COMMANDS = [
+    ("stream", "add", "yard", "--owner", "ann"),
+    ("user", "list"),
+    ("clock", "confirm"),
+    ("check",),
+    ("backup",),
+    ("restore",),
+    ("restore", "--new"),
+]
+
+
+@pytest.mark.parametrize("words", COMMANDS)
 @pytest.mark.parametrize("reserve", [True, False])
 def test_a_command_works_by_the_reserve_or_says_in_one_line_that_the_disk_is_full(
     box: Box, tmp_path: Path, reserve: bool, words: tuple[str, ...]
 ) -> None:
     config = tmp_path / "mb9k.toml"
     config.write_text(f'state_dir = "{box.config.state_dir}"\n')
+    Backups(box.config.backups_dir).make(box.config.store_path, box.clock.now.utc, keep=7)
     box.close()  # nothing else runs: SQLite must make its files again
     full(box, reserve)
+    before = kept(box)
     command = [sys.executable, "-m", "appliance.cli", "--config", str(config), *words]
     done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=False)
     if reserve:
@@ -144,6 +147,23 @@ def test_a_command_works_by_the_reserve_or_says_in_one_line_that_the_disk_is_ful
         assert done.returncode == 1
         assert done.stderr.count("\n") == 1
         assert "the disk is full; make room on it" in done.stderr
+        assert kept(box) == before
+
+
+def test_the_copy_that_is_made_by_itself_leaves_room_for_the_reserve(box: Box) -> None:
+    nightly = Nightly(msgspec.structs.replace(box.config, images=Images(min_free_mb=0)), box.clock.now)
+    Reserve(box.config.state).make()
+    filler = box.config.state.parent / "filler"
+    filler.write_bytes(bytes(free_bytes(box.config.state) - RESERVE_BYTES - LOG_BYTES))
+    box.clock.forward(FIRST_S)
+    with pytest.raises(UserError, match="there is no room for a copy"):
+        nightly.step(box.clock.now)
+    assert list(box.config.backups_dir.iterdir()) == []
+    assert Reserve(box.config.state).path.stat().st_size == RESERVE_BYTES
+    filler.unlink()
+    box.clock.forward(RETRY_S)
+    nightly.step(box.clock.now)
+    assert len(list(box.config.backups_dir.iterdir())) == 1
 
 
 def test_the_reserve_is_made_again_when_there_is_room_and_not_before(box: Box) -> None:

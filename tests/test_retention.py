@@ -288,6 +288,7 @@ def test_a_day_whose_forgetting_was_cut_off_is_forgotten_at_the_next_start(
     with pytest.raises(Cut):
         box.run(1)
     monkeypatch.undo()
+    assert box.store.erasures.oldest(9) == {}, "a file that gets its name would be overwritten"
     box.off(1)
     box.minute()
     assert (box.images.days(), box.store.ages.image_days(), box.store.erasures.oldest(9)) == ([], {}, {})

@@ -26,7 +26,7 @@ from appliance.rules import detections, people, streams
 from appliance.rules.check import broken_rules, problems
 from appliance.rules.sources import clean_source, shown
 from appliance.secrets import digest, hash_password, password_matches
-from appliance.store import Store, StoredImage
+from appliance.store import Store
 from appliance.times import now
 from scripts.demo import fill
 from tests.conftest import REPOSITORY
@@ -219,35 +219,6 @@ def test_an_image_that_cannot_be_erased_is_erased_later(
     assert not detections.erase_some(box.store, box.images)
     assert box.images.read(image) is None
     assert box.store.erasures.oldest(9) == {}
-
-
-def test_images_that_cannot_be_erased_hold_up_no_others(box: Box) -> None:
-    broken = box.images.append(JPEG, box.clock.now.utc - 86400)
-    (box.config.images_dir / f"{broken.day}.jpegs").unlink()
-    (box.config.images_dir / f"{broken.day}.jpegs").mkdir()  # what a folder in its place does, a failing card does too
-    fine = box.images.append(JPEG, box.clock.now.utc)
-    for place in [broken] * detections.ERASED_AT_ONCE + [fine]:
-        box.store.erasures.add(place)
-    assert not detections.erase_some(box.store, box.images)
-    assert not detections.erase_some(box.store, box.images)
-    assert box.images.read(fine) is None
-    assert list(box.store.erasures.oldest(1000).values()) == [broken] * detections.ERASED_AT_ONCE
-
-
-def test_of_very_many_images_a_deletion_erases_the_first_and_the_watcher_the_rest(box: Box) -> None:
-    with box.store.writing():
-        for number in range(detections.ERASED_AT_ONCE):
-            place = box.images.append(JPEG, box.clock.now.utc)
-            box.add_detection(
-                1, State.MASK, StoredImage(place.day, place.offset, place.size_bytes, f"unguessable {number}")
-            )
-    (day,) = box.images.days()
-    streams.delete(box.store, box.images, Previews(box.config.run), streams.find(box.store, 1, box.clock.now))
-    assert len(box.store.erasures.oldest(10_000)) == 1
-    file = box.images.folder / f"{day}.jpegs"
-    assert file.read_bytes().count(JPEG) == 1
-    detections.erase_some(box.store, box.images)
-    assert file.read_bytes().count(JPEG) == 0
 
 
 @pytest.mark.parametrize("name", [*BAD_NAMES, "x" * 41, "a\u200bb"])

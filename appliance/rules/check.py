@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 
 from appliance.config import Config
+from appliance.disk import FULL, MAKE_ROOM, Reserve
 from appliance.errors import InputError, UserError
 from appliance.images import Condition, ImageFiles
 from appliance.names import person_name, stream_name
@@ -25,9 +26,14 @@ def refuse_unsound(config: Config) -> None:
 
 
 def unsound(config: Config, thorough: bool = False) -> str | None:
-    """Why no service may start on the store there is, and what to do, in one line; None if all may."""
-    path, newest = config.store_path, _newest_backup(config)
+    """Why no service may start on the store there is, and what to do, in one line; None if all may.
+
+    Without any room a store cannot even be read; the reserve is there for that, too.
+    """
+    path, newest, reserve = config.store_path, _newest_backup(config), Reserve(config.state)
     fault = soundness.diagnose(path, thorough)
+    while fault and fault.remedy is Remedy.ROOM and reserve.give_up_if_full():
+        fault = soundness.diagnose(path, thorough)
     if fault is None and newest and (not path.exists() or path.stat().st_size == 0):
         fault = Fault("is gone or empty, though there are backups", Remedy.RESTORE)
     return f"{path} {fault.what}; {_what_to_do(fault, config, newest)}" if fault else None
@@ -45,6 +51,8 @@ def _what_to_do(fault: Fault, config: Config, newest: Backup | None) -> str:
         return "update mb9k"
     if fault.remedy is Remedy.OWNER:
         return f"{config.state} and all in it must belong to the user the box runs as"
+    if fault.remedy is Remedy.ROOM:
+        return FULL
     if fault.remedy is Remedy.DISK:
         return f"look into `dmesg` and `df {config.state}`, mend or change the disk, mount it for writing, start again"
     if fault.remedy is Remedy.WAIT:
@@ -70,8 +78,21 @@ def problems(config: Config) -> list[str]:
     except StoreError as error:
         return [str(error)]
     except (sqlite3.Error, OSError, ValueError, TypeError, OverflowError) as error:
-        fault = soundness.fault_of(error)
+        fault = soundness.fault_of(error, config.store_path)
         return [f"{config.store_path} {fault.what}; {_what_to_do(fault, config, _newest_backup(config))}"]
+
+
+def notes(config: Config) -> list[str]:
+    """What is no fault, but good to know of a store that is well, a line each."""
+    if not config.store_path.exists():
+        return []
+    found = []
+    with closing(Store.open_readonly(config.store_path)) as store:
+        if waiting := store.erasures.count():
+            found.append(f"{waiting} deleted images are still to be erased; the box does that when it runs")
+    if Reserve(config.state).is_needed():
+        found.append(f"the disk has room for its reserve only, so no image is kept. {MAKE_ROOM}")
+    return found
 
 
 def _image_problems(files: ImageFiles, images: list[StoredImage]) -> list[str]:

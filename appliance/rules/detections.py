@@ -64,20 +64,26 @@ def erase_some(store: Store, files: ImageFiles) -> bool:
     The deletion that took their rows away has noted them, so nothing is lost by a crash or a disk that refuses: what is
     left is done by the watcher, which asks every minute and when it starts.
     """
+    if not store.erasures.count():
+        return False
+    try:
+        with store.writing():  # nobody enters an image meanwhile, so what is in use is known
+            return _erase(store, files)
+    except sqlite3.Error as error:
+        log.error("whether images were erased cannot be noted, trying again: %s", error)
+        return False
+
+
+def _erase(store: Store, files: ImageFiles) -> bool:
     waiting = store.erasures.oldest(ERASED_AT_ONCE)
     refused: set[str] = set()
     for day in {place.day for place in waiting.values()}:
+        places = [place for place in waiting.values() if place.day == day]
         try:
-            files.erase(day, [place for place in waiting.values() if place.day == day])
+            files.erase(day, store.detections.not_in_use(day, places))
         except OSError as error:
             refused.add(day)
             log.error("images whose detections were deleted cannot be erased yet, trying again: %s", error)
-    if waiting:
-        try:
-            with store.writing():
-                store.erasures.postpone([each for each, place in waiting.items() if place.day in refused])
-                store.erasures.remove([each for each, place in waiting.items() if place.day not in refused])
-        except sqlite3.Error as error:
-            log.error("erased images cannot be noted as erased, trying again: %s", error)
-            return False
+    store.erasures.postpone([each for each, place in waiting.items() if place.day in refused])
+    store.erasures.remove([each for each, place in waiting.items() if place.day not in refused])
     return len(waiting) == ERASED_AT_ONCE and not refused

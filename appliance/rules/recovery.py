@@ -5,9 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from appliance.config import Config
+from appliance.disk import FULL, Reserve, means_full
 from appliance.errors import UserError
 from appliance.rules.check import refuse_unsound
 from appliance.store import backup
@@ -34,16 +36,16 @@ def restore(config: Config, chosen: Path | None, utc: float) -> str:
         source = chosen or (newest.path if newest else None)
         if source is None:
             raise BackupError(f"there is no backup in {config.backups_dir}; name a copy, or see `mb9k restore --help`")
-        aside = backup.restore(source, config.store_path, utc)
+        aside = Reserve(config.state).spend(partial(backup.restore, source, config.store_path, utc))
     return f"{config.store_path} is {source} again, everybody signed out.{_kept(aside)}"
 
 
 def begin_anew(config: Config, utc: float) -> str:
     """Set the record and its images aside and begin an empty one; what was done. Raises UserError."""
     with _in_one_line("an empty record cannot be begun"):
-        images = backup.set_aside(config.images_dir, utc)
-        aside = backup.begin_anew(config.store_path, utc)
-    return f"{config.store_path} is empty and new; `mb9k claim` prints its claim code.{_kept(aside, images)}"
+        make = partial(backup.begin_anew, config.store_path, config.images_dir, utc)
+        aside = Reserve(config.state).spend(make)
+    return f"{config.store_path} is empty and new; `mb9k claim` prints its claim code.{_kept(*aside)}"
 
 
 def _kept(*paths: Path | None) -> str:
@@ -56,4 +58,6 @@ def _in_one_line(what: str) -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.Error) as error:
+        if means_full(error):
+            raise UserError(f"{what}: {FULL}") from error
         raise UserError(f"{what}: {error}; is there room, and may this user write there?") from error

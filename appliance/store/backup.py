@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from sqlite_utils import Database
 
+from appliance.disk import LOG_BYTES
 from appliance.errors import UserError
 from appliance.store import soundness
 from appliance.store.schema import MIGRATIONS
@@ -63,11 +64,8 @@ class Backups:
         """The last one."""
         return next(reversed(self.all()), None)
 
-    def make(self, store_path: Path, utc: float, keep: int, leave_free_bytes: int = 0) -> Backup:
-        """Another copy; of the older ones, only the newest are kept. Raises BackupError, OSError, sqlite3.Error.
-
-        leave_free_bytes: what the disk must still have afterwards.
-        """
+    def make(self, store_path: Path, utc: float, keep: int, leave_free_bytes: int = LOG_BYTES) -> Backup:
+        """Another `copy`; of the older ones, only the newest are kept. Raises BackupError, OSError, sqlite3.Error."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left_over in self.folder.glob(f"*{PARTIAL}"):
             left_over.unlink(missing_ok=True)
@@ -80,9 +78,10 @@ class Backups:
         return Backup(path, number)
 
 
-def copy(store_path: Path, path: Path, leave_free_bytes: int = 0) -> None:
+def copy(store_path: Path, path: Path, leave_free_bytes: int = LOG_BYTES) -> None:
     """Copy the store as it is at one moment, also while others write. The name appears once the copy is whole.
 
+    leave_free_bytes: what the disk must still have afterwards.
     Raises BackupError (no room, or the copy is damaged), OSError, sqlite3.Error.
     """
     if path.exists():
@@ -117,20 +116,28 @@ def restore(backup: Path, store_path: Path, utc: float) -> Path | None:
         _verify(draft, backup)
         with closing(sqlite3.connect(draft)) as connection, connection:
             connection.execute("delete from sessions")
-        aside = set_aside(store_path, utc)
-        _publish(draft, store_path)
-    return aside
+        return _exchange(draft, store_path, utc)
 
 
-def begin_anew(store_path: Path, utc: float) -> Path | None:
-    """Put an empty store in the place of the one there is; where that is now. Raises OSError, sqlite3.Error."""
+def begin_anew(store_path: Path, images: Path, utc: float) -> tuple[Path | None, Path | None]:
+    """Put an empty store in the place of the one there is, and set its folder of images aside, too.
+
+    Where the folder and the store are now; None: there was none. Raises OSError, sqlite3.Error.
+    """
     store_path.parent.mkdir(parents=True, exist_ok=True)
     with _draft(store_path) as draft:
         with closing(sqlite3.connect(draft)) as connection:
             for migrations in MIGRATIONS:
                 migrations.apply(Database(connection))
-        aside = set_aside(store_path, utc)
-        _publish(draft, store_path)
+        _sync(draft)
+        return set_aside(images, utc), _exchange(draft, store_path, utc)
+
+
+def _exchange(draft: Path, store_path: Path, utc: float) -> Path | None:
+    """Put a draft in the place of the store, which is set aside once the draft is on the disk."""
+    _sync(draft)
+    aside = set_aside(store_path, utc)
+    _publish(draft, store_path)
     return aside
 
 

@@ -6,7 +6,7 @@ import fcntl
 import logging
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,7 +14,7 @@ from urllib.parse import quote
 from sqlite_utils import Database
 
 from appliance.accounts.people import People
-from appliance.disk import MAKE_ROOM, Reserve, free_bytes, means_full
+from appliance.disk import FULL, MAKE_ROOM, Reserve, means_full
 from appliance.errors import NotSaved, UserError
 from appliance.store import soundness
 from appliance.store.ages import Ages
@@ -26,7 +26,6 @@ from appliance.store.streams import Streams
 
 log = logging.getLogger(__name__)
 BUSY_TIMEOUT_S = 5.0
-SHARED_MEMORY_BYTES = 65_536  # more than what SQLite makes beside the file
 
 
 class StoreError(UserError):
@@ -58,12 +57,10 @@ class Store:
 
         busy_timeout_s: how long a transaction waits for another writer.
         """
-        while True:
-            try:
-                return cls._opened(path, busy_timeout_s)
-            except (OSError, sqlite3.Error) as error:
-                if not Reserve(path.parent).give_up_if_full():
-                    raise StoreError(f"{path}: {error}; {_next_step(path, error)}") from error
+        try:
+            return Reserve(path.parent).spend(lambda: cls._opened(path, busy_timeout_s))
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(f"{path}: {error}; {_next_step(path, error)}") from error
 
     @classmethod
     def _opened(cls, path: Path, busy_timeout_s: float) -> Store:
@@ -182,17 +179,14 @@ def _refuse(path: Path, fault: soundness.Fault | None) -> None:
 
 
 def _next_step(path: Path, error: Exception) -> str:
-    """What to do about a file that cannot be opened. Without room SQLite calls its shared memory an I/O error."""
-    with suppress(OSError):
-        if means_full(error) or free_bytes(path.parent) < SHARED_MEMORY_BYTES:
-            return "the disk is full; make room on it"
-    return "`mb9k check` says more"
+    """What to do about a file that cannot be opened."""
+    return FULL if means_full(error, path.parent) else "`mb9k check` says more"
 
 
 def explain_trouble(error: Exception) -> str:
     """Why the store or the disk did not do what was asked, and what to do, for a person."""
     text = str(error).lower()
-    if "full" in text or "no space" in text:
+    if means_full(error):
         return f"The disk of the box is full, so nothing was changed. {MAKE_ROOM}"
     if "disk i/o" in text:
         return f"The disk of the box is full or failing, so nothing was changed. {MAKE_ROOM}"

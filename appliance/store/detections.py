@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -225,6 +226,20 @@ class Detections:
             " where image_day is not null order by image_day, image_offset"
         )
         return [_image(row) for row in rows]
+
+    def not_in_use(self, day: str, places: Sequence[Place]) -> list[Place]:
+        """Those of some places in a day's file of which no byte belongs to the image of a detection.
+
+        The others are of a file that somebody removed, or of a copy that was put back: what they meant is gone, and the
+        file that has the name now holds others there.
+        """
+        images = self.db.execute(
+            "select image_offset, image_size from detections"
+            " where stream_id in (select id from streams) and image_day = ?"
+            " and image_offset < ? and image_offset + image_size > ?",
+            [day, max(place.end for place in places), min(place.offset for place in places)],
+        ).fetchall()
+        return [place for place in places if not any(place.overlaps(offset, size) for offset, size in images)]
 
     def forget_images(self, day: str) -> int:
         """The day file goes: its detections have no image any more. How many had."""

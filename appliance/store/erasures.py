@@ -22,6 +22,10 @@ class Erasures:
             [place.day, place.offset, place.size_bytes],
         )
 
+    def count(self) -> int:
+        """How many wait."""
+        return int(self.db.execute("select count(*) as images from erasures").fetchone()["images"])
+
     def oldest(self, limit: int) -> dict[int, Place]:
         """What is to be erased, by an id, the longest waiting first."""
         rows = self.db.execute(

@@ -6,6 +6,7 @@ import logging
 import sqlite3
 
 from appliance.config import Config
+from appliance.disk import LOG_BYTES, RESERVE_BYTES
 from appliance.errors import UserError
 from appliance.store.backup import Backups
 from appliance.times import Now
@@ -35,7 +36,7 @@ class Nightly:
             if not self._begun and (wait_s := self._wait_s(moment)):
                 self._begun, self._due_s = True, moment.uptime_s + wait_s
                 return
-            leave_free_bytes = self._config.images.min_free_mb * 1_000_000
+            leave_free_bytes = max(self._config.images.min_free_mb * 1_000_000, RESERVE_BYTES + LOG_BYTES)
             made = self._backups.make(self._config.store_path, moment.utc, self._config.backup.keep, leave_free_bytes)
         except (UserError, OSError, sqlite3.Error) as error:
             self._due_s = moment.uptime_s + RETRY_S

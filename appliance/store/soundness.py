@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from sqlite_utils import Database
 
+from appliance.disk import means_full
 from appliance.images import SUFFIX
 from appliance.store.schema import MIGRATIONS
 
@@ -26,11 +27,12 @@ BUSY_S = 5.0
 
 
 class Remedy(enum.Enum):
-    """What helps: a backup, another mb9k, another owner of the file, or somebody who looks at the disk."""
+    """What helps: a backup, another mb9k, another owner of the file, room on the disk, a look at it, or patience."""
 
     RESTORE = "restore"
     UPDATE = "update"
     OWNER = "owner"
+    ROOM = "room"
     DISK = "disk"
     WAIT = "wait"
 
@@ -61,7 +63,7 @@ def diagnose(path: Path, thorough: bool = False) -> Fault | None:
             return _inspect(db, path, thorough)
     # sqlite_utils and Python's sqlite3 raise ValueError and the like where a table is not as it should be.
     except (sqlite3.Error, OSError, ValueError, TypeError, OverflowError, LookupError) as error:
-        return fault_of(error)
+        return fault_of(error, path)
 
 
 def lost(path: Path) -> Fault | None:
@@ -203,15 +205,15 @@ def _damaged(said: str) -> Fault:
     return Fault(f"is damaged ({' '.join(said.split())[:LONGEST]})", Remedy.RESTORE)
 
 
-def fault_of(error: Exception) -> Fault:
+def fault_of(error: Exception, path: Path) -> Fault:
     """What an error says about the file."""
+    if means_full(error, path.parent):
+        return Fault("cannot be opened", Remedy.ROOM)
     text = str(error).lower()
     if "readonly" in text or "read-only" in text:
         return Fault("cannot be written: its disk or it is read-only", Remedy.DISK)
     if "locked" in text or "busy" in text:
         return Fault("is held by another program", Remedy.WAIT)
-    if "full" in text or "no space" in text:
-        return Fault("cannot be opened: the disk is full", Remedy.DISK)
     if "i/o error" in text or "input/output" in text or "unable to open" in text:
         return Fault(f"cannot be read from the disk ({error})", Remedy.DISK)
     if "permission" in text:

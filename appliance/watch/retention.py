@@ -139,13 +139,14 @@ class Retention:
     def _forget(self, store: Store, day: str, why: str) -> None:
         """Forget a day. What is cut off is done at the next step: until its end the day stays known.
 
+        Rows and erasures go first, so that nothing ever refers to another file that gets its name.
         Raises sqlite3.Error, OSError.
         """
         with store.writing():
             images = store.detections.forget_images(day)
+            store.erasures.forget_day(day)
         self.images.forget(day)
         with store.writing():
-            store.erasures.forget_day(day)
             store.ages.forget_image_day(day)
         if images:
             log.warning("forgot the images of %s (%d): %s", day, images, why)
