@@ -201,6 +201,7 @@ NO_QUESTIONS = [
     (b"[]", 400),
     (b'{"action": 7}', 400),
     (b"\xff\xfe", 400),
+    (b'{"action": "api", "ip": "127\x87"}', 400),
     (b'{"action": "read", "ip": "127.0.0.1", "password": "\\ud800"}', 400),
     (b'{"action": "publish", "path": "live/' + b"A" * 20_000 + b'"}', 413),
 ]

@@ -104,7 +104,7 @@ class Gate:
         """The HTTP status for a request: 204 yes, 401 no, 400 unreadable, 503 we cannot tell (which is a no, too)."""
         try:
             request = msgspec.json.decode(body, type=AuthRequest)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return 400
         try:
             decision = self._decide(request)
