@@ -114,7 +114,7 @@ def fuzz_source(data: bytes) -> None:
 
 
 def fuzz_rtsp(data: bytes) -> None:
-    """However the network cuts it, a camera's word is passed on alike; and what was passed on, FFmpeg reads as we do."""
+    """However the network cuts it, the same is passed on, and whoever reads that reads it as we do."""
     passed = _passed([data])
     assert _passed(_cut(data)) == passed
     if passed is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import resource
 import signal
 import socket
 import stat
@@ -12,11 +13,12 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -25,7 +27,7 @@ from appliance.cli import cli
 from appliance.config import Config, Media, Rtmp, load
 from appliance.errors import UserError
 from appliance.loopback import authorization
-from appliance.media import mediamtx
+from appliance.media import ingest, mediamtx
 from appliance.media.mediamtx import Client, Connection, MediaError
 from appliance.media.refusals import NOT_OFFERED
 from appliance.processes import can_be_childless
@@ -247,6 +249,33 @@ def test_its_service_gives_heartbeats_says_when_it_is_ready_and_ends_with_it(
             process.kill()
             until(lambda: not is_listening(room.config.rtmp.port), 10, "it ends with its service")
             assert not Path(f"/proc/{binary}").exists() or "Z" in Path(f"/proc/{binary}/stat").read_text()
+
+
+@pytest.mark.mediamtx
+def test_when_it_can_take_no_more_connections_it_is_ended(room: MediaRoom) -> None:
+    """Out of file descriptors it closes its RTMP listener for good, and keeps running."""
+    with room.running_ingest() as process, ExitStack() as strangers:
+        binary = binary_of(process)
+        few = len(list(Path(f"/proc/{binary}/fd").iterdir())) + 10
+        resource.prlimit(binary, resource.RLIMIT_NOFILE, (few, few))
+
+        def has_ended() -> bool:
+            with suppress(OSError):
+                strangers.enter_context(socket.create_connection(("127.0.0.1", room.config.rtmp.port), 1.0))
+            return process.poll() is not None
+
+        until(has_ended, 30, "it is ended")
+        assert process.returncode == 1, "so that it is started again"
+    assert room.log().count("takes no more connections") == 1
+
+
+@pytest.mark.mediamtx
+def test_a_mediamtx_that_takes_no_rtmp_is_not_running(room: MediaRoom, free_port: Callable[[], int]) -> None:
+    elsewhere = msgspec.structs.replace(room.config, rtmp=Rtmp(host="127.0.0.1", port=free_port()))
+    with room.running_ingest():
+        assert ingest._is_running(room.config)
+        assert not ingest._is_running(elsewhere)
+    assert not ingest._is_running(room.config)
 
 
 @pytest.mark.mediamtx
