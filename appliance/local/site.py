@@ -55,7 +55,7 @@ def serve(config: Config) -> None:
     claimed = store.people.count() > 0
     store.close()
     app = make_app(config, lambda: Store.open_existing(config.store_path))
-    server = make_server(app, config.web.host, config.web.port)
+    server = make_server(app, config.web.host, config.web.port, proxies=app.address.proxies)
     if not claimed:
         claim_code(config.claim_code_path)
         log.warning("this box has no admin yet: open its page and enter the code in %s", config.claim_code_path)
@@ -73,7 +73,5 @@ def serve(config: Config) -> None:
 
 def _answers(config: Config) -> bool:
     """Whether the site answers as it answers people."""
-    return (
-        http_status(reachable_host(config.web.host), config.web.port, "GET", "/health", timeout_s=CLIENT_TIMEOUT_S)
-        == 200
-    )
+    host = reachable_host(config.web.host)
+    return http_status(host, config.web.port, "GET", "/health", timeout_s=CLIENT_TIMEOUT_S) == 200
