@@ -253,6 +253,15 @@ def test_it_gives_heartbeats_and_ends_on_sigterm(room: MediaRoom) -> None:
         assert process.wait(5) == 0
 
 
+def test_the_secret_of_an_earlier_version_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "reader-token").write_text("a secret that nothing reads")
+    for _ in range(2):
+        Gate(Config(state_dir=str(tmp_path)))
+        assert {path.name for path in tmp_path.iterdir()} >= {"local-secret"} and not (
+            tmp_path / "reader-token"
+        ).exists()
+
+
 def test_many_questions_after_one_another_are_all_answered(answering: MediaRoom) -> None:
     address = f"http://127.0.0.1:{answering.config.media.gate_port}/auth"
     headers = {"Authorization": authorization(answering.secret), "Content-Type": "application/json"}

@@ -97,6 +97,7 @@ class Gate:
         # beside the file, and those who only read could not open it.
         self._anchor = Store.open(config.store_path)
         self.secret = secret_from_file(config.local_secret_path)
+        (config.state / "reader-token").unlink(missing_ok=True)  # of earlier versions: a secret that nothing reads now
         self.refusals = Refusals()
         self._local = threading.local()
 
