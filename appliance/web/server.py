@@ -35,6 +35,7 @@ MAX_BODY_BYTES = 100_000
 MAX_HEADER_BYTES = 32_000
 MAX_PIPELINED = 8
 BACKLOG = 512
+END_S = 3  # for answers that are being made when it is told to end; whoever runs us kills after eight
 LOOK_S = 0.5  # how often deadlines are looked at
 
 
@@ -160,8 +161,8 @@ class _Server(TcpWSGIServer):
                         channel.abort()
 
     def stop(self) -> None:
-        """Close everything; answers that are being made have five seconds."""
-        self.task_dispatcher.shutdown()
+        """Close everything; answers that are being made have a little time."""
+        self.task_dispatcher.shutdown(timeout=END_S)
         wasyncore.close_all(self.sockets)
 
     def readable(self) -> bool:
