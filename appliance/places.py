@@ -38,14 +38,6 @@ def network_of(address: str) -> str:
     return str(parsed)
 
 
-def is_loopback(address: str) -> bool:
-    """Whether it is an address of this machine only. address: an address or a network as `network_of` gives it."""
-    try:
-        return ipaddress.ip_network(network_of(address)).is_loopback
-    except ValueError:
-        return False
-
-
 def make_room(guests: Sequence[Guest], network: str, places: int, places_per_network: int) -> bool:
     """Whether one more of this network may come, if need be for one that waits and is then ended.
 

@@ -213,6 +213,11 @@ def serve_http(server: HttpServer) -> None:
         server.stop()
 
 
+def reachable_host(host: str) -> str:
+    """Where to reach ourselves, listening on this host."""
+    return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+
+
 def http_status(
     host: str,
     port: int,

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -53,9 +54,12 @@ def end(process: subprocess.Popen[bytes], patience_s: float = 20.0) -> None:
 
 
 class Box:
-    """A box in a folder of its own, on ports of its own, with an admin `ann` and her stream `door` (KEY)."""
+    """A box in a folder of its own, on ports of its own, with an admin `ann` and her stream `door` (KEY).
 
-    def __init__(self, folder: Path, engine: str, free_port: Callable[[], int]) -> None:
+    sections: what else its configuration says.
+    """
+
+    def __init__(self, folder: Path, engine: str, free_port: Callable[[], int], **sections: Any) -> None:
         self.folder = folder
         self.path = folder / "mb9k.toml"
         wiring = {
@@ -66,6 +70,7 @@ class Box:
                 "engine": engine,
                 **{name: free_port() for name in ("gate_port", "api_port", "read_port")},
             },
+            **sections,
         }
         self.path.write_bytes(msgspec.toml.encode(wiring))
         self.config: Config = load(self.path)

@@ -6,19 +6,28 @@ answers within no deadline at all.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 import pytest
 
 from appliance.media import amf
-from appliance.secrets import digest
+from appliance.media.mediamtx import Client
+from appliance.secrets import digest, secret_from_file
+from appliance.store.streams import Stream
+from appliance.times import now
 from tests.attackers import HANDSHAKE, knocking, sending
-from tests.boxes import KEY, OTHER_KEY, Box, publishing, until
+from tests.boxes import KEY, OTHER_KEY, PASSWORD, Box, publishing, until
+from tests.cameras import Answer, answering, playlist, redirecting
+from tests.cameras import sending as sent
 from tests.conftest import port_giver
 from tests.media_room import make_clip
 from tests.rtmp_client import RtmpClient
@@ -29,14 +38,29 @@ ATTACK_S = 6.0  # longer than the patience with a publisher that is silent
 PATIENCE_S = 60.0  # on a machine that has other things to do; a box that is stopped does not answer at all
 
 
+class Evil(NamedTuple):
+    """An attacker's web server, on the one port of loopback that sources may lead to. asked: for which paths."""
+
+    port: int
+    answers: dict[str, Answer]
+    asked: list[str]
+
+
+@pytest.fixture(scope="module")
+def evil() -> Iterator[Evil]:
+    answers: dict[str, Answer] = {}
+    with answering(answers) as (port, asked):
+        yield Evil(port, answers, asked)
+
+
 @pytest.fixture(scope="module", params=["embedded", pytest.param("mediamtx", marks=pytest.mark.mediamtx)])
-def box(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+def box(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, evil: Evil) -> Iterator[Box]:
     """A box with either ingest, whose stream `door` is LIVE and whose second stream is free."""
     if request.param == "mediamtx" and not shutil.which("mediamtx"):
         pytest.skip("there is no MediaMTX binary on PATH")
     folder = tmp_path_factory.mktemp("box")
     clip = make_clip(folder / "clip.flv")
-    made = Box(folder, request.param, port_giver())
+    made = Box(folder, request.param, port_giver(), sources={"own_ports": [evil.port]})
     made.store.streams.add_with_key(1, "free", digest(OTHER_KEY), time.time())
     with made.running(), publishing(clip, made.url()) as publisher:
         until(made.is_live, PATIENCE_S, "the stream goes LIVE")
@@ -143,21 +167,108 @@ def test_what_is_too_much_for_the_site_stops_nobody(
         goes_on(box)
 
 
-@pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, {"Host": "evil.example"}], ids=str)
-def test_a_page_of_another_site_gets_nothing_from_any_port(box: Box, headers: dict[str, str]) -> None:
-    """What a browser on the box can send: another origin, as text/plain, or a name that was bent to lead here."""
-    hook = b'{"runOnInit": "touch x"}'
-    requests = {
-        "gate": ("POST", box.config.media.gate_port, "/auth"),
-        "hook": ("POST", box.config.media.api_port, "/v3/config/paths/add/x"),
-        "paths": ("GET", box.config.media.api_port, "/v3/paths/list"),
-        "read": ("GET", box.config.media.read_port, f"/live/{KEY}.flv"),
-        "site": ("POST", box.config.web.port, "/sign-in"),
-    }
-    for method, port, path in requests.values():
-        sent = {"Content-Type": "text/plain", **headers}
-        answer = httpx.request(method, f"http://127.0.0.1:{port}{path}", content=hook, headers=sent, timeout=PATIENCE_S)
-        assert 400 <= answer.status_code < 500 and KEY not in answer.text, path
+def test_a_source_that_leads_on_to_this_box_reads_nothing_there(box: Box, evil: Evil) -> None:
+    media = box.config.media
+    with answering({"/m.ts": sent(b"G" * 188)}) as (inside, asked_inside):
+        there = {
+            "/api": f"http://127.0.0.1:{media.api_port}/v3/paths/list",
+            "/stream": f"http://127.0.0.1:{media.read_port}/live/{KEY}.flv",
+            "/rtsp": f"rtsp://127.0.0.1:{media.read_port}/live/{KEY}",
+            "/file": f"file://{box.config.local_secret_path}",
+            "/inside": f"http://127.0.0.1:{inside}/m.ts",
+        }
+        evil.answers.update({path: redirecting(where) for path, where in there.items()})
+        evil.answers["/list.m3u8"] = sent(playlist("#EXTINF:1,", there["/inside"]), "application/vnd.apple.mpegurl")
+        sources = {f"http://127.0.0.1:{evil.port}{path}" for path in (*there, "/list.m3u8")}
+        sources |= {there["/inside"], there["/stream"], there["/rtsp"]}
+        ids = [box.store.streams.add_with_source(1, f"evil {at}", one, time.time()) for at, one in enumerate(sources)]
+        try:
+            goes_on(box)
+            until(lambda: {*there, "/list.m3u8"} <= set(evil.asked), PATIENCE_S, "every source has been tried")
+            until(lambda: all(one.problem for one in pulled(box, ids)), PATIENCE_S, "every page says why")
+            assert not [one.name for one in pulled(box, ids) if one.live or one.width]
+            assert asked_inside == [], "not even asked for"
+        finally:
+            for stream_id in ids:
+                box.store.streams.remove(stream_id)
+
+
+def pulled(box: Box, ids: list[int]) -> list[Stream]:
+    return [stream for stream in map(partial(box.store.streams.get, now=now()), ids) if stream]
+
+
+def test_a_name_that_is_bound_to_this_box_opens_nothing(box: Box) -> None:
+    """DNS rebinding: a page of evil.example whose name now leads here, so that no browser sees another origin."""
+    goes_on(box)
+    for path in ("/", "/health", "/sign-in", "/claim", "/api/v1/status", "/api/openapi.json", "/static/x"):
+        answer = httpx.get(f"{box.page}{path}", headers={"Host": f"evil.example:{box.config.web.port}"})
+        assert answer.status_code == 421, path
+        assert not answer.cookies and "ann" not in answer.text
+    for port, path in local_interfaces(box):
+        answer = httpx.get(f"http://127.0.0.1:{port}{path}", headers={"Host": f"evil.example:{port}"})
+        assert answer.status_code in (401, 403, 404, 405), path
+        assert KEY not in answer.text and "live" not in answer.text
+
+
+def local_interfaces(box: Box) -> list[tuple[int, str]]:
+    """Port and path of what answers HTTP on loopback."""
+    media = box.config.media
+    reading = [(media.read_port, f"/live/{KEY}.flv")] if media.engine == "embedded" else []
+    api = [(media.api_port, path) for path in ("/v3/info", "/v3/paths/list", "/v3/rtmpconns/list", "/metrics")]
+    return [(media.gate_port, "/auth"), *api, *reading]
+
+
+def test_a_page_that_is_open_on_this_machine_changes_nothing(box: Box, tmp_path: Path) -> None:
+    """What it may send unasked: text and forms, to wherever it likes, with its Origin."""
+    goes_on(box)
+    media, mark = box.config.media, tmp_path / "mark"
+    page = {"Origin": "http://evil.example", "Content-Type": "text/plain"}
+    hook = {"source": "publisher", "runOnInit": f"touch {mark}"}
+    allowed = {"action": "publish", "path": f"live/{KEY}", "ip": "127.0.0.1", "protocol": "rtmp"}
+    ids = [one.id for one in box_client(box).connections()]
+    attempts = [(media.api_port, "/v3/config/paths/add/x", hook), (media.api_port, "/v3/config/global/patch", hook)]
+    attempts += [(media.api_port, f"/v3/{kind}/kick/{one}", {}) for kind in ("rtmpconns", "rtmpsconns") for one in ids]
+    for port, path, content in [*attempts, (media.gate_port, "/auth", allowed)]:
+        for headers in (page, {**page, "Origin": "null"}, {"Content-Type": "text/plain"}):
+            answer = httpx.post(f"http://127.0.0.1:{port}{path}", content=json.dumps(content), headers=headers)
+            assert answer.status_code in (401, 403), path
+            assert "access-control-allow-origin" not in answer.headers
+    goes_on(box)
+    assert not mark.exists()
+
+
+def box_client(box: Box) -> Client:
+    return Client(box.config.media.api_port, secret_from_file(box.config.local_secret_path))
+
+
+def test_a_form_of_another_site_changes_nothing(box: Box) -> None:
+    with httpx.Client(base_url=box.page, timeout=PATIENCE_S) as browser:
+        goes_on(box)
+        signing_in = {"name": "ann", "password": PASSWORD}
+        assert post_form(browser, "/sign-in", "/sign-in", "http://evil.example", signing_in) == 403
+        assert post_form(browser, "/sign-in", "/sign-in", box.page, signing_in) == 303
+        for origin in ("http://evil.example", "null", f"http://127.0.0.1:{box.config.media.api_port}"):
+            for path in ("/streams/1/deactivate", "/streams/1/key", "/streams/1/delete", "/people"):
+                assert post_form(browser, "/account", path, origin, {"name": "eve", "role": "admin"}) == 403
+        goes_on(box)
+    assert box.store.people.count() == 1
+
+
+def post_form(browser: httpx.Client, page: str, path: str, origin: str, fields: dict[str, str]) -> int:
+    """Send a form with the right token, which other sites do not even know; the status."""
+    token = browser.get(page).text.split('name="csrf" value="')[1].split('"')[0]
+    return browser.post(path, data={"csrf": token, **fields}, headers={"Origin": origin}).status_code
+
+
+def test_who_invents_where_requests_come_from_is_counted_by_their_own_address(box: Box) -> None:
+    elsewhere = httpx.HTTPTransport(local_address="127.0.0.99")
+    with httpx.Client(base_url=box.page, timeout=PATIENCE_S, transport=elsewhere) as guesser:
+        headers = ({"X-Forwarded-For": f"203.0.113.{number}"} for number in range(40))
+        token = guesser.get("/sign-in").text.split('name="csrf" value="')[1].split('"')[0]
+        wrong = {"csrf": token, "name": "ann", "password": "wrong"}
+        assert any(guesser.post("/sign-in", data=wrong, headers=one).status_code == 429 for one in headers)
+    with httpx.Client(base_url=box.page, timeout=PATIENCE_S) as browser:
+        assert post_form(browser, "/sign-in", "/sign-in", box.page, {"name": "ann", "password": PASSWORD}) == 303
 
 
 def test_the_log_stays_short(box: Box) -> None:

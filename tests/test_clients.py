@@ -23,6 +23,8 @@ pytestmark = pytest.mark.timeout(120)
 WATCHED_S = 4.0
 EARLIER_MS = 5000  # so long before its edge a time stamp starts: within what is watched, with either ingest
 
+LATE_NS = 3_000_000_000  # so late a picture may come in GStreamer
+
 GSTREAMER = (
     "gst-launch-1.0",
     "gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good"
@@ -94,9 +96,12 @@ def gstreamer(sink: str, suffix: str = "", encoder: str = "tune=zerolatency") ->
             if not has_element(element):
                 pytest.skip(f"GStreamer has no {element}; apt-get install {GSTREAMER[1]}")
         picture = "videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=25/1"
-        encoding = f"x264enc speed-preset=ultrafast key-int-max=25 {encoder} ! h264parse ! mux."
-        tone = "audiotestsrc is-live=true ! voaacenc ! aacparse ! mux."
-        pipeline = f"{picture} ! {encoding} {tone} flvmux name=mux streamable=true ! {sink}"
+        encoding = f"x264enc speed-preset=ultrafast key-int-max=25 {encoder} ! h264parse ! queue ! mux."
+        tone = "audiotestsrc is-live=true ! voaacenc ! aacparse ! queue ! mux."
+        # On a machine that is busy its muxer would not wait for a late picture, but write it with a later time, out of
+        # order also in a file; a latency makes it wait.
+        mux = f"flvmux name=mux streamable=true latency={LATE_NS}"
+        pipeline = f"{picture} ! {encoding} {tone} {mux} ! {sink} sync=false"
         # librtmp takes its options after a blank, so the address must stay one word.
         return program("gst-launch-1.0", "-q", *pipeline.split(), f"location={room.url(key)}{suffix}")
 

@@ -201,6 +201,7 @@ NO_QUESTIONS = [
     (b"[]", 400),
     (b'{"action": 7}', 400),
     (b"\xff\xfe", 400),
+    (b'{"action": "api", "ip": "127\x87"}', 400),
     (b'{"action": "read", "ip": "127.0.0.1", "password": "\\ud800"}', 400),
     (b'{"action": "publish", "path": "live/' + b"A" * 20_000 + b'"}', 413),
 ]
@@ -250,6 +251,15 @@ def test_it_gives_heartbeats_and_ends_on_sigterm(room: MediaRoom) -> None:
         until(lambda: room.store.services.is_alive("gate", now()), 5, "a heartbeat")
         process.send_signal(signal.SIGTERM)
         assert process.wait(5) == 0
+
+
+def test_the_secret_of_an_earlier_version_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "reader-token").write_text("a secret that nothing reads")
+    for _ in range(2):
+        Gate(Config(state_dir=str(tmp_path)))
+        assert {path.name for path in tmp_path.iterdir()} >= {"local-secret"} and not (
+            tmp_path / "reader-token"
+        ).exists()
 
 
 def test_many_questions_after_one_another_are_all_answered(answering: MediaRoom) -> None:

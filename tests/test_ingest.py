@@ -75,8 +75,9 @@ def reasons(room: MediaRoom) -> set[str]:
 def test_the_right_key_is_let_in_and_the_watcher_sees_the_picture(room: MediaRoom, clip: Path) -> None:
     with publishing(clip, room.url(KEY)):
         path = room.wait_for(KEY)
-        assert [one.remote.rsplit(":", 1)[0] for one in room.client.connections()] == ["127.0.0.1"]
-        assert path.source_id == room.client.connections()[0].id
+        (connection,) = (one for one in room.client.connections() if one.state == "publish")
+        assert connection.remote.startswith("127.0.0.1:")
+        assert path.source_id == connection.id
         with room.open(path.name) as container:
             assert len(shown_times(container, 1.0)) > 20
         before = path.inbound_bytes
@@ -122,6 +123,8 @@ def test_a_stream_key_lets_nobody_watch(room: MediaRoom, clip: Path) -> None:
             av.open(room.url(KEY), timeout=(8.0, 8.0))  # by RTMP
         with room.open(path.name) as container:
             assert len(shown_times(container, 0.5)) > 5
+    wrong_key(room, f"live/{OTHER_KEY}")
+    until(lambda: refusals.LIVE_TWICE in reasons(room), 5, "all that came before is recorded, too")
 
 
 WRONG = {
@@ -162,10 +165,10 @@ def test_strangers_cannot_fill_the_log(room: MediaRoom) -> None:
     assert len(room.log().splitlines()) - before <= 2 * LINES_A_MINUTE
 
 
-def wrong_key(room: MediaRoom) -> None:
+def wrong_key(room: MediaRoom, key: str = OTHER_KEY) -> None:
     """Somebody who is refused."""
     with suppress(Rejected, ConnectionError), RtmpClient(room.config.rtmp.port) as client:
-        client.publish("live", OTHER_KEY)
+        client.publish("live", key)
 
 
 def test_a_second_publisher_cannot_displace_the_first(room: MediaRoom, clip: Path) -> None:

@@ -1,22 +1,21 @@
-"""MediaMTX: the real binary takes our configuration and opens no more than it should; and the client of its API."""
+"""MediaMTX: the real binary takes our configuration and opens no more than it should."""
 
 from __future__ import annotations
 
-import http.server
 import json
 import os
+import resource
 import signal
 import socket
 import stat
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -25,8 +24,8 @@ from appliance.cli import cli
 from appliance.config import Config, Media, Rtmp, load
 from appliance.errors import UserError
 from appliance.loopback import authorization
-from appliance.media import mediamtx
-from appliance.media.mediamtx import Client, Connection, MediaError
+from appliance.media import ingest, mediamtx
+from appliance.media.mediamtx import Connection
 from appliance.media.refusals import NOT_OFFERED
 from appliance.processes import can_be_childless
 from appliance.times import now
@@ -149,6 +148,12 @@ def binary_of(process: subprocess.Popen[bytes]) -> int:
     return int(child)
 
 
+def publisher_of(room: MediaRoom) -> Connection:
+    """The one connection that publishes; others may just be asking whether anybody listens."""
+    (connection,) = (one for one in room.client.connections() if one.state == "publish")
+    return connection
+
+
 HOOK_PATIENCE_S = 3.0
 
 
@@ -250,6 +255,33 @@ def test_its_service_gives_heartbeats_says_when_it_is_ready_and_ends_with_it(
 
 
 @pytest.mark.mediamtx
+def test_when_it_can_take_no_more_connections_it_is_ended(room: MediaRoom) -> None:
+    """Out of file descriptors it closes its RTMP listener for good, and keeps running."""
+    with room.running_ingest() as process, ExitStack() as strangers:
+        binary = binary_of(process)
+        few = len(list(Path(f"/proc/{binary}/fd").iterdir())) + 10
+        resource.prlimit(binary, resource.RLIMIT_NOFILE, (few, few))
+
+        def has_ended() -> bool:
+            with suppress(OSError):
+                strangers.enter_context(socket.create_connection(("127.0.0.1", room.config.rtmp.port), 1.0))
+            return process.poll() is not None
+
+        until(has_ended, 30, "it is ended")
+        assert process.returncode == 1, "so that it is started again"
+    assert room.log().count("takes no more connections") == 1
+
+
+@pytest.mark.mediamtx
+def test_a_mediamtx_that_takes_no_rtmp_is_not_running(room: MediaRoom, free_port: Callable[[], int]) -> None:
+    elsewhere = msgspec.structs.replace(room.config, rtmp=Rtmp(host="127.0.0.1", port=free_port()))
+    with room.running_ingest():
+        assert ingest._is_running(room.config)
+        assert not ingest._is_running(elsewhere)
+    assert not ingest._is_running(room.config)
+
+
+@pytest.mark.mediamtx
 def test_what_mediamtx_cannot_start_with_is_logged_and_its_exit_code_passed_on(room: MediaRoom) -> None:
     with socket.create_server(("127.0.0.1", room.config.media.read_port)), room.running_ingest() as process:
         assert process.wait(10) == 1
@@ -293,7 +325,7 @@ def test_neither_keys_nor_the_token_stand_in_what_it_says(room: MediaRoom, tmp_p
                 next(container.decode(video=0))
             with publishing(clip, room.url(KEY)) as second:
                 assert second.wait(12) != 0
-            room.client.kick(room.client.connections()[0])
+            room.client.kick(publisher_of(room))
     assert "failed to authenticate" in room.log(), "it does say something"
     assert not [secret for secret in (KEY, OTHER_KEY, room.secret) if secret in room.log()]
 
@@ -312,127 +344,11 @@ def test_rtmps_takes_streams_too_and_a_kick_ends_them(tmp_path: Path, free_port:
     with room.running():
         with publishing(clip, f"rtmps://127.0.0.1:{room.config.rtmp.tls_port}/live/{KEY}") as publisher:
             path = room.wait_for(KEY)
-            (connection,) = room.client.connections()
+            connection = publisher_of(room)
             assert connection.encrypted
             assert connection.id == path.source_id
             room.client.kick(connection)
             assert publisher.wait(10) != 0
         with publishing(clip, room.url(KEY)):  # plain RTMP goes on beside it
             room.wait_for(KEY)
-            assert [one.encrypted for one in room.client.connections()] == [False]
-
-
-# The client, given answers that no real ingest gives
-
-
-class Answers(http.server.ThreadingHTTPServer):
-    """A server that says what it is told to, by the path requested (without the query, then with it)."""
-
-    def __init__(self, said: dict[str, tuple[int, bytes]], delay_s: float = 0.0) -> None:
-        outer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                outer.requests.append(f"{self.command} {self.path}")
-                time.sleep(delay_s)
-                status, body = said.get(self.path) or said.get(self.path.partition("?")[0]) or (404, b"{}")
-                self.send_response(status)
-                self.end_headers()
-                self.wfile.write(body)
-
-            do_POST = do_GET
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.requests: list[str] = []
-
-    def handle_error(self, *_: object) -> None:
-        """A client that did not wait for its answer is what some tests are about."""
-
-
-@contextmanager
-def answering(said: dict[str, tuple[int, bytes]], delay_s: float = 0.0) -> Iterator[tuple[Client, Answers]]:
-    """A client of such a server."""
-    with Answers(said, delay_s) as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        try:
-            yield Client(server.server_address[1], SECRET), server
-        finally:
-            server.shutdown()
-
-
-def page(items: list[Any], pages: int = 1) -> tuple[int, bytes]:
-    return 200, json.dumps({"pageCount": pages, "itemCount": 0, "items": items}).encode()
-
-
-def test_all_pages_are_read() -> None:
-    said = {f"/v3/paths/list?itemsPerPage=100&page={n}": page([{"name": f"live/{n}"}], 3) for n in range(3)}
-    with answering(said) as (client, server):
-        assert [path.name for path in client.paths()] == ["live/0", "live/1", "live/2"]
-        assert len(server.requests) == 3
-
-
-def test_older_and_newer_fields_are_understood_and_strange_ones_passed_over() -> None:
-    items = [
-        {"name": "old", "ready": True, "bytesReceived": 5, "source": None, "tracks": []},
-        {"name": "new", "available": True, "ready": False, "inboundBytes": 7, "source": {"type": "x", "id": "i"}},
-        {"name": "odd", "available": None, "inboundBytes": None, "source": "strange", "future": {"a": 1}},
-        {"nameless": True},
-        "not even an object",
-    ]
-    with answering({"/v3/paths/list": page(items)}) as (client, _):
-        assert client.paths() == [
-            mediamtx.IngestPath("old", True, None, 5),
-            mediamtx.IngestPath("new", True, "i", 7),
-            mediamtx.IngestPath("odd", False, None, 0),
-        ]
-
-
-def test_a_list_that_is_not_offered_is_empty_and_a_kick_of_nobody_is_no_error() -> None:
-    with answering({"/v3/rtmpconns/list": page([{"id": "1", "remoteAddr": "10.0.0.5:1", "state": "idle"}])}) as (
-        client,
-        server,
-    ):
-        (connection,) = client.connections()
-        assert connection == Connection("1", "10.0.0.5:1", "", "idle")
-        client.kick(connection)
-        client.kick(Connection("2", "", "", "publish", encrypted=True))
-        assert server.requests[-2:] == ["POST /v3/rtmpconns/kick/1", "POST /v3/rtmpsconns/kick/2"]
-
-
-BROKEN = [
-    (500, b'{"error": "KEY"}'),
-    (401, b""),
-    (200, b"{"),
-    (200, b"[]"),
-    (200, b"\xff\xfe"),
-    (200, b'{"pageCount": "many"}'),
-    (200, b'{"pageCount": 1, "items": 7}'),
-    (200, b'{"pageCount": 1, "items": [{"name": "live/KEY", "inboundBytes": "lots"}]}'),
-]
-
-
-@pytest.mark.parametrize("answer", BROKEN)
-def test_an_answer_that_makes_no_sense_is_one_kind_of_error_that_tells_no_key(answer: tuple[int, bytes]) -> None:
-    with answering({"/v3/paths/list": answer}) as (client, _), pytest.raises(MediaError) as raised:
-        client.paths()
-    assert "KEY" not in str(raised.value)
-
-
-def test_nobody_there_and_somebody_who_never_answers_are_the_same_error(
-    free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(MediaError):
-        Client(free_port(), SECRET).info()
-    monkeypatch.setattr(mediamtx, "TIMEOUT_S", 0.2)
-    with answering({"/v3/info": (200, b"{}")}, delay_s=0.5) as (client, _), pytest.raises(MediaError):
-        client.info()
-
-
-def test_pages_without_end_are_not_read_endlessly() -> None:
-    with answering({"/v3/paths/list": page([{"name": "live/x"}], 10**9)}) as (client, server):
-        with pytest.raises(MediaError):
-            client.paths()
-        assert len(server.requests) <= 200
+            assert not publisher_of(room).encrypted

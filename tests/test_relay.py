@@ -84,3 +84,18 @@ def test_a_connection_that_ends_as_all_do_is_no_refusal() -> None:
     for said in ("closed: EOF", "opened", "closed: failed to authenticate: server replied with code 401"):
         relay.take(f"{TIME}INF [RTMP] [conn 10.0.0.9:5] {said}\n", recorded)
     assert recorded.queue.empty()
+
+
+@pytest.mark.parametrize(
+    ("said", "listens"),
+    [
+        ("ERR [RTMP] accept tcp [::]:1935: accept4: too many open files", False),
+        ("ERR [RTMPS] accept tcp 10.0.0.1:1936: accept4: too many open files", False),
+        ("ERR [RTSP] accept tcp 127.0.0.1:8554: accept4: too many open files in system", False),
+        ("WAR [RTMP] [conn 10.0.0.9:5] ERR [RTMP] accept tcp", True),
+        ("INF [RTMP] [conn 10.0.0.9:5] closed: [RTMP] accept tcp", True),
+        ("something in no form: [RTMP] accept tcp", True),
+    ],
+)
+def test_whether_mediamtx_listens_on_is_told(said: str, listens: bool) -> None:
+    assert relay.take(f"{TIME}{said}\n", Refusals()) is listens

@@ -78,6 +78,10 @@ def test_packets_and_bodies_are_no_answers_however_they_are_cut(size: int) -> No
         side.feed(b"RTSP/1.0 302 Found\r\n\r\n")
 
 
+def test_a_packet_after_empty_lines_waits_for_nothing() -> None:
+    assert CameraSide("192.0.2.9").feed(b"\r\n\r\n" + PACKET) == PACKET
+
+
 @pytest.mark.parametrize(
     "said",
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import select
 import socket
 import threading
@@ -103,7 +104,7 @@ def test_a_busy_port_is_one_line_that_names_it(app: App, free_port: Callable[[],
 
 
 @contextmanager
-def serving(app: Any, port: int, places: Places | None = None) -> Iterator[int]:
+def serving(app: Any, port: int, places: Places = Places()) -> Iterator[int]:  # noqa: B008
     """Answer on a port of loopback until the end of the block."""
     server = make_server(app, "127.0.0.1", port, threads=2, places=places)
     server.prepare()
@@ -205,6 +206,16 @@ def test_newcomers_take_the_places_of_those_who_only_wait(app: App, free_port: C
         for _ in range(3):
             assert httpx.get(f"http://127.0.0.1:{port}/", timeout=30).text == "hello"
         assert sum(map(is_open, crowd)) <= 6
+
+
+def test_a_proxy_on_another_machine_has_the_places_of_this_one(app: App, free_port: Callable[[], int]) -> None:
+    proxies = [ipaddress.ip_network("192.0.2.0/24"), ipaddress.ip_network("fd00::7")]
+    server = make_server(app, "127.0.0.1", free_port(), places=Places(per_network=0), proxies=proxies)
+    for address in ("127.0.0.2", "::1", "::ffff:127.0.0.1", "192.0.2.9", "::ffff:192.0.2.9", "fd00::7"):
+        assert server._has_room(address), address
+    for address in ("198.51.100.1", "fd00::8", "::ffff:198.51.100.1"):
+        assert not server._has_room(address), address
+    server.stop()
 
 
 def test_whoever_is_being_answered_keeps_the_place(free_port: Callable[[], int]) -> None:

@@ -15,7 +15,7 @@ from appliance.local import api, dashboard, detections, people, stream_forms, st
 from appliance.local.access import owned_stream
 from appliance.local.pages import Site
 from appliance.secrets import claim_code
-from appliance.service import http_status, keep_alive, repeat, serve_http
+from appliance.service import http_status, keep_alive, reachable_host, repeat, serve_http
 from appliance.store import Heartbeat, Store
 from appliance.store.nightly import Nightly
 from appliance.times import Now
@@ -55,7 +55,7 @@ def serve(config: Config) -> None:
     claimed = store.people.count() > 0
     store.close()
     app = make_app(config, lambda: Store.open_existing(config.store_path))
-    server = make_server(app, config.web.host, config.web.port)
+    server = make_server(app, config.web.host, config.web.port, proxies=app.address.proxies)
     if not claimed:
         claim_code(config.claim_code_path)
         log.warning("this box has no admin yet: open its page and enter the code in %s", config.claim_code_path)
@@ -73,5 +73,5 @@ def serve(config: Config) -> None:
 
 def _answers(config: Config) -> bool:
     """Whether the site answers as it answers people."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.web.host, config.web.host)
+    host = reachable_host(config.web.host)
     return http_status(host, config.web.port, "GET", "/health", timeout_s=CLIENT_TIMEOUT_S) == 200

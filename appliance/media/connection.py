@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from appliance.media import amf, rtmp
 from appliance.media.flv import LiveStream
 from appliance.media.mediamtx import SILENCE_S
+from appliance.media.refusals import SECOND
 from appliance.places import network_of
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,6 @@ PUBLISH_TIMEOUT_S = 10.0  # from connecting to publishing, the gate's answer inc
 ACKNOWLEDGE_BYTES = 1_000_000
 
 REFUSED = "The stream key is not accepted; see the box's page, Streams."
-BUSY = "Somebody else is already publishing to this stream; the first one stays."
 NO_READING = "Nobody may read by RTMP; sign in to the box's page."
 
 
@@ -196,7 +196,7 @@ class RtmpConnection:
             raise ConnectionEnded("it left while the gate was asked")
         self.stream = self._delegate.claim_path(self)
         if self.stream is None:
-            why = rtmp.status("error", "NetStream.Publish.BadName", BUSY, stream_id)
+            why = rtmp.status("error", "NetStream.Publish.BadName", SECOND, stream_id)
             await self._finish(why, "somebody else is already publishing to this stream")
         self.has_published = True
         self.last_received_s = time.monotonic()

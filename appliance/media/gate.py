@@ -97,6 +97,7 @@ class Gate:
         # beside the file, and those who only read could not open it.
         self._anchor = Store.open(config.store_path)
         self.secret = secret_from_file(config.local_secret_path)
+        (config.state / "reader-token").unlink(missing_ok=True)  # of earlier versions: a secret that nothing reads now
         self.refusals = Refusals()
         self._local = threading.local()
 
@@ -104,7 +105,7 @@ class Gate:
         """The HTTP status for a request: 204 yes, 401 no, 400 unreadable, 503 we cannot tell (which is a no, too)."""
         try:
             request = msgspec.json.decode(body, type=AuthRequest)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return 400
         try:
             decision = self._decide(request)

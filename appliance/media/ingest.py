@@ -19,7 +19,7 @@ from appliance.config import Config
 from appliance.media import embedded, mediamtx, relay
 from appliance.media.refusals import RECORD_S, Refusals
 from appliance.processes import can_be_childless, start_child
-from appliance.service import RETRIED, keep_alive, notify, repeat
+from appliance.service import RETRIED, keep_alive, notify, reachable_host, repeat
 from appliance.store import Heartbeat
 
 log = logging.getLogger(__name__)
@@ -57,10 +57,9 @@ def _run_mediamtx(config: Config, command: list[str]) -> None:
     refusals, stopping = Refusals(), threading.Event()
     try:
         repeat(lambda: refusals.save(config.store_path), RECORD_S, "the record of refusals", stopping)
-        keep_alive(Heartbeat(config.store_path, "ingest").write, lambda: _is_running(config.media.read_port), stopping)
+        keep_alive(Heartbeat(config.store_path, "ingest").write, lambda: _is_running(config), stopping)
         log.info("MediaMTX started (process %d); taking RTMP on port %d", process.pid, config.rtmp.port)
-        _relay(process.stdout, refusals)
-        code = process.wait()
+        code = process.wait() if _relay(process.stdout, refusals) else 1
     finally:
         stopping.set()
         _end(process)
@@ -69,15 +68,18 @@ def _run_mediamtx(config: Config, command: list[str]) -> None:
     sys.exit(128 - code if code < 0 else code)
 
 
-def _relay(output: IO[bytes], refusals: Refusals) -> None:
-    """Pass on what MediaMTX says, until it ends."""
+def _relay(output: IO[bytes], refusals: Refusals) -> bool:
+    """Pass on what MediaMTX says, until it ends, which is True, or no longer listens."""
     is_rest = False  # of a line that is too long, and of which the beginning was enough
     while line := output.readline(MAX_LINE_BYTES):
         if not is_rest:
             if b"[RTMP] started" in line:
                 notify("READY=1")
-            relay.take(line.decode(errors="replace"), refusals)
+            if not relay.take(line.decode(errors="replace"), refusals):
+                log.error("MediaMTX takes no more connections, so it is ended and started again")
+                return False
         is_rest = not line.endswith(b"\n")
+    return True
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -89,9 +91,12 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _is_running(read_port: int) -> bool:
-    """Whether MediaMTX still answers: by RTSP's OPTIONS, the one question for which it need not ask the gate."""
+def _is_running(config: Config) -> bool:
+    """Whether MediaMTX still answers, by RTSP's OPTIONS, for which it need not ask the gate, and still takes RTMP."""
+    read_port = config.media.read_port
     try:
+        with socket.create_connection((reachable_host(config.rtmp.host), config.rtmp.port), ANSWER_S):
+            pass
         with socket.create_connection(("127.0.0.1", read_port), ANSWER_S) as asking:
             asking.sendall(f"OPTIONS rtsp://127.0.0.1:{read_port}/ RTSP/1.0\r\nCSeq: 1\r\n\r\n".encode())
             return asking.recv(100).startswith(b"RTSP/1.0 200")

@@ -20,6 +20,7 @@ _LINE = re.compile(r"(?:\d{4}/\d\d/\d\d \d\d:\d\d:\d\d )?(DEB|INF|WAR|ERR) (.*)"
 _WRONG_ADDRESS = re.compile(
     r"\[RTMPS?\] \[conn (\S+):\d+\] closed: (?:invalid path name: [^(]*\((.*?)\)?$|parse \"rtmp)"
 )
+_DEAF = re.compile(r"\[(?:RTMPS?|RTSP)\] accept ")
 _SECRETS = (
     (re.compile(r"\b(rtmps?|rtsps?|https?)://\S*"), rf"\1://{HIDDEN}"),
     (re.compile(r"\b(invalid path name: [^(]*)\(.*"), rf"\1({HIDDEN})"),
@@ -38,12 +39,15 @@ def without_secrets(text: str) -> str:
     return text
 
 
-def take(line: str, refusals: Refusals) -> None:
-    """Log what people must know of one line, and record an address that the gate was not asked about."""
+def take(line: str, refusals: Refusals) -> bool:
+    """Log what people must know of one line, and record an address that the gate was not asked about.
+
+    Whether MediaMTX listens on: once it cannot accept a connection it never tries again, and yet keeps running.
+    """
     found = _LINE.fullmatch(line.strip())
     if found is None:  # a panic of Go's, for one: many lines in no form
         log.error("MediaMTX: %s", without_secrets(line.strip()))
-        return
+        return True
     level, text = found.groups()
     wrong = _WRONG_ADDRESS.match(text)
     if wrong:
@@ -51,3 +55,4 @@ def take(line: str, refusals: Refusals) -> None:
         refusals.add(remote.strip("[]"), "publish", NOT_A_KEY if path is None else wrong_address(path))
     elif level in LEVELS:
         log.log(LEVELS[level], "MediaMTX: %s", without_secrets(text))
+    return level != "ERR" or _DEAF.match(text) is None

@@ -164,11 +164,6 @@ class Condition:
         return self._flows_since_s is not None
 
     @property
-    def is_open(self) -> bool:
-        """Whether the connection came about."""
-        return self._opened
-
-    @property
     def key_interval_s(self) -> float | None:
         """The longest of the latest times from one key frame to the next; None: not known yet."""
         return max(self._intervals_s.copy(), default=None)

@@ -24,6 +24,7 @@ PORTS = {"rtsp": 554, "rtsps": 322}
 ACCEPT_S = 10.0
 CHUNK_BYTES = 65_536
 MAX_HEAD_BYTES, MAX_LINE_BYTES, MAX_BODY_BYTES = 16_384, 4_000, 1_000_000
+INTERLEAVED = 0x24  # $ begins a packet
 NOT_RTSP = "What answers at this address does not speak RTSP as a camera does; check the port."
 
 _END_OF_HEAD = re.compile(rb"\n\r*\n")
@@ -46,40 +47,36 @@ class CameraSide:
         at, out = 0, []
         while at < len(data):
             if not self._pass_bytes:
-                length = self._packet(data, at)
-                if length is None:
-                    at, head = self._head(data, at)
-                    if head is None:
-                        self._waiting = data[at:]
-                        break
-                    out.append(head)
+                if data[at] in b"\r\n":  # some cameras put empty lines between messages
+                    at += 1
                     continue
-                self._pass_bytes = length
+                begun = self._packet(data, at) if data[at] == INTERLEAVED else self._head(data, at)
+                if begun is None:
+                    self._waiting = data[at:]
+                    break
+                at, head = begun
+                out.append(head)
             passed = data[at : at + self._pass_bytes]
             out.append(passed)
             at += len(passed)
             self._pass_bytes -= len(passed)
         return b"".join(out)
 
-    def _packet(self, data: bytes, at: int) -> int | None:
-        """The length of the interleaved packet that begins here; None: none does, or not enough of it is there."""
-        if data[at] != 0x24 or len(data) - at < 4:
+    def _packet(self, data: bytes, at: int) -> tuple[int, bytes] | None:
+        """Where an interleaved packet's content begins, and what stands before it; None: not all of that is there."""
+        if len(data) - at < 4:
             return None
-        return 4 + int.from_bytes(data[at + 2 : at + 4], "big")
+        self._pass_bytes = int.from_bytes(data[at + 2 : at + 4], "big")
+        return at + 4, data[at : at + 4]
 
-    def _head(self, data: bytes, at: int) -> tuple[int, bytes | None]:
-        """Where the head of a message ends, and what is passed on of it; None: not all of it is there."""
-        while at < len(data) and data[at] in b"\r\n":  # some cameras put empty lines between messages
-            at += 1
-        if data[at : at + 1] == b"$" or at == len(data):
-            return at, None
+    def _head(self, data: bytes, at: int) -> tuple[int, bytes] | None:
+        """Where a message's head ends, and what is passed on of it; None: not all of it is there. Raises Refusal."""
         end = _END_OF_HEAD.search(data, at)
         if end is None or end.end() - at > MAX_HEAD_BYTES:
             if len(data) - at > MAX_HEAD_BYTES:
                 raise Refusal(NOT_RTSP)
-            return at, None
-        lines = data[at : end.start()].replace(b"\r", b"").split(b"\n")
-        return end.end(), self._rewritten(lines)
+            return None
+        return end.end(), self._rewritten(data[at : end.start()].replace(b"\r", b"").split(b"\n"))
 
     def _rewritten(self, lines: list[bytes]) -> bytes:
         """The head as it is passed on; FFmpeg takes a line that begins with $ for a packet, and cuts long ones."""

@@ -11,6 +11,7 @@ import logging
 import socket
 import struct
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +22,9 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
-from appliance.places import is_loopback, make_room, network_of
+from appliance.places import make_room, network_of
 from appliance.service import refuse_busy_port
+from appliance.web.address import Network, ip_in
 
 THREADS = 16
 CLIENT_TIMEOUT_S = 5  # without a byte of the next request
@@ -33,15 +35,16 @@ MAX_BODY_BYTES = 100_000
 MAX_HEADER_BYTES = 32_000
 MAX_PIPELINED = 8
 BACKLOG = 512
+END_S = 3  # for answers that are being made when it is told to end; whoever runs us kills after eight
 LOOK_S = 0.5  # how often deadlines are looked at
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """How many connections may be open: from this machine, from all others, and from one network of these.
+    """How many connections may be open: from this machine and its proxies, from all others, from one network of these.
 
-    Those from this machine are apart, so that the health check, MediaMTX and a proxy always get in; and they have no
-    bound for each network, since behind a proxy everybody comes from loopback.
+    The former are apart, so that the health check, MediaMTX and a proxy always get in; and they have no bound for each
+    network, since behind a proxy everybody comes from one address.
     """
 
     from_here: int = 128
@@ -65,7 +68,7 @@ class _Channel(HTTPChannel):
 
     def __init__(self, server: _Server, sock: socket.socket, addr: Any, adj: Any, map: Any = None) -> None:
         self.network = network_of(str(addr[0]))
-        self.is_from_here = is_loopback(self.network)
+        self.is_from_here = server.is_from_here(str(addr[0]))
         self.since_s = self.answered_s = time.monotonic()
         self.sent_bytes = 0
         super().__init__(server, sock, addr, adj, map=map)
@@ -118,8 +121,10 @@ class _Server(TcpWSGIServer):
     channel_class = _Channel
     active_channels: dict[int, _Channel]  # type: ignore[assignment]
 
-    def __init__(self, app: Any, listening: socket.socket, threads: int, places: Places) -> None:
-        self.places = places
+    def __init__(
+        self, app: Any, listening: socket.socket, threads: int, places: Places, proxies: Sequence[Network]
+    ) -> None:
+        self.places, self.proxies = places, proxies
         self.threads = threads
         self.sockets: dict[int, Any] = {}  # of waitress's loop, by file descriptor
         settings = Adjustments(
@@ -156,8 +161,8 @@ class _Server(TcpWSGIServer):
                         channel.abort()
 
     def stop(self) -> None:
-        """Close everything; answers that are being made have five seconds."""
-        self.task_dispatcher.shutdown()
+        """Close everything; answers that are being made have a little time."""
+        self.task_dispatcher.shutdown(timeout=END_S)
         wasyncore.close_all(self.sockets)
 
     def readable(self) -> bool:
@@ -179,9 +184,13 @@ class _Server(TcpWSGIServer):
         else:
             connection.close()
 
+    def is_from_here(self, address: str) -> bool:
+        """Whether it is an address of this machine or of one of its proxies."""
+        ip = ip_in(address)
+        return ip is not None and (ip.is_loopback or any(ip in proxy for proxy in self.proxies))
+
     def _has_room(self, address: str) -> bool:
-        network, places = network_of(address), self.places
-        is_from_here = is_loopback(network)
+        network, places, is_from_here = network_of(address), self.places, self.is_from_here(address)
         others = [channel for channel in self.active_channels.values() if channel.is_from_here == is_from_here]
         if is_from_here:
             return make_room(others, network, places.from_here, places.from_here)
@@ -189,10 +198,19 @@ class _Server(TcpWSGIServer):
 
 
 def make_server(
-    app: Any, host: str, port: int, setting: str = "web.port", threads: int = THREADS, places: Places | None = None
+    app: Any,
+    host: str,
+    port: int,
+    setting: str = "web.port",
+    threads: int = THREADS,
+    places: Places = Places(),
+    proxies: Sequence[Network] = (),
 ) -> _Server:
-    """A server for `service.serve_http`. setting: where the port is configured. Raises UserError: it cannot be had."""
+    """A server for `service.serve_http`. Raises UserError: the port cannot be had.
+
+    setting: where the port is configured; proxies: for whom people ask from other machines.
+    """
     refuse_busy_port(host, port, setting)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.create_server((host, port), family=family, dualstack_ipv6=host == "::")
-    return _Server(app, listening, threads, places or Places())
+    return _Server(app, listening, threads, places, proxies)
