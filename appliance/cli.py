@@ -194,7 +194,7 @@ def restore(context: click.Context, copy: Path | None, new: bool) -> None:
     config = _config(context)
     for name in ("run", *(entry.name for entry in service.SERVICES)):
         stay_alone(config.state, name)
-    done = recovery.begin_anew(config, now().utc) if new else recovery.restore(config, copy, now().utc)
+    done = recovery.start_empty(config, now().utc) if new else recovery.restore(config, copy, now().utc)
     click.echo(done)
 
 

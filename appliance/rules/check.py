@@ -10,7 +10,7 @@ from contextlib import closing
 from appliance.config import Config
 from appliance.disk import FULL, MAKE_ROOM, Reserve
 from appliance.errors import InputError, UserError
-from appliance.images import Condition, ImageFiles
+from appliance.images import ImageFiles, Integrity
 from appliance.names import person_name, stream_name
 from appliance.rules.sources import clean_source, shown
 from appliance.store import Store, StoredImage, StoreError, soundness
@@ -96,20 +96,20 @@ def notes(config: Config) -> list[str]:
 
 
 def _image_problems(files: ImageFiles, images: list[StoredImage]) -> list[str]:
-    spoiled: dict[Condition, Counter[str]] = {Condition.ERASED: Counter(), Condition.DAMAGED: Counter()}
+    spoiled: dict[Integrity, Counter[str]] = {Integrity.ERASED: Counter(), Integrity.DAMAGED: Counter()}
     for image in images:
-        condition = files.condition(image)
-        if condition is not Condition.WHOLE:
-            spoiled[condition][image.day] += 1
+        integrity = files.integrity(image)
+        if integrity is not Integrity.WHOLE:
+            spoiled[integrity][image.day] += 1
     words = {
-        Condition.ERASED: "images are gone ({}); their detections are kept, nothing need be done",
-        Condition.DAMAGED: "images are damaged on the disk ({}) and not shown; their detections are kept. Look into"
+        Integrity.ERASED: "images are gone ({}); their detections are kept, nothing need be done",
+        Integrity.DAMAGED: "images are damaged on the disk ({}) and not shown; their detections are kept. Look into"
         " `dmesg`: a disk that spoils one file spoils others",
     }
     found = []
-    for condition, days in spoiled.items():
+    for integrity, days in spoiled.items():
         of_each = ", ".join(f"{day}: {count}" for day, count in sorted(days.items()))
-        found += [f"{sum(days.values())} {words[condition].format(of_each)}"] if days else []
+        found += [f"{sum(days.values())} {words[integrity].format(of_each)}"] if days else []
     return found
 
 

@@ -1,4 +1,4 @@
-"""Copies of the record: make one, put one back, or begin anew. Nothing that is there is ever deleted."""
+"""Copies of the record: make one, put one back, or begin an empty one. Nothing that is there is ever deleted."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def restore(config: Config, chosen: Path | None, utc: float) -> str:
     return f"{config.store_path} is {source} again, everybody signed out.{_kept(aside)}"
 
 
-def begin_anew(config: Config, utc: float) -> str:
+def start_empty(config: Config, utc: float) -> str:
     """Set the record and its images aside and begin an empty one; what was done. Raises UserError."""
     with _in_one_line("an empty record cannot be begun"):
-        make = partial(backup.begin_anew, config.store_path, config.images_dir, utc)
+        make = partial(backup.start_empty, config.store_path, config.images_dir, utc)
         aside = Reserve(config.state).spend(make)
     return f"{config.store_path} is empty and new; `mb9k claim` prints its claim code.{_kept(*aside)}"
 

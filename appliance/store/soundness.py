@@ -27,7 +27,7 @@ BUSY_S = 5.0
 
 
 class Remedy(enum.Enum):
-    """What helps: a backup, another mb9k, another owner of the file, room on the disk, a look at it, or patience."""
+    """What helps: a backup, another mb9k, another owner of the file, room on the disk, mending the disk, or waiting."""
 
     RESTORE = "restore"
     UPDATE = "update"

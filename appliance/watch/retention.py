@@ -24,7 +24,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 
 from appliance.config import Images
-from appliance.disk import Reserve
+from appliance.disk import Reserve, free_bytes
 from appliance.images import ImageFiles, day_of
 from appliance.store import BoxClock, ImageDay, Store, WallClock
 from appliance.times import Now, clock_is_synchronised, utc_text
@@ -48,11 +48,15 @@ class Retention:
     """Does it, once a minute, within the watcher. What people must know of it stands in the box's clock."""
 
     def __init__(
-        self, images: ImageFiles, config: Images, is_synchronised: Callable[[], bool] = clock_is_synchronised
+        self,
+        images: ImageFiles,
+        config: Images,
+        reserve: Reserve,
+        is_synchronised: Callable[[], bool] = clock_is_synchronised,
     ) -> None:
         self.images = images
         self.config = config
-        self.reserve = Reserve(images.folder.parent)
+        self.reserve = reserve
         self.is_synchronised = is_synchronised
         self._synchronised_since_s: float | None = None  # by running time
 
@@ -129,7 +133,7 @@ class Retention:
 
     def _make_room(self, store: Store, in_order: Iterable[ImageDay], today: str) -> None:
         for day in in_order:
-            if self.images.free_bytes() >= self.config.min_free_mb * 1_000_000:
+            if free_bytes(self.images.folder) >= self.config.min_free_mb * 1_000_000:
                 return
             if day.day != today and self.images.size_bytes(day.day):
                 self.reserve.give_up_if_full()

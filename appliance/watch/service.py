@@ -75,9 +75,9 @@ class Watcher:
         self.reach = Reach(config.source_folders, frozenset(config.sources.own_ports))
         self.images = ImageFiles(config.images_dir)
         self.previews = Previews(config.run)
-        self.recorder = Recorder(self.images)
         self.reserve = Reserve(config.state)
-        self.retention = Retention(self.images, config.images)
+        self.recorder = Recorder(self.images, self.reserve)
+        self.retention = Retention(self.images, config.images, self.reserve)
         self.publishers = Publishers(Client(config.media.api_port, self.secret))
         self.analyses: dict[int, Analysis] = {}
         self.detector: Detector | None = None
