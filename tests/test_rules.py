@@ -16,6 +16,7 @@ import pytest
 
 from appliance import cli
 from appliance.accounts.people import Role
+from appliance.address import shown
 from appliance.config import Config
 from appliance.errors import InputError, NameTaken, NotAllowed, NotFound, NotSaved, UserError
 from appliance.faces import State
@@ -24,7 +25,7 @@ from appliance.names import person_name, stream_name
 from appliance.previews import Previews
 from appliance.rules import detections, people, streams
 from appliance.rules.check import broken_rules, problems
-from appliance.rules.sources import clean_source, shown
+from appliance.rules.sources import clean_source
 from appliance.secrets import digest, hash_password, password_matches
 from appliance.store import Store
 from appliance.times import now

@@ -7,13 +7,14 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 
+from appliance.address import shown
 from appliance.config import Config
 from appliance.disk import FULL, MAKE_ROOM, Reserve
 from appliance.errors import InputError, UserError
 from appliance.images import ImageFiles, Integrity
 from appliance.names import person_name, stream_name
-from appliance.rules.sources import clean_source, shown
-from appliance.store import Store, StoredImage, StoreError, soundness
+from appliance.rules.sources import clean_source
+from appliance.store import Store, StoredImage, soundness
 from appliance.store.backup import Backup, Backups
 from appliance.store.soundness import Fault, Remedy
 from appliance.times import now
@@ -21,22 +22,24 @@ from appliance.times import now
 
 def refuse_unsound(config: Config) -> None:
     """What every service asks before it starts. Raises UserError: one line, what is wrong and what to do."""
-    if trouble := unsound(config):
-        raise UserError(trouble)
+    if fault := _fault(config):
+        raise UserError(_sentence(fault, config))
 
 
-def unsound(config: Config, thorough: bool = False) -> str | None:
-    """Why no service may start on the store there is, and what to do, in one line; None if all may.
+def _fault(config: Config, thorough: bool = False) -> Fault | None:
+    """Why no service may start on the store there is; None if all may.
 
     Without any room a store cannot even be read; the reserve is there for that, too.
     """
-    path, newest, reserve = config.store_path, _newest_backup(config), Reserve(config.state)
-    fault = soundness.diagnose(path, thorough)
-    while fault and fault.remedy is Remedy.ROOM and reserve.give_up_if_full():
-        fault = soundness.diagnose(path, thorough)
-    if fault is None and newest and (not path.exists() or path.stat().st_size == 0):
-        fault = Fault("is gone or empty, though there are backups", Remedy.RESTORE)
-    return f"{path} {fault.what}; {_what_to_do(fault, config, newest)}" if fault else None
+    reserve = Reserve(config.state)
+    while True:
+        fault = soundness.diagnose(config.store_path, thorough, config.backups_dir)
+        if fault is None or fault.remedy is not Remedy.ROOM or not reserve.give_up_if_full():
+            return fault
+
+
+def _sentence(fault: Fault, config: Config) -> str:
+    return f"{config.store_path} {fault.what}; {_what_to_do(fault, config, _newest_backup(config))}"
 
 
 def _newest_backup(config: Config) -> Backup | None:
@@ -63,23 +66,28 @@ def _what_to_do(fault: Fault, config: Config, newest: Backup | None) -> str:
 
 
 def problems(config: Config) -> list[str]:
-    """What is wrong with the store and its images and what to do, a line each; empty when all is well."""
-    if trouble := unsound(config, thorough=True):
-        return [trouble]
-    if not config.store_path.exists():
-        return [f"{config.store_path}: there is no store yet; `mb9k run` makes one"]
+    """What is wrong with the store and its images and what to do, a line each; empty when all is well.
+
+    Raises UserError where there is no store that could be looked into: one line, why and what to do.
+    """
+    if fault := _fault(config, thorough=True):
+        raise UserError(_sentence(fault, config))
     try:
+        refuse_new(config)
         with closing(Store.open_readonly(config.store_path)) as store:
             found = store.problems()
             if any(problem.startswith("migration") for problem in found):
                 return found  # the rules read the tables as they will be
             found += broken_rules(store)
             return found + _image_problems(ImageFiles(config.images_dir), store.detections.all_images())
-    except StoreError as error:
-        return [str(error)]
     except (sqlite3.Error, OSError, ValueError, TypeError, OverflowError) as error:
-        fault = soundness.fault_of(error, config.store_path)
-        return [f"{config.store_path} {fault.what}; {_what_to_do(fault, config, _newest_backup(config))}"]
+        raise UserError(_sentence(soundness.fault_of(error, config.store_path), config)) from error
+
+
+def refuse_new(config: Config) -> None:
+    """Raise UserError if nothing was recorded yet, also if a first start was cut off. Raises sqlite3.Error, OSError."""
+    if soundness.is_new(config.store_path):
+        raise UserError(f"{config.store_path}: there is no record yet; `mb9k run` begins one")
 
 
 def notes(config: Config) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from appliance.config import Config
 from appliance.disk import FULL, Reserve, means_full
 from appliance.errors import UserError
-from appliance.rules.check import refuse_unsound
+from appliance.rules.check import refuse_new, refuse_unsound
 from appliance.store import backup
 from appliance.store.backup import BackupError, Backups
 
@@ -19,9 +19,8 @@ from appliance.store.backup import BackupError, Backups
 def back_up(config: Config, path: Path | None, utc: float) -> Path:
     """Copy the record to `path`, or among the backups; where the copy is. Raises UserError."""
     refuse_unsound(config)
-    if not config.store_path.exists():
-        raise UserError(f"{config.store_path}: there is no store yet; `mb9k run` makes one")
     with _in_one_line("the copy cannot be made"):
+        refuse_new(config)
         if path is None:
             keep = max(1, config.backup.keep)
             return Backups(config.backups_dir).make(config.store_path, utc, keep).path

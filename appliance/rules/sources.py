@@ -6,7 +6,7 @@ import ipaddress
 import re
 
 from appliance import address
-from appliance.address import HIDDEN, Address
+from appliance.address import HIDDEN, Address, shown
 from appliance.errors import InputError, NotAllowed
 
 SCHEMES = ("rtsp", "rtsps", "http", "https")
@@ -48,14 +48,9 @@ def changed_credentials(stored: str, by_admin: bool, user: str | None, password:
     return clean_source(stored, by_admin, user or (old[0] if old else None), password or kept)
 
 
-def has_password(source: str) -> bool:
+def may_hold_secret(source: str) -> bool:
     """Whether an address carries a password, as far as can be told, or something that might be one."""
     return HIDDEN in shown(source)
-
-
-def shown(source: str) -> str:
-    """The source without its secrets: rtsp://•••@camera/path."""
-    return address.shown(source)
 
 
 def _with_fields(parsed: Address, user: str | None, password: str | None) -> Address:

@@ -16,7 +16,6 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from urllib.parse import quote
 
 from sqlite_utils import Database
 
@@ -90,7 +89,7 @@ def copy(store_path: Path, path: Path, leave_free_bytes: int = LOG_BYTES) -> Non
     if shutil.disk_usage(path.parent).free < needed + leave_free_bytes:
         raise BackupError(f"there is no room for a copy ({needed // 1_000_000 + 1} MB) in {path.parent}; make room")
     with _draft(path) as draft:
-        with closing(_readonly(store_path)) as source:
+        with closing(soundness.connect(store_path, "ro")) as source:
             source.execute("vacuum into ?", [str(draft)])  # drops what was deleted, too
         _verify(draft, store_path)
         _publish(draft, path)
@@ -159,10 +158,6 @@ def set_aside(store_path: Path, utc: float) -> Path | None:
             moved = aside
     _sync(store_path.parent)
     return moved
-
-
-def _readonly(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=5.0)
 
 
 @contextmanager
