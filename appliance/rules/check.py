@@ -18,6 +18,7 @@ from appliance.store import Store, StoredImage, soundness
 from appliance.store.backup import Backup, Backups
 from appliance.store.soundness import Fault, Remedy
 from appliance.times import now
+from appliance.vision.reach import Reach, Refusal
 
 
 def refuse_unsound(config: Config) -> None:
@@ -78,7 +79,7 @@ def problems(config: Config) -> list[str]:
             found = store.problems()
             if any(problem.startswith("migration") for problem in found):
                 return found  # the rules read the tables as they will be
-            found += broken_rules(store)
+            found += broken_rules(store, Reach(config.source_folders))
             return found + _image_problems(ImageFiles(config.images_dir), store.detections.all_images())
     except (sqlite3.Error, OSError, ValueError, TypeError, OverflowError) as error:
         raise UserError(_sentence(soundness.fault_of(error, config.store_path), config)) from error
@@ -121,8 +122,11 @@ def _image_problems(files: ImageFiles, images: list[StoredImage]) -> list[str]:
     return found
 
 
-def broken_rules(store: Store) -> list[str]:
-    """The people and streams that no rule would let in today, as an earlier version may have; a line each."""
+def broken_rules(store: Store, reach: Reach) -> list[str]:
+    """The people and streams that no rule would let in today, as an earlier version may have; a line each.
+
+    reach: where files may lie.
+    """
     found = [
         f"the person {person.name!r}: {reason} Add them again under another name, give them these streams, and"
         " remove this one (page People)."
@@ -133,11 +137,28 @@ def broken_rules(store: Store) -> list[str]:
         if reason := _refusal(stream_name, stream.name):
             found.append(f"the stream {stream.title!r}: {reason} Rename it on /streams/{stream.id}/edit.")
         source = stream.source_url
-        if source is not None and (reason := _refusal(lambda text: clean_source(text, by_admin=True), source)):
+        if source is not None and (reason := _refusal(_clean_source, source) or _outside(source, reach)):
             found.append(
                 f"the source {shown(source)!r} of {stream.title!r}: {reason} Change it on /streams/{stream.id}/edit."
             )
     return found
+
+
+def _clean_source(source: str) -> str:
+    return clean_source(source, by_admin=True)
+
+
+def _outside(source: str, reach: Reach) -> str | None:
+    """Why a file cannot be a source, though it is there."""
+    if not source.startswith("/") or source.startswith("/dev/"):
+        return None
+    try:
+        reach.open_file(source).close()
+    except Refusal as refusal:
+        return str(refusal)
+    except OSError:
+        return None  # a disk that is not plugged in: the stream's page says it
+    return None
 
 
 def _refusal(rule: Callable[[str], str], text: str) -> str | None:
