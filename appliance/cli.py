@@ -23,7 +23,7 @@ from appliance.errors import UserError
 from appliance.rules import check as check_rules
 from appliance.rules import people, recovery, streams
 from appliance.rules.check import refuse_unsound
-from appliance.rules.sources import clean_source, has_password
+from appliance.rules.sources import clean_source, may_hold_secret
 from appliance.secrets import claim_code, hash_password
 from appliance.store import Store, WallClock
 from appliance.times import now, utc_text
@@ -153,10 +153,7 @@ def check(context: click.Context) -> None:
     This looks at the store and its invariants, at every image, and at names and sources by the rules of today.
     """
     config = _config(context)
-    path = config.store_path
-    problems = check_rules.problems(config)
-    if len(problems) == 1 and problems[0].startswith(str(path)):
-        raise UserError(problems[0])
+    path, problems = config.store_path, check_rules.problems(config)
     for problem in problems:
         click.echo(problem)
     if problems:
@@ -194,7 +191,7 @@ def restore(context: click.Context, copy: Path | None, new: bool) -> None:
     config = _config(context)
     for name in ("run", *(entry.name for entry in service.SERVICES)):
         stay_alone(config.state, name)
-    done = recovery.begin_anew(config, now().utc) if new else recovery.restore(config, copy, now().utc)
+    done = recovery.start_empty(config, now().utc) if new else recovery.restore(config, copy, now().utc)
     click.echo(done)
 
 
@@ -297,14 +294,14 @@ def stream_add(context: click.Context, name: str, owner: str, source: str | None
     config = _config(context)
     if source == "-":
         source = _secret("source")
-    elif source is not None and has_password(clean_source(source, by_admin=True)):
+    elif source is not None and may_hold_secret(clean_source(source, by_admin=True)):
         raise UserError("other users of this machine can read this password in the list of processes; use --source -")
     if source_user is not None and source is None:
         raise UserError("--source-user needs a --source")
     password = _secret("password of the camera") if source_user is not None else None
     store = _store(config)
     operator = streams.OPERATOR
-    _, key = streams.add(store, operator, owner, name, source, now(), user=source_user, password=password)
+    _, key = streams.add(store, operator, owner, name, source, now(), source_user=source_user, source_password=password)
     if key:
         host = config.rtmp.public_host or "<this box>"
         click.echo(f"Server: rtmp://{host}:{config.rtmp.port}/live\nStream key: {key}")
@@ -317,6 +314,15 @@ def stream_list(context: click.Context) -> None:
     for each in _store(_config(context)).streams.all(now()):
         state = "LIVE" if each.live else "offline" if each.active else "deactivated"
         click.echo(f"{each.title}\t{state}\t{each.problem or ''}".rstrip())
+
+
+CLOCK_WORDS = {
+    WallClock.BELIEVED: "It is believed.",
+    WallClock.UNKNOWN: "Since the machine started, nothing has said that it is right, so no image becomes too old"
+    " by it.",
+    WallClock.LEAPT: "It was believed, and then leapt, so no image becomes too old by it now. If it is right, run"
+    " `mb9k clock confirm`; else correct it.",
+}
 
 
 @cli.group()
@@ -333,10 +339,8 @@ def clock_show(context: click.Context) -> None:
     click.echo(f"It is {utc_text(moment.utc)} by the clock of the box.")
     if noted is None:
         click.echo("The watcher has not noted it yet; start the box.")
-    elif noted.notice or noted.at(moment).wall_clock is not WallClock.BELIEVED:
-        click.echo(noted.notice or "Nothing has said yet that it is right, so no image becomes too old by it.")
     else:
-        click.echo("It is believed.")
+        click.echo(noted.notice or CLOCK_WORDS[noted.at(moment).wall_clock])
 
 
 @clock.command("confirm")

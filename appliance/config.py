@@ -168,7 +168,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def backups_dir(self) -> Path:
-        """The folder of the copies of the store."""
+        """The folder of the backups of the store."""
         return Path(self.backup.folder) if self.backup.folder else self.state / "backups"
 
     @property

@@ -94,7 +94,7 @@ class Reserve:
                     raise
 
     def is_needed(self) -> bool:
-        """Whether the disk counts as full: hardly any room is left but the reserve, or what it was given up for.
+        """Whether the disk counts as full: what is free and what the reserve holds are less than both are meant to be.
 
         Raises OSError.
         """

@@ -17,8 +17,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
-from appliance.disk import free_bytes
-
 DAY = re.compile(r"^[0-9]{8}$")
 SUFFIX = ".jpegs"
 FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE = 1, 2
@@ -47,7 +45,7 @@ class Place:
         return self.offset < offset + size_bytes and offset < self.end
 
 
-class Condition(enum.Enum):
+class Integrity(enum.Enum):
     """What has become of a JPEG: erased is zeros, or no file; damaged is anything else that was not written."""
 
     WHOLE = "whole"
@@ -92,11 +90,11 @@ class ImageFiles:
     def read(self, place: Place) -> bytes | None:
         """The JPEG; None if it was erased, its day forgotten, or its bytes are not those that were written."""
         content = self._bytes(place)
-        return content if _condition(place, content) is Condition.WHOLE else None
+        return content if _integrity(place, content) is Integrity.WHOLE else None
 
-    def condition(self, place: Place) -> Condition:
+    def integrity(self, place: Place) -> Integrity:
         """Whether the JPEG is still what was written."""
-        return _condition(place, self._bytes(place))
+        return _integrity(place, self._bytes(place))
 
     def _bytes(self, place: Place) -> bytes | None:
         try:
@@ -142,21 +140,17 @@ class ImageFiles:
         """Remove a day's file; that it is already gone is no error."""
         self._path(day).unlink(missing_ok=True)
 
-    def free_bytes(self) -> int:
-        """How much room the disk has left for us."""
-        return free_bytes(self.folder)
-
     def _path(self, day: str) -> Path:
         if not DAY.match(day):
             raise ValueError(f"not a day: {day!r}")
         return self.folder / f"{day}{SUFFIX}"
 
 
-def _condition(place: Place, content: bytes | None) -> Condition:
+def _integrity(place: Place, content: bytes | None) -> Integrity:
     if content is None or content == bytes(place.size_bytes):
-        return Condition.ERASED
+        return Integrity.ERASED
     whole = len(content) == place.size_bytes and content.startswith(JPEG_START)
-    return Condition.WHOLE if whole and place.crc32 in (None, zlib.crc32(content)) else Condition.DAMAGED
+    return Integrity.WHOLE if whole and place.crc32 in (None, zlib.crc32(content)) else Integrity.DAMAGED
 
 
 def _punch_hole(handle: int, offset: int, size_bytes: int) -> None:

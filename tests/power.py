@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.accounts.people import Role
+from appliance.disk import Reserve
 from appliance.faces import Detection, State
-from appliance.images import Condition, ImageFiles, Place
+from appliance.images import ImageFiles, Integrity, Place
 from appliance.previews import Previews
 from appliance.rules import detections, streams
 from appliance.secrets import new_token
@@ -48,7 +49,7 @@ def write(folder: Path, pragmas: str, seconds: int) -> None:
         store.people.add("ann", "hash", Role.ADMIN, UTC)
         store.streams.add_with_key(1, "door", "digest", UTC)
     images = ImageFiles(folder / "images")
-    recorder, chance = Recorder(images), random.Random(2)  # noqa: S311
+    recorder, chance = Recorder(images, Reserve(images.folder.parent)), random.Random(2)  # noqa: S311
     for second in range(seconds):
         stream_id = 1
         if second % 10 == 5:
@@ -255,9 +256,9 @@ def losses(folder: Path, said: Said) -> list[str]:
     found += [
         f"the image of detection {number} is not erased"
         for number, place in deleted.items()
-        if images.condition(place) is not Condition.ERASED
+        if images.integrity(place) is not Integrity.ERASED
     ]
-    spoiled = [image for image in store.detections.all_images() if images.condition(image) is not Condition.WHOLE]
+    spoiled = [image for image in store.detections.all_images() if images.integrity(image) is not Integrity.WHOLE]
     found += [f"an image of {image.day} at {image.offset}" for image in spoiled]
     found += store.problems()
     store.close()

@@ -17,11 +17,11 @@ from tests.boxes import START_S, Box, is_listening, until
 from tests.conftest import REPOSITORY
 
 
-def holder(folder: Path, name: str, then: str = "import time; time.sleep(100)") -> subprocess.Popen[str]:
+def holder(folder: Path, name: str) -> subprocess.Popen[str]:
     """A process that holds the lock (it has said so)."""
     program = (
         f"from pathlib import Path; from appliance.alone import stay_alone\n"
-        f"stay_alone(Path({str(folder)!r}), {name!r}, through_exec=True)\nprint('held', flush=True)\n{then}"
+        f"stay_alone(Path({str(folder)!r}), {name!r})\nprint('held', flush=True)\nimport time; time.sleep(100)"
     )
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
     assert process.stdout and process.stdout.readline() == "held\n"
@@ -42,14 +42,6 @@ def test_after_kill_9_the_next_is_let_in(tmp_path: Path) -> None:
         first.kill()
     with holder(tmp_path, "watch") as second:
         second.kill()
-
-
-def test_the_program_that_takes_our_place_goes_on_holding(tmp_path: Path) -> None:
-    with holder(tmp_path, "ingest", "import os; os.execvp('sleep', ['sleep', '100'])") as first:
-        until(lambda: b"sleep" in Path(f"/proc/{first.pid}/cmdline").read_bytes()[:6], START_S, "sleep")
-        with pytest.raises(UserError, match=str(first.pid)):
-            refuse_company(tmp_path, "ingest")
-        first.kill()
 
 
 def test_one_whose_parent_is_gone_is_waited_for(tmp_path: Path) -> None:

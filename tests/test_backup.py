@@ -21,11 +21,11 @@ from appliance.accounts.schema import migrations as accounts_migrations
 from appliance.config import Backup, Config
 from appliance.errors import UserError
 from appliance.faces import Detection, State
-from appliance.images import Condition, ImageFiles
+from appliance.images import ImageFiles, Integrity
 from appliance.rules.detections import erase_some
 from appliance.store import Store, StoredImage
 from appliance.store.backup import BackupError, Backups, copy
-from appliance.store.nightly import FIRST_S, RETRY_S, Nightly
+from appliance.store.schedule import FIRST_S, RETRY_S, BackupSchedule
 from appliance.store.schema import migrations as box_migrations
 from appliance.times import Now, now
 from tests.boxes import START_S, end, until
@@ -242,8 +242,8 @@ def test_what_waited_to_be_erased_in_a_copy_is_erased_and_what_was_recorded_sinc
     )
     with closing(Store.open(config.store_path)) as store:
         assert not erase_some(store, images)
-    assert images.condition(first) is Condition.ERASED
-    assert images.condition(since) is Condition.WHOLE
+    assert images.integrity(first) is Integrity.ERASED
+    assert images.integrity(since) is Integrity.WHOLE
 
 
 def made(config: Config) -> int:
@@ -251,15 +251,15 @@ def made(config: Config) -> int:
 
 
 def test_a_copy_is_made_each_day_of_running_whatever_the_clock_says(config: Config) -> None:
-    nightly = Nightly(config, at(1000.0))
-    nightly.step(at(1000.0))
+    schedule = BackupSchedule(config, at(1000.0))
+    schedule.step(at(1000.0))
     assert made(config) == 0, "not at once"
-    nightly.step(at(1000.0 + FIRST_S))
+    schedule.step(at(1000.0 + FIRST_S))
     assert made(config) == 1
-    nightly.step(at(1060.0 + FIRST_S, utc=AT + 400 * DAY_S))  # the clock jumped
-    nightly.step(at(999.0 + FIRST_S + DAY_S, utc=0.0))
+    schedule.step(at(1060.0 + FIRST_S, utc=AT + 400 * DAY_S))  # the clock jumped
+    schedule.step(at(999.0 + FIRST_S + DAY_S, utc=0.0))
     assert made(config) == 1
-    nightly.step(at(1000.0 + FIRST_S + DAY_S, utc=0.0))
+    schedule.step(at(1000.0 + FIRST_S + DAY_S, utc=0.0))
     assert made(config) == 2
 
 
@@ -268,38 +268,38 @@ def test_a_box_that_starts_often_does_not_make_a_copy_each_time(config: Config) 
     newest = Backups(config.backups_dir).newest()
     assert newest
     os.utime(newest.path, (AT, AT))
-    nightly = Nightly(config, at(10.0, utc=AT + 3600))
-    nightly.step(at(10.0 + FIRST_S, utc=AT + 3600))
+    schedule = BackupSchedule(config, at(10.0, utc=AT + 3600))
+    schedule.step(at(10.0 + FIRST_S, utc=AT + 3600))
     assert made(config) == 1
-    nightly.step(at(9.0 + FIRST_S + 23 * 3600, utc=AT + DAY_S))
+    schedule.step(at(9.0 + FIRST_S + 23 * 3600, utc=AT + DAY_S))
     assert made(config) == 1
-    nightly.step(at(10.0 + FIRST_S + 23 * 3600, utc=AT + DAY_S))
+    schedule.step(at(10.0 + FIRST_S + 23 * 3600, utc=AT + DAY_S))
     assert made(config) == 2
 
 
 def test_a_copy_that_is_too_old_is_followed_by_another_soon(config: Config) -> None:
     Backups(config.backups_dir).make(config.store_path, AT, keep=7)
-    nightly = Nightly(config, at(10.0, utc=AT))
-    nightly.step(at(10.0 + FIRST_S, utc=AT + 400 * DAY_S))
+    schedule = BackupSchedule(config, at(10.0, utc=AT))
+    schedule.step(at(10.0 + FIRST_S, utc=AT + 400 * DAY_S))
     assert made(config) == 2
 
 
 def test_why_there_is_no_copy_is_the_services_problem_until_there_is_one(config: Config) -> None:
-    nightly = Nightly(config, at(0.0))
+    schedule = BackupSchedule(config, at(0.0))
     config.backups_dir.write_text("a file where the folder should be")
     with pytest.raises((UserError, OSError)):
-        nightly.step(at(FIRST_S))
-    assert nightly.problem and nightly.problem.startswith("The record was not backed up: ")
+        schedule.step(at(FIRST_S))
+    assert schedule.problem and schedule.problem.startswith("The record was not backed up: ")
     config.backups_dir.unlink()
-    nightly.step(at(FIRST_S + RETRY_S - 1))
+    schedule.step(at(FIRST_S + RETRY_S - 1))
     assert made(config) == 0, "it is not tried at every step"
-    nightly.step(at(FIRST_S + RETRY_S))
-    assert made(config) == 1 and nightly.problem is None
+    schedule.step(at(FIRST_S + RETRY_S))
+    assert made(config) == 1 and schedule.problem is None
 
 
 def test_none_is_made_by_itself_when_none_is_to_be_kept(config: Config) -> None:
     config = msgspec.structs.replace(config, backup=Backup(keep=0))
-    Nightly(config, at(0.0)).step(at(10 * DAY_S))
+    BackupSchedule(config, at(0.0)).step(at(10 * DAY_S))
     assert made(config) == 0
 
 
@@ -322,8 +322,8 @@ def test_the_site_makes_the_copy_and_says_when_it_cannot(
         config.backups_dir.write_text("a file where the folder should be")
     program = (
         "from pathlib import Path; from appliance.config import load; from appliance.local import site\n"
-        "from appliance.service import prepare; from appliance.store import nightly\n"
-        "nightly.FIRST_S, site.BACKUP_POLL_S = 0.0, 0.1; prepare('serve')\n"
+        "from appliance.service import prepare; from appliance.store import schedule\n"
+        "schedule.FIRST_S, site.BACKUP_POLL_S = 0.0, 0.1; prepare('serve')\n"
         f"site.serve(load(Path({str(config.state.parent / 'mb9k.toml')!r})))"
     )
     wiring = {"state_dir": config.state_dir, "web": {"host": "127.0.0.1", "port": free_port()}}

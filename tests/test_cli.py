@@ -67,7 +67,7 @@ ADD_SOURCE = ["stream", "add", "door", "--owner", "ann", "--source", "rtsp://cam
 
 def test_a_persons_mistake_is_one_line_and_exit_code_1(box: Path) -> None:
     for words, typed, said in (
-        (["check"], "", "there is no store yet"),
+        (["check"], "", "there is no record yet"),
         (["strem"], "", "No such command"),
         (["stream", "add", "door", "--owner", "nobody"], "", "nobody called nobody"),
         (["user", "password", "nobody"], "long enough\n", "nobody called nobody"),
@@ -197,7 +197,9 @@ def test_the_clock_is_shown_and_confirmed(box: Path) -> None:
     assert abs(clock.utc - moment.utc) < 60
     assert "It is believed." in mb9k(box, "clock", "show").stdout
     store.ages.note_clock(BoxClock(5.0, "an earlier start", 9.0, moment.utc, WallClock.BELIEVED))
-    assert "Nothing has said yet that it is right" in mb9k(box, "clock", "show").stdout
+    assert "Since the machine started, nothing has said that it is right" in mb9k(box, "clock", "show").stdout
+    store.ages.note_clock(BoxClock(5.0, moment.boot_id, moment.uptime_s, moment.utc, WallClock.LEAPT))
+    assert "It was believed, and then leapt, so" in mb9k(box, "clock", "show").stdout
 
 
 def test_every_command_explains_itself(box: Path) -> None:

@@ -228,9 +228,10 @@ def test_damage_is_one_line_with_the_next_step_and_nothing_is_touched(path: Path
     next_step = "update mb9k" if "newer" in said else "`mb9k restore` sets it aside and puts back the backup of 2026"
     config = load(config_of(path))
     with untouched(path):
-        with pytest.raises(UserError) as refused:
-            refuse_unsound(config)
-        for line in (str(refused.value), *problems(config)):
+        for refuse in (refuse_unsound, problems):
+            with pytest.raises(UserError) as refused:
+                refuse(config)
+            line = str(refused.value)
             assert line.startswith(f"{path} ") and "\n" not in line and said in line and next_step in line, line
 
 
@@ -259,7 +260,7 @@ def test_a_store_that_is_gone_is_missed_though_only_its_backups_are_left(path: P
     wiring = {"state_dir": str(path.parent), "backup": {"folder": str(elsewhere)}}
     config_of(path).write_bytes(msgspec.toml.encode(wiring))
     path.unlink()
-    assert_one_line(path, "gate", "is gone or empty, though there are backups", "`mb9k restore`")
+    assert_one_line(path, "gate", "is gone, though there are backups of its record", "`mb9k restore`")
 
 
 def test_an_index_that_is_not_its_table_is_found_by_check(path: Path) -> None:
@@ -274,6 +275,30 @@ def test_a_damaged_name_in_the_configuration_does_not_matter_to_a_box_that_is_ne
     config_of(path).write_bytes(msgspec.toml.encode({"state_dir": str(path.parent)}))
     path.parent.mkdir()
     path.touch()  # the power went while the first file was made
+    assert start(config_of(path), "user", "list") == (0, "")
+
+
+@pytest.mark.parametrize("sql", ["", "pragma journal_mode=wal; pragma user_version=1"])
+def test_what_a_first_start_leaves_that_was_cut_off_is_a_new_box_to_check_too(tmp_path: Path, sql: str) -> None:
+    path = tmp_path / "state" / "mb9k.db"
+    config_of(path).write_bytes(msgspec.toml.encode({"state_dir": str(path.parent)}))
+    path.parent.mkdir()
+    path.touch()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(sql)
+    said = f"mb9k: {path}: there is no record yet; `mb9k run` begins one\n"
+    for words in ("check", "backup"):
+        assert start(config_of(path), *words.split()) == (1, said)
+    assert start(config_of(path), "user", "list") == (0, ""), "it is begun"
+    assert start(config_of(path), "check") == (0, f"{path}: all is well\n")
+
+
+def test_other_databases_where_backups_are_kept_are_no_backups(tmp_path: Path) -> None:
+    path, disk = tmp_path / "state" / "mb9k.db", tmp_path / "disk"
+    disk.mkdir()
+    (disk / "music.db").touch()
+    wiring = {"state_dir": str(path.parent), "backup": {"folder": str(disk)}}
+    config_of(path).write_bytes(msgspec.toml.encode(wiring))
     assert start(config_of(path), "user", "list") == (0, "")
 
 

@@ -18,7 +18,7 @@ from appliance.faces import Detection, State
 from appliance.secrets import claim_code
 from appliance.store import DetectionFilter, Heartbeat, StoredImage
 from appliance.store.backup import Backups
-from appliance.store.nightly import FIRST_S, RETRY_S, Nightly
+from appliance.store.schedule import FIRST_S, RETRY_S, BackupSchedule
 from appliance.vision.analysis import Sighting
 from appliance.watch.recorder import Recorder
 from appliance.watch.service import Watcher
@@ -91,7 +91,7 @@ def test_the_page_and_the_api_say_that_the_disk_is_full_and_not_that_nothing_run
     browser = box.browser("ann")
     full(box, reserve=False)
     page = browser.get("/").text
-    assert "The disk of the box is full, so no image is kept" in page
+    assert "The disk of the box is full, so no images are kept" in page
     assert "it cannot be told whether this runs: <code>gate</code>, <code>watch</code>." in page
     assert "is not running" not in page
     assert browser.get("/health").text == "ok, but the disk is full\n"
@@ -151,18 +151,18 @@ def test_a_command_works_by_the_reserve_or_says_in_one_line_that_the_disk_is_ful
 
 
 def test_the_copy_that_is_made_by_itself_leaves_room_for_the_reserve(box: Box) -> None:
-    nightly = Nightly(msgspec.structs.replace(box.config, images=Images(min_free_mb=0)), box.clock.now)
+    schedule = BackupSchedule(msgspec.structs.replace(box.config, images=Images(min_free_mb=0)), box.clock.now)
     Reserve(box.config.state).make()
     filler = box.config.state.parent / "filler"
     filler.write_bytes(bytes(free_bytes(box.config.state) - RESERVE_BYTES - LOG_BYTES))
     box.clock.forward(FIRST_S)
     with pytest.raises(UserError, match="there is no room for a copy"):
-        nightly.step(box.clock.now)
+        schedule.step(box.clock.now)
     assert list(box.config.backups_dir.iterdir()) == []
     assert Reserve(box.config.state).path.stat().st_size == RESERVE_BYTES
     filler.unlink()
     box.clock.forward(RETRY_S)
-    nightly.step(box.clock.now)
+    schedule.step(box.clock.now)
     assert len(list(box.config.backups_dir.iterdir())) == 1
 
 
@@ -185,7 +185,7 @@ def test_images_leave_room_for_rows(box: Box) -> None:
     Reserve(box.config.state).make()
     filler = box.config.state.parent / "filler"
     filler.write_bytes(bytes(free_bytes(box.config.state) - LOG_BYTES + 100_000))
-    recorder = Recorder(box.images)
+    recorder = Recorder(box.images, Reserve(box.config.state))
     detection = Detection(1.0, 2.0, State.MASK, 0.9, 5, (0, 0, 1, 1), 2, 2, "m")
     recorder.take(Sighting("somebody", 1, None, detection, JPEG, ended=False))
 

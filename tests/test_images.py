@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.images import Condition, ImageFiles, Place, day_of
+from appliance.images import ImageFiles, Integrity, Place, day_of
 
 NOON = 1_795_521_600.0  # 2026-11-24T12:00:00Z
 JPEG = b"\xff\xd8" + bytes(range(256)) * 4 + b"\xff\xd9"
@@ -109,8 +109,8 @@ def test_a_spoiled_image_is_known_from_an_erased_one_and_neither_is_shown(tmp_pa
         file.seek(spoiled.offset + 500)
         file.write(b"\xa5")
     images.erase(erased.day, [erased])
-    conditions = [images.condition(place) for place in (whole, spoiled, erased)]
-    assert conditions == [Condition.WHOLE, Condition.DAMAGED, Condition.ERASED]
+    found = [images.integrity(place) for place in (whole, spoiled, erased)]
+    assert found == [Integrity.WHOLE, Integrity.DAMAGED, Integrity.ERASED]
     assert [images.read(place) for place in (whole, spoiled, erased)] == [JPEG, None, None]
 
 
@@ -124,12 +124,12 @@ def test_an_image_of_before_checksums_is_still_shown(tmp_path: Path) -> None:
     images = ImageFiles(tmp_path)
     place = replace(images.append(JPEG, NOON), crc32=None)
     assert images.read(place) == JPEG
-    assert images.condition(replace(place, size_bytes=place.size_bytes + 1)) is Condition.DAMAGED
+    assert images.integrity(replace(place, size_bytes=place.size_bytes + 1)) is Integrity.DAMAGED
 
 
 def test_a_day_whose_end_is_missing_has_damaged_images(tmp_path: Path) -> None:
     images = ImageFiles(tmp_path)
     place = images.append(JPEG, NOON)
     os.truncate(tmp_path / f"{place.day}.jpegs", 100)
-    assert images.condition(place) is Condition.DAMAGED
-    assert images.condition(replace(place, offset=5000)) is Condition.DAMAGED
+    assert images.integrity(place) is Integrity.DAMAGED
+    assert images.integrity(replace(place, offset=5000)) is Integrity.DAMAGED

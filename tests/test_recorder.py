@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from appliance.accounts.people import Role
+from appliance.disk import Reserve
 from appliance.faces import Bbox, Detection, State
 from appliance.images import ImageFiles, Place
 from appliance.rules.detections import erase_some
@@ -49,7 +50,7 @@ class Memory:
         self.store.people.add("ann", "-", Role.ADMIN, UTC)
         self.store.streams.add_with_key(1, "door", "0" * 64, UTC)
         self.images = ImageFiles(folder / "images")
-        self.recorder = Recorder(self.images)
+        self.recorder = Recorder(self.images, Reserve(self.images.folder.parent))
         self.uptime_s = 1000.0
 
     def write(self, after_s: float = 1.0, everything: bool = False) -> None:
@@ -213,7 +214,7 @@ def test_the_last_image_counts_however_soon_it_comes(memory: Memory) -> None:
 def test_the_image_of_a_resumed_person_is_erased_when_a_better_one_comes(memory: Memory) -> None:
     memory.recorder.take(sighting(jpeg=JPEG))
     memory.write()
-    again = Recorder(memory.images)  # the watcher was killed and started again
+    again = Recorder(memory.images, Reserve(memory.images.folder.parent))  # the watcher was killed and started again
     memory.recorder = again
     again.take(sighting(key="stored-1", seconds=9, jpeg=BETTER, detection_id=memory.detections()[0].id))
     memory.write()

@@ -11,6 +11,7 @@ import pytest
 
 from appliance.accounts.people import Role
 from appliance.config import Images
+from appliance.disk import Reserve
 from appliance.faces import Detection, State
 from appliance.images import ImageFiles, day_of
 from appliance.store import DetectionFilter, Store, StoredImage, WallClock
@@ -36,7 +37,9 @@ class Box:
         self.start_watcher()
 
     def start_watcher(self) -> None:
-        self.retention = Retention(self.images, self.config, lambda: self.synchronised)
+        self.retention = Retention(
+            self.images, self.config, Reserve(self.images.folder.parent), lambda: self.synchronised
+        )
 
     def somebody_passes(self) -> str:
         """Somebody is recorded with an image; the day it was filed under."""

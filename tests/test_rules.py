@@ -16,6 +16,7 @@ import pytest
 
 from appliance import cli
 from appliance.accounts.people import Role
+from appliance.address import shown
 from appliance.config import Config
 from appliance.errors import InputError, NameTaken, NotAllowed, NotFound, NotSaved, UserError
 from appliance.faces import State
@@ -24,10 +25,11 @@ from appliance.names import person_name, stream_name
 from appliance.previews import Previews
 from appliance.rules import detections, people, streams
 from appliance.rules.check import broken_rules, problems
-from appliance.rules.sources import clean_source, shown
+from appliance.rules.sources import clean_source
 from appliance.secrets import digest, hash_password, password_matches
 from appliance.store import Store
 from appliance.times import now
+from appliance.vision.reach import Reach
 from scripts.demo import fill
 from tests.conftest import REPOSITORY
 from tests.site import JPEG, Box
@@ -35,12 +37,13 @@ from tests.site import JPEG, Box
 BAD_NAMES = ["", "  ", "two\nlines", "x" * 300, "a\u202eb", "a\x00b"]
 BAD_SOURCES = [
     "", " ", "gopher://x y", "rtsp://x y/1", "ftp://x", "rtsp://", "camera", "clip.mp4", "file:///etc/passwd",
-    "x" * 600, "http://a\nb/", "rtsp://camera:99999999/", "rtsp://•••@camera/",
+    "x" * 600, "http://a\nb/", "rtsp://camera:99999999/", "rtsp://•••@camera/", "/dev/zero", "/dev/../etc/passwd",
+    "http://169.254.169.254/latest", "http://[::ffff:169.254.169.254]/", "rtsp://[fe80::1]/1", "rtsp://239.1.2.3/1",
+    "rtsp://0.0.0.0:8554/1", "http://[::]/",
 ]  # fmt: skip
 ONLY_AN_ADMINS = [
     "/etc/passwd", "/dev/video0", "rtsp://127.0.0.1:8554/live/x", "http://localhost:9997/v3", "http://[::1]/",
     "http://[::ffff:127.0.0.1]/", "http://127.1/", "http://2130706433/", "http://0x7f000001/", "http://0/",
-    "http://169.254.169.254/latest",
 ]  # fmt: skip
 
 
@@ -395,6 +398,9 @@ def test_a_source_that_comes_back_as_shown_stays_with_its_secrets(box: Box) -> N
         ("update streams set name = '' where id = 2", "'sci:': Give the stream a name. Rename it on /streams/2"),
         (f"{SOURCE} 'gopher://x y' where id = 2", "gopher://x y' of 'sci:"),
         (f"{SOURCE} 'ftp://u:secret@x' where id = 2", "source 'ftp://•••@x'"),
+        (f"{SOURCE} '/etc/passwd' where id = 2", "Files are read from the folders in sources.folders only; move"),
+        (f"{SOURCE} '/dev/zero' where id = 2", "This is not a webcam; webcams are called /dev/video0"),
+        (f"{SOURCE} 'http://169.254.169.254/' where id = 2", "There is no camera at this address; name the camera's"),
     ],
 )  # fmt: skip
 def test_check_reports_a_row_that_no_rule_would_let_in(entrances: Entrances, statement: str, said: str) -> None:
@@ -425,4 +431,4 @@ def test_check_accepts_all_that_the_rules_let_in(store: Store) -> None:
     people.add(store, "ann", "hash", Role.ADMIN, 0.0)
     for name, source in (("gate: north", None), ("cam", "rtsp://u:p@camera/1"), ("webcam", "/dev/video0")):
         streams.add(store, streams.OPERATOR, "ann", name, source, now())
-    assert broken_rules(store) == []
+    assert broken_rules(store, Reach()) == []

@@ -68,7 +68,7 @@ def _add_stream_routes(app: App) -> None:
         """Make a stream; its key is in the answer, this once."""
         new = body(shapes.NewStream)
         owner = visitor.person.id if new.owner is None else new.owner
-        credentials = {"user": new.source_user, "password": new.source_password}
+        credentials = {"source_user": new.source_user, "source_password": new.source_password}
         stream, key = stream_rules.add(store, visitor.person, owner, new.name, new.source_url, now, **credentials)
         return answer(shapes.with_key(stream, key), 201)
 
@@ -83,8 +83,9 @@ def _add_stream_changes(app: App, site: Site) -> None:
     def change_stream(stream: Stream, store: Store, visitor: Visitor, now: Now) -> HTTPResponse:
         """Change what is named; the rest stays."""
         change = msgspec.structs.asdict(body(shapes.StreamChange))
-        of_source = {"source_url": "source", "source_user": "user", "source_password": "password"}
-        named = {of_source.get(field, field): value for field, value in change.items() if value is not UNSET}
+        named = {field: value for field, value in change.items() if value is not UNSET}
+        if "source_url" in named:
+            named["source"] = named.pop("source_url")
         stream_rules.change(store, visitor.person, stream, **named)
         return answer(shapes.stream_json(stream_rules.find(store, stream.id, now)))
 

@@ -9,12 +9,12 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from appliance import names
+from appliance.address import shown
 from appliance.faces import Counts as FaceCounts
 from appliance.faces import Detection as FaceDetection
 from appliance.faces import State
-from appliance.local.words import SILENT
+from appliance.local.words import UNKNOWN_WHILE_FULL
 from appliance.rates import compliance
-from appliance.rules.sources import shown
 from appliance.store import ServiceStatus, StoredDetection
 from appliance.store import Stream as StoredStream
 from appliance.times import utc_text
@@ -218,5 +218,5 @@ def counts_json(counts: FaceCounts) -> Counts:
 def service_json(service: ServiceStatus, disk_is_full: bool) -> Service:
     """A service as the API shows it."""
     if disk_is_full and not service.alive:
-        service = replace(service, problem=SILENT.format(names=service.name))
+        service = replace(service, problem=UNKNOWN_WHILE_FULL.format(names=service.name))
     return msgspec.convert(service, Service, from_attributes=True)

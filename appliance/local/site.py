@@ -17,7 +17,7 @@ from appliance.local.pages import Site
 from appliance.secrets import claim_code
 from appliance.service import http_status, keep_alive, reachable_host, repeat, serve_http
 from appliance.store import Heartbeat, Store
-from appliance.store.nightly import Nightly
+from appliance.store.schedule import BackupSchedule
 from appliance.times import Now
 from appliance.times import now as clock_now
 from appliance.web.access import Access, App
@@ -61,9 +61,9 @@ def serve(config: Config) -> None:
         log.warning("this box has no admin yet: open its page and enter the code in %s", config.claim_code_path)
     stopping = threading.Event()
     try:
-        nightly = Nightly(config, clock_now())
-        repeat(lambda: nightly.step(clock_now()), BACKUP_POLL_S, "the backup", stopping)
-        heartbeat = Heartbeat(config.store_path, "serve", lambda: nightly.problem)
+        schedule = BackupSchedule(config, clock_now())
+        repeat(lambda: schedule.step(clock_now()), BACKUP_POLL_S, "the backup", stopping)
+        heartbeat = Heartbeat(config.store_path, "serve", lambda: schedule.problem)
         keep_alive(heartbeat.write, lambda: _answers(config), stopping)
         log.info("the site is on port %d", config.web.port)
         serve_http(server)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from appliance.accounts.guard import Visitor
+from appliance.address import shown
 from appliance.errors import UserError
 from appliance.local.pages import Site
 from appliance.local.streams import key_page
 from appliance.rules import streams as rules
-from appliance.rules.sources import shown
 from appliance.store import Store, Stream
 from appliance.times import Now
 from appliance.web.access import Access, App
@@ -35,7 +35,7 @@ def add_routes(app: App, site: Site) -> None:
             owner = whole_number(typed["owner"]) or visitor.person.id
             user, password = _credentials()
             stream, key = rules.add(
-                store, visitor.person, owner, typed["name"], source, now, user=user, password=password
+                store, visitor.person, owner, typed["name"], source, now, source_user=user, source_password=password
             )
         except UserError as error:
             return _form(site, store, visitor, None, typed, problem=error)
@@ -52,9 +52,16 @@ def add_routes(app: App, site: Site) -> None:
         source = typed["source"] if stream.source_url is not None else None
         owner = whole_number(typed["owner"])
         try:
-            name, (user, password) = typed["name"], _credentials()
+            user, password = _credentials()
             rules.change(
-                store, visitor.person, stream, owner=owner, name=name, source=source, user=user, password=password
+                store,
+                visitor.person,
+                stream,
+                owner=owner,
+                name=typed["name"],
+                source=source,
+                source_user=user,
+                source_password=password,
             )
         except UserError as error:
             return _form(site, store, visitor, stream, typed, problem=error)

@@ -17,8 +17,10 @@ STATE_WORDS = {
 
 
 LONG_KEY_INTERVAL_S = 4  # rarer key frames are worth a word
-FULL = f"The disk of the box is full, so no image is kept, and persons may have to wait in memory. {MAKE_ROOM}"
-SILENT = "While the disk of the box is full, it cannot be told whether this runs: {names}."
+DISK_FULL = (
+    f"The disk of the box is full, so no images are kept, and new detections may have to wait in memory. {MAKE_ROOM}"
+)
+UNKNOWN_WHILE_FULL = "While the disk of the box is full, it cannot be told whether this runs: {names}."
 
 
 def service_problems(services: list[ServiceStatus], disk_is_full: bool = False) -> list[str]:
@@ -30,8 +32,9 @@ def service_problems(services: list[ServiceStatus], disk_is_full: bool = False) 
     missing = [service for service in SERVICES if service.without_it and service.name not in alive]
     problems = [service.problem for service in alive.values() if service.problem]
     if disk_is_full:
-        silent = [SILENT.format(names=", ".join(f"`{service.name}`" for service in missing))] if missing else []
-        return [FULL, *silent, *problems]
+        names = ", ".join(f"`{service.name}`" for service in missing)
+        unknown = [UNKNOWN_WHILE_FULL.format(names=names)] if missing else []
+        return [DISK_FULL, *unknown, *problems]
     return [
         f"{service.without_it} If this stays for more than a minute, restart the box, or start it by hand with"
         f" `mb9k {service.name}`."
@@ -39,7 +42,7 @@ def service_problems(services: list[ServiceStatus], disk_is_full: bool = False) 
     ] + problems
 
 
-def key_frames(interval_s: int | None) -> str:
+def key_frame_interval(interval_s: int | None) -> str:
     """How often a picture can begin, as far as that is known: `, a key frame every 17 s`."""
     return f", a key frame every {interval_s} s" if interval_s and interval_s >= 1 else ""
 

@@ -7,36 +7,40 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 
+from appliance.address import shown
 from appliance.config import Config
 from appliance.disk import FULL, MAKE_ROOM, Reserve
 from appliance.errors import InputError, UserError
-from appliance.images import Condition, ImageFiles
+from appliance.images import ImageFiles, Integrity
 from appliance.names import person_name, stream_name
-from appliance.rules.sources import clean_source, shown
-from appliance.store import Store, StoredImage, StoreError, soundness
+from appliance.rules.sources import clean_source
+from appliance.store import Store, StoredImage, soundness
 from appliance.store.backup import Backup, Backups
 from appliance.store.soundness import Fault, Remedy
 from appliance.times import now
+from appliance.vision.reach import Reach, Refusal
 
 
 def refuse_unsound(config: Config) -> None:
     """What every service asks before it starts. Raises UserError: one line, what is wrong and what to do."""
-    if trouble := unsound(config):
-        raise UserError(trouble)
+    if fault := _fault(config):
+        raise UserError(_sentence(fault, config))
 
 
-def unsound(config: Config, thorough: bool = False) -> str | None:
-    """Why no service may start on the store there is, and what to do, in one line; None if all may.
+def _fault(config: Config, thorough: bool = False) -> Fault | None:
+    """Why no service may start on the store there is; None if all may.
 
     Without any room a store cannot even be read; the reserve is there for that, too.
     """
-    path, newest, reserve = config.store_path, _newest_backup(config), Reserve(config.state)
-    fault = soundness.diagnose(path, thorough)
-    while fault and fault.remedy is Remedy.ROOM and reserve.give_up_if_full():
-        fault = soundness.diagnose(path, thorough)
-    if fault is None and newest and (not path.exists() or path.stat().st_size == 0):
-        fault = Fault("is gone or empty, though there are backups", Remedy.RESTORE)
-    return f"{path} {fault.what}; {_what_to_do(fault, config, newest)}" if fault else None
+    reserve = Reserve(config.state)
+    while True:
+        fault = soundness.diagnose(config.store_path, thorough, config.backups_dir)
+        if fault is None or fault.remedy is not Remedy.ROOM or not reserve.give_up_if_full():
+            return fault
+
+
+def _sentence(fault: Fault, config: Config) -> str:
+    return f"{config.store_path} {fault.what}; {_what_to_do(fault, config, _newest_backup(config))}"
 
 
 def _newest_backup(config: Config) -> Backup | None:
@@ -63,23 +67,28 @@ def _what_to_do(fault: Fault, config: Config, newest: Backup | None) -> str:
 
 
 def problems(config: Config) -> list[str]:
-    """What is wrong with the store and its images and what to do, a line each; empty when all is well."""
-    if trouble := unsound(config, thorough=True):
-        return [trouble]
-    if not config.store_path.exists():
-        return [f"{config.store_path}: there is no store yet; `mb9k run` makes one"]
+    """What is wrong with the store and its images and what to do, a line each; empty when all is well.
+
+    Raises UserError where there is no store that could be looked into: one line, why and what to do.
+    """
+    if fault := _fault(config, thorough=True):
+        raise UserError(_sentence(fault, config))
     try:
+        refuse_new(config)
         with closing(Store.open_readonly(config.store_path)) as store:
             found = store.problems()
             if any(problem.startswith("migration") for problem in found):
                 return found  # the rules read the tables as they will be
-            found += broken_rules(store)
+            found += broken_rules(store, Reach(config.source_folders))
             return found + _image_problems(ImageFiles(config.images_dir), store.detections.all_images())
-    except StoreError as error:
-        return [str(error)]
     except (sqlite3.Error, OSError, ValueError, TypeError, OverflowError) as error:
-        fault = soundness.fault_of(error, config.store_path)
-        return [f"{config.store_path} {fault.what}; {_what_to_do(fault, config, _newest_backup(config))}"]
+        raise UserError(_sentence(soundness.fault_of(error, config.store_path), config)) from error
+
+
+def refuse_new(config: Config) -> None:
+    """Raise UserError if nothing was recorded yet, also if a first start was cut off. Raises sqlite3.Error, OSError."""
+    if soundness.is_new(config.store_path):
+        raise UserError(f"{config.store_path}: there is no record yet; `mb9k run` begins one")
 
 
 def notes(config: Config) -> list[str]:
@@ -96,25 +105,28 @@ def notes(config: Config) -> list[str]:
 
 
 def _image_problems(files: ImageFiles, images: list[StoredImage]) -> list[str]:
-    spoiled: dict[Condition, Counter[str]] = {Condition.ERASED: Counter(), Condition.DAMAGED: Counter()}
+    spoiled: dict[Integrity, Counter[str]] = {Integrity.ERASED: Counter(), Integrity.DAMAGED: Counter()}
     for image in images:
-        condition = files.condition(image)
-        if condition is not Condition.WHOLE:
-            spoiled[condition][image.day] += 1
+        integrity = files.integrity(image)
+        if integrity is not Integrity.WHOLE:
+            spoiled[integrity][image.day] += 1
     words = {
-        Condition.ERASED: "images are gone ({}); their detections are kept, nothing need be done",
-        Condition.DAMAGED: "images are damaged on the disk ({}) and not shown; their detections are kept. Look into"
+        Integrity.ERASED: "images are gone ({}); their detections are kept, nothing need be done",
+        Integrity.DAMAGED: "images are damaged on the disk ({}) and not shown; their detections are kept. Look into"
         " `dmesg`: a disk that spoils one file spoils others",
     }
     found = []
-    for condition, days in spoiled.items():
+    for integrity, days in spoiled.items():
         of_each = ", ".join(f"{day}: {count}" for day, count in sorted(days.items()))
-        found += [f"{sum(days.values())} {words[condition].format(of_each)}"] if days else []
+        found += [f"{sum(days.values())} {words[integrity].format(of_each)}"] if days else []
     return found
 
 
-def broken_rules(store: Store) -> list[str]:
-    """The people and streams that no rule would let in today, as an earlier version may have; a line each."""
+def broken_rules(store: Store, reach: Reach) -> list[str]:
+    """The people and streams that no rule would let in today, as an earlier version may have; a line each.
+
+    reach: where files may lie.
+    """
     found = [
         f"the person {person.name!r}: {reason} Add them again under another name, give them these streams, and"
         " remove this one (page People)."
@@ -125,11 +137,28 @@ def broken_rules(store: Store) -> list[str]:
         if reason := _refusal(stream_name, stream.name):
             found.append(f"the stream {stream.title!r}: {reason} Rename it on /streams/{stream.id}/edit.")
         source = stream.source_url
-        if source is not None and (reason := _refusal(lambda text: clean_source(text, by_admin=True), source)):
+        if source is not None and (reason := _refusal(_clean_source, source) or _outside(source, reach)):
             found.append(
                 f"the source {shown(source)!r} of {stream.title!r}: {reason} Change it on /streams/{stream.id}/edit."
             )
     return found
+
+
+def _clean_source(source: str) -> str:
+    return clean_source(source, by_admin=True)
+
+
+def _outside(source: str, reach: Reach) -> str | None:
+    """Why a file cannot be a source, though it is there."""
+    if not source.startswith("/") or source.startswith("/dev/"):
+        return None
+    try:
+        reach.open_file(source).close()
+    except Refusal as refusal:
+        return str(refusal)
+    except OSError:
+        return None  # a disk that is not plugged in: the stream's page says it
+    return None
 
 
 def _refusal(rule: Callable[[str], str], text: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Copies of the record: make one, put one back, or begin anew. Nothing that is there is ever deleted."""
+"""Copies of the record: make one, put one back, or begin an empty one. Nothing that is there is ever deleted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from appliance.config import Config
 from appliance.disk import FULL, Reserve, means_full
 from appliance.errors import UserError
-from appliance.rules.check import refuse_unsound
+from appliance.rules.check import refuse_new, refuse_unsound
 from appliance.store import backup
 from appliance.store.backup import BackupError, Backups
 
@@ -19,9 +19,8 @@ from appliance.store.backup import BackupError, Backups
 def back_up(config: Config, path: Path | None, utc: float) -> Path:
     """Copy the record to `path`, or among the backups; where the copy is. Raises UserError."""
     refuse_unsound(config)
-    if not config.store_path.exists():
-        raise UserError(f"{config.store_path}: there is no store yet; `mb9k run` makes one")
     with _in_one_line("the copy cannot be made"):
+        refuse_new(config)
         if path is None:
             keep = max(1, config.backup.keep)
             return Backups(config.backups_dir).make(config.store_path, utc, keep).path
@@ -40,10 +39,10 @@ def restore(config: Config, chosen: Path | None, utc: float) -> str:
     return f"{config.store_path} is {source} again, everybody signed out.{_kept(aside)}"
 
 
-def begin_anew(config: Config, utc: float) -> str:
+def start_empty(config: Config, utc: float) -> str:
     """Set the record and its images aside and begin an empty one; what was done. Raises UserError."""
     with _in_one_line("an empty record cannot be begun"):
-        make = partial(backup.begin_anew, config.store_path, config.images_dir, utc)
+        make = partial(backup.start_empty, config.store_path, config.images_dir, utc)
         aside = Reserve(config.state).spend(make)
     return f"{config.store_path} is empty and new; `mb9k claim` prints its claim code.{_kept(*aside)}"
 

@@ -6,8 +6,9 @@ import ipaddress
 import re
 
 from appliance import address
-from appliance.address import HIDDEN, Address
+from appliance.address import HIDDEN, Address, shown
 from appliance.errors import InputError, NotAllowed
+from appliance.vision.reach import Refusal, webcam
 
 SCHEMES = ("rtsp", "rtsps", "http", "https")
 MAX_LENGTH = 500
@@ -32,9 +33,13 @@ def clean_source(text: str, by_admin: bool, user: str | None = None, password: s
             raise NotAllowed("Only an admin may have the box read a file or a webcam of its own.")
         if user or password:
             raise InputError("A file or a webcam of the box has no user and no password; leave them out.")
+        if source.startswith("/dev/"):
+            _refuse_other_device(source)
         return source
     parsed = address.parse(source)
     _refuse_scheme(parsed, by_admin)
+    if _is_no_camera(parsed.host):
+        raise InputError("There is no camera at this address; name the camera's own.")
     if not by_admin and _is_this_box(parsed.host):
         raise NotAllowed("Only an admin may have the box fetch from itself.")
     return str(_with_fields(parsed, user, password))
@@ -48,14 +53,9 @@ def changed_credentials(stored: str, by_admin: bool, user: str | None, password:
     return clean_source(stored, by_admin, user or (old[0] if old else None), password or kept)
 
 
-def has_password(source: str) -> bool:
+def may_hold_secret(source: str) -> bool:
     """Whether an address carries a password, as far as can be told, or something that might be one."""
     return HIDDEN in shown(source)
-
-
-def shown(source: str) -> str:
-    """The source without its secrets: rtsp://•••@camera/path."""
-    return address.shown(source)
 
 
 def _with_fields(parsed: Address, user: str | None, password: str | None) -> Address:
@@ -82,12 +82,32 @@ def _refuse_scheme(parsed: Address, by_admin: bool) -> None:
         )
 
 
-def _is_this_box(host: str) -> bool:
+def _refuse_other_device(path: str) -> None:
+    """What is not there may come when it is plugged in."""
+    try:
+        webcam(path)
+    except Refusal as refusal:
+        raise InputError(str(refusal)) from refusal
+    except OSError:
+        return
+
+
+def _numbers(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address, if a host is one as people write them."""
     try:
         numbers = ipaddress.ip_address(host)
     except ValueError:
-        # Not an address as people write them; 127.1 or 0x7f000001 would still lead here.
+        return None
+    return (numbers.ipv4_mapped or numbers) if isinstance(numbers, ipaddress.IPv6Address) else numbers
+
+
+def _is_no_camera(host: str) -> bool:
+    numbers = _numbers(host)
+    return numbers is not None and (numbers.is_link_local or numbers.is_multicast or numbers.is_unspecified)
+
+
+def _is_this_box(host: str) -> bool:
+    numbers = _numbers(host)
+    if numbers is None:  # 127.1 or 0x7f000001 would still lead here
         return host.rstrip(".").lower().endswith("localhost") or _NUMERIC_HOST.fullmatch(host) is not None
-    if isinstance(numbers, ipaddress.IPv6Address) and numbers.ipv4_mapped:
-        numbers = numbers.ipv4_mapped
-    return numbers.is_loopback or numbers.is_unspecified or numbers.is_link_local
+    return numbers.is_loopback

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from appliance.accounts.people import Person, Role
+from appliance.address import shown
 from appliance.errors import InputError, NotAllowed, NotFound
 from appliance.images import ImageFiles
 from appliance.names import stream_name
 from appliance.previews import Previews
 from appliance.rules import detections, people
-from appliance.rules.sources import changed_credentials, clean_source, shown
+from appliance.rules.sources import changed_credentials, clean_source
 from appliance.secrets import digest, new_stream_key
 from appliance.store import Store, Stream
 from appliance.times import Now
@@ -33,18 +34,18 @@ def add(
     source: str | None,
     now: Now,
     known_key: str | None = None,
-    user: str | None = None,
-    password: str | None = None,
+    source_user: str | None = None,
+    source_password: str | None = None,
 ) -> tuple[Stream, str | None]:
     """Make a stream; with it the stream key to show this once, None if it has a source instead.
 
     owner: an id or a name. known_key: only for the demo, whose keys are known to everybody.
-    user, password: of the source, where its address does not have them.
+    source_user, source_password: of the camera, where its address does not have them.
     Raises InputError, NotSaved.
     """
     name, owner_id = stream_name(name), _owner_id(store, by, owner)
     if source is not None:
-        source = clean_source(source, by.is_admin, user, password)
+        source = clean_source(source, by.is_admin, source_user, source_password)
         with store.saving():
             stream_id = store.streams.add_with_source(owner_id, name, source, now.utc)
         return find(store, stream_id, now), None
@@ -63,17 +64,17 @@ def change(
     name: str | None = None,
     source: str | None = None,
     active: bool | None = None,
-    user: str | None = None,
-    password: str | None = None,
+    source_user: str | None = None,
+    source_password: str | None = None,
 ) -> None:
     """Change what is not None, all of it or nothing. Raises InputError, NotSaved.
 
     source: pull it from there from now on; an old key ends. The present one as it is shown, without its secrets,
-    means that it stays. user, password: of the source; without source, of the present one.
+    means that it stays. source_user, source_password: of the camera; without source, of the present one.
     """
     name = None if name is None else stream_name(name)
     owner_id = None if owner is None else _owner_id(store, by, owner)
-    source = _new_source(by, stream, source, user, password)
+    source = _new_source(by, stream, source, source_user, source_password)
     with store.saving():
         if owner_id is not None:
             store.streams.give_to(stream.id, owner_id)
@@ -104,16 +105,18 @@ def delete(store: Store, files: ImageFiles, previews: Previews, stream: Stream) 
     previews.forget(stream.id)
 
 
-def _new_source(by: Person, stream: Stream, source: str | None, user: str | None, password: str | None) -> str | None:
+def _new_source(
+    by: Person, stream: Stream, source: str | None, source_user: str | None, source_password: str | None
+) -> str | None:
     """The source to store instead of the present one; None: it stays. Raises InputError."""
     stored = stream.source_url
     if source is not None and (stored is None or source != shown(stored)):
-        return clean_source(source, by.is_admin, user, password)
-    if not user and not password:
+        return clean_source(source, by.is_admin, source_user, source_password)
+    if not source_user and not source_password:
         return None
     if stored is None:
         raise InputError("This stream is sent to the box with a key; it has no source with a user or a password.")
-    return changed_credentials(stored, by.is_admin, user, password)
+    return changed_credentials(stored, by.is_admin, source_user, source_password)
 
 
 def _owner_id(store: Store, by: Person, owner: int | str) -> int:

@@ -16,7 +16,6 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from urllib.parse import quote
 
 from sqlite_utils import Database
 
@@ -31,12 +30,12 @@ PARTIAL = ".partial"
 
 
 class BackupError(UserError):
-    """There is no copy, or it cannot be used; the message says why and what to do."""
+    """There is no backup, or a copy cannot be used; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """One copy. number: rises by one with each, whatever the clock says."""
+    """One backup. number: rises by one with each, whatever the clock says."""
 
     path: Path
     number: int
@@ -49,13 +48,13 @@ class Backup:
 
 
 class Backups:
-    """The folder of copies."""
+    """The folder of backups."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def all(self) -> list[Backup]:
-        """Every copy, oldest first. Raises OSError."""
+        """Every backup, oldest first. Raises OSError."""
         names = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
         found = [Backup(self.folder / name, int(match[1])) for name in names if (match := NAME.match(name))]
         return sorted(found, key=lambda backup: backup.number)
@@ -65,7 +64,7 @@ class Backups:
         return next(reversed(self.all()), None)
 
     def make(self, store_path: Path, utc: float, keep: int, leave_free_bytes: int = LOG_BYTES) -> Backup:
-        """Another `copy`; of the older ones, only the newest are kept. Raises BackupError, OSError, sqlite3.Error."""
+        """Make a backup, keep the newest `keep`. Raises BackupError, OSError, sqlite3.Error."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left_over in self.folder.glob(f"*{PARTIAL}"):
             left_over.unlink(missing_ok=True)
@@ -90,7 +89,7 @@ def copy(store_path: Path, path: Path, leave_free_bytes: int = LOG_BYTES) -> Non
     if shutil.disk_usage(path.parent).free < needed + leave_free_bytes:
         raise BackupError(f"there is no room for a copy ({needed // 1_000_000 + 1} MB) in {path.parent}; make room")
     with _draft(path) as draft:
-        with closing(_readonly(store_path)) as source:
+        with closing(soundness.connect(store_path, "ro")) as source:
             source.execute("vacuum into ?", [str(draft)])  # drops what was deleted, too
         _verify(draft, store_path)
         _publish(draft, path)
@@ -110,7 +109,7 @@ def restore(backup: Path, store_path: Path, utc: float) -> Path | None:
     Nobody stays signed in: who was signed out since must not be in again. Raises BackupError, OSError, sqlite3.Error.
     """
     if not backup.is_file():
-        raise BackupError(f"{backup}: no such file; `mb9k restore` alone takes the newest copy")
+        raise BackupError(f"{backup}: no such file; `mb9k restore` alone takes the newest backup")
     with _draft(store_path) as draft:
         shutil.copyfile(backup, draft)
         _verify(draft, backup)
@@ -119,7 +118,7 @@ def restore(backup: Path, store_path: Path, utc: float) -> Path | None:
         return _exchange(draft, store_path, utc)
 
 
-def begin_anew(store_path: Path, images: Path, utc: float) -> tuple[Path | None, Path | None]:
+def start_empty(store_path: Path, images: Path, utc: float) -> tuple[Path | None, Path | None]:
     """Put an empty store in the place of the one there is, and set its folder of images aside, too.
 
     Where the folder and the store are now; None: there was none. Raises OSError, sqlite3.Error.
@@ -159,10 +158,6 @@ def set_aside(store_path: Path, utc: float) -> Path | None:
             moved = aside
     _sync(store_path.parent)
     return moved
-
-
-def _readonly(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=5.0)
 
 
 @contextmanager

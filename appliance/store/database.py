@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from sqlite_utils import Database
 
@@ -22,10 +21,10 @@ from appliance.store.detections import Detections
 from appliance.store.erasures import Erasures
 from appliance.store.schema import MIGRATIONS
 from appliance.store.services import Services
+from appliance.store.soundness import BUSY_TIMEOUT_S, Cause, cause_of, connect
 from appliance.store.streams import Streams
 
 log = logging.getLogger(__name__)
-BUSY_TIMEOUT_S = 5.0
 
 
 class StoreError(UserError):
@@ -85,8 +84,7 @@ class Store:
     def open_existing(cls, path: Path) -> Store:
         """Open for reading and writing what `open` has made, quickly: for each request. Raises StoreError."""
         try:
-            address = f"file:{quote(str(path))}?mode=rw"
-            return cls._prepared(sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S), path)
+            return cls._prepared(connect(path, "rw"), path)
         except sqlite3.Error as error:
             raise StoreError(f"{path}: {error}; {_next_step(path, error)}") from error
 
@@ -103,7 +101,7 @@ class Store:
     def open_readonly(cls, path: Path) -> Store:
         """Open for reading; the file must be there. Raises StoreError."""
         try:
-            connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S)
+            connection = connect(path, "ro")
             connection.execute("select count(*) from sqlite_schema")
             return cls(connection)
         except sqlite3.Error as error:
@@ -183,18 +181,20 @@ def _next_step(path: Path, error: Exception) -> str:
     return FULL if means_full(error, path.parent) else "`mb9k check` says more"
 
 
+_NOT_WRITABLE = "The box may not write its own data, so nothing was changed. An admin can run `mb9k check` on it."
+_SENTENCES = {
+    Cause.FULL: f"The disk of the box is full, so nothing was changed. {MAKE_ROOM}",
+    Cause.FAILING: f"The disk of the box is full or failing, so nothing was changed. {MAKE_ROOM}",
+    Cause.READ_ONLY: _NOT_WRITABLE,
+    Cause.FORBIDDEN: _NOT_WRITABLE,
+    Cause.BUSY: "The box is busy writing, so nothing was changed. Wait a moment and send it again.",
+}
+
+
 def explain_trouble(error: Exception) -> str:
     """Why the store or the disk did not do what was asked, and what to do, for a person."""
-    text = str(error).lower()
-    if means_full(error):
-        return f"The disk of the box is full, so nothing was changed. {MAKE_ROOM}"
-    if "disk i/o" in text:
-        return f"The disk of the box is full or failing, so nothing was changed. {MAKE_ROOM}"
-    if "readonly" in text or "permission" in text:
-        return "The box may not write its own data, so nothing was changed. An admin can run `mb9k check` on it."
-    if "locked" in text or "busy" in text:
-        return "The box is busy writing, so nothing was changed. Wait a moment and send it again."
-    return "The box cannot read its data. An admin can run `mb9k check` on it; it says what to do."
+    unknown = "The box cannot read its data. An admin can run `mb9k check` on it; it says what to do."
+    return _SENTENCES.get(cause_of(error), unknown)
 
 
 INVARIANTS = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from sqlite_utils import Database
 
@@ -33,12 +33,12 @@ class Erasures:
         )
         return {row["id"]: Place(row["image_day"], row["image_offset"], row["image_size"]) for row in rows}
 
-    def remove(self, ids: Iterable[int]) -> None:
+    def remove(self, ids: Sequence[int]) -> None:
         """They are erased, on the disk."""
         for erasure_id in ids:
             self.db.execute("delete from erasures where id = ?", [erasure_id])
 
-    def postpone(self, ids: Iterable[int]) -> None:
+    def postpone(self, ids: Sequence[int]) -> None:
         """They cannot be erased now: let the others go first."""
         for erasure_id in ids:
             self.db.execute(

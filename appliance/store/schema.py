@@ -191,7 +191,7 @@ def m008_erasures_and_ages(db: Database) -> None:
           running_s real not null,                 -- how long the machine has run in all; it never jumps
           boot_id text not null,
           uptime_s real not null,                  -- of this start, when that was noted
-          utc text,                                -- the wall clock when last believed, and the running time since
+          utc text,                                -- where the wall clock were now, had it run on since last believed
           wall_clock text not null check (wall_clock in ('believed', 'unknown', 'leapt')),
           notice text                              -- what people must know of it
         ) strict;

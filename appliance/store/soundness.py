@@ -1,4 +1,4 @@
-"""Whether a store's file can be used, and if not, what kind of trouble it is. Reads only, and changes no byte."""
+"""Whether a store's file can be used, and if not, what is wrong with it. Reads only, and changes no byte."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import os
 import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
 from sqlite_utils import Database
@@ -22,12 +23,12 @@ from appliance.store.schema import MIGRATIONS
 
 ASIDE = ".aside-"  # `mb9k restore` puts what was there under this name, with a time
 COMPANIONS = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a file and applies to it
-LONGEST = 160
-BUSY_S = 5.0
+BUSY_TIMEOUT_S = 5.0
+MAX_REASON_LENGTH = 160
 
 
 class Remedy(enum.Enum):
-    """What helps: a backup, another mb9k, another owner of the file, room on the disk, a look at it, or patience."""
+    """What helps: a backup, another mb9k, another owner of the file, room on the disk, mending the disk, or waiting."""
 
     RESTORE = "restore"
     UPDATE = "update"
@@ -39,52 +40,102 @@ class Remedy(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why a file cannot be used. what: the rest of a sentence that begins with its path."""
+    """Why a file cannot be used. what: the rest of a sentence that begins with its path: `is damaged (...)`."""
 
     what: str
     remedy: Remedy
 
 
-def diagnose(path: Path, thorough: bool = False) -> Fault | None:
+class Cause(enum.Enum):
+    """What an error of SQLite or of the operating system comes from. Both tell it in words only."""
+
+    FULL = "full"
+    READ_ONLY = "read-only"
+    BUSY = "busy"
+    FAILING = "failing"
+    NOT_OPENED = "not opened"
+    FORBIDDEN = "forbidden"
+    OTHER = "other"
+
+
+_WORDS = {
+    Cause.READ_ONLY: ("readonly", "read-only"),
+    Cause.BUSY: ("locked", "busy"),
+    Cause.FAILING: ("i/o error", "input/output"),
+    Cause.NOT_OPENED: ("unable to open",),
+    Cause.FORBIDDEN: ("permission",),
+}
+
+
+def cause_of(error: Exception, folder: Path | None = None) -> Cause:
+    """What an error comes from. folder: where it happened, as far as that is known."""
+    if means_full(error, folder):
+        return Cause.FULL
+    text = str(error).lower()
+    return next((cause for cause, words in _WORDS.items() if any(word in text for word in words)), Cause.OTHER)
+
+
+def connect(path: Path, mode: Literal["ro", "rw"]) -> sqlite3.Connection:
+    """A connection to a file that is there: nothing is made. Raises sqlite3.Error."""
+    return sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", uri=True, timeout=BUSY_TIMEOUT_S)
+
+
+def diagnose(path: Path, thorough: bool = False, backups: Path | None = None) -> Fault | None:
     """Why the box may not run on this file; None if it may, also if there is none and never was.
 
-    thorough: compare every index with its table, too, which takes three times as long.
+    thorough: compare every index with its table, too, which takes three times as long. backups: a folder of them that
+    does not lie beside the file.
     """
     try:
         if path.is_dir():
             return Fault("is a folder where a database should be", Remedy.RESTORE)
-        if loss := lost(path):
+        if loss := lost(path, backups):
             return loss
         if not path.exists() or path.stat().st_size == 0:
             return None
         if unwritable := _unwritable(path):
             return unwritable
         with _reading(path) as db:
-            return _inspect(db, path, thorough)
+            return _inspect(db, path, thorough, backups)
     # sqlite_utils and Python's sqlite3 raise ValueError and the like where a table is not as it should be.
     except (sqlite3.Error, OSError, ValueError, TypeError, OverflowError, LookupError) as error:
         return fault_of(error, path)
 
 
-def lost(path: Path) -> Fault | None:
+def is_new(path: Path) -> bool:
+    """Whether nothing is recorded yet: no file, or what a first start leaves that was cut off. Raises sqlite3.Error."""
+    if not path.exists() or path.stat().st_size == 0:
+        return True
+    with closing(connect(path, "ro")) as connection:
+        return _is_new(Database(connection))
+
+
+def lost(path: Path, backups: Path | None = None) -> Fault | None:
     """The file is gone or empty although something of its record is still there."""
     empty = path.exists() and path.stat().st_size == 0
     if path.exists() and not empty:
         return None
     wal = Path(f"{path}-wal")
     changes = "there are the last changes (-wal)" if wal.exists() and wal.stat().st_size else None
-    if not (remains := _remains(path) or changes):
+    if not (remains := _remains(path, backups) or changes):
         return None
     return Fault(f"{'is empty' if empty else 'is gone'}, though {remains} of its record", Remedy.RESTORE)
 
 
-def _remains(path: Path) -> str | None:
-    """What shows that there was a record in this folder."""
+def _remains(path: Path, backups: Path | None) -> str | None:
+    """What shows that there was a record here."""
     if days := _image_days(path):
         return days
     if any(path.parent.glob(f"{path.name}{ASIDE}*")):
         return "there is what was set aside"
-    return "there are backups" if any((path.parent / "backups").glob("*.db")) else None
+    folders = {path.parent / "backups", backups or path.parent / "backups"}
+    return "there are backups" if any(_has_backups(folder) for folder in folders) else None
+
+
+def _has_backups(folder: Path) -> bool:
+    with suppress(OSError):  # one that cannot be looked into tells nothing of the record
+        return any(folder.glob("mb9k-*.db"))
+    return False
 
 
 def _image_days(path: Path) -> str | None:
@@ -107,27 +158,24 @@ def _reading(path: Path) -> Iterator[Database]:
     The second connection is closed last: one that only reads writes nothing back from the -wal. It reads second:
     after a power cut, it could not make the shared memory.
     """
-    address, first = f"file:{quote(str(path))}?mode=", "select count(*) from sqlite_schema"
-    with (
-        closing(sqlite3.connect(f"{address}ro", uri=True, timeout=BUSY_S)) as last,
-        closing(sqlite3.connect(f"{address}rw", uri=True, timeout=BUSY_S)) as connection,
-    ):
+    any_read = "select count(*) from sqlite_schema"
+    with closing(connect(path, "ro")) as last, closing(connect(path, "rw")) as connection:
         connection.execute("pragma query_only=on")
         connection.execute("begin")  # one moment: another service may be migrating
-        connection.execute(first).fetchone()
-        last.execute(first).fetchone()
+        connection.execute(any_read).fetchone()
+        last.execute(any_read).fetchone()
         connection.row_factory = sqlite3.Row
         yield Database(connection)
 
 
-def _inspect(db: Database, path: Path, thorough: bool) -> Fault | None:
-    if unfit := not_ours(db, path):
+def _inspect(db: Database, path: Path, thorough: bool, backups: Path | None) -> Fault | None:
+    if unfit := not_ours(db, path, backups):
         return unfit
     if _is_new(db):
         return None
-    (said,) = db.execute(f"pragma {'integrity' if thorough else 'quick'}_check(1)").fetchone()
-    if said != "ok":
-        return _damaged(said)
+    (result,) = db.execute(f"pragma {'integrity' if thorough else 'quick'}_check(1)").fetchone()
+    if result != "ok":
+        return _damaged(result)
     nowhere = len(db.execute("pragma foreign_key_check").fetchall())
     if nowhere:
         return _damaged(f"{nowhere} rows point nowhere")
@@ -140,10 +188,10 @@ def _inspect(db: Database, path: Path, thorough: bool) -> Fault | None:
     return Fault(f"holds nobody, though {days} of its record", Remedy.RESTORE) if days and not any(rows) else None
 
 
-def not_ours(db: Database, path: Path) -> Fault | None:
+def not_ours(db: Database, path: Path, backups: Path | None = None) -> Fault | None:
     """It has no tables although something of its record is there, is another program's, or of a newer mb9k."""
     if _is_new(db):
-        remains = _remains(path)  # not the -wal: it was read, and had nothing that was committed
+        remains = _remains(path, backups)  # not the -wal: it was read, and had nothing that was committed
         return Fault(f"has no tables, though {remains} of its record", Remedy.RESTORE) if remains else None
     if not db["_sqlite_migrations"].exists():
         return Fault("is damaged, or a database of another program (it has no list of migrations)", Remedy.RESTORE)
@@ -197,25 +245,22 @@ def _parts(db: Database) -> list[str]:
     for kind, table in named:
         if kind == "table":
             columns = db.execute(f"select name, type from pragma_table_info('{table}')")
-            parts += [f"the column {table}.{name} ({of})" for name, of in columns]
+            parts += [f"the column {table}.{name} ({column_type})" for name, column_type in columns]
     return parts
 
 
 def _damaged(said: str) -> Fault:
-    return Fault(f"is damaged ({' '.join(said.split())[:LONGEST]})", Remedy.RESTORE)
+    return Fault(f"is damaged ({' '.join(said.split())[:MAX_REASON_LENGTH]})", Remedy.RESTORE)
 
 
 def fault_of(error: Exception, path: Path) -> Fault:
     """What an error says about the file."""
-    if means_full(error, path.parent):
-        return Fault("cannot be opened", Remedy.ROOM)
-    text = str(error).lower()
-    if "readonly" in text or "read-only" in text:
-        return Fault("cannot be written: its disk or it is read-only", Remedy.DISK)
-    if "locked" in text or "busy" in text:
-        return Fault("is held by another program", Remedy.WAIT)
-    if "i/o error" in text or "input/output" in text or "unable to open" in text:
-        return Fault(f"cannot be read from the disk ({error})", Remedy.DISK)
-    if "permission" in text:
-        return Fault("may not be read and written by this user", Remedy.OWNER)
-    return _damaged(str(error))
+    faults = {
+        Cause.FULL: Fault("cannot be opened", Remedy.ROOM),
+        Cause.READ_ONLY: Fault("cannot be written: its disk or it is read-only", Remedy.DISK),
+        Cause.BUSY: Fault("is held by another program", Remedy.WAIT),
+        Cause.FAILING: Fault(f"cannot be read from the disk ({error})", Remedy.DISK),
+        Cause.NOT_OPENED: Fault(f"cannot be read from the disk ({error})", Remedy.DISK),
+        Cause.FORBIDDEN: Fault("may not be read and written by this user", Remedy.OWNER),
+    }
+    return faults.get(cause_of(error, path.parent)) or _damaged(str(error))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sqlite_utils import Database
 
@@ -41,7 +41,7 @@ class Stream:
     width: int | None
     height: int | None
     problem: str | None
-    transport: str | None
+    transport: Literal["tcp", "udp"] | None
     key_interval_s: int | None
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import threading
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ UPDATE_PAUSE_S = 2.0
 IMAGE_PAUSE_S = 5.0
 MAX_WAITING = 10_000
 MAX_WAITING_IMAGES = 500  # about 10 MB
+IMAGES_LOST = "Images cannot be written ({reason}); detections are kept without."
 FULL = "More persons wait to be recorded than fit into memory; those who come now are lost."
 
 
@@ -48,9 +48,9 @@ class Recorder:
     the process lives. `problem` says so, for a person to read.
     """
 
-    def __init__(self, images: ImageFiles) -> None:
+    def __init__(self, images: ImageFiles, reserve: Reserve) -> None:
         self.images = images
-        self.reserve = Reserve(images.folder.parent)
+        self.reserve = reserve
         self.problem: str | None = None
         self._people: dict[str, _Person] = {}
         self._batch: list[tuple[_Person, Sighting, int | None]] = []
@@ -100,10 +100,11 @@ class Recorder:
             return
         try:
             if self.reserve.is_needed():  # rows are smaller, and matter more
-                raise OSError(errno.ENOSPC, "the disk is full")
+                self._say(IMAGES_LOST.format(reason="the disk is full"))
+                return
             place = self.images.append(person.jpeg, person.newest.detection.last_seen_utc)
         except OSError as error:
-            self._say(f"Images cannot be written ({error.strerror}); detections are kept without.")
+            self._say(IMAGES_LOST.format(reason=error.strerror))
             return
         person.placed = StoredImage(place.day, place.offset, place.size_bytes, new_token(), crc32=place.crc32)
         person.jpeg, person.image_s = None, uptime_s
@@ -115,7 +116,7 @@ class Recorder:
             try:
                 self.images.sync(day)
             except OSError as error:
-                self._say(f"Images cannot be written ({error.strerror}); detections are kept without.")
+                self._say(IMAGES_LOST.format(reason=error.strerror))
                 for person in due:
                     person.placed = None
 

@@ -7,7 +7,7 @@ longer of two spans, of which neither is ever longer than the truth:
 * **how long the box has run since it was written**, by a clock that never jumps (`BoxClock.running_s`). This alone lets
   images go on a box that never learns the time: in a plant without internet, `keep_days` are days of running.
 * **what the wall clock says has passed**, if it was believed both then and now. It is believed while the machine's
-  clock is synchronised (`clock_is_synchronised`), or was in this start of the machine and has gone on evenly since; and
+  clock is synchronised (`clock_is_synchronised`), or was in this start of the machine and has run steadily since; and
   only if it has not leapt from where the record left off: by LEAP_RUNNING_S while the box ran, by LEAP_OFF_S (a long
   weekend) if it was off. After a longer leap nothing goes by the wall clock until a person confirms it
   (`mb9k clock confirm`), or it has been synchronised for PROVEN_S and no image would go by it.
@@ -19,12 +19,12 @@ are called, but never the one that is being written to.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 
 from appliance.config import Images
-from appliance.disk import Reserve
+from appliance.disk import Reserve, free_bytes
 from appliance.images import ImageFiles, day_of
 from appliance.store import BoxClock, ImageDay, Store, WallClock
 from appliance.times import Now, clock_is_synchronised, utc_text
@@ -32,7 +32,7 @@ from appliance.times import Now, clock_is_synchronised, utc_text
 log = logging.getLogger(__name__)
 
 DAY_S = 86400.0
-EVEN_S = 60.0  # a clock that differs by less from where it should be has gone on evenly
+STEADY_S = 60.0  # a clock that differs by less from where it should be has run steadily
 LEAP_RUNNING_S = 3600.0
 LEAP_OFF_S = 4 * DAY_S
 PROVEN_S = 3600.0
@@ -48,11 +48,15 @@ class Retention:
     """Does it, once a minute, within the watcher. What people must know of it stands in the box's clock."""
 
     def __init__(
-        self, images: ImageFiles, config: Images, is_synchronised: Callable[[], bool] = clock_is_synchronised
+        self,
+        images: ImageFiles,
+        config: Images,
+        reserve: Reserve,
+        is_synchronised: Callable[[], bool] = clock_is_synchronised,
     ) -> None:
         self.images = images
         self.config = config
-        self.reserve = Reserve(images.folder.parent)
+        self.reserve = reserve
         self.is_synchronised = is_synchronised
         self._synchronised_since_s: float | None = None  # by running time
 
@@ -90,31 +94,33 @@ class Retention:
             if name not in known or known[name].size_bytes != size
         }
 
-    def _judged(self, clock: BoxClock, days: Iterable[ImageDay], moment: Now) -> BoxClock:
+    def _judged(self, clock: BoxClock, days: Collection[ImageDay], moment: Now) -> BoxClock:
         """The clock with what is to be thought of the wall clock now, and what people must know of it."""
         synchronised = self.is_synchronised()
         if not synchronised:
             self._synchronised_since_s = None
         elif self._synchronised_since_s is None:
             self._synchronised_since_s = clock.running_s
-        leap_s = 0.0 if clock.utc is None else moment.utc - clock.utc
-        known_in_this_start = clock.wall_clock is not WallClock.UNKNOWN
-        if known_in_this_start and abs(leap_s) < EVEN_S:
-            return replace(clock, utc=moment.utc, wall_clock=WallClock.BELIEVED, notice=None)
-        if synchronised and leap_s <= (LEAP_RUNNING_S if known_in_this_start else LEAP_OFF_S):
-            return replace(clock, utc=moment.utc, wall_clock=WallClock.BELIEVED, notice=None)
-        going = [day for day in days if self._is_old(day, moment.utc, clock) and not self._is_old(day, None, clock)]
-        if self._is_proven(clock) and not going:
+        by_wall = [day for day in days if self._is_old(day, moment.utc, clock) and not self._is_old(day, None, clock)]
+        if self._is_believed(clock, moment, synchronised) or (self._is_proven(clock) and not by_wall):
             return replace(clock, utc=moment.utc, wall_clock=WallClock.BELIEVED, notice=None)
         notice = None
-        if synchronised and going and clock.utc is not None:
-            notice = leapt(clock.utc, moment.utc, len(going))
+        if synchronised and by_wall and clock.utc is not None:
+            notice = leapt(clock.utc, moment.utc, len(by_wall))
         elif not synchronised and days and moment.uptime_s > SETTLED_S:
             notice = NOT_SYNCHRONISED.format(days=self.config.keep_days)
         if notice and notice != clock.notice:
             log.warning("%s", notice)
-        wall_clock = WallClock.LEAPT if known_in_this_start else WallClock.UNKNOWN
+        wall_clock = WallClock.UNKNOWN if clock.wall_clock is WallClock.UNKNOWN else WallClock.LEAPT
         return replace(clock, wall_clock=wall_clock, notice=notice)
+
+    def _is_believed(self, clock: BoxClock, moment: Now, synchronised: bool) -> bool:
+        """Whether the wall clock is where it should be, as far as can be told."""
+        leap_s = 0.0 if clock.utc is None else moment.utc - clock.utc
+        known_in_this_start = clock.wall_clock is not WallClock.UNKNOWN
+        if known_in_this_start and abs(leap_s) < STEADY_S:
+            return True
+        return synchronised and leap_s <= (LEAP_RUNNING_S if known_in_this_start else LEAP_OFF_S)
 
     def _is_proven(self, clock: BoxClock) -> bool:
         since_s = self._synchronised_since_s
@@ -129,7 +135,7 @@ class Retention:
 
     def _make_room(self, store: Store, in_order: Iterable[ImageDay], today: str) -> None:
         for day in in_order:
-            if self.images.free_bytes() >= self.config.min_free_mb * 1_000_000:
+            if free_bytes(self.images.folder) >= self.config.min_free_mb * 1_000_000:
                 return
             if day.day != today and self.images.size_bytes(day.day):
                 self.reserve.give_up_if_full()

@@ -75,9 +75,9 @@ class Watcher:
         self.reach = Reach(config.source_folders, frozenset(config.sources.own_ports))
         self.images = ImageFiles(config.images_dir)
         self.previews = Previews(config.run)
-        self.recorder = Recorder(self.images)
         self.reserve = Reserve(config.state)
-        self.retention = Retention(self.images, config.images)
+        self.recorder = Recorder(self.images, self.reserve)
+        self.retention = Retention(self.images, config.images, self.reserve)
         self.publishers = Publishers(Client(config.media.api_port, self.secret))
         self.analyses: dict[int, Analysis] = {}
         self.detector: Detector | None = None
@@ -154,11 +154,11 @@ class Watcher:
             live,
             remote,
             analysis.problem,
-            camera.condition.codec,
-            camera.width,
-            camera.height,
-            camera.transport if camera.has_transports else None,
-            None if interval_s is None else round(interval_s),
+            codec=camera.condition.codec,
+            width=camera.width,
+            height=camera.height,
+            transport=camera.transport if camera.has_transports else None,
+            key_interval_s=None if interval_s is None else round(interval_s),
         )
 
     def _reconcile(self, origins: dict[int, tuple[str, Reach | None]], moment: Now) -> None:
@@ -186,7 +186,7 @@ class Watcher:
             self.previews,
             self.recorder.take,
             reach,
-            transport="udp" if stream and stream.transport == "udp" else "tcp",
+            transport=(stream and stream.transport) or "tcp",
         )
         recent = self.store.detections.open_since(stream_id, moment.utc - RESUME_S)
         analysis.resume([(stored.id, stored.detection) for stored in recent])

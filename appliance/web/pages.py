@@ -25,7 +25,7 @@ Page: TypeAlias = str | HTTPResponse
 ERROR_WORDS = {
     400: ("That did not work", "Something in what was sent could not be read. Go back and try again."),
     401: ("Sign in first", "You are signed out."),
-    403: ("This is not yours to do", "Ask an admin of this {noun}, or go back."),
+    403: ("You may not do this", "Ask an admin of this {noun}, or go back."),
     404: ("There is nothing here", "It may have been deleted, or the address is wrong."),
     405: ("That did not work", "This address does not take what was sent. Go back and try again."),
     413: ("That is too much", "What was sent is too long. Go back and shorten it."),

@@ -1,4 +1,4 @@
-"""The copy of the store that is made by itself, once a day of running."""
+"""When the next backup is due, and that it is made then."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ FIRST_S = 300.0  # a box that has just started has other things to do, and netwo
 RETRY_S = 3600.0
 
 
-class Nightly:
-    """Makes a copy when one is due: by how long the box has run, since its clock may be wrong. For one thread."""
+class BackupSchedule:
+    """Makes a backup when one is due: by how long the box has run, since its clock may be wrong. For one thread."""
 
     def __init__(self, config: Config, moment: Now) -> None:
         self.problem: str | None = None
@@ -29,7 +29,7 @@ class Nightly:
         self._begun = False
 
     def step(self, moment: Now) -> None:
-        """Make a copy if one is due; problem says why not, for a person. Raises UserError, OSError, sqlite3.Error."""
+        """Make a backup if one is due; problem says why not, for a person. Raises UserError, OSError, sqlite3.Error."""
         if self._config.backup.keep == 0 or moment.uptime_s < self._due_s:
             return
         try:
@@ -46,7 +46,7 @@ class Nightly:
         log.info("the record was backed up: %s", made.path)
 
     def _wait_s(self, moment: Now) -> float:
-        """For how long the last copy is still fresh. One from the future says that a clock was wrong: not at all."""
+        """For how long the last backup is still fresh. One from the future says that a clock was wrong: not at all."""
         newest = self._backups.newest()
         age_s = moment.utc - newest.path.stat().st_mtime if newest else -1.0
         return max(0.0, self._every_s - age_s) if age_s >= 0 else 0.0
