@@ -23,12 +23,13 @@ import atheris
 
 with atheris.instrument_imports(include=["appliance"]):
     from appliance import address
+    from appliance.address import shown
     from appliance.config import Config
     from appliance.errors import InputError
     from appliance.media import amf, flv, relay, rtmp
     from appliance.media.gate import Gate
     from appliance.media.refusals import Refusals
-    from appliance.rules.sources import clean_source, shown
+    from appliance.rules.sources import clean_source
     from appliance.vision.reach import Refusal
     from appliance.vision.rtsp_relay import CameraSide
 
