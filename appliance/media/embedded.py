@@ -158,12 +158,20 @@ class Ingest:
         del self.publishers[connection.path]
 
     async def authorise(
-        self, action: str, path: str, address: str, connection_id: str, user: str = "", password: str = ""
+        self,
+        action: str,
+        path: str,
+        address: str,
+        connection_id: str,
+        user: str = "",
+        password: str = "",
+        query: str = "",
     ) -> bool | None:
         """What the gate says; None: it does not answer, or cannot tell."""
         request = {
             "action": action,
             "path": path,
+            "query": query,
             "ip": address,
             "user": user,
             "password": password,
