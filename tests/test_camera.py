@@ -18,7 +18,7 @@ import pytest
 from appliance.vision.camera import MAX_PACE_S, Camera, Frame, _Pace
 from appliance.vision.condition import PULLED, Obstacle
 from appliance.vision.pixels import frame_of
-from appliance.vision.reach import NoAnswer, Reach, Refusal
+from appliance.vision.reach import NoAnswer, Reach, SourceRefused
 from tests.clock import Clock
 from tests.videos import grey, make_video
 from tests.watching import RATE, brightness, frames, size_for, watching
@@ -32,7 +32,7 @@ def clocked(monkeypatch: pytest.MonkeyPatch, rate: float = RATE, stop_after: int
     """A camera without a thread, and the clock it goes by; it is stopped after so many pauses."""
     clock = Clock(stop_after)
     monkeypatch.setattr("appliance.vision.camera.time", clock)
-    camera = Camera("rtsp://camera", size_for, rate, stall_s=3.0)
+    camera = Camera("rtsp://camera", size_for, rate, Reach(), stall_s=3.0)
     camera._stopping = clock  # type: ignore[assignment]
     return camera, clock
 
@@ -177,8 +177,8 @@ def test_pauses_are_short_again_after_a_while_of_pictures(monkeypatch: pytest.Mo
         (av.error.PermissionError(13, "/dev/KEY"), "connecting", Obstacle.NO_PERMISSION),
         (socket.gaierror(-2, "KEY"), "connecting", Obstacle.NO_NAME),
         (NoAnswer(), "connecting", Obstacle.NO_ANSWER),
-        (Refusal("Not this one."), "connecting", Obstacle.FORBIDDEN),
-        (Refusal("Not this one."), "data", Obstacle.FORBIDDEN),
+        (SourceRefused("Not this one."), "connecting", Obstacle.FORBIDDEN),
+        (SourceRefused("Not this one."), "data", Obstacle.FORBIDDEN),
         (av.error.TimeoutError(110, "rtsp://KEY"), "connecting", Obstacle.SILENT),
         (TimeoutError(), "connecting", Obstacle.SILENT),
         (TimeoutError(), "open", Obstacle.SILENT),
@@ -209,7 +209,7 @@ def test_every_error_is_told_in_words_for_people_and_logged_once(
     monkeypatch.setattr(camera, "_read", read)
     camera._run()
     assert camera.condition.obstacle(clock.now_s) is obstacle
-    kind = str(error) if isinstance(error, Refusal) else type(error).__name__
+    kind = str(error) if isinstance(error, SourceRefused) else type(error).__name__
     said = PULLED[obstacle].format(kind=kind, seconds="N s")
     assert [re.sub(r"\d+ s\b", "N s", message) for message in caplog.messages] == [said]
     assert "KEY" not in caplog.text

@@ -16,6 +16,7 @@ import pytest
 from appliance.media.flv import Tag, file_header
 from appliance.vision.camera import Camera
 from appliance.vision.condition import PULLED, Obstacle
+from appliance.vision.reach import Reach
 from appliance.vision.source import NO_CAMERA_FORMAT
 from tests.boxes import until
 from tests.rtmp_client import flv_tags
@@ -203,7 +204,7 @@ def test_a_refusal_is_told_in_words_without_the_address(
     url: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    camera = Camera(url, size_for, RATE)
+    camera = Camera(url, size_for, RATE, Reach())
     camera.start()
     until(lambda: camera.problem not in (None, CONNECTING), 10, "the refusal")
     camera.stop()

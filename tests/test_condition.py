@@ -18,7 +18,7 @@ from appliance.vision.condition import (
     STILL_S,
     Condition,
     Obstacle,
-    lasting,
+    duration_text,
 )
 
 BEGUN_S = 1000.0
@@ -235,4 +235,4 @@ def test_whatever_happens_in_whatever_order_there_is_a_sentence_or_a_picture() -
     ("seconds", "words"), [(0, "0 s"), (4.9, "4 s"), (9.9, "5 s"), (59, "55 s"), (60, "1 min"), (7300, "2 h")]
 )
 def test_how_long_it_lasted_changes_rarely(seconds: float, words: str) -> None:
-    assert lasting(seconds) == words
+    assert duration_text(seconds) == words

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import av
 import av.error
@@ -22,8 +22,8 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from appliance.vision.condition import PULLED, PUSHED, Condition, Obstacle
 from appliance.vision.pixels import Pixels, pixels_of
-from appliance.vision.reach import NoAnswer, Reach, Refusal
-from appliance.vision.source import Source, opened
+from appliance.vision.reach import NoAnswer, Reach, SourceRefused
+from appliance.vision.source import Source, Transport, opened
 
 log = logging.getLogger(__name__)
 
@@ -32,9 +32,8 @@ STALL_S = 5.0  # nothing came for this long: connect again
 MAX_PIXELS = 8192 * 8192
 MAX_PACE_S = 2.0  # time stamps of a file that ask for a longer wait are broken
 
-Transport = Literal["tcp", "udp"]
-ALMOST = 0.9  # of a time limit: clocks differ
-_OF_ERRNO = {
+STALL_TOLERANCE = 0.9  # of stall_s: FFmpeg's clock and ours differ
+_OBSTACLE_OF_ERRNO = {
     errno.ECONNREFUSED: Obstacle.PORT_CLOSED,
     errno.EHOSTUNREACH: Obstacle.NO_ROUTE,
     errno.ENETUNREACH: Obstacle.NO_ROUTE,
@@ -44,7 +43,7 @@ _OF_ERRNO = {
     errno.EPERM: Obstacle.NO_PERMISSION,
 }
 # What a camera may answer that takes the other way only: some say so, some say nonsense, some nothing.
-_OF_TRANSPORT = {Obstacle.NO_TRANSPORT, Obstacle.SILENT, Obstacle.NOT_VIDEO, Obstacle.UNREADABLE}
+_MAY_BE_THE_TRANSPORT = {Obstacle.NO_TRANSPORT, Obstacle.SILENT, Obstacle.NOT_VIDEO, Obstacle.UNREADABLE}
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +78,8 @@ class Camera:
         url: str,
         size_for: Callable[[int, int], tuple[int, int]],
         frames_per_second: float,
+        reach: Reach | None,
         stall_s: float = STALL_S,
-        reach: Reach | None = Reach(),  # noqa: B008
         transport: Transport = "tcp",
     ) -> None:
         self.condition = Condition(PUSHED if reach is None else PULLED, time.monotonic())
@@ -156,7 +155,7 @@ class Camera:
                 # Errors of FFmpeg quote the address, and with it the stream key: only their kind is shown, and no
                 # traceback may reach the log.
                 obstacle = self._explain(error)
-                kind = str(error) if isinstance(error, Refusal) else type(error).__name__
+                kind = str(error) if isinstance(error, SourceRefused) else type(error).__name__
             frame_s = self.condition.last_frame_s
             if obstacle is Obstacle.ENDED and self._is_file() and frame_s is not None and frame_s >= begun_s:
                 pause_s = FIRST_PAUSE_S
@@ -173,7 +172,7 @@ class Camera:
 
     def _may_come_by_the_other(self, obstacle: Obstacle) -> bool:
         """Whether the other transport may do better than the one that came to this."""
-        return self.has_transports and obstacle in _OF_TRANSPORT and not self.condition.flows
+        return self.has_transports and obstacle in _MAY_BE_THE_TRANSPORT and not self.condition.flows
 
     def _fail(self, obstacle: Obstacle, kind: str) -> None:
         self.condition.failed(obstacle, kind)
@@ -185,7 +184,7 @@ class Camera:
         """What an error means."""
         if isinstance(error, _Unusable):
             return error.obstacle
-        if isinstance(error, Refusal):
+        if isinstance(error, SourceRefused):
             return Obstacle.FORBIDDEN
         if isinstance(error, (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)):
             return Obstacle.WRONG_LOGIN
@@ -199,7 +198,7 @@ class Camera:
         if timed_out:
             return Obstacle.NO_ANSWER if isinstance(error, NoAnswer) else Obstacle.SILENT
         if isinstance(error, OSError):
-            return _OF_ERRNO.get(error.errno or 0, Obstacle.UNREADABLE)
+            return _OBSTACLE_OF_ERRNO.get(error.errno or 0, Obstacle.UNREADABLE)
         return Obstacle.NOT_VIDEO
 
     def _read(self) -> None:
@@ -234,7 +233,7 @@ class Camera:
         asked_s = time.monotonic()
         for packet in container.demux():
             # After an error FFmpeg first gives out what its parser still held, which is no life.
-            if not self._is_file() and time.monotonic() - asked_s >= self._stall_s * ALMOST:
+            if not self._is_file() and time.monotonic() - asked_s >= self._stall_s * STALL_TOLERANCE:
                 raise _Unusable(Obstacle.SILENT)
             yield packet
             asked_s = time.monotonic()

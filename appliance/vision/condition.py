@@ -52,7 +52,7 @@ PULLED: Mapping[Obstacle, str] = {
     Obstacle.NO_KEY_FRAME: "Waiting for a key frame, {seconds} so far{interval};"
     " set the key-frame interval to 2 s in the camera's settings.",
     Obstacle.SOUND_ONLY: "This stream has sound but no picture; switch its video on in the camera's settings.",
-    Obstacle.STILL: "No new picture for {seconds}, though sound goes on; look after the camera.",
+    Obstacle.STILL: "No new picture for {seconds}, though sound goes on; check the camera.",
     Obstacle.UNDECODABLE: _UNDECODABLE,
     Obstacle.TOO_LARGE: _TOO_LARGE,
     Obstacle.ENDED: "The video ended; connecting again.",
@@ -66,9 +66,9 @@ PULLED: Mapping[Obstacle, str] = {
     " correct it, or write the camera's IP address.",
     Obstacle.PORT_CLOSED: "The machine at this address refuses the connection; is the port right,"
     " and is streaming switched on in the camera?",
-    Obstacle.NO_ROUTE: "There is no way to this address; are the box and the camera in the same network?",
+    Obstacle.NO_ROUTE: "The network has no route to this address; are the box and the camera in the same network?",
     Obstacle.NO_ANSWER: "Nobody answers at this address; is the camera on, and the address right?",
-    Obstacle.NO_TRANSPORT: "The camera takes neither TCP nor UDP from this box; look into its RTSP settings.",
+    Obstacle.NO_TRANSPORT: "The camera takes neither TCP nor UDP from this box; check its RTSP settings.",
     Obstacle.UNREADABLE: "Cannot read this stream ({kind}); is the camera on and the address right?",
 }
 
@@ -82,7 +82,7 @@ PUSHED: Mapping[Obstacle, str] = {
     Obstacle.NO_KEY_FRAME: "Waiting for a key frame, {seconds} so far{interval};"
     " set the key-frame interval to 2 s in OBS or the phone.",
     Obstacle.SOUND_ONLY: "This stream has sound but no picture; switch the camera on in OBS or the phone.",
-    Obstacle.STILL: "No new picture for {seconds}, though sound goes on; look after the camera in OBS or the phone.",
+    Obstacle.STILL: "No new picture for {seconds}, though sound goes on; check the camera in OBS or the phone.",
     Obstacle.UNDECODABLE: _UNDECODABLE,
     Obstacle.TOO_LARGE: _TOO_LARGE,
     Obstacle.ENDED: "The stream ended; waiting for it to come again.",
@@ -90,7 +90,7 @@ PUSHED: Mapping[Obstacle, str] = {
 }
 
 # Only a picture refutes these; the others end as soon as anything comes.
-_OF_THE_PICTURE = {Obstacle.TOO_LARGE, Obstacle.SOUND_ONLY}
+_UNTIL_A_PICTURE = {Obstacle.TOO_LARGE, Obstacle.SOUND_ONLY}
 
 
 class Condition:
@@ -130,7 +130,7 @@ class Condition:
         self.last_data_s = now_s
         if self._flows_since_s is None:
             self._flows_since_s = now_s
-        if self._failure not in _OF_THE_PICTURE:
+        if self._failure not in _UNTIL_A_PICTURE:
             self._failure = None
 
     def packet(self, key: bool, time_s: float | None, now_s: float) -> None:
@@ -173,7 +173,7 @@ class Condition:
     def is_live(self, now_s: float) -> bool:
         """Whether anything useful came in the last seconds."""
         recent = self.last_data_s is not None and now_s - self.last_data_s < LIVE_S
-        return recent and self._failure not in _OF_THE_PICTURE
+        return recent and self._failure not in _UNTIL_A_PICTURE
 
     def obstacle(self, now_s: float) -> Obstacle | None:
         """Why there is no picture just now; None: there is."""
@@ -208,7 +208,7 @@ class Condition:
             return None
         interval_s = self.key_interval_s
         return self._words[obstacle].format(
-            seconds=lasting(now_s - self._since_s(obstacle)),
+            seconds=duration_text(now_s - self._since_s(obstacle)),
             interval=f" of about {interval_s:.0f} s" if interval_s and interval_s >= 1 else "",
             codec=self.codec or "a codec that is unknown here",
             kind=self._kind,
@@ -223,7 +223,7 @@ class Condition:
         return max(self._flows_since_s or self._waiting_since_s, self.last_frame_s or 0.0)
 
 
-def lasting(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
     """How long something has lasted, in steps that need not be written down each second: 4 s, 35 s, 12 min, 3 h."""
     if seconds < 60:
         return f"{int(seconds) if seconds < 5 else int(seconds // 5 * 5)} s"
