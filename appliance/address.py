@@ -60,11 +60,10 @@ class Address:
         quoted = [None if text is None else quote(text, safe="") for text in (user, password)]
         return replace(self, user=quoted[0], password=quoted[1])
 
-    def netloc(self, standard_port: int | None = None) -> str:
+    def netloc(self) -> str:
         """camera:554, an IPv6 address in brackets."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        port = self.port or standard_port
-        return host if port is None else f"{host}:{port}"
+        return host if self.port is None else f"{host}:{self.port}"
 
     def __str__(self) -> str:
         password = "" if self.password is None else f":{self.password}"
@@ -141,7 +140,7 @@ def _is_ip(place: str) -> bool:
 
 def _split(rest: str) -> tuple[str, str]:
     """What stands before the path, and the rest."""
-    end = next((at for at, sign in enumerate(rest) if sign in "/?#"), len(rest))
+    end = next((at for at, character in enumerate(rest) if character in "/?#"), len(rest))
     return rest[:end], rest[end:]
 
 

@@ -1,4 +1,4 @@
-"""Places for connections: bounded for each network and in all, and never locked by whoever came first."""
+"""Places for connections: bounded for each network and in all, and never kept for good by whoever came first."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def network_of(address: str) -> str:
 def make_room(guests: Sequence[Guest], network: str, places: int, places_per_network: int) -> bool:
     """Whether one more of this network may come, if need be for one that waits and is then ended.
 
-    That is one of the network with the most guests, of these the one that has waited longest: so nobody can hold the
-    door by coming first, and a crowd from one network costs that network only.
+    That is one of the network with the most guests, of these the one that has waited longest: so nobody can keep
+    others out by coming first, and a crowd from one network costs that network only.
     """
     own = [guest for guest in guests if guest.network == network]
     if len(own) < places_per_network and len(guests) < places:

@@ -84,7 +84,7 @@ def detector() -> None:
     else:
         print(f"  (the published detectors are not here: {data}; set MB9K_DATA)")
     spent: dict[str, list[float]] = {name: [] for name in runs}
-    for picture in pictures:  # in turns, so that all see the same weather
+    for picture in pictures:  # in turns, so that all see the same load
         for name, run in runs.items():
             begun_s = time.process_time()
             run(picture)

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from appliance.vision.reach import Reach, Refusal
-from appliance.vision.source import opened
+from appliance.vision.reach import Reach, SourceRefused
+from appliance.vision.source import Transport, opened
 from tests.http_servers import Player, serving_http
 from tests.media_room import skip_without
 from tests.videos import grey
@@ -77,7 +77,7 @@ def redirecting(where: str) -> Answer:
     return answer
 
 
-def pictures(url: str, reach: Reach | None, enough: int = 5, transport: str = "tcp", stall_s: float = 5.0) -> int:
+def pictures(url: str, reach: Reach | None, enough: int = 5, transport: Transport = "tcp", stall_s: float = 5.0) -> int:
     """How many pictures the source gives, up to enough."""
     count = 0
     with opened(url, reach, stall_s, transport) as source:
@@ -90,7 +90,7 @@ def pictures(url: str, reach: Reach | None, enough: int = 5, transport: str = "t
 
 
 def refused(url: str, reach: Reach) -> str:
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(SourceRefused) as refusal:
         pictures(url, reach)
     return str(refusal.value)
 

@@ -26,11 +26,11 @@ with atheris.instrument_imports(include=["appliance"]):
     from appliance.address import shown
     from appliance.config import Config
     from appliance.errors import InputError
-    from appliance.media import amf, flv, relay, rtmp
+    from appliance.media import amf, flv, mediamtx_log, rtmp
     from appliance.media.gate import Gate
     from appliance.media.refusals import Refusals
     from appliance.rules.sources import clean_source
-    from appliance.vision.reach import Refusal
+    from appliance.vision.reach import SourceRefused
     from appliance.vision.rtsp_relay import CameraSide
 
 LARGEST_BYTES = 65_536
@@ -126,7 +126,7 @@ def _passed(pieces: list[bytes]) -> bytes | None:
     side = CameraSide("192.0.2.9")
     try:
         return b"".join(side.feed(piece) for piece in pieces)
-    except Refusal:
+    except SourceRefused:
         return None
 
 
@@ -142,7 +142,7 @@ class _Kept(logging.Handler):
 @lru_cache
 def _log() -> _Kept:
     kept = _Kept()
-    relay.log.handlers, relay.log.propagate = [kept], False
+    mediamtx_log.log.handlers, mediamtx_log.log.propagate = [kept], False
     return kept
 
 
@@ -151,7 +151,7 @@ def fuzz_log(data: bytes) -> None:
     before, _, after = data.decode("utf-8", "replace").partition("|")
     refusals = Refusals()
     for start in ("", "2026/11/26 10:00:00 WAR ", "INF [RTMP] [conn 192.0.2.1:1] closed: "):
-        relay.take(f"{start}{before}{KEY}{after}", refusals)
+        mediamtx_log.pass_on(f"{start}{before}{KEY}{after}", refusals)
     said = [*_log().said, *(reason for _, _, reason in refusals.queue.queue)]
     _log().said.clear()
     assert KEY not in "\n".join(said)

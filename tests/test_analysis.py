@@ -251,7 +251,9 @@ class Scripted:
     def __init__(self, previews: Previews, images: Images | None = None) -> None:
         self.sightings: list[Sighting] = []
         self.detector = _Scripted()
-        self.analysis = Analysis(1, "file", self.detector, VISION, images or Images(), previews, self.sightings.append)
+        self.analysis = Analysis(
+            1, "file", self.detector, VISION, images or Images(), previews, self.sightings.append, None
+        )
         self.now_s = 0.0
 
     def see(self, *bboxes: Bbox, score: float = 0.9, width: int = 320, after_s: float = 0.2) -> list[Sighting]:

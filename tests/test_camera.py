@@ -16,15 +16,15 @@ import numpy as np
 import pytest
 
 from appliance.vision.camera import MAX_PACE_S, Camera, Frame, _Pace
-from appliance.vision.condition import PULLED, State
+from appliance.vision.condition import PULLED, Obstacle
 from appliance.vision.pixels import frame_of
-from appliance.vision.reach import NoAnswer, Reach, Refusal
+from appliance.vision.reach import NoAnswer, Reach, SourceRefused
 from tests.clock import Clock
 from tests.videos import grey, make_video
 from tests.watching import RATE, brightness, frames, size_for, watching
 
-NOT_THERE, REFUSED, TOO_LARGE = PULLED[State.NOT_THERE], PULLED[State.REFUSED], PULLED[State.TOO_LARGE]
-GONE, NOT_VIDEO, UNREADABLE = PULLED[State.ENDED], PULLED[State.NOT_VIDEO], PULLED[State.UNREADABLE]
+NOT_THERE, REFUSED, TOO_LARGE = PULLED[Obstacle.NOT_THERE], PULLED[Obstacle.WRONG_LOGIN], PULLED[Obstacle.TOO_LARGE]
+GONE, NOT_VIDEO, UNREADABLE = PULLED[Obstacle.ENDED], PULLED[Obstacle.NOT_VIDEO], PULLED[Obstacle.UNREADABLE]
 NOT_FOUND = av.error.HTTPNotFoundError(1, "rtsp://KEY")
 
 
@@ -32,7 +32,7 @@ def clocked(monkeypatch: pytest.MonkeyPatch, rate: float = RATE, stop_after: int
     """A camera without a thread, and the clock it goes by; it is stopped after so many pauses."""
     clock = Clock(stop_after)
     monkeypatch.setattr("appliance.vision.camera.time", clock)
-    camera = Camera("rtsp://camera", size_for, rate, stall_s=3.0)
+    camera = Camera("rtsp://camera", size_for, rate, Reach(), stall_s=3.0)
     camera._stopping = clock  # type: ignore[assignment]
     return camera, clock
 
@@ -164,35 +164,35 @@ def test_pauses_are_short_again_after_a_while_of_pictures(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    ("error", "phase", "state"),
+    ("error", "phase", "obstacle"),
     [
-        (av.error.HTTPUnauthorizedError(1, "rtsp://KEY"), "connecting", State.REFUSED),
-        (av.error.HTTPForbiddenError(1, "rtsp://KEY"), "data", State.REFUSED),
-        (NOT_FOUND, "connecting", State.NOT_THERE),
-        (av.error.FileNotFoundError(2, "rtsp://KEY"), "connecting", State.NOT_THERE),
-        (av.error.ConnectionRefusedError(111, "rtsp://KEY"), "connecting", State.PORT_CLOSED),
-        (ConnectionRefusedError(111, "KEY"), "connecting", State.PORT_CLOSED),
-        (av.error.OSError(113, "rtsp://KEY"), "connecting", State.NO_ROUTE),
-        (av.error.OSError(101, "rtsp://KEY"), "connecting", State.NO_ROUTE),
-        (av.error.PermissionError(13, "/dev/KEY"), "connecting", State.NOT_ALLOWED),
-        (socket.gaierror(-2, "KEY"), "connecting", State.NO_NAME),
-        (NoAnswer(), "connecting", State.NO_ANSWER),
-        (Refusal("Not this one."), "connecting", State.NOT_TO_BE_READ),
-        (Refusal("Not this one."), "data", State.NOT_TO_BE_READ),
-        (av.error.TimeoutError(110, "rtsp://KEY"), "connecting", State.SILENT),
-        (TimeoutError(), "connecting", State.SILENT),
-        (TimeoutError(), "open", State.SILENT),
-        (av.error.ExitError(1, "http://KEY"), "connecting", State.SILENT),
-        (av.error.InvalidDataError(1, "http://KEY"), "connecting", State.NOT_VIDEO),
-        (ValueError("rtsp://KEY"), "connecting", State.NOT_VIDEO),
-        (av.error.OSError(93, "rtsp://KEY"), "connecting", State.NO_TRANSPORT),
-        (OSError(5, "rtsp://KEY"), "connecting", State.UNREADABLE),
-        (OSError(5, "rtsp://KEY"), "data", State.ENDED),
-        (av.error.InvalidDataError(1, "http://KEY"), "data", State.ENDED),
+        (av.error.HTTPUnauthorizedError(1, "rtsp://KEY"), "connecting", Obstacle.WRONG_LOGIN),
+        (av.error.HTTPForbiddenError(1, "rtsp://KEY"), "data", Obstacle.WRONG_LOGIN),
+        (NOT_FOUND, "connecting", Obstacle.NOT_THERE),
+        (av.error.FileNotFoundError(2, "rtsp://KEY"), "connecting", Obstacle.NOT_THERE),
+        (av.error.ConnectionRefusedError(111, "rtsp://KEY"), "connecting", Obstacle.PORT_CLOSED),
+        (ConnectionRefusedError(111, "KEY"), "connecting", Obstacle.PORT_CLOSED),
+        (av.error.OSError(113, "rtsp://KEY"), "connecting", Obstacle.NO_ROUTE),
+        (av.error.OSError(101, "rtsp://KEY"), "connecting", Obstacle.NO_ROUTE),
+        (av.error.PermissionError(13, "/dev/KEY"), "connecting", Obstacle.NO_PERMISSION),
+        (socket.gaierror(-2, "KEY"), "connecting", Obstacle.NO_NAME),
+        (NoAnswer(), "connecting", Obstacle.NO_ANSWER),
+        (SourceRefused("Not this one."), "connecting", Obstacle.FORBIDDEN),
+        (SourceRefused("Not this one."), "data", Obstacle.FORBIDDEN),
+        (av.error.TimeoutError(110, "rtsp://KEY"), "connecting", Obstacle.SILENT),
+        (TimeoutError(), "connecting", Obstacle.SILENT),
+        (TimeoutError(), "open", Obstacle.SILENT),
+        (av.error.ExitError(1, "http://KEY"), "connecting", Obstacle.SILENT),
+        (av.error.InvalidDataError(1, "http://KEY"), "connecting", Obstacle.NOT_VIDEO),
+        (ValueError("rtsp://KEY"), "connecting", Obstacle.NOT_VIDEO),
+        (av.error.OSError(93, "rtsp://KEY"), "connecting", Obstacle.NO_TRANSPORT),
+        (OSError(5, "rtsp://KEY"), "connecting", Obstacle.UNREADABLE),
+        (OSError(5, "rtsp://KEY"), "data", Obstacle.ENDED),
+        (av.error.InvalidDataError(1, "http://KEY"), "data", Obstacle.ENDED),
     ],
 )
 def test_every_error_is_told_in_words_for_people_and_logged_once(
-    error: Exception, phase: str, state: State, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    error: Exception, phase: str, obstacle: Obstacle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     camera, clock = clocked(monkeypatch, stop_after=3)
@@ -208,9 +208,9 @@ def test_every_error_is_told_in_words_for_people_and_logged_once(
 
     monkeypatch.setattr(camera, "_read", read)
     camera._run()
-    assert camera.condition.state(clock.now_s) is state
-    kind = str(error) if isinstance(error, Refusal) else type(error).__name__
-    said = PULLED[state].format(kind=kind, seconds="N s")
+    assert camera.condition.obstacle(clock.now_s) is obstacle
+    kind = str(error) if isinstance(error, SourceRefused) else type(error).__name__
+    said = PULLED[obstacle].format(kind=kind, seconds="N s")
     assert [re.sub(r"\d+ s\b", "N s", message) for message in caplog.messages] == [said]
     assert "KEY" not in caplog.text
 

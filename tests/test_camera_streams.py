@@ -15,16 +15,17 @@ import pytest
 
 from appliance.media.flv import Tag, file_header
 from appliance.vision.camera import Camera
-from appliance.vision.condition import PULLED, State
+from appliance.vision.condition import PULLED, Obstacle
+from appliance.vision.reach import Reach
 from appliance.vision.source import NO_CAMERA_FORMAT
 from tests.boxes import until
 from tests.rtmp_client import flv_tags
 from tests.videos import grey, in_parts, make_video, serving
 from tests.watching import RATE, brightness, frames, size_for, watching
 
-CONNECTING, GONE, NO_VIDEO = PULLED[State.CONNECTING], PULLED[State.ENDED], PULLED[State.SOUND_ONLY]
-NOT_THERE, REFUSED = PULLED[State.NOT_THERE], PULLED[State.REFUSED]
-NOT_VIDEO, UNREADABLE = PULLED[State.NOT_VIDEO], PULLED[State.UNREADABLE]
+CONNECTING, GONE, NO_VIDEO = PULLED[Obstacle.CONNECTING], PULLED[Obstacle.ENDED], PULLED[Obstacle.SOUND_ONLY]
+NOT_THERE, REFUSED = PULLED[Obstacle.NOT_THERE], PULLED[Obstacle.WRONG_LOGIN]
+NOT_VIDEO, UNREADABLE = PULLED[Obstacle.NOT_VIDEO], PULLED[Obstacle.UNREADABLE]
 
 
 @pytest.fixture
@@ -130,7 +131,7 @@ def test_a_picture_that_freezes_while_the_sound_goes_on_is_told(stopping: thread
 
     with serving(answer) as url, watching(url) as camera:
         frames(camera, bool)
-        until(lambda: camera.condition.state(time.monotonic()) is State.STILL, 8, "the frozen picture")
+        until(lambda: camera.condition.obstacle(time.monotonic()) is Obstacle.STILL, 8, "the frozen picture")
         assert "though sound goes on" in str(camera.problem)
 
 
@@ -203,7 +204,7 @@ def test_a_refusal_is_told_in_words_without_the_address(
     url: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    camera = Camera(url, size_for, RATE)
+    camera = Camera(url, size_for, RATE, Reach())
     camera.start()
     until(lambda: camera.problem not in (None, CONNECTING), 10, "the refusal")
     camera.stop()
@@ -214,21 +215,23 @@ def test_a_refusal_is_told_in_words_without_the_address(
 
 
 @pytest.mark.parametrize(
-    ("url", "state"),
+    ("url", "obstacle"),
     [
-        ("http://127.0.0.1:1/x", State.PORT_CLOSED),
-        ("rtsp://127.0.0.1:1/x", State.PORT_CLOSED),
-        ("rtsp://no-such-camera.invalid/x", State.NO_NAME),
-        ("http://no-such-camera.invalid/x", State.NO_NAME),
-        ("/no/such/file", State.NOT_THERE),
+        ("http://127.0.0.1:1/x", Obstacle.PORT_CLOSED),
+        ("rtsp://127.0.0.1:1/x", Obstacle.PORT_CLOSED),
+        ("rtsp://no-such-camera.invalid/x", Obstacle.NO_NAME),
+        ("http://no-such-camera.invalid/x", Obstacle.NO_NAME),
+        ("/no/such/file", Obstacle.NOT_THERE),
     ],
 )
 def test_each_way_of_being_out_of_reach_has_its_own_words(
-    url: str, state: State, monkeypatch: pytest.MonkeyPatch
+    url: str, obstacle: Obstacle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("no_proxy", "*")
     with watching(url) as camera:
-        until(lambda: camera.condition.state(time.monotonic()) is state, 20, f"{state}, not {camera.problem!r}")
+        until(
+            lambda: camera.condition.obstacle(time.monotonic()) is obstacle, 20, f"{obstacle}, not {camera.problem!r}"
+        )
 
 
 @pytest.mark.parametrize("scheme", ["rtsp", "http"])
@@ -238,7 +241,7 @@ def test_a_machine_that_is_connected_and_says_nothing_is_called_silent(scheme: s
         watching(f"{scheme}://127.0.0.1:{mute.getsockname()[1]}/x", stall_s=1.0) as camera,
     ):
         until(lambda: camera.problem != CONNECTING, 15, "that it is silent")
-        assert camera.condition.state(time.monotonic()) is State.SILENT
+        assert camera.condition.obstacle(time.monotonic()) is Obstacle.SILENT
 
 
 def test_a_machine_that_does_not_answer_is_said_not_to() -> None:
@@ -250,7 +253,7 @@ def test_a_machine_that_does_not_answer_is_said_not_to() -> None:
             taken.connect_ex(full.getsockname())
         with watching(f"rtsp://127.0.0.1:{full.getsockname()[1]}/x", stall_s=1.0) as camera:
             until(lambda: camera.problem != CONNECTING, 15, "that nobody answers")
-            assert camera.condition.state(time.monotonic()) is State.NO_ANSWER
+            assert camera.condition.obstacle(time.monotonic()) is Obstacle.NO_ANSWER
 
 
 def garbled(payload: bytes) -> bytes:
@@ -272,7 +275,9 @@ def test_a_key_frame_that_cannot_be_decoded_is_told_with_the_codec(tmp_path: Pat
         is_picture = kind == 9 and payload[1] == 1
         broken += Tag(kind, time_ms, garbled(payload) if is_picture else payload, False, False).bytes_at(time_ms)
     with serving(lambda _: in_parts(broken, 15, stopping, parts=300)) as url, watching(url) as camera:
-        until(lambda: camera.condition.state(time.monotonic()) is State.UNDECODABLE, 15, "that it cannot be decoded")
+        until(
+            lambda: camera.condition.obstacle(time.monotonic()) is Obstacle.UNDECODABLE, 15, "that it cannot be decoded"
+        )
         assert "it is h264;" in str(camera.problem)
         assert camera.is_live
 

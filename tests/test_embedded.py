@@ -96,6 +96,15 @@ def test_every_way_to_type_the_address_leads_to_the_same_path(room: MediaRoom, a
     until(lambda: not room.client.paths(), 2, "the path goes with its publisher")
 
 
+def test_a_query_that_is_no_text_keeps_no_key_out(room: MediaRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+    encode = amf.encode
+    monkeypatch.setattr(amf, "encode", lambda *values: encode(*values).replace(b"~", b"\xff"))  # of the client alone
+    with RtmpClient(room.config.rtmp.port) as client:
+        client.publish("live", f"{KEY}?x=~~")
+        assert [one.name for one in room.client.paths()] == [f"live/{KEY}"]
+    until(lambda: not room.client.paths(), 2, "the path goes with its publisher")
+
+
 def test_a_wrong_rotated_or_deactivated_key_is_refused_with_a_reason(room: MediaRoom) -> None:
     def refused(key: str) -> bool:
         with RtmpClient(room.config.rtmp.port) as client, pytest.raises(Rejected, match="Unauthorized"):

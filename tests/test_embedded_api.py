@@ -69,8 +69,8 @@ def test_only_a_clear_yes_lets_in_and_only_a_clear_no_sends_away(
 @pytest.mark.parametrize(("connection_id", "protocol"), [("7", "rtmp"), ("", "http-flv")])
 def test_the_gate_is_asked_in_the_words_of_mediamtx(tmp_path: Path, connection_id: str, protocol: str) -> None:
     with gate(200, tmp_path) as (ingest, asked):
-        asyncio.run(ingest.authorise("read", "live/x", "192.0.2.1", connection_id, "ann", "guess"))
-    words = {"action": "read", "path": "live/x", "ip": "192.0.2.1", "user": "ann", "password": "guess"}
+        asyncio.run(ingest.authorise("read", "live/x", "192.0.2.1", connection_id, "ann", "guess", query="x=1"))
+    words = {"action": "read", "path": "live/x", "query": "x=1", "ip": "192.0.2.1", "user": "ann", "password": "guess"}
     shown = {"Authorization": authorization(ingest.secret), "Content-Type": "application/json"}
     assert asked == [("/auth", shown, {**words, "protocol": protocol, "id": connection_id})]
 

@@ -29,6 +29,7 @@ from tests.media_room import MediaRoom
 KEY = "GATEGATEGATEGATEGA22"
 OTHER_KEY = "GATEGATEGATEGATEGA33"
 SECRET = "the box's own secret"
+BEGUN_UTC = 1_800_000_000.0
 
 
 @pytest.fixture
@@ -308,11 +309,11 @@ def test_refusals_that_cannot_be_written_wait_for_better_times(tmp_path: Path) -
     queue = Refusals()
     for _ in range(3):
         queue.add("10.0.0.9", "publish", refusals.UNKNOWN_KEY)
-    store.db.conn.execute("pragma query_only=on")
-    with pytest.raises(sqlite3.OperationalError):
-        queue.write(store)
-    store.db.conn.execute("pragma query_only=off")
-    queue.write(store)
+    store.db.conn.execute("create trigger no before insert on refusals begin select raise(abort, 'no'); end")
+    with pytest.raises(sqlite3.IntegrityError):
+        queue.save(path, BEGUN_UTC)
+    store.db.conn.execute("drop trigger no")
+    queue.save(path, BEGUN_UTC)
     assert [(one.reason, one.times) for one in store.streams.refusals()] == [(refusals.UNKNOWN_KEY, 3)]
 
 
@@ -330,7 +331,7 @@ def test_refusals_are_the_same_only_if_remote_action_and_reason_are(tmp_path: Pa
         for refusal, times in expected.items():
             for _ in range(1 if rounds else times - 1):
                 queue.add(*refusal)
-        queue.write(store)
+        queue.save(path, BEGUN_UTC)
     recorded = [(one.remote, one.action, one.reason, one.times) for one in store.streams.refusals()]
     assert sorted(recorded) == sorted((*refusal, times) for refusal, times in expected.items())
 

@@ -14,7 +14,7 @@ import av.error
 import pytest
 
 from appliance.vision.http_source import TOO_LONG
-from appliance.vision.reach import ELSEWHERE, THIS_BOX, Refusal
+from appliance.vision.reach import ELSEWHERE, THIS_BOX, SourceRefused
 from tests.cameras import (
     HOST,
     SECRET,
@@ -58,7 +58,7 @@ def test_a_redirect_to_the_same_host_is_followed_as_far_as_it_may_be_reached(vid
 
 @pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://camera.test/x", "rtsp://camera.test/x"])
 def test_a_redirect_to_another_protocol_is_not_followed(location: str) -> None:
-    with answering({"/": redirecting(location)}) as (port, _), pytest.raises((Refusal, OSError)):
+    with answering({"/": redirecting(location)}) as (port, _), pytest.raises((SourceRefused, OSError)):
         pictures(f"http://{HOST}:{port}/", camera_at(port))
 
 
@@ -100,7 +100,7 @@ def test_the_parts_of_a_playlist_obey_the_same_rule(form: str, part: str, video:
             ],
         }[form]
         answers["/live.m3u8"] = sending(playlist(*lines), "application/vnd.apple.mpegurl")
-        with pytest.raises((Refusal, OSError, ValueError)):
+        with pytest.raises((SourceRefused, OSError, ValueError)):
             pictures(f"http://{HOST}:{port}/live.m3u8", camera_at(port), enough=1000)
     assert other_asked == []
     assert "/part.ts" not in asked
@@ -159,7 +159,7 @@ def test_a_picture_that_never_ends_does_not_fill_the_memory(monkeypatch: pytest.
     jpegs = [b"--b\r\nContent-Type: image/jpeg\r\n\r\n" + jpeg + b"\r\n" for jpeg in jpegs_of(100)]
     endless = b"".join(jpegs) + b"--b\r\nContent-Type: image/jpeg\r\n\r\n" + b"x" * 4_000_000
     answers = {"/": sending(endless, "multipart/x-mixed-replace; boundary=b")}
-    with answering(answers) as (port, _), pytest.raises(Refusal, match="never ends"):
+    with answering(answers) as (port, _), pytest.raises(SourceRefused, match="never ends"):
         pictures(f"http://{HOST}:{port}/", camera_at(port), enough=1000)
 
 
@@ -234,7 +234,7 @@ def test_no_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch, v
     with answering({"/": sending(video)}) as (port, asked):
         for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{port}")
-        with pytest.raises((Refusal, OSError)):
+        with pytest.raises((SourceRefused, OSError)):
             pictures("http://no-such-camera.invalid/", camera_at(port))
     assert asked == []
 

@@ -131,6 +131,7 @@ WRONG = {
     "no key": ("live", "", refusals.NO_KEY),
     "no key, a slash": ("live/", "", refusals.NO_KEY),
     "nothing": ("", "", refusals.NO_KEY),
+    "the key after a question mark": (f"live?key={KEY}", "", refusals.QUESTION_MARK),
     "only the key": ("", KEY, refusals.WRONG_NAME),
     "capital letters": ("LIVE", KEY, refusals.WRONG_NAME),
     "another name": ("stream", KEY, refusals.WRONG_NAME),

@@ -13,7 +13,7 @@ import pytest
 from appliance.media.flv import MAX_GROUP_BYTES
 from appliance.media.mediamtx import read_url
 from appliance.vision.camera import Camera
-from appliance.vision.condition import State
+from appliance.vision.condition import Obstacle
 from tests.boxes import publishing, until
 from tests.conftest import port_giver
 from tests.media_room import ENGINES, FFMPEG, MediaRoom, skip_without
@@ -60,16 +60,16 @@ def test_the_first_picture_comes_within_one_interval_and_the_wait_is_called_one(
         begun_s = time.monotonic()
         path = room.wait_for(KEY).name
         until(lambda: time.monotonic() - begun_s > JOINED_S, JOINED_S + 1, "the group is too large to be kept")
-        states = []
+        obstacles = []
         with watching(room, path) as camera:
 
             def seen() -> bool:
-                states.append(camera.condition.state(time.monotonic()))
+                obstacles.append(camera.condition.obstacle(time.monotonic()))
                 return camera.next_frame(0.05) is not None
 
             until(seen, INTERVAL_S + 5, "a picture")
-    assert set(states) <= {State.CONNECTING, State.NO_KEY_FRAME, None}
-    assert State.NO_KEY_FRAME in states
+    assert set(obstacles) <= {Obstacle.CONNECTING, Obstacle.NO_KEY_FRAME, None}
+    assert Obstacle.NO_KEY_FRAME in obstacles
 
 
 def test_the_embedded_ingest_gives_whoever_joins_the_last_key_frame(clip: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from appliance.vision.reach import NO_FILE, NO_WEBCAM, OUTSIDE, THIS_BOX, Reach, Refusal
+from appliance.vision.reach import NO_FILE, NO_WEBCAM, OUTSIDE, THIS_BOX, Reach, SourceRefused
 from appliance.vision.source import opened
 from tests.cameras import (
     HOST,
@@ -71,7 +71,7 @@ def test_a_second_answer_for_a_name_gains_nothing(video: bytes) -> None:
     with answering({"/": sending(video)}) as (port, asked):
         for answers in (("192.0.2.200", "127.0.0.1"), ("169.254.1.1", "127.0.0.1")):
             reach = Reach(resolve=resolving(*answers))
-            with pytest.raises((Refusal, OSError)), opened(f"http://{HOST}:{port}/", reach, 0.2):
+            with pytest.raises((SourceRefused, OSError)), opened(f"http://{HOST}:{port}/", reach, 0.2):
                 pass
             assert refused(f"http://{HOST}:{port}/", reach) == THIS_BOX, "at the next connection it is looked at again"
     assert asked == []

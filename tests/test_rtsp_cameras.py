@@ -13,7 +13,7 @@ from appliance.config import Config, Sources
 from appliance.store import Store, Stream
 from appliance.times import now
 from appliance.vision.camera import Camera
-from appliance.vision.condition import PULLED, State
+from appliance.vision.condition import PULLED, Obstacle
 from appliance.vision.reach import Reach
 from appliance.watch.service import Watcher
 from tests.boxes import until
@@ -113,10 +113,10 @@ def test_a_camera_that_is_connected_and_sends_nothing_is_called_silent(
         said = set()
 
         def told() -> bool:
-            said.add(camera.condition.state(time.monotonic()))
-            return State.SILENT in said
+            said.add(camera.condition.obstacle(time.monotonic()))
+            return Obstacle.SILENT in said
 
         until(told, 20, "that it is silent")
         camera.stop()
-    assert said <= {State.CONNECTING, State.SILENT}
-    assert "cannot be decoded" not in PULLED[State.SILENT]
+    assert said <= {Obstacle.CONNECTING, Obstacle.SILENT}
+    assert "cannot be decoded" not in PULLED[Obstacle.SILENT]

@@ -14,8 +14,9 @@ import av
 import av.error
 import pytest
 
-from appliance.vision.reach import ELSEWHERE, THIS_BOX, Reach, Refusal
+from appliance.vision.reach import ELSEWHERE, THIS_BOX, Reach, SourceRefused
 from appliance.vision.rtsp_relay import NOT_RTSP, CameraSide
+from appliance.vision.source import Transport
 from tests.boxes import end, is_listening, until
 from tests.cameras import (
     HOST,
@@ -74,7 +75,7 @@ def test_packets_and_bodies_are_no_answers_however_they_are_cut(size: int) -> No
     side = CameraSide("192.0.2.9")
     passed = b"".join(side.feed(said[at : at + size]) for at in range(0, len(said), size))
     assert passed == said.replace(PACKET + b"\r\n", PACKET)
-    with pytest.raises(Refusal, match="another host"):
+    with pytest.raises(SourceRefused, match="another host"):
         side.feed(b"RTSP/1.0 302 Found\r\n\r\n")
 
 
@@ -97,7 +98,7 @@ def test_a_packet_after_empty_lines_waits_for_nothing() -> None:
     ],
 )
 def test_an_answer_that_could_be_read_in_two_ways_is_refused(said: bytes) -> None:
-    with pytest.raises(Refusal):
+    with pytest.raises(SourceRefused):
         CameraSide("192.0.2.9").feed(said)
 
 
@@ -147,7 +148,7 @@ def rtsp_camera(folder: Path, free_port: Callable[[], int], **settings: str) -> 
         end(server)
 
 
-def seen(url: str, reach: Reach, transport: str = "tcp") -> int:
+def seen(url: str, reach: Reach, transport: Transport = "tcp") -> int:
     """Pictures, as soon as the camera has any."""
     for _ in range(50):
         with suppress(av.error.HTTPNotFoundError):
@@ -158,7 +159,7 @@ def seen(url: str, reach: Reach, transport: str = "tcp") -> int:
 
 @pytest.mark.mediamtx
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
-def test_a_real_rtsp_camera_is_played(transport: str, tmp_path: Path, free_port: Callable[[], int]) -> None:
+def test_a_real_rtsp_camera_is_played(transport: Transport, tmp_path: Path, free_port: Callable[[], int]) -> None:
     with rtsp_camera(tmp_path, free_port, rtspTransports=f"[{transport}]") as (port, _):
         url = f"rtsp://admin:p%23%40s%26@{HOST}:{port}/cam?channel=1"
         before = threading.active_count()

@@ -14,7 +14,7 @@ import av
 import av.error
 import pytest
 
-from appliance.vision.reach import Reach, Refusal
+from appliance.vision.reach import Reach, SourceRefused
 from appliance.vision.source import NO_FILE_FORMAT, opened
 from tests.cameras import (
     HOST,
@@ -52,7 +52,7 @@ TEXT_PATHS = ["/m.txt", "/m.nfo", "/m.ans", "/m", "/m.m3u8", "/m.mpd", "/m.ffcon
 )
 def test_no_text_is_drawn_and_no_list_is_followed(path: str, text: bytes) -> None:
     with answering({path: sending(text, "text/plain")}) as (port, _):
-        with pytest.raises((Refusal, OSError)) as refusal:
+        with pytest.raises((SourceRefused, OSError)) as refusal:
             pictures(f"http://{HOST}:{port}{path}", camera_at(port))
         assert "SOMEBODYSKEY" not in str(refusal.value)
 

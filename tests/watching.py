@@ -25,7 +25,7 @@ def size_for(width: int, height: int) -> tuple[int, int]:
 @contextmanager
 def watching(url: str, rate: float = RATE, stall_s: float = 5.0) -> Iterator[Camera]:
     """A camera that runs until the end of the block."""
-    camera = Camera(url, size_for, rate, stall_s, EVERYWHERE)
+    camera = Camera(url, size_for, rate, EVERYWHERE, stall_s)
     camera.start()
     try:
         yield camera

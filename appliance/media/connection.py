@@ -39,7 +39,9 @@ NO_READING = "Nobody may read by RTMP; sign in to the box's page."
 class Delegate(Protocol):
     """What a connection asks of the ingest."""
 
-    async def authorise(self, action: str, path: str, address: str, connection_id: str) -> bool | None:
+    async def authorise(
+        self, action: str, path: str, address: str, connection_id: str, *, query: str = ""
+    ) -> bool | None:
         """What the gate says; None: it cannot tell just now."""
 
     def claim_path(self, connection: RtmpConnection) -> LiveStream | None:
@@ -154,7 +156,7 @@ class RtmpConnection:
         elif name == "createStream":
             self._writer.write(rtmp.command("_result", number, None, 1))
         elif name == "publish":
-            await self._publish(_path(self._app, argument), stream_id)
+            await self._publish(_path(self._app, argument), _query(self._app, argument), stream_id)
         elif name == "play":
             # Asked although the answer is known: the gate records it.
             await self._delegate.authorise("read", _path(self._app, argument), self.address, self.id)
@@ -179,12 +181,12 @@ class RtmpConnection:
             )
         )
 
-    async def _publish(self, path: str, stream_id: int) -> None:
+    async def _publish(self, path: str, query: str, stream_id: int) -> None:
         if self.stream:
             raise rtmp.RtmpError("it is publishing already")
         self.path = path
         self._is_asking = True
-        allowed = await self._delegate.authorise("publish", path, self.address, self.id)
+        allowed = await self._delegate.authorise("publish", path, self.address, self.id, query=query)
         self._is_asking = False
         if allowed is None:
             # Without a word: an encoder that is refused gives up, one whose connection ends comes back.
@@ -224,3 +226,9 @@ def _path(app: str, name: Any) -> str:
     parts = [*app.partition("?")[0].split("/"), *str(name or "").partition("?")[0].split("/")]
     path = "/".join(part for part in parts if part)
     return path[:MAX_PATH_LENGTH]  # no key is as long as that; the gate says so
+
+
+def _query(app: str, name: Any) -> str:
+    """What came after a question mark, so that the gate can say that a key is not looked for there."""
+    query = app.partition("?")[2] or str(name or "").partition("?")[2]
+    return query[:MAX_PATH_LENGTH].encode(errors="replace").decode()  # what is no text in it must not keep a key out

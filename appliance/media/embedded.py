@@ -39,12 +39,13 @@ MAX_PUBLISHERS = 64
 MAX_PENDING = 64
 MAX_PENDING_PER_NETWORK = 16
 MAX_VISITS = 64  # of the API, and of the port for reading
-MAX_TOLD_PER_MINUTE = 20
 GATE_TIMEOUT_S = 5.0
 REQUEST_TIMEOUT_S = 5.0
 WRITE_TIMEOUT_S = 10.0
 CHECK_S = 0.5
 HUNG_S = 5.0  # the loop that does the work has not come round for so long
+# A message of its own, and so a kind of its own to the limit on the log: a flood of these hides no publisher's.
+NEVER_PUBLISHED = "the connection from %s ended before it published: %s"
 
 # asyncio.TimeoutError is TimeoutError since Python 3.11 only.
 _DISCONNECTED = (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError, asyncio.TimeoutError)
@@ -70,25 +71,6 @@ class _Visit:
         self._writer.transport.abort()
 
 
-class _Strangers:
-    """Tells the log how connections ended that never published, sparingly: a flood of them must not fill it."""
-
-    def __init__(self) -> None:
-        self._minute = self._told = self._untold = 0
-
-    def tell(self, remote: str, reason: str, now_s: float) -> None:
-        """One more ended."""
-        if int(now_s // 60) != self._minute:
-            if self._untold:
-                log.info("%d more connections ended before they published", self._untold)
-            self._minute, self._told, self._untold = int(now_s // 60), 0, 0
-        if self._told < MAX_TOLD_PER_MINUTE:
-            self._told += 1
-            log.info("the connection from %s ends: %s", remote, reason)
-        else:
-            self._untold += 1
-
-
 class Ingest:
     """The service. connections by id; publishers, those the gate let in, by path."""
 
@@ -99,7 +81,6 @@ class Ingest:
         self.publishers: dict[str, RtmpConnection] = {}
         self.visits: dict[asyncio.StreamWriter, _Visit] = {}
         self._round_s = time.monotonic()
-        self._strangers = _Strangers()
 
     async def run(self) -> None:
         """Take streams until cancelled. Raises UserError if a port is taken."""
@@ -130,7 +111,7 @@ class Ingest:
                 if connection.stream:
                     log.info("ending the connection from %s: nothing came for too long", connection.remote)
                 else:
-                    self._strangers.tell(connection.remote, "it did not publish in time", now_s)
+                    log.info(NEVER_PUBLISHED, connection.remote, "it did not publish in time")
                 connection.abort()
 
     def _is_running(self) -> bool:
@@ -142,7 +123,7 @@ class Ingest:
         connection = RtmpConnection(self, reader, writer)
         pending = [other for other in self.connections.values() if other.is_pending]
         if not make_room(pending, connection.network, MAX_PENDING, MAX_PENDING_PER_NETWORK):
-            self._strangers.tell(connection.remote, "too many connections are open", time.monotonic())
+            log.info(NEVER_PUBLISHED, connection.remote, "too many connections are open")
             connection.abort()
             return
         self.connections[connection.id] = connection
@@ -152,7 +133,7 @@ class Ingest:
             if connection.has_published:
                 log.info("the connection from %s ends: %s", connection.remote, error)
             else:
-                self._strangers.tell(connection.remote, str(error), time.monotonic())
+                log.info(NEVER_PUBLISHED, connection.remote, error)
         except _DISCONNECTED:
             pass  # it went away
         except Exception:
@@ -177,12 +158,20 @@ class Ingest:
         del self.publishers[connection.path]
 
     async def authorise(
-        self, action: str, path: str, address: str, connection_id: str, user: str = "", password: str = ""
+        self,
+        action: str,
+        path: str,
+        address: str,
+        connection_id: str,
+        user: str = "",
+        password: str = "",
+        query: str = "",
     ) -> bool | None:
         """What the gate says; None: it does not answer, or cannot tell."""
         request = {
             "action": action,
             "path": path,
+            "query": query,
             "ip": address,
             "user": user,
             "password": password,

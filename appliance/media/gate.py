@@ -132,10 +132,6 @@ class Gate:
             self._local.store = store
         return store
 
-    def write_refusals(self) -> None:
-        """Write what is queued. Raises sqlite3.Error, StoreError."""
-        self.refusals.save(self.config.store_path)
-
     def answers(self) -> bool:
         """Whether our port answers, asked from outside as MediaMTX does."""
         headers = {"Authorization": authorization(self.secret), "Content-Type": "application/json"}
@@ -167,7 +163,7 @@ def serve(config: Config) -> None:
     server = make_server(gate.app(), "127.0.0.1", port, "media.gate_port", THREADS)
     stopping = threading.Event()
     try:
-        repeat(gate.write_refusals, RECORD_S, "the record of refusals", stopping)
+        repeat(lambda: gate.refusals.save(config.store_path, now().utc), RECORD_S, "the record of refusals", stopping)
         keep_alive(Heartbeat(config.store_path, "gate").write, gate.answers, stopping)
         log.info("answering on port %d", port)
         serve_http(server)

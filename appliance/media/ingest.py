@@ -16,11 +16,12 @@ import threading
 from typing import IO
 
 from appliance.config import Config
-from appliance.media import embedded, mediamtx, relay
+from appliance.media import embedded, mediamtx, mediamtx_log
 from appliance.media.refusals import RECORD_S, Refusals
 from appliance.processes import can_be_childless, start_child
 from appliance.service import RETRIED, keep_alive, notify, reachable_host, repeat
 from appliance.store import Heartbeat
+from appliance.times import now
 
 log = logging.getLogger(__name__)
 
@@ -56,29 +57,29 @@ def _run_mediamtx(config: Config, command: list[str]) -> None:
     assert process.stdout is not None
     refusals, stopping = Refusals(), threading.Event()
     try:
-        repeat(lambda: refusals.save(config.store_path), RECORD_S, "the record of refusals", stopping)
+        repeat(lambda: refusals.save(config.store_path, now().utc), RECORD_S, "the record of refusals", stopping)
         keep_alive(Heartbeat(config.store_path, "ingest").write, lambda: _is_running(config), stopping)
         log.info("MediaMTX started (process %d); taking RTMP on port %d", process.pid, config.rtmp.port)
-        code = process.wait() if _relay(process.stdout, refusals) else 1
+        code = process.wait() if _pass_on(process.stdout, refusals) else 1
     finally:
         stopping.set()
         _end(process)
         with contextlib.suppress(*RETRIED):  # those of the last second
-            refusals.save(config.store_path)
+            refusals.save(config.store_path, now().utc)
     sys.exit(128 - code if code < 0 else code)
 
 
-def _relay(output: IO[bytes], refusals: Refusals) -> bool:
+def _pass_on(output: IO[bytes], refusals: Refusals) -> bool:
     """Pass on what MediaMTX says, until it ends, which is True, or no longer listens."""
-    is_rest = False  # of a line that is too long, and of which the beginning was enough
+    is_continued = False  # what comes next belongs to a line that is too long; its beginning was enough
     while line := output.readline(MAX_LINE_BYTES):
-        if not is_rest:
+        if not is_continued:
             if b"[RTMP] started" in line:
                 notify("READY=1")
-            if not relay.take(line.decode(errors="replace"), refusals):
+            if not mediamtx_log.pass_on(line.decode(errors="replace"), refusals):
                 log.error("MediaMTX takes no more connections, so it is ended and started again")
                 return False
-        is_rest = not line.endswith(b"\n")
+        is_continued = not line.endswith(b"\n")
     return True
 
 

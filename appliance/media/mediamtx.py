@@ -24,7 +24,7 @@ from appliance.loopback import USER, authorization
 from appliance.secrets import digest, secret_from_file
 
 TIMEOUT_S = 2.0
-PAGE = 100
+ITEMS_PER_PAGE = 100
 MAX_PAGES = 100
 EMBEDDED_VERSION = "mb9k embedded"
 Engine = Literal["mediamtx", "embedded"]
@@ -95,7 +95,8 @@ def configuration(config: Config, secret: str) -> dict[str, Any]:
     """
     loopback = "127.0.0.1"
     settings: dict[str, Any] = {
-        # Every path, and with it every stream key: relay.py reads it, looks for wrong addresses, and passes no path on.
+        # Every path, and with it every stream key: mediamtx_log.py reads it, looks for wrong addresses, and passes
+        # no path on.
         "logLevel": "info",
         "logDestinations": ["stdout"],
         "readTimeout": f"{SILENCE_S}s",
@@ -223,7 +224,7 @@ class Client:
     def _items(self, path: str) -> Iterator[dict[str, Any]]:
         """The objects of a list, page by page."""
         for page in range(MAX_PAGES):
-            answer = self._request("GET", f"{path}?itemsPerPage={PAGE}&page={page}")
+            answer = self._request("GET", f"{path}?itemsPerPage={ITEMS_PER_PAGE}&page={page}")
             if answer is None:  # a server that is off has no list
                 return
             items, pages = answer.get("items") or [], answer.get("pageCount", 0)

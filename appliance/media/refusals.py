@@ -9,8 +9,8 @@ import contextlib
 import queue
 import re
 import sqlite3
-import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from appliance.store import Store
@@ -23,16 +23,16 @@ DEACTIVATED = "This stream is deactivated; activate it on its page."
 NO_KEY = (
     "No stream key came with it; publish to rtmp://<this box>/live with the stream key, or to .../live/<stream key>."
 )
-NOT_A_KEY = "What came as the stream key is none: a blank or another sign is in it that no key has; copy it again."
+NOT_A_KEY = "The stream key has a blank or another character that no key has; copy it again."
 WRONG_NAME = "The address must go on with /live after the box's name, in small letters: rtmp://<this box>/live."
 LIVE_TWICE = "“live” came twice: it belongs into the server's address, and the stream key alone into the field for it."
-TOO_MUCH = "More than the stream key came after live/; it must be the last part of the address, and the only one."
-SLASH = "There is a slash too many in the address or after the stream key; take it away."
+TOO_MUCH = "Something stands before or after the stream key; the address must end with /live/<stream key>."
+SLASH = "There is a slash too many in the address or after the stream key; remove it."
 QUESTION_MARK = (
-    "The stream key came after a question mark, where none is looked for; take the “?” away and all after it."
+    "The stream key came after a “?”, where this box does not look; remove the “?” and put the key into its own field."
 )
 READING = "Reading needs the box's own secret; a stream key lets somebody publish, never read."
-NOT_OFFERED = "This box offers no such thing to the outside."
+NOT_OFFERED = "This box does not offer that."
 SECOND = "Somebody else is already publishing to this stream; the first one stays."
 
 
@@ -61,27 +61,25 @@ class Refusals:
         with contextlib.suppress(queue.Full):
             self.queue.put_nowait((remote, action, reason))
 
-    def save(self, path: Path) -> None:
-        """Write what is queued, over a connection of its own. Raises sqlite3.Error, StoreError."""
+    def save(self, path: Path, utc: float) -> None:
+        """Write what is queued, the same only once, over a connection of its own. utc: now.
+
+        Raises sqlite3.Error, StoreError; what was taken is then put back.
+        """
         if self.queue.empty():
             return
-        store = Store.open_existing(path)
-        try:
-            self.write(store)
-        finally:
-            store.close()
+        with contextlib.closing(Store.open_existing(path)) as store:
+            refusals = Counter(self._take())
+            try:
+                with store.writing():
+                    for (remote, action, reason), times in refusals.items():
+                        store.streams.add_refusal(remote, action, reason, times, utc)
+            except sqlite3.Error:
+                for refusal in refusals.elements():
+                    self.add(*refusal)
+                raise
 
-    def write(self, store: Store) -> None:
-        """Write what is queued, the same only once. Raises sqlite3.Error; what was taken is then put back."""
-        refusals: Counter[tuple[str, str, str]] = Counter()
+    def _take(self) -> Iterator[tuple[str, str, str]]:
         with contextlib.suppress(queue.Empty):
             while True:
-                refusals[self.queue.get_nowait()] += 1
-        try:
-            with store.writing():
-                for (remote, action, reason), times in refusals.items():
-                    store.streams.add_refusal(remote, action, reason, times, time.time())
-        except sqlite3.Error:
-            for refusal in refusals.elements():
-                self.add(*refusal)
-            raise
+                yield self.queue.get_nowait()

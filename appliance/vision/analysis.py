@@ -14,12 +14,13 @@ from appliance.faces import Detection, Face
 from appliance.previews import Previews
 from appliance.vision.annotate import draw_bboxes
 from appliance.vision.bboxes import content_size, rescale_bbox
-from appliance.vision.camera import Camera, Frame, Transport
+from appliance.vision.camera import Camera, Frame
 from appliance.vision.detector import Detector
 from appliance.vision.jpeg import encode_jpeg
 from appliance.vision.pixels import Pixels, shrink
 from appliance.vision.reach import Reach
 from appliance.vision.snapshot import cut, pixelate_eyes
+from appliance.vision.source import Transport
 from appliance.vision.tracker import Track, Tracker
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class Analysis:
         images: Images,
         previews: Previews,
         sink: Callable[[Sighting], None],
-        reach: Reach | None = Reach(),  # noqa: B008
+        reach: Reach | None,
         transport: Transport = "tcp",
     ) -> None:
         self.stream_id = stream_id

@@ -14,16 +14,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import av
 import av.error
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from appliance.vision.condition import PULLED, PUSHED, Condition, State
+from appliance.vision.condition import PULLED, PUSHED, Condition, Obstacle
 from appliance.vision.pixels import Pixels, pixels_of
-from appliance.vision.reach import NoAnswer, Reach, Refusal
-from appliance.vision.source import Source, opened
+from appliance.vision.reach import NoAnswer, Reach, SourceRefused
+from appliance.vision.source import Source, Transport, opened
 
 log = logging.getLogger(__name__)
 
@@ -32,19 +32,18 @@ STALL_S = 5.0  # nothing came for this long: connect again
 MAX_PIXELS = 8192 * 8192
 MAX_PACE_S = 2.0  # time stamps of a file that ask for a longer wait are broken
 
-Transport = Literal["tcp", "udp"]
-ALMOST = 0.9  # of a time limit: clocks differ
-_OF_ERRNO = {
-    errno.ECONNREFUSED: State.PORT_CLOSED,
-    errno.EHOSTUNREACH: State.NO_ROUTE,
-    errno.ENETUNREACH: State.NO_ROUTE,
-    errno.ENETDOWN: State.NO_ROUTE,
-    errno.EPROTONOSUPPORT: State.NO_TRANSPORT,
-    errno.EACCES: State.NOT_ALLOWED,
-    errno.EPERM: State.NOT_ALLOWED,
+STALL_TOLERANCE = 0.9  # of stall_s: FFmpeg's clock and ours differ
+_OBSTACLE_OF_ERRNO = {
+    errno.ECONNREFUSED: Obstacle.PORT_CLOSED,
+    errno.EHOSTUNREACH: Obstacle.NO_ROUTE,
+    errno.ENETUNREACH: Obstacle.NO_ROUTE,
+    errno.ENETDOWN: Obstacle.NO_ROUTE,
+    errno.EPROTONOSUPPORT: Obstacle.NO_TRANSPORT,
+    errno.EACCES: Obstacle.NO_PERMISSION,
+    errno.EPERM: Obstacle.NO_PERMISSION,
 }
 # What a camera may answer that takes the other way only: some say so, some say nonsense, some nothing.
-_OF_TRANSPORT = {State.NO_TRANSPORT, State.SILENT, State.NOT_VIDEO, State.UNREADABLE}
+_MAY_BE_THE_TRANSPORT = {Obstacle.NO_TRANSPORT, Obstacle.SILENT, Obstacle.NOT_VIDEO, Obstacle.UNREADABLE}
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +78,8 @@ class Camera:
         url: str,
         size_for: Callable[[int, int], tuple[int, int]],
         frames_per_second: float,
+        reach: Reach | None,
         stall_s: float = STALL_S,
-        reach: Reach | None = Reach(),  # noqa: B008
         transport: Transport = "tcp",
     ) -> None:
         self.condition = Condition(PUSHED if reach is None else PULLED, time.monotonic())
@@ -92,7 +91,7 @@ class Camera:
         self._pause_s = 1.0 / frames_per_second
         self._stall_s = stall_s
         self._due_s = 0.0
-        self._told: State | None = None
+        self._told: Obstacle | None = None
         self._newest: tuple[av.VideoFrame, float, float] | None = None
         self._changed = threading.Condition()
         self._stopping = threading.Event()
@@ -151,62 +150,62 @@ class Camera:
             self.condition.begin()
             try:
                 self._read()
-                state, kind = State.ENDED, ""
+                obstacle, kind = Obstacle.ENDED, ""
             except Exception as error:
                 # Errors of FFmpeg quote the address, and with it the stream key: only their kind is shown, and no
                 # traceback may reach the log.
-                state = self._explain(error)
-                kind = str(error) if isinstance(error, Refusal) else type(error).__name__
+                obstacle = self._explain(error)
+                kind = str(error) if isinstance(error, SourceRefused) else type(error).__name__
             frame_s = self.condition.last_frame_s
-            if state is State.ENDED and self._is_file() and frame_s is not None and frame_s >= begun_s:
+            if obstacle is Obstacle.ENDED and self._is_file() and frame_s is not None and frame_s >= begun_s:
                 pause_s = FIRST_PAUSE_S
                 continue  # a file is played in a loop
             if frame_s is not None and frame_s > begun_s + 1:
                 pause_s = FIRST_PAUSE_S
-            if self._may_come_by_the_other(state):
+            if self._may_come_by_the_other(obstacle):
                 self.transport, other_tried = ("udp" if self.transport == "tcp" else "tcp"), not other_tried
-                if other_tried and state is State.NO_TRANSPORT:
+                if other_tried and obstacle is Obstacle.NO_TRANSPORT:
                     continue
-            self._fail(state, kind)
+            self._fail(obstacle, kind)
             self._stopping.wait(pause_s)
             pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
 
-    def _may_come_by_the_other(self, state: State) -> bool:
+    def _may_come_by_the_other(self, obstacle: Obstacle) -> bool:
         """Whether the other transport may do better than the one that came to this."""
-        return self.has_transports and state in _OF_TRANSPORT and not self.condition.flows
+        return self.has_transports and obstacle in _MAY_BE_THE_TRANSPORT and not self.condition.flows
 
-    def _fail(self, state: State, kind: str) -> None:
-        self.condition.failed(state, kind)
-        if state is not self._told and not self._stopping.is_set():
+    def _fail(self, obstacle: Obstacle, kind: str) -> None:
+        self.condition.failed(obstacle, kind)
+        if obstacle is not self._told and not self._stopping.is_set():
             log.info("%s", self.problem)
-        self._told = state
+        self._told = obstacle
 
-    def _explain(self, error: Exception) -> State:
+    def _explain(self, error: Exception) -> Obstacle:
         """What an error means."""
         if isinstance(error, _Unusable):
-            return error.state
-        if isinstance(error, Refusal):
-            return State.NOT_TO_BE_READ
+            return error.obstacle
+        if isinstance(error, SourceRefused):
+            return Obstacle.FORBIDDEN
         if isinstance(error, (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)):
-            return State.REFUSED
+            return Obstacle.WRONG_LOGIN
         if isinstance(error, (FileNotFoundError, av.error.HTTPNotFoundError)):
-            return State.NOT_THERE
+            return Obstacle.NOT_THERE
         timed_out = isinstance(error, (av.error.ExitError, TimeoutError))
         if self.condition.flows:  # FFmpeg calls the end of an HTTP stream an input/output error
-            return State.SILENT if timed_out else State.ENDED
+            return Obstacle.SILENT if timed_out else Obstacle.ENDED
         if isinstance(error, socket.gaierror):
-            return State.NO_NAME
+            return Obstacle.NO_NAME
         if timed_out:
-            return State.NO_ANSWER if isinstance(error, NoAnswer) else State.SILENT
+            return Obstacle.NO_ANSWER if isinstance(error, NoAnswer) else Obstacle.SILENT
         if isinstance(error, OSError):
-            return _OF_ERRNO.get(error.errno or 0, State.UNREADABLE)
-        return State.NOT_VIDEO
+            return _OBSTACLE_OF_ERRNO.get(error.errno or 0, Obstacle.UNREADABLE)
+        return Obstacle.NOT_VIDEO
 
     def _read(self) -> None:
         """Read until the video ends or fails. Raises what FFmpeg raises, or _Unusable."""
         with self._open() as container:
             if not container.streams.video:
-                raise _Unusable(State.SOUND_ONLY if container.streams.audio else State.NOT_VIDEO)
+                raise _Unusable(Obstacle.SOUND_ONLY if container.streams.audio else Obstacle.NOT_VIDEO)
             video = container.streams.video[0]
             decoder = video.codec_context
             self.condition.opened(decoder.name if decoder else "")
@@ -234,8 +233,8 @@ class Camera:
         asked_s = time.monotonic()
         for packet in container.demux():
             # After an error FFmpeg first gives out what its parser still held, which is no life.
-            if not self._is_file() and time.monotonic() - asked_s >= self._stall_s * ALMOST:
-                raise _Unusable(State.SILENT)
+            if not self._is_file() and time.monotonic() - asked_s >= self._stall_s * STALL_TOLERANCE:
+                raise _Unusable(Obstacle.SILENT)
             yield packet
             asked_s = time.monotonic()
 
@@ -250,7 +249,7 @@ class Camera:
 
     def _put(self, frame: av.VideoFrame) -> None:
         if frame.width * frame.height > MAX_PIXELS:
-            raise _Unusable(State.TOO_LARGE)
+            raise _Unusable(Obstacle.TOO_LARGE)
         now_s = time.monotonic()
         self.width, self.height = frame.width, frame.height
         self.condition.frame(now_s)
@@ -269,9 +268,9 @@ class Camera:
 class _Unusable(Exception):
     """There is no picture to be had."""
 
-    def __init__(self, state: State) -> None:
-        super().__init__(state.value)
-        self.state = state
+    def __init__(self, obstacle: Obstacle) -> None:
+        super().__init__(obstacle.value)
+        self.obstacle = obstacle
 
 
 def _seconds(packet: av.Packet[Any]) -> float | None:

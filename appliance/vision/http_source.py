@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import av.error
 
 from appliance.address import Address
-from appliance.vision.reach import ELSEWHERE, ENDLESS, MAX_PACKET_BYTES, Reach, Refusal
+from appliance.vision.reach import ELSEWHERE, ENDLESS, MAX_PACKET_BYTES, Reach, SourceRefused
 
 MAX_PLAYLIST_BYTES = 1_000_000
 SKIP_BYTES = 262_144  # a seek so little forward is read over, which is quicker than to ask again
@@ -35,7 +35,7 @@ class HttpClient:
     def __init__(self, address: Address, reach: Reach, stall_s: float, open_s: float) -> None:
         self.host = address.host
         self.url = str(Address(address.scheme.lower(), None, None, address.host, address.port, address.tail))
-        self.refusal: Refusal | None = None
+        self.refusal: SourceRefused | None = None
         self._reach = reach
         self._stall_s = stall_s
         self._until_s, self._left_bytes = time.monotonic() + open_s, MAX_PACKET_BYTES
@@ -46,7 +46,7 @@ class HttpClient:
         self._until_s, self._left_bytes = time.monotonic() + self._stall_s, MAX_PACKET_BYTES
 
     def count(self, size: int) -> None:
-        """So many bytes came. Raises TimeoutError: a byte now and then holds nothing up. Raises Refusal."""
+        """So many bytes came. Raises TimeoutError: a byte now and then holds nothing up. Raises SourceRefused."""
         if time.monotonic() > self._until_s:
             raise TimeoutError
         self._left_bytes -= size
@@ -54,12 +54,12 @@ class HttpClient:
             self.refuse(ENDLESS)
 
     def refuse(self, why: str) -> NoReturn:
-        """End it. Raises Refusal."""
-        self.refusal = self.refusal or Refusal(why)
+        """End it. Raises SourceRefused."""
+        self.refusal = self.refusal or SourceRefused(why)
         raise self.refusal
 
     def get(self, url: str, first_byte: int = 0, end_byte: int | None = None) -> http.client.HTTPResponse:
-        """The answer, from that byte on. Raises Refusal, OSError, FFmpeg's errors for a refused or missing page."""
+        """The answer, from that byte on. Raises SourceRefused, OSError, FFmpeg's errors for status 401, 403 and 404."""
         self.count(0)
         last = "" if end_byte is None else end_byte - 1
         headers = {"User-Agent": "mb9k", "Accept": "*/*", "Range": f"bytes={first_byte}-{last}"}
@@ -68,17 +68,17 @@ class HttpClient:
             answer: http.client.HTTPResponse = self._opener.open(request)
         except urllib.error.HTTPError as error:
             error.close()
-            raise _of_status(error.code) from None
+            raise _error_of_status(error.code) from None
         except urllib.error.URLError as error:
             raise (error.reason if isinstance(error.reason, OSError) else OSError("no answer")) from None
         except http.client.HTTPException as error:
             raise OSError(type(error).__name__) from None
         except ValueError:
-            raise Refusal(UNKNOWN_SIGN_IN) from None
+            raise SourceRefused(UNKNOWN_SIGN_IN) from None
         return answer
 
     def open_part(self, url: str, _flags: int, options: Mapping[str, str]) -> HttpFile:
-        """What a playlist names, for PyAV's io_open. Raises Refusal, and from then on for every part."""
+        """What a playlist names, for PyAV's io_open. Raises SourceRefused, and from then on for every part."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or parts.hostname != self.host.lower() or parts.username is not None:
             self.refuse(OTHER_PARTS)
@@ -87,7 +87,7 @@ class HttpClient:
         end = int(options.get("end_offset", 0))
         try:
             return HttpFile(self, url, int(options.get("offset", 0)), end or None)
-        except Refusal as refusal:
+        except SourceRefused as refusal:
             self.refuse(str(refusal))
 
     def _make_opener(self, credentials: tuple[str, str] | None) -> urllib.request.OpenerDirector:
@@ -141,7 +141,7 @@ class HttpFile:
         return self._ahead
 
     def read(self, size: int) -> bytes:
-        """Up to so many bytes, as soon as there are some; none at the end. Raises OSError, Refusal."""
+        """Up to so many bytes, as soon as there are some; none at the end. Raises OSError, SourceRefused."""
         data, self._ahead = self._ahead[:size], self._ahead[size:]
         data = data or self._receive(size)
         self._at += len(data)
@@ -198,10 +198,10 @@ class _Connect(Protocol):
 class _Connection(http.client.HTTPConnection):
     def __init__(self, connect: _Connect, host: str, **options: Any) -> None:
         super().__init__(host, **options)
-        self._reach = connect
+        self._connect_to = connect
 
     def connect(self) -> None:
-        self.sock = self._reach(self.host, self.port)
+        self.sock = self._connect_to(self.host, self.port)
 
 
 class _TlsConnection(_Connection):
@@ -239,11 +239,11 @@ class _SameHost(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
-        """The next request. Raises Refusal."""
+        """The next request. Raises SourceRefused."""
         parts = urlsplit(newurl)
         if parts.hostname != self._host or parts.scheme not in ("https", req.type):
             fp.close()
-            raise Refusal(ELSEWHERE)
+            raise SourceRefused(ELSEWHERE)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -264,7 +264,7 @@ class _OnePassword(urllib.request.HTTPPasswordMgr):
         self._credentials = credentials
 
     def find_user_password(self, realm: str, authuri: str) -> tuple[str | None, str | None]:  # noqa: ARG002
-        """It."""
+        """The camera's, for whatever realm."""
         return self._credentials
 
 
@@ -281,7 +281,7 @@ def _whole_size(answer: http.client.HTTPResponse) -> int | None:
     return int(size) if size.isascii() and size.isdigit() else None
 
 
-def _of_status(status: int) -> Exception:
+def _error_of_status(status: int) -> Exception:
     """What FFmpeg would raise."""
     if status in (401, 403):
         return av.error.HTTPUnauthorizedError(status, "refused")

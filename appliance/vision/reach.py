@@ -1,7 +1,7 @@
 """What a source may reach: which addresses of the network, which files, which devices. Looked at at every opening.
 
-Whoever may make a stream makes this box connect to a place of his choice. Cameras stand in the network; the box's own
-inside, where its ingest answers, and what is next to it on the link (cloud metadata) are none of theirs.
+Whoever may make a stream makes this box connect to a place of their choice. Cameras stand in the network; the box's
+own services on loopback and link-local addresses (cloud metadata) are never a camera's.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _COMPATIBLE = ipaddress.ip_network("::/96")
 _THIS_NETWORK = ipaddress.ip_network("0.0.0.0/8")
 
 
-class Refusal(Exception):
+class SourceRefused(Exception):
     """This source may not be opened, or not so; the message is for a person and holds nothing of the address."""
 
 
@@ -57,7 +57,7 @@ class Reach:
     resolve: Callable[..., list[tuple[Any, ...]]] = socket.getaddrinfo
 
     def connect(self, host: str, port: int, timeout_s: float) -> socket.socket:
-        """A TCP connection to an address of this host that was looked at. Raises Refusal, NoAnswer, OSError.
+        """A TCP connection to an address of this host that was looked at. Raises SourceRefused, NoAnswer, OSError.
 
         The name is resolved once: what was checked is what is connected to, so that a second answer gains nothing.
         """
@@ -71,7 +71,7 @@ class Reach:
             except OSError as error:
                 link.close()
                 failed = NoAnswer() if isinstance(error, TimeoutError) else error
-        raise failed or Refusal(THIS_BOX)
+        raise failed or SourceRefused(THIS_BOX)
 
     def _addresses(self, host: str, port: int) -> Iterator[tuple[int, tuple[Any, ...]]]:
         try:
@@ -91,16 +91,16 @@ class Reach:
         return port in self.own_ports or not any(_is_this_box(form) for form in forms)
 
     def open_file(self, path: str) -> BinaryIO:
-        """A regular file inside the folders, wherever links lead. Raises Refusal, OSError."""
+        """A regular file inside the folders, wherever links lead. Raises SourceRefused, OSError."""
         if not self._is_inside(path):
-            raise Refusal(OUTSIDE)
+            raise SourceRefused(OUTSIDE)
         # Without waiting, as for a named pipe; what it is and where it lies is asked once more of what is open.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         try:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise Refusal(NO_FILE)
+                raise SourceRefused(NO_FILE)
             if not self._is_inside(f"/proc/self/fd/{handle}"):
-                raise Refusal(OUTSIDE)
+                raise SourceRefused(OUTSIDE)
             return os.fdopen(handle, "rb")
         except BaseException:
             os.close(handle)
@@ -112,11 +112,11 @@ class Reach:
 
 
 def webcam(path: str) -> str:
-    """The device behind a path of /dev, wherever links lead. Raises Refusal, OSError."""
+    """The device behind a path of /dev, wherever links lead. Raises SourceRefused, OSError."""
     real = os.path.realpath(path)
     found = Path(real).stat()
     if not (real.startswith("/dev/") and stat.S_ISCHR(found.st_mode) and os.major(found.st_rdev) == V4L2_MAJOR):
-        raise Refusal(NO_WEBCAM)
+        raise SourceRefused(NO_WEBCAM)
     return real
 
 

@@ -18,7 +18,7 @@ from contextlib import suppress
 
 from appliance.address import Address
 from appliance.vision.http_source import unverified_tls
-from appliance.vision.reach import ELSEWHERE, ENDLESS, MAX_PACKET_BYTES, Reach, Refusal
+from appliance.vision.reach import ELSEWHERE, ENDLESS, MAX_PACKET_BYTES, Reach, SourceRefused
 
 PORTS = {"rtsp": 554, "rtsps": 322}
 ACCEPT_S = 10.0
@@ -28,9 +28,9 @@ INTERLEAVED = 0x24  # $ begins a packet
 NOT_RTSP = "What answers at this address does not speak RTSP as a camera does; check the port."
 
 _END_OF_HEAD = re.compile(rb"\n\r*\n")
-_ANSWER = re.compile(rb"RTSP/1\.[01] ([1-5])[0-9][0-9](?: .*)?")
-_PLACES = (b"source", b"destination")
-_QUESTION = re.compile(rb"[A-Z_]+ [^ ]+ RTSP/1\.[01]")
+_RESPONSE = re.compile(rb"RTSP/1\.[01] ([1-5])[0-9][0-9](?: .*)?")
+_ADDRESS_PARAMETERS = (b"source", b"destination")
+_REQUEST = re.compile(rb"[A-Z_]+ [^ ]+ RTSP/1\.[01]")
 
 
 class CameraSide:
@@ -42,7 +42,7 @@ class CameraSide:
         self._pass_bytes = 0  # of a body or of an interleaved packet, which nobody looks into
 
     def feed(self, data: bytes) -> bytes:
-        """What of it may be passed on now. Raises Refusal."""
+        """What of it may be passed on now. Raises SourceRefused."""
         data, self._waiting = self._waiting + data, b""
         at, out = 0, []
         while at < len(data):
@@ -50,11 +50,11 @@ class CameraSide:
                 if data[at] in b"\r\n":  # some cameras put empty lines between messages
                     at += 1
                     continue
-                begun = self._packet(data, at) if data[at] == INTERLEAVED else self._head(data, at)
+                begun = _packet_begun(data, at) if data[at] == INTERLEAVED else self._message_begun(data, at)
                 if begun is None:
                     self._waiting = data[at:]
                     break
-                at, head = begun
+                at, head, self._pass_bytes = begun
                 out.append(head)
             passed = data[at : at + self._pass_bytes]
             out.append(passed)
@@ -62,44 +62,52 @@ class CameraSide:
             self._pass_bytes -= len(passed)
         return b"".join(out)
 
-    def _packet(self, data: bytes, at: int) -> tuple[int, bytes] | None:
-        """Where an interleaved packet's content begins, and what stands before it; None: not all of that is there."""
-        if len(data) - at < 4:
-            return None
-        self._pass_bytes = int.from_bytes(data[at + 2 : at + 4], "big")
-        return at + 4, data[at : at + 4]
+    def _message_begun(self, data: bytes, at: int) -> tuple[int, bytes, int] | None:
+        """Where a message's body begins, its head as it is passed on, the size of the body.
 
-    def _head(self, data: bytes, at: int) -> tuple[int, bytes] | None:
-        """Where a message's head ends, and what is passed on of it; None: not all of it is there. Raises Refusal."""
+        None: not all of the head is there. Raises SourceRefused.
+        """
         end = _END_OF_HEAD.search(data, at)
         if end is None or end.end() - at > MAX_HEAD_BYTES:
             if len(data) - at > MAX_HEAD_BYTES:
-                raise Refusal(NOT_RTSP)
+                raise SourceRefused(NOT_RTSP)
             return None
-        return end.end(), self._rewritten(data[at : end.start()].replace(b"\r", b"").split(b"\n"))
+        head, body_bytes = self._rewritten(data[at : end.start()].replace(b"\r", b"").split(b"\n"))
+        return end.end(), head, body_bytes
 
-    def _rewritten(self, lines: list[bytes]) -> bytes:
-        """The head as it is passed on; FFmpeg takes a line that begins with $ for a packet, and cuts long ones."""
-        answer = _ANSWER.fullmatch(lines[0])
-        if answer is not None and answer[1] == b"3":
-            raise Refusal(ELSEWHERE)
-        if not answer and not _QUESTION.fullmatch(lines[0]):
-            raise Refusal(NOT_RTSP)
+    def _rewritten(self, lines: list[bytes]) -> tuple[bytes, int]:
+        """The head as it is passed on, and the size of the body. Raises SourceRefused.
+
+        FFmpeg takes a line that begins with $ for a packet, and cuts long ones.
+        """
+        response = _RESPONSE.fullmatch(lines[0])
+        if response is not None and response[1] == b"3":
+            raise SourceRefused(ELSEWHERE)
+        if not response and not _REQUEST.fullmatch(lines[0]):
+            raise SourceRefused(NOT_RTSP)
         if any(line.startswith(b"$") or len(line) > MAX_LINE_BYTES or b"\0" in line for line in lines):
-            raise Refusal(NOT_RTSP)
+            raise SourceRefused(NOT_RTSP)
         lengths = {line.partition(b":")[2].strip() for line in lines if line.lower().startswith(b"content-length:")}
         length = lengths.pop() if lengths else b"0"
         if lengths or not length.isdigit() or int(length) > MAX_BODY_BYTES:
-            raise Refusal(NOT_RTSP)
-        self._pass_bytes = int(length)
-        return b"\r\n".join([*map(self._transport, lines), b"", b""])
+            raise SourceRefused(NOT_RTSP)
+        return b"\r\n".join([*map(self._transport, lines), b"", b""]), int(length)
 
     def _transport(self, line: bytes) -> bytes:
         """By UDP FFmpeg sends its reports to the camera that we know, whichever address the answer names."""
         if not line.lower().startswith(b"transport:"):
             return line
-        others = [part for part in line.split(b";") if part.partition(b"=")[0].strip().lower() not in _PLACES]
+        others = [
+            part for part in line.split(b";") if part.partition(b"=")[0].strip().lower() not in _ADDRESS_PARAMETERS
+        ]
         return b";".join([*others, b"source=" + self._address])
+
+
+def _packet_begun(data: bytes, at: int) -> tuple[int, bytes, int] | None:
+    """Where an interleaved packet's content begins, its head, and the content's size; None: it is not there yet."""
+    if len(data) - at < 4:
+        return None
+    return at + 4, data[at : at + 4], int.from_bytes(data[at + 2 : at + 4], "big")
 
 
 class Relay:
@@ -110,7 +118,7 @@ class Relay:
     """
 
     def __init__(self, address: Address, reach: Reach, timeout_s: float) -> None:
-        self.refusal: Refusal | None = None
+        self.refusal: SourceRefused | None = None
         self._left_bytes, self._heard_s = MAX_PACKET_BYTES, time.monotonic()
         self.token = f"mb9k/{secrets.token_hex(8)}"
         scheme = address.scheme.lower()
@@ -153,52 +161,52 @@ class Relay:
 
     def _run(self) -> None:
         with self._listener, self._camera, suppress(OSError):
-            player = self._accept()
-            with player:
+            ffmpeg = self._accept()
+            with ffmpeg:
                 try:
-                    self._pass(player)
-                except Refusal as refusal:
+                    self._pass(ffmpeg)
+                except SourceRefused as refusal:
                     self.refusal = refusal
 
     def _accept(self) -> socket.socket:
         """FFmpeg's connection; what it sent first is passed on. Raises OSError."""
         while True:
-            player, _ = self._listener.accept()
-            player.settimeout(ACCEPT_S)
+            ffmpeg, _ = self._listener.accept()
+            ffmpeg.settimeout(ACCEPT_S)
             first = b""
             with suppress(TimeoutError):
-                while b"\r\n\r\n" not in first and len(first) < MAX_HEAD_BYTES and (more := player.recv(CHUNK_BYTES)):
+                while b"\r\n\r\n" not in first and len(first) < MAX_HEAD_BYTES and (more := ffmpeg.recv(CHUNK_BYTES)):
                     first += more
             if self.token.encode() in first:
                 self._listener.close()
                 self._camera.sendall(first)
-                return player
-            player.close()
+                return ffmpeg
+            ffmpeg.close()
 
-    def _pass(self, player: socket.socket) -> None:
-        """Pass on what either says, until one has said all. Raises Refusal, OSError."""
-        player.settimeout(None)
+    def _pass(self, ffmpeg: socket.socket) -> None:
+        """Pass on what either says, until one has said all. Raises SourceRefused, OSError."""
+        ffmpeg.settimeout(None)
         with selectors.DefaultSelector() as selector:
-            selector.register(player, selectors.EVENT_READ)
+            selector.register(ffmpeg, selectors.EVENT_READ)
             selector.register(self._camera, selectors.EVENT_READ)
             while True:
                 for key, _ in selector.select():
-                    if key.fileobj is player:
-                        said = player.recv(CHUNK_BYTES)
-                        self._camera.sendall(said)
+                    if key.fileobj is ffmpeg:
+                        data = ffmpeg.recv(CHUNK_BYTES)
+                        self._camera.sendall(data)
                     else:
-                        said = self._from_camera(player)
+                        data = self._from_camera(ffmpeg)
                         # What TLS has read already is not to be waited for.
-                        while said and isinstance(self._camera, ssl.SSLSocket) and self._camera.pending():
-                            said = self._from_camera(player)
-                    if not said:
+                        while data and isinstance(self._camera, ssl.SSLSocket) and self._camera.pending():
+                            data = self._from_camera(ffmpeg)
+                    if not data:
                         return
 
-    def _from_camera(self, player: socket.socket) -> bytes:
+    def _from_camera(self, ffmpeg: socket.socket) -> bytes:
         """What the camera says now, passed on; nothing: it has said all."""
-        said = self._camera.recv(CHUNK_BYTES)
-        player.sendall(self._side.feed(said))
-        self._left_bytes, self._heard_s = self._left_bytes - len(said), time.monotonic()
+        data = self._camera.recv(CHUNK_BYTES)
+        ffmpeg.sendall(self._side.feed(data))
+        self._left_bytes, self._heard_s = self._left_bytes - len(data), time.monotonic()
         if self._left_bytes < 0:
-            raise Refusal(ENDLESS)
-        return said
+            raise SourceRefused(ENDLESS)
+        return data

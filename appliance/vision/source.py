@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import av
 from av.container import InputContainer
@@ -17,9 +17,10 @@ from av.container import InputContainer
 from appliance.address import Address, parse
 from appliance.errors import InputError
 from appliance.vision.http_source import PLAYLIST, HttpClient, HttpFile
-from appliance.vision.reach import Reach, Refusal, webcam
+from appliance.vision.reach import Reach, SourceRefused, webcam
 from appliance.vision.rtsp_relay import Relay
 
+Transport = Literal["tcp", "udp"]
 OPEN_TIMEOUT_S = 10.0
 # FFmpeg's own probing takes seconds of a live stream. (With `nobuffer` it would even throw away what it probed, and
 # with that the one key frame that there may be for a long while.)
@@ -52,8 +53,8 @@ class Source:
 
 
 @contextmanager
-def opened(url: str, reach: Reach | None, stall_s: float, transport: str = "tcp") -> Iterator[Source]:
-    """The source, open until the end of the block. Raises Refusal, TimeoutError, OSError and FFmpeg's errors.
+def opened(url: str, reach: Reach | None, stall_s: float, transport: Transport = "tcp") -> Iterator[Source]:
+    """The source, open until the end of the block. Raises SourceRefused, TimeoutError, OSError and FFmpeg's errors.
 
     reach: None is for what our own ingest plays, an address that nobody typed. stall_s: silence after which reading
     fails. transport: of RTSP, tcp or udp.
@@ -70,7 +71,7 @@ def opened(url: str, reach: Reach | None, stall_s: float, transport: str = "tcp"
 @dataclass(frozen=True, slots=True)
 class _Limits:
     stall_s: float
-    transport: str
+    transport: Transport
 
     @property
     def timeout(self) -> tuple[float, float]:
@@ -91,27 +92,27 @@ def _open(stack: ExitStack, url: str, reach: Reach, limits: _Limits) -> Source:
     try:
         address = parse(url)
     except InputError as error:
-        raise Refusal(str(error)) from None
+        raise SourceRefused(str(error)) from None
     scheme = address.scheme.lower()
     if scheme in ("rtsp", "rtsps"):
         return _open_rtsp(stack, address, reach, limits)
     if scheme in ("http", "https"):
         return _open_http(stack, address, reach, limits)
-    raise Refusal(NO_SUCH_SCHEME)
+    raise SourceRefused(NO_SUCH_SCHEME)
 
 
 def _open_file(stack: ExitStack, path: str, reach: Reach) -> Source:
     file = stack.enter_context(reach.open_file(path))
     options = {"format_whitelist": FILE_FORMATS} | NOTHING_BESIDE
     try:
-        return Source(stack.enter_context(av.open(file, "r", options=options, io_open=_nothing)))
+        return Source(stack.enter_context(av.open(file, "r", options=options, io_open=_refuse_other_files)))
     except (av.error.ArgumentError, av.error.InvalidDataError):
-        raise Refusal(NO_FILE_FORMAT) from None
+        raise SourceRefused(NO_FILE_FORMAT) from None
 
 
 def _open_rtsp(stack: ExitStack, address: Address, reach: Reach, limits: _Limits) -> Source:
     relay = stack.enter_context(Relay(address, reach, limits.stall_s))
-    stack.enter_context(_told(relay))
+    stack.enter_context(_refusal_first(relay))
     allowed = {"protocol_whitelist": "tcp" if limits.transport == "tcp" else "tcp,udp,rtp"}
     options = LIVE | limits.rtsp_options | allowed | {"user_agent": relay.token}
     try:
@@ -126,23 +127,23 @@ def _open_rtsp(stack: ExitStack, address: Address, reach: Reach, limits: _Limits
 def _open_http(stack: ExitStack, address: Address, reach: Reach, limits: _Limits) -> Source:
     client = HttpClient(address, reach, limits.stall_s, OPEN_TIMEOUT_S)
     file = stack.enter_context(closing(HttpFile(client, client.url)))
-    stack.enter_context(_told(client))
+    stack.enter_context(_refusal_first(client))
     container: InputContainer
     options, found = LIVE | {"format_whitelist": HTTP_FORMATS} | NOTHING_BESIDE, _format(file)
-    io_open: Callable[..., object] = _nothing
+    io_open: Callable[..., object] = _refuse_other_files
     if found == "hls":  # its parts come in by open_part, which kept connections and looks ahead would pass by
         options |= {"http_persistent": "0", "http_multiple": "0"}
         io_open = client.open_part
     try:
         container = av.open(file, "r", format=found, options=options, timeout=limits.timeout, io_open=io_open)
     except (av.error.ArgumentError, av.error.InvalidDataError):
-        raise Refusal(NO_CAMERA_FORMAT) from None
+        raise SourceRefused(NO_CAMERA_FORMAT) from None
     return Source(stack.enter_context(container), client)
 
 
 @contextmanager
-def _told(guard: HttpClient | Relay) -> Iterator[None]:
-    """Whatever FFmpeg makes of it, what counts is that we refused. Raises Refusal."""
+def _refusal_first(guard: HttpClient | Relay) -> Iterator[None]:
+    """If we refused, that is the error, whatever FFmpeg raised. Raises SourceRefused."""
     try:
         yield
     finally:
@@ -157,6 +158,6 @@ def _format(file: HttpFile) -> str | None:
     return "mpjpeg" if file.content_type == "multipart/x-mixed-replace" else None
 
 
-def _nothing(*_: object) -> NoReturn:
+def _refuse_other_files(*_: object) -> NoReturn:
     """A file names another one; no camera's does."""
-    raise Refusal(NO_CAMERA_FORMAT)
+    raise SourceRefused(NO_CAMERA_FORMAT)

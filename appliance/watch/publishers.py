@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from appliance.media.mediamtx import Client, Connection, Engine, MediaError, NotRunning, key_sha256
+from appliance.media.mediamtx import Client, Connection, Engine, IngestPath, MediaError, NotRunning, key_sha256
 
 log = logging.getLogger(__name__)
 
@@ -52,37 +52,50 @@ class Publishers:
         """
         try:
             self.engine = self.client.engine()  # another one may have been started since the last poll
-            connections = {connection.id: connection for connection in self.client.connections()}
-            paths = self.client.paths()
-            allowed: dict[str, int] = {}
-            for connection in connections.values():
-                stream_id = active_keys.get(key_sha256(connection.path) or "")
-                if stream_id is not None:
-                    allowed[connection.path] = stream_id
-                elif connection.state == "publish":
-                    self._kick(connection, "its key is not active any more")
-            moving = {
-                path.name for path in paths if path.available and self._moves(path.name, path.inbound_bytes, now_s)
-            }
-            self._bytes = {path.name: self._bytes[path.name] for path in paths if path.name in self._bytes}
-            found: dict[int, Publisher] = {}
-            # Whoever was first stays: `live//KEY` is another path to the ingest, but the same stream.
-            known = {publisher.path for publisher in self._known.values()}
-            for path in sorted(paths, key=lambda path: path.name not in known):
-                connection = connections.get(path.source_id or "")  # type: ignore[assignment]
-                stream_id = allowed.get(path.name)
-                if stream_id is None or connection is None or path.name not in moving:
-                    continue
-                if stream_id in found:
-                    self._kick(connection, "somebody else publishes to the same stream")
-                    continue
-                found[stream_id] = Publisher(stream_id, path.name, _address(connection.remote))
+            connections, paths = self.client.connections(), self.client.paths()
+            allowed = self._allowed(connections, active_keys)
+            found = self._found(self._moving(paths, now_s), connections, allowed)
         except MediaError as error:
             return self._unanswered(error, now_s)
         if self.problem:
             log.info("the ingest answers again")
         self.problem, self._answered_s, self._known = None, now_s, found
         self.waiting = set(allowed.values()) - found.keys()
+        return found
+
+    def _allowed(self, connections: Iterable[Connection], active_keys: Mapping[str, int]) -> dict[str, int]:
+        """The stream of each path whose key is active; who publishes with another key is kicked."""
+        allowed: dict[str, int] = {}
+        for connection in connections:
+            stream_id = active_keys.get(key_sha256(connection.path) or "")
+            if stream_id is not None:
+                allowed[connection.path] = stream_id
+            elif connection.state == "publish":
+                self._kick(connection, "its key is not active any more")
+        return allowed
+
+    def _moving(self, paths: Sequence[IngestPath], now_s: float) -> list[IngestPath]:
+        """The paths to which bytes still come."""
+        moving = [path for path in paths if path.available and self._moves(path.name, path.inbound_bytes, now_s)]
+        self._bytes = {path.name: self._bytes[path.name] for path in paths if path.name in self._bytes}
+        return moving
+
+    def _found(
+        self, paths: Iterable[IngestPath], connections: Iterable[Connection], allowed: Mapping[str, int]
+    ) -> dict[int, Publisher]:
+        """Who publishes to these paths, one to each stream."""
+        found: dict[int, Publisher] = {}
+        by_id = {connection.id: connection for connection in connections}
+        # Whoever was first stays: `live//KEY` is another path to the ingest, but the same stream.
+        known = {publisher.path for publisher in self._known.values()}
+        for path in sorted(paths, key=lambda path: path.name not in known):
+            sender, stream_id = by_id.get(path.source_id or ""), allowed.get(path.name)
+            if stream_id is None or sender is None:
+                continue
+            if stream_id in found:
+                self._kick(sender, "somebody else publishes to the same stream")
+                continue
+            found[stream_id] = Publisher(stream_id, path.name, _address(sender.remote))
         return found
 
     def _moves(self, name: str, inbound_bytes: int, now_s: float) -> bool:

@@ -29,14 +29,14 @@ from appliance.web.address import Network, ip_in
 THREADS = 16
 CLIENT_TIMEOUT_S = 5  # without a byte of the next request
 REQUEST_TIMEOUT_S = 10  # from a request's first byte to its last
-ANSWER_TIMEOUT_S = 10  # without taking anything of an answer; and for all of it, with more time for what was taken:
-ANSWER_BYTES_PER_S = 20_000
+ANSWER_TIMEOUT_S = 10  # in which a client must take something of an answer
+ANSWER_BYTES_PER_S = 20_000  # and at this rate all of it
 MAX_BODY_BYTES = 100_000
 MAX_HEADER_BYTES = 32_000
 MAX_PIPELINED = 8
 BACKLOG = 512
 END_S = 3  # for answers that are being made when it is told to end; whoever runs us kills after eight
-LOOK_S = 0.5  # how often deadlines are looked at
+CHECK_S = 0.5  # how often deadlines are checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +150,12 @@ class _Server(TcpWSGIServer):
 
     def serve(self) -> None:
         """Answer until an exception (of a signal) or `stop` ends it."""
-        looked_s = time.monotonic()
+        checked_s = time.monotonic()
         while self.sockets:
-            wasyncore.poll2(LOOK_S, self.sockets)
+            wasyncore.poll2(CHECK_S, self.sockets)
             now_s = time.monotonic()
-            if now_s - looked_s >= LOOK_S:
-                looked_s = now_s
+            if now_s - checked_s >= CHECK_S:
+                checked_s = now_s
                 for channel in list(self.active_channels.values()):
                     if channel.is_late(now_s):
                         channel.abort()

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from appliance.media import refusals, relay
+from appliance.media import mediamtx_log, refusals
 from appliance.media.refusals import Refusals
 
 KEY = "RELAYRELAYRELAYREL22"
@@ -31,8 +31,8 @@ TIME = "2026/11/27 01:47:40 "
     ],
 )
 def test_no_key_is_passed_on(said: str, caplog: pytest.LogCaptureFixture) -> None:
-    relay.take(TIME + said + "\n", Refusals())
-    assert relay.HIDDEN in caplog.text
+    mediamtx_log.pass_on(TIME + said + "\n", Refusals())
+    assert mediamtx_log.HIDDEN in caplog.text
     assert KEY[:6] not in caplog.text
 
 
@@ -45,13 +45,15 @@ def test_no_key_is_passed_on(said: str, caplog: pytest.LogCaptureFixture) -> Non
     ],
 )
 def test_what_holds_no_secret_is_passed_on_as_it_is(said: str, level: int, caplog: pytest.LogCaptureFixture) -> None:
-    relay.take(TIME + said + "\n", Refusals())
+    mediamtx_log.pass_on(TIME + said + "\n", Refusals())
     assert [(one.levelno, one.getMessage()) for one in caplog.records] == [(level, f"MediaMTX: {said[4:]}")]
 
 
 def test_what_happens_all_the_time_is_not_passed_on(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    relay.take(f"{TIME}INF [RTMP] [conn 10.0.0.9:5] is publishing to path 'live/{KEY}', 2 tracks\n", Refusals())
+    mediamtx_log.pass_on(
+        f"{TIME}INF [RTMP] [conn 10.0.0.9:5] is publishing to path 'live/{KEY}', 2 tracks\n", Refusals()
+    )
     assert not caplog.records
 
 
@@ -74,7 +76,7 @@ def test_an_address_that_is_no_path_is_a_refusal_that_says_what_was_typed_wrong(
 ) -> None:
     recorded = Refusals()
     for server in ("RTMP", "RTMPS"):
-        relay.take(f"{TIME}INF [{server}] {said}\n", recorded)
+        mediamtx_log.pass_on(f"{TIME}INF [{server}] {said}\n", recorded)
         assert recorded.queue.get_nowait() == (remote, "publish", reason)
     assert recorded.queue.empty()
 
@@ -82,7 +84,7 @@ def test_an_address_that_is_no_path_is_a_refusal_that_says_what_was_typed_wrong(
 def test_a_connection_that_ends_as_all_do_is_no_refusal() -> None:
     recorded = Refusals()
     for said in ("closed: EOF", "opened", "closed: failed to authenticate: server replied with code 401"):
-        relay.take(f"{TIME}INF [RTMP] [conn 10.0.0.9:5] {said}\n", recorded)
+        mediamtx_log.pass_on(f"{TIME}INF [RTMP] [conn 10.0.0.9:5] {said}\n", recorded)
     assert recorded.queue.empty()
 
 
@@ -98,4 +100,4 @@ def test_a_connection_that_ends_as_all_do_is_no_refusal() -> None:
     ],
 )
 def test_whether_mediamtx_listens_on_is_told(said: str, listens: bool) -> None:
-    assert relay.take(f"{TIME}{said}\n", Refusals()) is listens
+    assert mediamtx_log.pass_on(f"{TIME}{said}\n", Refusals()) is listens

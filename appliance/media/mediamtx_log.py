@@ -39,7 +39,7 @@ def without_secrets(text: str) -> str:
     return text
 
 
-def take(line: str, refusals: Refusals) -> bool:
+def pass_on(line: str, refusals: Refusals) -> bool:
     """Log what people must know of one line, and record an address that the gate was not asked about.
 
     Whether MediaMTX listens on: once it cannot accept a connection it never tries again, and yet keeps running.
