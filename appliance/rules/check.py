@@ -18,7 +18,7 @@ from appliance.store import Store, StoredImage, soundness
 from appliance.store.backup import Backup, Backups
 from appliance.store.soundness import Fault, Remedy
 from appliance.times import now
-from appliance.vision.reach import Reach, Refusal
+from appliance.vision.reach import Reach, SourceRefused
 
 
 def refuse_unsound(config: Config) -> None:
@@ -154,7 +154,7 @@ def _outside(source: str, reach: Reach) -> str | None:
         return None
     try:
         reach.open_file(source).close()
-    except Refusal as refusal:
+    except SourceRefused as refusal:
         return str(refusal)
     except OSError:
         return None  # a disk that is not plugged in: the stream's page says it

@@ -8,7 +8,7 @@ import re
 from appliance import address
 from appliance.address import HIDDEN, Address, shown
 from appliance.errors import InputError, NotAllowed
-from appliance.vision.reach import Refusal, webcam
+from appliance.vision.reach import SourceRefused, webcam
 
 SCHEMES = ("rtsp", "rtsps", "http", "https")
 MAX_LENGTH = 500
@@ -86,7 +86,7 @@ def _refuse_other_device(path: str) -> None:
     """What is not there may come when it is plugged in."""
     try:
         webcam(path)
-    except Refusal as refusal:
+    except SourceRefused as refusal:
         raise InputError(str(refusal)) from refusal
     except OSError:
         return
