@@ -22,8 +22,7 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["appliance"]):
-    from appliance import address
-    from appliance.address import shown
+    from appliance.address import parse, shown
     from appliance.config import Config
     from appliance.errors import InputError
     from appliance.media import amf, flv, mediamtx_log, rtmp
@@ -110,7 +109,7 @@ def fuzz_source(data: bytes) -> None:
     shown(text)
     with suppress(InputError):
         source = clean_source("rtsp://camera/1", False, "ann", f"{text}-secret")
-        assert address.parse(source).credentials == ("ann", f"{text}-secret")
+        assert parse(source).credentials == ("ann", f"{text}-secret")
         assert shown(source) == "rtsp://•••@camera/1"
 
 

@@ -24,6 +24,19 @@ class Rejected(Exception):
     """The server said no: the code it gave."""
 
 
+def is_open(connection: socket.socket) -> bool:
+    """Whether the other side has not hung up yet. What it said is read and forgotten."""
+    connection.settimeout(0.05)
+    try:
+        while connection.recv(65_536):
+            pass
+    except TimeoutError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def flv_tags(path: Path) -> list[tuple[int, int, bytes]]:
     """(kind, time in ms, payload) of every tag of an FLV file."""
     data, at, tags = path.read_bytes(), 13, []
@@ -121,15 +134,7 @@ class RtmpClient:
 
     def is_open(self) -> bool:
         """Whether the server has not hung up yet."""
-        self.socket.settimeout(0.05)
-        try:
-            while self.socket.recv(65536):
-                pass
-        except TimeoutError:
-            return True
-        except OSError:
-            return False
-        return False
+        return is_open(self.socket)
 
     def _some(self) -> bytes:
         data = self.socket.recv(65536)

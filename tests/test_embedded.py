@@ -26,7 +26,7 @@ from appliance.times import now
 from tests.boxes import until
 from tests.conftest import REPOSITORY, port_giver
 from tests.media_room import MediaRoom
-from tests.rtmp_client import Rejected, RtmpClient
+from tests.rtmp_client import Rejected, RtmpClient, is_open
 
 KEY = "EMBEDEMBEDEMBEDEMB22"
 OTHER_KEY = "EMBEDEMBEDEMBEDEMB33"
@@ -216,7 +216,7 @@ def test_garbage_half_open_and_unread_connections_end_alone(room: MediaRoom) -> 
             "deep AMF": _says(port, b"\x03" + bytes(3072) + b"\x03\0\0\0\0\0\x64\x14\0\0\0\0" + b"\x0a\0\0\0\1" * 20),
             "publish at once": _says(port, b"\x03" + bytes(3072) + _command("publish", 1, None, KEY + "x")),
         }
-        until(lambda: not any(map(_is_open, others.values())), CLOSED_S + 5, "all of them are closed")
+        until(lambda: not any(map(is_open, others.values())), CLOSED_S + 5, "all of them are closed")
         assert good.is_open()
         assert [one.path for one in room.client.connections()] == [f"live/{KEY}"]
         for one in others.values():
@@ -234,21 +234,9 @@ def _command(*values: object) -> bytes:
     return b"\x03\0\0\0" + len(body).to_bytes(3, "big") + b"\x14\x01\0\0\0" + body
 
 
-def _is_open(one: socket.socket) -> bool:
-    one.settimeout(0.02)
-    try:
-        while one.recv(65_536):
-            pass
-    except TimeoutError:
-        return True
-    except OSError:
-        return False
-    return False
-
-
 def test_one_stranger_cannot_take_all_places(room: MediaRoom) -> None:
     crowd = [_says(room.config.rtmp.port, b"") for _ in range(40)]
-    until(lambda: sum(map(_is_open, crowd)) == 16, 5, "sixteen may wait")
+    until(lambda: sum(map(is_open, crowd)) == 16, 5, "sixteen may wait")
     for one in crowd:
         one.close()
     with sending(room):
@@ -258,11 +246,11 @@ def test_one_stranger_cannot_take_all_places(room: MediaRoom) -> None:
 def test_small_messages_before_publishing_are_cut_and_from_a_publisher_are_taken(room: MediaRoom) -> None:
     first, each = b"\x04\0\0\0\0\0\x01\x08\x01\0\0\0x", b"\xc4x"
     with _says(room.config.rtmp.port, b"\x03" + bytes(3072) + first + each * 200) as stranger:
-        until(lambda: not _is_open(stranger), 5, "a stranger is cut")
+        until(lambda: not is_open(stranger), 5, "a stranger is cut")
     with _says(room.config.rtmp.port, b"\x03" + bytes(3072) + first[:4] + b"\0\xff\xff" + first[7:]) as large:
         with suppress(OSError):
             large.sendall((bytes(128) + b"\xc4") * 600)
-        until(lambda: not _is_open(large), 5, "so is one of large ones")
+        until(lambda: not is_open(large), 5, "so is one of large ones")
     with sending(room) as publisher:
         room.wait_for(KEY)
         publisher.socket.sendall(first + each * 20_000)
@@ -280,7 +268,7 @@ def test_strangers_cost_little_memory(room: MediaRoom) -> None:
             one.sendall(bytes(1_000_000))
         except OSError:
             continue
-    until(lambda: not any(map(_is_open, crowd)), 5, "they are closed at once")
+    until(lambda: not any(map(is_open, crowd)), 5, "they are closed at once")
     for one in crowd:
         one.close()
     assert _memory_bytes(room) - before < 8_000_000
@@ -323,7 +311,7 @@ def test_the_publisher_hears_pongs_and_acknowledgements(room: MediaRoom) -> None
 def test_no_request_breaks_the_api_or_the_reading_port(room: MediaRoom, asked: bytes) -> None:
     for port in (room.config.media.api_port, room.config.media.read_port):
         with _says(port, asked) as one:
-            until(lambda one=one: not _is_open(one), 7, "it is closed")  # type: ignore[misc]
+            until(lambda one=one: not is_open(one), 7, "it is closed")  # type: ignore[misc]
     assert room.client.info() == "mb9k embedded"
 
 

@@ -25,6 +25,7 @@ from appliance.web.forms import local_path
 from appliance.web.server import Places, make_server
 from appliance.web.static import Static
 from tests.boxes import until
+from tests.rtmp_client import is_open
 
 
 @pytest.fixture
@@ -132,18 +133,6 @@ def answer_to(port: int, words: bytes) -> bytes:
             while piece := connection.recv(65_536):
                 said += piece
         return said
-
-
-def is_open(connection: socket.socket) -> bool:
-    connection.settimeout(0.02)
-    try:
-        while connection.recv(65_536):
-            pass
-    except TimeoutError:
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def test_a_request_is_ended_when_it_is_not_whole_in_time_however_it_drips(

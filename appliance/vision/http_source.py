@@ -95,7 +95,6 @@ class HttpClient:
         opener = urllib.request.OpenerDirector()
         handlers: list[urllib.request.BaseHandler] = [
             _Http(self._connect),
-            _Https(self._connect),
             _SameHost(self.host),
             urllib.request.HTTPErrorProcessor(),
             urllib.request.HTTPDefaultErrorHandler(),
@@ -212,19 +211,17 @@ class _TlsConnection(_Connection):
         self.sock = unverified_tls().wrap_socket(self.sock, server_hostname=self.host)
 
 
-class _Http(urllib.request.HTTPHandler):
+class _Http(urllib.request.AbstractHTTPHandler):
+    """Both schemes, by connections of ours."""
+
+    http_request = https_request = urllib.request.AbstractHTTPHandler.do_request_
+
     def __init__(self, connect: _Connect) -> None:
         super().__init__()
         self._connect = connect
 
     def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
         return self.do_open(partial(_Connection, self._connect), req)
-
-
-class _Https(urllib.request.HTTPSHandler):
-    def __init__(self, connect: _Connect) -> None:
-        super().__init__()
-        self._connect = connect
 
     def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
         return self.do_open(partial(_TlsConnection, self._connect), req)
