@@ -30,12 +30,14 @@ class Face:
     score: 0 to 1, the detector's confidence that this is a face.
     class_probabilities: of mask, no_mask, incorrect (the order of `CLASSES`); they sum to 1.
     state: the likeliest class where the model's thresholds allow it; else UNKNOWN.
+    too_small: why it is UNKNOWN: the face has too few pixels to judge.
     """
 
     bbox_px: Bbox
     score: float
     class_probabilities: tuple[float, float, float]
     state: State
+    too_small: bool = False
 
 
 @dataclass(frozen=True, slots=True)
