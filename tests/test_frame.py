@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import BytesIO
 
 import av
 import numpy as np
 import pytest
-from av.video.reformatter import Colorspace, ColorRange
+from av.video.reformatter import ColorRange, Colorspace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -196,10 +197,8 @@ def test_luma_is_a_view_that_nobody_can_write_to() -> None:
 
 
 def decoded(options: dict[str, object]) -> Iterator[av.VideoFrame]:
-    from io import BytesIO
-
     video = make_video(lambda index: np.roll(picture(324, 242), 7 * index, axis=1), 5, options=options)
-    with av.open(BytesIO(video)) as container:
+    with av.open(BytesIO(video), "r") as container:
         yield from container.decode(video=0)
 
 

@@ -47,11 +47,11 @@ def colours_of(luma: NDArray[np.uint8], blue: NDArray[np.uint8], red: NDArray[np
 
     A joint histogram of the chroma, to which is added one of the luma; both with soft bins.
     """
-    count = luma.size
-    chroma = _OF_CHROMA[blue.ravel()].T @ _OF_CHROMA[red.ravel()]
     shares = np.empty(COUNT, dtype=np.float32)
-    shares[: chroma.size] = chroma.ravel() * (CHROMA_WEIGHT / count)
-    shares[chroma.size :] = _OF_LUMA[luma.ravel()].sum(axis=0) * ((1 - CHROMA_WEIGHT) / count)
+    chroma = _OF_CHROMA.take(blue.ravel(), axis=0).T @ _OF_CHROMA.take(red.ravel(), axis=0)
+    shares[: chroma.size] = chroma.ravel() * (CHROMA_WEIGHT / luma.size)
+    values = np.bincount(luma.ravel(), minlength=len(_OF_LUMA)) @ _OF_LUMA
+    shares[chroma.size :] = values * ((1 - CHROMA_WEIGHT) / luma.size)
     return shares
 
 
