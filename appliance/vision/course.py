@@ -12,6 +12,7 @@ _JITTER = 0.06  # how far the detector's bbox is off
 _CUT_JITTER = 0.3  # the same where the edge of the frame cuts the face
 _SIZE_JITTER = 0.08  # of the logarithm of the size
 _SPEED = 6.0  # a face size per second: what anybody's speed may be at first
+_WALK = 1.0  # who is slower only stands at the edge
 _GROWTH = 0.3  # of the logarithm of the size per second
 _CHANGE = 4.0  # how much the speed changes, for each square root of a second ...
 _CALM_S = 1.0  # ... and half of it over so long: nobody starts, stops and turns all the time
@@ -92,6 +93,10 @@ class Course:
     def log_size_spread(self) -> float:
         """How far the logarithm of the size may be off, one standard deviation."""
         return math.sqrt(self._size.place)
+
+    def has_left(self, size: tuple[float, float]) -> bool:
+        """Whether it leads out of a frame of that width and height."""
+        return self.speed >= _WALK and not (0 <= self.x <= size[0] and 0 <= self.y <= size[1])
 
     def after(self, passed_s: float) -> Course:
         """Where it leads in so many seconds."""

@@ -16,6 +16,7 @@ SAME_PLACE = 0.3  # in face sizes: nearer than about this is no evidence against
 REACH = 1.0  # how far, in face sizes, from the predicted place a face may be
 REACH_PER_S = 7.0  # and how much further for each second since it was last seen: more than a walk
 MAX_REACH = 6.0
+SUDDEN = 8.0  # squares of standard deviations beyond which distance says less and less
 LONG_S = 0.7  # who was out of view for longer must look the same when back
 MAX_RATIO, MAX_RATIO_LONG = 1.9, 1.6
 COLOUR_WEIGHT, SAME_COLOURS, OTHER_COLOURS = 14.0, 0.2, 0.4
@@ -31,7 +32,7 @@ def colour_distances(first: Colours, second: Colours) -> Float64Array:
     return distances
 
 
-def costs_of(tracks: Sequence[Track], seen: Sequence[Seen], now_s: float) -> Float64Array:
+def costs_of(tracks: Sequence[Track], seen: Sequence[Seen], now_s: float, size: tuple[float, float]) -> Float64Array:
     """Of each track (rows) and face (columns); LIMIT or more: the face cannot be this person's.
 
     The square of the distance from the predicted place in standard deviations (Mahalanobis), the same of the size, and
@@ -40,10 +41,10 @@ def costs_of(tracks: Sequence[Track], seen: Sequence[Seen], now_s: float) -> Flo
     """
     courses = [_expected_course(track, now_s) for track in tracks]
     unseen_s = np.array([max(0.0, now_s - track.last_s) for track in tracks])
-    place, reach = _places(tracks, courses, seen, unseen_s)
-    size, ratio = _sizes(courses, seen)
+    place, reach = _places(tracks, courses, seen, unseen_s, size)
+    sizes, ratio = _sizes(courses, seen)
     colours = _colours(tracks, seen)
-    cost = place + size + COLOUR_WEIGHT * np.clip((colours - SAME_COLOURS) / 0.2, 0, 2) + _states(tracks, seen)
+    cost = place + sizes + COLOUR_WEIGHT * np.clip((colours - SAME_COLOURS) / 0.2, 0, 2) + _states(tracks, seen)
     long = (unseen_s > LONG_S)[:, None]
     still = np.array([track.still for track in tracks])[:, None]
     impossible = ~reach | (ratio > np.where(long, MAX_RATIO_LONG, MAX_RATIO))
@@ -54,27 +55,34 @@ def costs_of(tracks: Sequence[Track], seen: Sequence[Seen], now_s: float) -> Flo
 
 def _expected_course(track: Track, now_s: float) -> Course:
     passed_s = max(0.0, now_s - track.last_s)
-    if track.still:
-        at = track.course
-        return Course(at.x, at.y, at.size_px)
+    if track.still and passed_s > LONG_S:
+        return Course(*track.anchor[:3])
     return track.course.after(passed_s)
 
 
 def _places(
-    tracks: Sequence[Track], courses: Sequence[Course], seen: Sequence[Seen], unseen_s: Float64Array
+    tracks: Sequence[Track],
+    courses: Sequence[Course],
+    seen: Sequence[Seen],
+    unseen_s: Float64Array,
+    size: tuple[float, float],
 ) -> tuple[Float64Array, NDArray[np.bool_]]:
     """The cost of each pair's distance, and whether it is within reach."""
     predicted = np.array([(course.x, course.y) for course in courses])
     middles = np.array([middle(one.face.bbox_px) for one in seen])
-    size = np.sqrt(np.outer([course.size_px for course in courses], [size_of(one.face.bbox_px) for one in seen]))
-    distance = np.linalg.norm(predicted[:, None] - middles[None], axis=2) / size
+    sizes = np.sqrt(np.outer([course.size_px for course in courses], [size_of(one.face.bbox_px) for one in seen]))
+    distance = np.linalg.norm(predicted[:, None] - middles[None], axis=2) / sizes
+    leaving = np.array([course.has_left(size) for course in courses])
     spread = np.array([course.spread_px / course.size_px for course in courses])
     spread = np.hypot(spread, SAME_PLACE)
     reach = np.minimum(REACH + REACH_PER_S * unseen_s, MAX_REACH)
     # A poster comes back where it hung.
     still = np.array([track.still for track in tracks])
     reach = np.where(still & (unseen_s > LONG_S), STILL_REACH, reach)
-    cost = (distance / spread[:, None]) ** 2 + 2 * np.log(spread / SAME_PLACE)[:, None]
+    squares = (distance / spread[:, None]) ** 2
+    # Who starts to run, stops or turns is off by more than chance allows; who is on the way out does not turn.
+    squares = np.where(leaving[:, None], squares, SUDDEN * np.log1p(squares / SUDDEN))
+    cost = squares + 2 * np.log(spread / SAME_PLACE)[:, None]
     return cost, distance <= reach[:, None]
 
 

@@ -18,6 +18,7 @@ from appliance.faces import Bbox, Detection, Face
 from appliance.vision.assignment import assigned
 from appliance.vision.bboxes import iou
 from appliance.vision.course import size_of
+from appliance.vision.hidden import with_own_colours
 from appliance.vision.matching import LIMIT, costs_of
 from appliance.vision.region import Region
 from appliance.vision.regions import Expected
@@ -58,7 +59,7 @@ class Tracker:
         self.tracks: list[Track] = []
         self._last_s: float | None = None
         self._clock_s = 0.0  # stands still while no frame comes
-        self._size: tuple[int, int] | None = None
+        self._size: tuple[float, float] = math.inf, math.inf
 
     def expected(self, now_s: float) -> list[Expected]:
         """Where each track is to be looked for in a frame of `now_s`; not those who have left the frame."""
@@ -91,6 +92,9 @@ class Tracker:
         for track in self.tracks:
             track.in_frame = False
 
+        seen = with_own_colours(
+            seen, [_predicted(track, self._clock_s)[0] for track in self.tracks if self._clock_s - track.last_s < LOW_S]
+        )
         high = [one for one in seen if one.face.score >= self.score_threshold]
         low = [one for one in seen if one.face.score < self.score_threshold]
         unmatched, new = self._match(self.tracks, high, now_utc)
@@ -128,7 +132,7 @@ class Tracker:
         """Give faces to tracks so that all in all they fit best; what is left of both."""
         if not tracks or not seen:
             return list(tracks), list(seen)
-        pairs = assigned(costs_of(tracks, seen, self._clock_s), LIMIT)
+        pairs = assigned(costs_of(tracks, seen, self._clock_s, self._size), LIMIT)
         for row, column in pairs:
             self._take(tracks[row], self._hit(seen[column], now_utc))
         rows, columns = {row for row, _ in pairs}, {column for _, column in pairs}
@@ -167,25 +171,17 @@ class Tracker:
         return self.lost_s
 
     def _has_left(self, track: Track) -> bool:
-        course = track.course.after(max(0.0, self._clock_s - track.last_s))
-        if course.speed < 1.0:
-            return False
-        width, height = self._size or (math.inf, math.inf)
-        return not (0 <= course.x <= width and 0 <= course.y <= height)
+        return track.course.after(max(0.0, self._clock_s - track.last_s)).has_left(self._size)
 
     def _outside(self, bbox_px: Bbox) -> bool:
         """Whether nothing of it is in the frame."""
         left, top, right, bottom = bbox_px
-        width, height = self._size or (math.inf, math.inf)
-        return right <= 0 or bottom <= 0 or left >= width or top >= height
+        return right <= 0 or bottom <= 0 or left >= self._size[0] or top >= self._size[1]
 
     def _is_cut(self, bbox_px: Bbox) -> bool:
         """Whether the edge of the frame cuts the face."""
-        if self._size is None:
-            return False
         left, top, right, bottom = bbox_px
-        low, high = min(left, top), min(self._size[0] - right, self._size[1] - bottom)
-        return min(low, high) <= EDGE_PX
+        return min(left, top, self._size[0] - right, self._size[1] - bottom) <= EDGE_PX
 
     def _is_double(self, face: Face) -> bool:
         """Whether the face lies over one that a track already has in this frame."""
