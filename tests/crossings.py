@@ -205,23 +205,29 @@ def _region(x: float, y: float, size: float) -> Region:
 def _regions(scene: Scene, t: float, expected: Sequence[Expected], due_s: dict[str, float]) -> list[Region]:
     """Around each track that is due, and around everybody who moves where no track is expected."""
     regions, covered = [], []
+    moving = [place for one in scene.people if _moves(one, t) and (place := one.way(t)) is not None]
     for one in expected:
         left, top, right, bottom = one.bbox_px
         x, y, size = (left + right) / 2, (top + bottom) / 2, max(right - left, bottom - top)
         around = _region(x, y, size + one.spread_px / 2)
         covered.append(around)
-        pause_s = QUIET_S if one.still else SETTLED_S if one.settled else LOOK_S
+        moves = any(around.holds(x, y) for x, y, _ in moving)
+        pause_s = LOOK_S if not one.settled else QUIET_S if one.still and not moves else SETTLED_S
         if t >= due_s.get(one.key, 0.0) - 0.01:
             due_s[one.key] = t + pause_s
             regions.append(around)
     for somebody in scene.people:
-        now, before = somebody.way(t), somebody.way(t - LOOK_S)
+        now = somebody.way(t)
         if now is None or any(region.holds(now[0], now[1]) for region in covered):
             continue
-        moves = before is None or math.dist(now[:2], before[:2]) > 2
-        if moves or t % QUIET_S < LOOK_S:
+        if _moves(somebody, t) or t % QUIET_S < LOOK_S:
             regions.append(_region(*now))
     return regions
+
+
+def _moves(somebody: Person, t: float) -> bool:
+    now, before = somebody.way(t), somebody.way(t - LOOK_S)
+    return now is not None and (before is None or math.dist(now[:2], before[:2]) > 0.05 * now[2])
 
 
 def watched(scene: Scene, seed: int) -> Count:

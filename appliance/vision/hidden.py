@@ -12,6 +12,7 @@ from appliance.vision.track import Float64Array, Seen
 
 _TORSO = 0.8, 2.0  # of an upright person: to each side of the middle of the face, below the chin; in face sizes
 _BODY = 1.3  # the same to each side, of whoever stands before
+_LITTLE = 0.3  # so much of the torso may be hidden, in face sizes
 _SAME_SIZE = 1.1  # whose faces differ by less may stand before each other
 _SAME_FACE = 0.5  # what is nearer to a face, in face sizes, is that face
 
@@ -28,7 +29,7 @@ def with_own_colours(seen: Sequence[Seen], expected: Sequence[Bbox]) -> list[See
     off = np.abs(ours[:, None, :2] - theirs[None, :, :2])
     size, other = ours[:, None, 2], theirs[None, :, 2]
     before = other * _SAME_SIZE > size
-    beside = off[:, :, 0] < _TORSO[0] * size + _BODY * other
+    beside = off[:, :, 0] < (_TORSO[0] - _LITTLE) * size + _BODY * other
     # From the head of the other downward everything is hidden.
     above = theirs[None, :, 1] - other / 2 < ours[:, None, 1] + size / 2 + _TORSO[1] * size
     another = off.max(axis=2) > _SAME_FACE * np.minimum(size, other)

@@ -92,9 +92,8 @@ class Tracker:
         for track in self.tracks:
             track.in_frame = False
 
-        seen = with_own_colours(
-            seen, [_predicted(track, self._clock_s)[0] for track in self.tracks if self._clock_s - track.last_s < LOW_S]
-        )
+        here = [_predicted(track, self._clock_s)[0] for track in self.tracks if track.missed_s < LOW_S]
+        seen = with_own_colours(seen, here)
         high = [one for one in seen if one.face.score >= self.score_threshold]
         low = [one for one in seen if one.face.score < self.score_threshold]
         unmatched, new = self._match(self.tracks, high, now_utc)
