@@ -21,7 +21,8 @@ from appliance.vision.pixels import Pixels, shrink
 from appliance.vision.reach import Reach
 from appliance.vision.snapshot import cut, pixelate_eyes
 from appliance.vision.source import Transport
-from appliance.vision.tracker import Track, Tracker
+from appliance.vision.track import Seen, Track
+from appliance.vision.tracker import Tracker
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +143,7 @@ class Analysis:
             for face in self.detector.detect(frame.small, score_threshold=LOW_SCORE_THRESHOLD)
         ]
         picture = cache(partial(self._picture, frame, faces))  # converting and pixelating cost more than all the rest
-        update = self.tracker.update(faces, frame.arrived_s, frame.arrived_utc)
+        update = self.tracker.update([Seen(face) for face in faces], frame.arrived_s, frame.arrived_utc)
         for track in update.ended:
             self._tell(track, ended=True)
         for track in update.seen:
