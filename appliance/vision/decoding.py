@@ -96,9 +96,14 @@ class Decoding:
     def rest(self, elsewhere: bool = False) -> None:
         """Nothing moves: from the next key frame on, be idle, where that can be.
 
-        elsewhere: somebody watches another stream of the camera, and will say when something moves.
+        elsewhere: somebody watches another stream of the camera, and will say when something moves. While idle, this may
+        change. Where key frames are too rare for the other way, nothing happens: ask can_rest, and wake.
         """
-        if self.can_rest_elsewhere if elsewhere else self.can_rest:
+        if not (self.can_rest_elsewhere if elsewhere else self.can_rest):
+            return
+        if self.idle:
+            self.elsewhere = elsewhere
+        else:
             self._rest_at_key, self._elsewhere_at_key = True, elsewhere
 
     def wake(self, since_s: float | None = None) -> Iterator[Frame]:

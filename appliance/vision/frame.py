@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import av
+import numpy as np
+from numpy.typing import NDArray
 
 
 class Frame:
@@ -15,3 +17,14 @@ class Frame:
         self.source = source
         self.time_s, self.utc = time_s, utc
         self.width, self.height = source.width, source.height
+
+    @property
+    def luma_step(self) -> int:
+        """Pixels between two samples of `luma`."""
+        return max(1, round(max(self.width, self.height) / 240))
+
+    def luma(self) -> NDArray[np.uint8]:
+        """The brightness, every luma_step-th pixel both ways."""
+        plane = self.source.planes[0]
+        rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+        return rows[:: self.luma_step, : plane.width : self.luma_step]
