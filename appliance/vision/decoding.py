@@ -96,8 +96,8 @@ class Decoding:
     def rest(self, elsewhere: bool = False) -> None:
         """Nothing moves: from the next key frame on, be idle, where that can be.
 
-        elsewhere: somebody watches another stream of the camera, and will say when something moves. While idle, this may
-        change. Where key frames are too rare for the other way, nothing happens: ask can_rest, and wake.
+        elsewhere: somebody watches another stream of the camera, and will say when something moves. This may
+        change while idle. Where key frames are too rare for the other way, nothing happens: ask can_rest, and wake.
         """
         if not (self.can_rest_elsewhere if elsewhere else self.can_rest):
             return

@@ -26,5 +26,6 @@ class Frame:
     def luma(self) -> NDArray[np.uint8]:
         """The brightness, every luma_step-th pixel both ways."""
         plane = self.source.planes[0]
-        rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
-        return rows[:: self.luma_step, : plane.width : self.luma_step]
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
+        luma: NDArray[np.uint8] = rows[:: self.luma_step, : plane.width : self.luma_step]
+        return luma
