@@ -125,14 +125,14 @@ class Watcher:
     def _poll(self, moment: Now) -> dict[int, Status]:
         """Who publishes, who is being analysed; starts and stops analyses to fit."""
         publishers = self.publishers.poll(self.store.streams.active_keys(), moment.uptime_s)
-        sources = dict(self.store.streams.active_sources())
+        sources = self.store.streams.active_sources()
         urls = {
             stream_id: read_url(self.config, self.publishers.engine, publisher.path, self.secret)
             for stream_id, publisher in publishers.items()
         }
         # What the ingest plays lies on loopback, where nothing that a person typed may lead.
         origins: dict[int, tuple[str, Reach | None]] = {stream_id: (url, None) for stream_id, url in urls.items()}
-        origins |= {stream_id: (url, self.reach) for stream_id, url in sources.items()}
+        origins |= {stream_id: (source.url, self.reach) for stream_id, source in sources.items()}
         self._reconcile(origins, moment)
         statuses = {stream_id: Status(False, None, CONNECTED) for stream_id in self.publishers.waiting}
         statuses |= {stream_id: self._pushed(publisher) for stream_id, publisher in publishers.items()}
