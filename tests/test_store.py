@@ -445,7 +445,8 @@ def test_a_store_from_before_erasures_notes_the_images_that_its_rows_lose() -> N
         db.execute(
             "insert into detections (stream_id, first_seen_utc, last_seen_utc, state, confidence, votes, bbox_left,"
             " bbox_top, bbox_right, bbox_bottom, frame_width, frame_height, model, image_day, image_offset, image_size,"
-            " image_token) values (1, '2026-11-24', '2026-11-24', 'mask', 0.9, 7, 10, 20, 60, 80, 640, 360, 'm', ?, ?, ?, ?)",
+            " image_token)"
+            " values (1, '2026-11-24', '2026-11-24', 'mask', 0.9, 7, 10, 20, 60, 80, 640, 360, 'm', ?, ?, ?, ?)",
             [image.day, image.offset, image.size_bytes, image.token],
         )
     box_migrations.apply(db)
