@@ -12,7 +12,7 @@ from functools import cache, partial
 from av.video.reformatter import Interpolation
 
 from appliance.config import Images, Vision
-from appliance.faces import Detection, Face
+from appliance.faces import Detection, Face, Health
 from appliance.previews import Previews
 from appliance.vision.annotate import draw_bboxes
 from appliance.vision.bboxes import content_size, rescale_bbox
@@ -68,9 +68,10 @@ class Analysis:
         sink: Callable[[Sighting], None],
         reach: Reach | None,
         transport: Transport = "tcp",
+        watch_url: str | None = None,
     ) -> None:
         self.stream_id = stream_id
-        self.url, self.reach = url, reach
+        self.url, self.reach, self.watch_url = url, reach, watch_url
         self.detector = detector
         self.images = images
         self.previews = previews
@@ -89,6 +90,11 @@ class Analysis:
     def problem(self) -> str | None:
         """Why the stream is not being analysed; None: it is."""
         return self.crash or self.camera.problem
+
+    @property
+    def health(self) -> Health:
+        """How well the stream can be judged."""
+        return Health()
 
     def start(self) -> None:
         """Begin."""
