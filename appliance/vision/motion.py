@@ -52,6 +52,11 @@ class Moving:
     relit: bool = False
     cut: bool = False
 
+    @property
+    def stirs(self) -> bool:
+        """Whether there is a reason to look: not what moves all the time."""
+        return self.cut or self.relit or bool((self.cells & ~self.restless).any())
+
 
 class Motion:
     """The slow background of one stream.

@@ -71,6 +71,15 @@ class Tracker:
                 expected.append(Expected(track.key, bbox_px, spread_px, track.settled, track.still))
         return expected
 
+    def presumed(self, now_s: float) -> list[Face]:
+        """Persons in view who were not looked at in the newest frame, where they are expected, in the voted state."""
+        tracks = {track.key: track for track in self.tracks if not track.in_frame and track.missed_s == 0}
+        return [
+            Face(expected.bbox_px, tracks[expected.key].score, (0.0, 0.0, 0.0), tracks[expected.key].state)
+            for expected in self.expected(now_s)
+            if expected.key in tracks
+        ]
+
     def update(
         self,
         seen: Sequence[Seen],
