@@ -78,6 +78,20 @@ def test_the_part_of_a_face_that_is_drawn_smaller_than_it_is_yields_too() -> Non
     assert len(merged([(LEFT, [cut]), (RIGHT, [whole])], SIZE, MAX_IOU)) == 1
 
 
+def test_of_a_chin_that_reaches_over_a_seam_no_second_face_is_made() -> None:
+    """Of chin and neck the network makes a whole face, most of which is below the real one."""
+    below = Region(0, 200, 320, 320)
+    chin = face((95, 2, 165, 70), 0.8)
+    found = merged([(LEFT, [face((100, 130, 160, 222), 0.7)]), (below, [chin])], SIZE, MAX_IOU)
+    assert [each.bbox_px for each in found] == [(100, 130, 160, 222)]
+
+
+def test_a_face_beside_one_that_lies_across_a_seam_stays() -> None:
+    below = Region(0, 200, 320, 320)
+    across, beside = face((100, 130, 160, 222)), face((150, 2, 210, 70), 0.8)
+    assert len(merged([(LEFT, [across]), (below, [beside])], SIZE, MAX_IOU)) == 2
+
+
 def test_a_face_cut_in_both_regions_is_one() -> None:
     large = (200.0, 60.0, 380.0, 280.0)
     found = merged(looked([LEFT, RIGHT, Region(120, 400, 320, 320)], [large]), SIZE, MAX_IOU)

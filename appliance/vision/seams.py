@@ -11,18 +11,26 @@ from dataclasses import dataclass, replace
 from appliance.faces import Bbox, Face
 from appliance.vision.region import Region
 
-TOUCHING = 0.06  # of the face's side: so near a seam it may be cut; the network does not draw to the pixel
+TOUCHING = 0.12  # of the face's longer side: so near a seam it may be cut; the network does not draw to the pixel
 TOUCHING_PX = 2.0  # of the input; the same for small faces
 WITHIN = 0.7  # of a cut face: so much of it within another face is the same one, of which only a part was recognised
+ALONG = 0.5  # of the shorter of two faces, along a seam: so much of it beside the other is the same one
 
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """A face as a region showed it. shown: what of the frame the region shows. is_cut: it lies at a seam."""
+    """A face as a region showed it.
+
+    shown: what of the frame the region shows. seams: those at which the face ends, as indices into `shown`.
+    """
 
     face: Face
     shown: Bbox
-    is_cut: bool
+    seams: tuple[int, ...]
+
+    @property
+    def is_cut(self) -> bool:
+        return bool(self.seams)
 
     @property
     def rank(self) -> tuple[object, ...]:
@@ -56,23 +64,22 @@ def _views(region: Region, faces: Sequence[Face], size: tuple[int, int]) -> Iter
     for face in faces:
         bbox_px = _common(region.to_frame(face.bbox_px), frame)
         if _area(bbox_px) > 0:
-            is_cut = _is_at_seam(bbox_px, shown, size, TOUCHING_PX * region.side / region.input_px)
-            yield _Shown(replace(face, bbox_px=bbox_px), shown, is_cut)
+            seams = _seams_at(bbox_px, shown, size, TOUCHING_PX * region.side / region.input_px)
+            yield _Shown(replace(face, bbox_px=bbox_px), shown, tuple(seams))
 
 
-def _is_at_seam(bbox_px: Bbox, shown: Bbox, size: tuple[int, int], least_px: float) -> bool:
-    for axis in (0, 1):
-        near_px = max(least_px, TOUCHING * (bbox_px[axis + 2] - bbox_px[axis]))
-        if shown[axis] > 0 and bbox_px[axis] - shown[axis] < near_px:
-            return True
-        if shown[axis + 2] < size[axis] and shown[axis + 2] - bbox_px[axis + 2] < near_px:
-            return True
-    return False
+def _seams_at(bbox_px: Bbox, shown: Bbox, size: tuple[int, int], least_px: float) -> Iterator[int]:
+    near_px = max(least_px, TOUCHING * max(bbox_px[2] - bbox_px[0], bbox_px[3] - bbox_px[1]))
+    for edge, frame_edge in enumerate((0, 0, *size)):
+        if shown[edge] != frame_edge and abs(bbox_px[edge] - shown[edge]) < near_px:
+            yield edge
 
 
 def _is_same(view: _Shown, better: _Shown, max_iou: float) -> bool:
     """Whether both are of one face. A cut one is compared with what its region shows of the other."""
     first, second = view.face.bbox_px, better.face.bbox_px
+    if any(_lies_across(second, view, edge) for edge in view.seams):
+        return True
     both = _area(_common(first, second))
     if not both:
         return False
@@ -81,6 +88,19 @@ def _is_same(view: _Shown, better: _Shown, max_iou: float) -> bool:
     first = _common(first, better.shown) if better.is_cut else first
     second = _common(second, view.shown) if view.is_cut else second
     return _iou(first, second) > max_iou
+
+
+def _lies_across(bbox_px: Bbox, view: _Shown, edge: int) -> bool:
+    """Whether the face lies across the seam where the view ends, beside it.
+
+    Of a chin that reaches into a region the network makes a face of chin and neck, which is another bbox altogether.
+    """
+    axis, along = edge % 2, 1 - edge % 2
+    if not bbox_px[axis] < view.shown[edge] < bbox_px[axis + 2]:
+        return False
+    seen = view.face.bbox_px
+    beside = min(seen[along + 2], bbox_px[along + 2]) - max(seen[along], bbox_px[along])
+    return beside > ALONG * min(seen[along + 2] - seen[along], bbox_px[along + 2] - bbox_px[along])
 
 
 def _common(first: Bbox, second: Bbox) -> Bbox:
