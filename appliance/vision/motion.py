@@ -26,11 +26,18 @@ EARLIER_S = 0.4  # it is compared with a look at least this old, for slow movers
 LEAST = 4.0  # levels above the usual difference; compression noise stays below it
 CHANGED = 1.3  # the same, against the earlier look, which has noise of its own: this many times
 RESTLESS_S = 15.0  # time constant of how much of the time a cell moves
-RESTLESS = 0.5  # from this share on it is restless...
-LOUDER = 1.5  # ...unless it moves by so many times more than is usual for it
+RESTLESS = 0.4  # from this share on it is restless...
+LOUDER = 1.3  # ...unless it moves by so many times more than is usual there
 LOUD_S = 2.0, 20.0  # time constants of that usual motion, upwards and downwards
 
+RARE_PER_S = 1.2, 0.18  # levels: a limit rises while the cell is above it and falls otherwise: 13 % of the time above
+RARE = 10.0  # levels by which a limit rises at most, for leaves and rain
+GRAIN_PER_S = 3.0, 0.5  # levels: the same for all cells, by how many stand out alone, as drops and flakes do
+GRAIN = 15.0
+ALONE = 4, 0.1  # that many, and this share of those that do not
+
 MANY = 0.15  # share of cells that move, from which on the light is asked whether it changed
+ASKED = 2.0  # levels: so does the mean of the frame when it differs by this much
 PUMPING = 3.0  # levels: half of the cells differ by this much more than usual: the same
 EXPLAINED = 0.5  # share of the cells that one change of gain and offset must explain
 RELIT = 6.0  # levels: a change of light of this size is called one
@@ -104,7 +111,9 @@ class Motion:
         self._per_sample = (1 / cell_sums(inside)).astype(np.float32)
         self._usual = np.ones((rows, columns), np.float32)
         self._changed_s = np.full((rows, columns), -math.inf)
-        self._busy = np.zeros((rows, columns), np.float32)  # share of the time that the cell moves
+        self._rare = np.zeros((rows, columns), np.float32)  # levels by which the limit has risen
+        self._grain = 0.0
+        self._busy = np.zeros((rows, columns), np.float32)  # share of the time that something moves here or beside
         self._loud = np.zeros((rows, columns), np.float32)  # by how much it then does
 
     def _nothing(self, relit: bool = False, cut: bool = False) -> Moving:
@@ -112,29 +121,27 @@ class Motion:
         return Moving(self._cell_px, none, none.copy(), relit, cut)
 
     def _compared(self, elapsed_s: float) -> Moving:
-        relit = False
-        difference, away = self._away()
-        excess = away - self._usual
+        difference, excess = self._away()
         pumping = max(0.0, float(np.median(excess[::2, ::2])))
         out = self._standing_out(excess, pumping)
-        if pumping > PUMPING or np.count_nonzero(out) > MANY * out.size:
+        relit = False
+        if abs(float(difference.mean())) > ASKED or pumping > PUMPING or np.count_nonzero(out) > MANY * out.size:
             light = self._light()
-            if light.explains < EXPLAINED:
-                if structure_replaced := self._other_scene():
+            if light.explains < (EXPLAINED if 0.4 < light.gain < 2.5 else 0.8):
+                if why := self._other_scene():
                     self._replace()
-                    return self._nothing(relit=structure_replaced == "relit", cut=structure_replaced == "cut")
+                    return self._nothing(relit=why == "relit", cut=why == "cut")
                 pumping = min(pumping, PUMPING)
-            else:
-                relit = light.size >= RELIT
+            elif light.size > 0.5:
+                relit = light.size >= RELIT and np.count_nonzero(self._changed()) > MANY * out.size
                 self._seen_background()[:] = np.clip(self._seen_background() * light.gain + light.offset, 0, 255)
-                difference, away = self._away()
-                excess = away - self._usual
+                difference, excess = self._away()
                 pumping = max(0.0, float(np.median(excess[::2, ::2])))
             out = self._standing_out(excess, pumping)
             if relit and np.count_nonzero(out) > LEFT_OVER * out.size:
                 self._replace()
                 return self._nothing(relit=True)
-        moving = self._moving(out)
+        moving = self._moving(out, excess, elapsed_s)
         restless = self._restless(moving, excess, elapsed_s)
         self._learn(difference, excess, elapsed_s)
         return Moving(self._cell_px, moving, restless, relit)
@@ -144,33 +151,49 @@ class Motion:
         return self._background[:height, :width]
 
     def _away(self) -> tuple[Levels, Levels]:
-        """The difference of every sample from the background, and the mean of its size in every cell."""
+        """The difference of every sample from the background, and by how much the cells differ more than usual."""
         difference = self._padded - self._background
-        return difference, cell_sums(np.abs(difference)) * self._per_sample
+        return difference, cell_sums(np.abs(difference)) * self._per_sample - self._usual
 
     def _standing_out(self, excess: Levels, pumping: float) -> Cells:
         """Cells that differ well above the usual. pumping: by how much more than usual the whole frame does, such as a
         key frame beside the frames before it."""
         return np.asarray(excess - pumping > np.maximum(LEAST, self._usual + pumping))
 
-    def _moving(self, out: Cells) -> Cells:
+    def _changed(self) -> Cells:
+        """Cells that differ from the earlier look."""
+        differ = cell_sums(np.abs(self._padded - self._earlier)) * self._per_sample
+        return np.asarray(differ > np.maximum(self._usual + LEAST, 2 * self._usual) * CHANGED)
+
+    def _moving(self, out: Cells, excess: Levels, elapsed_s: float) -> Cells:
         """Those that stand out, have a neighbour that does, and have changed lately."""
+        up, down = (rate * elapsed_s for rate in RARE_PER_S)
         if not out.any():
+            self._rare = np.maximum(self._rare - down, 0)
+            self._busy *= 1 - share(elapsed_s, RESTLESS_S)
+            self._grain = max(0.0, self._grain - GRAIN_PER_S[1] * elapsed_s)
             return out
-        out &= neighbours(out) >= 2  # itself and another
-        changed = cell_sums(np.abs(self._padded - self._earlier)) * self._per_sample
-        changed_now = changed > np.maximum(self._usual + LEAST, 2 * self._usual) * CHANGED
-        self._changed_s[out & changed_now] = self._now_s
-        return np.asarray(out & (self._changed_s >= self._now_s - STILL_S))
+        self._changed_s[out & self._changed()] = self._now_s
+        out &= self._changed_s >= self._now_s - STILL_S
+        self._busy += ((neighbours(out) > 0) - self._busy) * share(elapsed_s, RESTLESS_S)
+        moving = out & (excess > np.maximum(LEAST, self._usual) + np.maximum(self._rare, self._grain))
+        self._rare += np.where(moving, up, -down)
+        np.clip(self._rare, 0, RARE, out=self._rare)
+        together = moving & (neighbours(moving) >= 2)  # itself and another
+        supported = np.count_nonzero(together)
+        many_alone = np.count_nonzero(moving) - supported > ALONE[0] + ALONE[1] * supported
+        self._grain += GRAIN_PER_S[0] * elapsed_s if many_alone else -GRAIN_PER_S[1] * elapsed_s
+        self._grain = min(max(0.0, self._grain), GRAIN)
+        return np.asarray(together)
 
     def _restless(self, moving: Cells, excess: Levels, elapsed_s: float) -> Cells:
-        restless = moving & (self._busy >= RESTLESS) & (excess <= LOUDER * self._loud)
-        self._busy += (moving - self._busy) * share(elapsed_s, RESTLESS_S)
-        if moving.any():
-            more = excess - self._loud
-            up, down = (share(elapsed_s, time_s) for time_s in LOUD_S)
-            self._loud += np.where(moving, np.where(more > 0, more * up, more * down), 0)
-        return restless
+        if not moving.any():
+            return moving.copy()
+        restless = moving & (self._busy >= RESTLESS) & (excess <= LOUDER * loudest(self._loud))
+        more = excess - self._loud
+        up, down = (share(elapsed_s, time_s) for time_s in LOUD_S)
+        self._loud += np.where(moving, np.where(more > 0, more * up, more * down), 0)
+        return np.asarray(restless)
 
     def _learn(self, difference: Levels, excess: Levels, elapsed_s: float) -> None:
         part = share(elapsed_s, SETTLES_S)
@@ -187,16 +210,18 @@ class Motion:
         self._earlier_s = self._now_s
 
     def _light(self) -> Light:
-        background = (cell_sums(self._background) * self._per_sample).ravel()
-        seen = (cell_sums(self._padded) * self._per_sample).ravel()
-        return light_between(background, seen)
+        """The change of light, from the means of two by two cells."""
+        per_sample = 1 / fours(1 / self._per_sample)
+        background, seen = (fours(cell_sums(samples)) * per_sample for samples in (self._background, self._padded))
+        return light_between(background.ravel(), seen.ravel())
 
     def _other_scene(self) -> str:
         """Why the background no longer holds, if so: "cut" or "relit"."""
         noise = float(np.median(self._usual))
         background = self._seen_background()
         still_there, in_place = kept(background, self._seen, noise)
-        if still_there is None or (in_place or 0) >= EXPLAINED:
+        brighter = abs(float(background.mean() - self._seen.mean()))
+        if still_there is None or (in_place or 0) >= EXPLAINED and brighter >= RELIT / 2:
             return "relit"
         if still_there >= CUT:
             return ""
@@ -250,7 +275,7 @@ def light_between(before: Levels, seen: Levels) -> Light:
 
 BLOCK = 8  # samples of half the resolution
 ALIKE = 0.8  # normalised correlation
-CUT = 0.12  # share of the blocks that are still there
+CUT = 0.08  # share of the blocks that are still there
 
 
 def kept(before: Levels, seen: Levels, noise: float) -> tuple[float | None, float | None]:
@@ -326,6 +351,20 @@ def cell_sums(samples: Levels) -> Levels:
     sums += rows[:, 2::4]
     sums += rows[:, 3::4]
     return sums
+
+
+def fours(cells: Levels) -> Levels:
+    """The sums of two by two cells; at the end of a row or column of what is there."""
+    rows = np.add.reduceat(cells, np.arange(0, cells.shape[0], 2), 0)
+    return np.asarray(np.add.reduceat(rows, np.arange(0, cells.shape[1], 2), 1))
+
+
+def loudest(cells: Levels) -> Levels:
+    """The largest of the nine cells around and including each."""
+    padded = np.zeros((cells.shape[0] + 2, cells.shape[1] + 2), np.float32)
+    padded[1:-1, 1:-1] = cells
+    rows = np.maximum(np.maximum(padded[:-2], padded[1:-1]), padded[2:])
+    return np.asarray(np.maximum(np.maximum(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:]))
 
 
 def neighbours(cells: Cells) -> NDArray[np.uint8]:
