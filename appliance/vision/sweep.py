@@ -8,7 +8,7 @@ import numpy as np
 
 from appliance.vision.grid import Block, Times, block
 from appliance.vision.region import Region
-from appliance.vision.squares import Size, multiple, one_to_one
+from appliance.vision.squares import Size, even, multiple, one_to_one
 
 OVERLAP_PX = 48  # a face of up to this is whole in one tile or the next; larger ones are seen by the coarse look
 FIRST_S = 2.5  # how long the first visit of the whole frame takes, where the allowance permits
@@ -69,7 +69,7 @@ class Sweep:
 
 def _starts(frame_px: int, side: int, overlap: int) -> list[float]:
     """Where tiles begin along one side of the frame, evenly spaced."""
-    beyond = max(0, frame_px - side)
+    beyond = max(0, even(frame_px - side))
     steps = ceil(beyond / (side - overlap))
     return [beyond * step / steps for step in range(steps + 1)] if steps else [0.0]
 
