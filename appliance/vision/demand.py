@@ -38,6 +38,7 @@ TALLEST_FACE = 8  # a face is at least this part of a person's height
 LEAST_FACE_PX = 32  # of a face in the network's input, shorter side, so that it is found
 # What a track explains: face widths to either side of its middle, from and to so many face heights below its top.
 OUTLINE = ((1.2, -1.0, 1.0), (1.8, 1.0, 4.0), (2.6, 4.0, 9.0))
+VAGUE = 1.5  # and who may be further away than this many face widths explains nothing
 NOBODY = -1
 COARSE = 3  # a region scaled down by more shows no faces but large ones
 
@@ -199,6 +200,8 @@ def _owners(busy: Cells, bboxes_px: list[Bbox], spreads_px: list[float], cell_px
         return owners
     for index, ((left, top, right, bottom), spread_px) in enumerate(zip(bboxes_px, spreads_px, strict=True)):
         width, height = right - left, bottom - top
+        if spread_px > VAGUE * width:
+            continue
         margin = min(spread_px, width) + cell_px
         middle = (left + right) / 2
         for beside, above, below in OUTLINE:

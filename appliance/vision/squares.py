@@ -8,7 +8,7 @@ from math import ceil
 from appliance.vision.region import Region
 
 STEP_PX = 32  # the network's largest stride: each input is a multiple of it
-MOST = 40  # regions of one look, so that choosing them takes no longer than looking
+MOST = 32  # regions of one look, so that choosing them takes no longer than looking
 
 Size = tuple[int, int]
 """Width and height of a frame, px."""
@@ -54,11 +54,12 @@ def whole(size: Size, region_px: int) -> Region:
 
 def united(first: Region, second: Region, size: Size, region_px: int) -> Region | None:
     """One region that shows what two show, at the finer scale of both; None if it would be too large."""
-    left, top = min(first.left, second.left), min(first.top, second.top)
-    right = min(max(first.left + first.side, second.left + second.side), even(size[0]))
-    bottom = min(max(first.top + first.side, second.top + second.side), even(size[1]))
-    side = max(right - left, bottom - top)
+    left, right = min(first.left, second.left), max(first.left + first.side, second.left + second.side)
     scale = max(first.input_px / first.side, second.input_px / second.side)
+    if (min(right, size[0]) - left) * scale > region_px:
+        return None  # most pairs end here: they are far apart
+    top, bottom = min(first.top, second.top), max(first.top + first.side, second.top + second.side)
+    side = max(min(right, even(size[0])) - left, min(bottom, even(size[1])) - top)
     input_px = multiple(side * scale)
     if input_px > region_px:
         return None
