@@ -220,7 +220,7 @@ class _Scene:
         if want.track:
             self._tracks_s[want.track.key] = self._now_s
         if want.tile:
-            self._sweep.visited(self._now_s)
+            self._sweep.visited(want.region, self._now_s)
         if want.coarse:
             self._coarse_s = self._now_s
         if not want.coarse or taken.side <= FINE * taken.input_px:
