@@ -76,6 +76,7 @@ def _places(
     spread = np.array([course.spread_px / course.size_px for course in courses])
     spread = np.hypot(spread, SAME_PLACE)
     reach = np.minimum(REACH + REACH_PER_S * unseen_s, MAX_REACH)
+    reach = np.where(leaving, REACH, reach)
     # A poster comes back where it hung.
     still = np.array([track.still for track in tracks])
     reach = np.where(still & (unseen_s > LONG_S), STILL_REACH, reach)
