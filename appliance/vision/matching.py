@@ -44,8 +44,9 @@ def costs_of(tracks: Sequence[Track], seen: Sequence[Seen], now_s: float, size: 
     place, reach = _places(tracks, courses, seen, unseen_s, size)
     sizes, ratio = _sizes(courses, seen)
     colours = _colours(tracks, seen)
-    cost = place + sizes + COLOUR_WEIGHT * np.clip((colours - SAME_COLOURS) / 0.2, 0, 2) + _states(tracks, seen)
     long = (unseen_s > LONG_S)[:, None]
+    unlike = np.clip((colours - SAME_COLOURS) / (OTHER_COLOURS - SAME_COLOURS), 0, 1)
+    cost = place + sizes + COLOUR_WEIGHT * unlike + _states(tracks, seen)
     still = np.array([track.still for track in tracks])[:, None]
     impossible = ~reach | (ratio > np.where(long, MAX_RATIO_LONG, MAX_RATIO))
     impossible |= long & ((colours > OTHER_COLOURS) | _opposed(tracks, seen))

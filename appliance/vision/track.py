@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +25,9 @@ SETTLED_VOTES, SETTLED_MAJORITY = 5, 0.8
 STILL_S = 3.0  # who has not moved by half a face for so long is still: a poster, or somebody who waits
 STILL_REACH = 0.5  # in face sizes
 STILL_RATIO = 1.3
-RECENT = 8  # faces kept to tell whether somebody else has taken over
+COLOURS_GAIN = 0.15  # how much of the newest face there is in the colours of a track
+DOUBT_FACES = 2
+RECENT = 12  # faces kept to tell whether somebody else has taken over
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class Hit:
     now_s: float
     now_utc: float
     cut: bool = False  # by the edge of the frame
+    jumped: bool = False  # its place or size is not where the course of the track led
+    odd: bool = False  # its colours are not those of the track
 
 
 @dataclass(eq=False)
@@ -71,7 +77,6 @@ class Track:
     colours: Colours | None = None
     missed_s: float = 0.0  # from its last face to the last look that should have shown another
     in_frame: bool = False  # whether it has a face in the newest frame
-    doubtful: bool = False  # whether its newest faces may be somebody else's
     recent: deque[Hit] = field(default_factory=lambda: deque(maxlen=RECENT))
     anchor: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)  # x, y, size and since when it is there
 
@@ -82,6 +87,11 @@ class Track:
             return 0.0
         left, top, right, bottom = self.bbox_px
         return self.score * (right - left) * (bottom - top)
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether its newest faces may be somebody else's."""
+        return any(hit.odd or hit.jumped for hit in list(self.recent)[-DOUBT_FACES:])
 
     @property
     def confidence(self) -> float:
@@ -123,12 +133,39 @@ class Track:
         self.bbox_px, self.score, self.last_s = face.bbox_px, face.score, hit.now_s
         self.missed_s, self.in_frame = 0.0, True
         self._stand(x, y, size_px, hit.now_s)
+        if hit.colours is not None and not hit.odd:
+            ours = self.colours
+            self.colours = hit.colours if ours is None else ours + COLOURS_GAIN * (hit.colours - ours)
         self.recent.append(hit)
-        self.count(hit, +1)
+        self._count(hit, +1)
         if not self.confirmed and len(self.recent) >= CONFIRM_HITS:
             self.confirmed = hit.now_s - self.recent[-CONFIRM_HITS].now_s <= CONFIRM_S
 
-    def count(self, hit: Hit, sign: int) -> None:
+    def yielded(self, index: int) -> list[Hit]:
+        """Give back its newest faces, from `index` of `recent` on: they were another person's, and so were the votes.
+
+        The track has not been seen since then.
+        """
+        hits = list(self.recent)
+        kept, given = hits[:index], hits[index:]
+        for hit in given:
+            self._count(hit, -1)
+        # How it moved then is found by going through what is left; before that, it had been known longer.
+        self.course, self.in_frame = _course_of(kept), False
+        self.bbox_px, self.score, self.last_s = kept[-1].face.bbox_px, kept[-1].face.score, kept[-1].now_s
+        self.missed_s = given[-1].now_s - self.last_s
+        self.recent = deque(kept, maxlen=RECENT)
+        if self.detection is not None:
+            self.detection = replace(
+                self.detection,
+                last_seen_utc=kept[-1].now_utc,
+                state=self.state,
+                confidence=self.confidence,
+                votes=self.votes,
+            )
+        return given
+
+    def _count(self, hit: Hit, sign: int) -> None:
         """Add the face to the vote (sign 1) or take it out (-1)."""
         self.hits += sign
         self.small_hits += sign * hit.face.too_small
@@ -142,6 +179,14 @@ class Track:
         moved = max(abs(x - at_x), abs(y - at_y)) > STILL_REACH * size_px
         if self.hits == 0 or moved or not 1 / STILL_RATIO < ratio < STILL_RATIO:
             self.anchor = (x, y, size_px, now_s)
+
+
+def _course_of(hits: Sequence[Hit]) -> Course:
+    course = Course(*middle(hits[0].face.bbox_px), size_of(hits[0].face.bbox_px))
+    for before, hit in pairwise(hits):
+        course = course.after(max(0.0, hit.now_s - before.now_s))
+        course.seen(*middle(hit.face.bbox_px), size_of(hit.face.bbox_px), hit.cut)
+    return course
 
 
 def begun(hit: Hit) -> Track:
