@@ -66,7 +66,10 @@ def _evidence(before: Sequence[Hit], after: Sequence[Hit]) -> float:
 
 def _colour_distances(before: Sequence[Hit], after: Sequence[Hit]) -> Float64Array | None:
     """Of each of the later faces from the mean of those before; None: too few faces show any colours."""
-    mean, shown = _mean_colours(before), [hit.colours for hit in after if hit.colours is not None]
+    mean, shown = (
+        _mean_colours([hit for hit in before if not hit.odd]),
+        [hit.colours for hit in after if hit.colours is not None],
+    )
     if mean is None or len(shown) < FEWEST_FACES - 1:
         return None
     return colour_distances(np.array(shown), mean[None])[:, 0]
