@@ -16,7 +16,7 @@ import numpy as np
 
 from appliance.faces import CLASSES
 from appliance.vision.course import middle, size_of
-from appliance.vision.matching import OTHER_COLOURS, SAME_COLOURS, colour_distances, sure_state
+from appliance.vision.matching import OTHER_COLOURS, SAME_COLOURS, colour_distance, sure_state
 from appliance.vision.track import Colours, Float64Array, Hit
 
 FEWEST_FACES = 4  # on either side of the change ...
@@ -72,7 +72,7 @@ def _colour_distances(before: Sequence[Hit], after: Sequence[Hit]) -> Float64Arr
     )
     if mean is None or len(shown) < FEWEST_FACES - 1:
         return None
-    return colour_distances(np.array(shown), mean[None])[:, 0]
+    return np.array([colour_distance(colours, mean) for colours in shown])
 
 
 def _mean_colours(hits: Sequence[Hit]) -> Colours | None:

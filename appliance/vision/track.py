@@ -6,7 +6,7 @@ import uuid
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +79,7 @@ class Track:
     in_frame: bool = False  # whether it has a face in the newest frame
     recent: deque[Hit] = field(default_factory=lambda: deque(maxlen=RECENT))
     anchor: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)  # x, y, size and since when it is there
+    _ahead: tuple[float, Course] | None = None  # what `ahead` found last
 
     @property
     def quality(self) -> float:
@@ -91,7 +92,7 @@ class Track:
     @property
     def doubtful(self) -> bool:
         """Whether its newest faces may be somebody else's."""
-        return any(hit.odd or hit.jumped for hit in list(self.recent)[-DOUBT_FACES:])
+        return any(hit.odd or hit.jumped for hit in islice(reversed(self.recent), DOUBT_FACES))
 
     @property
     def confidence(self) -> float:
@@ -122,13 +123,19 @@ class Track:
         """Whether it has stayed where it is for a while."""
         return self.last_s - self.anchor[3] >= STILL_S
 
+    def ahead(self, now_s: float) -> Course:
+        """Where its course leads until then."""
+        if self._ahead is None or self._ahead[0] != now_s:
+            self._ahead = now_s, self.course.after(max(0.0, now_s - self.last_s))
+        return self._ahead[1]
+
     def hit(self, hit: Hit) -> None:
         """Take in a face of a frame."""
         face = hit.face
         x, y = middle(face.bbox_px)
         size_px = size_of(face.bbox_px)
         if self.hits:
-            self.course = self.course.after(max(0.0, hit.now_s - self.last_s))
+            self.course, self._ahead = self.ahead(hit.now_s), None
             self.course.seen(x, y, size_px, hit.cut)
         self.bbox_px, self.score, self.last_s = face.bbox_px, face.score, hit.now_s
         self.missed_s, self.in_frame = 0.0, True
@@ -151,7 +158,7 @@ class Track:
         for hit in given:
             self._count(hit, -1)
         # How it moved then is found by going through what is left; before that, it had been known longer.
-        self.course, self.in_frame = _course_of(kept), False
+        self.course, self._ahead, self.in_frame = _course_of(kept), None, False
         self.bbox_px, self.score, self.last_s = kept[-1].face.bbox_px, kept[-1].face.score, kept[-1].now_s
         self.missed_s = given[-1].now_s - self.last_s
         self.recent = deque(kept, maxlen=RECENT)

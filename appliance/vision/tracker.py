@@ -19,7 +19,7 @@ from appliance.vision.assignment import assigned
 from appliance.vision.bboxes import iou
 from appliance.vision.course import middle, size_of
 from appliance.vision.hidden import with_own_colours
-from appliance.vision.matching import LIMIT, OTHER_COLOURS, colour_distances, costs_of
+from appliance.vision.matching import LIMIT, OTHER_COLOURS, colour_distance, costs_of
 from appliance.vision.region import Region
 from appliance.vision.regions import Expected
 from appliance.vision.takeover import FEWEST_FACES, alike, taken_over
@@ -145,12 +145,11 @@ class Tracker:
         return Hit(one.face, one.colours, self._clock_s, now_utc, self._is_cut(one.face.bbox_px))
 
     def _take(self, track: Track, hit: Hit) -> None:
-        course = track.course.after(max(0.0, hit.now_s - track.last_s))
-        jumped = course.is_far(middle(hit.face.bbox_px), size_of(hit.face.bbox_px)) and not hit.cut
+        jumped = track.ahead(hit.now_s).is_far(middle(hit.face.bbox_px), size_of(hit.face.bbox_px)) and not hit.cut
         odd = (
             hit.colours is not None
             and track.colours is not None
-            and float(colour_distances(hit.colours[None], track.colours[None])[0, 0]) > OTHER_COLOURS
+            and colour_distance(hit.colours, track.colours) > OTHER_COLOURS
         )
         track.hit(replace(hit, jumped=jumped, odd=odd))
 
@@ -197,7 +196,7 @@ class Tracker:
         return self.lost_s
 
     def _has_left(self, track: Track) -> bool:
-        return track.course.after(max(0.0, self._clock_s - track.last_s)).has_left(self._size)
+        return track.ahead(self._clock_s).has_left(self._size)
 
     def _outside(self, bbox_px: Bbox) -> bool:
         """Whether nothing of it is in the frame."""
@@ -222,7 +221,7 @@ def _predicted(track: Track, now_s: float) -> tuple[Bbox, float]:
     """The bbox at that time, and how far it may well be from there, px."""
     if track.still:
         return track.bbox_px, 0.5 * size_of(track.bbox_px)
-    course = track.course.after(max(0.0, now_s - track.last_s))
+    course = track.ahead(now_s)
     left, top, right, bottom = track.bbox_px
     scale = course.size_px / size_of(track.bbox_px)
     half_width, half_height = (right - left) / 2 * scale, (bottom - top) / 2 * scale
