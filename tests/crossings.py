@@ -210,7 +210,7 @@ def _regions(scene: Scene, t: float, expected: Sequence[Expected], due_s: dict[s
     for one in expected:
         left, top, right, bottom = one.bbox_px
         x, y, size = (left + right) / 2, (top + bottom) / 2, max(right - left, bottom - top)
-        around = _region(x, y, size + one.spread_px / 2)
+        around = _region(x, y, size + one.spread_px)
         covered.append(around)
         moves = any(around.holds(x, y) for x, y, _ in moving)
         pause_s = LOOK_S if not one.settled else QUIET_S if one.still and not moves else SETTLED_S

@@ -19,6 +19,7 @@ REACH_PER_S = 7.0  # and how much further for each second since it was last seen
 MAX_REACH = 6.0
 SUDDEN = 8.0  # squares of standard deviations beyond which distance says less and less
 LONG_S = 0.7  # who was out of view for longer must look the same when back
+RETURN_S = 2.5  # and who was still before is taken up again only at the same place
 MAX_RATIO, MAX_RATIO_LONG = 1.9, 1.6
 COLOUR_WEIGHT, SAME_COLOURS, OTHER_COLOURS = 14.0, 0.2, 0.4
 STATE_WEIGHT = 4.0
@@ -74,8 +75,9 @@ class _Expectation:
         self.track = track
         unseen_s = max(0.0, now_s - track.last_s)
         self.long = unseen_s > LONG_S
-        returns = self.long and track.still  # a poster comes back where it hung
-        self.course = Course(*track.anchor[:3]) if returns else track.ahead(now_s)
+        returns = unseen_s > RETURN_S and track.still  # a poster comes back where it hung
+        at = track.course
+        self.course = Course(at.x, at.y, at.size_px) if returns else track.ahead(now_s)
         # Who is on the way out does not turn on the heels; whoever is seen there has just come in.
         self.leaving = self.course.has_left(size)
         reach = min(REACH + (0 if self.leaving else REACH_PER_S * unseen_s), MAX_REACH)

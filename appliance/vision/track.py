@@ -18,7 +18,7 @@ Float64Array = NDArray[np.float64]
 Colours = NDArray[np.float32]
 
 CONFIRM_HITS = 3
-CONFIRM_S = 2.2  # so many faces within so long are a person and not a flicker, also where a look comes once a second
+CONFIRM_S = 2.5  # so many faces within so long are a person and not a flicker, also where a look comes once a second
 MIN_VOTES = 3
 MIN_MAJORITY = 0.5
 SETTLED_VOTES, SETTLED_MAJORITY = 5, 0.8
@@ -116,7 +116,7 @@ class Track:
     def settled(self) -> bool:
         """Whether more looks would hardly change what is known of it."""
         agreed = self.votes >= SETTLED_VOTES and self.confidence > SETTLED_MAJORITY
-        return self.confirmed and agreed and not self.doubtful
+        return self.confirmed and agreed and not self.doubtful and not self.missed_s
 
     @property
     def still(self) -> bool:

@@ -134,7 +134,7 @@ class Tracker:
             return list(tracks), list(seen)
         pairs = assigned(costs_of(tracks, seen, self._clock_s, self._size), LIMIT)
         for row, column in pairs:
-            self._take(tracks[row], self._hit(seen[column], now_utc))
+            self._take(tracks[row], seen[column], now_utc)
         rows, columns = {row for row, _ in pairs}, {column for _, column in pairs}
         return (
             [track for row, track in enumerate(tracks) if row not in rows],
@@ -144,14 +144,12 @@ class Tracker:
     def _hit(self, one: Seen, now_utc: float) -> Hit:
         return Hit(one.face, one.colours, self._clock_s, now_utc, self._is_cut(one.face.bbox_px))
 
-    def _take(self, track: Track, hit: Hit) -> None:
-        jumped = track.ahead(hit.now_s).is_far(middle(hit.face.bbox_px), size_of(hit.face.bbox_px)) and not hit.cut
-        odd = (
-            hit.colours is not None
-            and track.colours is not None
-            and colour_distance(hit.colours, track.colours) > OTHER_COLOURS
-        )
-        track.hit(replace(hit, jumped=jumped, odd=odd))
+    def _take(self, track: Track, one: Seen, now_utc: float) -> None:
+        ours, theirs = track.colours, one.colours
+        odd = ours is not None and theirs is not None and colour_distance(ours, theirs) > OTHER_COLOURS
+        cut = self._is_cut(one.face.bbox_px)
+        jumped = not cut and track.ahead(self._clock_s).is_far(middle(one.face.bbox_px), size_of(one.face.bbox_px))
+        track.hit(Hit(one.face, theirs, self._clock_s, now_utc, cut, jumped, odd))
 
     def _split(self) -> None:
         """End what became another person's; that person's track begins with the first of those faces."""
