@@ -9,7 +9,6 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from fractions import Fraction
 from itertools import combinations
 from pathlib import Path
 from threading import Barrier
@@ -114,13 +113,6 @@ def test_bboxes_are_in_pixels_of_the_picture() -> None:
     assert faces[1].bbox_px == pytest.approx((0, 40, 56, 120))  # cut at the picture's edge
     assert faces[1].score == pytest.approx(1 / (1 + np.exp(-2)), abs=1e-5)
     assert sum(faces[1].class_probabilities) == pytest.approx(1, abs=1e-5)
-
-
-def test_a_network_that_upscales_its_input_gets_multiples_of_its_own() -> None:
-    network = Network()
-    NetworkDetector(MODEL, network, fixed=False, multiple=Fraction(104, 5)).detect(grey(1280, 480))
-    (canvas,) = network.inputs
-    assert canvas.shape[:2] == (62, 146)  # 3 and 7 times 20.8, next to 128 x 48
 
 
 def test_the_second_pass_adds_faces_that_fill_the_frame_and_no_others() -> None:
