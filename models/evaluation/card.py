@@ -21,7 +21,7 @@ Results = dict[str, dict[str, Any]]
 class Row:
     """A detector to measure. side: longest side of its input, px, where that is free. exact: INT8 as hardware with
     wide sums computes it. corruptions: on corrupted pictures too. second_pass: as in the manifest. headline: in
-    README.md too."""
+    README.md too. timed: not so where another runtime than ours is meant to run it."""
 
     name: str
     path: Path
@@ -30,6 +30,7 @@ class Row:
     corruptions: bool = False
     second_pass: int = 0
     headline: bool = False
+    timed: bool = True
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,6 +43,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     corruptions: bool = False
     second_pass: int = 0
     headline: bool = False
+    timed: bool = True
     baseline: bool = False
 
 
@@ -131,7 +133,7 @@ def _accuracy(figures: dict[str, Any]) -> list[str]:
         _fraction(figures["any_face"]),
         _fraction(states["right"]),
         _fraction(states["incorrect_as_mask"]),
-        f"{figures['cpu_ms']:.1f} ({figures['cpu_ms_mean']:.1f})",
+        f"{figures['cpu_ms']:.1f} ({figures['cpu_ms_mean']:.1f})" if "cpu_ms" in figures else "-",
     ]
 
 

@@ -220,7 +220,9 @@ def main(argv: list[str] | None = None) -> int:
     for row, detect in zip(rows, detectors, strict=True):
         results[row.name] = measure_row(row, detect, pictures, options.score_threshold)
         print(report(row.name, results[row.name]), flush=True)
-    for row, times in zip(rows, cpu_times(detectors, pictures, options.score_threshold), strict=True):
+    timed = [pair for pair in zip(rows, detectors, strict=True) if pair[0].timed]
+    milliseconds = cpu_times([detect for _, detect in timed], pictures, options.score_threshold)
+    for (row, _), times in zip(timed, milliseconds, strict=True):
         figures = results[row.name]
         figures["cpu_ms"], figures["cpu_ms_mean"] = float(np.median(times)), float(times.mean())
         print(f"{row.name}: CPU {figures['cpu_ms']:.1f} ms, mean {figures['cpu_ms_mean']:.1f} ms")

@@ -11,10 +11,11 @@ real camera does a little worse.
 from __future__ import annotations
 
 import argparse
+import statistics
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -62,13 +63,13 @@ class Tally:
     faces: int = 0
     found: int = 0
     right: int = 0
-    cpu_ms: float = 0.0
+    cpu_ms: list[float] = field(default_factory=list)
 
     def look(self, detect: Detect, pixels: Pixels, bbox: Bboxes, state: int) -> None:
         """Look at a picture with one face."""
         began = time.process_time()
         found = detect(pixels, SCORE_THRESHOLD)
-        self.cpu_ms += 1000 * (time.process_time() - began)
+        self.cpu_ms.append(1000 * (time.process_time() - began))
         matched = match(found, Truth(bbox[None], np.array([state])), SCORE_THRESHOLD).faces
         self.faces += 1
         self.found += len(matched)
@@ -216,7 +217,7 @@ def near_and_far_table(ways: dict[str, dict[int, Tally]]) -> str:
     """Markdown: found / with the right state, and the CPU time of a look."""
     first = next(iter(ways.values()))
     head = ["shorter side of the face", *(f"{size_px} px" for size_px in first), "CPU ms"]
-    rows = [[name, *map(str, sizes.values()), f"{_mean_ms(sizes.values()):.1f}"] for name, sizes in ways.items()]
+    rows = [[name, *map(str, sizes.values()), _median_ms(sizes.values())] for name, sizes in ways.items()]
     return table(head, [["faces", *(str(tally.faces) for tally in first.values()), ""], *rows])
 
 
@@ -237,16 +238,15 @@ def scaled_table(targets: dict[int, dict[int, Tally]]) -> str:
                 f"{target} px",
                 f"{target_input_px(target)} px",
                 *map(str, sizes.values()),
-                f"{_mean_ms(sizes.values()):.1f}",
+                _median_ms(sizes.values()),
             ]
             for target, sizes in targets.items()
         ],
     )
 
 
-def _mean_ms(tallies: Iterable[Tally]) -> float:
-    known = list(tallies)
-    return sum(tally.cpu_ms for tally in known) / max(1, sum(tally.faces for tally in known))
+def _median_ms(tallies: Iterable[Tally]) -> str:
+    return f"{statistics.median(ms for tally in tallies for ms in tally.cpu_ms):.1f}"
 
 
 def _share(part: int, whole: int) -> str:
