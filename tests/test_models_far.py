@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from appliance.vision.golden import load_golden
-from models.data.dataset import STATES
+from models.data.dataset import STATES, Bboxes, Pixels
 from models.evaluation import far
 from models.evaluation.card import FAR_MARKS
 from tests.conftest import REPOSITORY
@@ -40,7 +40,7 @@ def cutout() -> far.Cutout:
     return far.Cutout(pixels, np.array([50, 60, 140, 160], np.float32), 0)
 
 
-def assert_green_in(picture: far.Pixels, bbox: far.Bboxes) -> None:
+def assert_green_in(picture: Pixels, bbox: Bboxes) -> None:
     green = picture[..., 1].astype(int) - picture[..., 0] > 90
     rows, columns = np.nonzero(green)
     assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == pytest.approx(bbox.tolist(), abs=1.1)

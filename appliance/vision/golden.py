@@ -108,9 +108,12 @@ def _regions(picture: GoldenPicture, image: Pixels, detector: Detector) -> Itera
     """A square around the face, of which a picture has one at most; without one, around the whole picture."""
     height, width = image.shape[:2]
     for left, top, right, bottom in [face.bbox_px for face in picture.faces] or [(0.0, 0.0, width, height)]:
-        side = 2 * round(max(detector.region_px, _FACES_ACROSS * max(right - left, bottom - top)) / 2)
-        corner = (2 * round((low + high - side) / 4) for low, high in ((left, right), (top, bottom)))
-        yield Region(*corner, side, detector.region_px)
+        side = _even(max(detector.region_px, _FACES_ACROSS * max(right - left, bottom - top)))
+        yield Region(_even((left + right - side) / 2), _even((top + bottom - side) / 2), side, detector.region_px)
+
+
+def _even(length: float) -> int:
+    return 2 * round(length / 2)
 
 
 def _cut(image: Pixels, region: Region) -> Pixels:
