@@ -292,6 +292,25 @@ def test_a_detector_that_misplaces_its_bboxes_fails_the_self_test(real: NetworkD
     assert any("misses a face" in problem for problem in self_test(Shifted(real)))
 
 
+def test_a_detector_that_mixes_up_the_regions_of_a_stack_fails_the_self_test(real: NetworkDetector) -> None:
+    class Mixed(Spoilt):
+        def look(self, squares: Stack, score_threshold: float | None = None) -> list[list[Face]]:
+            return super().look(squares, score_threshold)[::-1]
+
+    problems = self_test(Mixed(real))
+    assert problems and all(problem.startswith("a region of ") for problem in problems)
+    assert "a region of no-face.jpg: sees a face where there is none" in problems
+
+
+def test_a_detector_that_takes_no_stacks_fails_the_self_test(real: NetworkDetector) -> None:
+    class OneByOne(Spoilt):
+        def look(self, squares: Stack, score_threshold: float | None = None) -> list[list[Face]]:
+            (square,) = squares
+            return super().look(square[None], score_threshold)
+
+    assert self_test(OneByOne(real)) == ["it fails at regions (ValueError)"]
+
+
 class Fixed:
     """Says the same of every picture."""
 
