@@ -45,7 +45,7 @@ def count() -> None:
     for judged_by, each in scores.items():
         print(f"  {judged_by}: {_summary(each)}; {spent_ms[judged_by] / bare_ms:.2f} of bare decoding")
     print(
-        f"  wanted: at most {MAX_ERROR:.0%} off over the set and {MAX_CLIP_ERROR:.0%} in each clip, {MIN_RIGHT:.0%} right"
+        f"  wanted: {MAX_ERROR:.0%} off over the set, {MAX_CLIP_ERROR:.0%} in each clip at most, {MIN_RIGHT:.0%} right"
     )
 
 
