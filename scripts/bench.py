@@ -116,7 +116,7 @@ def _published(folder: Path) -> dict[str, Callable[[Pixels], Any]]:
             mean: int = mean,
             scale: int = scale,
         ) -> Any:
-            tensor = normalised(scale_to(picture, *size), mean, scale)
+            tensor = normalised(scale_to(picture, *size)[None], mean, scale)
             outputs = session.run(None, {session.get_inputs()[0].name: tensor})
             return [output[output > 0.5] for output in outputs]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from appliance.faces import Face, State
-from appliance.vision.pixels import Pixels
+from appliance.vision.pixels import Pixels, Stack
 from tests.videos import FPS, Picture
 
 COLOURS = {State.MASK: (20, 200, 20), State.NO_MASK: (200, 20, 20), State.INCORRECT: (20, 20, 200)}
@@ -21,12 +21,18 @@ class ColourDetector:
     model_id = "colours"
     input_width = input_height = 160
     score_threshold = 0.5
+    region_px = 160
+    smallest_face_px = 4.0
 
     def detect(self, image: Pixels, score_threshold: float | None = None) -> list[Face]:
         """See Detector."""
         assert score_threshold is not None
         assert score_threshold < self.score_threshold, "faces of low confidence keep a track alive"
         return [face for state in COLOURS if (face := self._find(image, state))]
+
+    def look(self, squares: Stack, score_threshold: float | None = None) -> list[list[Face]]:
+        """See Detector."""
+        return [self.detect(square, score_threshold) for square in squares]
 
     def _find(self, image: Pixels, state: State) -> Face | None:
         channel = int(np.argmax(COLOURS[state]))

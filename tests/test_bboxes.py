@@ -73,7 +73,7 @@ def test_a_face_is_decoded_at_every_stride(level: int) -> None:
     said = outputs()
     # The cell in row 1, column 2 sees a face: a quarter cell right of its centre, half a cell above, 3 x 5 cells large.
     said[level][0, :, 1, 2] = [2.0, 0.0, 3.0, 1.0, 0.25, -0.5, np.log(3), np.log(5)]
-    found, scores, probabilities = decode(said, SIZE, 0.5)
+    ((found, scores, probabilities),) = decode(said, SIZE, 0.5)
     x, y = (2 + 0.5 + 0.25) * stride, (1 + 0.5 - 0.5) * stride
     np.testing.assert_allclose(
         found, bboxes((x - 1.5 * stride, y - 2.5 * stride, x + 1.5 * stride, y + 2.5 * stride)), rtol=1e-5
@@ -86,7 +86,7 @@ def test_a_face_is_decoded_at_every_stride(level: int) -> None:
 def test_a_network_that_upscales_its_input_has_smaller_cells() -> None:
     said = outputs(192, 96)  # of an input of 96 x 64: twice as fine across, half as fine again down
     said[0][0, :, 1, 2] = [2.0, 0.0, 3.0, 1.0, 0.25, -0.5, np.log(3), np.log(5)]
-    found, _, _ = decode(said, SIZE, 0.5)
+    ((found, _, _),) = decode(said, SIZE, 0.5)
     across, down = 8 / 2, 8 / 1.5
     x, y = (2 + 0.5 + 0.25) * across, (1 + 0.5 - 0.5) * down
     np.testing.assert_allclose(
@@ -99,21 +99,21 @@ def test_faces_come_highest_score_first_and_none_below_the_threshold() -> None:
     for level, logit in ((0, 0.5), (1, 3.0), (2, -1.0)):
         said[level][0, 0, 0, 0] = logit
         said[level][0, 1:, 0, 0] = 0
-    _, scores, _ = decode(said, SIZE, 0.5)
+    ((_, scores, _),) = decode(said, SIZE, 0.5)
     np.testing.assert_allclose(scores, 1 / (1 + np.exp([-3.0, -0.5])), rtol=1e-5)
-    _, scores, _ = decode(said, SIZE, 0.01)
+    ((_, scores, _),) = decode(said, SIZE, 0.01)
     assert len(scores) == 3
 
 
 def test_an_empty_picture_has_no_faces() -> None:
-    found, scores, probabilities = decode(outputs(), SIZE, 0.5)
+    ((found, scores, probabilities),) = decode(outputs(), SIZE, 0.5)
     assert (found.shape, scores.shape, probabilities.shape) == ((0, 4), (0,), (0, 3))
     assert nms(found, 0.5) == []
 
 
 def test_a_network_gone_wild_neither_overflows_nor_drowns_us() -> None:
     said = [np.full((1, 8, 416 // stride, 416 // stride), 1e4, dtype=np.float32) for stride in STRIDES]
-    found, scores, probabilities = decode(said, (416, 416), 0.0)
+    ((found, scores, probabilities),) = decode(said, (416, 416), 0.0)
     assert len(found) == MAX_CANDIDATES
     assert np.isfinite(found).all() and np.isfinite(probabilities).all() and (scores == 1).all()
 

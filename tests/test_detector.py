@@ -25,11 +25,11 @@ from appliance.vision.detector import Detector, NetworkDetector
 from appliance.vision.golden import load_golden, self_test
 from appliance.vision.manifest import Model, folder, load_manifest
 from appliance.vision.onnx import load_detector
-from appliance.vision.pixels import Pixels
+from appliance.vision.pixels import Pixels, Stack, scale_to
 from tests.conftest import REPOSITORY
 
 MODEL = Model(
-    "toy", "-", "0" * 64, 128, 96, score_threshold=0.5, min_face_px=12, min_margin=0.2, max_iou=0.5, source="-"
+    "toy", "-", "0" * 64, 64, 128, 96, score_threshold=0.5, smallest_face_px=12, min_margin=0.2, max_iou=0.5, source="-"
 )
 
 TWICE = msgspec.structs.replace(MODEL, second_pass=2)
@@ -43,13 +43,13 @@ class Network:
         self.faces = faces
         self.inputs: list[Pixels] = []
 
-    def __call__(self, canvas: Pixels) -> Sequence[Float32Array]:
-        self.inputs.append(canvas.copy())
-        height, width = canvas.shape[:2]
-        said = [np.full((1, 8, height // s, width // s), -12, dtype=np.float32) for s in STRIDES]
+    def __call__(self, canvases: Stack) -> Sequence[Float32Array]:
+        self.inputs += [*canvases.copy()]
+        count, height, width = canvases.shape[:3]
+        said = [np.full((count, 8, height // s, width // s), -12, dtype=np.float32) for s in STRIDES]
         for row, logit, states, side_px in self.faces:
             size = float(np.log(side_px / 16))
-            said[1][0, :, int(row), 0] = [logit, *states, 0, 0, size, size]
+            said[1][:, :, int(row), 0] = [logit, *states, 0, 0, size, size]
         return said
 
 
@@ -77,7 +77,7 @@ def test_the_picture_lies_in_the_upper_left_corner_of_grey() -> None:
 def test_a_network_in_floating_point_gets_the_range_from_minus_one_to_one() -> None:
     canvas = grey(128, 60)
     canvas[:] = (0, 255, 51)
-    tensor = normalised(canvas)
+    tensor = normalised(canvas[None])
     assert tensor.shape == (1, 3, 60, 128) and tensor.dtype == np.float32 and tensor.flags.c_contiguous
     np.testing.assert_allclose(tensor.mean(axis=(0, 2, 3)), [-1, 1, 51 / 127.5 - 1], atol=1e-5)
 
@@ -126,8 +126,8 @@ def test_a_network_that_upscales_its_input_gets_multiples_of_its_own() -> None:
 def test_the_second_pass_adds_faces_that_fill_the_frame_and_no_others() -> None:
     first, second = Network(), Network((0, 2.0, (5, 0, 0), 20), (1, 3.0, (5, 0, 0), 6))  # 40 and 12 px to the first
 
-    def network(canvas: Pixels) -> Sequence[Float32Array]:
-        return (first if canvas.shape[1] == 128 else second)(canvas)
+    def network(canvases: Stack) -> Sequence[Float32Array]:
+        return (first if canvases.shape[2] == 128 else second)(canvases)
 
     faces = NetworkDetector(TWICE, network, fixed=False).detect(grey(256, 192))
     assert [canvas.shape for canvas in first.inputs + second.inputs] == [(96, 128, 3), (64, 64, 3)]
@@ -138,8 +138,8 @@ def test_the_second_pass_adds_faces_that_fill_the_frame_and_no_others() -> None:
 def test_a_face_that_both_passes_see_is_one() -> None:
     first, second = Network((2, 2.0, (5, 0, 0), 64)), Network((1, 3.0, (0, 5, 0), 32))
 
-    def network(canvas: Pixels) -> Sequence[Float32Array]:
-        return (first if canvas.shape[1] == 128 else second)(canvas)
+    def network(canvases: Stack) -> Sequence[Float32Array]:
+        return (first if canvases.shape[2] == 128 else second)(canvases)
 
     (face,) = NetworkDetector(TWICE, network, fixed=False).detect(grey(128, 96))
     assert face.state is State.NO_MASK  # the higher score
@@ -157,26 +157,65 @@ def test_of_two_bboxes_on_one_face_the_higher_score_stays_whatever_its_state() -
 
 
 @pytest.mark.parametrize(
-    ("states", "side_px", "state"),
+    ("states", "side_px", "state", "too_small"),
     [
-        ((2, 0, 0), 16, State.MASK),
-        ((0, 2, 0), 16, State.NO_MASK),
-        ((0, 0, 2), 16, State.INCORRECT),
-        ((2, 0, 0), 11, State.UNKNOWN),  # too small
-        ((0.3, 0, -9), 16, State.UNKNOWN),  # .57 against .43
+        ((2, 0, 0), 16, State.MASK, False),
+        ((0, 2, 0), 16, State.NO_MASK, False),
+        ((0, 0, 2), 16, State.INCORRECT, False),
+        ((2, 0, 0), 11, State.UNKNOWN, True),
+        ((0.3, 0, -9), 16, State.UNKNOWN, False),  # .57 against .43
+        ((0.3, 0, -9), 11, State.UNKNOWN, True),
     ],
 )
 def test_evidence_that_does_not_suffice_is_unknown(
-    states: tuple[float, float, float], side_px: float, state: State
+    states: tuple[float, float, float], side_px: float, state: State, too_small: bool
 ) -> None:
     (face,) = NetworkDetector(MODEL, Network((1, 2.0, states, side_px))).detect(grey(128, 96))
-    assert face.state is state
+    assert face.state is state and face.too_small is too_small
     assert max(face.class_probabilities) == face.class_probabilities[int(np.argmax(states))]
 
 
 def test_whether_a_face_is_too_small_is_decided_at_the_scale_the_network_saw() -> None:
     (face,) = NetworkDetector(MODEL, Network((1, 2.0, (5, 0, 0), 11))).detect(grey(1280, 960))
     assert face.bbox_px[3] - face.bbox_px[1] == pytest.approx(110) and face.state is State.UNKNOWN
+
+
+def test_squares_are_looked_at_as_they_are_in_one_go() -> None:
+    network = Network((1, 2.0, (5, 0, 0), 20))
+    squares = np.stack([grey(64, 64, value) for value in (7, 8, 9)])
+    found = NetworkDetector(MODEL, network).look(squares)
+    np.testing.assert_array_equal(network.inputs, squares)
+    assert [[face.bbox_px for face in faces] for faces in found] == [[pytest.approx((0, 14, 18, 34))]] * 3
+
+
+def test_faces_of_each_square_are_its_own() -> None:
+    stack = np.stack([grey(64, 64, value) for value in (0, 1, 2)])
+
+    def network(canvases: Stack) -> Sequence[Float32Array]:
+        near, far = Network((1, 2.0, (0, 5, 0), 64), (2, 1.0, (5, 0, 0), 64)), Network((3, 1.0, (5, 0, 0), 11))
+        said = [each(canvases[:1]) for each in (near, Network(), far)]
+        return [np.concatenate(maps) for maps in zip(*said, strict=True)]
+
+    found = NetworkDetector(MODEL, network).look(stack)
+    assert [[(face.state, face.too_small) for face in faces] for faces in found] == [
+        [(State.NO_MASK, False)],  # after NMS
+        [],
+        [(State.UNKNOWN, True)],
+    ]
+
+
+def test_no_squares_are_no_work() -> None:
+    network = Network()
+    assert NetworkDetector(MODEL, network).look(np.zeros((0, 64, 64, 3), np.uint8)) == []
+    assert network.inputs == []
+
+
+@pytest.mark.parametrize("side", [128, 320])
+def test_a_stack_is_judged_as_its_squares_one_by_one(real: NetworkDetector, side: int) -> None:
+    squares = np.stack([scale_to(image, side, side) for _, image in load_golden()])
+    found = real.look(squares, 0.1)
+    assert found == [real.look(square[None], 0.1)[0] for square in squares]
+    assert len({face.state for faces in found for face in faces}) >= 3
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 700), (700, 1), (3, 2), (641, 361)])
@@ -198,10 +237,10 @@ def test_threads_do_not_write_into_each_others_input() -> None:
     both_wrote = Barrier(2)
     seen = []
 
-    def network(canvas: Pixels) -> Sequence[Float32Array]:
+    def network(canvases: Stack) -> Sequence[Float32Array]:
         both_wrote.wait(10)
-        seen.append(int(canvas[0, 0, 0]))
-        return Network()(canvas)
+        seen.append(int(canvases[0, 0, 0, 0]))
+        return Network()(canvases)
 
     detector = NetworkDetector(MODEL, network)
     with ThreadPoolExecutor(2) as threads:
@@ -228,9 +267,13 @@ class Spoilt:
         self.good = good
         self.model_id, self.score_threshold = good.model_id, good.score_threshold
         self.input_width, self.input_height = good.input_width, good.input_height
+        self.region_px, self.smallest_face_px = good.region_px, good.smallest_face_px
 
     def detect(self, image: Pixels, score_threshold: float | None = None) -> list[Face]:
         return [self.change(face) for face in self.good.detect(image, score_threshold)]
+
+    def look(self, squares: Stack, score_threshold: float | None = None) -> list[list[Face]]:
+        return [[self.change(face) for face in faces] for faces in self.good.look(squares, score_threshold)]
 
     def change(self, face: Face) -> Face:
         return face
@@ -261,6 +304,7 @@ class Fixed:
     """Says the same of every picture."""
 
     model_id, score_threshold, input_width, input_height = "fixed", 0.5, 96, 96
+    region_px, smallest_face_px = 96, 10.0
 
     def __init__(self, faces: list[Face] | None) -> None:
         self.faces = faces
@@ -269,6 +313,9 @@ class Fixed:
         if self.faces is None:
             raise RuntimeError("bad weights")
         return self.faces
+
+    def look(self, squares: Stack, score_threshold: float | None = None) -> list[list[Face]]:
+        return [self.detect(square, score_threshold) for square in squares]
 
 
 @pytest.mark.parametrize(

@@ -33,4 +33,4 @@ def test_every_figure_of_a_model_is_written(tmp_path: Path) -> None:
 def test_what_each_threshold_would_cost_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert thresholds.main(arguments(tmp_path)) == 0
     printed = capsys.readouterr().out
-    assert all(name in printed for name in ("score_threshold", "min_face_px", "min_margin"))
+    assert all(name in printed for name in ("score_threshold", "smallest_face_px", "min_margin"))

@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 
 from appliance.faces import CLASSES, Detection, Face, State
-from appliance.vision.tracker import FORGET_GAP_S, MAX_GAP_S, Track, Tracker
+from appliance.vision.track import Seen, Track
+from appliance.vision.tracker import FORGET_GAP_S, MAX_GAP_S, Tracker
 
 SCORE_THRESHOLD, LOST_S, STEP_S = 0.5, 2.5, 0.2
 UTC = 1_790_000_000.0  # when the scene's clock shows 0
@@ -39,7 +40,7 @@ class Scene:
     def show(self, faces: Iterable[Face], after_s: float = STEP_S) -> list[Track]:
         """One frame; the confirmed tracks in it."""
         self.now_s += after_s
-        update = self.tracker.update(list(faces), self.now_s, UTC + self.now_s)
+        update = self.tracker.update([Seen(face) for face in faces], self.now_s, UTC + self.now_s)
         self.ended += update.ended
         self.now_seen = update.seen
         self.seen |= {track.key: track for track in update.seen}
@@ -296,7 +297,7 @@ def test_a_face_in_a_frame_of_the_same_moment_says_nothing_of_speed() -> None:
     scene = Scene()
     scene.show([face(100, 100)])
     scene.show([face(103, 100)], after_s=0.0)
-    assert scene.tracker.tracks[0].velocity.tolist() == [0, 0]
+    assert scene.tracker.tracks[0].course.speed == pytest.approx(0, abs=0.01)
 
 
 def test_too_few_classified_faces_are_unknown() -> None:

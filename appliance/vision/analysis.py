@@ -9,15 +9,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
+from av.video.reformatter import Interpolation
+
 from appliance.config import Images, Vision
-from appliance.faces import Detection, Face
+from appliance.faces import Detection, Face, Health
 from appliance.previews import Previews
 from appliance.vision.annotate import draw_bboxes
 from appliance.vision.bboxes import content_size, rescale_bbox
-from appliance.vision.camera import Camera, Frame
+from appliance.vision.camera import Camera
+from appliance.vision.decoding import Decoding
 from appliance.vision.detector import Detector
+from appliance.vision.frame import Frame
 from appliance.vision.jpeg import encode_jpeg
-from appliance.vision.pixels import Pixels, shrink
+from appliance.vision.pixels import Pixels, pixels_of, shrink
 from appliance.vision.reach import Reach
 from appliance.vision.snapshot import cut, pixelate_eyes
 from appliance.vision.source import Transport
@@ -64,16 +68,18 @@ class Analysis:
         sink: Callable[[Sighting], None],
         reach: Reach | None,
         transport: Transport = "tcp",
+        watch_url: str | None = None,
     ) -> None:
         self.stream_id = stream_id
-        self.url, self.reach = url, reach
+        self.url, self.reach, self.watch_url = url, reach, watch_url
         self.detector = detector
         self.images = images
         self.previews = previews
         self.sink = sink
         self.crash: str | None = None
-        size_for = partial(content_size, input_width=detector.input_width, input_height=detector.input_height)
-        self.camera = Camera(url, size_for, vision.frames_per_second, reach=reach, transport=transport)
+        self.camera = Camera(url, reach=reach, transport=transport)
+        self.decoding = Decoding(vision.frames_per_second)
+        self._look_pause_s, self._look_due_s = 1.0 / vision.frames_per_second, 0.0
         self.tracker = Tracker(detector.score_threshold, vision.lost_s)
         self._preview_due_s = 0.0
         self._moved_s = time.monotonic()
@@ -84,6 +90,11 @@ class Analysis:
     def problem(self) -> str | None:
         """Why the stream is not being analysed; None: it is."""
         return self.crash or self.camera.problem
+
+    @property
+    def health(self) -> Health:
+        """How well the stream can be judged."""
+        return Health()
 
     def start(self) -> None:
         """Begin."""
@@ -128,21 +139,24 @@ class Analysis:
     def _analyse(self) -> None:
         while not self._stopping.is_set():
             self._moved_s = time.monotonic()
-            frame = self.camera.next_frame()
-            if frame is not None:
-                self.see(frame)
-                self.crash = None
+            for packet in self.camera.packets():
+                for frame in self.decoding.take(packet):
+                    if self.camera.decoded(frame) and frame.time_s >= self._look_due_s:
+                        self._look_due_s = frame.time_s + self._look_pause_s
+                        self.see(frame)
+                        self.crash = None
 
     def see(self, frame: Frame) -> None:
         """Take in one frame."""
-        height, width = frame.small.shape[:2]
         full_size = (frame.width, frame.height)
+        width, height = content_size(*full_size, self.detector.input_width, self.detector.input_height)
+        small = pixels_of(frame.source.reformat(width, height, "rgb24", interpolation=Interpolation.AREA))
         faces = [
             replace(face, bbox_px=rescale_bbox(face.bbox_px, (width, height), full_size))
-            for face in self.detector.detect(frame.small, score_threshold=LOW_SCORE_THRESHOLD)
+            for face in self.detector.detect(small, score_threshold=LOW_SCORE_THRESHOLD)
         ]
         picture = cache(partial(self._picture, frame, faces))  # converting and pixelating cost more than all the rest
-        update = self.tracker.update(faces, frame.arrived_s, frame.arrived_utc)
+        update = self.tracker.update(faces, frame.time_s, frame.utc)
         for track in update.ended:
             self._tell(track, ended=True)
         for track in update.seen:
@@ -158,7 +172,7 @@ class Analysis:
             jpeg = encode_jpeg(cut(picture(), bbox_px), JPEG_QUALITY) if self.images.keep else None
         track.detection = Detection(
             first_seen_utc=track.first_seen_utc,
-            last_seen_utc=frame.arrived_utc,
+            last_seen_utc=frame.utc,
             state=track.state,
             confidence=track.confidence,
             votes=track.votes,
@@ -175,13 +189,13 @@ class Analysis:
 
     def _picture(self, frame: Frame, faces: Sequence[Face]) -> Pixels:
         """The full picture as people may see it."""
-        full = frame.full()
+        full = pixels_of(frame.source)
         return pixelate_eyes(full, [face.bbox_px for face in faces]) if self.images.pixelate_eyes else full
 
     def _preview(self, frame: Frame, faces: Sequence[Face], picture: Callable[[], Pixels]) -> None:
-        if frame.arrived_s < self._preview_due_s or not self.previews.is_requested(self.stream_id):
+        if frame.time_s < self._preview_due_s or not self.previews.is_requested(self.stream_id):
             return
-        self._preview_due_s = frame.arrived_s + PREVIEW_PAUSE_S
+        self._preview_due_s = frame.time_s + PREVIEW_PAUSE_S
         small = shrink(picture(), PREVIEW_SIDE_PX)
         size = (small.shape[1], small.shape[0])
         drawn = draw_bboxes(

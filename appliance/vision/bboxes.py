@@ -47,27 +47,33 @@ def aligned(width: int, height: int, multiple: Fraction = ALIGN) -> tuple[int, i
     return round(-(-width // multiple) * multiple), round(-(-height // multiple) * multiple)
 
 
-def normalised(canvas: NDArray[np.uint8], minus: float = 127.5, scale: float = 127.5) -> Float32Array:
-    """(canvas - minus) / scale as a network in floating point takes it, 1 x 3 x H x W; canvas: H x W x 3.
+def normalised(canvases: NDArray[np.uint8], minus: float = 127.5, scale: float = 127.5) -> Float32Array:
+    """(canvases - minus) / scale as a network in floating point takes them, N x 3 x H x W; canvases: N x H x W x 3.
 
     Written straight to its place: a detour over arrays that lie otherwise in memory costs a millisecond.
     """
-    tensor = np.empty((1, 3, *canvas.shape[:2]), dtype=np.float32)
-    np.multiply(canvas.transpose(2, 0, 1), np.float32(1 / scale), out=tensor[0])
+    count, height, width, channels = canvases.shape
+    tensor = np.empty((count, channels, height, width), dtype=np.float32)
+    np.multiply(canvases.transpose(0, 3, 1, 2), np.float32(1 / scale), out=tensor)
     tensor -= np.float32(minus / scale)
     return tensor
 
 
-def decode(outputs: Sequence[NDArray[Any]], size: tuple[int, int], score_threshold: float) -> Candidates:
-    """What the network saw in an input of `size` (width, height), bboxes in its pixels.
+def decode(outputs: Sequence[NDArray[Any]], size: tuple[int, int], score_threshold: float) -> list[Candidates]:
+    """What the network saw in each of a stack of N inputs of `size` (width, height), bboxes in its pixels.
 
-    outputs: one array 1 x 8 x rows x columns of cells per stride of STRIDES, or finer ones: face logit, three class
+    outputs: one array N x 8 x rows x columns of cells per stride of STRIDES, or finer ones: face logit, three class
     logits, centre offsets and log sizes in cells. Scores are of the face alone; probabilities sum to 1 per face.
     NMS is yet to come.
     """
-    cells = np.concatenate([output.reshape(output.shape[1], -1) for output in outputs], axis=1)
-    above = np.flatnonzero(cells[0] >= _logit(score_threshold))
-    found, where = cells[:, above].T, _grid(tuple(output.shape[2:] for output in outputs), size)[above]
+    cells = np.concatenate([output.reshape(*output.shape[:2], -1) for output in outputs], axis=2)
+    grid = _grid(tuple(output.shape[2:] for output in outputs), size)
+    above = cells[:, 0] >= _logit(score_threshold)
+    return [_decode(item[:, chosen].T, grid[chosen]) for item, chosen in zip(cells, above, strict=True)]
+
+
+def _decode(found: Float32Array, where: Float32Array) -> Candidates:
+    """found: N cells x 8; where: N x 4, see `_grid`."""
     order = np.argsort(-found[:, 0], kind="stable")[:MAX_CANDIDATES]
     found, middle, stride = found[order], where[order, :2], where[order, 2:]
     centre = (middle + found[:, 4:6]) * stride

@@ -17,7 +17,6 @@ from appliance.vision.bboxes import (
     ALIGN,
     PAD_GREY,
     Candidates,
-    Float32Array,
     aligned,
     content_size,
     decode,
@@ -26,10 +25,10 @@ from appliance.vision.bboxes import (
     with_second_pass,
 )
 from appliance.vision.manifest import Model
-from appliance.vision.pixels import Pixels, scale_to
+from appliance.vision.pixels import Pixels, Stack, scale_to
 
-Run = Callable[[Pixels], Sequence[NDArray[Any]]]
-"""A backend: the network's input (uint8, H x W x 3, RGB) to one array 1 x 8 x rows x columns of cells per stride of
+Run = Callable[[Stack], Sequence[NDArray[Any]]]
+"""A backend: a stack of inputs (uint8, N x H x W x 3, RGB) to one array N x 8 x rows x columns of cells per stride of
 `bboxes.STRIDES`."""
 
 
@@ -41,11 +40,21 @@ class Detector(Protocol):
     input_height: int
     score_threshold: float
     """Faces of this score or more (high confidence) are counted; the others may only keep a track alive."""
+    region_px: int
+    """Side of the squares into which a frame is best divided; `look` takes smaller ones too."""
+    smallest_face_px: float
+    """Shorter side, px of the input, below which a face is too small to judge."""
 
     def detect(self, image: Pixels, score_threshold: float | None = None) -> list[Face]:
-        """Faces in `image` (uint8, height x width x 3, RGB), highest score first; bboxes in its pixels.
+        """Faces in a whole picture (uint8, height x width x 3, RGB), highest score first; bboxes in its pixels.
 
         score_threshold: the lowest score of a face to return; None: that of the detector.
+        """
+
+    def look(self, squares: Stack, score_threshold: float | None = None) -> list[list[Face]]:
+        """Faces in each of the squares (N x S x S x 3, RGB, S a multiple of 32), highest score first; bboxes in its px.
+
+        The squares are seen as they are: one forward pass, nothing scaled.
         """
 
 
@@ -62,34 +71,33 @@ class NetworkDetector:
         self.input_width = model.input_width
         self.input_height = model.input_height
         self.score_threshold = model.score_threshold
+        self.region_px = model.region_px
+        self.smallest_face_px = model.smallest_face_px
         self._run = run
         self.fixed = fixed
         self.multiple = multiple
 
     def detect(self, image: Pixels, score_threshold: float | None = None) -> list[Face]:
-        """Faces in `image`, highest score first (see Detector)."""
+        """Faces in a whole picture, highest score first (see Detector)."""
         height, width = image.shape[:2]
         size = content_size(width, height, self.input_width, self.input_height)
         content = scale_to(image, *size)
-        threshold = self.score_threshold if score_threshold is None else score_threshold
+        threshold = self._threshold(score_threshold)
         found = self._forward(content, threshold)
         if self.model.second_pass:
             found = with_second_pass(found, self._second_pass(content, threshold), size)
-        keep = nms(found.bboxes, self.model.max_iou)
-        found = Candidates(*(array[keep] for array in found))
-        sizes_px = _shorter_sides(found.bboxes)
-        bboxes = rescale(found.bboxes, size, (width, height))
-        return [
-            Face(
-                bbox_px=(bbox[0], bbox[1], bbox[2], bbox[3]),
-                score=score,
-                class_probabilities=(probabilities[0], probabilities[1], probabilities[2]),
-                state=self._classify(probabilities, side_px),
-            )
-            for bbox, score, probabilities, side_px in zip(
-                bboxes.tolist(), found.scores.tolist(), found.probabilities.tolist(), sizes_px, strict=True
-            )
-        ]
+        return self._faces(found, size, (width, height))
+
+    def look(self, squares: Stack, score_threshold: float | None = None) -> list[list[Face]]:
+        """Faces in each of the squares, highest score first (see Detector)."""
+        if not len(squares):
+            return []
+        size = squares.shape[2], squares.shape[1]
+        found = decode(self._run(squares), size, self._threshold(score_threshold))
+        return [self._faces(candidates, size, size) for candidates in found]
+
+    def _threshold(self, score_threshold: float | None) -> float:
+        return self.score_threshold if score_threshold is None else score_threshold
 
     def _forward(self, content: Pixels, score_threshold: float) -> Candidates:
         """What the network sees in the content, laid in the upper left corner of grey."""
@@ -97,9 +105,10 @@ class NetworkDetector:
         columns, rows = self.input_width, self.input_height
         if not self.fixed:
             columns, rows = aligned(width, height, self.multiple)
-        canvas = np.full((rows, columns, 3), PAD_GREY, dtype=np.uint8)
-        canvas[:height, :width] = content
-        return decode(self._run(canvas), (columns, rows), score_threshold)
+        canvas = np.full((1, rows, columns, 3), PAD_GREY, dtype=np.uint8)
+        canvas[0, :height, :width] = content
+        (candidates,) = decode(self._run(canvas), (columns, rows), score_threshold)
+        return candidates
 
     def _second_pass(self, content: Pixels, score_threshold: float) -> Candidates:
         """The same of the content scaled down, bboxes at the scale of the content."""
@@ -109,14 +118,29 @@ class NetworkDetector:
         factors = np.array([width / wide, height / high] * 2, dtype=np.float32)
         return found._replace(bboxes=found.bboxes * factors)
 
-    def _classify(self, probabilities: Sequence[float], side_px: float) -> State:
-        """The likeliest state, if the face is large enough and the next state far enough behind."""
+    def _faces(self, found: Candidates, size: tuple[int, int], to_size: tuple[int, int]) -> list[Face]:
+        """What NMS leaves of the candidates in an input of `size` (width, height), as faces of the picture at `to_size`."""
+        if not len(found.scores):
+            return []
+        keep = nms(found.bboxes, self.model.max_iou)
+        found = Candidates(*(array[keep] for array in found))
+        too_small = (found.bboxes[:, 2:] - found.bboxes[:, :2]).min(axis=1) < self.smallest_face_px
+        rows = zip(
+            rescale(found.bboxes, size, to_size).tolist(), found.scores.tolist(), found.probabilities.tolist(),
+            too_small.tolist(), strict=True,
+        )  # fmt: skip
+        return [
+            Face(
+                bbox_px=(bbox[0], bbox[1], bbox[2], bbox[3]),
+                score=score,
+                class_probabilities=(probabilities[0], probabilities[1], probabilities[2]),
+                state=State.UNKNOWN if small else self._classify(probabilities),
+                too_small=small,
+            )
+            for bbox, score, probabilities, small in rows
+        ]
+
+    def _classify(self, probabilities: Sequence[float]) -> State:
+        """The likeliest state, if the next one is far enough behind."""
         first, second = sorted(probabilities, reverse=True)[:2]
-        if side_px < self.model.min_face_px or first - second < self.model.min_margin:
-            return State.UNKNOWN
-        return CLASSES[probabilities.index(first)]
-
-
-def _shorter_sides(bboxes: Float32Array) -> list[float]:
-    sides: list[float] = (bboxes[:, 2:] - bboxes[:, :2]).min(axis=1, initial=np.inf).tolist()
-    return sides
+        return State.UNKNOWN if first - second < self.model.min_margin else CLASSES[probabilities.index(first)]

@@ -17,22 +17,25 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One model of the manifest.
 
     file: in the folder of the manifest; sha256: of the file.
-    input_width, input_height: pixels, multiples of 32. A frame is scaled to fit into them.
-    score_threshold: faces with a lower score are not counted. min_face_px: the shorter side at network scale below
-    which a state is unknown. min_margin: how far the likeliest state must be ahead of the next one. max_iou: of two
-    bboxes that overlap more, only the one with the higher score stays. second_pass: when not 0, there is a second
-    forward pass over the frame, scaled down by this factor, for faces too large for the first; only a network with a
-    free input can.
+    region_px: side of a region of a camera's frame, a multiple of 32; what is cut out of the frame at its own
+    resolution and looked at in one forward pass. input_width, input_height: pixels, multiples of 32. A whole picture
+    (`mb9k detect`, the self-test) is scaled to fit into them. second_pass: when not 0, there is a second forward pass
+    over a whole picture, scaled down by this factor, for faces too large for the first; only a network with a free
+    input can.
+    score_threshold: faces with a lower score are not counted. smallest_face_px: the shorter side, px of the network's
+    input, below which a face is too small and its state unknown. min_margin: how far the likeliest state must be ahead
+    of the next one. max_iou: of two bboxes that overlap more, only the one with the higher score stays.
     source: what it was trained on and by whom; measured: figures and what they were measured on.
     """
 
     id: str
     file: str
     sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    region_px: Annotated[int, msgspec.Meta(gt=0, multiple_of=32)]
     input_width: Annotated[int, msgspec.Meta(gt=0, multiple_of=32)]
     input_height: Annotated[int, msgspec.Meta(gt=0, multiple_of=32)]
     score_threshold: ZeroToOne
-    min_face_px: float
+    smallest_face_px: float
     min_margin: ZeroToOne
     max_iou: ZeroToOne
     source: str

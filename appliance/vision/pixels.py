@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
 """uint8, height x width x 3, RGB."""
+Stack = NDArray[np.uint8]
+"""Pictures of one size: uint8, N x height x width x 3, RGB."""
 
 
 def pixels_of(frame: av.VideoFrame) -> Pixels:

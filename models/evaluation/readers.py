@@ -106,8 +106,8 @@ def _raw(session: Any, side: int, second_pass: int) -> Detect:
 
     def forward(pixels: Pixels, side: int, score_threshold: float) -> Candidates:
         canvas, factors = letterbox(pixels, side, static, PAD_GREY, multiple)
-        bboxes, faces, probabilities = decode(network(canvas), canvas.shape[1::-1], score_threshold)
-        return Candidates(bboxes * factors, faces, probabilities)
+        (found,) = decode(network(canvas[None]), canvas.shape[1::-1], score_threshold)
+        return found._replace(bboxes=found.bboxes * factors)
 
     def detect(pixels: Pixels, score_threshold: float) -> Found:
         candidates = forward(pixels, side, score_threshold)
@@ -126,7 +126,7 @@ def _decoded(session: Any, classes: int) -> Detect:
 
     def detect(pixels: Pixels, score_threshold: float) -> Found:
         canvas, factors = letterbox(pixels, 0, static, PAD_GREY)
-        inputs = normalised(canvas) if classes == 4 else normalised(canvas, 127, 128)
+        inputs = normalised(canvas[None]) if classes == 4 else normalised(canvas[None], 127, 128)
         scores, bboxes = session.run(["scores", "boxes"], {name: inputs})
         scores, bboxes = scores[0], bboxes[0] * np.array(static * 2, np.float32) * factors
         states = scores[:, 1:]
@@ -145,7 +145,7 @@ def _yunet(session: Any, side: int) -> Detect:
 
     def detect(pixels: Pixels, score_threshold: float) -> Found:
         canvas, factors = letterbox(pixels, side, fixed_size(session), 0)
-        inputs = normalised(canvas[:, :, ::-1], 0, 1)
+        inputs = normalised(canvas[None, :, :, ::-1], 0, 1)
         out = dict(zip(outputs, session.run(None, {name: inputs}), strict=True))
         bboxes, faces = [], []
         for stride in (8, 16, 32):

@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
         sides_px += [face.side_px * scale for face in matched.faces]
         right += [face.true == face.found for face in matched.faces]
         margins += [float(first - second) for second, first in np.sort(matched.probabilities, 1)[:, 1:]]
-    _print_bins("min_face_px", np.array(sides_px), np.array(right), SIDES_PX)
+    _print_bins("smallest_face_px", np.array(sides_px), np.array(right), SIDES_PX)
     _print_bins("min_margin", np.array(margins), np.array(right), MARGINS)
     return 0
 

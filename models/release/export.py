@@ -38,9 +38,9 @@ class Decoded(nn.Module):
 
 
 def export_raw(net: MaskNet, path: Path) -> None:
-    """Write `input_0` -> p8, p16, p32, for inputs of any size."""
+    """Write `input_0` -> p8, p16, p32, for stacks of any number of inputs of any size."""
     names = [f"p{stride}" for stride in STRIDES]
-    axes = {"input_0": {2: "h", 3: "w"}} | {name: {2: f"h_{name}", 3: f"w_{name}"} for name in names}
+    axes = {"input_0": {0: "n", 2: "h", 3: "w"}} | {name: {0: "n", 2: f"h_{name}", 3: f"w_{name}"} for name in names}
     model = _export(net, path, names, 416, axes)
     helper.set_model_props(model, {NETWORK: json.dumps(asdict(net.widths))})
     onnx.save(model, path)

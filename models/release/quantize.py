@@ -6,9 +6,10 @@ forms from the same pictures:
 cpu       unsigned activations, which ONNX Runtime fuses with ReLU. Weights have seven bits: processors without
           VNNI add two 8-bit products in 16 bits and would overflow (measured: .03 mAP50 lost with eight bits).
           Ranges are percentiles of the activations (by their extremes .007 mAP50 is lost).
-          It takes the picture's bytes, 1 x H x W x 3, which are its first activations: a tenth of the time saved,
+          It takes the pictures' bytes, N x H x W x 3, which are its first activations: a tenth of the time saved,
           and a twelfth by space to depth.
-tensorrt  signed, symmetric, zero-point 0, eight bits: the only Q/DQ form that TensorRT takes. The input is fixed.
+tensorrt  signed, symmetric, zero-point 0, eight bits: the only Q/DQ form that TensorRT takes. The sides of the input
+          are fixed, the number of pictures is free.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Pictures(CalibrationDataReader):
             if bgr is None:
                 continue
             canvas, _ = letterbox(bgr[:, :, ::-1], side, (side, side), PAD_GREY)
-            yield {"input_0": normalised(canvas)}
+            yield {"input_0": normalised(canvas[None])}
 
 
 def evenly(folder: Path, count: int = 200) -> list[Path]:
@@ -106,14 +107,14 @@ def _take_bytes(model: onnx.ModelProto) -> None:
     to_channels = helper.make_node("Transpose", [entrance.name], first.output, "channels_first", perm=[0, 3, 1, 2])
     graph.node.remove(first)
     graph.node.insert(0, to_channels)
-    high, wide = (axis.dim_param or axis.dim_value for axis in entrance.type.tensor_type.shape.dim[2:])
-    entrance.CopyFrom(helper.make_tensor_value_info(entrance.name, onnx.TensorProto.UINT8, [1, high, wide, 3]))
+    count, _, high, wide = (axis.dim_param or axis.dim_value for axis in entrance.type.tensor_type.shape.dim)
+    entrance.CopyFrom(helper.make_tensor_value_info(entrance.name, onnx.TensorProto.UINT8, [count, high, wide, 3]))
     space_to_depth(graph)
     onnx.checker.check_model(model, full_check=True)
 
 
 def _fix_input(model: onnx.ModelProto, side: int) -> None:
-    """Give the input its size; the outputs' sizes follow from it."""
+    """Give the input its sides; the outputs' follow from them."""
     for axis in model.graph.input[0].type.tensor_type.shape.dim[2:]:
         axis.ClearField("dim_param")
         axis.dim_value = side

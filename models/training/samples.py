@@ -80,7 +80,7 @@ class Batches(Dataset[tuple[Tensor, ...]]):
     def plain(self, count: int, size: int) -> list[NDArray[np.float32]]:
         """Network inputs without augmentation, 1 x 3 x size x size each: to set batch statistics."""
         random = np.random.default_rng(self.settings["run"]["seed"])
-        return [normalised(self._window(size, random, in_mosaic=False).pixels) for _ in range(count)]
+        return [normalised(self._window(size, random, in_mosaic=False).pixels[None]) for _ in range(count)]
 
     def _window(self, size: int, random: np.random.Generator, in_mosaic: bool) -> Sample:
         sources, samples = self.sources, self.samples

@@ -28,8 +28,8 @@ def validate(net: nn.Module, photos: list[Photo]) -> dict[str, float]:
         size = (canvas.shape[1], canvas.shape[0])
         upscaled = cv2.resize(canvas, [upscaled_px(length, SIDE, UPSCALED) for length in size])
         with torch.no_grad():
-            outputs = [out.cpu().numpy() for out in net(torch.from_numpy(normalised(upscaled)).to(device))]
-        bboxes, scores, probabilities = decode(outputs, size, SCORE_THRESHOLD)
+            outputs = [out.cpu().numpy() for out in net(torch.from_numpy(normalised(upscaled[None])).to(device))]
+        ((bboxes, scores, probabilities),) = decode(outputs, size, SCORE_THRESHOLD)
         found = after_nms(bboxes * factors, scores, probabilities)
         pairs.append((found, Truth(photo.bboxes, photo.states)))
     faces = [face for pair in pairs for face in match(*pair, STATE_SCORE_THRESHOLD).faces]

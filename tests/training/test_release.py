@@ -114,7 +114,7 @@ def test_the_export_says_what_the_network_says(net: MaskNet, tmp_path: Path) -> 
     for ours, theirs in zip(exported, expected, strict=True):
         np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-4)
     bboxes, faces, _ = decode(expected)
-    decoded, scores, _ = runtime.decode(exported, (96, 64), 0.0)
+    ((decoded, scores, _),) = runtime.decode(exported, (96, 64), 0.0)
     assert len(decoded) == bboxes.shape[1]
     best = int(faces[0].argmax())
     np.testing.assert_allclose((decoded[0, :2] + decoded[0, 2:]) / 2, bboxes[0, best, :2], atol=1e-3)
@@ -137,7 +137,9 @@ def test_int8_for_the_cpu_stays_near_fp32(net: MaskNet, picture: Path, tmp_path:
     weights = [onnx.numpy_helper.to_array(a) for a in graph.initializer if a.name.endswith("weight_quantized")]
     assert max(np.abs(weight.astype(int)).max() for weight in weights) <= 64
     canvas = letterboxed(picture, 128)
-    near(outputs(tmp_path / "net.onnx", runtime.normalised(canvas)), outputs(tmp_path / "int8.onnx", canvas[None]))
+    near(
+        outputs(tmp_path / "net.onnx", runtime.normalised(canvas[None])), outputs(tmp_path / "int8.onnx", canvas[None])
+    )
 
 
 def test_int8_for_tensorrt_is_symmetric_fixed_and_near_fp32(net: MaskNet, picture: Path, tmp_path: Path) -> None:
@@ -148,7 +150,7 @@ def test_int8_for_tensorrt_is_symmetric_fixed_and_near_fp32(net: MaskNet, pictur
     assert sizes == [[1, 8, 16, 16], [1, 8, 8, 8], [1, 8, 4, 4]]
     points = [onnx.numpy_helper.to_array(array) for array in graph.initializer if "zero_point" in array.name]
     assert points and all(not point.any() and point.dtype in (np.int8, np.int32) for point in points)
-    tensor = runtime.normalised(letterboxed(picture, 128))
+    tensor = runtime.normalised(letterboxed(picture, 128)[None])
     near(outputs(tmp_path / "net.onnx", tensor), outputs(tmp_path / "int8.onnx", tensor))
 
 
@@ -196,7 +198,7 @@ def test_a_graph_upscales_its_input_itself(form: str, net: MaskNet, picture: Pat
     size = (side, side) if form == "tensorrt" else (96, side)  # width, height; free sides are rounded to 32 each
     small, _ = letterbox(cv2.imread(str(picture))[:, :, ::-1], side, size, runtime.PAD_GREY)
     large = cv2.resize(small, [upscaled_px(length, side, to_side) for length in size])
-    inputs = [canvas[None] if form == "cpu" else runtime.normalised(canvas) for canvas in (large, small)]
+    inputs = [canvas[None] if form == "cpu" else runtime.normalised(canvas[None]) for canvas in (large, small)]
     expected, upscaled = outputs(plain, inputs[0]), outputs(tmp_path / "upscaled.onnx", inputs[1])
     assert [array.shape for array in upscaled] == [array.shape for array in expected]
     for ours, theirs in zip(expected, upscaled, strict=True):  # OpenCV rounds its upscaled picture to bytes
