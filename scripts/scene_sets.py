@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from scripts.scene_people import Person, golden_people, photo_people
-from scripts.scenes import Actor, Scene, Waypoint, across
+from scripts.scenes import SPEED, Actor, Scene, Waypoint, across
 
 Size = tuple[int, int]
+Way = tuple[Waypoint, ...]
 
 
 def somebody(seed: int = 5) -> list[Person]:
@@ -61,3 +64,16 @@ def gathering(size: Size, seconds: float, count: int, face_px: float, seed: int 
             way.append(Waypoint(way[-1].at_s + 0.5, x + chance.uniform(-0.6, 0.6) * side, y, side))
         actors.append(Actor(people[number % len(people)], tuple(way), depth=row))
     return Scene(*size, seconds, tuple(actors), restless=restless, seed=seed)
+
+
+def route(begin_s: float, face_px: float, stations: Sequence[tuple[float, ...]], speed: float = SPEED) -> Way:
+    """A way through stations (x, y) or (x, y, stay_s), px and s; speed: face widths a second."""
+    way: list[Waypoint] = []
+    for x, y, *stay_s in stations:
+        if way:
+            begin_s += float(np.hypot(x - way[-1].x, y - way[-1].y)) / (speed * face_px)
+        way.append(Waypoint(begin_s, x, y, face_px))
+        if stay_s and stay_s[0]:
+            begin_s += stay_s[0]
+            way.append(Waypoint(begin_s, x, y, face_px))
+    return tuple(way)
