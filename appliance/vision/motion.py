@@ -123,12 +123,10 @@ class _Background:
         self._cell_px = CELL_SAMPLES * step_px
         # Beyond the frame the samples of all three stay 0, so that cells at its edge are like any other.
         self._samples = np.zeros((rows * CELL_SAMPLES, columns * CELL_SAMPLES), np.float32)
-        self._seen = self._samples[:height, :width]
         self._seen[:] = 1
         self._per_sample: Levels = np.asarray(1 / _sums(self._samples))
         self._seen[:] = luma
         self._usual_samples = self._samples.copy()
-        self._usual_seen = self._usual_samples[:height, :width]
         self._earlier_samples = self._samples.copy()
         self._earlier_s = now_s
         self._last = luma.copy()
@@ -138,6 +136,15 @@ class _Background:
         self._busy = np.zeros((rows, columns), np.float32)
         self._loud = np.zeros((rows, columns), np.float32)
         self._changed_s = np.full((rows, columns), -math.inf)
+
+    # Views, made when wanted: a copy of this object would have views of its own, of nothing.
+    @property
+    def _seen(self) -> Levels:
+        return self._samples[: self.kind[0], : self.kind[1]]
+
+    @property
+    def _usual_seen(self) -> Levels:
+        return self._usual_samples[: self.kind[0], : self.kind[1]]
 
     def still(self, relit: bool = False, cut: bool = False) -> Moving:
         """Nothing moves."""

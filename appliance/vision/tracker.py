@@ -185,8 +185,10 @@ class Tracker:
     def _was_looked_at(self, track: Track, regions: Sequence[Region] | None) -> bool:
         if regions is None:
             return True
-        (left, top, right, bottom), _ = _predicted(track, self._clock_s)
-        return any(region.holds((left + right) / 2, (top + bottom) / 2) for region in regions)
+        bbox_px, _ = _predicted(track, self._clock_s)
+        left, top, right, bottom = bbox_px
+        # Who is outside is seen to be missing wherever the detector looks.
+        return self._outside(bbox_px) or any(region.holds((left + right) / 2, (top + bottom) / 2) for region in regions)
 
     def _is_gone(self, track: Track) -> bool:
         limit_s = self._patience_s(track)
