@@ -98,11 +98,6 @@ class Demand:
         return bool(self._new.any() or (self._owner != NOBODY).any())
 
     @property
-    def news(self) -> bool:
-        """Whether something moves that usually does not and is no track's."""
-        return bool(self._new.any())
-
-    @property
     def large(self) -> bool:
         """Whether something new moves that is taller than half the frame."""
         return bool(self._new.sum(axis=0).max(initial=0) > len(self._new) / 2)

@@ -17,6 +17,7 @@ from itertools import groupby
 from appliance.faces import Face, Health
 from appliance.vision.budget import Costs, Purse
 from appliance.vision.decoding import Decoding
+from appliance.vision.demand import is_explained
 from appliance.vision.detector import Detector
 from appliance.vision.frame import Frame
 from appliance.vision.health import Rate, Tally
@@ -30,7 +31,7 @@ from appliance.vision.tracker import Seen, Tracker, Update
 LOW_SCORE_THRESHOLD = 0.25  # faces of this score or more may keep a track alive, and are pixelated
 MAX_IOU = 0.5
 CALM_S = 0.5  # nothing new has moved for this long: only key frames from now on
-FIRST_S = 4.0  # from the start, or another scene: so long everything is decoded, until the whole frame was looked at
+FIRST_S = 3.0  # from the start, or another scene: so long everything is decoded, until the whole frame was looked at
 LOOK_MS = 60.0  # no look may take longer, whatever the purse holds: the next one is due after 100
 AWAY_S = 0.05  # frames come when they come: one that is nearly due is taken
 
@@ -82,7 +83,7 @@ class Observer:
         self._motion = Motion()
         self._planner = Planner(self.detector.region_px, self._costs)
         self._charged_ms = 0.0
-        self._due_s = 0.0
+        self._now_s = self._due_s = 0.0
         self._awake_until_s: float | None = None  # None: nothing was looked at yet
 
     def take(self, packet: Packet) -> Iterator[Look]:
@@ -106,8 +107,8 @@ class Observer:
         """At a key frame, while nothing new moves."""
         before = copy.deepcopy((self._motion, self.tracker))
         known = {track.key for track in self.tracker.tracks if track.in_frame}
-        look, moving, news = self._look(frame)
-        if moving.cut or moving.relit or news or self._is_surprised(known):
+        look, moving = self._look(frame)
+        if self._is_news(moving) or self._is_surprised(known):
             self._motion, self.tracker = before
             self._due_s = 0.0
             yield from self.wake(frame.time_s + CALM_S)
@@ -115,12 +116,16 @@ class Observer:
             self._rest()
             yield look
 
+    def _is_news(self, moving: Moving) -> bool:
+        """Whether something moves that neither always does nor is one of those in view, where they were now found."""
+        if moving.cut or moving.relit:
+            return True
+        expected = self.tracker.expected(self._now_s)
+        return not is_explained(moving, [one.bbox_px for one in expected], [one.spread_px for one in expected])
+
     def _is_surprised(self, known: set[str]) -> bool:
         """Whether anybody is new, or somebody who was in view is not where they were expected."""
-        return any(
-            not track.in_frame if track.key in known and not track.still else not (track.settled or track.still)
-            for track in self.tracker.tracks
-        )
+        return self.tracker.has_doubts or any(track.key in known and track.missed_s > 0 for track in self.tracker.within)
 
     def _look_if_due(self, frame: Frame) -> Iterator[Look]:
         pause_s = 1.0 / self._looks_per_s
@@ -129,13 +134,14 @@ class Observer:
             return
         # From when it was due: the rate stays true although frames come when they come.
         self._due_s = frame.time_s + pause_s if abs(early_s) > pause_s else self._due_s + pause_s
-        look, moving, news = self._look(frame)
-        self._rest_if_calm(moving, news, frame.time_s)
+        look, moving = self._look(frame)
+        self._rest_if_calm(moving, frame.time_s)
         yield look
 
-    def _look(self, frame: Frame) -> tuple[Look, Moving, bool]:
-        """The look, and what led to it: what moves, and whether some of it is new."""
-        now_s, size = frame.time_s, (frame.width, frame.height)
+    def _look(self, frame: Frame) -> tuple[Look, Moving]:
+        """The look, and what moves."""
+        self._now_s = now_s = frame.time_s
+        size = (frame.width, frame.height)
         moving = self._motion.look(frame.luma(), frame.luma_step, now_s)
         ended = self.tracker.end_all() if moving.cut else []
         plan = self._plan(frame, moving)
@@ -149,7 +155,7 @@ class Observer:
         for track in [*ended, *update.ended]:
             self._tally.person(track.too_small, now_s)
         look = Look(frame, faces, Update(update.seen, [*ended, *update.ended]), self.tracker.presumed(now_s))
-        return look, moving, plan.news
+        return look, moving
 
     def _plan(self, frame: Frame, moving: Moving) -> Plan:
         allowance_ms = self._purse.allowance_ms(frame.time_s)
@@ -176,10 +182,10 @@ class Observer:
             found += zip(alike, self.detector.look(frame.cuts(alike), LOW_SCORE_THRESHOLD), strict=True)
         return merged(found, (frame.width, frame.height), MAX_IOU)
 
-    def _rest_if_calm(self, moving: Moving, news: bool, now_s: float) -> None:
+    def _rest_if_calm(self, moving: Moving, now_s: float) -> None:
         if moving.cut or moving.relit or self._awake_until_s is None:
             self._awake_until_s = now_s + FIRST_S
-        elif news or not all(track.settled or track.still for track in self.tracker.tracks):
+        elif self._is_news(moving) or self.tracker.has_doubts:
             self._awake_until_s = max(self._awake_until_s, now_s + CALM_S)
         if now_s >= self._awake_until_s:
             self._rest()

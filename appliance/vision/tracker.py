@@ -71,6 +71,16 @@ class Tracker:
                 expected.append(Expected(track.key, bbox_px, spread_px, track.settled, track.still))
         return expected
 
+    @property
+    def within(self) -> list[Track]:
+        """Those who have not left the frame, also if they were not seen lately."""
+        return [track for track in self.tracks if not self._outside(_predicted(track, self._clock_s)[0])]
+
+    @property
+    def has_doubts(self) -> bool:
+        """Whether somebody is in view of whom more looks would tell more."""
+        return any(track.missed_s == 0 and not (track.settled or track.still) for track in self.within)
+
     def presumed(self, now_s: float) -> list[Face]:
         """Persons in view who were not looked at in the newest frame, where they are expected, in the voted state."""
         tracks = {track.key: track for track in self.tracks if not track.in_frame and track.missed_s == 0}
