@@ -7,6 +7,7 @@ import importlib.util
 import os
 import sqlite3
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from appliance.accounts.people import Role
 from appliance.alone import stay_alone
 from appliance.config import Config, as_toml, load
 from appliance.disk import FULL, means_full
-from appliance.errors import UserError
+from appliance.errors import InputError, UserError
 from appliance.rules import check as check_rules
 from appliance.rules import people, recovery, streams
 from appliance.rules.check import refuse_unsound
@@ -276,6 +277,18 @@ def stream() -> None:
     """Video sources."""
 
 
+def _address(typed: str | None, what: str) -> str | None:
+    """The address of a camera from the option --WHAT; a line of its own if that is `-`. Raises UserError."""
+    if typed == "-":
+        return _secret(what)
+    with suppress(InputError):  # what the rules refuse, they refuse later, in the same words to everybody
+        if typed is not None and may_hold_secret(clean_source(typed, by_admin=True)):
+            raise UserError(
+                f"other users of this machine can read this password in the list of processes; use --{what} -"
+            )
+    return typed
+
+
 @stream.command("add")
 @click.argument("name")
 @click.option("--owner", required=True, help="Whose stream it is.")
@@ -285,23 +298,30 @@ def stream() -> None:
     " publish to the stream.",
 )
 @click.option("--source-user", help="The user of the camera; its password is asked for, or read as a line.")
+@click.option(
+    "--sub-stream",
+    help="A smaller picture of the same camera, in which the box watches for movement: rtsp://...; - asks for it.",
+)
 @click.pass_context
-def stream_add(context: click.Context, name: str, owner: str, source: str | None, source_user: str | None) -> None:
+def stream_add(
+    context: click.Context,
+    name: str,
+    owner: str,
+    source: str | None,
+    source_user: str | None,
+    sub_stream: str | None,
+) -> None:
     """Add a stream, and print its stream key, this once.
 
     No password is taken as an argument: other users of this machine could read it.
     """
     config = _config(context)
-    if source == "-":
-        source = _secret("source")
-    elif source is not None and may_hold_secret(clean_source(source, by_admin=True)):
-        raise UserError("other users of this machine can read this password in the list of processes; use --source -")
+    source, watch = _address(source, "source"), _address(sub_stream, "sub-stream")
     if source_user is not None and source is None:
         raise UserError("--source-user needs a --source")
     password = _secret("password of the camera") if source_user is not None else None
-    store = _store(config)
-    operator = streams.OPERATOR
-    _, key = streams.add(store, operator, owner, name, source, now(), source_user=source_user, source_password=password)
+    store, credentials = _store(config), {"source_user": source_user, "source_password": password}
+    _, key = streams.add(store, streams.OPERATOR, owner, name, source, now(), watch=watch, **credentials)
     if key:
         host = config.rtmp.public_host or "<this box>"
         click.echo(f"Server: rtmp://{host}:{config.rtmp.port}/live\nStream key: {key}")

@@ -49,6 +49,7 @@ class Detection:
     votes: how many faces voted.
     bbox_px: where the face was at its best moment, in a frame of frame_width x frame_height pixels.
     model: id of the model that classified the faces.
+    too_small: why the state is UNKNOWN: the faces had too few pixels to judge. Never with another state.
     """
 
     first_seen_utc: float
@@ -60,6 +61,24 @@ class Detection:
     frame_width: int
     frame_height: int
     model: str
+    too_small: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How well a stream can be judged, of the last ten minutes. Shares 0 to 1; None: not known yet.
+
+    too_small: share of persons whose faces were too small to judge. looks: share of the looks wanted that the box could
+    afford; 1: all. smallest_face_px: shorter side of the smallest face that is judged, px of the picture.
+    decoding_ms: CPU time a second that decoding takes now; idle_ms: what it would take while nothing moves, if key
+    frames came each second (None: it does already).
+    """
+
+    too_small: float | None = None
+    looks: float | None = None
+    smallest_face_px: float | None = None
+    decoding_ms: float | None = None
+    idle_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

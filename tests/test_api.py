@@ -15,12 +15,13 @@ from jsonschema import Draft202012Validator
 
 from appliance.accounts.people import Role
 from appliance.config import Config
-from appliance.faces import Detection, State
+from appliance.faces import Detection, Health, State
 from appliance.images import ImageFiles
 from appliance.local.openapi import OPERATIONS, document
 from appliance.local.site import make_app
 from appliance.secrets import digest
 from appliance.store import Store, StoredImage
+from appliance.times import now
 
 NOON = 1_795_521_600.0  # 2026-11-24T12:00:00Z
 JPEG = b"\xff\xd8 a picture \xff\xd9"
@@ -75,6 +76,7 @@ EXAMPLES: list[tuple[str, str, Any]] = [
     ("GET", "/api/v1/status", None),
     ("GET", "/api/v1/streams", None),
     ("POST", "/api/v1/streams", {"name": "yard"}),
+    ("POST", "/api/v1/streams", {"name": "cam", "source_url": "rtsp://u:p@cam/1", "watch_url": "rtsp://cam/2"}),
     ("GET", "/api/v1/streams/1", None),
     ("PATCH", "/api/v1/streams/1", {"active": False, "name": "gate"}),
     ("POST", "/api/v1/streams/1/key", None),
@@ -183,6 +185,32 @@ def test_the_password_of_a_camera_is_not_shown(api: Api) -> None:
     assert made.json()["stream_key"] is None
     assert "hunter22" not in made.text
     assert "hunter22" not in api.call("GET", "/api/v1/streams").text
+
+
+def test_a_sub_stream_is_given_shown_without_its_password_and_ended(api: Api) -> None:
+    sent = {"name": "cam", "source_url": "rtsp://admin:hunter2@cam/1", "watch_url": "rtsp://cam/2?token=hunter3"}
+    made = api.call("POST", "/api/v1/streams", json=sent)
+    assert made.json()["watch_url"] == "rtsp://•••@cam/2?token=•••"
+    path = f"/api/v1/streams/{made.json()['id']}"
+    assert "hunter" not in api.call("GET", path).text + api.call("GET", "/api/v1/streams").text + made.text
+    assert api.call("PATCH", path, json={"watch_url": None}).json()["watch_url"] is None
+    assert api.call("GET", "/api/v1/streams/1").json()["watch_url"] is None
+
+
+def test_a_stream_says_how_well_it_can_be_judged_and_a_detection_why_it_could_not(api: Api) -> None:
+    unknown = dict.fromkeys(("too_small", "looks", "smallest_face_px", "decoding_ms", "idle_ms"))
+    assert api.call("GET", "/api/v1/streams/1").json()["health"] == unknown
+    api.store.services.heartbeat("watch", 1, NOON, None, now())
+    api.store.streams.set_live(1, None, NOON)
+    api.store.streams.set_health(1, Health(0.31, 1, 28, 118, 14))
+    told = {"too_small": 0.31, "looks": 1.0, "smallest_face_px": 28, "decoding_ms": 118, "idle_ms": 14}
+    assert api.call("GET", "/api/v1/streams").json()["streams"][0]["health"] == told
+    far = Detection(NOON, NOON, State.UNKNOWN, 0.9, 7, (1, 2, 9, 9), 640, 360, "m", too_small=True)
+    number = api.store.detections.add(1, far)
+    path = f"/api/v1/detections/{number}"
+    assert (api.call("GET", path).json()["state"], api.call("GET", path).json()["reason"]) == ("unknown", "too_small")
+    assert api.call("PATCH", path, json={"state": "unknown"}).json()["reason"] is None, "a person said so"
+    assert api.call("GET", "/api/v1/detections/1").json()["reason"] is None
 
 
 def test_a_deleted_detection_is_gone_with_its_image(api: Api) -> None:

@@ -6,39 +6,40 @@ import itertools
 import logging
 import re
 import socket
+import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import av
 import av.error
-import numpy as np
 import pytest
 
-from appliance.vision.camera import MAX_PACE_S, Camera, Frame, _Pace
+from appliance.vision.camera import MAX_PACE_S, Camera, _Pace
 from appliance.vision.condition import PULLED, Obstacle
+from appliance.vision.frame import Frame
 from appliance.vision.pixels import frame_of
 from appliance.vision.reach import NoAnswer, Reach, SourceRefused
+from tests.boxes import until
 from tests.clock import Clock
 from tests.videos import grey, make_video
-from tests.watching import RATE, brightness, frames, size_for, watching
+from tests.watching import Watcher, brightness, frames, watching
 
 NOT_THERE, REFUSED, TOO_LARGE = PULLED[Obstacle.NOT_THERE], PULLED[Obstacle.WRONG_LOGIN], PULLED[Obstacle.TOO_LARGE]
 GONE, NOT_VIDEO, UNREADABLE = PULLED[Obstacle.ENDED], PULLED[Obstacle.NOT_VIDEO], PULLED[Obstacle.UNREADABLE]
 NOT_FOUND = av.error.HTTPNotFoundError(1, "rtsp://KEY")
 
 
-def clocked(monkeypatch: pytest.MonkeyPatch, rate: float = RATE, stop_after: int = 1_000_000) -> tuple[Camera, Clock]:
+def clocked(monkeypatch: pytest.MonkeyPatch, stop_after: int = 1_000_000) -> tuple[Camera, Clock]:
     """A camera without a thread, and the clock it goes by; it is stopped after so many pauses."""
     clock = Clock(stop_after)
     monkeypatch.setattr("appliance.vision.camera.time", clock)
-    camera = Camera("rtsp://camera", size_for, rate, Reach(), stall_s=3.0)
+    camera = Camera("rtsp://camera", Reach(), stall_s=3.0)
     camera._stopping = clock  # type: ignore[assignment]
     return camera, clock
 
 
-def video_frame(side: int = 64) -> av.VideoFrame:
-    return frame_of(grey(side, side)(0))
+def picture(side: int = 64) -> Frame:
+    return Frame(frame_of(grey(side, side)(0)), 1000.0, 1000.0)
 
 
 def failing(error: Exception) -> Callable[[], None]:
@@ -48,33 +49,17 @@ def failing(error: Exception) -> Callable[[], None]:
     return fail
 
 
-def test_a_picture_comes_at_the_detectors_size_and_in_full(tmp_path: Path) -> None:
+def test_a_picture_comes_as_the_camera_sends_it(tmp_path: Path) -> None:
     path = tmp_path / "video.ts"
     path.write_bytes(make_video(grey(320, 180), 50))
     with watching(str(path)) as camera:
         (frame, *_) = frames(camera, bool)
-        assert frame.small.shape == (90, 160, 3)
-        assert frame.small.dtype == np.uint8
         assert (frame.width, frame.height) == (320, 180)
-        assert frame.full().shape == (180, 320, 3)
+        assert frame.source.format.name == "yuv420p"
         assert (camera.condition.codec, camera.width, camera.height) == ("h264", 320, 180)
         assert camera.problem is None
-        assert abs(frame.arrived_utc - time.time()) < 5
-        assert abs(frame.arrived_s - time.monotonic()) < 5
-
-
-def test_scaling_averages_areas_and_keeps_colours(tmp_path: Path) -> None:
-    stripes = np.zeros((360, 640, 3), dtype=np.uint8)
-    stripes[:, ::2] = 255  # finer than the small picture can show: it must become an even grey
-    stripes[:180] = (200, 60, 20)
-    path = tmp_path / "video.ts"
-    path.write_bytes(make_video(lambda _: stripes, 30, options={"qp": "10"}))
-    with watching(str(path)) as camera:
-        (frame, *_) = frames(camera, bool)
-    assert np.abs(frame.small[5:40].astype(int) - (200, 60, 20)).max() < 12
-    lower = frame.small[50:85, :, 0].astype(int)
-    assert lower.std() < 12
-    assert abs(lower.mean() - 127) < 15
+        assert abs(frame.utc - time.time()) < 5
+        assert abs(frame.time_s - time.monotonic()) < 5
 
 
 def test_a_file_plays_at_its_own_speed_and_in_a_loop_without_a_word(tmp_path: Path) -> None:
@@ -94,49 +79,41 @@ def test_a_file_plays_at_its_own_speed_and_in_a_loop_without_a_word(tmp_path: Pa
     assert set(problems) == {None}
 
 
-def test_the_rate_is_kept(tmp_path: Path) -> None:
+def test_pictures_keep_the_distances_that_the_camera_gave_them(tmp_path: Path) -> None:
     path = tmp_path / "video.ts"
     path.write_bytes(make_video(grey(64, 64), 100))
-    with watching(str(path), rate=5) as camera:
-        got = frames(camera, lambda got: len(got) == 9)
-    assert got[-1].arrived_s - got[0].arrived_s == pytest.approx(1.6, abs=0.25)
+    with watching(str(path)) as camera:
+        got = frames(camera, lambda got: len(got) == 60)
+    distances_s = [later.time_s - earlier.time_s for earlier, later in itertools.pairwise(got)]
+    assert sum(distances_s) == pytest.approx(59 / 25, abs=0.1)
+    assert statistics.median(distances_s) == pytest.approx(1 / 25, abs=0.001)
+    assert [frame.utc - frame.time_s for frame in got] == pytest.approx([got[0].utc - got[0].time_s] * 60, abs=0.5)
 
 
-def test_the_rate_counts_from_when_a_picture_was_due(monkeypatch: pytest.MonkeyPatch) -> None:
-    camera, clock = clocked(monkeypatch, rate=5)
-    taken_s = []
-    for work_s in (0.23, 0.1, 0.5, 0.1, 0.1):  # with 0.2 s from one to the next
-        camera._put(video_frame())
-        assert camera.next_frame()
-        taken_s.append(clock.now_s - 1000)
-        clock.now_s += work_s
-    # The second is .03 s late, which the third makes good; the fourth is too late for that.
-    assert taken_s == pytest.approx([0, 0.23, 0.4, 0.9, 1.1])
+def test_whoever_waits_for_key_frames_is_woken_by_them_alone(tmp_path: Path) -> None:
+    path = tmp_path / "video.ts"
+    path.write_bytes(make_video(grey(64, 64), 200))
+    with watching(str(path)) as camera:
+        until(lambda: bool(camera.packets(0.05)), 10, "it plays")
+        camera.packets(2, keys_only=True)  # the rest of what came before
+        batches = [camera.packets(5, keys_only=True) for _ in range(3)]
+    assert [packet.key for packet in batches[-1]] == [False] * 24 + [True]
+    assert [len(batch) for batch in batches] == [25] * 3
 
 
-def test_the_analysis_is_not_held_up_for_longer_than_its_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    camera, clock = clocked(monkeypatch, rate=0.4)
-    camera._put(video_frame())
-    assert camera.next_frame()
-    camera._put(video_frame())
-    assert camera.next_frame() is None, "there is one, but it is not due"
-    assert camera.next_frame() is None
-    assert camera.next_frame() is not None
-    assert clock.waits_s == pytest.approx([0, 1, 1, 0.5])
-    assert camera.next_frame(patience_s=0.01) is None
+def test_a_nudge_ends_waiting(tmp_path: Path) -> None:
+    camera = Camera(str(tmp_path / "nowhere"), Reach())
+    camera.nudge()
+    begun_s = time.monotonic()
+    assert camera.packets(30) == []
+    assert time.monotonic() - begun_s < 10
 
 
-def test_the_newest_picture_wins_and_is_taken_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decoded_picture_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     camera, clock = clocked(monkeypatch)
-    for side in (64, 96):
-        clock.now_s += 1
-        camera._put(video_frame(side))
-    frame = camera.next_frame()
-    assert frame is not None
-    assert (frame.width, frame.height, frame.small.shape) == (96, 96, (160, 160, 3))
-    assert (frame.arrived_s, frame.arrived_utc) == (1002, 1002)
+    clock.now_s = 1002
+    assert camera.decoded(picture(96))
     assert (camera.width, camera.height, camera.condition.last_frame_s, camera.problem) == (96, 96, 1002, None)
-    assert camera.next_frame(patience_s=0.01) is None
 
 
 def test_pauses_between_attempts_double_up_to_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +132,7 @@ def test_pauses_are_short_again_after_a_while_of_pictures(monkeypatch: pytest.Mo
         seconds = next(plays_s)
         clock.now_s += seconds
         if seconds:
-            camera._put(video_frame())
+            camera.decoded(picture())
 
     monkeypatch.setattr(camera, "_read", play)
     camera._run()
@@ -220,7 +197,7 @@ def test_silence_after_data_is_counted_from_the_last_data(error: Exception, monk
     camera, clock = clocked(monkeypatch, stop_after=1)
 
     def read() -> None:
-        camera._put(video_frame())
+        camera.decoded(picture())
         camera.condition.data(clock.now_s)
         clock.now_s += 11.5
         raise error
@@ -230,14 +207,16 @@ def test_silence_after_data_is_counted_from_the_last_data(error: Exception, monk
     assert camera.problem == "The camera has sent nothing for 10 s; connecting again."
 
 
-def test_a_picture_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("appliance.vision.camera.MAX_PIXELS", 64 * 64)
-    camera, _ = clocked(monkeypatch, stop_after=1)
-    camera._put(video_frame(64))
-    monkeypatch.setattr(camera, "_read", lambda: camera._put(video_frame(66)))
-    camera._run()
-    assert camera.problem == TOO_LARGE
-    assert camera.width == 64
+    path = tmp_path / "video.ts"
+    path.write_bytes(make_video(grey(66, 64), 50))
+    with watching(str(path)) as camera:
+        watcher = Watcher(camera)
+        assert camera.decoded(picture(64))
+        until(lambda: bool(watcher.next_frames(0.05)) or camera.problem == TOO_LARGE, 10, "that it is too large")
+        assert camera.problem == TOO_LARGE
+        assert camera.width == 64
 
 
 def test_a_file_lasts_as_long_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,7 +273,7 @@ def test_the_other_transport_is_tried_where_it_may_help(
     ],
 )
 def test_only_rtsp_cameras_have_a_transport(url: str, pushed: bool, has: bool) -> None:
-    assert Camera(url, size_for, RATE, reach=None if pushed else Reach()).has_transports == has
+    assert Camera(url, reach=None if pushed else Reach()).has_transports == has
 
 
 def test_data_that_came_once_settles_the_transport(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,12 +16,14 @@ import pytest
 from appliance.media.flv import Tag, file_header
 from appliance.vision.camera import Camera
 from appliance.vision.condition import PULLED, Obstacle
+from appliance.vision.packets import BEHIND_S, MAX_WAITING_BYTES
+from appliance.vision.pixels import pixels_of
 from appliance.vision.reach import Reach
 from appliance.vision.source import NO_CAMERA_FORMAT
 from tests.boxes import until
 from tests.rtmp_client import flv_tags
 from tests.videos import grey, in_parts, make_video, serving
-from tests.watching import RATE, brightness, frames, size_for, watching
+from tests.watching import Watcher, brightness, frames, watching
 
 CONNECTING, GONE, NO_VIDEO = PULLED[Obstacle.CONNECTING], PULLED[Obstacle.ENDED], PULLED[Obstacle.SOUND_ONLY]
 NOT_THERE, REFUSED = PULLED[Obstacle.NOT_THERE], PULLED[Obstacle.WRONG_LOGIN]
@@ -38,14 +40,15 @@ def stopping() -> Iterator[threading.Event]:
 
 def test_a_slow_detector_never_makes_the_picture_old(tmp_path: Path) -> None:
     path = tmp_path / "video.ts"
-    path.write_bytes(make_video(grey(64, 64), 100))
+    path.write_bytes(make_video(grey(64, 64), 200, key_frame_every=5))
     with watching(str(path)) as camera:
-        frames(camera, bool)
+        watcher = Watcher(camera)
+        until(lambda: bool(watcher.next_frames()), 10, "the first picture")
         for _ in range(2):
-            time.sleep(0.5)
-            frame = camera.next_frame()
-            assert frame is not None
-            assert time.monotonic() - frame.arrived_s < 0.3
+            time.sleep(BEHIND_S + 0.5)
+            (first, *_) = watcher.next_frames()
+            assert time.monotonic() - first.time_s < BEHIND_S + 0.3
+        assert camera.dropped_s > 0.2
 
 
 @pytest.mark.parametrize(
@@ -81,9 +84,8 @@ def test_another_size_in_mid_stream_is_taken(stopping: threading.Event) -> None:
     video = make_video(grey(320, 180), 50) + make_video(grey(96, 160), 50)
     with serving(lambda _: in_parts(video, 2, stopping)) as url, watching(url) as camera:
         got = frames(camera, lambda got: any(frame.height == 160 for frame in got))
-        assert got[0].small.shape == (90, 160, 3)
-        assert got[-1].small.shape == (160, 96, 3)
-        assert got[-1].full().shape == (160, 96, 3)
+        assert (got[0].width, got[0].height) == (320, 180)
+        assert pixels_of(got[-1].source).shape == (160, 96, 3)
         assert (camera.width, camera.height) == (96, 160)
 
 
@@ -204,7 +206,7 @@ def test_a_refusal_is_told_in_words_without_the_address(
     url: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    camera = Camera(url, size_for, RATE, Reach())
+    camera = Camera(url, Reach())
     camera.start()
     until(lambda: camera.problem not in (None, CONNECTING), 10, "the refusal")
     camera.stop()
@@ -294,7 +296,7 @@ def test_stopping_is_prompt(stopping: threading.Event) -> None:
     with serving(lambda _: in_parts(video, 4, stopping)) as url, watching(url) as camera:
         frames(camera, bool)
         begun_s = time.monotonic()
-        waiting = threading.Thread(target=camera.next_frame, args=(30,))
+        waiting = threading.Thread(target=camera.packets, args=(30, True))
         waiting.start()
         camera.stop()
         waiting.join(5)
@@ -302,14 +304,20 @@ def test_stopping_is_prompt(stopping: threading.Event) -> None:
         assert time.monotonic() - begun_s < 3
 
 
-def test_a_camera_holds_one_picture_however_many_come(tmp_path: Path) -> None:
+def test_a_camera_holds_little_however_much_comes(tmp_path: Path) -> None:
     path = tmp_path / "video.ts"
-    path.write_bytes(make_video(grey(640, 360), 100))
+    noise = np.random.default_rng(7)
+    path.write_bytes(
+        make_video(
+            lambda _: noise.integers(0, 256, (360, 640, 3), np.uint8), 50, options={"qp": "4"}, key_frame_every=9
+        )
+    )
     with watching(str(path)) as camera:
         frames(camera, bool)
         before = _resident_bytes()
-        time.sleep(1.2)  # nobody takes a picture meanwhile: 30 of 345 kB come in
-        assert _resident_bytes() - before < 6_000_000
+        time.sleep(4)  # nobody takes anything meanwhile
+        assert camera.dropped_s > 1
+        assert _resident_bytes() - before < MAX_WAITING_BYTES + 6_000_000
 
 
 def _resident_bytes() -> int:

@@ -17,6 +17,7 @@ from appliance.vision.condition import Obstacle
 from tests.boxes import publishing, until
 from tests.conftest import port_giver
 from tests.media_room import ENGINES, FFMPEG, MediaRoom, skip_without
+from tests.watching import Watcher
 
 pytestmark = pytest.mark.timeout(120)
 KEY = "SELDOM22222222222222"
@@ -42,7 +43,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def watching(room: MediaRoom, path: str) -> Iterator[Camera]:
     """The camera of the watcher, on a path of the ingest, until the end of the block."""
     url = read_url(room.config, room.client.engine(), path, room.secret)
-    camera = Camera(url, lambda width, height: (width, height), 5.0, reach=None)
+    camera = Camera(url, reach=None)
     camera.start()
     try:
         yield camera
@@ -62,10 +63,11 @@ def test_the_first_picture_comes_within_one_interval_and_the_wait_is_called_one(
         until(lambda: time.monotonic() - begun_s > JOINED_S, JOINED_S + 1, "the group is too large to be kept")
         obstacles = []
         with watching(room, path) as camera:
+            watcher = Watcher(camera)
 
             def seen() -> bool:
                 obstacles.append(camera.condition.obstacle(time.monotonic()))
-                return camera.next_frame(0.05) is not None
+                return bool(watcher.next_frames(0.05))
 
             until(seen, INTERVAL_S + 5, "a picture")
     assert set(obstacles) <= {Obstacle.CONNECTING, Obstacle.NO_KEY_FRAME, None}
@@ -76,4 +78,5 @@ def test_the_embedded_ingest_gives_whoever_joins_the_last_key_frame(clip: Path, 
     room = MediaRoom(tmp_path, "embedded", port_giver())
     room.add_stream(KEY)
     with room.running(), publishing(clip, room.url(KEY)), watching(room, room.wait_for(KEY).name) as camera:
-        until(lambda: camera.next_frame(0.05) is not None, INTERVAL_S / 2, "a picture, long before the next key frame")
+        watcher = Watcher(camera)
+        until(lambda: bool(watcher.next_frames(0.05)), INTERVAL_S / 2, "a picture, long before the next key frame")

@@ -376,6 +376,20 @@ def test_a_state_that_a_person_corrected_stays(memory: Memory) -> None:
     assert memory.detections()[0].detection.last_seen_utc == UTC + 5
 
 
+def test_a_new_person_and_another_state_are_news_until_written_and_nothing_else_is(memory: Memory) -> None:
+    news = memory.recorder.news
+    memory.recorder.take(sighting())
+    assert news.is_set()
+    memory.write()
+    assert not news.is_set()
+    memory.recorder.take(sighting(seconds=2, jpeg=BETTER))
+    memory.recorder.take(sighting(seconds=3, ended=True))
+    memory.recorder.take(sighting("resumed", detection_id=memory.detections()[0].id))
+    assert not news.is_set()
+    memory.recorder.take(sighting("resumed", state=State.NO_MASK, detection_id=1))
+    assert news.is_set()
+
+
 def test_what_arrives_during_the_commit_is_not_forgotten(memory: Memory) -> None:
     memory.recorder.take(sighting(seconds=1))
     with memory.store.writing():

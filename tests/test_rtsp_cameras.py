@@ -103,12 +103,12 @@ def test_a_camera_that_is_connected_and_sends_nothing_is_called_silent(
     clip: Path, tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
     with rtsp_camera(tmp_path, clip, "tcp", free_port) as on:
-        probe = Camera(on.url, lambda width, height: (width, height), 5.0, reach=REACH)
+        probe = Camera(on.url, reach=REACH)
         probe.start()
-        until(lambda: probe.next_frame(0.1) is not None, 20, "the camera plays")
+        until(lambda: bool(probe.packets(0.1)), 20, "the camera plays")
         probe.stop()
         on.freeze()
-        camera = Camera(on.url, lambda width, height: (width, height), 5.0, reach=REACH)
+        camera = Camera(on.url, reach=REACH)
         camera.start()
         said = set()
 

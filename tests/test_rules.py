@@ -151,6 +151,31 @@ def test_every_entrance_refuses_a_bad_source_in_the_same_words(entrances: Entran
     )
 
 
+@pytest.mark.parametrize("watch", [*BAD_SOURCES[2:], "/dev/video0", "rtsp://camera/1"])
+def test_every_entrance_refuses_a_bad_sub_stream_in_the_same_words(entrances: Entrances, watch: str) -> None:
+    main = "rtsp://camera/1"
+    entrances.box.store.streams.add_with_source(1, "pulled", main, 0.0)
+    all_refuse_alike(
+        entrances,
+        lambda: entrances.page("/streams", name="cam", kind="source", source=main, watch=watch),
+        lambda: entrances.page("/streams/3/edit", name="pulled", source=main, watch=watch),
+        lambda: entrances.api("POST", "/streams", {"name": "cam", "source_url": main, "watch_url": watch}),
+        lambda: entrances.api("PATCH", "/streams/3", {"watch_url": watch}),
+        lambda: entrances.cli("stream", "add", "cam", "--owner", "ann", "--source", main, "--sub-stream", watch),
+    )
+
+
+@pytest.mark.parametrize("watch", [source for source in ONLY_AN_ADMINS if not source.startswith("/")])
+def test_a_sub_stream_leads_no_further_than_a_source(entrances: Entrances, watch: str) -> None:
+    sent = {"name": "cam", "source_url": "rtsp://camera/1", "watch_url": watch}
+    all_refuse_alike(
+        entrances,
+        lambda: entrances.page("/streams", "sci", name="cam", kind="source", source="rtsp://camera/1", watch=watch),
+        lambda: entrances.api("POST", "/streams", sent, "sci"),
+    )
+    assert entrances.api("POST", "/streams", sent) is None
+
+
 @pytest.mark.parametrize("source", ONLY_AN_ADMINS)
 def test_only_an_admin_and_the_command_line_may_name_what_is_on_the_box(entrances: Entrances, source: str) -> None:
     all_refuse_alike(
@@ -387,6 +412,44 @@ def test_a_source_that_comes_back_as_shown_stays_with_its_secrets(box: Box) -> N
     assert streams.find(box.store, stream.id, box.clock.now).source_url == "rtsp://other/"
 
 
+SUB_STREAMS: list[tuple[dict[str, str], tuple[str, str | None]]] = [
+    ({"name": "gate"}, ("rtsp://u:p@camera/1", "rtsp://u:p@camera/2?key=k")),
+    ({"watch": "rtsp://•••@camera/2?key=•••"}, ("rtsp://u:p@camera/1", "rtsp://u:p@camera/2?key=k")),
+    ({"watch": ""}, ("rtsp://u:p@camera/1", None)),
+    ({"watch": "rtsp://camera/3"}, ("rtsp://u:p@camera/1", "rtsp://u:p@camera/3")),
+    ({"watch": "rtsp://other/3"}, ("rtsp://u:p@camera/1", "rtsp://other/3")),
+    ({"watch": "rtsp://a:b@camera/3"}, ("rtsp://u:p@camera/1", "rtsp://a:b@camera/3")),
+    ({"source_password": "new"}, ("rtsp://u:new@camera/1", "rtsp://u:new@camera/2?key=k")),
+    ({"watch": "rtsp://camera/3", "source_user": "v", "source_password": "w"},
+     ("rtsp://v:w@camera/1", "rtsp://v:w@camera/3")),
+    ({"source": "rtsp://a:b@camera/1"}, ("rtsp://a:b@camera/1", "rtsp://u:p@camera/2?key=k")),
+    ({"source": "rtsp://camera/9"}, ("rtsp://camera/9", None)),
+    ({"source": "rtsp://camera/9", "watch": "rtsp://•••@camera/2?key=•••"},
+     ("rtsp://camera/9", "rtsp://u:p@camera/2?key=k")),
+    ({"source": "rtsp://camera/9", "watch": "rtsp://camera/8"}, ("rtsp://camera/9", "rtsp://camera/8")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "after"), SUB_STREAMS, ids=str)
+def test_a_sub_stream_follows_its_source(box: Box, changes: dict[str, Any], after: tuple[str, str | None]) -> None:
+    made, _ = streams.add(
+        box.store, streams.OPERATOR, "sci", "cam", "rtsp://u:p@camera/1", box.clock.now, watch="rtsp://camera/2?key=k"
+    )
+    streams.change(box.store, people.named(box.store, "sci"), made, **changes)
+    changed = streams.find(box.store, made.id, box.clock.now)
+    assert (changed.source_url, changed.watch_url) == after
+
+
+def test_a_stream_that_is_sent_here_has_no_sub_stream(entrances: Entrances) -> None:
+    all_refuse_alike(
+        entrances,
+        lambda: entrances.api("POST", "/streams", {"name": "cam", "watch_url": "rtsp://camera/2"}),
+        lambda: entrances.api("PATCH", "/streams/1", {"watch_url": "rtsp://camera/2"}),
+        lambda: entrances.cli("stream", "add", "cam", "--owner", "ann", "--sub-stream", "rtsp://camera/2"),
+    )
+    assert entrances.api("PATCH", "/streams/1", {"watch_url": None}) is None
+
+
 @pytest.mark.parametrize(
     ("statement", "said"),
     [
@@ -398,6 +461,7 @@ def test_a_source_that_comes_back_as_shown_stays_with_its_secrets(box: Box) -> N
         ("update streams set name = '' where id = 2", "'sci:': Give the stream a name. Rename it on /streams/2"),
         (f"{SOURCE} 'gopher://x y' where id = 2", "gopher://x y' of 'sci:"),
         (f"{SOURCE} 'ftp://u:secret@x' where id = 2", "source 'ftp://•••@x'"),
+        (f"{SOURCE} 'rtsp://x', watch_url = 'ftp://u:p@x' where id = 2", "sub-stream 'ftp://•••@x' of 'sci:lab': The"),
         (f"{SOURCE} '/etc/passwd' where id = 2", "Files are read from the folders in sources.folders only; move"),
         (f"{SOURCE} '/dev/zero' where id = 2", "This is not a webcam; webcams are called /dev/video0"),
         (f"{SOURCE} 'http://169.254.169.254/' where id = 2", "There is no camera at this address; name the camera's"),

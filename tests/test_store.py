@@ -11,7 +11,7 @@ from sqlite_utils import Database
 from appliance.accounts.people import DEVICE_S, DEVICES, Role
 from appliance.accounts.schema import migrations as accounts_migrations
 from appliance.errors import NameTaken
-from appliance.faces import Counts, Detection, State
+from appliance.faces import Counts, Detection, Health, State
 from appliance.images import Place
 from appliance.secrets import digest
 from appliance.store import DetectionFilter, Store, StoredImage
@@ -409,18 +409,48 @@ def test_a_store_from_before_transports_keeps_what_is_known_of_a_stream() -> Non
     assert store.problems() == []
 
 
+def test_a_store_from_before_health_keeps_its_sources_and_detections() -> None:
+    db = Database(memory=True)
+    accounts_migrations.apply(db)
+    box_migrations.apply(db, stop_before="m010_health")
+    db.executescript("""
+        insert into people (name, password_hash, role, created_utc) values ('dev', 'h', 'admin', 't');
+        insert into streams (owner_id, name, source_url, created_utc) values (1, 'yard', 'rtsp://camera', 't');
+        insert into stream_status (stream_id, live, codec, width, height) values (1, 1, 'h264', 640, 360);
+        insert into detections (stream_id, first_seen_utc, last_seen_utc, state, confidence, votes, bbox_left, bbox_top,
+          bbox_right, bbox_bottom, frame_width, frame_height, model)
+          values (1, '2026-11-24T12:00:00.000Z', '2026-11-24T12:00:02.000Z', 'unknown', 0.9, 7, 10, 20, 60, 80, 640,
+            360, 'test-model');
+    """)
+    box_migrations.apply(db)
+    store = Store(db.conn)
+    store.services.heartbeat("watch", 1, NOW.utc, None, NOW)
+    stream = store.streams.get(1, NOW)
+    assert stream and (stream.live, stream.watch_url, stream.health) == (True, None, Health())
+    assert store.detections.page(DetectionFilter())[0].detection == replace(SEEN, state=State.UNKNOWN)
+    assert store.problems() == []
+
+
 def test_a_store_from_before_erasures_notes_the_images_that_its_rows_lose() -> None:
     db = Database(memory=True)
     accounts_migrations.apply(db)
     box_migrations.apply(db, stop_before="m008_erasures_and_ages")
     db.execute("pragma foreign_keys=on")
-    store = Store(db.conn)
-    store.people.add("ann", "hash", Role.ADMIN, 0.0)
-    store.streams.add_with_key(1, "door", "digest", 0.0)
     images = [StoredImage("20261124", 100 * number, 100, f"token {number}") for number in range(5)]
+    db.executescript("""
+        insert into people (name, password_hash, role, created_utc) values ('ann', 'h', 'admin', 't');
+        insert into streams (owner_id, name, key_sha256, created_utc) values (1, 'door', 'd', 't');
+    """)
     for image in images[:4]:
-        store.detections.add(1, SEEN, image)
+        db.execute(
+            "insert into detections (stream_id, first_seen_utc, last_seen_utc, state, confidence, votes, bbox_left,"
+            " bbox_top, bbox_right, bbox_bottom, frame_width, frame_height, model, image_day, image_offset, image_size,"
+            " image_token)"
+            " values (1, '2026-11-24', '2026-11-24', 'mask', 0.9, 7, 10, 20, 60, 80, 640, 360, 'm', ?, ?, ?, ?)",
+            [image.day, image.offset, image.size_bytes, image.token],
+        )
     box_migrations.apply(db)
+    store = Store(db.conn)
     assert store.erasures.oldest(9) == {}
     assert store.ages.clock() is None
     store.detections.update(1, SEEN)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from appliance.accounts.people import ABSOLUTE_S, IDLE_S, Role
-from appliance.faces import Counts, Detection, State
-from appliance.store import DetectionFilter, Heartbeat, Store, StoredImage
+from appliance.faces import Counts, Detection, Health, State
+from appliance.store import DetectionFilter, Heartbeat, Source, Store, StoredImage
 from appliance.times import Now, now, utc_seconds, utc_text
 
 AT = 1_795_521_600.0  # a full hour
@@ -186,16 +186,57 @@ def test_a_stream_changes_alone(filled: Store) -> None:
 
 def test_a_stream_has_a_key_or_a_source_and_counts_only_while_active(filled: Store) -> None:
     assert filled.streams.active_keys() == {"digest 1": 1, "digest 2": 2}
-    assert filled.streams.active_sources() == [(3, "rtsp://camera/1")]
+    assert filled.streams.active_sources() == {3: Source("rtsp://camera/1")}
     filled.streams.set_source(1, "/dev/video0")
     filled.streams.set_key(3, "digest 3")
     assert filled.streams.active_keys() == {"digest 2": 2, "digest 3": 3}
-    assert filled.streams.active_sources() == [(1, "/dev/video0")]
+    assert filled.streams.active_sources() == {1: Source("/dev/video0")}
     filled.streams.set_active(1, False)
     filled.streams.set_active(3, False)
-    assert (filled.streams.active_keys(), filled.streams.active_sources()) == ({"digest 2": 2}, [])
+    assert (filled.streams.active_keys(), filled.streams.active_sources()) == ({"digest 2": 2}, {})
     found = [filled.streams.with_key(digest, NOW) for digest in ("digest 1", "digest 2", "digest 3")]
     assert [one and (one.id, one.active) for one in found] == [None, (2, True), (3, False)]
+
+
+def test_a_source_may_have_a_smaller_picture_to_watch_and_takes_it_along(filled: Store) -> None:
+    both = filled.streams.add_with_source(2, "roof", "rtsp://camera/main", AT, "rtsp://camera/sub")
+    assert filled.streams.active_sources()[both] == Source("rtsp://camera/main", "rtsp://camera/sub")
+    filled.streams.set_watch(both, None)
+    assert filled.streams.active_sources()[both] == Source("rtsp://camera/main")
+    filled.streams.set_watch(both, "rtsp://camera/third")
+    roof = filled.streams.get(both, NOW)
+    assert roof and roof.watch_url == "rtsp://camera/third"
+    filled.streams.set_source(both, "rtsp://another/main")
+    assert filled.streams.active_sources()[both] == Source("rtsp://another/main"), "that was of the camera before"
+    filled.streams.set_watch(both, "rtsp://another/sub")
+    filled.streams.set_key(both, "digest 4")
+    roof = filled.streams.get(both, NOW)
+    assert roof and (roof.has_key, roof.watch_url) == (True, None)
+    with pytest.raises(sqlite3.IntegrityError):
+        filled.streams.set_watch(both, "rtsp://another/sub")
+
+
+def test_health_is_known_while_the_stream_is_live_and_of_its_present_source(filled: Store) -> None:
+    filled.services.heartbeat("watch", 1, AT, None, NOW)
+    health = Health(0.31, 0.62, 27.5, 118, 14)
+
+    def known(stream_id: int) -> Health:
+        stream = filled.streams.get(stream_id, NOW)
+        assert stream
+        return stream.health
+
+    filled.streams.set_health(3, health)
+    assert known(3) == Health(), "there is no status that it could belong to"
+    for stream_id in (2, 3):
+        filled.streams.set_live(stream_id, None, AT)
+        filled.streams.set_health(stream_id, health)
+    assert (known(1), known(2), known(3)) == (Health(), health, health)
+    filled.streams.set_source(3, "rtsp://another/1")
+    assert (known(2), known(3)) == (health, Health())
+    filled.streams.set_offline(2)
+    assert known(2) == Health()
+    with pytest.raises(sqlite3.IntegrityError):
+        filled.streams.set_health(2, Health(too_small=31))
 
 
 def test_what_is_known_of_a_live_stream_goes_when_it_ends(filled: Store) -> None:
@@ -269,6 +310,29 @@ def test_a_detection_comes_back_as_it_was_stored_and_changes_alone(filled: Store
     assert not filled.detections.remove(first)
     assert not filled.detections.correct_state(first, State.MASK, "dev")
     assert not filled.detections.set_image(first, image(3))
+
+
+def test_a_face_too_small_to_judge_is_unknown_with_that_reason(filled: Store) -> None:
+    far = replace(SEEN, state=State.UNKNOWN, too_small=True)
+    number = filled.detections.add(1, far)
+
+    def stored() -> Detection:
+        found = filled.detections.get(number)
+        assert found
+        return found.detection
+
+    assert stored() == far
+    filled.detections.update(number, SEEN)
+    assert stored() == SEEN, "the person came closer"
+    filled.detections.update(number, far)
+    assert filled.detections.page(DetectionFilter(state=State.UNKNOWN))[0].detection.too_small
+    filled.detections.correct_state(number, State.MASK, "dev")
+    filled.detections.update(number, replace(far, votes=9))
+    assert (stored().state, stored().too_small, stored().votes) == (State.MASK, False, 9), "a person said so"
+    filled.detections.add(1, replace(SEEN, too_small=True))
+    assert filled.detections.page(DetectionFilter())[0].detection == SEEN, "only who is unknown has a reason"
+    with pytest.raises(sqlite3.IntegrityError):
+        filled.db.execute("update detections set too_small = 1 where state = 'mask'")
 
 
 @pytest.mark.parametrize(

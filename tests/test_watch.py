@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import socket
 import sqlite3
 import threading
 import time
@@ -14,15 +16,18 @@ import pytest
 
 from appliance.accounts.people import Role
 from appliance.config import Config, Images, Media, Sources, Vision
-from appliance.faces import State
+from appliance.faces import Detection, Health, State
 from appliance.images import day_of
 from appliance.loopback import authorization
 from appliance.media.mediamtx import Client
 from appliance.secrets import digest
 from appliance.store import DetectionFilter, Store, StoredDetection, Stream
-from appliance.times import now
+from appliance.times import Now, now
+from appliance.vision.analysis import Sighting
+from appliance.vision.camera import Camera
 from appliance.watch.service import Watcher, usable_detector
 from tests.boxes import until
+from tests.clock import Clock
 from tests.colour_detector import ColourDetector, people
 from tests.stand_in_ingest import StandIn, answering
 from tests.videos import in_parts, make_video
@@ -376,7 +381,7 @@ def _age_images(watcher: Watcher, box: Box, ages_days: tuple[int, ...]) -> None:
         with box.store.writing():
             box.store.db.execute(
                 "insert into detections select null, ?, '2026-01-01T00:00:00.000Z', '2026-01-01T00:00:00.000Z', 'mask',"
-                " 1, 3, 0, 0, 1, 1, 2, 2, 'test', null, ?, 0, 9, ?, null",
+                " 1, 3, 0, 0, 1, 1, 2, 2, 'test', null, ?, 0, 9, ?, null, 0",
                 [box.door, place.day, f"token{age}"],
             )
 
@@ -493,3 +498,186 @@ def test_no_key_reaches_the_log(
     said = caplog.text + out + err + str(box.stream(box.door).problem)
     assert KEY not in said
     assert watcher.secret not in said
+
+
+class Scripted(Clock):
+    """A clock with a script: what happens at which second, while somebody waits. It stands in for `stopping`, too."""
+
+    def __init__(self, *script: tuple[float, Callable[[], object]], end_s: float) -> None:
+        super().__init__()
+        self.script = sorted(((self.now_s + at_s, act) for at_s, act in script), key=lambda each: each[0])
+        self.end_s = self.now_s + end_s
+
+    def is_set(self) -> bool:
+        return self.now_s >= self.end_s
+
+    def wait(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
+        end_s = self.now_s + seconds
+        while self.script and self.script[0][0] <= end_s and not until():
+            at_s, act = self.script.pop(0)
+            self.now_s = max(self.now_s, at_s)
+            act()
+        self.now_s = self.now_s if until() else end_s
+        return self.is_set()
+
+    def now(self) -> Now:
+        return replace(now(), uptime_s=self.now_s)
+
+
+class ScriptedNews(threading.Event):
+    """The recorder's news, waited for by a scripted clock."""
+
+    def __init__(self, clock: Scripted) -> None:
+        super().__init__()
+        self.clock = clock
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.clock.wait(timeout or 0.0, self.is_set)
+        return self.is_set()
+
+
+def seen(key: str, stream_id: int, state: State, seconds: float) -> Sighting:
+    detection = Detection(1.8e9, 1.8e9 + seconds, state, 0.9, 3, (10, 20, 50, 60), 320, 240, "test")
+    return Sighting(key, stream_id, None, detection, None, False)
+
+
+def test_who_is_new_or_in_another_state_is_recorded_at_once_and_nobody_else(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten looks a second at two people; what the store shows is read at each tenth of a second."""
+    watcher = box.watcher(analysing=False)
+    changes: list[tuple[int, str]] = []
+
+    def look(tenth: int, key: str, state: State) -> tuple[float, Callable[[], object]]:
+        return tenth / 10 + 0.01, lambda: watcher.recorder.take(seen(key, box.door, state, tenth / 10))
+
+    def read(tenth: int) -> None:
+        told = " ".join(
+            f"{one.detection.state.value} {one.detection.last_seen_utc - 1.8e9:.1f}" for one in box.detections()
+        )
+        if told and (not changes or changes[-1][1] != told):
+            changes.append((tenth, told))
+
+    ann = [look(tenth, "ann", State.UNKNOWN if tenth < 15 else State.MASK) for tenth in range(12, 60)]
+    bea = [look(tenth, "bea", State.NO_MASK) for tenth in range(32, 60)]
+    reading = [(tenth / 10 + 0.09, lambda tenth=tenth: read(tenth)) for tenth in range(60)]
+    clock = Scripted(*ann, *bea, *reading, end_s=6)
+    monkeypatch.setattr("appliance.watch.service.time", clock)
+    monkeypatch.setattr("appliance.watch.service.now", clock.now)
+    watcher.recorder.news = ScriptedNews(clock)
+    watcher.loop(clock)  # type: ignore[arg-type]
+    assert changes == [
+        (12, "unknown 1.2"),
+        (15, "mask 1.5"),
+        (32, "mask 1.5 no_mask 3.2"),
+        (40, "mask 3.9 no_mask 3.2"),
+    ], "a new person and another state within a tenth, the rest at a poll, each two seconds later"
+
+
+@pytest.mark.parametrize("takes_s", [0.0, 0.3])
+def test_a_crowd_costs_four_transactions_a_second_and_a_poll_each_second_remains(
+    takes_s: float, box: Box, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """takes_s: how long a transaction of news takes, on a slow card."""
+    watcher = box.watcher(analysing=False)
+    write_news = watcher.write_news
+    versions: list[int] = []
+
+    def arrive(number: int) -> tuple[float, Callable[[], object]]:
+        return number / 50, lambda: watcher.recorder.take(seen(f"{number}", box.door, State.MASK, 0))
+
+    def read() -> None:
+        versions.append(box.store.db.execute("pragma data_version").fetchone()[0])
+
+    clock = Scripted(*[arrive(number) for number in range(500)], *[(n / 20, read) for n in range(200)], end_s=10)
+    monkeypatch.setattr("appliance.watch.service.time", clock)
+    monkeypatch.setattr("appliance.watch.service.now", clock.now)
+    monkeypatch.setattr(watcher, "write_news", lambda moment: (write_news(moment), clock.wait(takes_s)))
+    watcher.recorder.news = ScriptedNews(clock)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        watcher.loop(clock)  # type: ignore[arg-type]
+        heard = 0
+        with contextlib.suppress(BlockingIOError):
+            while manager.recv(100) == b"WATCHDOG=1":
+                heard += 1
+    assert heard == 9, "the watchdog hears of each poll, not of what is written in between"
+    assert 15 <= len(set(versions)) <= 41
+    assert box.store.detections.counts(DetectionFilter()).total >= 480
+
+
+def test_news_wait_for_the_next_step_while_the_store_has_trouble(box: Box) -> None:
+    watcher = box.watcher(analysing=False)
+    watcher.step(now())
+    watcher.recorder.take(seen("ann", box.door, State.MASK, 0))
+    with contextlib.closing(sqlite3.connect(box.config.store_path)) as other:
+        other.execute("begin immediate")
+        watcher.write_news(now())
+    assert "database is locked" in (watcher.store_problem or "")
+    watcher.write_news(now())
+    assert box.detections() == [], "a step tries again, and says so when it worked"
+    watcher.step(now())
+    assert not watcher.store_problem
+    assert len(box.detections()) == 1
+
+
+class Healthy:
+    """Stands in for an analysis whose health the test says."""
+
+    crash = problem = watch_url = reach = None
+    url = "rtsp://127.0.0.1:1/1"
+
+    def __init__(self, camera: Camera) -> None:
+        self.camera = camera
+        self.health = Health()
+
+    def is_alive(self) -> bool:
+        return True
+
+    def stop(self) -> None:
+        """Nothing runs."""
+
+    def join(self, patience_s: float) -> None:
+        """Nothing runs."""
+
+
+def test_health_is_stored_in_whole_percent_and_alone_every_ten_seconds_at_most(box: Box) -> None:
+    stream_id = box.store.streams.add_with_source(1, "yard", Healthy.url, time.time())
+    watcher = box.watcher()
+    watcher.step(moment := now())
+    analysis = watcher.analyses.pop(stream_id)
+    analysis.stop()
+    stand_in = Healthy(analysis.camera)
+    stand_in.reach = watcher.reach  # type: ignore[assignment]
+    watcher.analyses[stream_id] = stand_in  # type: ignore[assignment]
+
+    def stored() -> tuple[object, ...]:
+        columns = "too_small, looks, smallest_face_px, decoding_ms, idle_ms"
+        (row,) = box.store.db.execute(f"select {columns} from stream_status where stream_id = ?", [stream_id])
+        return tuple(row)
+
+    told = []
+    for tenth in range(1, 121):
+        stand_in.health = Health(tenth / 1000, 1.0000001, 27.6, 118.2 + tenth, None)
+        watcher.step(replace(moment, uptime_s=moment.uptime_s + tenth / 4))
+        told.append(stored())
+    assert len(set(told)) <= 4, "before, and each ten seconds"
+    assert told[-1] == (0.12, 1.0, 28.0, 238.0, None)
+
+
+def test_another_picture_to_watch_starts_the_analysis_again(box: Box) -> None:
+    stream_id = box.store.streams.add_with_source(1, "yard", "rtsp://127.0.0.1:1/1", time.time())
+    watcher = box.watcher()
+    watcher.step(now())
+    first = watcher.analyses[stream_id]
+    assert first.watch_url is None
+    watcher.step(now())
+    assert watcher.analyses[stream_id] is first
+    with box.store.writing():
+        box.store.streams.set_watch(stream_id, "rtsp://127.0.0.1:1/2")
+    watcher.step(now())
+    second = watcher.analyses[stream_id]
+    assert (second.url, second.watch_url) == ("rtsp://127.0.0.1:1/1", "rtsp://127.0.0.1:1/2")
+    assert second is not first

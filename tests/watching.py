@@ -5,27 +5,40 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
-from appliance.vision.bboxes import content_size
-from appliance.vision.camera import (
-    Camera,
-    Frame,
-)
+import av
+from av.codec.context import Flags
+
+from appliance.vision.camera import Camera
+from appliance.vision.decoding import Decoding
+from appliance.vision.frame import Frame
+from appliance.vision.packets import Packet
+from appliance.vision.pixels import pixels_of
 from appliance.vision.reach import Reach
 from tests.boxes import until
 
 EVERYWHERE = Reach((Path("/"),), frozenset(range(1, 65_536)))  # here cameras are on this machine, files anywhere
-RATE = 100.0  # every picture, unless a test is about the rate
+ALL = 1_000_000.0  # looks a second: no frame is dropped
 
 
-def size_for(width: int, height: int) -> tuple[int, int]:
-    return content_size(width, height, 160, 160)
+class Watcher:
+    """Stands in for the analysis: decodes what the camera brings, and tells it."""
+
+    def __init__(self, camera: Camera) -> None:
+        self.camera, self.decoding = camera, Decoding(ALL)
+
+    def next_frames(self, patience_s: float = 1.0) -> list[Frame]:
+        """What comes of the next packets; empty: nothing within patience_s."""
+        packets = self.camera.packets(patience_s)
+        found = [frame for packet in packets for frame in self.decoding.take(packet)]
+        return [frame for frame in found if self.camera.decoded(frame)]
 
 
 @contextmanager
-def watching(url: str, rate: float = RATE, stall_s: float = 5.0) -> Iterator[Camera]:
+def watching(url: str, stall_s: float = 5.0) -> Iterator[Camera]:
     """A camera that runs until the end of the block."""
-    camera = Camera(url, size_for, rate, EVERYWHERE, stall_s)
+    camera = Camera(url, EVERYWHERE, stall_s)
     camera.start()
     try:
         yield camera
@@ -35,12 +48,14 @@ def watching(url: str, rate: float = RATE, stall_s: float = 5.0) -> Iterator[Cam
 
 def frames(camera: Camera, enough: Callable[[list[Frame]], bool], patience_s: float = 15) -> list[Frame]:
     """Frames until the condition holds of those so far."""
+    watcher = Watcher(camera)
     got: list[Frame] = []
 
     def arrived() -> bool:
-        frame = camera.next_frame(0.05)
-        if frame is not None:
+        for frame in watcher.next_frames(0.05):
             got.append(frame)
+            if enough(got):
+                return True
         return enough(got)
 
     until(arrived, patience_s, f"the frames, with the problem {camera.problem!r}")
@@ -48,4 +63,19 @@ def frames(camera: Camera, enough: Callable[[list[Frame]], bool], patience_s: fl
 
 
 def brightness(frame: Frame) -> float:
-    return float(frame.small.mean())
+    return float(pixels_of(frame.source).mean())
+
+
+def packets_of(path: Path, begin_s: float = 1000.0) -> list[Packet]:
+    """The packets of a file as a camera would stamp them that sends them without delay; the end of it at last."""
+    with av.open(str(path)) as container:
+        video = container.streams.video[0]
+        decoder = video.codec_context
+        decoder.thread_count = 1
+        decoder.flags |= Flags.copy_opaque
+        made: list[Packet] = []
+        for number, packet in enumerate(container.demux(video)):
+            stamp = packet.pts if packet.pts is not None else packet.dts
+            time_s = begin_s + (float(stamp * cast(float, packet.time_base)) if stamp is not None else 0.0)
+            made.append(Packet(packet, decoder, number, time_s, time_s, time_s, packet.is_keyframe))
+        return made

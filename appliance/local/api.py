@@ -68,8 +68,8 @@ def _add_stream_routes(app: App) -> None:
         """Make a stream; its key is in the answer, this once."""
         new = body(shapes.NewStream)
         owner = visitor.person.id if new.owner is None else new.owner
-        credentials = {"source_user": new.source_user, "source_password": new.source_password}
-        stream, key = stream_rules.add(store, visitor.person, owner, new.name, new.source_url, now, **credentials)
+        more = {"source_user": new.source_user, "source_password": new.source_password, "watch": new.watch_url}
+        stream, key = stream_rules.add(store, visitor.person, owner, new.name, new.source_url, now, **more)
         return answer(shapes.with_key(stream, key), 201)
 
     @app.get("/api/v1/streams/<stream_id:int>", access=Access.OWNER)
@@ -86,6 +86,8 @@ def _add_stream_changes(app: App, site: Site) -> None:
         named = {field: value for field, value in change.items() if value is not UNSET}
         if "source_url" in named:
             named["source"] = named.pop("source_url")
+        if "watch_url" in named:
+            named["watch"] = named.pop("watch_url") or ""
         stream_rules.change(store, visitor.person, stream, **named)
         return answer(shapes.stream_json(stream_rules.find(store, stream.id, now)))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -26,8 +26,26 @@ Time = Annotated[str, Meta(extra_json_schema=TIME_SCHEMA)]
 Ratio = Annotated[float, Meta(ge=0, le=1)]
 
 
+class Health(Struct, kw_only=True):
+    """How well a stream can be judged, of the last ten minutes; null: not known yet, or it is not live.
+
+    too_small: share of persons whose faces were too small to judge. looks: share of the looks wanted that the box could
+    afford. smallest_face_px: shorter side of the smallest face that is judged. decoding_ms: computing a second that
+    decoding takes; idle_ms: while nothing moves, if key frames came each second (null: they do).
+    """
+
+    too_small: Ratio | None
+    looks: Ratio | None
+    smallest_face_px: float | None
+    decoding_ms: float | None
+    idle_ms: float | None
+
+
 class Stream(Struct, kw_only=True, rename={"live_since_utc": "live_since", "created_utc": "created"}):
-    """A named video source. live: it is being received just now. source_url: what the box fetches, password masked."""
+    """A named video source. live: it is being received just now. source_url: what the box fetches, password masked.
+
+    watch_url: a smaller picture of the same camera in which the box watches for movement, password masked.
+    """
 
     id: int
     owner: str
@@ -35,6 +53,7 @@ class Stream(Struct, kw_only=True, rename={"live_since_utc": "live_since", "crea
     title: str
     has_key: bool
     source_url: str | None
+    watch_url: str | None
     active: bool
     live: bool
     live_since_utc: str | None
@@ -43,6 +62,7 @@ class Stream(Struct, kw_only=True, rename={"live_since_utc": "live_since", "crea
     width: int | None
     height: int | None
     problem: str | None
+    health: Health
     created_utc: str
 
 
@@ -56,12 +76,14 @@ class NewStream(Struct, forbid_unknown_fields=True):
     """With source_url the box fetches it; without, people publish to it with a stream key. owner: for admins.
 
     source_user, source_password: of the camera, in plain text, if they do not stand in source_url.
+    watch_url: a smaller picture of the same camera (its sub-stream), in which the box watches for movement.
     """
 
     name: Name
     source_url: str | None = None
     source_user: str | None = None
     source_password: str | None = None
+    watch_url: str | None = None
     owner: str | None = None
 
 
@@ -69,6 +91,7 @@ class StreamChange(Struct, forbid_unknown_fields=True):
     """What is left out stays. source_url: fetch it from there from now on. owner: for admins.
 
     source_user, source_password: of the camera at source_url, or of the present one if that is left out.
+    watch_url: null ends it; it also ends with its source, unless it is given with the new one.
     """
 
     name: Name | UnsetType = UNSET
@@ -76,11 +99,15 @@ class StreamChange(Struct, forbid_unknown_fields=True):
     source_url: str | UnsetType = UNSET
     source_user: str | UnsetType = UNSET
     source_password: str | UnsetType = UNSET
+    watch_url: str | UnsetType | None = UNSET
     owner: str | UnsetType = UNSET
 
 
 class Detection(Struct, kw_only=True):
-    """One person who passed. box: [x, y, width, height] in pixels of a frame of frame_width x frame_height."""
+    """One person who passed. box: [x, y, width, height] in pixels of a frame of frame_width x frame_height.
+
+    reason: why the state is unknown: the face was too small to judge. null: another reason, or another state.
+    """
 
     id: int
     stream_id: int
@@ -88,6 +115,7 @@ class Detection(Struct, kw_only=True):
     first_seen: str
     last_seen: str
     state: State
+    reason: Literal["too_small"] | None
     confidence: Ratio
     votes: int
     box: tuple[float, float, float, float]
@@ -169,6 +197,7 @@ def stream_json(stream: StoredStream) -> Stream:
     """A stream as the API shows it."""
     made = msgspec.convert(stream, Stream, from_attributes=True)
     made.source_url = shown(made.source_url) if made.source_url else None
+    made.watch_url = shown(made.watch_url) if made.watch_url else None
     return made
 
 
@@ -188,6 +217,7 @@ def detection_json(stored: StoredDetection, prefix: str = "") -> Detection:
         first_seen=utc_text(seen.first_seen_utc),
         last_seen=utc_text(seen.last_seen_utc),
         state=seen.state,
+        reason="too_small" if seen.too_small else None,
         confidence=round(seen.confidence, 4),
         votes=seen.votes,
         box=(round(left, 1), round(top, 1), round(right - left, 1), round(bottom - top, 1)),

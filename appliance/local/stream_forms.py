@@ -24,7 +24,7 @@ def add_routes(app: App, site: Site) -> None:
 
     @app.get("/streams/new", access=Access.SIGNED_IN)
     def new_form(store: Store, visitor: Visitor) -> Page:
-        blank = {"name": "", "kind": WITH_KEY, "source": "", "owner": str(visitor.person.id)}
+        blank = {"name": "", "kind": WITH_KEY, "source": "", "watch": "", "owner": str(visitor.person.id)}
         return _form(site, store, visitor, None, blank)
 
     @app.post("/streams", access=Access.SIGNED_IN)
@@ -35,7 +35,15 @@ def add_routes(app: App, site: Site) -> None:
             owner = whole_number(typed["owner"]) or visitor.person.id
             user, password = _credentials()
             stream, key = rules.add(
-                store, visitor.person, owner, typed["name"], source, now, source_user=user, source_password=password
+                store,
+                visitor.person,
+                owner,
+                typed["name"],
+                source,
+                now,
+                source_user=user,
+                source_password=password,
+                watch=typed["watch"] if source is not None else None,
             )
         except UserError as error:
             return _form(site, store, visitor, None, typed, problem=error)
@@ -48,8 +56,8 @@ def add_routes(app: App, site: Site) -> None:
     @app.post("/streams/<stream_id:int>/edit", access=Access.OWNER)
     def edit(store: Store, visitor: Visitor, stream: Stream) -> Page:
         typed = {**_as_stored(stream), **_typed()}
-        # A source that was not touched comes back as shown, its secrets hidden.
-        source = typed["source"] if stream.source_url is not None else None
+        # Addresses that were not touched come back as shown, their secrets hidden.
+        source, watch = (typed["source"], typed["watch"]) if stream.source_url is not None else (None, None)
         owner = whole_number(typed["owner"])
         try:
             user, password = _credentials()
@@ -62,6 +70,7 @@ def add_routes(app: App, site: Site) -> None:
                 source=source,
                 source_user=user,
                 source_password=password,
+                watch=watch,
             )
         except UserError as error:
             return _form(site, store, visitor, stream, typed, problem=error)
@@ -69,7 +78,7 @@ def add_routes(app: App, site: Site) -> None:
 
 
 def _typed() -> dict[str, str]:
-    return {name: field(name) for name in ("name", "kind", "source", "owner")}
+    return {name: field(name) for name in ("name", "kind", "source", "watch", "owner")}
 
 
 def _credentials() -> tuple[str, str]:
@@ -77,9 +86,14 @@ def _credentials() -> tuple[str, str]:
 
 
 def _as_stored(stream: Stream) -> dict[str, str]:
-    source = shown(stream.source_url) if stream.source_url else ""
     kind = WITH_KEY if stream.has_key else WITH_SOURCE
-    return {"name": stream.name, "kind": kind, "source": source, "owner": str(stream.owner_id)}
+    return {
+        "name": stream.name,
+        "kind": kind,
+        "source": shown(stream.source_url or ""),
+        "watch": shown(stream.watch_url or ""),
+        "owner": str(stream.owner_id),
+    }
 
 
 def _form(
@@ -87,5 +101,6 @@ def _form(
 ) -> Page:
     people = store.people.all() if visitor.is_admin else []
     # What was refused comes back for correction, but a password is never shown again, not even to who typed it.
-    typed = {**typed, "source": shown(typed["source"]), "source_user": field("source_user")}
+    addresses = {name: shown(typed[name]) for name in ("source", "watch")}
+    typed = {**typed, **addresses, "source_user": field("source_user")}
     return site.pages.page("stream_form.html", stream=stream, typed=typed, people=people, **values)

@@ -136,11 +136,11 @@ def broken_rules(store: Store, reach: Reach) -> list[str]:
     for stream in store.streams.all(now()):
         if reason := _refusal(stream_name, stream.name):
             found.append(f"the stream {stream.title!r}: {reason} Rename it on /streams/{stream.id}/edit.")
-        source = stream.source_url
-        if source is not None and (reason := _refusal(_clean_source, source) or _outside(source, reach)):
-            found.append(
-                f"the source {shown(source)!r} of {stream.title!r}: {reason} Change it on /streams/{stream.id}/edit."
-            )
+        for noun, url in (("source", stream.source_url), ("sub-stream", stream.watch_url)):
+            if url is not None and (reason := _refusal(_clean_source, url) or _outside(url, reach)):
+                found.append(
+                    f"the {noun} {shown(url)!r} of {stream.title!r}: {reason} Change it on /streams/{stream.id}/edit."
+                )
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from dataclasses import replace
 
 from appliance import address
 from appliance.address import HIDDEN, Address, shown
@@ -45,12 +46,47 @@ def clean_source(text: str, by_admin: bool, user: str | None = None, password: s
     return str(_with_fields(parsed, user, password))
 
 
+def clean_watch(text: str, source: str, by_admin: bool, user: str | None = None, password: str | None = None) -> str:
+    """A sub-stream as it is stored, by the rules of a source. Raises InputError.
+
+    source: as it is stored. Its user and password are taken where none are given for the same camera.
+    """
+    try:
+        watch = clean_source(text, by_admin, user, password)
+    except InputError as error:
+        raise type(error)(f"Sub-stream: {error}") from error
+    if not watch.startswith("/") and not source.startswith("/"):
+        small, main = address.parse(watch), address.parse(source)
+        if small.credentials is None and small.host.lower() == main.host.lower():
+            watch = str(replace(small, user=main.user, password=main.password))
+    refuse_pair(source, watch)
+    return watch
+
+
+def refuse_pair(source: str, watch: str) -> None:
+    """Raise InputError if the one cannot be the sub-stream of the other; both as they are stored."""
+    if source.startswith("/") or watch.startswith("/"):
+        raise InputError("Only a camera in the network has a sub-stream; leave it empty for a file or a webcam.")
+    if source == watch:
+        raise InputError(
+            "The sub-stream is the source itself; give the address of the smaller picture, or leave it out."
+        )
+
+
 def changed_credentials(stored: str, by_admin: bool, user: str | None, password: str | None) -> str:
     """A stored source with another user or password, the rest as it is. Raises InputError."""
     old = None if stored.startswith("/") else address.parse(stored).credentials
     # A password belongs to its user: another user has none until it is given.
     kept = old[1] if old and user in (None, "", old[0]) else None
     return clean_source(stored, by_admin, user or (old[0] if old else None), password or kept)
+
+
+def same_place(source: str, other: str) -> bool:
+    """Whether two sources, as they are stored, differ in user and password at most."""
+    if source.startswith("/") or other.startswith("/"):
+        return source == other
+    first, second = (address.parse(each).with_credentials(None, None) for each in (source, other))
+    return str(first) == str(second)
 
 
 def may_hold_secret(source: str) -> bool:

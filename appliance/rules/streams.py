@@ -9,13 +9,16 @@ from appliance.images import ImageFiles
 from appliance.names import stream_name
 from appliance.previews import Previews
 from appliance.rules import detections, people
-from appliance.rules.sources import changed_credentials, clean_source
+from appliance.rules.sources import changed_credentials, clean_source, clean_watch, refuse_pair, same_place
 from appliance.secrets import digest, new_stream_key
 from appliance.store import Store, Stream
 from appliance.times import Now
 
 OPERATOR = Person(0, "", Role.ADMIN, "", "")
 """Whoever works at the command line of the box itself: an admin without a name, who owns nothing."""
+
+
+NO_SUB_STREAM = "Only a stream that the box fetches has a sub-stream; leave it out."
 
 
 def find(store: Store, stream_id: int, now: Now) -> Stream:
@@ -36,19 +39,25 @@ def add(
     known_key: str | None = None,
     source_user: str | None = None,
     source_password: str | None = None,
+    watch: str | None = None,
 ) -> tuple[Stream, str | None]:
     """Make a stream; with it the stream key to show this once, None if it has a source instead.
 
     owner: an id or a name. known_key: only for the demo, whose keys are known to everybody.
-    source_user, source_password: of the camera, where its address does not have them.
+    source_user, source_password: of the camera, where its addresses do not have them.
+    watch: the sub-stream of the source, a smaller picture in which the box watches for movement.
     Raises InputError, NotSaved.
     """
     name, owner_id = stream_name(name), _owner_id(store, by, owner)
     if source is not None:
-        source = clean_source(source, by.is_admin, source_user, source_password)
+        credentials = (by.is_admin, source_user, source_password)
+        source = clean_source(source, *credentials)
+        watch = clean_watch(watch, source, *credentials) if watch else None
         with store.saving():
-            stream_id = store.streams.add_with_source(owner_id, name, source, now.utc)
+            stream_id = store.streams.add_with_source(owner_id, name, source, now.utc, watch)
         return find(store, stream_id, now), None
+    if watch:
+        raise InputError(NO_SUB_STREAM)
     key = known_key or new_stream_key()
     with store.saving():
         stream_id = store.streams.add_with_key(owner_id, name, digest(key), now.utc)
@@ -66,15 +75,18 @@ def change(
     active: bool | None = None,
     source_user: str | None = None,
     source_password: str | None = None,
+    watch: str | None = None,
 ) -> None:
     """Change what is not None, all of it or nothing. Raises InputError, NotSaved.
 
     source: pull it from there from now on; an old key ends. The present one as it is shown, without its secrets,
     means that it stays. source_user, source_password: of the camera; without source, of the present one.
+    watch: the sub-stream; empty: there is none any more. It ends with its source, unless it is given, too.
     """
     name = None if name is None else stream_name(name)
     owner_id = None if owner is None else _owner_id(store, by, owner)
     source = _new_source(by, stream, source, source_user, source_password)
+    watch = _watch_after(by, stream, source, watch, source_user, source_password)
     with store.saving():
         if owner_id is not None:
             store.streams.give_to(stream.id, owner_id)
@@ -82,6 +94,8 @@ def change(
             store.streams.rename(stream.id, name)
         if source is not None:
             store.streams.set_source(stream.id, source)
+        if source is not None or watch != stream.watch_url:
+            store.streams.set_watch(stream.id, watch)
         if active is not None:
             store.streams.set_active(stream.id, active)
 
@@ -117,6 +131,25 @@ def _new_source(
     if stored is None:
         raise InputError("This stream is sent to the box with a key; it has no source with a user or a password.")
     return changed_credentials(stored, by.is_admin, source_user, source_password)
+
+
+def _watch_after(
+    by: Person, stream: Stream, source: str | None, watch: str | None, user: str | None, password: str | None
+) -> str | None:
+    """The sub-stream as it is to be stored. source: the one to store; None: it stays. Raises InputError."""
+    stored, main = stream.watch_url, source or stream.source_url
+    if main is None:
+        if watch:
+            raise InputError(NO_SUB_STREAM)
+        return None
+    if stored is None or stream.source_url is None:
+        stays = False
+    else:
+        stays = same_place(main, stream.source_url) if watch is None else watch == shown(stored)
+    if stored is None or not stays:
+        return clean_watch(watch, main, by.is_admin, user, password) if watch else None
+    refuse_pair(main, stored)
+    return changed_credentials(stored, by.is_admin, user, password) if user or password else stored
 
 
 def _owner_id(store: Store, by: Person, owner: int | str) -> int:

@@ -6,7 +6,7 @@ from appliance.store.detections import StoredDetection, StoredImage
 from appliance.store.filters import DetectionFilter
 from appliance.store.heartbeat import Heartbeat
 from appliance.store.services import ServiceStatus
-from appliance.store.streams import Refusal, Stream
+from appliance.store.streams import Refusal, Source, Stream
 
 __all__ = [
     "BoxClock",
@@ -15,6 +15,7 @@ __all__ = [
     "ImageDay",
     "Refusal",
     "ServiceStatus",
+    "Source",
     "Store",
     "StoreError",
     "StoredDetection",

@@ -39,8 +39,8 @@ class StoredDetection:
 
 _COLUMNS = f"""
     select detections.id, stream_id, {TITLE} as stream, owner_id, first_seen_utc, last_seen_utc, state, confidence,
-      votes, bbox_left, bbox_top, bbox_right, bbox_bottom, frame_width, frame_height, model, edited_by,
-      image_day, image_offset, image_size, image_token, image_crc32
+      votes, bbox_left, bbox_top, bbox_right, bbox_bottom, frame_width, frame_height, model, too_small,
+      edited_by, image_day, image_offset, image_size, image_token, image_crc32
 """
 _STREAMS = "from streams join people on people.id = owner_id"
 _SELECT = f"{_COLUMNS} {_STREAMS} join detections on stream_id = streams.id"
@@ -58,6 +58,7 @@ def _stored(row: sqlite3.Row) -> StoredDetection:
         frame_width=row["frame_width"],
         frame_height=row["frame_height"],
         model=row["model"],
+        too_small=bool(row["too_small"]),
     )
     image = None if row["image_day"] is None else _image(row)
     return StoredDetection(
@@ -81,9 +82,9 @@ class Detections:
         """Store a new detection; its id."""
         cursor = self.db.execute(
             "insert into detections (stream_id, first_seen_utc, last_seen_utc, state, confidence, votes,"
-            " bbox_left, bbox_top, bbox_right, bbox_bottom, frame_width, frame_height, model,"
+            " bbox_left, bbox_top, bbox_right, bbox_bottom, frame_width, frame_height, model, too_small,"
             " image_day, image_offset, image_size, image_token, image_crc32)"
-            " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [stream_id, *_detection_values(detection), *_image_values(image)],
         )
         return int(cursor.lastrowid or 0)
@@ -98,7 +99,8 @@ class Detections:
             "update detections set last_seen_utc = ?,"
             " state = iif(edited_by is null, ?, state), confidence = iif(edited_by is null, ?, confidence),"
             " votes = ?, bbox_left = ?, bbox_top = ?, bbox_right = ?, bbox_bottom = ?,"
-            " frame_width = ?, frame_height = ?, model = ? where id = ?",
+            " frame_width = ?, frame_height = ?, model = ?,"
+            " too_small = iif(edited_by is null, ?, too_small) where id = ?",
             [*_detection_values(detection)[1:], detection_id],
         )
         return cursor.rowcount == 1
@@ -115,7 +117,8 @@ class Detections:
     def correct_state(self, detection_id: int, state: State, by: str) -> bool:
         """A person says what the state really is; False if there is no such detection."""
         cursor = self.db.execute(
-            "update detections set state = ?, edited_by = ? where id = ?", [state.value, by, detection_id]
+            "update detections set state = ?, too_small = 0, edited_by = ? where id = ?",
+            [state.value, by, detection_id],
         )
         return cursor.rowcount == 1
 
@@ -271,6 +274,8 @@ def _detection_values(detection: Detection) -> list[Any]:
         detection.frame_width,
         detection.frame_height,
         detection.model,
+        # A row that the table refuses would keep all others waiting, too.
+        int(detection.too_small and detection.state is State.UNKNOWN),
     ]
 
 

@@ -209,3 +209,34 @@ def m009_condition(db: Database) -> None:
           -- From one key frame to the next, seconds.
           key_interval_s integer;
     """)
+
+
+@migrations()
+def m010_health(db: Database) -> None:
+    """How well a stream can be judged, why a person could not be, and a second address that is lighter to watch."""
+    db.executescript("""
+        alter table stream_status add column
+          -- Share of persons whose faces were too small to judge, of the last minutes.
+          too_small real check (too_small between 0 and 1);
+        alter table stream_status add column
+          -- Share of the looks wanted that the box could afford.
+          looks real check (looks between 0 and 1);
+        alter table stream_status add column
+          -- Shorter side of the smallest face that is judged, px of the picture.
+          smallest_face_px real;
+        alter table stream_status add column
+          -- CPU time a second that decoding takes, ms.
+          decoding_ms real;
+        alter table stream_status add column
+          -- The same while nothing moves, if key frames came each second; null: they do.
+          idle_ms real;
+
+        alter table detections add column
+          -- Why the state is unknown: the faces had too few pixels to judge.
+          too_small integer not null default 0
+            check (too_small in (0, 1) and (too_small = 0 or state = 'unknown'));
+
+        alter table streams add column
+          -- A smaller picture of the same camera, in which the box watches for movement; null: there is none.
+          watch_url text check (watch_url is null or source_url is not null);
+    """)

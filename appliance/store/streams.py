@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from typing import Any, Literal
 
 from sqlite_utils import Database
 
 from appliance.errors import NameTaken
+from appliance.faces import Health
 from appliance.store.filters import OF_STREAMS, conditions
 from appliance.store.services import FRESH_S
 from appliance.times import Now, utc_text
@@ -20,10 +21,12 @@ MAX_REFUSALS = 1000
 class Stream:
     """A named video source of one owner, with what is known of it just now.
 
-    has_key: it is published to with a stream key; otherwise the box pulls source_url.
+    has_key: it is published to with a stream key; otherwise the box pulls source_url. watch_url: a smaller picture of
+    the same camera, in which the box watches for movement.
     live: somebody publishes, and the watcher's word for it is fresh; live_since_utc: since when.
     problem: why nobody in it is being judged, for a person to read.
     transport: over which the pictures of a camera came last, tcp or udp. key_interval_s: from key frame to key frame.
+    health: how well it can be judged, while it is live.
     """
 
     id: int
@@ -32,6 +35,7 @@ class Stream:
     name: str
     has_key: bool
     source_url: str | None
+    watch_url: str | None
     active: bool
     created_utc: str
     live: bool
@@ -43,11 +47,20 @@ class Stream:
     problem: str | None
     transport: Literal["tcp", "udp"] | None
     key_interval_s: int | None
+    health: Health
 
     @property
     def title(self) -> str:
         """How it is shown."""
         return f"{self.owner}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the box pulls a stream from, and the smaller picture in which it watches for movement, if there is one."""
+
+    url: str
+    watch_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +75,12 @@ class Refusal:
 
 
 _LIVE = "(watch.name is not null and active and coalesce(live, 0))"
+_HEALTH = tuple(field.name for field in fields(Health))
 _SELECT = f"""
     select streams.id, owner_id, people.name as owner, streams.name, key_sha256 is not null as has_key, source_url,
-      active, streams.created_utc, {_LIVE} as live, iif({_LIVE}, since_utc, null) as live_since_utc,
+      watch_url, active, streams.created_utc, {_LIVE} as live, iif({_LIVE}, since_utc, null) as live_since_utc,
       iif({_LIVE}, remote, null) as remote, codec, width, height, stream_status.problem, transport,
-      key_interval_s
+      key_interval_s, {", ".join(f"iif({_LIVE}, {name}, null) as {name}" for name in _HEALTH)}
     from streams
     join people on people.id = owner_id
     left join stream_status on stream_id = streams.id
@@ -103,22 +117,32 @@ class Streams:
         rows = self.db.execute(
             f"{_SELECT} where {where}", {**parameters, "boot_id": now.boot_id, "uptime_s": now.uptime_s}
         )
-        flags = ("has_key", "active", "live")
-        return [Stream(**{**row, **{flag: bool(row[flag]) for flag in flags}}) for row in rows]
+        return [_stream(dict(row)) for row in rows]
 
     def add_with_key(self, owner_id: int, name: str, key_sha256: str, now_utc: float) -> int:
         """Add a stream that is published to; its id. Raises NameTaken."""
-        return self._add(owner_id, name, key_sha256, None, now_utc)
+        return self._add(owner_id, name, key_sha256, None, None, now_utc)
 
-    def add_with_source(self, owner_id: int, name: str, source_url: str, now_utc: float) -> int:
+    def add_with_source(
+        self, owner_id: int, name: str, source_url: str, now_utc: float, watch_url: str | None = None
+    ) -> int:
         """Add a stream that the box pulls; its id. Raises NameTaken."""
-        return self._add(owner_id, name, None, source_url, now_utc)
+        return self._add(owner_id, name, None, source_url, watch_url, now_utc)
 
-    def _add(self, owner_id: int, name: str, key_sha256: str | None, source_url: str | None, now_utc: float) -> int:
+    def _add(
+        self,
+        owner_id: int,
+        name: str,
+        key_sha256: str | None,
+        source_url: str | None,
+        watch_url: str | None,
+        now_utc: float,
+    ) -> int:
         try:
             cursor = self.db.execute(
-                "insert into streams (owner_id, name, key_sha256, source_url, created_utc) values (?, ?, ?, ?, ?)",
-                [owner_id, name, key_sha256, source_url, utc_text(now_utc)],
+                "insert into streams (owner_id, name, key_sha256, source_url, watch_url, created_utc)"
+                " values (?, ?, ?, ?, ?, ?)",
+                [owner_id, name, key_sha256, source_url, watch_url, utc_text(now_utc)],
             )
         except sqlite3.IntegrityError as error:
             raise NameTaken(f"There is already a stream called {name}; choose another name.") from error
@@ -140,14 +164,25 @@ class Streams:
 
     def set_key(self, stream_id: int, key_sha256: str) -> None:
         """Let it be published to with this key, from now on; the old key (or source) ends."""
-        self.db.execute("update streams set key_sha256 = ?, source_url = null where id = ?", [key_sha256, stream_id])
+        self.db.execute(
+            "update streams set key_sha256 = ?, source_url = null, watch_url = null where id = ?",
+            [key_sha256, stream_id],
+        )
 
     def set_source(self, stream_id: int, source_url: str) -> None:
-        """Pull it from this source, from now on; an old key ends."""
-        self.db.execute("update streams set source_url = ?, key_sha256 = null where id = ?", [source_url, stream_id])
+        """Pull it from this source, from now on; an old key ends, and so does what belonged to the source before."""
+        self.db.execute(
+            "update streams set source_url = ?, watch_url = null, key_sha256 = null where id = ?",
+            [source_url, stream_id],
+        )
         self.db.execute(
             "update stream_status set transport = null, key_interval_s = null where stream_id = ?", [stream_id]
         )
+        self.set_health(stream_id, Health())
+
+    def set_watch(self, stream_id: int, watch_url: str | None) -> None:
+        """Watch for movement in this smaller picture of its source from now on; None: in the picture itself."""
+        self.db.execute("update streams set watch_url = ? where id = ?", [watch_url, stream_id])
 
     def set_active(self, stream_id: int, active: bool) -> None:
         """Let it in or not."""
@@ -166,10 +201,10 @@ class Streams:
         rows = self.db.execute("select key_sha256, id from streams where active and key_sha256 is not null")
         return {row["key_sha256"]: row["id"] for row in rows}
 
-    def active_sources(self) -> list[tuple[int, str]]:
-        """(stream id, source URL) of every stream to pull."""
-        rows = self.db.execute("select id, source_url from streams where active and source_url is not null")
-        return [(row["id"], row["source_url"]) for row in rows]
+    def active_sources(self) -> dict[int, Source]:
+        """The source of every stream to pull, by the stream's id."""
+        rows = self.db.execute("select id, source_url, watch_url from streams where active and source_url is not null")
+        return {row["id"]: Source(row["source_url"], row["watch_url"]) for row in rows}
 
     def set_live(self, stream_id: int, remote: str | None, now_utc: float) -> None:
         """Someone began to publish, or the box began to pull."""
@@ -206,6 +241,13 @@ class Streams:
             [codec, width, height, transport, key_interval_s, stream_id],
         )
 
+    def set_health(self, stream_id: int, health: Health) -> None:
+        """How well it can be judged, where there is a status of it."""
+        self.db.execute(
+            f"update stream_status set {', '.join(f'{name} = ?' for name in _HEALTH)} where stream_id = ?",
+            [*astuple(health), stream_id],
+        )
+
     def set_problem(self, stream_id: int, problem: str | None) -> None:
         """Say why nobody in a stream is being judged; None: they are. Inserts an offline status if there is none."""
         self.db.execute(
@@ -234,3 +276,9 @@ class Streams:
             "select at_utc, remote, action, reason, times from refusals order by at_utc desc limit ?", [limit]
         )
         return [Refusal(**row) for row in rows]
+
+
+def _stream(row: dict[str, Any]) -> Stream:
+    health = Health(**{name: row.pop(name) for name in _HEALTH})
+    flags = {name: bool(row[name]) for name in ("has_key", "active", "live")}
+    return Stream(**{**row, **flags}, health=health)

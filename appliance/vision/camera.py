@@ -1,7 +1,7 @@
-"""A camera: the newest frame of a video, at the analysis rate, until stopped.
+"""A camera: the packets of a video, each with the time when it was shown, until stopped.
 
-One thread decodes everything that comes; a frame is scaled only when the analysis wants one, straight to the size the
-detector needs. Of the frames that came meanwhile the newest one wins, so a slow detector never makes the picture old.
+One thread reads; whoever decodes takes the packets in another. What nobody takes in time is dropped up to the newest
+key frame, so a slow analysis never makes the picture old.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any
 
 import av
 import av.error
-from av.video.reformatter import Interpolation, VideoReformatter
+from av.codec.context import Flags
+from av.video.codeccontext import VideoCodecContext
 
 from appliance.vision.condition import PULLED, PUSHED, Condition, Obstacle
-from appliance.vision.pixels import Pixels, pixels_of
+from appliance.vision.frame import Frame
+from appliance.vision.packets import Packet, PacketQueue, StreamClock
 from appliance.vision.reach import NoAnswer, Reach, SourceRefused
 from appliance.vision.source import Source, Transport, opened
 
@@ -46,29 +47,9 @@ _OBSTACLE_OF_ERRNO = {
 _MAY_BE_THE_TRANSPORT = {Obstacle.NO_TRANSPORT, Obstacle.SILENT, Obstacle.NOT_VIDEO, Obstacle.UNREADABLE}
 
 
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """One picture. small: uint8, height x width x 3, RGB, at the size that `size_for` chose.
-
-    arrived_s: monotonic clock; arrived_utc: seconds since 1970. width, height: of the full picture.
-    """
-
-    small: Pixels
-    width: int
-    height: int
-    arrived_s: float
-    arrived_utc: float
-    source: av.VideoFrame
-
-    def full(self) -> Pixels:
-        """The full picture, uint8, height x width x 3, RGB; converted at each call."""
-        return pixels_of(self.source)
-
-
 class Camera:
     """Reads a URL (rtsp, http, rtmp), a file (looped, at its own speed) or a device (/dev/video0).
 
-    size_for: the (width, height) to scale a picture of (width, height) to.
     reach: where the URL may lead; None: it is our own ingest's, typed by nobody.
     transport: how an RTSP camera is asked to send, which has_transports; where nothing comes of it, the other is tried.
     """
@@ -76,8 +57,6 @@ class Camera:
     def __init__(
         self,
         url: str,
-        size_for: Callable[[int, int], tuple[int, int]],
-        frames_per_second: float,
         reach: Reach | None,
         stall_s: float = STALL_S,
         transport: Transport = "tcp",
@@ -87,15 +66,12 @@ class Camera:
         self.width = self.height = 0
         self._url, self._reach = url, reach
         self.has_transports = reach is not None and url.startswith("rtsp://")
-        self._size_for = size_for
-        self._pause_s = 1.0 / frames_per_second
         self._stall_s = stall_s
-        self._due_s = 0.0
         self._told: Obstacle | None = None
-        self._newest: tuple[av.VideoFrame, float, float] | None = None
-        self._changed = threading.Condition()
+        self._unusable: Obstacle | None = None  # what the analysis found
+        self._queue = PacketQueue()
+        self._number = 0  # of the next packet
         self._stopping = threading.Event()
-        self._reformatter = VideoReformatter()
         self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
 
     @property
@@ -115,38 +91,52 @@ class Camera:
     def stop(self) -> None:
         """Ask the reading thread to end. It may sit in FFmpeg until a timeout, and holds nobody up."""
         self._stopping.set()
-        with self._changed:
-            self._changed.notify_all()
+        self._queue.nudge()
 
     def is_alive(self) -> bool:
         """Whether the reading thread still runs."""
         return self._thread.is_alive()
 
-    def next_frame(self, patience_s: float = 1.0) -> Frame | None:
-        """The newest picture, not sooner than the analysis rate allows; None if none came within patience_s."""
-        deadline_s = time.monotonic() + patience_s
-        self._stopping.wait(max(0.0, min(self._due_s, deadline_s) - time.monotonic()))
-        if self._due_s > deadline_s:
-            return None
-        with self._changed:
-            self._changed.wait_for(
-                lambda: self._newest is not None or self._stopping.is_set(), max(0.0, deadline_s - time.monotonic())
-            )
-            taken, self._newest = self._newest, None
-        if taken is None or self._stopping.is_set():
-            return None
-        # From when it was due, not from now: the rate stays true although pictures come when they come.
-        late_s = time.monotonic() - self._due_s
-        self._due_s += self._pause_s if late_s < self._pause_s else late_s + self._pause_s
-        source, arrived_s, arrived_utc = taken
-        width, height = self._size_for(source.width, source.height)
-        small = self._reformatter.reformat(source, width, height, "rgb24", interpolation=Interpolation.AREA)
-        return Frame(pixels_of(small), source.width, source.height, arrived_s, arrived_utc, source)
+    def packets(self, patience_s: float = 1.0, keys_only: bool = False) -> list[Packet]:
+        """What has come since, in order; empty: nothing within patience_s. What nobody takes in time is dropped.
+
+        keys_only: it need not be at once; a key frame wakes, or the end of patience.
+        """
+        return [] if self._stopping.is_set() else self._queue.take(patience_s, keys_only)
+
+    def nudge(self) -> None:
+        """Let `packets` return at once."""
+        self._queue.nudge()
+
+    @property
+    def behind_s(self) -> float:
+        """How long the oldest packet has waited for whoever decodes."""
+        return self._queue.behind_s
+
+    @property
+    def dropped_s(self) -> float:
+        """How much of the stream was passed over because nobody took it in time, in all."""
+        return self._queue.dropped_s
+
+    def decoded(self, frame: Frame) -> bool:
+        """A picture was decoded. Whether it may be looked at: one that is too large ends the connection."""
+        if frame.width * frame.height > MAX_PIXELS:
+            self._unusable = Obstacle.TOO_LARGE
+            self._queue.clear()
+            return False
+        self.width, self.height = frame.width, frame.height
+        self.kept_undecoded()
+        return True
+
+    def kept_undecoded(self) -> None:
+        """A key frame came that need not be decoded, because a smaller stream is watched: as good as a picture."""
+        self.condition.frame(time.monotonic())
+        self._told = None
 
     def _run(self) -> None:
         pause_s, other_tried = FIRST_PAUSE_S, False
         while not self._stopping.is_set():
-            begun_s = time.monotonic()
+            begun_s, self._unusable = time.monotonic(), None
             self.condition.begin()
             try:
                 self._read()
@@ -212,9 +202,15 @@ class Camera:
             if decoder:
                 video.thread_type = "NONE"
                 decoder.thread_count = 1
-            pace = _Pace() if self._is_file() else None
+                decoder.flags |= Flags.copy_opaque  # so that each frame knows its packet
+            pace, clock = _Pace() if self._is_file() else None, StreamClock()
             # Sound is read, too (and dropped): while anything comes, the key frame may yet come.
             for packet in self._packets(container):
+                if self._unusable is not None:
+                    raise _Unusable(self._unusable)
+                due_s = _seconds(packet, packet.dts)
+                if pace and packet.stream.index == video.index and due_s is not None:
+                    self._stopping.wait(pace.wait_s(due_s))
                 if self._stopping.is_set():
                     return
                 now_s = time.monotonic()
@@ -222,11 +218,15 @@ class Camera:
                     self.condition.data(now_s)
                     continue
                 if packet.size:
-                    self.condition.packet(packet.is_keyframe, _seconds(packet), now_s)
-                for frame in self._decode(packet) if decoder else ():
-                    if pace and frame.time is not None:
-                        self._stopping.wait(pace.wait_s(frame.time))
-                    self._put(frame)
+                    self.condition.packet(packet.is_keyframe, _seconds(packet, packet.pts), now_s)
+                if decoder:
+                    self._put(packet, decoder, clock, now_s)
+
+    def _put(self, packet: av.Packet[Any], decoder: VideoCodecContext, clock: StreamClock, now_s: float) -> None:
+        shown_s = clock.shown_s(_seconds(packet, packet.pts), _seconds(packet, packet.dts), now_s)
+        utc = time.time() - (now_s - shown_s)
+        self._queue.put(Packet(packet, decoder, self._number, shown_s, utc, now_s, packet.is_keyframe))
+        self._number += 1
 
     def _packets(self, container: Any) -> Iterator[av.Packet[Any]]:
         """What comes, while it comes. Raises what FFmpeg raises, or _Unusable."""
@@ -237,26 +237,6 @@ class Camera:
                 raise _Unusable(Obstacle.SILENT)
             yield packet
             asked_s = time.monotonic()
-
-    def _decode(self, packet: av.Packet[Any]) -> Iterator[av.VideoFrame]:
-        """The pictures in a packet; a broken one is passed over, since the next key frame mends it."""
-        try:
-            for frame in packet.decode():
-                if isinstance(frame, av.VideoFrame):
-                    yield frame
-        except (av.error.InvalidDataError, av.error.EOFError):
-            return
-
-    def _put(self, frame: av.VideoFrame) -> None:
-        if frame.width * frame.height > MAX_PIXELS:
-            raise _Unusable(Obstacle.TOO_LARGE)
-        now_s = time.monotonic()
-        self.width, self.height = frame.width, frame.height
-        self.condition.frame(now_s)
-        self._told = None
-        with self._changed:
-            self._newest = (frame, now_s, time.time())
-            self._changed.notify()
 
     def _open(self) -> AbstractContextManager[Source]:
         return opened(self._url, self._reach, self._stall_s, self.transport)
@@ -273,8 +253,8 @@ class _Unusable(Exception):
         self.obstacle = obstacle
 
 
-def _seconds(packet: av.Packet[Any]) -> float | None:
-    return None if packet.pts is None or packet.time_base is None else float(packet.pts * packet.time_base)
+def _seconds(packet: av.Packet[Any], stamp: int | None) -> float | None:
+    return None if stamp is None or packet.time_base is None else float(stamp * packet.time_base)
 
 
 class _Pace:
@@ -283,12 +263,12 @@ class _Pace:
     def __init__(self) -> None:
         self._begun: tuple[float, float] | None = None
 
-    def wait_s(self, frame_s: float) -> float:
-        """How long to wait until the picture at frame_s of the file is due."""
+    def wait_s(self, due_s: float) -> float:
+        """How long to wait until what stands at due_s in the file is due."""
         now_s = time.monotonic()
         if self._begun is None:
-            self._begun = (now_s, frame_s)
-        wait_s = self._begun[0] + frame_s - self._begun[1] - now_s
+            self._begun = (now_s, due_s)
+        wait_s = self._begun[0] + due_s - self._begun[1] - now_s
         if abs(wait_s) > MAX_PACE_S:  # the machine slept, or the time stamps leap: begin again
-            self._begun = (now_s, frame_s)
+            self._begun = (now_s, due_s)
         return max(0.0, wait_s) if wait_s <= MAX_PACE_S else 0.0

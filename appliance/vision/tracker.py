@@ -1,85 +1,41 @@
 """Tracks: which faces of successive frames are one person, and how that person wears the mask.
 
 Matching in two passes, faces of high confidence first and then those of low confidence, so that a face that is
-blurred for a moment keeps its track (ByteTrack: Zhang et al. 2022, arXiv 2110.06864). At five frames a second faces
-jump by more than their own size, so overlap alone fails: the gate is the distance from the predicted place, in face
-sizes, and the size ratio. Faces are never compared as pictures: whoever comes back after `lost_s` is counted again.
+blurred for a moment keeps its track (ByteTrack: Zhang et al. 2022, arXiv 2110.06864). Each track is predicted by a
+Kalman filter, and faces are given to tracks so that place, size, state and the colours below the face fit best in all.
+Faces are never compared as pictures: whoever comes back after `lost_s` is counted again.
 """
 
 from __future__ import annotations
 
-import uuid
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from appliance.faces import CLASSES, Bbox, Detection, Face, State
+from appliance.faces import Bbox, Detection, Face
+from appliance.vision.assignment import assigned
 from appliance.vision.bboxes import iou
+from appliance.vision.course import middle, size_of
+from appliance.vision.hidden import with_own_colours
+from appliance.vision.matching import LIMIT, OTHER_COLOURS, colour_distance, costs_of
+from appliance.vision.region import Region
+from appliance.vision.regions import Expected
+from appliance.vision.takeover import FEWEST_FACES, alike, taken_over
+from appliance.vision.track import Hit, Seen, Track, begun, resumed
 
-Float64Array = NDArray[np.float64]
+__all__ = ["Seen", "Track", "Tracker", "Update"]
 
-CONFIRM_HITS = 3
-MAX_GAP_S = 1.0  # a longer pause between two frames (a lost connection) ages tracks by this much only ...
+MAX_GAP_S = 1.5  # a longer pause between two frames (a lost connection) ages tracks by this much only ...
 FORGET_GAP_S = 15.0  # ... unless it is longer than this: then nobody is the same
-REACH = 1.3  # how far, in face sizes, from the predicted place a face may be
-REACH_PER_S = 2.0  # and how much further for each second since it was last seen
-MAX_SIZE_RATIO = 1.9
-STAYED = 1.2  # how much further the last place seems than the predicted one
+FLICKER_S = 1.2  # a face that was not seen often enough to be a person is waited for as long as this
+LOW_S = 1.0  # who was missed for longer is not brought back by a face of low confidence
+EXIT_S = 0.5  # who left the frame is gone: who comes in there next is somebody else
+STILL_LOST_S = 12.0  # a poster that somebody stands before is still there afterwards
+UNSEEN_LIMIT_S = 5.0  # nobody stays unseen for longer than this beyond the time to be lost
 SAME_FACE_IOU = 0.45  # a face that overlaps a track's face of the same frame this much is no new person
-MIN_VOTES = 3
-MIN_MAJORITY = 0.5
-VELOCITY_GAIN = 0.5
-MIN_STEP_S = 0.15  # pictures that arrive in a burst seem to move much faster than anybody walks
-
-
-@dataclass(eq=False)
-class Track:
-    """One person while in view: what the tracker knows and what is recorded. Bboxes are pixels of the frame.
-
-    key: this person's, and nobody else's. detection_id: where the person is stored already, after a restart.
-    detection: the record up to now. image_quality: `quality` of the face in the image there is.
-    votes: how many faces were classified; weights: their summed class probabilities, in the order of CLASSES.
-    """
-
-    bbox_px: Bbox
-    score: float
-    first_seen_utc: float
-    key: str = field(default_factory=lambda: uuid.uuid4().hex)
-    detection_id: int | None = None
-    detection: Detection | None = None
-    image_quality: float = 0.0
-    hits: int = 0
-    votes: int = 0
-    weights: Float64Array = field(default_factory=lambda: np.zeros(len(CLASSES)))
-    velocity: Float64Array = field(default_factory=lambda: np.zeros(2))
-    unseen_s: float = 0.0
-    in_frame: bool = False  # whether it has a face in the newest frame
-
-    @property
-    def quality(self) -> float:
-        """How good an image of the face would be: score x area in pixels."""
-        left, top, right, bottom = self.bbox_px
-        return self.score * (right - left) * (bottom - top)
-
-    @property
-    def confirmed(self) -> bool:
-        """Whether it has been seen often enough to be a person and not a flicker."""
-        return self.hits >= CONFIRM_HITS
-
-    @property
-    def confidence(self) -> float:
-        """The leading state's share of the vote, 0 to 1."""
-        total = float(self.weights.sum())
-        return float(self.weights.max()) / total if total > 0 else 0.0
-
-    @property
-    def state(self) -> State:
-        """The voted state; UNKNOWN where too few faces were classified or no state has the majority."""
-        if self.votes < MIN_VOTES or self.confidence <= MIN_MAJORITY:
-            return State.UNKNOWN
-        return CLASSES[int(self.weights.argmax())]
+EDGE_PX = 2.0
 
 
 @dataclass(frozen=True)
@@ -102,29 +58,65 @@ class Tracker:
         self.lost_s = lost_s
         self.tracks: list[Track] = []
         self._last_s: float | None = None
+        self._clock_s = 0.0  # stands still while no frame comes
+        self._size: tuple[float, float] = math.inf, math.inf
 
-    def update(self, faces: Sequence[Face], now_s: float, now_utc: float) -> Update:
-        """Take in the faces of one frame. now_s, of a clock that never goes back, and now_utc: when it arrived."""
-        passed_s = 0.0 if self._last_s is None else max(0.0, now_s - self._last_s)
-        self._last_s = now_s
-        ended = self.end_all() if passed_s > FORGET_GAP_S else []
-        step_s = min(passed_s, MAX_GAP_S)
+    def expected(self, now_s: float) -> list[Expected]:
+        """Where each track is to be looked for in a frame of `now_s`; not those who have left the frame."""
+        at_s = self._clock_s + min(self._passed_s(now_s), MAX_GAP_S)
+        expected = []
         for track in self.tracks:
-            track.unseen_s += step_s
+            bbox_px, spread_px = _predicted(track, at_s)
+            if not self._outside(bbox_px):
+                expected.append(Expected(track.key, bbox_px, spread_px, track.settled, track.still))
+        return expected
+
+    def presumed(self, now_s: float) -> list[Face]:
+        """Persons in view who were not looked at in the newest frame, where they are expected, in the voted state."""
+        tracks = {track.key: track for track in self.tracks if not track.in_frame and track.missed_s == 0}
+        return [
+            Face(expected.bbox_px, tracks[expected.key].score, (0.0, 0.0, 0.0), tracks[expected.key].state)
+            for expected in self.expected(now_s)
+            if expected.key in tracks
+        ]
+
+    def update(
+        self,
+        seen: Sequence[Seen],
+        now_s: float,
+        now_utc: float,
+        regions: Sequence[Region] | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> Update:
+        """Take in the faces of one frame.
+
+        now_s, of a clock that never goes back, and now_utc: when the camera showed it. regions: where the detector
+        looked; None: everywhere. size: width and height of the frame in px; None: as before, or without bounds.
+        """
+        self._size = size or self._size
+        passed_s = self._passed_s(now_s)
+        self._last_s = now_s if self._last_s is None else max(now_s, self._last_s - FORGET_GAP_S)
+        ended = self.end_all() if passed_s > FORGET_GAP_S else []
+        self._clock_s += min(passed_s, MAX_GAP_S)
+        for track in self.tracks:
             track.in_frame = False
 
-        high = [face for face in faces if face.score >= self.score_threshold]
-        low = [face for face in faces if face.score < self.score_threshold]
-        unmatched, new = self._match(self.tracks, high)
+        here = [_predicted(track, self._clock_s)[0] for track in self.tracks if track.missed_s < LOW_S]
+        seen = with_own_colours(seen, here)
+        high = [one for one in seen if one.face.score >= self.score_threshold]
+        low = [one for one in seen if one.face.score < self.score_threshold]
+        unmatched, new = self._match(self.tracks, high, now_utc)
         # A face of low confidence may keep a person in view, but not bring back one who was already missed for long.
-        self._match([track for track in unmatched if track.unseen_s <= MAX_GAP_S], low)
-        for face in new:
-            if not self._is_double(face):
-                track = Track(face.bbox_px, face.score, first_seen_utc=now_utc)
-                self._hit(track, face)
-                self.tracks.append(track)
+        self._match([track for track in unmatched if self._clock_s - track.last_s <= LOW_S], low, now_utc)
+        for one in new:
+            if not self._is_double(one.face):
+                self.tracks.append(begun(self._hit(one, now_utc)))
+        self._split()
+        for track in self.tracks:
+            if not track.in_frame and self._was_looked_at(track, regions):
+                track.missed_s = self._clock_s - track.last_s
 
-        gone = [track for track in self.tracks if track.unseen_s > (self.lost_s if track.confirmed else MAX_GAP_S)]
+        gone = [track for track in self.tracks if self._is_gone(track)]
         self.tracks = [track for track in self.tracks if track not in gone]
         ended += [track for track in gone if track.confirmed]
         return Update([track for track in self.tracks if track.confirmed and track.in_frame], ended)
@@ -137,68 +129,91 @@ class Tracker:
 
     def resume(self, detection_id: int, detection: Detection) -> None:
         """Put back a person stored before a restart, as if missed since. The vote goes on."""
-        track = Track(
-            detection.bbox_px,
-            score=1.0,  # of the face in the image there is; it is not stored
-            first_seen_utc=detection.first_seen_utc,
-            key=f"stored-{detection_id}",
-            detection_id=detection_id,
-            detection=detection,
-            hits=max(detection.votes, CONFIRM_HITS),
-            votes=detection.votes,
-            unseen_s=min(MAX_GAP_S, self.lost_s),
-        )
-        track.image_quality = track.quality
-        if detection.state is not State.UNKNOWN:
-            track.weights += (1 - detection.confidence) / 2
-            track.weights[CLASSES.index(detection.state)] = detection.confidence
-            track.weights *= detection.votes * _sizes(np.array([detection.bbox_px]))[0]
+        missed_s = min(1.0, self.lost_s)
+        track = resumed(detection_id, detection, self._clock_s - missed_s)
+        track.missed_s = missed_s
         self.tracks.append(track)
 
-    def _match(self, tracks: Sequence[Track], faces: Sequence[Face]) -> tuple[list[Track], list[Face]]:
-        """Give each face to the nearest track within reach, nearest pair first; what is left of both."""
-        if not tracks or not faces:
-            return list(tracks), list(faces)
-        cost = self._costs(tracks, faces)
-        left_tracks, left_faces = set(range(len(tracks))), set(range(len(faces)))
-        for flat in np.argsort(cost, axis=None):
-            row, column = divmod(int(flat), len(faces))
-            if cost[row, column] >= 1:
-                break
-            if row in left_tracks and column in left_faces:
-                self._hit(tracks[row], faces[column])
-                left_tracks.remove(row)
-                left_faces.remove(column)
-        return [tracks[row] for row in sorted(left_tracks)], [faces[column] for column in sorted(left_faces)]
+    def _passed_s(self, now_s: float) -> float:
+        return 0.0 if self._last_s is None else max(0.0, now_s - self._last_s)
 
-    def _costs(self, tracks: Sequence[Track], faces: Sequence[Face]) -> Float64Array:
-        """Distance of every face from every track's predicted place as a share of its reach; >= 1 is out of reach."""
-        old = np.array([track.bbox_px for track in tracks], dtype=np.float64)
-        new = np.array([face.bbox_px for face in faces], dtype=np.float64)
-        unseen = np.array([track.unseen_s for track in tracks])
-        predicted = _centres(old) + np.array([track.velocity for track in tracks]) * unseen[:, None]
-        size_old, size_new = _sizes(old), _sizes(new)
-        distance = np.linalg.norm(predicted[:, None] - _centres(new)[None], axis=2)
-        # A network that holds pictures back makes the prediction run ahead: for a while the last place counts, too.
-        stayed = np.linalg.norm(_centres(old)[:, None] - _centres(new)[None], axis=2)
-        distance = np.where((unseen <= MAX_GAP_S)[:, None], np.minimum(distance, STAYED * stayed), distance)
-        reach = (REACH + REACH_PER_S * np.minimum(unseen, MAX_GAP_S))[:, None]
-        ratio = size_new[None] / size_old[:, None]
-        ratio = np.maximum(ratio, 1 / ratio)
-        # Sizes in doubt cost a little, so that of two faces equally near the one of the same size wins.
-        cost: Float64Array = distance / (reach * np.sqrt(size_old[:, None] * size_new[None])) + 0.1 * np.log(ratio)
-        cost[ratio > MAX_SIZE_RATIO] = 1.0
-        return cost
+    def _match(self, tracks: Sequence[Track], seen: Sequence[Seen], now_utc: float) -> tuple[list[Track], list[Seen]]:
+        """Give faces to tracks so that all in all they fit best; what is left of both."""
+        if not tracks or not seen:
+            return list(tracks), list(seen)
+        pairs = assigned(costs_of(tracks, seen, self._clock_s, self._size), LIMIT)
+        for row, column in pairs:
+            self._take(tracks[row], seen[column], now_utc)
+        rows, columns = {row for row, _ in pairs}, {column for _, column in pairs}
+        return (
+            [track for row, track in enumerate(tracks) if row not in rows],
+            [one for column, one in enumerate(seen) if column not in columns],
+        )
 
-    def _hit(self, track: Track, face: Face) -> None:
-        if track.unseen_s > 0:
-            moved = _centres(np.array([face.bbox_px])) - _centres(np.array([track.bbox_px]))
-            track.velocity += VELOCITY_GAIN * (moved[0] / max(track.unseen_s, MIN_STEP_S) - track.velocity)
-        track.bbox_px, track.score, track.unseen_s, track.in_frame = face.bbox_px, face.score, 0.0, True
-        track.hits += 1
-        if face.state is not State.UNKNOWN:
-            track.votes += 1
-            track.weights += np.array(face.class_probabilities) * face.score * _sizes(np.array([face.bbox_px]))[0]
+    def _hit(self, one: Seen, now_utc: float) -> Hit:
+        return Hit(one.face, one.colours, self._clock_s, now_utc, self._is_cut(one.face.bbox_px))
+
+    def _take(self, track: Track, one: Seen, now_utc: float) -> None:
+        ours, theirs = track.colours, one.colours
+        odd = ours is not None and theirs is not None and colour_distance(ours, theirs) > OTHER_COLOURS
+        cut = self._is_cut(one.face.bbox_px)
+        jumped = not cut and track.ahead(self._clock_s).is_far(middle(one.face.bbox_px), size_of(one.face.bbox_px))
+        track.hit(Hit(one.face, theirs, self._clock_s, now_utc, cut, jumped, odd))
+
+    def _split(self) -> None:
+        """End what became another person's; that person's track begins with the first of those faces."""
+        here = [track for track in self.tracks if track.in_frame]
+        changed = [(track, taken_over(list(track.recent))) for track in here]
+        # Two who seem to have changed places: it takes the slower of both a few more faces until that is certain.
+        patient = sum(track.doubtful for track in here) > 1
+        given = [
+            (track, track.yielded(index))
+            for track, index in changed
+            if index is not None and (index < FEWEST_FACES or not patient)
+        ]
+        for track, hits in given:
+            lost = [other for other in self.tracks if not other.in_frame and other is not track and other.confirmed]
+            fits = [other for other in lost if alike(list(other.recent), hits)]
+            owner = min(fits, key=lambda other: abs(other.last_s - hits[0].now_s), default=None)
+            if owner is None:
+                owner = begun(hits[0])
+                self.tracks.append(owner)
+                hits = hits[1:]
+            for hit in hits:
+                owner.hit(replace(hit, jumped=False, odd=False))
+
+    def _was_looked_at(self, track: Track, regions: Sequence[Region] | None) -> bool:
+        if regions is None:
+            return True
+        (left, top, right, bottom), _ = _predicted(track, self._clock_s)
+        return any(region.holds((left + right) / 2, (top + bottom) / 2) for region in regions)
+
+    def _is_gone(self, track: Track) -> bool:
+        limit_s = self._patience_s(track)
+        return track.missed_s > limit_s or self._clock_s - track.last_s > limit_s + UNSEEN_LIMIT_S
+
+    def _patience_s(self, track: Track) -> float:
+        """For how long the track is waited for when it should be in view and is not."""
+        if not track.confirmed:
+            return FLICKER_S
+        if track.still:
+            return max(self.lost_s, STILL_LOST_S)
+        if not track.in_frame and self._has_left(track):
+            return min(self.lost_s, EXIT_S)
+        return self.lost_s
+
+    def _has_left(self, track: Track) -> bool:
+        return track.ahead(self._clock_s).has_left(self._size)
+
+    def _outside(self, bbox_px: Bbox) -> bool:
+        """Whether nothing of it is in the frame."""
+        left, top, right, bottom = bbox_px
+        return right <= 0 or bottom <= 0 or left >= self._size[0] or top >= self._size[1]
+
+    def _is_cut(self, bbox_px: Bbox) -> bool:
+        """Whether the edge of the frame cuts the face."""
+        left, top, right, bottom = bbox_px
+        return min(left, top, self._size[0] - right, self._size[1] - bottom) <= EDGE_PX
 
     def _is_double(self, face: Face) -> bool:
         """Whether the face lies over one that a track already has in this frame."""
@@ -209,13 +224,13 @@ class Tracker:
         return bool(overlap.max() > SAME_FACE_IOU)
 
 
-def _centres(bboxes: Float64Array) -> Float64Array:
-    centres: Float64Array = (bboxes[:, :2] + bboxes[:, 2:]) / 2
-    return centres
-
-
-def _sizes(bboxes: Float64Array) -> Float64Array:
-    """The geometric mean of width and height, at least one pixel."""
-    sides = np.maximum(bboxes[:, 2:] - bboxes[:, :2], 1.0)
-    sizes: Float64Array = np.sqrt(sides[:, 0] * sides[:, 1])
-    return sizes
+def _predicted(track: Track, now_s: float) -> tuple[Bbox, float]:
+    """The bbox at that time, and how far it may well be from there, px."""
+    if track.still:
+        return track.bbox_px, 0.5 * size_of(track.bbox_px)
+    course = track.ahead(now_s)
+    left, top, right, bottom = track.bbox_px
+    scale = course.size_px / size_of(track.bbox_px)
+    half_width, half_height = (right - left) / 2 * scale, (bottom - top) / 2 * scale
+    bbox_px = (course.x - half_width, course.y - half_height, course.x + half_width, course.y + half_height)
+    return bbox_px, 2 * course.spread_px

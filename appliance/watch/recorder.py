@@ -52,6 +52,7 @@ class Recorder:
         self.images = images
         self.reserve = reserve
         self.problem: str | None = None
+        self.news = threading.Event()  # somebody came, or is in another state: worth a transaction soon
         self._people: dict[str, _Person] = {}
         self._batch: list[tuple[_Person, Sighting, int | None]] = []
         self._lock = threading.Lock()
@@ -60,6 +61,8 @@ class Recorder:
         """Remember what an analysis saw; quick."""
         with self._lock:
             person = self._people.get(sighting.key)
+            if _is_news(sighting, person):
+                self.news.set()
             if person is None:
                 if len(self._people) >= MAX_WAITING:
                     self._say(FULL)
@@ -83,6 +86,7 @@ class Recorder:
         Call `committed` after the commit: only then is anything taken as stored.
         """
         with self._lock:
+            self.news.clear()
             due = [person for person in self._people.values() if everything or _is_due(person, uptime_s)]
         streams = store.streams.ids()
         for person in due:
@@ -153,6 +157,12 @@ class Recorder:
         if problem and problem != self.problem:
             log.error("%s", problem)
         self.problem = problem
+
+
+def _is_news(sighting: Sighting, person: _Person | None) -> bool:
+    if person is None:
+        return sighting.detection_id is None
+    return sighting.detection.state is not person.newest.detection.state
 
 
 def _is_due(person: _Person, uptime_s: float) -> bool:

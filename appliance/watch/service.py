@@ -1,4 +1,7 @@
-"""The loop of the watcher: once a second it polls who publishes, records what was seen, and says how it is."""
+"""The loop of the watcher: once a second it polls who publishes, records what was seen, and says how it is.
+
+Who is new, or in another state, is recorded in between.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,14 @@ import os
 import sqlite3
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 from appliance.config import Config
 from appliance.disk import FOR_PEOPLE_BYTES, Reserve
 from appliance.errors import UserError
+from appliance.faces import Health
 from appliance.images import ImageFiles
 from appliance.media.mediamtx import Client, read_url
 from appliance.previews import Previews
@@ -32,6 +38,9 @@ from appliance.watch.retention import Retention
 log = logging.getLogger(__name__)
 
 POLL_S = 1.0
+GATHER_S = 0.05  # who comes in the same frame is recorded together
+WRITE_PAUSE_S = 0.25  # between two transactions
+HEALTH_PAUSE_S = 10.0  # it moves all the time, and is no reason to wear out an SD card
 TIDY_S = 60.0
 RESUME_S = 10.0  # who was seen so short a time ago may still be in view after a restart
 STOP_S = 2.0
@@ -51,6 +60,16 @@ class Status:
     height: int = 0
     transport: str | None = None
     key_interval_s: int | None = None
+    health: Health = field(default_factory=Health)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the pictures of a stream come from, and how far that may lead; None: anywhere, no person typed it."""
+
+    url: str
+    reach: Reach | None = None
+    watch_url: str | None = None
 
 
 def usable_detector(config: Config) -> tuple[Detector | None, str | None]:
@@ -84,13 +103,14 @@ class Watcher:
         self.model_problem: str | None = "Starting: the model is being tested."
         self.store_problem: str | None = None
         self.started_utc = time.time()
+        self._statuses: dict[int, Status] = {}
         self._stored: dict[int, Status] | None = None  # None: not even that we have begun
-        self._heartbeat_due_s = self._tidy_due_s = self._retain_due_s = 0.0
+        self._heartbeat_due_s = self._tidy_due_s = self._retain_due_s = self._health_due_s = 0.0
 
     def run(self, stopping: threading.Event) -> None:
         """Watch until `stopping` is set."""
         try:
-            self._write({}, now())
+            self._write(now())
         except sqlite3.Error as error:
             log.error("the store cannot be written (%s); trying again", error)
         self.detector, self.model_problem = usable_detector(self.config)
@@ -98,19 +118,43 @@ class Watcher:
             log.error("%s", self.model_problem)
         notify("READY=1")
         try:
-            while not stopping.wait(max(0.0, POLL_S - time.monotonic() % POLL_S)):
-                self.step(now())
+            self.loop(stopping)
         finally:
             self._stop()
 
+    def loop(self, stopping: threading.Event) -> None:
+        """A step at each full second, until `stopping` is set; news are written in between."""
+        written_s, poll_due_s = 0.0, _next_poll_s()
+        while not stopping.is_set():
+            if time.monotonic() >= poll_due_s:
+                self.step(now())
+                written_s, poll_due_s = time.monotonic(), _next_poll_s()
+            elif self.recorder.news.wait(poll_due_s - time.monotonic()):
+                write_due_s = max(time.monotonic() + GATHER_S, written_s + WRITE_PAUSE_S)
+                stopping.wait(max(0.0, min(write_due_s, poll_due_s) - time.monotonic()))
+                if time.monotonic() < poll_due_s:
+                    self.write_news(now())
+                    written_s = time.monotonic()
+
     def step(self, moment: Now) -> None:
         """One poll, one write. Trouble with the store is logged and tried again with nothing lost."""
-        notify("WATCHDOG=1")
-        try:
+        notify("WATCHDOG=1")  # here alone: a loop that only writes does not watch
+        with self._trouble_told():
             if moment.uptime_s >= self._tidy_due_s:
                 self._tidy(moment)  # first: it makes room
-            statuses = self._poll(moment)
-            self._write(statuses, moment)
+            self._statuses = self._health_held(self._poll(moment), moment)
+            self._write(moment)
+
+    def write_news(self, moment: Now) -> None:
+        """Record who came or changed, without a poll. While the store has trouble, this is left to the steps."""
+        if not self.store_problem:
+            with self._trouble_told():
+                self._write(moment)
+
+    @contextmanager
+    def _trouble_told(self) -> Iterator[None]:
+        try:
+            yield
             if self.store_problem:
                 log.info("the store can be written again")
             self.store_problem = None
@@ -125,14 +169,13 @@ class Watcher:
     def _poll(self, moment: Now) -> dict[int, Status]:
         """Who publishes, who is being analysed; starts and stops analyses to fit."""
         publishers = self.publishers.poll(self.store.streams.active_keys(), moment.uptime_s)
-        sources = dict(self.store.streams.active_sources())
-        urls = {
-            stream_id: read_url(self.config, self.publishers.engine, publisher.path, self.secret)
+        sources = self.store.streams.active_sources()
+        # What the ingest plays lies on loopback, where nothing that a person typed may lead.
+        origins = {
+            stream_id: Origin(read_url(self.config, self.publishers.engine, publisher.path, self.secret))
             for stream_id, publisher in publishers.items()
         }
-        # What the ingest plays lies on loopback, where nothing that a person typed may lead.
-        origins: dict[int, tuple[str, Reach | None]] = {stream_id: (url, None) for stream_id, url in urls.items()}
-        origins |= {stream_id: (url, self.reach) for stream_id, url in sources.items()}
+        origins |= {each: Origin(source.url, self.reach, source.watch_url) for each, source in sources.items()}
         self._reconcile(origins, moment)
         statuses = {stream_id: Status(False, None, CONNECTED) for stream_id in self.publishers.waiting}
         statuses |= {stream_id: self._pushed(publisher) for stream_id, publisher in publishers.items()}
@@ -159,42 +202,54 @@ class Watcher:
             height=camera.height,
             transport=camera.transport if camera.has_transports else None,
             key_interval_s=None if interval_s is None else round(interval_s),
+            health=_rounded(analysis.health),
         )
 
-    def _reconcile(self, origins: dict[int, tuple[str, Reach | None]], moment: Now) -> None:
+    def _health_held(self, statuses: dict[int, Status], moment: Now) -> dict[int, Status]:
+        """The statuses, but as they are stored where only their health differs, for a while."""
+        if moment.uptime_s >= self._health_due_s:
+            self._health_due_s = moment.uptime_s + HEALTH_PAUSE_S
+            return statuses
+        stored = self._stored or {}
+        return {each: _but_for_health(status, stored.get(each)) for each, status in statuses.items()}
+
+    def _reconcile(self, origins: Mapping[int, Origin], moment: Now) -> None:
         for stream_id, analysis in list(self.analyses.items()):
             if not analysis.is_alive():
                 log.error("the analysis of stream %d died or hangs; starting it again", stream_id)
-            if origins.get(stream_id) != (analysis.url, analysis.reach) or not analysis.is_alive():
+            present = Origin(analysis.url, analysis.reach, analysis.watch_url)
+            if origins.get(stream_id) != present or not analysis.is_alive():
                 analysis.stop()
                 analysis.join(STOP_S)
                 del self.analyses[stream_id]
                 self.previews.forget(stream_id)
-        for stream_id, (url, reach) in origins.items():
+        for stream_id, origin in origins.items():
             if stream_id not in self.analyses and self.detector is not None:
-                self._begin(stream_id, url, reach, self.detector, moment)
+                self._begin(stream_id, origin, self.detector, moment)
 
-    def _begin(self, stream_id: int, url: str, reach: Reach | None, detector: Detector, moment: Now) -> None:
+    def _begin(self, stream_id: int, origin: Origin, detector: Detector, moment: Now) -> None:
         vision, images = self.config.vision, self.config.images
         stream = self.store.streams.get(stream_id, moment)
         analysis = Analysis(
             stream_id,
-            url,
+            origin.url,
             detector,
             vision,
             images,
             self.previews,
             self.recorder.take,
-            reach,
+            origin.reach,
             transport=(stream and stream.transport) or "tcp",
+            watch_url=origin.watch_url,
         )
         recent = self.store.detections.open_since(stream_id, moment.utc - RESUME_S)
         analysis.resume([(stored.id, stored.detection) for stored in recent])
         self.analyses[stream_id] = analysis
         analysis.start()
 
-    def _write(self, statuses: dict[int, Status], moment: Now) -> None:
+    def _write(self, moment: Now) -> None:
         """One transaction, if there is anything to say. Raises sqlite3.Error."""
+        statuses = self._statuses
         heartbeat = moment.uptime_s >= self._heartbeat_due_s
         if statuses == self._stored and not heartbeat and not self.recorder.waiting():
             return
@@ -228,6 +283,7 @@ class Watcher:
             if status.width:
                 shape = (status.codec, status.width, status.height)
                 streams.describe(stream_id, *shape, status.transport, status.key_interval_s)
+            streams.set_health(stream_id, status.health)
 
     def _problem(self) -> str | None:
         return self.model_problem or self.publishers.problem or self.recorder.problem
@@ -257,6 +313,32 @@ class Watcher:
         except sqlite3.Error as error:
             log.error("the last %d persons could not be recorded: %s", self.recorder.waiting(), error)
         self.store.close()
+
+
+def _next_poll_s() -> float:
+    return (time.monotonic() // POLL_S + 1) * POLL_S
+
+
+def _rounded(health: Health) -> Health:
+    """In whole percent, px and ms, so that it differs only where somebody would see it; shares within 0 and 1."""
+
+    def share(value: float | None) -> float | None:
+        return None if value is None else round(min(1.0, max(0.0, value)), 2)
+
+    def whole(value: float | None) -> float | None:
+        return None if value is None else round(value)
+
+    return Health(
+        share(health.too_small),
+        share(health.looks),
+        whole(health.smallest_face_px),
+        whole(health.decoding_ms),
+        whole(health.idle_ms),
+    )
+
+
+def _but_for_health(status: Status, stored: Status | None) -> Status:
+    return stored if stored is not None and replace(status, health=stored.health) == stored else status
 
 
 def serve(config: Config) -> None:

@@ -1,0 +1,228 @@
+"""Which moving cells want to be looked at, how urgently, and which region shows the most urgent of them best.
+
+Motion that a track explains is that person's body; the rest is somebody or something new, whose upper parts matter
+most.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.faces import Bbox
+from appliance.vision.grid import Waiting, block, connected, depths
+from appliance.vision.motion import Cells, Moving
+from appliance.vision.region import Region
+from appliance.vision.squares import Size, even, multiple, one_to_one, placed
+
+EARLY_S = 0.03  # so much earlier than wanted is soon enough: looks come unevenly
+LOOK_S = 0.1  # looks come about this often where something moves
+# How often a place wants to be seen.
+HEADS_S = (
+    (1.5, 0.0),
+    (5.0, 0.3),
+    (np.inf, 0.6),
+)  # tops of motion that is nobody's: moving for up to .., each .. seconds
+LOWER_S = 0.6  # what is below them, where a shorter person may hide
+BODY_S = 0.6  # motion that a track explains, where another person may hide
+RESTLESS_S = 1.0  # where something moves all the time
+# Sizes.
+HEAD_PX = 128  # motion may be a head down to here below its top; the smallest region holds as much
+MARGIN_PX = 24  # what motion does not show of a head: hair like the background, a cell below its threshold
+LEAST_PX = 160  # of a region for motion, px of the network's input
+OVERLAP_PX = 48  # between the regions of motion that is wide
+TALL = 1.5  # motion taller than this many regions may be somebody close by, whose face does not fit into one
+TALLEST_FACE = 8  # a face is at least this part of a person's height
+LEAST_FACE_PX = 32  # of a face in the network's input, shorter side, so that it is found
+# What a track explains: face widths to either side of its middle, from and to so many face heights below its top.
+OUTLINE = ((1.2, -1.0, 1.0), (1.8, 1.0, 4.0), (2.6, 4.0, 9.0))
+VAGUE = 1.5  # and who may be further away than this many face widths explains nothing
+NOBODY = -1
+COARSE = 3  # a region scaled down by more shows no faces but large ones
+
+Urgencies = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+
+class Demand:
+    """The demand of one look.
+
+    bboxes_px: of the tracks' faces, where they are expected. spreads_px: how far from there they may be.
+    turn: whether this look shows tall motion whole, or its top 1:1.
+    """
+
+    def __init__(
+        self,
+        size: Size,
+        moving: Moving,
+        waiting: Waiting,
+        bboxes_px: list[Bbox],
+        spreads_px: list[float],
+        now_s: float,
+        region_px: int,
+        turn: bool,
+        pace_restless: bool,
+    ) -> None:
+        self._size = size
+        self.cell_px = moving.cell_px
+        self._region_px = region_px
+        self._bboxes_px = bboxes_px
+        self._turn = turn
+        self.restless: Cells = moving.cells & moving.restless
+        self.shown: Cells = np.zeros_like(moving.cells)  # cells in a region of this look
+        busy = moving.cells & ~moving.restless
+        self._owner = _owners(busy, bboxes_px, spreads_px, moving.cell_px)
+        self._new = busy & (self._owner == NOBODY)
+        self._heads = self._new & (depths(busy) * moving.cell_px <= HEAD_PX)
+
+        wanted_s = np.full(busy.shape, RESTLESS_S)  # within which the cell wants to be seen
+        wanted_s[busy] = BODY_S
+        wanted_s[self._new] = LOWER_S
+        least_s = wanted_s - EARLY_S  # how long it waits at least
+        moved_s = now_s - waiting.began_s
+        for until_s, each_s in reversed(HEADS_S):
+            since = self._heads & (moved_s <= until_s)
+            wanted_s[since] = max(each_s, LOOK_S)
+            least_s[since] = each_s - EARLY_S
+        waited_s = now_s - waiting.since_s
+        self.due: Cells = moving.cells & (waited_s >= least_s)
+        self._urgency: Urgencies = np.where(self.due, (waited_s + LOOK_S) / wanted_s, 0.0)
+        if pace_restless:
+            self._urgency[self.restless] = 0.0
+
+    @property
+    def active(self) -> bool:
+        """Whether anything moves that does not always move."""
+        return bool(self._new.any() or (self._owner != NOBODY).any())
+
+    @property
+    def news(self) -> bool:
+        """Whether something moves that usually does not and is no track's."""
+        return bool(self._new.any())
+
+    @property
+    def large(self) -> bool:
+        """Whether something new moves that is taller than half the frame."""
+        return bool(self._new.sum(axis=0).max(initial=0) > len(self._new) / 2)
+
+    def most(self) -> tuple[float, int]:
+        """The highest urgency there is, 0 for none, and the cell that has it; the topmost of several."""
+        cell = int(self._urgency.argmax())
+        return float(self._urgency.flat[cell]), cell
+
+    def show(self, region: Region, owner: int = NOBODY) -> None:
+        """The region is looked at, for a track or for nobody. Scaled down a lot, it shows the owner alone."""
+        where = block(region, self._size, self.cell_px)
+        if region.side <= COARSE * region.input_px:
+            self.shown[where] = True
+        else:
+            self.shown[where] |= self._owner[where] == owner
+        self._urgency[self.shown] = 0.0
+
+    def settle(self, cell: int, taken: Region | None) -> None:
+        """The region for this cell is taken, maybe within a larger one, or there is no room for it."""
+        if taken:
+            self.show(taken, int(self._owner.flat[cell]))
+        if self.restless.flat[cell]:
+            self._urgency[self.restless] = 0.0
+        self._urgency.flat[cell] = 0.0
+
+    def region(self, cell: int) -> Region:
+        """The region that shows the cell and what belongs to it."""
+        row, column = divmod(cell, self.due.shape[1])
+        if self._owner[row, column] != NOBODY:
+            return self._body(int(self._owner[row, column]))
+        if self.restless[row, column]:
+            return self._top(self.restless, row, column, self._region_px)
+        together = connected(self._new, row, column)
+        rows = np.flatnonzero(together.any(axis=1))
+        height_px = int(rows[-1] - rows[0] + 1) * self.cell_px
+        if height_px > TALL * self._region_px and (self._turn or not self._heads[row, column]):
+            return self._whole(together, column, height_px)
+        # Of a person seen from head to foot the face is an eighth; of one seen to the waist, a third.
+        side = max(LEAST_PX, 0.6 * height_px + 2 * MARGIN_PX)
+        return self._top(together, row, column, min(multiple(side), self._region_px))
+
+    def _top(self, together: Cells, row: int, column: int, side: int) -> Region:
+        """A square, 1:1, that holds the cell and as much as fits of the top of what is due of `together`."""
+        cell_px, reach = self.cell_px, side // self.cell_px
+        wanted: Cells = together & (self._urgency > 0)
+        # The cell is the most urgent, but what is above it may be the head.
+        start_row, start_column = max(0, row - reach + 2), max(0, column - reach // 2)
+        above = wanted[start_row : row + 1, start_column : column + reach // 2 + 1]
+        top_row = start_row + int(above.any(axis=1).argmax())
+        middle = start_column + int(above[top_row - start_row].argmax())
+        # Wider than the square: around what sticks out, or from its left edge on where nothing does.
+        for rows in (max(1, reach), 2):
+            band: Cells = wanted[top_row : top_row + rows]
+            first, last = _run(np.flatnonzero(~band.any(axis=0)), middle, wanted.shape[1])
+            width_px = (last + 1 - first) * cell_px
+            if width_px <= side - OVERLAP_PX:
+                left = first * cell_px - (side - width_px) / 2
+                break
+        else:
+            left = middle * cell_px - OVERLAP_PX
+        # Whatever the rest, the cell itself is inside.
+        left = min(max(left, (column + 1) * cell_px - side + 2), column * cell_px)
+        return one_to_one(self._size, left, top_row * cell_px - MARGIN_PX, side, self._region_px)
+
+    def _whole(self, together: Cells, column: int, height_px: int) -> Region:
+        """A square as tall as what hangs together, scaled down as far as the face of a whole person allows."""
+        side = min(even(height_px + 2 * MARGIN_PX), even(max(self._size)))
+        columns = np.flatnonzero(together.any(axis=0))
+        first, last = int(columns[0]), int(columns[-1])
+        if (last + 1 - first) * self.cell_px > side:
+            first = last = column
+        top = int(np.flatnonzero(together.any(axis=1))[0]) * self.cell_px - MARGIN_PX
+        left = (first + last + 1) / 2 * self.cell_px - side / 2
+        return placed(self._size, left, top, side, self._region_px)
+
+    def _body(self, owner: int) -> Region:
+        """A square around what is due of a person's body, and the face if that is close."""
+        rows, columns = np.nonzero((self._owner == owner) & (self._urgency > 0))
+        cell_px = self.cell_px
+        left, top = int(columns.min()) * cell_px, int(rows.min()) * cell_px
+        right, bottom = int(columns.max() + 1) * cell_px, int(rows.max() + 1) * cell_px
+        bbox = self._bboxes_px[owner]
+        face_px = min(bbox[2] - bbox[0], bbox[3] - bbox[1])
+        side = max(right - left, bottom - top) + 2
+        scale = min(1.0, LEAST_FACE_PX / max(face_px, 1))
+        input_px = min(max(multiple(side * scale), LEAST_PX), self._region_px)
+        if side <= input_px:
+            return one_to_one(self._size, (left + right - input_px) / 2, top - 2, input_px, self._region_px)
+        return placed(self._size, (left + right - side) / 2, top - 2, side, input_px)
+
+
+def _run(gaps: NDArray[np.intp], column: int, columns: int) -> tuple[int, int]:
+    """First and last of the columns without a gap around `column`. gaps: the columns that are one, ascending."""
+    after = int(np.searchsorted(gaps, column))
+    first = int(gaps[after - 1]) + 1 if after else 0
+    last = int(gaps[after]) - 1 if after < len(gaps) else columns - 1
+    return first, last
+
+
+def _owners(busy: Cells, bboxes_px: list[Bbox], spreads_px: list[float], cell_px: int) -> Indices:
+    """For each cell the track that explains its motion, or NOBODY."""
+    owners = np.full(busy.shape, NOBODY, np.int64)
+    if not bboxes_px or not busy.any():
+        return owners
+    for index, ((left, top, right, bottom), spread_px) in enumerate(zip(bboxes_px, spreads_px, strict=True)):
+        width, height = right - left, bottom - top
+        if spread_px > VAGUE * width:
+            continue
+        margin = min(spread_px, width) + cell_px
+        middle = (left + right) / 2
+        for beside, above, below in OUTLINE:
+            # Cells whose middle lies within; the margin makes up for those that reach out.
+            columns = _centred(middle - beside * width - margin, middle + beside * width + margin, cell_px)
+            rows = _centred(top + above * height - margin, top + below * height + margin, cell_px)
+            owners[rows, columns] = index
+    owners[~busy] = NOBODY
+    return owners
+
+
+def _centred(start: float, end: float, cell_px: int) -> slice:
+    """The cells of one direction whose middle lies between two places, px."""
+    return slice(max(0, ceil(start / cell_px - 0.5)), max(0, ceil(end / cell_px - 0.5)))

@@ -1,0 +1,123 @@
+"""What it costs to take a face for that of a track: place, direction, size, state and the colours below the face."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from appliance.faces import CLASSES, Face, State
+from appliance.vision.course import Course, middle, size_of
+from appliance.vision.track import MIN_VOTES, STILL_RATIO, STILL_REACH, Colours, Float64Array, Seen, Track
+
+LIMIT = 20.0  # a pair that costs so much is none
+SAME_PLACE = 0.3  # in face sizes: nearer than about this is no evidence against a pair
+SAME_SIZE = 0.15  # the same of the logarithm of the size
+REACH = 1.0  # how far, in face sizes, from the predicted place a face may be
+REACH_PER_S = 7.0  # and how much further for each second since it was last seen: more than a walk
+MAX_REACH = 6.0
+SUDDEN = 8.0  # squares of standard deviations beyond which distance says less and less
+LONG_S = 0.7  # who was out of view for longer must look the same when back
+RETURN_S = 2.5  # and who was still before is taken up again only at the same place
+MAX_RATIO, MAX_RATIO_LONG = 1.9, 1.6
+COLOUR_WEIGHT, SAME_COLOURS, OTHER_COLOURS = 14.0, 0.2, 0.4
+STATE_WEIGHT = 4.0
+SURE = 0.8  # of a state
+OPPOSED_SPEED = 2.0  # face sizes a second: who walks does not come back from behind ...
+OPPOSED_COSINE = -0.3  # ... where this is the cosine of the angle between both ways, or less
+
+
+def colour_distance(first: Colours, second: Colours) -> float:
+    """0: the same colours, to 1: nothing in common."""
+    return float(np.abs(first - second).sum()) / 2
+
+
+def sure_state(face: Face) -> int:
+    """The index of the face's state in CLASSES where it is certain, else -1."""
+    if face.state is State.UNKNOWN or max(face.class_probabilities) < SURE:
+        return -1
+    return CLASSES.index(face.state)
+
+
+def costs_of(tracks: Sequence[Track], seen: Sequence[Seen], now_s: float, size: tuple[float, float]) -> Float64Array:
+    """Of each track (rows) and face (columns); LIMIT or more: the face cannot be this person's.
+
+    The square of the distance from the predicted place in standard deviations (Mahalanobis), the same of the size, and
+    what speaks against the pair otherwise. Wherever the prediction is vague, a pair costs more, so that of two tracks
+    the one that knows better has the face. size: width and height of the frame in px.
+    """
+    costs = np.full((len(tracks), len(seen)), np.inf)
+    shown = [_Shown(one) for one in seen]
+    for row, track in enumerate(tracks):
+        expected = _Expectation(track, now_s, size)
+        for column, one in enumerate(shown):
+            distance = math.hypot(one.x - expected.course.x, one.y - expected.course.y)
+            if distance <= expected.reach_px:
+                costs[row, column] = expected.cost(one, distance)
+    return costs
+
+
+class _Shown:
+    """What matters of a face."""
+
+    def __init__(self, seen: Seen) -> None:
+        self.x, self.y = middle(seen.face.bbox_px)
+        self.size_px = size_of(seen.face.bbox_px)
+        self.colours = seen.colours
+        self.state = sure_state(seen.face)
+
+
+class _Expectation:
+    """What a face of a track should be like at a time."""
+
+    def __init__(self, track: Track, now_s: float, size: tuple[float, float]) -> None:
+        self.track = track
+        unseen_s = max(0.0, now_s - track.last_s)
+        self.long = unseen_s > LONG_S
+        returns = unseen_s > RETURN_S and track.still  # a poster comes back where it hung
+        at = track.course
+        self.course = Course(at.x, at.y, at.size_px) if returns else track.ahead(now_s)
+        # Who is on the way out does not turn on the heels; whoever is seen there has just come in.
+        self.leaving = self.course.has_left(size)
+        reach = min(REACH + (0 if self.leaving else REACH_PER_S * unseen_s), MAX_REACH)
+        self.reach_px = (STILL_REACH if returns else reach) * self.course.size_px
+        self.max_ratio = STILL_RATIO if returns else MAX_RATIO_LONG if self.long else MAX_RATIO
+        self.spread = math.hypot(self.course.spread_px / self.course.size_px, SAME_PLACE)
+        self.size_spread = math.hypot(self.course.log_size_spread, SAME_SIZE)
+        sure = track.votes >= MIN_VOTES and track.confidence >= SURE
+        self.state = int(track.weights.argmax()) if sure else -1
+
+    def cost(self, one: _Shown, distance_px: float) -> float:
+        ratio = one.size_px / self.course.size_px
+        if not 1 / self.max_ratio <= ratio <= self.max_ratio or (self.long and self._opposed(one)):
+            return math.inf
+        ours, theirs = self.track.colours, one.colours
+        colours = SAME_COLOURS if ours is None or theirs is None else colour_distance(ours, theirs)
+        if self.long and colours > OTHER_COLOURS:
+            return math.inf
+        unlike = (colours - SAME_COLOURS) / (OTHER_COLOURS - SAME_COLOURS)
+        states_differ = self.state >= 0 and one.state >= 0 and self.state != one.state
+        return (
+            self._place(distance_px / (self.course.size_px * math.sqrt(ratio)))
+            + (math.log(ratio) / self.size_spread) ** 2
+            + COLOUR_WEIGHT * min(max(unlike, 0.0), 1.0)
+            + STATE_WEIGHT * states_differ
+        )
+
+    def _place(self, distance: float) -> float:
+        squares = (distance / self.spread) ** 2
+        if not self.leaving:  # who starts to run, stops or turns is off by more than chance allows
+            squares = SUDDEN * math.log1p(squares / SUDDEN)
+        return squares + 2 * math.log(self.spread / SAME_PLACE)
+
+    def _opposed(self, one: _Shown) -> bool:
+        """Whether the track walked the other way than the face is from its last place."""
+        course = self.track.course
+        if course.speed < OPPOSED_SPEED:
+            return False
+        x, y = middle(self.track.bbox_px)
+        way_x, way_y = one.x - x, one.y - y
+        length = math.hypot(way_x, way_y)
+        along = way_x * course.vx + way_y * course.vy
+        return length > course.size_px and along < OPPOSED_COSINE * length * math.hypot(course.vx, course.vy)

@@ -1,0 +1,120 @@
+"""The smaller picture of a camera, watched for movement so that the large one need not be decoded meanwhile."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from appliance.vision.camera import STALL_S, Camera
+from appliance.vision.decoding import Decoding
+from appliance.vision.frame import Frame
+from appliance.vision.motion import Motion, Moving
+from appliance.vision.reach import Reach
+
+log = logging.getLogger(__name__)
+
+LOOKS_PER_SECOND = 5.0
+KEYS_SUFFICE_S = 0.5  # key frames that come this often show movement soon enough
+FRESH_S = 3.0  # a last look before this: it tells nothing about now
+MARGIN_S = 1.0  # the two streams of a camera need not be equally late
+CRASHED = "the box cannot judge it, and its log says why"
+
+
+class SubStream:
+    """Watches a stream for movement, in two threads of its own, until stopped. Its trouble ends nothing.
+
+    moved: called at each look that sees movement, and when watching ends, by a thread of this; it must return at once.
+    """
+
+    def __init__(
+        self, url: str, reach: Reach | None, moved: Callable[[], None] = lambda: None, stall_s: float = STALL_S
+    ) -> None:
+        self.camera = Camera(url, reach, stall_s)
+        self.decoding = Decoding(LOOKS_PER_SECOND)
+        self._moved = moved
+        self._motion = Motion()
+        self._looks = 0  # since the picture came back
+        self._looked_s = self._moved_s = self._began_s = float("-inf")
+        self._crashed = False
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sub-stream", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self.camera.start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask its threads to end."""
+        self._stopping.set()
+        self.camera.stop()
+
+    def join(self, patience_s: float) -> None:
+        """Wait until the watching thread has ended."""
+        self._thread.join(patience_s)
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether it would tell if something moved now."""
+        fresh = time.monotonic() - self._looked_s < FRESH_S
+        return self._thread.is_alive() and fresh and self._looks > 1 and self.camera.problem is None
+
+    @property
+    def problem(self) -> str | None:
+        """Why the main stream is watched instead, for a person to read and without the address; None: it is not."""
+        if self.is_watching:
+            return None
+        why = CRASHED if self._crashed else self.camera.problem
+        return f"The sub-stream shows nothing, so the main stream is watched instead. {why or ''}".rstrip()
+
+    def moved_since(self, time_s: float) -> bool:
+        """Whether anything moved then or later; monotonic clock."""
+        return self._moved_s >= time_s
+
+    @property
+    def began_s(self) -> float:
+        """When the latest movement began at the latest, monotonic clock: what led to it is in the frames since."""
+        return self._began_s - MARGIN_S
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._watch()
+        except Exception:
+            self._crashed = True
+            log.exception("watching a sub-stream failed")
+            self.camera.stop()
+        finally:
+            self._moved()
+
+    def _watch(self) -> None:
+        """Take in the next packets."""
+        for packet in self.camera.packets(keys_only=self.decoding.idle):
+            for frame in self.decoding.take(packet):
+                if self.camera.decoded(frame):
+                    self._see(frame)
+            interval_s = self.decoding.key_interval_s
+            if interval_s is not None and interval_s <= KEYS_SUFFICE_S:
+                self.decoding.rest()
+
+    def _see(self, frame: Frame) -> None:
+        pause_s = frame.time_s - self._looked_s
+        if 0 <= pause_s < 1 / LOOKS_PER_SECOND:
+            return
+        moving = self._motion.look(frame.luma(), frame.luma_step, frame.time_s)
+        self._looks = self._looks + 1 if pause_s < FRESH_S else 1
+        if is_movement(moving):
+            if frame.time_s - self._moved_s > FRESH_S:
+                self._began_s = frame.time_s - min(pause_s, FRESH_S)
+            self._moved_s = frame.time_s
+            self._moved()
+        self._looked_s = frame.time_s
+
+
+def is_movement(moving: Moving) -> bool:
+    """Whether there is a reason to look: not what moves all the time."""
+    return moving.cut or moving.relit or bool(np.any(moving.cells & ~moving.restless))

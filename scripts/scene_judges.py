@@ -1,0 +1,113 @@
+"""The boxes that scripted clips are given to: ours, and whole-frame judging beside it."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.reformatter import Interpolation, VideoReformatter
+
+from appliance.faces import Bbox
+from appliance.vision.bboxes import content_size, rescale_bbox
+from appliance.vision.detector import NetworkDetector
+from appliance.vision.onnx import load_detector
+from appliance.vision.pixels import pixels_of
+from appliance.vision.tracker import Track, Tracker
+from scripts.scene_people import Person, cut_person
+from scripts.scene_rooms import Room
+from scripts.scene_score import Counted, Judge, Judgement
+
+LOW_SCORE_THRESHOLD = 0.25
+LOST_S = 2.5
+LOOKS = 5  # a second, of whole frames
+
+
+@cache
+def _detector(name: str) -> NetworkDetector:
+    return load_detector(name)
+
+
+class Seen:
+    """Gathers the tracks of a clip, and where they were."""
+
+    def __init__(self) -> None:
+        self.ended: list[Track] = []
+        self._looks: dict[str, list[tuple[float, Bbox]]] = defaultdict(list)
+
+    def take(self, seen: list[Track], ended: list[Track], now_s: float) -> None:
+        """What one look changed."""
+        for track in seen:
+            self._looks[track.key].append((now_s, track.bbox_px))
+        self.ended += ended
+
+    def counted(self) -> list[Counted]:
+        """Everybody who was counted, in the order of the ends."""
+        found = []
+        for track in self.ended:
+            looks = self._looks[track.key]
+            times = np.array([at_s for at_s, _ in looks], np.float64)
+            bboxes = np.array([bbox for _, bbox in looks], np.float64).reshape(-1, 4)
+            found.append(Counted(track.key, track.state, times, bboxes))
+        return found
+
+
+def whole_frames(path: Path, name: str = "mb9k-416") -> Judgement:
+    """Each whole frame scaled to the input of the network, LOOKS a second, everything decoded."""
+    detector, tracker, seen = _detector(name), Tracker(0.5, LOST_S), Seen()
+    reformatter, due_s, now_s = VideoReformatter(), 0.0, 0.0
+    begun_s = time.process_time()
+    with av.open(str(path)) as container:
+        video = container.streams.video[0]
+        video.thread_type = "NONE"
+        video.codec_context.thread_count = 1
+        for frame in container.decode(video):
+            now_s = frame.time or 0.0
+            if now_s < due_s - 1e-6:
+                continue
+            due_s = now_s + 1 / LOOKS
+            size = content_size(frame.width, frame.height, detector.input_width, detector.input_height)
+            small = reformatter.reformat(frame, *size, "rgb24", interpolation=Interpolation.AREA)
+            faces = [
+                replace(face, bbox_px=rescale_bbox(face.bbox_px, size, (frame.width, frame.height)))
+                for face in detector.detect(pixels_of(small), LOW_SCORE_THRESHOLD)
+            ]
+            update = tracker.update(faces, now_s, now_s)
+            seen.take(update.seen, update.ended, now_s)
+    seen.take([], tracker.end_all(), now_s)
+    return Judgement(seen.counted(), (time.process_time() - begun_s) / max(now_s, 0.1) * 1000)
+
+
+def judges() -> dict[str, Judge]:
+    """All of them by name, ours first."""
+    return {"whole frames": whole_frames}
+
+
+def bare_decoding_ms(path: Path) -> float:
+    """CPU milliseconds for each second of the clip to decode all of it."""
+    begun_s, now_s = time.process_time(), 0.0
+    with av.open(str(path)) as container:
+        video = container.streams.video[0]
+        video.thread_type = "NONE"
+        video.codec_context.thread_count = 1
+        for frame in container.decode(video):
+            now_s = frame.time or 0.0
+    return (time.process_time() - begun_s) / max(now_s, 0.1) * 1000
+
+
+def known(people: Sequence[Person], face_px: float = 64.0) -> list[Person]:
+    """Those whom the detector judges right when they stand still before it, in a picture of 320 px."""
+    right = []
+    for person in people:
+        canvas = Room(320, 320).canvas(0, 0.0)
+        sprite = cut_person(person).sprite(face_px)
+        canvas.draw(sprite, round(160 - sprite.middle[0]), round(120 - sprite.middle[1]))
+        image = pixels_of(av.VideoFrame.from_ndarray(canvas.whole, format="yuv420p"))
+        if [face.state for face in _detector("").detect(image)] == [person.state]:
+            right.append(person)
+    return right
