@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from appliance.vision.bboxes import PAD_GREY
 from appliance.vision.colours import COUNT, Colours, colour_distance
 from appliance.vision.frame import Frame
-from appliance.vision.pixels import Pixels, frame_of, pixels_of, scale_to
+from appliance.vision.pixels import Pixels, frame_of, pixels_of, scale_to, shrink
 from appliance.vision.region import Region
 from tests.videos import make_video
 
@@ -141,6 +141,15 @@ def test_a_large_region_beyond_the_frame_has_its_content_in_its_place(name: str)
     inside[35:125, 10:] = True
     assert np.all(cut[~inside] == PAD_GREY)
     assert np.all(cut[inside] >= 245)
+
+
+@pytest.mark.parametrize("name", ["yuv420p", "yuvj422p", "nv12", "p010le", "rgb24", "gray"])
+def test_a_picture_for_people_is_the_whole_scaled_down(name: str) -> None:
+    source = frame_of(picture(800, 600)).reformat(format=name, threads=1)
+    small = seen(source).shrunk(320)
+    assert small.shape == (240, 320, 3)
+    assert np.abs(small.astype(int) - shrink(pixels_of(source), 320)).max() <= 8
+    assert np.array_equal(seen(source).shrunk(800), pixels_of(source))
 
 
 def test_a_stack_holds_each_region() -> None:

@@ -4,12 +4,30 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from appliance.faces import Bbox
-from appliance.vision.pixels import Pixels
-from appliance.vision.snapshot import MAX_SIDE_PX, cut, pixelate_eyes
+from appliance.vision.frame import Frame
+from appliance.vision.pixels import Pixels, frame_of, pixels_of, shrink
+from appliance.vision.snapshot import MARGIN, MAX_SIDE_PX, pixelate_eyes, snapshot
 
 NOISE: Pixels = np.random.default_rng(3).integers(0, 256, (240, 320, 3), dtype=np.uint8)
+
+
+def cut(image: Pixels, bbox_px: Bbox) -> Pixels:
+    """What is stored of an image, nobody's eyes hidden."""
+    return snapshot(Frame(frame_of(image), 1.0, 2.0), bbox_px, [])
+
+
+def around(image: Pixels, bbox_px: Bbox) -> Pixels:
+    """The bbox with its margin, cut out of the whole image; at least 2 x 2."""
+    height, width = image.shape[:2]
+    left, top, right, bottom = bbox_px
+    aside, above = (right - left) * MARGIN, (bottom - top) * MARGIN
+    x0, y0 = max(0, int(left - aside)), max(0, int(top - above))
+    x1, y1 = min(width, max(x0 + 2, round(right + aside))), min(height, max(y0 + 2, round(bottom + above)))
+    return shrink(image[min(y0, height - 2) : y1, min(x0, width - 2) : x1], MAX_SIDE_PX)
 
 
 def eyes_of(bbox: Bbox) -> tuple[slice, slice]:
@@ -91,3 +109,22 @@ def test_a_large_face_is_scaled_down_and_keeps_its_proportions() -> None:
     image = np.zeros((2160, 3840, 3), dtype=np.uint8)
     picture = cut(image, (500.0, 500.0, 1500.0, 1700.0))
     assert picture.shape == (MAX_SIDE_PX, 267, 3)
+
+
+corner = st.floats(-60, 360)
+side = st.floats(0, 160)
+bboxes = st.builds(lambda x, y, wide, high: (x, y, x + wide, y + high), corner, corner, side, side)
+
+
+@settings(max_examples=150, deadline=None)
+@given(bbox=bboxes, others=st.lists(bboxes, max_size=4), name=st.sampled_from(["yuv420p", "nv12", "rgb24"]))
+def test_only_what_is_stored_is_converted_and_it_is_the_same(bbox: Bbox, others: list[Bbox], name: str) -> None:
+    source = frame_of(NOISE).reformat(format=name)
+    expected = around(pixelate_eyes(pixels_of(source), [*others, bbox]), bbox)
+    assert np.array_equal(snapshot(Frame(source, 1.0, 2.0), bbox, [*others, bbox]), expected)
+
+
+def test_a_frame_is_left_as_it_is() -> None:
+    frame = Frame(frame_of(NOISE), 1.0, 2.0)
+    snapshot(frame, (100.0, 60.0, 180.0, 140.0), [(100.0, 60.0, 180.0, 140.0)])
+    assert np.array_equal(frame.full(), NOISE)

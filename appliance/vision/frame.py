@@ -112,6 +112,14 @@ class Frame:
         cut = self._rgb(self._planes_of(x, y, min(self.width, right + right % 2), high))
         return cut[top - y : bottom - y, left - x : right - x]
 
+    def shrunk(self, max_side_px: int) -> Pixels:
+        """The whole picture, scaled down so that no side is longer than max_side_px; never scaled up."""
+        scale = max_side_px / max(self.width, self.height)
+        if scale >= 1:
+            return self.full()
+        width, height = (max(2, round(side * scale)) for side in (self.width, self.height))
+        return self._small((0, 0, self.width, self.height), width, height)
+
     def cut(self, region: Region) -> Pixels:
         """What the detector sees in a region: input_px x input_px x 3, RGB; PAD_GREY beyond the frame."""
         canvas: Pixels = self.cuts([region])[0]
@@ -151,23 +159,23 @@ class Frame:
         x0, y0 = round((left - region.left) * scale), round((top - region.top) * scale)
         x1, y1 = round((right - region.left) * scale), round((bottom - region.top) * scale)
         if x1 > x0 and y1 > y0:
-            drawn = canvas[y0:y1, x0:x1]
+            part = (left, top, right, bottom)
             same_size = region.input_px == region.side
-            drawn[:] = (
-                self.part(left, top, right, bottom) if same_size else self._small(left, top, right, bottom, drawn)
-            )
+            canvas[y0:y1, x0:x1] = self.part(*part) if same_size else self._small(part, x1 - x0, y1 - y0)
 
-    def _small(self, left: int, top: int, right: int, bottom: int, drawn: Pixels) -> Pixels:
-        """The part of the frame, scaled to the size of `drawn` by area averaging.
+    def _small(self, part: _Part, width: int, height: int) -> Pixels:
+        """A part of the frame, left and top even, scaled to that size by area averaging.
 
         First the planes are scaled, then they are converted: a third of the cost of doing both at once.
         """
+        left, top, right, bottom = part
         if self._layout is None:
-            part = np.ascontiguousarray(self.full()[top:bottom, left:right])
-            planes, name = av.VideoFrame.from_ndarray(part, format="rgb24"), "rgb24"
+            pixels = np.ascontiguousarray(self.full()[top:bottom, left:right])
+            planes, name = av.VideoFrame.from_ndarray(pixels, format="rgb24"), "rgb24"
         else:
-            planes, name = self._planes_of(left, top, right, bottom), "gray" if self._format == "gray" else "yuv420p"
-        height, width = drawn.shape[:2]
+            is_whole = part == (0, 0, self.width, self.height)
+            planes = self.source if is_whole else self._planes_of(left, top, right, bottom)
+            name = "gray" if self._format == "gray" else "yuv420p"
         return self._rgb(
             self._shrinking.reformat(planes, width, height, name, interpolation=Interpolation.AREA, threads=1)
         )

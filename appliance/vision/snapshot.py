@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -16,29 +16,71 @@ EYES_TOP, EYES_BOTTOM = 0.12, 0.54  # of a bbox from forehead to chin; a worn ma
 EYES_SIDE = 0.12  # so far beyond the bbox on either side, for faces that are turned
 BLOCKS = 6  # across the face: far too few to know anybody by
 
+_Part = tuple[int, int, int, int]  # left, top, right, bottom
+
 
 def snapshot(frame: Frame, bbox_px: Bbox, hidden: Iterable[Bbox]) -> Pixels:
-    """The part of the frame around the bbox, scaled down to at most MAX_SIDE_PX; the eyes of `hidden` faces pixelated."""
-    left, top, right, bottom = bbox_px
-    aside, above = (right - left) * MARGIN, (bottom - top) * MARGIN
-    x0, y0 = max(0, int(left - aside)), max(0, int(top - above))
-    x1, y1 = min(frame.width, max(x0 + 2, round(right + aside))), min(frame.height, max(y0 + 2, round(bottom + above)))
-    x0, y0 = min(x0, frame.width - 2), min(y0, frame.height - 2)
-    part = frame.part(x0, y0, x1, y1)
-    return shrink(pixelate_eyes(part, [(a - x0, b - y0, c - x0, d - y0) for a, b, c, d in hidden]), MAX_SIDE_PX)
+    """The frame around the bbox, at most MAX_SIDE_PX a side; the eyes of the faces `hidden` are a few coarse blocks.
+
+    The same as pixelating the whole frame and cutting it then, but only what is wanted is converted.
+    """
+    wanted = _around(bbox_px, frame.width, frame.height)
+    every = [_eyes(each, frame.width, frame.height) for each in hidden]
+    needed, eyes = wanted, [each for each in every if _meet(wanted, each[0])]
+    # Whole blocks, also where the cut ends within one: else less would be averaged, and more be seen.
+    while (grown := _around_all([needed, *(where for where, _ in eyes)])) != needed:
+        needed, eyes = grown, [each for each in every if _meet(grown, each[0])]
+    part: Pixels = frame.part(*needed).copy()
+    for where, block in eyes:
+        _pixelate(part, _moved(where, needed), block)
+    left, top, right, bottom = _moved(wanted, needed)
+    return shrink(part[top:bottom, left:right], MAX_SIDE_PX)
 
 
 def pixelate_eyes(image: Pixels, bboxes_px: Iterable[Bbox]) -> Pixels:
     """A copy of the image in which the eyes of every face are a few coarse blocks. The mask stays visible."""
     hidden: Pixels = image.copy()
-    height, width = image.shape[:2]
-    for left, top, right, bottom in bboxes_px:
-        face_width, face_height = right - left, bottom - top
-        x0, x1 = max(0, int(left - EYES_SIDE * face_width)), min(width, round(right + EYES_SIDE * face_width))
-        y0, y1 = max(0, int(top + EYES_TOP * face_height)), min(height, round(top + EYES_BOTTOM * face_height))
-        block = max(4, round(face_width / BLOCKS))
-        for y in range(y0, y1, block):
-            for x in range(x0, x1, block):
-                patch = hidden[y : min(y + block, y1), x : min(x + block, x1)]
-                patch[:] = patch.mean(axis=(0, 1)).astype(np.uint8)
+    for bbox_px in bboxes_px:
+        _pixelate(hidden, *_eyes(bbox_px, image.shape[1], image.shape[0]))
     return hidden
+
+
+def _around(bbox_px: Bbox, width: int, height: int) -> _Part:
+    """The bbox and MARGIN around it, as far as it is in the frame; at least 2 x 2."""
+    left, top, right, bottom = bbox_px
+    aside, above = (right - left) * MARGIN, (bottom - top) * MARGIN
+    x0, y0 = max(0, int(left - aside)), max(0, int(top - above))
+    x1, y1 = min(width, max(x0 + 2, round(right + aside))), min(height, max(y0 + 2, round(bottom + above)))
+    return min(x0, width - 2), min(y0, height - 2), x1, y1
+
+
+def _eyes(bbox_px: Bbox, width: int, height: int) -> tuple[_Part, int]:
+    """Where the eyes of a face are, as far as that is in the frame, and the side of a block."""
+    left, top, right, bottom = bbox_px
+    face_width, face_height = right - left, bottom - top
+    x0, x1 = max(0, int(left - EYES_SIDE * face_width)), min(width, round(right + EYES_SIDE * face_width))
+    y0, y1 = max(0, int(top + EYES_TOP * face_height)), min(height, round(top + EYES_BOTTOM * face_height))
+    return (x0, y0, x1, y1), max(4, round(face_width / BLOCKS))
+
+
+def _pixelate(image: Pixels, part: _Part, block: int) -> None:
+    """Give each block of the part its mean colour."""
+    left, top, right, bottom = part
+    for y in range(top, bottom, block):
+        for x in range(left, right, block):
+            patch = image[y : min(y + block, bottom), x : min(x + block, right)]
+            patch[:] = patch.mean(axis=(0, 1)).astype(np.uint8)
+
+
+def _meet(first: _Part, second: _Part) -> bool:
+    return max(first[0], second[0]) < min(first[2], second[2]) and max(first[1], second[1]) < min(first[3], second[3])
+
+
+def _around_all(parts: Sequence[_Part]) -> _Part:
+    lefts, tops, rights, bottoms = zip(*parts, strict=True)
+    return min(lefts), min(tops), max(rights), max(bottoms)
+
+
+def _moved(part: _Part, origin: _Part) -> _Part:
+    left, top, right, bottom = part
+    return left - origin[0], top - origin[1], right - origin[0], bottom - origin[1]

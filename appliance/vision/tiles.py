@@ -13,7 +13,7 @@ from appliance.vision.pixels import Pixels, scale_to
 from appliance.vision.region import Region
 from appliance.vision.seams import merged
 
-OVERLAP = 0.3  # of a tile: a face up to this size is whole in one of them
+OVERLAP = 0.15  # of a tile: a face up to this size is whole in one of them; larger ones are another scale's
 MAX_STEP = 4  # from one scale to the next: the network sees faces of ten times the size of the smallest
 MAX_IOU = 0.5  # two bboxes that overlap by more are of one face
 
@@ -45,7 +45,7 @@ def _looked(
     """Each tile of the picture, scaled down by the factor, with its faces; a row of tiles is one stack."""
     image = scale_to(image, image.shape[1] // factor, image.shape[0] // factor)
     height, width = image.shape[:2]
-    side = detector.region_px
+    side = min(detector.input_width, detector.input_height)
     columns = _begins(width, side)
     for top in _begins(height, side):
         stack = np.full((len(columns), side, side, 3), PAD_GREY, dtype=np.uint8)
@@ -64,7 +64,6 @@ def _longer_side(face: Face) -> float:
 
 def _begins(length: int, side: int) -> list[int]:
     """Where tiles begin, px, so that they overlap enough and cover the length; even."""
-    if length <= side:
-        return [0]
-    count = 1 + -(-(length - side) // round(side * (1 - OVERLAP)))
-    return [round(index * (length - side) / (count - 1) / 2) * 2 for index in range(count)]
+    last = max(0, -(-(length - side) // 2) * 2)
+    count = 1 + -(-last // round(side * (1 - OVERLAP)))
+    return [round(index * last / (count - 1) / 2) * 2 for index in range(count)] if last else [0]
