@@ -20,6 +20,7 @@ GAINS = 0.1, 10.0
 BLOCK = 8  # side of a block, px of the halved picture
 ALIKE = 0.8  # normalised correlation of two blocks that show the same
 DARK, BRIGHT = 30, 225  # flat beyond these: whatever is there is hidden
+BLACK = 20, 0.1  # a block with more of this in both, as bars above and below a film are, tells nothing
 TELLING = 0.1  # share of the blocks that must have something to compare
 
 
@@ -98,18 +99,19 @@ def kept_somewhere(before: Levels, seen: Levels, noise: float) -> float | None:
 
 def _alike(before: Levels, seen: Levels, noise: float) -> float | None:
     """The share of blocks that show the same in both: the same pattern in whatever light, or the same flat grey."""
-    one, two = _blocks(before), _blocks(seen)
-    if not one.size:
+    before, seen = _blocks(before), _blocks(seen)
+    if not before.size:
         return None
-    mean_one, mean_two = one.mean(1), two.mean(1)
-    one, two = one - mean_one[:, None], two - mean_two[:, None]
+    mean_one, mean_two = before.mean(1), seen.mean(1)
+    one, two = before - mean_one[:, None], seen - mean_two[:, None]
     power_one, power_two = (one * one).mean(1), (two * two).mean(1)
     least = max(2.0, 1.5 * noise) ** 2
     flat_one, flat_two = power_one < least, power_two < least
     both_flat = flat_one & flat_two
     same_level = np.abs(mean_one - mean_two) < 2 * TOLERANCE
     same_pattern = ((one * two).mean(1) > ALIKE * np.sqrt(power_one * power_two)) & ~flat_one & ~flat_two
-    tells = ~_hidden(flat_one, mean_one) & ~_hidden(flat_two, mean_two) & (same_level | ~both_flat)
+    black = ((before < BLACK[0]) & (seen < BLACK[0])).mean(1) > BLACK[1]
+    tells = ~black & ~_hidden(flat_one, mean_one) & ~_hidden(flat_two, mean_two) & (same_level | ~both_flat)
     if np.count_nonzero(tells) < max(4, TELLING * tells.size):
         return None
     return float(np.where(both_flat, same_level, same_pattern)[tells].mean())
