@@ -20,7 +20,7 @@ GAINS = 0.1, 10.0
 BLOCK = 8  # side of a block, px of the halved picture
 ALIKE = 0.8  # normalised correlation of two blocks that show the same
 DARK, BRIGHT = 30, 225  # flat beyond these: whatever is there is hidden
-BLACK = 20, 0.1  # a block with more of this in both, as bars above and below a film are, tells nothing
+BLACK = 24  # a row or column that is darker in both pictures is a bar beside a film
 TELLING = 0.1  # share of the blocks that must have something to compare
 
 
@@ -79,6 +79,7 @@ def _agreed(before: Levels, seen: Levels) -> tuple[float, float]:
 def kept(before: Levels, seen: Levels, noise: float) -> float | None:
     """The share of the blocks of a picture that another shows in the same place; None where nothing can be told, as in
     the dark. noise: mean size of the difference of a sample from itself, levels."""
+    before, seen = _without_bars(before, seen)
     return _alike(_halved(before), _halved(seen), noise)
 
 
@@ -87,7 +88,10 @@ def kept_somewhere(before: Levels, seen: Levels, noise: float) -> float | None:
 
     The shift is found by phase correlation (Kuglin and Hines, "The phase correlation image alignment method", 1975).
     """
+    before, seen = _without_bars(before, seen)
     before, seen = _halved(before), _halved(seen)
+    if not before.size:
+        return None
     height, width = before.shape
     down, right = _shift(before, seen)
     return _alike(
@@ -99,19 +103,18 @@ def kept_somewhere(before: Levels, seen: Levels, noise: float) -> float | None:
 
 def _alike(before: Levels, seen: Levels, noise: float) -> float | None:
     """The share of blocks that show the same in both: the same pattern in whatever light, or the same flat grey."""
-    before, seen = _blocks(before), _blocks(seen)
-    if not before.size:
+    one, two = _blocks(before), _blocks(seen)
+    if not one.size:
         return None
-    mean_one, mean_two = before.mean(1), seen.mean(1)
-    one, two = before - mean_one[:, None], seen - mean_two[:, None]
+    mean_one, mean_two = one.mean(1), two.mean(1)
+    one, two = one - mean_one[:, None], two - mean_two[:, None]
     power_one, power_two = (one * one).mean(1), (two * two).mean(1)
     least = max(2.0, 1.5 * noise) ** 2
     flat_one, flat_two = power_one < least, power_two < least
     both_flat = flat_one & flat_two
     same_level = np.abs(mean_one - mean_two) < 2 * TOLERANCE
     same_pattern = ((one * two).mean(1) > ALIKE * np.sqrt(power_one * power_two)) & ~flat_one & ~flat_two
-    black = ((before < BLACK[0]) & (seen < BLACK[0])).mean(1) > BLACK[1]
-    tells = ~black & ~_hidden(flat_one, mean_one) & ~_hidden(flat_two, mean_two) & (same_level | ~both_flat)
+    tells = ~_hidden(flat_one, mean_one) & ~_hidden(flat_two, mean_two) & (same_level | ~both_flat)
     if np.count_nonzero(tells) < max(4, TELLING * tells.size):
         return None
     return float(np.where(both_flat, same_level, same_pattern)[tells].mean())
@@ -126,6 +129,13 @@ def _blocks(levels: Levels) -> Levels:
     rows, columns = levels.shape[0] // BLOCK, levels.shape[1] // BLOCK
     squares = levels[: rows * BLOCK, : columns * BLOCK].reshape(rows, BLOCK, columns, BLOCK)
     return np.asarray(squares.transpose(0, 2, 1, 3).reshape(rows * columns, BLOCK * BLOCK))
+
+
+def _without_bars(before: Levels, seen: Levels) -> tuple[Levels, Levels]:
+    for _ in range(2):
+        shown = (before.max(1, initial=0) >= BLACK) | (seen.max(1, initial=0) >= BLACK)
+        before, seen = before[shown].T, seen[shown].T
+    return before, seen
 
 
 def _halved(levels: Levels) -> Levels:
