@@ -136,6 +136,7 @@ class _Background:
         self._busy = np.zeros((rows, columns), np.float32)
         self._loud = np.zeros((rows, columns), np.float32)
         self._changed_s = np.full((rows, columns), -math.inf)
+        self._moved: Cells = np.zeros((rows, columns), np.bool_)  # at the last look
 
     # Views, made when wanted: a copy of this object would have views of its own, of nothing.
     @property
@@ -180,10 +181,13 @@ class _Background:
                 difference, excess = self._differences()
                 common = _common(excess)
             out = self._standing_out(excess - common, common)
-            if relit and _share(out) > LEFT_OVER:
-                self._replace()
-                return self.still(relit=True)
+            if relit:
+                if _share(out) > LEFT_OVER:
+                    self._replace()
+                    return self.still(relit=True)
+                out = self._relit(out, difference)
         moving = self._moving(out, excess - common, elapsed_s)
+        self._moved = moving
         restless = self._restless(moving, excess - common, elapsed_s)
         self._learn(difference, excess, elapsed_s)
         return Moving(self._cell_px, moving, restless, relit)
@@ -227,7 +231,7 @@ class _Background:
 
     def _restless(self, moving: Cells, excess: Levels, elapsed_s: float) -> Cells:
         if not moving.any():
-            return moving.copy()
+            return np.zeros_like(moving)
         restless = np.asarray(moving & (self._busy >= RESTLESS) & (excess <= LOUDER * _loudest(self._loud)))
         more = excess - self._loud
         up, down = (_follows(elapsed_s, time_s) for time_s in LOUD_S)
@@ -266,6 +270,15 @@ class _Background:
                 if share is not None and share >= CUT:
                     return None
         return _Replaced.CUT
+
+    def _relit(self, out: Cells, difference: Levels) -> Cells:
+        """Those that stand out after a change of light and are somebody who moved before; the rest is what the other
+        light shows or hides, and becomes background. `difference` is none there any more."""
+        known = np.asarray(out & (_around(self._moved) > 0))
+        samples = (out & ~known).repeat(CELL_SAMPLES, 0).repeat(CELL_SAMPLES, 1)
+        self._usual_samples[samples] = self._samples[samples]
+        difference[samples] = 0
+        return known
 
     def _replace(self) -> None:
         """The frame becomes the background at once."""

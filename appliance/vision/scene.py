@@ -20,6 +20,7 @@ GAINS = 0.1, 10.0
 BLOCK = 8  # side of a block, px of the halved picture
 ALIKE = 0.8  # normalised correlation of two blocks that show the same
 DARK, BRIGHT = 30, 225  # flat beyond these: whatever is there is hidden
+BLACK = 24  # a row or column that is darker in both pictures is a bar beside a film
 TELLING = 0.1  # share of the blocks that must have something to compare
 
 
@@ -78,6 +79,7 @@ def _agreed(before: Levels, seen: Levels) -> tuple[float, float]:
 def kept(before: Levels, seen: Levels, noise: float) -> float | None:
     """The share of the blocks of a picture that another shows in the same place; None where nothing can be told, as in
     the dark. noise: mean size of the difference of a sample from itself, levels."""
+    before, seen = _without_bars(before, seen)
     return _alike(_halved(before), _halved(seen), noise)
 
 
@@ -86,7 +88,10 @@ def kept_somewhere(before: Levels, seen: Levels, noise: float) -> float | None:
 
     The shift is found by phase correlation (Kuglin and Hines, "The phase correlation image alignment method", 1975).
     """
+    before, seen = _without_bars(before, seen)
     before, seen = _halved(before), _halved(seen)
+    if not before.size:
+        return None
     height, width = before.shape
     down, right = _shift(before, seen)
     return _alike(
@@ -124,6 +129,13 @@ def _blocks(levels: Levels) -> Levels:
     rows, columns = levels.shape[0] // BLOCK, levels.shape[1] // BLOCK
     squares = levels[: rows * BLOCK, : columns * BLOCK].reshape(rows, BLOCK, columns, BLOCK)
     return np.asarray(squares.transpose(0, 2, 1, 3).reshape(rows * columns, BLOCK * BLOCK))
+
+
+def _without_bars(before: Levels, seen: Levels) -> tuple[Levels, Levels]:
+    for _ in range(2):
+        shown = (before.max(1, initial=0) >= BLACK) | (seen.max(1, initial=0) >= BLACK)
+        before, seen = before[shown].T, seen[shown].T
+    return before, seen
 
 
 def _halved(levels: Levels) -> Levels:
