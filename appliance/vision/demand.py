@@ -6,6 +6,7 @@ most.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import ceil
 
 import numpy as np
@@ -20,11 +21,7 @@ from appliance.vision.squares import Size, even, multiple, one_to_one, placed
 EARLY_S = 0.03  # so much earlier than wanted is soon enough: looks come unevenly
 LOOK_S = 0.1  # looks come about this often where something moves
 # How often a place wants to be seen.
-HEADS_S = (
-    (1.5, 0.0),
-    (5.0, 0.3),
-    (np.inf, 0.6),
-)  # tops of motion that is nobody's: moving for up to .., each .. seconds
+HEADS_S = ((1.5, 0.0), (5.0, 0.3), (np.inf, 0.6))  # tops of motion that is nobody's: for up to so long, each so often
 LOWER_S = 0.6  # what is below them, where a shorter person may hide
 BODY_S = 0.6  # motion that a track explains, where another person may hide
 RESTLESS_S = 1.0  # where something moves all the time
@@ -34,7 +31,6 @@ MARGIN_PX = 24  # what motion does not show of a head: hair like the background,
 LEAST_PX = 160  # of a region for motion, px of the network's input
 OVERLAP_PX = 48  # between the regions of motion that is wide
 TALL = 1.5  # motion taller than this many regions may be somebody close by, whose face does not fit into one
-TALLEST_FACE = 8  # a face is at least this part of a person's height
 LEAST_FACE_PX = 32  # of a face in the network's input, shorter side, so that it is found
 # What a track explains: face widths to either side of its middle, from and to so many face heights below its top.
 OUTLINE = ((1.2, -1.0, 1.0), (1.8, 1.0, 4.0), (2.6, 4.0, 9.0))
@@ -49,31 +45,26 @@ Indices = NDArray[np.int64]
 class Demand:
     """The demand of one look.
 
-    bboxes_px: of the tracks' faces, where they are expected. spreads_px: how far from there they may be.
-    turn: whether this look shows tall motion whole, or its top 1:1.
+    faces: for each track where its face is expected, and how far from there it may be; px of the frame.
     """
 
     def __init__(
         self,
         size: Size,
+        region_px: int,
         moving: Moving,
         waiting: Waiting,
-        bboxes_px: list[Bbox],
-        spreads_px: list[float],
+        faces: Sequence[tuple[Bbox, float]],
         now_s: float,
-        region_px: int,
-        turn: bool,
-        pace_restless: bool,
     ) -> None:
         self._size = size
         self.cell_px = moving.cell_px
         self._region_px = region_px
-        self._bboxes_px = bboxes_px
-        self._turn = turn
-        self.restless: Cells = moving.cells & moving.restless
+        self._faces = faces
+        self._restless: Cells = moving.cells & moving.restless
         self.shown: Cells = np.zeros_like(moving.cells)  # cells in a region of this look
         busy = moving.cells & ~moving.restless
-        self._owner = _owners(busy, bboxes_px, spreads_px, moving.cell_px)
+        self._owner = _owners(busy, faces, moving.cell_px)
         self._new = busy & (self._owner == NOBODY)
         self._heads = self._new & (depths(busy) * moving.cell_px <= HEAD_PX)
 
@@ -83,14 +74,12 @@ class Demand:
         least_s = wanted_s - EARLY_S  # how long it waits at least
         moved_s = now_s - waiting.began_s
         for until_s, each_s in reversed(HEADS_S):
-            since = self._heads & (moved_s <= until_s)
-            wanted_s[since] = max(each_s, LOOK_S)
-            least_s[since] = each_s - EARLY_S
+            heads = self._heads & (moved_s <= until_s)
+            wanted_s[heads] = max(each_s, LOOK_S)
+            least_s[heads] = each_s - EARLY_S
         waited_s = now_s - waiting.since_s
         self.due: Cells = moving.cells & (waited_s >= least_s)
         self._urgency: Urgencies = np.where(self.due, (waited_s + LOOK_S) / wanted_s, 0.0)
-        if pace_restless:
-            self._urgency[self.restless] = 0.0
 
     @property
     def active(self) -> bool:
@@ -120,21 +109,27 @@ class Demand:
         """The region for this cell is taken, maybe within a larger one, or there is no room for it."""
         if taken:
             self.show(taken, int(self._owner.flat[cell]))
-        if self.restless.flat[cell]:
-            self._urgency[self.restless] = 0.0
         self._urgency.flat[cell] = 0.0
 
-    def region(self, cell: int) -> Region:
-        """The region that shows the cell and what belongs to it."""
+    def spare_restless(self) -> None:
+        """Restless motion has had enough for now."""
+        self._urgency[self._restless] = 0.0
+
+    def is_restless(self, cell: int) -> bool:
+        """Whether the cell, one that `most` gave, always moves."""
+        return bool(self._restless.flat[cell])
+
+    def region(self, cell: int, at_once: bool) -> Region:
+        """The region that shows the cell and what belongs to it. at_once: tall motion as a whole, not its top 1:1."""
         row, column = divmod(cell, self.due.shape[1])
         if self._owner[row, column] != NOBODY:
             return self._body(int(self._owner[row, column]))
-        if self.restless[row, column]:
-            return self._top(self.restless, row, column, self._region_px)
+        if self._restless[row, column]:
+            return self._top(self._restless, row, column, self._region_px)
         together = connected(self._new, row, column)
         rows = np.flatnonzero(together.any(axis=1))
         height_px = int(rows[-1] - rows[0] + 1) * self.cell_px
-        if height_px > TALL * self._region_px and (self._turn or not self._heads[row, column]):
+        if height_px > TALL * self._region_px and (at_once or not self._heads[row, column]):
             return self._whole(together, column, height_px)
         # Of a person seen from head to foot the face is an eighth; of one seen to the waist, a third.
         side = max(LEAST_PX, 0.6 * height_px + 2 * MARGIN_PX)
@@ -164,7 +159,8 @@ class Demand:
         return one_to_one(self._size, left, top_row * cell_px - MARGIN_PX, side, self._region_px)
 
     def _whole(self, together: Cells, column: int, height_px: int) -> Region:
-        """A square as tall as what hangs together, scaled down as far as the face of a whole person allows."""
+        """A square as tall as what hangs together, scaled down: the face of a person seen from head to foot is an
+        eighth of it, and stays large enough."""
         side = min(even(height_px + 2 * MARGIN_PX), even(max(self._size)))
         columns = np.flatnonzero(together.any(axis=0))
         first, last = int(columns[0]), int(columns[-1])
@@ -175,12 +171,12 @@ class Demand:
         return placed(self._size, left, top, side, self._region_px)
 
     def _body(self, owner: int) -> Region:
-        """A square around what is due of a person's body, and the face if that is close."""
+        """A square around what is due of a person's body, scaled down as far as another face of that size allows."""
         rows, columns = np.nonzero((self._owner == owner) & (self._urgency > 0))
         cell_px = self.cell_px
         left, top = int(columns.min()) * cell_px, int(rows.min()) * cell_px
         right, bottom = int(columns.max() + 1) * cell_px, int(rows.max() + 1) * cell_px
-        bbox = self._bboxes_px[owner]
+        bbox, _ = self._faces[owner]
         face_px = min(bbox[2] - bbox[0], bbox[3] - bbox[1])
         side = max(right - left, bottom - top) + 2
         scale = min(1.0, LEAST_FACE_PX / max(face_px, 1))
@@ -198,12 +194,12 @@ def _run(gaps: NDArray[np.intp], column: int, columns: int) -> tuple[int, int]:
     return first, last
 
 
-def _owners(busy: Cells, bboxes_px: list[Bbox], spreads_px: list[float], cell_px: int) -> Indices:
+def _owners(busy: Cells, faces: Sequence[tuple[Bbox, float]], cell_px: int) -> Indices:
     """For each cell the track that explains its motion, or NOBODY."""
     owners = np.full(busy.shape, NOBODY, np.int64)
-    if not bboxes_px or not busy.any():
+    if not faces or not busy.any():
         return owners
-    for index, ((left, top, right, bottom), spread_px) in enumerate(zip(bboxes_px, spreads_px, strict=True)):
+    for index, ((left, top, right, bottom), spread_px) in enumerate(faces):
         width, height = right - left, bottom - top
         if spread_px > VAGUE * width:
             continue

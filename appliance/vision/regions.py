@@ -25,10 +25,13 @@ from appliance.vision.sweep import Sweep
 
 SETTLED_S = 0.35  # how often a track is looked at whose state is known ...
 STILL_S = 1.0  # ... and if it does not even move
+UNSETTLED_S = 3.0  # who has not been settled for so long is looked at no more often than who is
 COARSE_S = 1.0  # the whole frame, while something large moves
 RESTLESS_PACE_S = 0.33  # restless motion gets at most one region in this time: rain is everywhere
 RELIT_S = 5.0  # light that keeps changing does not start the sweep more often than this
-FACE_PX = 48  # how large a face is in the network's input, shorter side, where the camera shows it larger
+# How large a face is in the network's input, shorter side, where the camera shows it larger.
+FACE_PX = 48
+UNSETTLED_FACE_PX = 56  # its looks are the votes
 AROUND = 3.0  # a track's region is this many times as large as its face
 BESIDE = 0.25  # a face is shown where this much of its size is seen around it
 LEAST_PX = 128  # of a track's region, px of the network's input
@@ -112,6 +115,7 @@ class _Scene:
         self._waiting = Waiting(self.shape, moving.cell_px)
         self._sweep = Sweep(size, self.shape, moving.cell_px, region_px, now_s)
         self._tracks_s: dict[Hashable, float] = {}  # when each was last looked at
+        self._unsettled_s: dict[Hashable, float] = {}  # since when each of those is that is not settled
         self._coarse_s = self._restless_s = -np.inf  # when the whole frame was, and restless motion
         self._relit = False  # the light changed, and the sweep has not started since
         self._turn = False
@@ -119,19 +123,10 @@ class _Scene:
     def plan(self, moving: Moving, expected: Sequence[Expected], now_s: float, selection: Selection) -> Plan:
         """As `Planner.plan`; the regions are put into `selection`."""
         passed_s = self._arrive(moving, now_s)
-        bboxes_px, spreads_px = [track.bbox_px for track in expected], [track.spread_px for track in expected]
-        pace_restless = now_s - self._restless_s < RESTLESS_PACE_S - EARLY_S
-        demand = Demand(
-            self.size,
-            moving,
-            self._waiting,
-            bboxes_px,
-            spreads_px,
-            now_s,
-            self._region_px,
-            self._turn,
-            pace_restless,
-        )
+        faces = [(track.bbox_px, track.spread_px) for track in expected]
+        demand = Demand(self.size, self._region_px, moving, self._waiting, faces, now_s)
+        if now_s - self._restless_s < RESTLESS_PACE_S - EARLY_S:
+            demand.spare_restless()
         active = demand.active or bool(expected)
         wants = self._tracks(expected) + self._coarse(demand.large) + self._tiles(passed_s, active)
         wants.sort(key=lambda want: -want.urgency)
@@ -162,7 +157,12 @@ class _Scene:
         for index, track in enumerate(expected):
             if not _in_frame(track.bbox_px, self.size):
                 continue
-            each_s = 0.0 if not track.settled else STILL_S if track.still else SETTLED_S
+            if track.settled:
+                self._unsettled_s.pop(track.key, None)
+                each_s = STILL_S if track.still else SETTLED_S
+            else:
+                since_s = self._unsettled_s.setdefault(track.key, self._now_s)
+                each_s = 0.0 if self._now_s - since_s < UNSETTLED_S else SETTLED_S
             waited_s = self._now_s - self._tracks_s.get(track.key, self._now_s - NEW_S)
             if waited_s >= each_s - EARLY_S:
                 urgency = (waited_s + LOOK_S) / max(each_s, LOOK_S)
@@ -174,7 +174,8 @@ class _Scene:
         left, top, right, bottom = track.bbox_px
         side = AROUND * max(right - left, bottom - top) + 2 * track.spread_px
         side = min(max(side, LEAST_PX), even(max(self.size)))
-        scale = FACE_PX / max(1.0, min(right - left, bottom - top))
+        face_px = FACE_PX if track.settled else UNSETTLED_FACE_PX
+        scale = face_px / max(1.0, min(right - left, bottom - top))
         if scale < NEAR_1_TO_1 or side > self._region_px:
             input_px = min(max(32 * round(side * min(1.0, scale) / 32), LEAST_PX), self._region_px)
             side = max(side, input_px)
@@ -205,12 +206,13 @@ class _Scene:
                 break
             if want and want.track and any(_shows(region, want.track, self.size) for region in selection.regions):
                 continue
-            taken = selection.add(want.region if want else demand.region(cell))
+            taken = selection.add(want.region if want else demand.region(cell, at_once=self._turn))
             rejected += taken is None
             if want is None:
-                if taken and demand.restless.flat[cell]:
-                    self._restless_s = self._now_s
                 demand.settle(cell, taken)
+                if demand.is_restless(cell):
+                    demand.spare_restless()
+                    self._restless_s = self._now_s if taken else self._restless_s
             elif taken:
                 self._take(want, taken, demand)
 
@@ -230,13 +232,12 @@ class _Scene:
         for region in regions:
             if region.side <= FINE * region.input_px:
                 self._sweep.looked(block(region, self.size, demand.cell_px), self._now_s)
-        looked_s = {}
         for track in expected:
             if any(_shows(region, track, self.size) for region in regions):
-                looked_s[track.key] = self._now_s
-            elif track.key in self._tracks_s:
-                looked_s[track.key] = self._tracks_s[track.key]
-        self._tracks_s = looked_s
+                self._tracks_s[track.key] = self._now_s
+        keys = {track.key for track in expected}
+        self._tracks_s = {key: looked_s for key, looked_s in self._tracks_s.items() if key in keys}
+        self._unsettled_s = {key: since_s for key, since_s in self._unsettled_s.items() if key in keys}
 
 
 def _shows(region: Region, track: Expected, size: Size) -> bool:
