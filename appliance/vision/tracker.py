@@ -86,7 +86,7 @@ class Tracker:
         """
         self._size = size or self._size
         passed_s = self._passed_s(now_s)
-        self._last_s = now_s if self._last_s is None else max(now_s, self._last_s - FORGET_GAP_S)
+        self._last_s = now_s
         ended = self.end_all() if passed_s > FORGET_GAP_S else []
         self._clock_s += min(passed_s, MAX_GAP_S)
         for track in self.tracks:
@@ -101,7 +101,7 @@ class Tracker:
         self._match([track for track in unmatched if self._clock_s - track.last_s <= LOW_S], low, now_utc)
         for one in new:
             if not self._is_double(one.face):
-                self.tracks.append(begun(self._hit(one, now_utc)))
+                self.tracks.append(begun(self._hit(one, now_utc), self._size[0]))
         self._split()
         for track in self.tracks:
             if not track.in_frame and self._was_looked_at(track, regions):
