@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from appliance.faces import State
-from tests.crossings import HEIGHT, WIDTH, Person, Scene, across, along, person, walk
+from tests.crossings import HEIGHT, WIDTH, Person, Place, Scene, across, along, person, walk
 
 Rng = np.random.Generator
 MIDDLE = WIDTH / 2, HEIGHT * 0.4
@@ -174,6 +174,50 @@ def door(rng: Rng) -> Scene:
     return Scene("door", t + 5, people, 24)
 
 
+def crowd(rng: Rng) -> Scene:
+    """Twelve people within a few seconds, in both directions and at all distances."""
+    people = []
+    for _ in range(12):
+        size = rng.uniform(45, 110)
+        way = across(rng, rng.uniform(0, 6), 120 + size * 1.6, size, rng.random() < 0.5, rng.uniform(4, 8))
+        people.append(person(rng, way))
+    return Scene("crowd", 14, people, 12)
+
+
+def busy(rng: Rng) -> Scene:
+    """Three people stand and sway; six walk by, before them and behind."""
+    people = []
+    for number in range(3):
+        size, phase = rng.uniform(60, 90), rng.uniform(0, 6)
+        people.append(person(rng, partial(_sways, x=300 + 300 * number, size=size, phase=phase)))
+    for number in range(6):
+        size = rng.uniform(50, 120)
+        people.append(person(rng, across(rng, 2 + 3.5 * number, 180 + size, size, rng.random() < 0.5)))
+    return Scene("busy", 28, people, 9)
+
+
+def _sways(t: float, x: float, size: float, phase: float) -> Place:
+    return x + 0.6 * size * math.sin(t * 0.5 + phase), 260 + 0.1 * size * math.sin(t * 0.9), size
+
+
+def approach(rng: Rng) -> Scene:
+    """Four people come toward the camera and pass it."""
+    people, begin_s = [], 0.0
+    for _ in range(4):
+        end_x, end_size = rng.uniform(200, 1080), rng.uniform(130, 200)
+        way = partial(_nears, begin_s=begin_s, seconds=rng.uniform(3, 6), end_x=end_x, end_size=end_size)
+        people.append(person(rng, way))
+        begin_s += rng.uniform(1.5, 4)
+    return Scene("approach", begin_s + 8, people, 4)
+
+
+def _nears(t: float, begin_s: float, seconds: float, end_x: float, end_size: float) -> Place | None:
+    share = (t - begin_s) / seconds
+    if not 0 <= share <= 1:
+        return None
+    return 640 + (end_x - 640) * share**2, 150 + 250 * share**2, 40 * (end_size / 40) ** share
+
+
 SCENES: dict[str, Callable[[Rng], Scene]] = {
     **{f"crossing at {turn}": partial(crossing, degrees=turn) for turn in (20, 45, 90, 135, 160, 180)},
     "meeting": meeting,
@@ -189,4 +233,7 @@ SCENES: dict[str, Callable[[Rng], Scene]] = {
     "stopped for 20 s": partial(stopped, for_s=20),
     "cut": cut,
     "door": door,
+    "crowd": crowd,
+    "busy": busy,
+    "approach": approach,
 }

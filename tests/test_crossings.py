@@ -17,6 +17,5 @@ def test_people_are_counted(name: str) -> None:
     counts = [watched(scene, seed) for seed, scene in zip(SEEDS, scenes, strict=True)]
     people = sum(scene.expected for scene in scenes)
     wrong = sum(abs(count.counted - scene.expected) for count, scene in zip(counts, scenes, strict=True))
-    # One scene of two people may be wrong: 12 % of eight.
-    assert wrong <= max(1, 0.04 * people)
+    assert wrong <= max(1, 0.05 * people)  # one of eight where there are no more
     assert sum(count.right for count in counts) >= 0.95 * people - 1

@@ -63,6 +63,15 @@ def test_who_walked_to_the_right_does_not_come_back_from_the_left() -> None:
     assert len(scene.seen) == 2
 
 
+@pytest.mark.parametrize(("x", "way"), [(20, 1), (640, 0), (1260, -1)])
+def test_who_is_first_seen_at_a_side_is_expected_further_in(x: float, way: int) -> None:
+    scene = Scene(size=FRAME)
+    scene.show([face(x, 300)])
+    (expected,) = scene.tracker.expected(scene.now_s + 0.1)
+    moved = (expected.bbox_px[0] + expected.bbox_px[2]) / 2 - x
+    assert moved == pytest.approx(way * 16)
+
+
 # --- what they wear
 
 

@@ -43,6 +43,13 @@ def taken_over(hits: Sequence[Hit]) -> int | None:
     return None
 
 
+def odd_from(hits: Sequence[Hit]) -> int | None:
+    """From which face on all that show colours show odd ones; None: the newest does not."""
+    odd = [index for index, hit in enumerate(hits) if hit.odd]
+    usual = [index for index, hit in enumerate(hits) if hit.colours is not None and not hit.odd]
+    return next((index for index in odd if index > max(usual, default=0)), None)
+
+
 def alike(first: Sequence[Hit], second: Sequence[Hit]) -> bool:
     """Whether both may be one person by colours, size and state: nothing speaks against it, and the colours for it."""
     distances = _colour_distances(first, second)

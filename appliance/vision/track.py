@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections import deque
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ STILL_REACH = 0.5  # in face sizes
 STILL_RATIO = 1.3
 COLOURS_GAIN = 0.15  # how much of the newest face there is in the colours of a track
 DOUBT_FACES = 2
+COMES_IN = 4.0  # face sizes a second
 RECENT = 12  # faces kept to tell whether somebody else has taken over
 
 
@@ -196,11 +198,13 @@ def _course_of(hits: Sequence[Hit]) -> Course:
     return course
 
 
-def begun(hit: Hit) -> Track:
-    """A track that begins with this face."""
+def begun(hit: Hit, width_px: float = math.inf) -> Track:
+    """A track that begins with this face. Who is first seen at a side of the frame, so wide, is coming in."""
     face = hit.face
-    x, y = middle(face.bbox_px)
-    track = Track(face.bbox_px, face.score, hit.now_utc, Course(x, y, size_of(face.bbox_px)), hit.now_s)
+    (x, y), size_px = middle(face.bbox_px), size_of(face.bbox_px)
+    inward = 1 if x < size_px else -1 if x > width_px - size_px else 0
+    course = Course(x, y, size_px, vx=inward * COMES_IN * size_px)
+    track = Track(face.bbox_px, face.score, hit.now_utc, course, hit.now_s)
     track.hit(hit)
     return track
 

@@ -19,10 +19,10 @@ from appliance.vision.assignment import assigned
 from appliance.vision.bboxes import iou
 from appliance.vision.course import middle, size_of
 from appliance.vision.hidden import with_own_colours
-from appliance.vision.matching import LIMIT, OTHER_COLOURS, colour_distance, costs_of
+from appliance.vision.matching import LIMIT, MAX_REACH, OTHER_COLOURS, colour_distance, costs_of
 from appliance.vision.region import Region
 from appliance.vision.regions import Expected
-from appliance.vision.takeover import FEWEST_FACES, alike, taken_over
+from appliance.vision.takeover import FEWEST_FACES, alike, odd_from, taken_over
 from appliance.vision.track import Hit, Seen, Track, begun, resumed
 
 __all__ = ["Seen", "Track", "Tracker", "Update"]
@@ -105,7 +105,7 @@ class Tracker:
         """
         self._size = size or self._size
         passed_s = self._passed_s(now_s)
-        self._last_s = now_s if self._last_s is None else max(now_s, self._last_s - FORGET_GAP_S)
+        self._last_s = now_s
         ended = self.end_all() if passed_s > FORGET_GAP_S else []
         self._clock_s += min(passed_s, MAX_GAP_S)
         for track in self.tracks:
@@ -120,7 +120,7 @@ class Tracker:
         self._match([track for track in unmatched if self._clock_s - track.last_s <= LOW_S], low, now_utc)
         for one in new:
             if not self._is_double(one.face):
-                self.tracks.append(begun(self._hit(one, now_utc)))
+                self.tracks.append(begun(self._hit(one, now_utc), self._size[0]))
         self._split()
         for track in self.tracks:
             if not track.in_frame and self._was_looked_at(track, regions):
@@ -171,26 +171,38 @@ class Tracker:
         track.hit(Hit(one.face, theirs, self._clock_s, now_utc, cut, jumped, odd))
 
     def _split(self) -> None:
-        """End what became another person's; that person's track begins with the first of those faces."""
+        """End what became another person's; that person's track begins with the first of those faces, or goes on."""
         here = [track for track in self.tracks if track.in_frame]
         changed = [(track, taken_over(list(track.recent))) for track in here]
         # Two who seem to have changed places: it takes the slower of both a few more faces until that is certain.
         patient = sum(track.doubtful for track in here) > 1
         given = [
-            (track, track.yielded(index))
+            track.yielded(index)
             for track, index in changed
             if index is not None and (index < FEWEST_FACES or not patient)
         ]
-        for track, hits in given:
-            lost = [other for other in self.tracks if not other.in_frame and other is not track and other.confirmed]
-            fits = [other for other in lost if alike(list(other.recent), hits)]
-            owner = min(fits, key=lambda other: abs(other.last_s - hits[0].now_s), default=None)
+        while given:
+            hits = given.pop()
+            owner = next((track for track in self.tracks if self._is_owner(track, hits)), None)
             if owner is None:
-                owner = begun(hits[0])
-                self.tracks.append(owner)
-                hits = hits[1:]
+                self.tracks.append(begun(hits.pop(0)))
+                owner = self.tracks[-1]
+            elif owner.in_frame:  # with faces of somebody else: they changed places
+                index = odd_from(list(owner.recent))
+                given += [] if index is None else [owner.yielded(index)]
             for hit in hits:
                 owner.hit(replace(hit, jumped=False, odd=False))
+
+    def _is_owner(self, track: Track, hits: Sequence[Hit]) -> bool:
+        """Whether these faces, which another track yielded, are those of a track that has lost its own."""
+        own = list(track.recent)
+        if track.in_frame:
+            own = own[: odd_from(own)]
+        if (len(own) == len(track.recent) and track.in_frame) or not own or own[-1].now_s >= hits[0].now_s:
+            return False
+        (x, y), course = middle(hits[0].face.bbox_px), track.ahead(hits[0].now_s)
+        near = math.hypot(x - course.x, y - course.y) <= MAX_REACH * course.size_px
+        return near and alike(own, hits)
 
     def _was_looked_at(self, track: Track, regions: Sequence[Region] | None) -> bool:
         if regions is None:
