@@ -24,6 +24,7 @@ IDLE_INTERVAL_S = 1.5  # key frames that are further apart would show too late t
 ELSEWHERE_INTERVAL_S = 4.0  # where another stream shows it, they only tell how much is decoded at once
 TOLERANCE = 1.05
 RARE = 1.5  # times the longest interval: this key frame does not come in time
+MAX_PARAMETERS_BYTES = 1000  # a packet of parameters alone is smaller
 MAX_KEPT_BYTES = 16_000_000
 REMEMBERED_INTERVALS = 3
 REMEMBERED_TIMES = 12
@@ -219,7 +220,7 @@ class Decoding:
         self._kept_bytes += packet.size
         if packet.key:
             yield from self._idle_key(packet)
-        elif content_of(packet) is Content.NO_PICTURE:
+        elif packet.size < MAX_PARAMETERS_BYTES and content_of(packet) is Content.NO_PICTURE:
             for decoder in {packet.decoder, self._keys_decoder or packet.decoder}:
                 self._decode(decoder, packet)  # parameters, which the next key frame may need
         if self._kept_bytes > MAX_KEPT_BYTES:

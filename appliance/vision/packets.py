@@ -47,26 +47,29 @@ class StreamClock:
 
     The time stamps of a stream are right among themselves; between them and our clock lies the least delay of the last
     seconds. So what comes late and in a burst keeps its true distances, and clocks that drift apart are followed.
+
+    tick_s: the unit of the time stamps.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tick_s: float) -> None:
+        self.tick_s = tick_s
         self._least_s: float | None = None  # of arrival minus time stamp, in this window
         self._least_before_s: float | None = None
         self._window_ends_s = 0.0
-        self._last_dts_s: float | None = None
+        self._last_dts: int | None = None
 
-    def shown_s(self, pts_s: float | None, dts_s: float | None, now_s: float) -> float:
+    def shown_s(self, pts: int | None, dts: int | None, now_s: float) -> float:
         """When a picture that arrives at now_s was shown; never later than now_s.
 
-        pts_s, dts_s: when it is to be shown and to be decoded, seconds of the stream's own time; None: not known.
+        pts, dts: the time stamps at which it is to be shown and to be decoded; None: not known.
         """
-        if pts_s is None:
+        if pts is None:
             return now_s
-        if dts_s is not None:
-            if self._last_dts_s is not None and dts_s < self._last_dts_s:
+        if dts is not None:
+            if self._last_dts is not None and dts < self._last_dts:
                 self._restart()
-            self._last_dts_s = dts_s
-        offset_s = now_s - pts_s
+            self._last_dts = dts
+        offset_s = now_s - pts * self.tick_s
         if self._least_s is not None and offset_s - self._offset_s(self._least_s) > MAX_DELAY_S:
             self._restart()
         if self._least_s is None:
@@ -75,7 +78,7 @@ class StreamClock:
             self._least_before_s, self._least_s = self._least_s, offset_s
             self._window_ends_s = now_s + WINDOW_S
         self._least_s = min(self._least_s, offset_s)
-        return pts_s + self._offset_s(self._least_s)
+        return pts * self.tick_s + self._offset_s(self._least_s)
 
     def _offset_s(self, least_s: float) -> float:
         return least_s if self._least_before_s is None else min(least_s, self._least_before_s)
