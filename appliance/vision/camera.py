@@ -17,12 +17,11 @@ from typing import Any
 
 import av
 import av.error
-from av.codec.context import Flags
 from av.video.codeccontext import VideoCodecContext
 
 from appliance.vision.condition import PULLED, PUSHED, Condition, Obstacle
 from appliance.vision.frame import Frame
-from appliance.vision.packets import Packet, PacketQueue, StreamClock
+from appliance.vision.packets import Packet, PacketQueue, StreamClock, decoder_of
 from appliance.vision.reach import NoAnswer, Reach, SourceRefused
 from appliance.vision.source import Source, Transport, opened
 
@@ -197,12 +196,8 @@ class Camera:
             if not container.streams.video:
                 raise _Unusable(Obstacle.SOUND_ONLY if container.streams.audio else Obstacle.NOT_VIDEO)
             video = container.streams.video[0]
-            decoder = video.codec_context
+            decoder = decoder_of(video)
             self.condition.opened(decoder.name if decoder else "")
-            if decoder:
-                video.thread_type = "NONE"
-                decoder.thread_count = 1
-                decoder.flags |= Flags.copy_opaque  # so that each frame knows its packet
             pace, clock = _Pace() if self._is_file() else None, StreamClock(float(video.time_base or 0))
             # Sound is read, too (and dropped): while anything comes, the key frame may yet come.
             for packet in self._packets(container):
