@@ -16,6 +16,7 @@ from appliance.vision.packets import (
     MAX_DELAY_S,
     MAX_WAITING_BYTES,
     MAX_WAITING_S,
+    OVERHEAD_BYTES,
     WINDOW_S,
     Packet,
     PacketQueue,
@@ -121,7 +122,7 @@ def test_without_a_newer_key_frame_everything_waits_up_to_a_limit() -> None:
 
 
 def test_what_waits_has_a_limit_in_bytes() -> None:
-    size = MAX_WAITING_BYTES // 10
+    size = MAX_WAITING_BYTES // 10 - OVERHEAD_BYTES
     assert taken(filled(10, 4, size)) == list(range(10))
     assert taken(filled(11, 4, size)) == [8, 9, 10]
     assert taken(filled(11, 100, size)) == []

@@ -217,7 +217,7 @@ class Decoding:
 
     def _idle(self, packet: Packet) -> Iterator[Frame]:
         self._kept.append(packet)
-        self._kept_bytes += packet.size
+        self._kept_bytes += packet.held_bytes
         if packet.key:
             yield from self._idle_key(packet)
         elif packet.size < MAX_PARAMETERS_BYTES and content_of(packet) is Content.NO_PICTURE:
@@ -248,7 +248,7 @@ class Decoding:
 
     def _keep_from(self, number: int) -> None:
         while self._kept and self._kept[0].number < number:
-            self._kept_bytes -= self._kept.popleft().size
+            self._kept_bytes -= self._kept.popleft().held_bytes
 
     def _key_frame(self, packet: Packet) -> Frame | None:
         """The picture of a key frame alone, at once. None: it has none."""

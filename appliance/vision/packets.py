@@ -18,6 +18,7 @@ WINDOW_S = 10.0  # delays of the network are compared over one to two of these
 MAX_DELAY_S = 6.0  # what seems to come later than this has time stamps that began again
 BEHIND_S = 2.0  # a packet that has waited for this long: on to the newest key frame
 MAX_WAITING_S, MAX_WAITING_BYTES = 10.0, 16_000_000
+OVERHEAD_BYTES = 1000  # of a packet, about
 MAX_BATCH = 15  # packets; the rest waits where it can be dropped
 KEYS_PAUSE_S = 0.35  # key frames that come more often than this wake nobody
 
@@ -43,6 +44,11 @@ class Packet:
     def size(self) -> int:
         """Bytes."""
         return self.source.size
+
+    @property
+    def held_bytes(self) -> int:
+        """What keeping it takes, however small it is."""
+        return self.source.size + OVERHEAD_BYTES
 
 
 def decoder_of(video: VideoStream) -> VideoCodecContext | None:
@@ -139,7 +145,7 @@ class PacketQueue:
                 return
             self._broken = False
             self._waiting.append(packet)
-            self._bytes += packet.size
+            self._bytes += packet.held_bytes
             if not self._taking:
                 self._shorten(packet.arrived_s)
             if self._wakes(packet):
@@ -160,7 +166,7 @@ class PacketQueue:
             self._nudged = False
             count = len(self._waiting) if keys_only else min(MAX_BATCH, len(self._waiting))
             taken = [self._waiting.popleft() for _ in range(count)]
-            self._bytes -= sum(packet.size for packet in taken)
+            self._bytes -= sum(packet.held_bytes for packet in taken)
             return taken
 
     def nudge(self) -> None:
@@ -207,4 +213,4 @@ class PacketQueue:
             last = self._waiting[count] if count < len(self._waiting) else self._waiting[-1]
             self.dropped_s += max(0.0, last.time_s - self._waiting[0].time_s)
         for _ in range(count):
-            self._bytes -= self._waiting.popleft().size
+            self._bytes -= self._waiting.popleft().held_bytes
