@@ -114,6 +114,21 @@ def test_only_a_key_frame_that_comes_to_nothing_means_a_codec_that_cannot_be_dec
     assert one.obstacle(BEGUN_S + 14) is None
 
 
+@pytest.mark.parametrize("interval_s", [1.0, 1.5, 4.0])
+def test_one_picture_for_each_key_frame_is_no_problem(interval_s: float) -> None:
+    one = condition()
+    one.opened("h264")
+    key_s = -interval_s
+    for step in range(400):
+        at_s = step / 10
+        key = at_s >= key_s + interval_s - 1e-6
+        one.packet(key, at_s, BEGUN_S + at_s)
+        assert one.obstacle(BEGUN_S + at_s) in (None, Obstacle.CONNECTING if at_s == 0 else None)
+        if key:
+            key_s = at_s
+            one.frame(BEGUN_S + at_s + 0.05)
+
+
 def test_what_cannot_be_decoded_stays_so_over_a_reconnection_but_not_over_another_codec() -> None:
     one = flowing(8.0, key_at_s=1.0)
     for codec, obstacle in (("h264", Obstacle.UNDECODABLE), ("hevc", Obstacle.NO_KEY_FRAME)):

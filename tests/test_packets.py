@@ -16,6 +16,7 @@ from appliance.vision.packets import (
     MAX_DELAY_S,
     MAX_WAITING_BYTES,
     MAX_WAITING_S,
+    OVERHEAD_BYTES,
     WINDOW_S,
     Packet,
     PacketQueue,
@@ -23,13 +24,15 @@ from appliance.vision.packets import (
 )
 
 FRAME_S = 1 / 25
+TICK_S = 1 / 1000
 DECODER = VideoCodecContext.create("h264", "r")
 
 
 def shown(arrivals: Sequence[tuple[float, float]]) -> list[float]:
     """When pictures were shown, of (time stamp, arrival)."""
-    clock = StreamClock()
-    return [clock.shown_s(pts_s, pts_s, now_s) for pts_s, now_s in arrivals]
+    clock = StreamClock(TICK_S)
+    stamps = [(round(pts_s / TICK_S), now_s) for pts_s, now_s in arrivals]
+    return [clock.shown_s(pts, pts, now_s) for pts, now_s in stamps]
 
 
 def test_pictures_that_come_late_and_in_a_burst_keep_their_distances() -> None:
@@ -63,14 +66,14 @@ def test_time_stamps_that_leap_begin_again(leap_s: float) -> None:
 
 
 def test_pictures_of_the_past_do_not_begin_the_clock_again() -> None:
-    clock = StreamClock()
-    assert clock.shown_s(10.00, 9.90, 500.0) == 500.0
-    assert clock.shown_s(10.12, 9.94, 500.04) == pytest.approx(500.04)
-    assert clock.shown_s(10.04, 9.98, 500.08) == pytest.approx(499.96), "a B-frame"
+    clock = StreamClock(TICK_S)
+    assert clock.shown_s(10_000, 9_900, 500.0) == 500.0
+    assert clock.shown_s(10_120, 9_940, 500.04) == pytest.approx(500.04)
+    assert clock.shown_s(10_040, 9_980, 500.08) == pytest.approx(499.96), "a B-frame"
 
 
 def test_without_a_time_stamp_the_arrival_counts() -> None:
-    assert StreamClock().shown_s(None, None, 500.0) == 500.0
+    assert StreamClock(TICK_S).shown_s(None, None, 500.0) == 500.0
 
 
 def packet(number: int, key: bool = False, size: int = 1000) -> Packet:
@@ -119,7 +122,7 @@ def test_without_a_newer_key_frame_everything_waits_up_to_a_limit() -> None:
 
 
 def test_what_waits_has_a_limit_in_bytes() -> None:
-    size = MAX_WAITING_BYTES // 10
+    size = MAX_WAITING_BYTES // 10 - OVERHEAD_BYTES
     assert taken(filled(10, 4, size)) == list(range(10))
     assert taken(filled(11, 4, size)) == [8, 9, 10]
     assert taken(filled(11, 100, size)) == []

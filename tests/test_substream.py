@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -11,11 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from appliance.vision.decoding import Decoding
+from appliance.vision.frame import Frame
 from appliance.vision.pixels import Pixels
 from appliance.vision.substream import MARGIN_S, SubStream
 from tests.boxes import until
 from tests.videos import FPS, make_video
-from tests.watching import EVERYWHERE
+from tests.watching import ALL, EVERYWHERE
+from tests.watching import watching as watching_main
 
 STILL_S, MOVING_S = 6, 2
 
@@ -61,6 +65,37 @@ def test_movement_is_told_and_when_it_began(clip: Path) -> None:
         assert time.monotonic() - 2 - MARGIN_S < watched.began_s < time.monotonic()
         assert watched.moved_since(watched.began_s)
         assert watched.decoding.idle, "key frames that come twice a second suffice"
+
+
+def test_the_main_stream_is_decoded_when_the_smaller_one_moves_from_before_that_on(clip: Path) -> None:
+    decoding, replayed, idle_ms = Decoding(ALL), list[Frame](), list[float]()
+    with watching(str(clip)) as (watched, _), watching_main(str(clip)) as camera:
+
+        def step() -> bool:
+            since_s = time.monotonic()
+            for packet in camera.packets(0.2, keys_only=decoding.idle):
+                for frame in decoding.take(packet):
+                    camera.decoded(frame)
+                if decoding.elsewhere and packet.key:
+                    camera.kept_undecoded()
+            if not decoding.idle and watched.is_watching:
+                decoding.rest(elsewhere=True)
+            elif decoding.idle:
+                idle_ms.append(decoding.decoding_ms)
+                if watched.moved_since(since_s - 1):
+                    replayed.extend(decoding.wake(watched.began_s))
+            return bool(replayed)
+
+        until(step, 25, "something moves, and the main stream is looked at")
+        assert camera.problem is None
+    assert len(idle_ms) > 5
+    assert len(set(idle_ms)) == 1, "nothing is decoded meanwhile"
+    times_s = [frame.time_s for frame in replayed]
+    assert times_s[0] <= watched.began_s
+    assert times_s[-1] > watched.began_s + MARGIN_S
+    assert [later - earlier for earlier, later in itertools.pairwise(times_s)] == pytest.approx(
+        [1 / FPS] * (len(times_s) - 1), abs=0.01
+    )
 
 
 @pytest.mark.parametrize("url", ["/no/such/video", "http://user:SECRET@127.0.0.1:1/SECRET"])

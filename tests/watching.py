@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
-
-import av
-from av.codec.context import Flags
 
 from appliance.vision.camera import Camera
 from appliance.vision.decoding import Decoding
 from appliance.vision.frame import Frame
-from appliance.vision.packets import Packet
+from appliance.vision.packets import Packet, packets_of_file
 from appliance.vision.pixels import pixels_of
 from appliance.vision.reach import Reach
 from tests.boxes import until
@@ -68,14 +64,4 @@ def brightness(frame: Frame) -> float:
 
 def packets_of(path: Path, begin_s: float = 1000.0) -> list[Packet]:
     """The packets of a file as a camera would stamp them that sends them without delay; the end of it at last."""
-    with av.open(str(path)) as container:
-        video = container.streams.video[0]
-        decoder = video.codec_context
-        decoder.thread_count = 1
-        decoder.flags |= Flags.copy_opaque
-        made: list[Packet] = []
-        for number, packet in enumerate(container.demux(video)):
-            stamp = packet.pts if packet.pts is not None else packet.dts
-            time_s = begin_s + (float(stamp * cast(float, packet.time_base)) if stamp is not None else 0.0)
-            made.append(Packet(packet, decoder, number, time_s, time_s, time_s, packet.is_keyframe))
-        return made
+    return list(packets_of_file(str(path), begin_s, begin_s))

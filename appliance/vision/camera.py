@@ -17,12 +17,11 @@ from typing import Any
 
 import av
 import av.error
-from av.codec.context import Flags
 from av.video.codeccontext import VideoCodecContext
 
 from appliance.vision.condition import PULLED, PUSHED, Condition, Obstacle
 from appliance.vision.frame import Frame
-from appliance.vision.packets import Packet, PacketQueue, StreamClock
+from appliance.vision.packets import Packet, PacketQueue, StreamClock, decoder_of
 from appliance.vision.reach import NoAnswer, Reach, SourceRefused
 from appliance.vision.source import Source, Transport, opened
 
@@ -197,33 +196,30 @@ class Camera:
             if not container.streams.video:
                 raise _Unusable(Obstacle.SOUND_ONLY if container.streams.audio else Obstacle.NOT_VIDEO)
             video = container.streams.video[0]
-            decoder = video.codec_context
+            decoder = decoder_of(video)
             self.condition.opened(decoder.name if decoder else "")
-            if decoder:
-                video.thread_type = "NONE"
-                decoder.thread_count = 1
-                decoder.flags |= Flags.copy_opaque  # so that each frame knows its packet
-            pace, clock = _Pace() if self._is_file() else None, StreamClock()
+            pace, clock = _Pace() if self._is_file() else None, StreamClock(float(video.time_base or 0))
             # Sound is read, too (and dropped): while anything comes, the key frame may yet come.
             for packet in self._packets(container):
                 if self._unusable is not None:
                     raise _Unusable(self._unusable)
-                due_s = _seconds(packet, packet.dts)
-                if pace and packet.stream.index == video.index and due_s is not None:
-                    self._stopping.wait(pace.wait_s(due_s))
+                is_picture = packet.stream_index == video.index
+                if pace and is_picture and packet.dts is not None:
+                    self._stopping.wait(pace.wait_s(packet.dts * clock.tick_s))
                 if self._stopping.is_set():
                     return
                 now_s = time.monotonic()
-                if packet.stream.index != video.index:
+                if not is_picture:
                     self.condition.data(now_s)
                     continue
                 if packet.size:
-                    self.condition.packet(packet.is_keyframe, _seconds(packet, packet.pts), now_s)
+                    pts_s = None if packet.pts is None else packet.pts * clock.tick_s
+                    self.condition.packet(packet.is_keyframe, pts_s, now_s)
                 if decoder:
                     self._put(packet, decoder, clock, now_s)
 
     def _put(self, packet: av.Packet[Any], decoder: VideoCodecContext, clock: StreamClock, now_s: float) -> None:
-        shown_s = clock.shown_s(_seconds(packet, packet.pts), _seconds(packet, packet.dts), now_s)
+        shown_s = clock.shown_s(packet.pts, packet.dts, now_s)
         utc = time.time() - (now_s - shown_s)
         self._queue.put(Packet(packet, decoder, self._number, shown_s, utc, now_s, packet.is_keyframe))
         self._number += 1
@@ -251,10 +247,6 @@ class _Unusable(Exception):
     def __init__(self, obstacle: Obstacle) -> None:
         super().__init__(obstacle.value)
         self.obstacle = obstacle
-
-
-def _seconds(packet: av.Packet[Any], stamp: int | None) -> float | None:
-    return None if stamp is None or packet.time_base is None else float(stamp * packet.time_base)
 
 
 class _Pace:

@@ -22,8 +22,10 @@ from appliance.vision.packets import KEYS_PAUSE_S, Packet
 
 IDLE_INTERVAL_S = 1.5  # key frames that are further apart would show too late that something moves
 ELSEWHERE_INTERVAL_S = 4.0  # where another stream shows it, they only tell how much is decoded at once
+ELSEWHERE_KEPT_S = 2.5  # at least: it takes a moment to see movement, and the two streams need not be equally late
 TOLERANCE = 1.05
 RARE = 1.5  # times the longest interval: this key frame does not come in time
+MAX_PARAMETERS_BYTES = 1000  # a packet of parameters alone is smaller
 MAX_KEPT_BYTES = 16_000_000
 REMEMBERED_INTERVALS = 3
 REMEMBERED_TIMES = 12
@@ -55,7 +57,7 @@ class Decoding:
         self._pending: deque[Packet] = deque()
         self._kept: deque[Packet] = deque()  # begins with a key frame
         self._kept_bytes = 0
-        self._looked: Packet | None = None  # the last key frame in idle that was decoded; elsewhere: that was kept
+        self._looked: Packet | None = None  # the last key frame in idle that was decoded
         self._given: deque[int] = deque(maxlen=2)  # numbers of the last key frames that were given in idle
         self._number = self._newest_number = -1
         self._skip_number = -1  # a frame that was given before
@@ -216,10 +218,10 @@ class Decoding:
 
     def _idle(self, packet: Packet) -> Iterator[Frame]:
         self._kept.append(packet)
-        self._kept_bytes += packet.size
+        self._kept_bytes += packet.held_bytes
         if packet.key:
             yield from self._idle_key(packet)
-        elif content_of(packet) is Content.NO_PICTURE:
+        elif packet.size < MAX_PARAMETERS_BYTES and content_of(packet) is Content.NO_PICTURE:
             for decoder in {packet.decoder, self._keys_decoder or packet.decoder}:
                 self._decode(decoder, packet)  # parameters, which the next key frame may need
         if self._kept_bytes > MAX_KEPT_BYTES:
@@ -232,22 +234,27 @@ class Decoding:
             yield from self._frames()
 
     def _idle_key(self, packet: Packet) -> Iterator[Frame]:
+        if self.elsewhere:
+            old = (
+                kept for kept in reversed(self._kept) if kept.key and kept.time_s <= packet.time_s - ELSEWHERE_KEPT_S
+            )
+            self._keep_from(next(old, self._kept[0]).number)
+            return
         before = self._looked
         if before is not None and 0 <= packet.time_s - before.time_s < KEYS_PAUSE_S:
             return
-        frame = None if self.elsewhere else self._key_frame(packet)
-        if frame is None and not self.elsewhere:
+        frame = self._key_frame(packet)
+        if frame is None:
             self._keys_fail = True
             return
         self._keep_from(packet.number if before is None else before.number)
         self._looked = packet
-        if frame is not None:
-            self._given.append(packet.number)
-            yield frame
+        self._given.append(packet.number)
+        yield frame
 
     def _keep_from(self, number: int) -> None:
         while self._kept and self._kept[0].number < number:
-            self._kept_bytes -= self._kept.popleft().size
+            self._kept_bytes -= self._kept.popleft().held_bytes
 
     def _key_frame(self, packet: Packet) -> Frame | None:
         """The picture of a key frame alone, at once. None: it has none."""

@@ -5,16 +5,20 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import av
+from av.codec.context import Flags, ThreadType
 from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
 
 WINDOW_S = 10.0  # delays of the network are compared over one to two of these
 MAX_DELAY_S = 6.0  # what seems to come later than this has time stamps that began again
 BEHIND_S = 2.0  # a packet that has waited for this long: on to the newest key frame
 MAX_WAITING_S, MAX_WAITING_BYTES = 10.0, 16_000_000
+OVERHEAD_BYTES = 1000  # of a packet, about
 MAX_BATCH = 15  # packets; the rest waits where it can be dropped
 KEYS_PAUSE_S = 0.35  # key frames that come more often than this wake nobody
 
@@ -41,32 +45,65 @@ class Packet:
         """Bytes."""
         return self.source.size
 
+    @property
+    def held_bytes(self) -> int:
+        """What keeping it takes, however small it is."""
+        return self.source.size + OVERHEAD_BYTES
+
+
+def decoder_of(video: VideoStream) -> VideoCodecContext | None:
+    """The decoder of a stream: in one thread, and each frame knows its packet. None: FFmpeg has none."""
+    decoder = video.codec_context
+    if decoder:
+        decoder.thread_type, decoder.thread_count = ThreadType.NONE, 1
+        decoder.flags |= Flags.copy_opaque
+    return decoder or None
+
+
+def packets_of_file(path: str, begin_s: float, begin_utc: float) -> Iterator[Packet]:
+    """The packets of a video file as fast as they can be read, as if shown from begin_s on; the end of it at last.
+
+    Raises what FFmpeg raises.
+    """
+    with av.open(path) as container:
+        video = container.streams.video[0]
+        decoder, tick_s, last_s = decoder_of(video), float(video.time_base or 0), 0.0
+        assert decoder is not None
+        for number, packet in enumerate(container.demux(video)):
+            stamp = packet.dts if packet.pts is None else packet.pts
+            last_s = last_s if stamp is None else stamp * tick_s
+            time_s = begin_s + last_s
+            yield Packet(packet, decoder, number, time_s, begin_utc + last_s, time_s, packet.is_keyframe)
+
 
 class StreamClock:
     """When a camera showed what it sent, in seconds of our clock. Pure.
 
     The time stamps of a stream are right among themselves; between them and our clock lies the least delay of the last
     seconds. So what comes late and in a burst keeps its true distances, and clocks that drift apart are followed.
+
+    tick_s: the unit of the time stamps.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tick_s: float) -> None:
+        self.tick_s = tick_s
         self._least_s: float | None = None  # of arrival minus time stamp, in this window
         self._least_before_s: float | None = None
         self._window_ends_s = 0.0
-        self._last_dts_s: float | None = None
+        self._last_dts: int | None = None
 
-    def shown_s(self, pts_s: float | None, dts_s: float | None, now_s: float) -> float:
+    def shown_s(self, pts: int | None, dts: int | None, now_s: float) -> float:
         """When a picture that arrives at now_s was shown; never later than now_s.
 
-        pts_s, dts_s: when it is to be shown and to be decoded, seconds of the stream's own time; None: not known.
+        pts, dts: the time stamps at which it is to be shown and to be decoded; None: not known.
         """
-        if pts_s is None:
+        if pts is None:
             return now_s
-        if dts_s is not None:
-            if self._last_dts_s is not None and dts_s < self._last_dts_s:
+        if dts is not None:
+            if self._last_dts is not None and dts < self._last_dts:
                 self._restart()
-            self._last_dts_s = dts_s
-        offset_s = now_s - pts_s
+            self._last_dts = dts
+        offset_s = now_s - pts * self.tick_s
         if self._least_s is not None and offset_s - self._offset_s(self._least_s) > MAX_DELAY_S:
             self._restart()
         if self._least_s is None:
@@ -75,7 +112,7 @@ class StreamClock:
             self._least_before_s, self._least_s = self._least_s, offset_s
             self._window_ends_s = now_s + WINDOW_S
         self._least_s = min(self._least_s, offset_s)
-        return pts_s + self._offset_s(self._least_s)
+        return pts * self.tick_s + self._offset_s(self._least_s)
 
     def _offset_s(self, least_s: float) -> float:
         return least_s if self._least_before_s is None else min(least_s, self._least_before_s)
@@ -108,7 +145,7 @@ class PacketQueue:
                 return
             self._broken = False
             self._waiting.append(packet)
-            self._bytes += packet.size
+            self._bytes += packet.held_bytes
             if not self._taking:
                 self._shorten(packet.arrived_s)
             if self._wakes(packet):
@@ -129,7 +166,7 @@ class PacketQueue:
             self._nudged = False
             count = len(self._waiting) if keys_only else min(MAX_BATCH, len(self._waiting))
             taken = [self._waiting.popleft() for _ in range(count)]
-            self._bytes -= sum(packet.size for packet in taken)
+            self._bytes -= sum(packet.held_bytes for packet in taken)
             return taken
 
     def nudge(self) -> None:
@@ -176,4 +213,4 @@ class PacketQueue:
             last = self._waiting[count] if count < len(self._waiting) else self._waiting[-1]
             self.dropped_s += max(0.0, last.time_s - self._waiting[0].time_s)
         for _ in range(count):
-            self._bytes -= self._waiting.popleft().size
+            self._bytes -= self._waiting.popleft().held_bytes
