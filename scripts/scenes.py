@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.faces import Bbox, State
-from scripts.scene_people import Cutout, Person, Sprite, cut_person, cut_picture, painted_block
+from scripts.scene_people import Person, Sprite, cut_person, cut_picture, painted_block
 from scripts.scene_rooms import Canvas, Room
 
 SMOOTH_S = 0.3  # nobody starts or turns within no time
@@ -77,14 +77,10 @@ class Actor:
     def _phase(self) -> float:
         return zlib.crc32(f"{self.person.name}{self.way[0].at_s}".encode()) % 1000 / 1000
 
-    @property
-    def cutout(self) -> Cutout:
-        """What of it is drawn."""
-        return cut_person(self.person) if self.kind is Kind.PERSON else cut_picture(self.person)
-
     def sprite(self, side_px: float) -> Sprite:
         """It at a size of the face."""
-        return self.cutout.sprite(side_px, self.blur)
+        cutout = cut_person(self.person, side_px) if self.kind is Kind.PERSON else cut_picture(self.person)
+        return cutout.sprite(side_px, self.blur)
 
     def is_there(self, now_s: float) -> bool:
         """Whether it takes part at now_s, in the frame or not."""
