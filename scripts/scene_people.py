@@ -195,8 +195,9 @@ def cut_picture(person: Person, frame_rgb: tuple[int, int, int] = (40, 38, 36)) 
     return Cutout(rgba, middle, (wide, high))
 
 
+@lru_cache(maxsize=16)
 def painted_block(width: int, height: int, rgb: tuple[int, int, int], seed: int) -> Sprite:
-    """A rectangle with a texture: a pillar, a dark screen. width, height: px."""
+    """A rectangle with a texture: a pillar, a dark screen. width, height: px, even."""
     texture = _texture(height, width, max(8, width // 6), np.random.default_rng(seed)) * 10
     light = 6 * np.cos(np.linspace(-1.4, 1.4, width, dtype=np.float32))[None, :]
     colours = np.array(rgb, np.float32) + (texture + light)[..., None]
