@@ -92,8 +92,16 @@ class Media(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Vision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How streams are judged."""
 
-    model: Annotated[str, about("A name in models/manifest.toml; empty: the manifest's default")] = ""
-    frames_per_second: Annotated[float, Meta(gt=0, le=30), about("How many frames of each stream are analysed")] = 5.0
+    model: Annotated[
+        str,
+        about("mb9k-320: for a small board such as a Pi; mb9k-416: where there is room; empty: the manifest's default"),
+    ] = ""
+    frames_per_second: Annotated[
+        float, Meta(gt=0, le=30), about("How many frames of each stream are looked at, where something new moves")
+    ] = 10.0
+    cpu_share: Annotated[
+        float, Meta(gt=0, le=1), about("Share of this machine's processors that watching may take; 1: all of them")
+    ] = 0.8
     lost_s: Annotated[float, Meta(gt=0, le=30), about("Out of view for longer: counted as a new person")] = 2.5
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -174,7 +175,7 @@ def door(rng: Rng) -> Scene:
 
 
 SCENES: dict[str, Callable[[Rng], Scene]] = {
-    **{f"crossing at {turn}": (lambda rng, turn=turn: crossing(rng, turn)) for turn in (20, 45, 90, 135, 160, 180)},
+    **{f"crossing at {turn}": partial(crossing, degrees=turn) for turn in (20, 45, 90, 135, 160, 180)},
     "meeting": meeting,
     "returning": returning,
     "pillar": pillar,
@@ -184,8 +185,8 @@ SCENES: dict[str, Callable[[Rng], Scene]] = {
     "one leaves, one comes": changing_places,
     "poster": poster,
     "flicker": flicker,
-    "stopped for 5 s": lambda rng: stopped(rng, 5),
-    "stopped for 20 s": lambda rng: stopped(rng, 20),
+    "stopped for 5 s": partial(stopped, for_s=5),
+    "stopped for 20 s": partial(stopped, for_s=20),
     "cut": cut,
     "door": door,
 }

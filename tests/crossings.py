@@ -85,7 +85,8 @@ def clothes(rng: np.random.Generator) -> NDArray[np.float32]:
     shares[main] = 0.6
     shares[rng.integers(32)] += 0.25
     shares += rng.dirichlet(np.full(32, 0.5)) * 0.15
-    return (shares / shares.sum()).astype(np.float32)
+    worn: NDArray[np.float32] = (shares / shares.sum()).astype(np.float32)
+    return worn
 
 
 def person(rng: np.random.Generator, way: Way, state: State | None = None) -> Person:
@@ -209,7 +210,7 @@ def _regions(scene: Scene, t: float, expected: Sequence[Expected], due_s: dict[s
     for one in expected:
         left, top, right, bottom = one.bbox_px
         x, y, size = (left + right) / 2, (top + bottom) / 2, max(right - left, bottom - top)
-        around = _region(x, y, size + one.spread_px / 2)
+        around = _region(x, y, size + one.spread_px)
         covered.append(around)
         moves = any(around.holds(x, y) for x, y, _ in moving)
         pause_s = LOOK_S if not one.settled else QUIET_S if one.still and not moves else SETTLED_S
@@ -253,7 +254,7 @@ def watched(scene: Scene, seed: int) -> Count:
             if any(region.holds(*_middle(one.seen.face.bbox_px)) for region in regions)
         ]
         whose |= {one.seen.face.bbox_px: one.person for one in shown}
-        rng.shuffle(shown)  # type: ignore[arg-type]
+        rng.shuffle(shown)
         if not regions:
             continue
         update = tracker.update([one.seen for one in shown], t, UTC + t, regions, (WIDTH, HEIGHT))

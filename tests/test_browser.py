@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 import signal
@@ -15,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
+from PIL import Image
 
 from appliance.accounts.people import Role
 from appliance.config import load
-from appliance.faces import Detection, State
+from appliance.faces import Detection, Health, State
 from appliance.images import ImageFiles
 from appliance.previews import Previews
 from appliance.store import Store, StoredImage
@@ -275,14 +278,58 @@ def test_the_live_picture_moves(served: Served, person: Person) -> None:
     person.page.goto(f"{served.address}/streams/1")
     deadline = time.monotonic() + PATIENCE_S
     shown = ""
-    while time.monotonic() < deadline and not shown.startswith("blob:"):
+
+    def living() -> bool:
         served.store.services.heartbeat("watch", 1, now().utc, None, now())
         if previews.is_requested(1):
             previews.write(1, PICTURE())
+        return True
+
+    while time.monotonic() < deadline and not shown.startswith("blob:"):
+        living()
         shown = person.page.get_attribute("[data-preview] img", "src") or ""
         person.page.wait_for_timeout(200)
     assert shown.startswith("blob:") and person.page.is_visible("[data-preview] img")
+    served.store.streams.describe(1, "h264", 640, 480)  # while the page is open: it renews itself around the picture
+    served.store.streams.set_health(1, Health(smallest_face_px=28))
+    until(person.page, lambda: living() and person.page.is_visible(".smallest-face"))
+    before = person.page.get_attribute("[data-preview] img", "src")
+    until(person.page, lambda: living() and person.page.get_attribute("[data-preview] img", "src") != before)
     assert person.complaints == []
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("size", [(1920, 1080), (640, 480), (480, 640), (2560, 1080)], ids=str)
+def test_the_smallest_face_has_its_size_in_the_picture_however_large_that_is_shown(
+    served: Served, chromium: Any, width: int, size: tuple[int, int]
+) -> None:
+    """The picture is all of one colour: where it lies is seen in a screenshot, not taken from its style."""
+    person = at_a_browser(chromium, width)
+    with io.BytesIO() as jpeg:
+        Image.new("RGB", (size[0] // 3, size[1] // 3), (0, 160, 0)).save(jpeg, "jpeg")
+        picture = jpeg.getvalue()
+    served.store.streams.set_live(1, None, now().utc)
+    served.store.streams.describe(1, "h264", *size)
+    served.store.streams.set_health(1, Health(smallest_face_px=120))
+    previews = Previews(served.folder / "run")
+    previews.request(1)
+    previews.write(1, picture)
+    served.store.services.heartbeat("watch", 1, now().utc, None, now())
+    person.sign_in(served.address)
+    served.store.services.heartbeat("watch", 1, now().utc, None, now())
+    person.page.goto(f"{served.address}/streams/1")
+    square = person.page.locator(".smallest-face rect").last.bounding_box()
+    person.page.wait_for_timeout(500)
+    shot = Image.open(io.BytesIO(person.page.locator(".preview").screenshot())).convert("RGB")
+    frame = person.page.locator(".preview").bounding_box()
+    green = np.asarray(shot).astype(int)
+    seen = np.argwhere((green[..., 1] > 120) & (green[..., 0] < 90) & (green[..., 2] < 90))
+    (top, left), (bottom, right) = seen.min(axis=0), seen.max(axis=0) + 1
+    stroke_px = 1.5  # its middle has the size of the face
+    assert square["width"] - stroke_px == pytest.approx(120 * (right - left) / size[0], abs=0.7)
+    assert square["width"] == pytest.approx(square["height"], abs=0.1)
+    assert (right - left) / (bottom - top) == pytest.approx(size[0] / size[1], rel=0.02)
+    assert left <= square["x"] - frame["x"] and square["y"] - frame["y"] + square["height"] <= bottom
 
 
 def test_what_a_person_types_is_not_swept_away(served: Served, person: Person) -> None:

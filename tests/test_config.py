@@ -21,7 +21,7 @@ def written(tmp_path: Path, text: str) -> Path:
 def test_an_empty_file_is_a_working_box(tmp_path: Path) -> None:
     config = load(written(tmp_path, ""))
     assert config.box == "box"
-    assert config.vision.frames_per_second == 5
+    assert config.vision.frames_per_second == 10
     assert config.run == config.state / "run"
 
 
@@ -32,6 +32,8 @@ def test_an_empty_file_is_a_working_box(tmp_path: Path) -> None:
         ("[web]\nport = 70000", r"\$.web.port"),
         ("box = 'Front Door'", "box"),
         ("[vision]\nframes_per_second = 0", "frames_per_second"),
+        ("[vision]\ncpu_share = 0", "cpu_share"),
+        ("[vision]\ncpu_share = 1.1", "cpu_share"),
         ("[media]\nengine = 'nginx'", "engine"),
         ("box = ", "Invalid value"),
         *(
@@ -72,7 +74,7 @@ run_dir = "/run/with\nline"
 web = {host = "::1", port = 1, base_url = "https://b.example/box", names = ["b.lan"], proxies = ["10.0.0.0/8"]}
 rtmp = {host = "10.0.0.1", port = 2, public_host = "box.example", tls_port = 3, tls_certificate = "c", tls_key = "k"}
 media = {engine = "embedded", binary = "/opt/m", gate_port = 4, api_port = 5, read_port = 7}
-vision = {model = "mb9k-320", frames_per_second = 0.1, lost_s = 30}
+vision = {model = "mb9k-320", frames_per_second = 0.1, cpu_share = 1, lost_s = 30}
 sources = {folders = ["/srv/films", "clips"], own_ports = [8555]}
 images = {keep = false, pixelate_eyes = false, keep_days = 3650, min_free_mb = 0}
 backup = {keep = 0, every_h = 0.5, folder = "/mnt/backups"}

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from fractions import Fraction
 from itertools import combinations
 from pathlib import Path
 from threading import Barrier
@@ -114,13 +113,6 @@ def test_bboxes_are_in_pixels_of_the_picture() -> None:
     assert faces[1].bbox_px == pytest.approx((0, 40, 56, 120))  # cut at the picture's edge
     assert faces[1].score == pytest.approx(1 / (1 + np.exp(-2)), abs=1e-5)
     assert sum(faces[1].class_probabilities) == pytest.approx(1, abs=1e-5)
-
-
-def test_a_network_that_upscales_its_input_gets_multiples_of_its_own() -> None:
-    network = Network()
-    NetworkDetector(MODEL, network, fixed=False, multiple=Fraction(104, 5)).detect(grey(1280, 480))
-    (canvas,) = network.inputs
-    assert canvas.shape[:2] == (62, 146)  # 3 and 7 times 20.8, next to 128 x 48
 
 
 def test_the_second_pass_adds_faces_that_fill_the_frame_and_no_others() -> None:
@@ -298,6 +290,25 @@ def test_a_detector_that_misplaces_its_bboxes_fails_the_self_test(real: NetworkD
             return replace(face, bbox_px=(left + 60, top, right + 60, bottom))
 
     assert any("misses a face" in problem for problem in self_test(Shifted(real)))
+
+
+def test_a_detector_that_mixes_up_the_regions_of_a_stack_fails_the_self_test(real: NetworkDetector) -> None:
+    class Mixed(Spoilt):
+        def look(self, squares: Stack, score_threshold: float | None = None) -> list[list[Face]]:
+            return super().look(squares, score_threshold)[::-1]
+
+    problems = self_test(Mixed(real))
+    assert problems and all(problem.startswith("a region of ") for problem in problems)
+    assert "a region of no-face.jpg: sees a face where there is none" in problems
+
+
+def test_a_detector_that_takes_no_stacks_fails_the_self_test(real: NetworkDetector) -> None:
+    class OneByOne(Spoilt):
+        def look(self, squares: Stack, score_threshold: float | None = None) -> list[list[Face]]:
+            (square,) = squares
+            return super().look(square[None], score_threshold)
+
+    assert self_test(OneByOne(real)) == ["it fails at regions (ValueError)"]
 
 
 class Fixed:

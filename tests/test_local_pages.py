@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from appliance.faces import State
+from appliance.faces import Detection, Health, State
 from appliance.images import Place
 from appliance.local.dashboard import midnight_utc
 from appliance.local.words import duration, service_problems
 from appliance.secrets import digest
-from appliance.store import BoxClock, ServiceStatus, WallClock, explain_trouble
+from appliance.store import BoxClock, ServiceStatus, Source, WallClock, explain_trouble
 from tests.site import PASSWORD, Box
 
 NASTY = """<script>alert(1)</script>"'&"""
@@ -110,10 +110,10 @@ def test_a_new_key_ends_the_old_one(box: Box) -> None:
     assert key and set(box.store.streams.active_keys()) == {digest("key 1"), digest(key[1])}
 
 
-def test_the_page_of_a_key_advises_a_key_frame_every_two_seconds(box: Box) -> None:
+def test_the_page_of_a_key_advises_a_key_frame_a_second(box: Box) -> None:
     page = box.browser("sci").post("/streams/2/key").text
-    assert "Keyframe Interval to 2 s" in page
-    assert "-g 50" in page
+    assert "Keyframe Interval to 1 s" in page
+    assert "-g 25" in page
 
 
 def test_a_stream_says_how_often_key_frames_come_and_over_what(box: Box) -> None:
@@ -124,16 +124,108 @@ def test_a_stream_says_how_often_key_frames_come_and_over_what(box: Box) -> None
     box.store.streams.describe(1, "h264", 640, 360, None, 17)
     page = browser.get("/streams/1").text
     assert "h264, a key frame every 17 s" in page
-    assert "Set the key-frame interval to 2 s in OBS or the phone" in page
+    assert "Set the key-frame interval to 1 s in OBS or the phone" in page
+    assert "of computing" not in page
     assert "No live picture yet." in page
     location = browser.post("/streams", name="cam", kind="source", source="rtsp://camera/1").headers["location"]
     stream_id = int(location.rsplit("/", 1)[1])
     box.store.streams.set_problem(stream_id, None)
-    box.store.streams.describe(stream_id, "h264", 640, 360, "udp", 2)
+    box.store.streams.describe(stream_id, "h264", 640, 360, "udp", 1)
     page = browser.get(location).text
     assert "this box fetches rtsp://camera/1, over UDP" in page
-    assert "a key frame every 2 s" in page
+    assert "a key frame every 1 s" in page
     assert "Set the key-frame interval" not in page
+    box.store.streams.set_live(stream_id, None, box.clock.now.utc)
+    box.store.streams.describe(stream_id, "h264", 640, 360, "udp", 2)
+    box.store.streams.set_health(stream_id, Health(decoding_ms=118, idle_ms=14))
+    page = browser.get(location).text
+    assert "Set the key-frame interval to 1 s in the camera&#039;s settings" in page
+    assert "would cost about 14 instead of 118 ms of computing a second while nothing moves." in page
+
+
+def test_a_stream_that_cannot_be_judged_well_says_why_and_lists_say_it_briefly(box: Box) -> None:
+    browser = box.browser("ann")
+    box.store.services.heartbeat("watch", 1, 0.0, None, box.clock.now)
+    box.store.streams.set_live(1, "10.0.0.5", box.clock.now.utc)
+    box.store.streams.set_health(1, Health(too_small=0.04, looks=0.9))
+    pages = [browser.get(path).text for path in ("/streams/1", "/streams", "/")]
+    assert not any("too small" in page or "looks" in page for page in pages)
+    box.store.streams.set_health(1, Health(too_small=0.31, looks=0.62))
+    one, *lists = [browser.get(path).text for path in ("/streams/1", "/streams", "/")]
+    assert "31 % of faces were too small: move the camera closer or zoom." in one
+    assert "it makes 62 % of the looks it wants." in one and "a sub-stream to watch." in one
+    assert all("31 % of faces too small" in page and "62 % of looks made" in page for page in lists)
+    box.store.streams.set_offline(1)
+    assert not any("too small" in browser.get(path).text for path in ("/streams/1", "/streams", "/"))
+
+
+@pytest.mark.parametrize(
+    ("px", "width", "height", "square"),
+    [
+        (28, 1920, 1080, 'x="20" y="527.9" width="14.6" height="14.6"'),
+        (14, 960, 540, 'x="20" y="527.9" width="14.6" height="14.6"'),
+        (28, 640, 480, 'x="20" y="686.2" width="43.8" height="43.8"'),
+        (None, 640, 480, None),
+        (28, 0, 0, None),
+    ],
+)
+def test_the_smallest_face_is_a_square_of_its_size_in_the_picture(
+    box: Box, px: float | None, width: int, height: int, square: str | None
+) -> None:
+    box.store.services.heartbeat("watch", 1, 0.0, None, box.clock.now)
+    box.store.streams.set_live(1, "10.0.0.5", box.clock.now.utc)
+    box.store.streams.describe(1, "h264", width, height)
+    box.store.streams.set_health(1, Health(smallest_face_px=px))
+    page = box.browser("ann").get("/streams/1").text
+    assert ("smallest face judged" in page, '<svg class="smallest-face" hidden>' in page) == (bool(square), not square)
+    if square:
+        assert page.count(square) == 2
+        assert f'viewBox="0 0 1000 {round(1000 * height / width, 1)}"' in page
+
+
+def test_a_face_too_small_to_judge_is_said_to_be_unknown_for_that(box: Box) -> None:
+    browser, at = box.browser("ann"), box.clock.now.utc
+    far = Detection(at, at + 1, State.UNKNOWN, 0.0, 0, (1, 2, 9, 9), 640, 360, "m", too_small=True)
+    number = box.store.detections.add(1, far)
+    assert browser.get(f"/detections/{number}").text.count("Unknown: face too small") == 2
+    assert all("Unknown: face too small" in browser.get(path).text for path in ("/detections", "/streams/1"))
+    browser.post(f"/detections/{number}/state", state="unknown")
+    page = browser.get(f"/detections/{number}").text
+    assert "too small" not in page and "Unknown, corrected by ann" in page
+
+
+def test_the_sub_stream_of_a_camera_is_made_shown_kept_and_taken_away(box: Box) -> None:
+    browser = box.browser("ann")
+    location = browser.post(
+        "/streams",
+        name="cam",
+        kind="source",
+        source="rtsp://camera/main",
+        watch="rtsp://camera/sub?pwd=hunter3",
+        source_user="admin",
+        source_password="hunter2",
+    ).headers["location"]
+    stream_id = int(location.rsplit("/", 1)[1])
+
+    def addresses() -> Source:
+        return box.store.streams.active_sources()[stream_id]
+
+    main, sub = "rtsp://admin:hunter2@camera/main", "rtsp://admin:hunter2@camera/sub?pwd=hunter3"
+    assert addresses() == Source(main, sub)
+    form, page = browser.get(f"{location}/edit").text, browser.get(location).text
+    assert "hunter" not in form + page and "rtsp://•••@camera/sub?pwd=•••" in page
+    fields = {name: re.search(rf'name="{name}" value="([^"]*)"', form) for name in ("source", "watch")}
+    untouched = {name: found[1] for name, found in fields.items() if found}
+    browser.post(f"{location}/edit", name="camera", **untouched)
+    assert addresses() == Source(main, sub)
+    browser.post(f"{location}/edit", name="camera", **untouched, source_password="better")
+    assert addresses() == Source(main.replace("hunter2", "better"), sub.replace("hunter2", "better"))
+    refused = browser.post(f"{location}/edit", name="camera", **{**untouched, "watch": "rtsp://u:hunter4@0.0.0.0/"})
+    assert refused.status_code == 400
+    assert "Sub-stream: There is no camera at this address" in refused.text and "hunter" not in refused.text
+    browser.post(f"{location}/edit", name="camera", **{**untouched, "watch": ""})
+    assert addresses().watch_url is None
+    assert "Watched in" not in browser.get(location).text
 
 
 def test_a_stream_is_deactivated_activated_and_renamed(box: Box) -> None:

@@ -71,6 +71,13 @@ def test_an_unknown_name_is_answered_with_the_known_ones(models: Path) -> None:
         find("best", models)
 
 
+def test_a_name_of_before_is_taken_as_the_default_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    assert find("mb9k-640") == find("") and "mb9k-640" not in load_manifest().models
+    assert [record.getMessage() for record in caplog.records] == [
+        f"There is no model mb9k-640 any more: {load_manifest().default} is used. Take it out of the configuration."
+    ]
+
+
 def test_other_weights_are_refused(models: Path) -> None:
     path = models / find("", models).file
     content = bytearray(path.read_bytes())

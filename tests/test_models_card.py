@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from models.evaluation.card import BEGIN, END, details, headline, read_rows, rewrite
+from models.evaluation.card import FAR_MARKS, MARKS, details, headline, read_rows, rewrite
 from tests.conftest import REPOSITORY
 
 FIGURES = {
@@ -23,10 +23,12 @@ FIGURES = {
     "cpu_ms": 7.25,
     "cpu_ms_mean": 8.0,
 }
+UNTIMED = {name: value for name, value in FIGURES.items() if not name.startswith("cpu")}
 
 
 def test_every_figure_stands_in_the_tables() -> None:
     text = details({"ours": {**FIGURES, "corruptions": {"dark": {**FIGURES, "any_face": 0.625}}}, "theirs": FIGURES})
+    assert "| .960 | .125 | - |" in details({"ours": FIGURES | {"corruptions": {}}, "theirs": UNTIMED})
     assert "| **ours** | .812 [.770, .860] | .900 | .850 | .700 | 1.000 | .960 | .125 | 7.2 (8.0) |" in text
     assert "| theirs |" in text and "| ours | 1.000 (.812) | .625 (.812) |" in text
     assert "| incorrect | 3 | 0 | 8 |" in text and "face score .030" in text
@@ -40,7 +42,7 @@ def test_the_model_card_has_the_default_and_the_rows_named() -> None:
 def test_both_pages_have_a_place_for_their_tables() -> None:
     for name in ("README.md", "experiments.md"):
         page = (REPOSITORY / "models" / name).read_text()
-        assert page.count(BEGIN) == page.count(END) == 1, name
+        assert all(page.count(mark) == 1 for mark in (*MARKS, *FAR_MARKS)), name
 
 
 def test_the_commands_of_the_card_are_there_with_their_options() -> None:
@@ -53,10 +55,10 @@ def test_the_commands_of_the_card_are_there_with_their_options() -> None:
 
 
 def test_the_tables_replace_the_old_ones_and_nothing_else(tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    rewrite(readme, "new")
-    assert readme.read_text() == f"before\n{BEGIN}\n\nnew\n\n{END}\nafter\n"
+    readme, (begin, end) = tmp_path / "README.md", FAR_MARKS
+    readme.write_text(f"before\n{MARKS[0]}\nkept\n{MARKS[1]}\n{begin}\nold\n{end}\nafter\n")
+    rewrite(readme, "new", FAR_MARKS)
+    assert readme.read_text() == f"before\n{MARKS[0]}\nkept\n{MARKS[1]}\n{begin}\n\nnew\n\n{end}\nafter\n"
     readme.write_text("no marks")
     with pytest.raises(SystemExit, match="put them back"):
         rewrite(readme, "new")

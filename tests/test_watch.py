@@ -574,10 +574,13 @@ def test_who_is_new_or_in_another_state_is_recorded_at_once_and_nobody_else(
     ], "a new person and another state within a tenth, the rest at a poll, each two seconds later"
 
 
+@pytest.mark.parametrize("takes_s", [0.0, 0.3])
 def test_a_crowd_costs_four_transactions_a_second_and_a_poll_each_second_remains(
-    box: Box, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    takes_s: float, box: Box, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    """takes_s: how long a transaction of news takes, on a slow card."""
     watcher = box.watcher(analysing=False)
+    write_news = watcher.write_news
     versions: list[int] = []
 
     def arrive(number: int) -> tuple[float, Callable[[], object]]:
@@ -589,6 +592,7 @@ def test_a_crowd_costs_four_transactions_a_second_and_a_poll_each_second_remains
     clock = Scripted(*[arrive(number) for number in range(500)], *[(n / 20, read) for n in range(200)], end_s=10)
     monkeypatch.setattr("appliance.watch.service.time", clock)
     monkeypatch.setattr("appliance.watch.service.now", clock.now)
+    monkeypatch.setattr(watcher, "write_news", lambda moment: (write_news(moment), clock.wait(takes_s)))
     watcher.recorder.news = ScriptedNews(clock)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
@@ -600,7 +604,7 @@ def test_a_crowd_costs_four_transactions_a_second_and_a_poll_each_second_remains
             while manager.recv(100) == b"WATCHDOG=1":
                 heard += 1
     assert heard == 9, "the watchdog hears of each poll, not of what is written in between"
-    assert 30 <= len(set(versions)) <= 41
+    assert 15 <= len(set(versions)) <= 41
     assert box.store.detections.counts(DetectionFilter()).total >= 480
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from bottle import HTTPResponse, request, response
 
 from appliance.accounts.guard import Visitor
@@ -17,6 +19,28 @@ from appliance.web.pages import Page
 
 STANDARD_RTMP_PORT = 1935
 STANDARD_RTMPS_PORT = 443
+MARGIN = 20  # of the frame that shows the smallest face, from the corner of the picture
+
+
+@dataclass(frozen=True, slots=True)
+class SmallestFace:
+    """A square in the lower left corner of a picture, in thousandths of its width. height: of the picture."""
+
+    side: float
+    height: float
+
+    @property
+    def top(self) -> float:
+        """Where the square begins."""
+        return round(self.height - MARGIN - self.side, 1)
+
+
+def smallest_face(stream: Stream) -> SmallestFace | None:
+    """How large the smallest face that is judged is in the picture; None where that is not known."""
+    px = stream.health.smallest_face_px
+    if not px or not stream.width or not stream.height:
+        return None
+    return SmallestFace(round(1000 * px / stream.width, 1), round(1000 * stream.height / stream.width, 1))
 
 
 def add_routes(app: App, site: Site) -> None:
@@ -43,6 +67,7 @@ def add_routes(app: App, site: Site) -> None:
             stream=stream,
             periods=[period(store, "Today", today), period(store, "All", only)],
             detections=store.detections.page(only, limit=8),
+            smallest_face=smallest_face(stream),
             has_preview=_newest_preview(site, stream) is not None,
             now=now,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from appliance.disk import MAKE_ROOM
-from appliance.faces import State
+from appliance.faces import Detection, Health, State
 from appliance.rates import Rate
 from appliance.service import SERVICES
 from appliance.store import ServiceStatus
@@ -16,7 +16,9 @@ STATE_WORDS = {
 }
 
 
-LONG_KEY_INTERVAL_S = 4  # rarer key frames are worth a word
+TOO_SMALL = "Unknown: face too small"
+LONG_KEY_INTERVAL_S = 1.5  # with rarer key frames, every frame is decoded though nothing moves
+MANY_TOO_SMALL, FEW_LOOKS = 0.05, 0.9  # from here on people are told
 DISK_FULL = (
     f"The disk of the box is full, so no images are kept, and new detections may have to wait in memory. {MAKE_ROOM}"
 )
@@ -45,6 +47,48 @@ def service_problems(services: list[ServiceStatus], disk_is_full: bool = False) 
 def key_frame_interval(interval_s: int | None) -> str:
     """How often a picture can begin, as far as that is known: `, a key frame every 17 s`."""
     return f", a key frame every {interval_s} s" if interval_s and interval_s >= 1 else ""
+
+
+def key_frame_advice(interval_s: int | None, health: Health, has_key: bool) -> str:
+    """What a shorter key-frame interval would bring, and where it is set; empty where it is short, or not known."""
+    if not interval_s or interval_s <= LONG_KEY_INTERVAL_S:
+        return ""
+    where = "in OBS or the phone" if has_key else "in the camera's settings"
+    advice = f"Set the key-frame interval to 1 s {where}; then the picture is back at once after a break."
+    if health.decoding_ms is None or health.idle_ms is None:
+        return advice
+    return (
+        f"{advice} With a key frame each second this picture would cost about {health.idle_ms:.0f} instead of"
+        f" {health.decoding_ms:.0f} ms of computing a second while nothing moves."
+    )
+
+
+def health_notices(health: Health) -> list[str]:
+    """What keeps a stream from being judged well, and what to do, a sentence or two each; empty when all is well."""
+    notices = []
+    if (small := health.too_small) is not None and small >= MANY_TOO_SMALL:
+        notices.append(f"{percent(small)} of faces were too small: move the camera closer or zoom.")
+    if (looks := health.looks) is not None and looks < FEW_LOOKS:
+        notices.append(
+            f"This box has too many streams to look as often as it should: it makes {percent(looks)} of the looks it"
+            " wants. Faster passers-by may be missed; give the box fewer streams, or a sub-stream to watch."
+        )
+    return notices
+
+
+def health_marks(health: Health) -> list[str]:
+    """The same in a few words each, for a list."""
+    marks = []
+    if (small := health.too_small) is not None and small >= MANY_TOO_SMALL:
+        marks.append(f"{percent(small)} of faces too small")
+    if (looks := health.looks) is not None and looks < FEW_LOOKS:
+        marks.append(f"{percent(looks)} of looks made")
+    return marks
+
+
+def state_words(seen: Detection) -> str:
+    """The state of somebody who passed, and why it is unknown, where that is known."""
+    return TOO_SMALL if seen.too_small else STATE_WORDS[seen.state]
 
 
 def duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""One stream's analysis: camera -> detector -> tracker -> sightings. It knows no store."""
+"""One stream's analysis: camera -> observer -> sightings. It knows no store."""
 
 from __future__ import annotations
 
@@ -7,33 +7,32 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
-
-from av.video.reformatter import Interpolation
 
 from appliance.config import Images, Vision
-from appliance.faces import Detection, Face, Health
+from appliance.faces import Bbox, Detection, Health
 from appliance.previews import Previews
 from appliance.vision.annotate import draw_bboxes
-from appliance.vision.bboxes import content_size, rescale_bbox
+from appliance.vision.bboxes import rescale_bbox
+from appliance.vision.budget import Budget, Costs
 from appliance.vision.camera import Camera
-from appliance.vision.decoding import Decoding
 from appliance.vision.detector import Detector
-from appliance.vision.frame import Frame
 from appliance.vision.jpeg import encode_jpeg
-from appliance.vision.pixels import Pixels, pixels_of, shrink
+from appliance.vision.observer import Look, Observer
+from appliance.vision.pixels import shrink
 from appliance.vision.reach import Reach
-from appliance.vision.snapshot import cut, pixelate_eyes
+from appliance.vision.snapshot import pixelate_eyes, snapshot
 from appliance.vision.source import Transport
-from appliance.vision.tracker import Track, Tracker
+from appliance.vision.substream import SubStream
+from appliance.vision.tracker import Track
 
 log = logging.getLogger(__name__)
 
-LOW_SCORE_THRESHOLD = 0.25  # faces of this score or more may keep a track alive, and are pixelated
 BETTER = 1.3  # a new image must be this much better than the one there is
 JPEG_QUALITY = 85
 PREVIEW_SIDE_PX = 640
 PREVIEW_PAUSE_S = 0.4
+MOVED_S = 1.0  # a movement that the sub-stream shows is looked at for at least so long
+WATCHED_S = 2.0  # while somebody watches, everything is decoded for so long at a time
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 HUNG_S = 60.0  # no frame takes so long, whatever the machine
 
@@ -67,6 +66,8 @@ class Analysis:
         previews: Previews,
         sink: Callable[[Sighting], None],
         reach: Reach | None,
+        budget: Budget,
+        costs: Costs,
         transport: Transport = "tcp",
         watch_url: str | None = None,
     ) -> None:
@@ -78,9 +79,11 @@ class Analysis:
         self.sink = sink
         self.crash: str | None = None
         self.camera = Camera(url, reach=reach, transport=transport)
-        self.decoding = Decoding(vision.frames_per_second)
-        self._look_pause_s, self._look_due_s = 1.0 / vision.frames_per_second, 0.0
-        self.tracker = Tracker(detector.score_threshold, vision.lost_s)
+        self._purse = budget.open_purse()
+        self.observer = Observer(
+            detector, vision.frames_per_second, vision.lost_s, self._purse, costs, accept=self.camera.decoded
+        )
+        self._sub_stream = SubStream(watch_url, reach, self.camera.nudge) if watch_url else None
         self._preview_due_s = 0.0
         self._moved_s = time.monotonic()
         self._stopping = threading.Event()
@@ -89,22 +92,26 @@ class Analysis:
     @property
     def problem(self) -> str | None:
         """Why the stream is not being analysed; None: it is."""
-        return self.crash or self.camera.problem
+        return self.crash or self.camera.problem or (self._sub_stream and self._sub_stream.problem)
 
     @property
     def health(self) -> Health:
         """How well the stream can be judged."""
-        return Health()
+        return self.observer.health
 
     def start(self) -> None:
         """Begin."""
         self.camera.start()
+        if self._sub_stream is not None:
+            self._sub_stream.start()
         self._thread.start()
 
     def stop(self) -> None:
         """End it; whoever was in view has left."""
         self._stopping.set()
         self.camera.stop()
+        if self._sub_stream is not None:
+            self._sub_stream.stop()
 
     def join(self, patience_s: float) -> None:
         """Wait until the last sightings are out."""
@@ -118,7 +125,7 @@ class Analysis:
     def resume(self, known: Sequence[tuple[int, Detection]]) -> None:
         """Persons (detection id, detection) who were in view a moment ago and may still be. Before `start`."""
         for detection_id, detection in known:
-            self.tracker.resume(detection_id, detection)
+            self.observer.tracker.resume(detection_id, detection)
 
     def _run(self) -> None:
         pause_s = FIRST_PAUSE_S
@@ -133,43 +140,53 @@ class Analysis:
                 self.crash = "Judging this stream failed; the box tries again, and its log says why."
                 self._stopping.wait(pause_s)
                 pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
-        for track in self.tracker.end_all():
+                self.observer.restart()
+        for track in self.observer.tracker.end_all():
             self._tell(track, ended=True)
+        self._purse.close()
 
     def _analyse(self) -> None:
         while not self._stopping.is_set():
             self._moved_s = time.monotonic()
-            for packet in self.camera.packets():
-                for frame in self.decoding.take(packet):
-                    if self.camera.decoded(frame) and frame.time_s >= self._look_due_s:
-                        self._look_due_s = frame.time_s + self._look_pause_s
-                        self.see(frame)
-                        self.crash = None
+            for packet in self.camera.packets(keys_only=self.observer.decoding.idle):
+                for look in self.observer.take(packet):
+                    self.report(look)
+                if self.observer.decoding.elsewhere:
+                    self.camera.kept_undecoded()
+                self.crash = None
+            self._wake_if_wanted()
 
-    def see(self, frame: Frame) -> None:
-        """Take in one frame."""
-        full_size = (frame.width, frame.height)
-        width, height = content_size(*full_size, self.detector.input_width, self.detector.input_height)
-        small = pixels_of(frame.source.reformat(width, height, "rgb24", interpolation=Interpolation.AREA))
-        faces = [
-            replace(face, bbox_px=rescale_bbox(face.bbox_px, (width, height), full_size))
-            for face in self.detector.detect(small, score_threshold=LOW_SCORE_THRESHOLD)
-        ]
-        picture = cache(partial(self._picture, frame, faces))  # converting and pixelating cost more than all the rest
-        update = self.tracker.update(faces, frame.time_s, frame.utc)
-        for track in update.ended:
+    def _wake_if_wanted(self) -> None:
+        """Everything is decoded while somebody watches the stream, and when the sub-stream shows that something moves."""
+        now_s = time.monotonic()
+        if now_s >= self._preview_due_s and self.previews.is_requested(self.stream_id):
+            self._wake(now_s + WATCHED_S)
+        if self._sub_stream is not None:
+            self.observer.elsewhere = self._sub_stream.is_watching
+            if self.observer.decoding.elsewhere and not self.observer.elsewhere:
+                self._wake(now_s)
+            elif self._sub_stream.moved_since(now_s - MOVED_S):
+                self._wake(now_s + MOVED_S, self._sub_stream.began_s)
+
+    def _wake(self, until_s: float, since_s: float | None = None) -> None:
+        for look in self.observer.wake(until_s, since_s):
+            self.report(look)
+
+    def report(self, look: Look) -> None:
+        """Tell what a look showed."""
+        for track in look.update.ended:
             self._tell(track, ended=True)
-        for track in update.seen:
-            self._report(track, frame, picture)
-        self._preview(frame, faces, picture)
+        for track in look.update.seen:
+            self._report(track, look)
+        self._preview(look)
 
-    def _report(self, track: Track, frame: Frame, picture: Callable[[], Pixels]) -> None:
+    def _report(self, track: Track, look: Look) -> None:
         """Bring the record of a person in view up to date; a new image only where it is clearly better."""
-        jpeg = None
+        jpeg, frame = None, look.frame
         bbox_px = track.detection.bbox_px if track.detection else track.bbox_px
         if track.quality > track.image_quality * BETTER:
             track.image_quality, bbox_px = track.quality, track.bbox_px
-            jpeg = encode_jpeg(cut(picture(), bbox_px), JPEG_QUALITY) if self.images.keep else None
+            jpeg = encode_jpeg(snapshot(frame, bbox_px, self._hidden(look)), JPEG_QUALITY) if self.images.keep else None
         track.detection = Detection(
             first_seen_utc=track.first_seen_utc,
             last_seen_utc=frame.utc,
@@ -180,6 +197,7 @@ class Analysis:
             frame_width=frame.width,
             frame_height=frame.height,
             model=self.detector.model_id,
+            too_small=track.too_small,
         )
         self._tell(track, jpeg)
 
@@ -187,23 +205,25 @@ class Analysis:
         if track.detection is not None:
             self.sink(Sighting(track.key, self.stream_id, track.detection_id, track.detection, jpeg, ended))
 
-    def _picture(self, frame: Frame, faces: Sequence[Face]) -> Pixels:
-        """The full picture as people may see it."""
-        full = pixels_of(frame.source)
-        return pixelate_eyes(full, [face.bbox_px for face in faces]) if self.images.pixelate_eyes else full
+    def _hidden(self, look: Look) -> list[Bbox]:
+        """The faces whose eyes nobody may see: those of this look, and those that were not looked at."""
+        if not self.images.pixelate_eyes:
+            return []
+        return [face.bbox_px for face in [*look.faces, *look.presumed]]
 
-    def _preview(self, frame: Frame, faces: Sequence[Face], picture: Callable[[], Pixels]) -> None:
+    def _preview(self, look: Look) -> None:
+        frame = look.frame
         if frame.time_s < self._preview_due_s or not self.previews.is_requested(self.stream_id):
             return
         self._preview_due_s = frame.time_s + PREVIEW_PAUSE_S
-        small = shrink(picture(), PREVIEW_SIDE_PX)
+        small = shrink(pixelate_eyes(frame.full(), self._hidden(look)), PREVIEW_SIDE_PX)
         size = (small.shape[1], small.shape[0])
+        sure = [face for face in look.faces if face.score >= self.detector.score_threshold]
         drawn = draw_bboxes(
             small,
             [
                 replace(face, bbox_px=rescale_bbox(face.bbox_px, (frame.width, frame.height), size))
-                for face in faces
-                if face.score >= self.detector.score_threshold
+                for face in [*sure, *look.presumed]
             ],
         )
         try:

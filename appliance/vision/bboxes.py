@@ -7,7 +7,6 @@ rest of the input is grey. Coordinates at network scale are those of that input.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -17,8 +16,8 @@ from numpy.typing import NDArray
 from appliance.faces import Bbox
 
 Float32Array = NDArray[np.float32]
-STRIDES = (8, 16, 32)  # px per cell of the network's outputs, if it does not upscale its input
-ALIGN = Fraction(32)  # the coarsest stride: the input is a multiple of it
+STRIDES = (8, 16, 32)  # px per cell of the network's outputs
+ALIGN_PX = STRIDES[-1]  # the sides of the input are multiples of the coarsest stride
 PAD_GREY = 114
 MAX_CANDIDATES = 1000  # more bboxes than this are noise; keeps NMS, which is quadratic, small
 _FILLING = 0.25  # side of a face that fills much of a picture, in longer sides of the picture
@@ -42,9 +41,9 @@ def content_size(width: int, height: int, input_width: int, input_height: int) -
     return _even(width * scale, input_width), _even(height * scale, input_height)
 
 
-def aligned(width: int, height: int, multiple: Fraction = ALIGN) -> tuple[int, int]:
-    """(width, height) of the smallest input the content fits into, in whole pixels next to multiples of `multiple`."""
-    return round(-(-width // multiple) * multiple), round(-(-height // multiple) * multiple)
+def aligned(width: int, height: int) -> tuple[int, int]:
+    """(width, height) of the smallest input the content fits into."""
+    return -(-width // ALIGN_PX) * ALIGN_PX, -(-height // ALIGN_PX) * ALIGN_PX
 
 
 def normalised(canvases: NDArray[np.uint8], minus: float = 127.5, scale: float = 127.5) -> Float32Array:
@@ -59,21 +58,20 @@ def normalised(canvases: NDArray[np.uint8], minus: float = 127.5, scale: float =
     return tensor
 
 
-def decode(outputs: Sequence[NDArray[Any]], size: tuple[int, int], score_threshold: float) -> list[Candidates]:
-    """What the network saw in each of a stack of N inputs of `size` (width, height), bboxes in its pixels.
+def decode(outputs: Sequence[NDArray[Any]], score_threshold: float) -> list[Candidates]:
+    """What the network saw in each of a stack of N inputs, bboxes in its pixels.
 
-    outputs: one array N x 8 x rows x columns of cells per stride of STRIDES, or finer ones: face logit, three class
-    logits, centre offsets and log sizes in cells. Scores are of the face alone; probabilities sum to 1 per face.
-    NMS is yet to come.
+    outputs: one array N x 8 x rows x columns of cells per stride of STRIDES: face logit, three class logits, centre
+    offsets and log sizes in cells. Scores are of the face alone; probabilities sum to 1 per face. NMS is yet to come.
     """
     cells = np.concatenate([output.reshape(*output.shape[:2], -1) for output in outputs], axis=2)
-    grid = _grid(tuple(output.shape[2:] for output in outputs), size)
+    grid = _grid(tuple(output.shape[2:] for output in outputs))
     above = cells[:, 0] >= _logit(score_threshold)
     return [_decode(item[:, chosen].T, grid[chosen]) for item, chosen in zip(cells, above, strict=True)]
 
 
 def _decode(found: Float32Array, where: Float32Array) -> Candidates:
-    """found: N cells x 8; where: N x 4, see `_grid`."""
+    """found: N cells x 8; where: N x 3, see `_grid`."""
     order = np.argsort(-found[:, 0], kind="stable")[:MAX_CANDIDATES]
     found, middle, stride = found[order], where[order, :2], where[order, 2:]
     centre = (middle + found[:, 4:6]) * stride
@@ -83,15 +81,15 @@ def _decode(found: Float32Array, where: Float32Array) -> Candidates:
 
 
 @lru_cache(maxsize=64)
-def _grid(shapes: tuple[tuple[int, int], ...], size: tuple[int, int]) -> Float32Array:
-    """Of every cell of maps with so many rows and columns: its middle, in cells, and its width and height, px."""
+def _grid(shapes: tuple[tuple[int, int], ...]) -> Float32Array:
+    """Of every cell of the maps with so many rows and columns: its middle, in cells, and its side, px."""
     parts = []
-    for rows, columns in shapes:
-        grid = np.empty((rows, columns, 4), dtype=np.float32)
+    for (rows, columns), stride in zip(shapes, STRIDES, strict=True):
+        grid = np.empty((rows, columns, 3), dtype=np.float32)
         grid[:, :, 0] = np.arange(columns) + 0.5
         grid[:, :, 1] = (np.arange(rows) + 0.5)[:, None]
-        grid[:, :, 2:] = size[0] / columns, size[1] / rows
-        parts.append(grid.reshape(-1, 4))
+        grid[:, :, 2] = stride
+        parts.append(grid.reshape(-1, 3))
     return np.concatenate(parts)
 
 

@@ -112,6 +112,14 @@ class Course:
             self._size.after(passed_s, _GROWTH_CHANGE),
         )
 
+    def is_far(self, place: tuple[float, float], size_px: float) -> bool:
+        """Whether a face of that size there is off by more than chance allows."""
+        off = math.hypot(place[0] - self.x, place[1] - self.y) / self.size_px
+        off_size = math.log(size_px / self.size_px)
+        return off > _FAR * math.hypot(math.sqrt(self._place.place), _JITTER) or abs(off_size) > _FAR * math.hypot(
+            self.log_size_spread, _SIZE_JITTER
+        )
+
     def seen(self, x: float, y: float, size_px: float, cut: bool) -> None:
         """Take in a face. cut: by the edge of the frame, so that its middle and size say less."""
         off_x, off_y = x - self.x, y - self.y

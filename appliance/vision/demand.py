@@ -29,7 +29,7 @@ LOWER_S = 0.6  # what is below them, where a shorter person may hide
 BODY_S = 0.6  # motion that a track explains, where another person may hide
 RESTLESS_S = 1.0  # where something moves all the time
 # Sizes.
-HEAD_PX = 192  # motion may be a head down to here below its top
+HEAD_PX = 128  # motion may be a head down to here below its top; the smallest region holds as much
 MARGIN_PX = 24  # what motion does not show of a head: hair like the background, a cell below its threshold
 LEAST_PX = 160  # of a region for motion, px of the network's input
 OVERLAP_PX = 48  # between the regions of motion that is wide
@@ -38,6 +38,7 @@ TALLEST_FACE = 8  # a face is at least this part of a person's height
 LEAST_FACE_PX = 32  # of a face in the network's input, shorter side, so that it is found
 # What a track explains: face widths to either side of its middle, from and to so many face heights below its top.
 OUTLINE = ((1.2, -1.0, 1.0), (1.8, 1.0, 4.0), (2.6, 4.0, 9.0))
+VAGUE = 1.5  # and who may be further away than this many face widths explains nothing
 NOBODY = -1
 COARSE = 3  # a region scaled down by more shows no faces but large ones
 
@@ -97,6 +98,11 @@ class Demand:
         return bool(self._new.any() or (self._owner != NOBODY).any())
 
     @property
+    def news(self) -> bool:
+        """Whether something moves that usually does not and is no track's."""
+        return bool(self._new.any())
+
+    @property
     def large(self) -> bool:
         """Whether something new moves that is taller than half the frame."""
         return bool(self._new.sum(axis=0).max(initial=0) > len(self._new) / 2)
@@ -140,21 +146,27 @@ class Demand:
         return self._top(together, row, column, min(multiple(side), self._region_px))
 
     def _top(self, together: Cells, row: int, column: int, side: int) -> Region:
-        """A square, 1:1, around the top of what is due of `together`, of which the cell is the topmost and leftmost."""
-        cell_px = self.cell_px
-        below = slice(row, row + max(1, side // cell_px))
-        band: Cells = together[below] & (self._urgency[below] > 0)
-        across: Cells = np.any(band, axis=0, out=np.zeros(band.shape[1], np.bool_))
-        first, last = _run(across, column)
-        if (last + 1 - first) * cell_px > side - OVERLAP_PX:
-            # Wider than the square: around the head if the cell is one that sticks out, else from its edge on.
-            first, last = _run(np.any(band[:2], axis=0, out=across), column)
-        top = row * cell_px - MARGIN_PX
-        width_px = (last + 1 - first) * cell_px
-        left = first * cell_px - (side - width_px) / 2
-        if width_px > side - OVERLAP_PX:
-            left = column * cell_px - OVERLAP_PX
-        return one_to_one(self._size, left, top, side, self._region_px)
+        """A square, 1:1, that holds the cell and as much as fits of the top of what is due of `together`."""
+        cell_px, reach = self.cell_px, side // self.cell_px
+        wanted: Cells = together & (self._urgency > 0)
+        # The cell is the most urgent, but what is above it may be the head.
+        start_row, start_column = max(0, row - reach + 2), max(0, column - reach // 2)
+        above = wanted[start_row : row + 1, start_column : column + reach // 2 + 1]
+        top_row = start_row + int(above.any(axis=1).argmax())
+        middle = start_column + int(above[top_row - start_row].argmax())
+        # Wider than the square: around what sticks out, or from its left edge on where nothing does.
+        for rows in (max(1, reach), 2):
+            band: Cells = wanted[top_row : top_row + rows]
+            first, last = _run(np.flatnonzero(~band.any(axis=0)), middle, wanted.shape[1])
+            width_px = (last + 1 - first) * cell_px
+            if width_px <= side - OVERLAP_PX:
+                left = first * cell_px - (side - width_px) / 2
+                break
+        else:
+            left = middle * cell_px - OVERLAP_PX
+        # Whatever the rest, the cell itself is inside.
+        left = min(max(left, (column + 1) * cell_px - side + 2), column * cell_px)
+        return one_to_one(self._size, left, top_row * cell_px - MARGIN_PX, side, self._region_px)
 
     def _whole(self, together: Cells, column: int, height_px: int) -> Region:
         """A square as tall as what hangs together, scaled down as far as the face of a whole person allows."""
@@ -183,12 +195,11 @@ class Demand:
         return placed(self._size, (left + right - side) / 2, top - 2, side, input_px)
 
 
-def _run(across: Cells, column: int) -> tuple[int, int]:
-    """First and last column of the run of true values that holds `column`."""
-    gaps = np.flatnonzero(~across)
+def _run(gaps: NDArray[np.intp], column: int, columns: int) -> tuple[int, int]:
+    """First and last of the columns without a gap around `column`. gaps: the columns that are one, ascending."""
     after = int(np.searchsorted(gaps, column))
     first = int(gaps[after - 1]) + 1 if after else 0
-    last = int(gaps[after]) - 1 if after < len(gaps) else len(across) - 1
+    last = int(gaps[after]) - 1 if after < len(gaps) else columns - 1
     return first, last
 
 
@@ -199,6 +210,8 @@ def _owners(busy: Cells, bboxes_px: list[Bbox], spreads_px: list[float], cell_px
         return owners
     for index, ((left, top, right, bottom), spread_px) in enumerate(zip(bboxes_px, spreads_px, strict=True)):
         width, height = right - left, bottom - top
+        if spread_px > VAGUE * width:
+            continue
         margin = min(spread_px, width) + cell_px
         middle = (left + right) / 2
         for beside, above, below in OUTLINE:

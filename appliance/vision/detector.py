@@ -6,7 +6,6 @@ A backend (`onnx.py`) only runs the network.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from fractions import Fraction
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,7 +13,6 @@ from numpy.typing import NDArray
 
 from appliance.faces import CLASSES, Face, State
 from appliance.vision.bboxes import (
-    ALIGN,
     PAD_GREY,
     Candidates,
     aligned,
@@ -62,10 +60,10 @@ class NetworkDetector:
     """A detector made of a model and something that runs it.
 
     fixed: the network takes no other input than the model's size. Any other gets as little grey as possible:
-    a picture of 16:9 then costs five eighths of a square one. multiple: what the sides of its input are multiples of.
+    a picture of 16:9 then costs five eighths of a square one.
     """
 
-    def __init__(self, model: Model, run: Run, fixed: bool = True, multiple: Fraction = ALIGN) -> None:
+    def __init__(self, model: Model, run: Run, fixed: bool = True) -> None:
         self.model = model
         self.model_id = model.id
         self.input_width = model.input_width
@@ -75,7 +73,6 @@ class NetworkDetector:
         self.smallest_face_px = model.smallest_face_px
         self._run = run
         self.fixed = fixed
-        self.multiple = multiple
 
     def detect(self, image: Pixels, score_threshold: float | None = None) -> list[Face]:
         """Faces in a whole picture, highest score first (see Detector)."""
@@ -93,7 +90,7 @@ class NetworkDetector:
         if not len(squares):
             return []
         size = squares.shape[2], squares.shape[1]
-        found = decode(self._run(squares), size, self._threshold(score_threshold))
+        found = decode(self._run(squares), self._threshold(score_threshold))
         return [self._faces(candidates, size, size) for candidates in found]
 
     def _threshold(self, score_threshold: float | None) -> float:
@@ -104,10 +101,10 @@ class NetworkDetector:
         height, width = content.shape[:2]
         columns, rows = self.input_width, self.input_height
         if not self.fixed:
-            columns, rows = aligned(width, height, self.multiple)
+            columns, rows = aligned(width, height)
         canvas = np.full((1, rows, columns, 3), PAD_GREY, dtype=np.uint8)
         canvas[0, :height, :width] = content
-        (candidates,) = decode(self._run(canvas), (columns, rows), score_threshold)
+        (candidates,) = decode(self._run(canvas), score_threshold)
         return candidates
 
     def _second_pass(self, content: Pixels, score_threshold: float) -> Candidates:
@@ -119,7 +116,7 @@ class NetworkDetector:
         return found._replace(bboxes=found.bboxes * factors)
 
     def _faces(self, found: Candidates, size: tuple[int, int], to_size: tuple[int, int]) -> list[Face]:
-        """What NMS leaves of the candidates in an input of `size` (width, height), as faces of the picture at `to_size`."""
+        """What NMS leaves of the candidates in an input of `size` (width, height), as faces in it at `to_size`."""
         if not len(found.scores):
             return []
         keep = nms(found.bboxes, self.model.max_iou)

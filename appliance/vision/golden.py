@@ -5,6 +5,8 @@ Swapped labels are the classic fault of mask detectors: everything works, and ev
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -12,13 +14,15 @@ import msgspec
 import numpy as np
 
 from appliance.errors import UserError
-from appliance.faces import CLASSES, Bbox, State
-from appliance.vision.bboxes import iou
+from appliance.faces import CLASSES, Bbox, Face, State
+from appliance.vision.bboxes import PAD_GREY, iou
 from appliance.vision.detector import Detector
 from appliance.vision.manifest import folder
-from appliance.vision.pixels import Pixels, pixels_of
+from appliance.vision.pixels import Pixels, pixels_of, scale_to
+from appliance.vision.region import Region
 
 MIN_IOU = 0.4
+_FACES_ACROSS = 3  # of a region around a face
 
 
 class GoldenFace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,28 +62,66 @@ def load_golden(directory: Path | None = None) -> list[tuple[GoldenPicture, Pixe
 
 
 def self_test(detector: Detector, directory: Path | None = None) -> list[str]:
-    """What the detector gets wrong, a phrase each; empty when it may be used. Raises UserError."""
+    """What the detector gets wrong, a phrase each; empty when it may be used. Raises UserError.
+
+    Each picture is looked at as a whole, and in a region around each face as those of a camera's frame are: all
+    regions in one stack.
+    """
+    pictures = load_golden(directory)
     problems = []
-    for picture, image in load_golden(directory):
+    for picture, image in pictures:
         try:
             found = detector.detect(image)
         except Exception as error:  # a broken model may fail in any way; none of them may let it through
             problems.append(f"{picture.file}: it fails ({type(error).__name__})")
             continue
-        bboxes = np.array([face.bbox_px for face in found], dtype=np.float32).reshape(-1, 4)
-        claimed = set()
-        for golden in picture.faces:
-            overlaps = iou(np.array([golden.bbox_px], dtype=np.float32), bboxes)[0]
-            best = int(overlaps.argmax()) if len(overlaps) else -1
-            if best < 0 or overlaps[best] < MIN_IOU:
-                problems.append(f"{picture.file}: misses a face ({golden.state.value})")
-                continue
-            claimed.add(best)
-            if found[best].state is not golden.state:
-                problems.append(f"{picture.file}: says {found[best].state.value}, is {golden.state.value}")
-        if len(claimed) < len(found):
-            problems.append(f"{picture.file}: sees a face where there is none")
+        problems += [f"{picture.file}: {what}" for what in _wrong(picture.faces, found)]
+    cuts = [(picture, region, image) for picture, image in pictures for region in _regions(picture, image, detector)]
+    try:
+        looked = detector.look(np.stack([_cut(image, region) for _, region, image in cuts]))
+    except Exception as error:  # as above
+        return [*problems, f"it fails at regions ({type(error).__name__})"]
+    for (picture, region, _), found in zip(cuts, looked, strict=True):
+        moved = [replace(face, bbox_px=region.to_frame(face.bbox_px)) for face in found]
+        problems += [f"a region of {picture.file}: {what}" for what in _wrong(picture.faces, moved)]
     return problems
+
+
+def _wrong(faces: Sequence[GoldenFace], found: Sequence[Face]) -> Iterator[str]:
+    """What is wrong with the faces found, a phrase each."""
+    bboxes = np.array([face.bbox_px for face in found], dtype=np.float32).reshape(-1, 4)
+    claimed = set()
+    for golden in faces:
+        overlaps = iou(np.array([golden.bbox_px], dtype=np.float32), bboxes)[0]
+        best = int(overlaps.argmax()) if len(overlaps) else -1
+        if best < 0 or overlaps[best] < MIN_IOU:
+            yield f"misses a face ({golden.state.value})"
+            continue
+        claimed.add(best)
+        if found[best].state is not golden.state:
+            yield f"says {found[best].state.value}, is {golden.state.value}"
+    if len(claimed) < len(found):
+        yield "sees a face where there is none"
+
+
+def _regions(picture: GoldenPicture, image: Pixels, detector: Detector) -> Iterator[Region]:
+    """A square around the face, of which a picture has one at most; without one, around the whole picture."""
+    height, width = image.shape[:2]
+    for left, top, right, bottom in [face.bbox_px for face in picture.faces] or [(0.0, 0.0, width, height)]:
+        side = _even(max(detector.region_px, _FACES_ACROSS * max(right - left, bottom - top)))
+        yield Region(_even((left + right - side) / 2), _even((top + bottom - side) / 2), side, detector.region_px)
+
+
+def _even(length: float) -> int:
+    return 2 * round(length / 2)
+
+
+def _cut(image: Pixels, region: Region) -> Pixels:
+    """The region of a picture, grey beyond its edges."""
+    around = np.pad(image, ((region.side,) * 2, (region.side,) * 2, (0, 0)), constant_values=PAD_GREY)
+    top, left = region.top + region.side, region.left + region.side
+    square = around[top : top + region.side, left : left + region.side]
+    return scale_to(square, region.input_px, region.input_px)
 
 
 def _read(path: Path) -> Pixels:

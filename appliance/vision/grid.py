@@ -100,14 +100,12 @@ class Waiting:
 
 
 def _least_around(times: Times, reach: int) -> Times:
-    """The least value within `reach` cells of each cell."""
+    """The least value near each cell: `reach` cells to either side, and one above or below, since people walk."""
     rows, columns = times.shape
-    padded = np.full((rows + 2 * reach, columns + 2 * reach), np.inf)
-    padded[reach : reach + rows, reach : reach + columns] = times
+    padded = np.full((rows + 2, columns + 2 * reach), np.inf)
+    padded[1:-1, reach : reach + columns] = times
     across = padded[:, :columns].copy()
     for shift in range(1, 2 * reach + 1):
         np.minimum(across, padded[:, shift : shift + columns], out=across)
-    least: Times = across[:rows].copy()
-    for shift in range(1, 2 * reach + 1):
-        np.minimum(least, across[shift : shift + rows], out=least)
+    least: Times = np.minimum(across[:-2], np.minimum(across[1:-1], across[2:]))
     return least

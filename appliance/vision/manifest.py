@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
 from appliance.errors import UserError
+
+log = logging.getLogger(__name__)
 
 ZeroToOne = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
@@ -44,10 +47,14 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """models/manifest.toml: the models by name, and which one a box uses when its configuration names none."""
+    """models/manifest.toml: the models by name, and which one a box uses when its configuration names none.
+
+    former: names that are no more; a box whose configuration still has one uses the default, rather than nothing.
+    """
 
     default: str
     models: dict[str, Model]
+    former: list[str] = []
 
 
 def folder() -> Path:
@@ -69,6 +76,11 @@ def load_manifest(directory: Path | None = None) -> Manifest:
 def find(name: str = "", directory: Path | None = None) -> Model:
     """The model of that name, or the default. Raises UserError."""
     manifest = load_manifest(directory)
+    if name in manifest.former:
+        log.warning(
+            "There is no model %s any more: %s is used. Take it out of the configuration.", name, manifest.default
+        )
+        name = ""
     model = manifest.models.get(name or manifest.default)
     if model is None:
         raise UserError(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,13 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from appliance.errors import UserError
-from appliance.vision.bboxes import ALIGN, STRIDES, normalised
+from appliance.vision.bboxes import STRIDES, normalised
 from appliance.vision.detector import NetworkDetector, Run
 from appliance.vision.manifest import find, verified
 from appliance.vision.pixels import Stack
 
 OUTPUTS = [f"p{stride}" for stride in STRIDES]
 BYTES = "tensor(uint8)"
-MULTIPLE = "input_multiple"  # in a network's metadata
 
 
 def load_detector(name: str = "", directory: Path | None = None) -> NetworkDetector:
@@ -50,7 +48,7 @@ def load_detector(name: str = "", directory: Path | None = None) -> NetworkDetec
     fixed = fixed_size(session) is not None
     if fixed and model.second_pass:
         raise UserError(f"the model {model.id} takes one size only and cannot have a second pass; take second_pass out")
-    return NetworkDetector(model, runner(session), fixed, input_multiple(session))
+    return NetworkDetector(model, runner(session), fixed)
 
 
 def fixed_size(session: onnxruntime.InferenceSession) -> tuple[int, int] | None:
@@ -58,11 +56,6 @@ def fixed_size(session: onnxruntime.InferenceSession) -> tuple[int, int] | None:
     entrance = session.get_inputs()[0]
     height, width = entrance.shape[1:3] if entrance.type == BYTES else entrance.shape[2:]
     return (width, height) if isinstance(width, int) and isinstance(height, int) else None  # a free side has a name
-
-
-def input_multiple(session: onnxruntime.InferenceSession) -> Fraction:
-    """What the sides of a free input are multiples of, px: a network that upscales its input says so."""
-    return Fraction(session.get_modelmeta().custom_metadata_map.get(MULTIPLE, str(ALIGN)))
 
 
 def runner(session: onnxruntime.InferenceSession) -> Run:

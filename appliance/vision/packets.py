@@ -16,7 +16,7 @@ MAX_DELAY_S = 6.0  # what seems to come later than this has time stamps that beg
 BEHIND_S = 2.0  # a packet that has waited for this long: on to the newest key frame
 MAX_WAITING_S, MAX_WAITING_BYTES = 10.0, 16_000_000
 MAX_BATCH = 15  # packets; the rest waits where it can be dropped
-KEYS_PAUSE_S = 0.45  # key frames that come more often than this wake nobody
+KEYS_PAUSE_S = 0.35  # key frames that come more often than this wake nobody
 
 
 @dataclass(frozen=True, eq=False, slots=True)

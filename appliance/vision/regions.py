@@ -59,10 +59,12 @@ class Plan:
 
     regions: most important first. over_budget: cells with motion that wants a look now and gets none, because the
     allowance does not pay for it. A coarse look is none, where the frame is larger than what it is scaled to.
+    news: whether something moves that usually does not and is no track's.
     """
 
     regions: list[Region]
     over_budget: Cells
+    news: bool
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ class _Scene:
         wants.sort(key=lambda want: -want.urgency)
         self._fill(selection, demand, wants)
         self._remember(selection.regions, expected, demand)
-        return Plan(selection.regions, demand.due & ~demand.shown)
+        return Plan(selection.regions, demand.due & ~demand.shown, demand.news)
 
     def _arrive(self, moving: Moving, now_s: float) -> float:
         """Take in the frame's time and motion; how long ago the last look was."""
@@ -218,7 +220,7 @@ class _Scene:
         if want.track:
             self._tracks_s[want.track.key] = self._now_s
         if want.tile:
-            self._sweep.visited(self._now_s)
+            self._sweep.visited(want.region, self._now_s)
         if want.coarse:
             self._coarse_s = self._now_s
         if not want.coarse or taken.side <= FINE * taken.input_px:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from appliance.faces import Bbox
+from appliance.vision.frame import Frame
 from appliance.vision.pixels import Pixels, shrink
 
 MARGIN = 0.3  # of the bbox, on each side
@@ -16,14 +17,15 @@ EYES_SIDE = 0.12  # so far beyond the bbox on either side, for faces that are tu
 BLOCKS = 6  # across the face: far too few to know anybody by
 
 
-def cut(image: Pixels, bbox_px: Bbox) -> Pixels:
-    """The part of the image (uint8, height x width x 3) around the bbox, scaled down to at most MAX_SIDE_PX."""
-    height, width = image.shape[:2]
+def snapshot(frame: Frame, bbox_px: Bbox, hidden: Iterable[Bbox]) -> Pixels:
+    """The part of the frame around the bbox, scaled down to at most MAX_SIDE_PX; the eyes of `hidden` faces pixelated."""
     left, top, right, bottom = bbox_px
     aside, above = (right - left) * MARGIN, (bottom - top) * MARGIN
     x0, y0 = max(0, int(left - aside)), max(0, int(top - above))
-    x1, y1 = min(width, max(x0 + 2, round(right + aside))), min(height, max(y0 + 2, round(bottom + above)))
-    return shrink(image[min(y0, height - 2) : y1, min(x0, width - 2) : x1], MAX_SIDE_PX)
+    x1, y1 = min(frame.width, max(x0 + 2, round(right + aside))), min(frame.height, max(y0 + 2, round(bottom + above)))
+    x0, y0 = min(x0, frame.width - 2), min(y0, frame.height - 2)
+    part = frame.part(x0, y0, x1, y1)
+    return shrink(pixelate_eyes(part, [(a - x0, b - y0, c - x0, d - y0) for a, b, c, d in hidden]), MAX_SIDE_PX)
 
 
 def pixelate_eyes(image: Pixels, bboxes_px: Iterable[Bbox]) -> Pixels:

@@ -8,6 +8,7 @@ from math import ceil
 from appliance.vision.region import Region
 
 STEP_PX = 32  # the network's largest stride: each input is a multiple of it
+MOST = 32  # regions of one look, so that choosing them takes no longer than looking
 
 Size = tuple[int, int]
 """Width and height of a frame, px."""
@@ -53,11 +54,12 @@ def whole(size: Size, region_px: int) -> Region:
 
 def united(first: Region, second: Region, size: Size, region_px: int) -> Region | None:
     """One region that shows what two show, at the finer scale of both; None if it would be too large."""
-    left, top = min(first.left, second.left), min(first.top, second.top)
-    right = min(max(first.left + first.side, second.left + second.side), even(size[0]))
-    bottom = min(max(first.top + first.side, second.top + second.side), even(size[1]))
-    side = max(right - left, bottom - top)
+    left, right = min(first.left, second.left), max(first.left + first.side, second.left + second.side)
     scale = max(first.input_px / first.side, second.input_px / second.side)
+    if (min(right, size[0]) - left) * scale > region_px:
+        return None  # most pairs end here: they are far apart
+    top, bottom = min(first.top, second.top), max(first.top + first.side, second.top + second.side)
+    side = max(min(right, even(size[0])) - left, min(bottom, even(size[1])) - top)
     input_px = multiple(side * scale)
     if input_px > region_px:
         return None
@@ -65,8 +67,10 @@ def united(first: Region, second: Region, size: Size, region_px: int) -> Region 
 
 
 class Selection:
-    """Regions of one look, within its allowance. The first is taken whatever it costs: a look that needs more than
-    there is would otherwise never come."""
+    """Regions of one look, within its allowance and no more than MOST.
+
+    The first is taken whatever it costs: what costs more than there is would otherwise never be seen.
+    """
 
     def __init__(self, size: Size, region_px: int, cost_ms: Callable[[int], float], allowance_ms: float) -> None:
         self.regions: list[Region] = []
@@ -84,7 +88,7 @@ class Selection:
                 more_ms = self._cost_ms(union.input_px) - self._cost_ms(other.input_px)
                 if more_ms < best_ms:
                     best_ms, best, place = more_ms, union, index
-        if self._left_ms < best_ms and (self.regions or self._left_ms <= 0):
+        if place == MOST or (self._left_ms < best_ms and (self.regions or self._left_ms <= 0)):
             return None
         self._left_ms -= best_ms
         self.regions[place : place + 1] = [best]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +18,16 @@ Float64Array = NDArray[np.float64]
 Colours = NDArray[np.float32]
 
 CONFIRM_HITS = 3
-CONFIRM_S = 2.2  # so many faces within so long are a person and not a flicker, also where a look comes once a second
+CONFIRM_S = 2.5  # so many faces within so long are a person and not a flicker, also where a look comes once a second
 MIN_VOTES = 3
 MIN_MAJORITY = 0.5
 SETTLED_VOTES, SETTLED_MAJORITY = 5, 0.8
 STILL_S = 3.0  # who has not moved by half a face for so long is still: a poster, or somebody who waits
 STILL_REACH = 0.5  # in face sizes
 STILL_RATIO = 1.3
-RECENT = 8  # faces kept to tell whether somebody else has taken over
+COLOURS_GAIN = 0.15  # how much of the newest face there is in the colours of a track
+DOUBT_FACES = 2
+RECENT = 12  # faces kept to tell whether somebody else has taken over
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class Hit:
     now_s: float
     now_utc: float
     cut: bool = False  # by the edge of the frame
+    jumped: bool = False  # its place or size is not where the course of the track led
+    odd: bool = False  # its colours are not those of the track
 
 
 @dataclass(eq=False)
@@ -71,9 +77,9 @@ class Track:
     colours: Colours | None = None
     missed_s: float = 0.0  # from its last face to the last look that should have shown another
     in_frame: bool = False  # whether it has a face in the newest frame
-    doubtful: bool = False  # whether its newest faces may be somebody else's
     recent: deque[Hit] = field(default_factory=lambda: deque(maxlen=RECENT))
     anchor: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)  # x, y, size and since when it is there
+    _ahead: tuple[float, Course] | None = None  # what `ahead` found last
 
     @property
     def quality(self) -> float:
@@ -82,6 +88,11 @@ class Track:
             return 0.0
         left, top, right, bottom = self.bbox_px
         return self.score * (right - left) * (bottom - top)
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether its newest faces may be somebody else's."""
+        return any(hit.odd or hit.jumped for hit in islice(reversed(self.recent), DOUBT_FACES))
 
     @property
     def confidence(self) -> float:
@@ -105,12 +116,18 @@ class Track:
     def settled(self) -> bool:
         """Whether more looks would hardly change what is known of it."""
         agreed = self.votes >= SETTLED_VOTES and self.confidence > SETTLED_MAJORITY
-        return self.confirmed and agreed and not self.doubtful
+        return self.confirmed and agreed and not self.doubtful and not self.missed_s
 
     @property
     def still(self) -> bool:
         """Whether it has stayed where it is for a while."""
         return self.last_s - self.anchor[3] >= STILL_S
+
+    def ahead(self, now_s: float) -> Course:
+        """Where its course leads until then."""
+        if self._ahead is None or self._ahead[0] != now_s:
+            self._ahead = now_s, self.course.after(max(0.0, now_s - self.last_s))
+        return self._ahead[1]
 
     def hit(self, hit: Hit) -> None:
         """Take in a face of a frame."""
@@ -118,17 +135,44 @@ class Track:
         x, y = middle(face.bbox_px)
         size_px = size_of(face.bbox_px)
         if self.hits:
-            self.course = self.course.after(max(0.0, hit.now_s - self.last_s))
+            self.course, self._ahead = self.ahead(hit.now_s), None
             self.course.seen(x, y, size_px, hit.cut)
         self.bbox_px, self.score, self.last_s = face.bbox_px, face.score, hit.now_s
         self.missed_s, self.in_frame = 0.0, True
         self._stand(x, y, size_px, hit.now_s)
+        if hit.colours is not None and not hit.odd:
+            ours = self.colours
+            self.colours = hit.colours if ours is None else ours + COLOURS_GAIN * (hit.colours - ours)
         self.recent.append(hit)
-        self.count(hit, +1)
+        self._count(hit, +1)
         if not self.confirmed and len(self.recent) >= CONFIRM_HITS:
             self.confirmed = hit.now_s - self.recent[-CONFIRM_HITS].now_s <= CONFIRM_S
 
-    def count(self, hit: Hit, sign: int) -> None:
+    def yielded(self, index: int) -> list[Hit]:
+        """Give back its newest faces, from `index` of `recent` on: they were another person's, and so were the votes.
+
+        The track has not been seen since then.
+        """
+        hits = list(self.recent)
+        kept, given = hits[:index], hits[index:]
+        for hit in given:
+            self._count(hit, -1)
+        # How it moved then is found by going through what is left; before that, it had been known longer.
+        self.course, self._ahead, self.in_frame = _course_of(kept), None, False
+        self.bbox_px, self.score, self.last_s = kept[-1].face.bbox_px, kept[-1].face.score, kept[-1].now_s
+        self.missed_s = given[-1].now_s - self.last_s
+        self.recent = deque(kept, maxlen=RECENT)
+        if self.detection is not None:
+            self.detection = replace(
+                self.detection,
+                last_seen_utc=kept[-1].now_utc,
+                state=self.state,
+                confidence=self.confidence,
+                votes=self.votes,
+            )
+        return given
+
+    def _count(self, hit: Hit, sign: int) -> None:
         """Add the face to the vote (sign 1) or take it out (-1)."""
         self.hits += sign
         self.small_hits += sign * hit.face.too_small
@@ -142,6 +186,14 @@ class Track:
         moved = max(abs(x - at_x), abs(y - at_y)) > STILL_REACH * size_px
         if self.hits == 0 or moved or not 1 / STILL_RATIO < ratio < STILL_RATIO:
             self.anchor = (x, y, size_px, now_s)
+
+
+def _course_of(hits: Sequence[Hit]) -> Course:
+    course = Course(*middle(hits[0].face.bbox_px), size_of(hits[0].face.bbox_px))
+    for before, hit in pairwise(hits):
+        course = course.after(max(0.0, hit.now_s - before.now_s))
+        course.seen(*middle(hit.face.bbox_px), size_of(hit.face.bbox_px), hit.cut)
+    return course
 
 
 def begun(hit: Hit) -> Track:

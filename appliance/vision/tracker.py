@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from appliance.faces import Bbox, Detection, Face
 from appliance.vision.assignment import assigned
 from appliance.vision.bboxes import iou
-from appliance.vision.course import size_of
+from appliance.vision.course import middle, size_of
 from appliance.vision.hidden import with_own_colours
-from appliance.vision.matching import LIMIT, costs_of
+from appliance.vision.matching import LIMIT, OTHER_COLOURS, colour_distance, costs_of
 from appliance.vision.region import Region
 from appliance.vision.regions import Expected
+from appliance.vision.takeover import FEWEST_FACES, alike, taken_over
 from appliance.vision.track import Hit, Seen, Track, begun, resumed
 
 __all__ = ["Seen", "Track", "Tracker", "Update"]
@@ -34,7 +35,6 @@ EXIT_S = 0.5  # who left the frame is gone: who comes in there next is somebody 
 STILL_LOST_S = 12.0  # a poster that somebody stands before is still there afterwards
 UNSEEN_LIMIT_S = 5.0  # nobody stays unseen for longer than this beyond the time to be lost
 SAME_FACE_IOU = 0.45  # a face that overlaps a track's face of the same frame this much is no new person
-COLOURS_GAIN = 0.15
 EDGE_PX = 2.0
 
 
@@ -71,6 +71,15 @@ class Tracker:
                 expected.append(Expected(track.key, bbox_px, spread_px, track.settled, track.still))
         return expected
 
+    def presumed(self, now_s: float) -> list[Face]:
+        """Persons in view who were not looked at in the newest frame, where they are expected, in the voted state."""
+        tracks = {track.key: track for track in self.tracks if not track.in_frame and track.missed_s == 0}
+        return [
+            Face(expected.bbox_px, tracks[expected.key].score, (0.0, 0.0, 0.0), tracks[expected.key].state)
+            for expected in self.expected(now_s)
+            if expected.key in tracks
+        ]
+
     def update(
         self,
         seen: Sequence[Seen],
@@ -102,6 +111,7 @@ class Tracker:
         for one in new:
             if not self._is_double(one.face):
                 self.tracks.append(begun(self._hit(one, now_utc)))
+        self._split()
         for track in self.tracks:
             if not track.in_frame and self._was_looked_at(track, regions):
                 track.missed_s = self._clock_s - track.last_s
@@ -133,7 +143,7 @@ class Tracker:
             return list(tracks), list(seen)
         pairs = assigned(costs_of(tracks, seen, self._clock_s, self._size), LIMIT)
         for row, column in pairs:
-            self._take(tracks[row], self._hit(seen[column], now_utc))
+            self._take(tracks[row], seen[column], now_utc)
         rows, columns = {row for row, _ in pairs}, {column for _, column in pairs}
         return (
             [track for row, track in enumerate(tracks) if row not in rows],
@@ -143,17 +153,42 @@ class Tracker:
     def _hit(self, one: Seen, now_utc: float) -> Hit:
         return Hit(one.face, one.colours, self._clock_s, now_utc, self._is_cut(one.face.bbox_px))
 
-    def _take(self, track: Track, hit: Hit) -> None:
-        track.hit(hit)
-        if hit.colours is not None:
-            ours = track.colours
-            track.colours = hit.colours if ours is None else ours + COLOURS_GAIN * (hit.colours - ours)
+    def _take(self, track: Track, one: Seen, now_utc: float) -> None:
+        ours, theirs = track.colours, one.colours
+        odd = ours is not None and theirs is not None and colour_distance(ours, theirs) > OTHER_COLOURS
+        cut = self._is_cut(one.face.bbox_px)
+        jumped = not cut and track.ahead(self._clock_s).is_far(middle(one.face.bbox_px), size_of(one.face.bbox_px))
+        track.hit(Hit(one.face, theirs, self._clock_s, now_utc, cut, jumped, odd))
+
+    def _split(self) -> None:
+        """End what became another person's; that person's track begins with the first of those faces."""
+        here = [track for track in self.tracks if track.in_frame]
+        changed = [(track, taken_over(list(track.recent))) for track in here]
+        # Two who seem to have changed places: it takes the slower of both a few more faces until that is certain.
+        patient = sum(track.doubtful for track in here) > 1
+        given = [
+            (track, track.yielded(index))
+            for track, index in changed
+            if index is not None and (index < FEWEST_FACES or not patient)
+        ]
+        for track, hits in given:
+            lost = [other for other in self.tracks if not other.in_frame and other is not track and other.confirmed]
+            fits = [other for other in lost if alike(list(other.recent), hits)]
+            owner = min(fits, key=lambda other: abs(other.last_s - hits[0].now_s), default=None)
+            if owner is None:
+                owner = begun(hits[0])
+                self.tracks.append(owner)
+                hits = hits[1:]
+            for hit in hits:
+                owner.hit(replace(hit, jumped=False, odd=False))
 
     def _was_looked_at(self, track: Track, regions: Sequence[Region] | None) -> bool:
         if regions is None:
             return True
-        (left, top, right, bottom), _ = _predicted(track, self._clock_s)
-        return any(region.holds((left + right) / 2, (top + bottom) / 2) for region in regions)
+        bbox_px, _ = _predicted(track, self._clock_s)
+        left, top, right, bottom = bbox_px
+        # Who is outside is seen to be missing wherever the detector looks.
+        return self._outside(bbox_px) or any(region.holds((left + right) / 2, (top + bottom) / 2) for region in regions)
 
     def _is_gone(self, track: Track) -> bool:
         limit_s = self._patience_s(track)
@@ -170,7 +205,7 @@ class Tracker:
         return self.lost_s
 
     def _has_left(self, track: Track) -> bool:
-        return track.course.after(max(0.0, self._clock_s - track.last_s)).has_left(self._size)
+        return track.ahead(self._clock_s).has_left(self._size)
 
     def _outside(self, bbox_px: Bbox) -> bool:
         """Whether nothing of it is in the frame."""
@@ -195,7 +230,7 @@ def _predicted(track: Track, now_s: float) -> tuple[Bbox, float]:
     """The bbox at that time, and how far it may well be from there, px."""
     if track.still:
         return track.bbox_px, 0.5 * size_of(track.bbox_px)
-    course = track.course.after(max(0.0, now_s - track.last_s))
+    course = track.ahead(now_s)
     left, top, right, bottom = track.bbox_px
     scale = course.size_px / size_of(track.bbox_px)
     half_width, half_height = (right - left) / 2 * scale, (bottom - top) / 2 * scale

@@ -124,19 +124,17 @@ class Watcher:
 
     def loop(self, stopping: threading.Event) -> None:
         """A step at each full second, until `stopping` is set; news are written in between."""
-        written_s = 0.0
+        written_s, poll_due_s = 0.0, _next_poll_s()
         while not stopping.is_set():
-            poll_due_s = (time.monotonic() // POLL_S + 1) * POLL_S
-            if self.recorder.news.wait(poll_due_s - time.monotonic()):
+            if time.monotonic() >= poll_due_s:
+                self.step(now())
+                written_s, poll_due_s = time.monotonic(), _next_poll_s()
+            elif self.recorder.news.wait(poll_due_s - time.monotonic()):
                 write_due_s = max(time.monotonic() + GATHER_S, written_s + WRITE_PAUSE_S)
                 stopping.wait(max(0.0, min(write_due_s, poll_due_s) - time.monotonic()))
                 if time.monotonic() < poll_due_s:
                     self.write_news(now())
                     written_s = time.monotonic()
-                    continue
-            if not stopping.is_set():
-                self.step(now())
-                written_s = time.monotonic()
 
     def step(self, moment: Now) -> None:
         """One poll, one write. Trouble with the store is logged and tried again with nothing lost."""
@@ -315,6 +313,10 @@ class Watcher:
         except sqlite3.Error as error:
             log.error("the last %d persons could not be recorded: %s", self.recorder.waiting(), error)
         self.store.close()
+
+
+def _next_poll_s() -> float:
+    return (time.monotonic() // POLL_S + 1) * POLL_S
 
 
 def _rounded(health: Health) -> Health:

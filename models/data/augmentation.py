@@ -26,7 +26,7 @@ MAX_STRETCH = 0.12  # of width against height, natural logarithm
 MAX_TILT_DEG = 15.0
 LONGEST_PX = (400.0, 900.0)  # longest side of a whole picture, drawn evenly in log
 LONGEST = (0.7, 2.7)  # the same in sides of the input: its limits
-UPSCALED = 0.5  # fraction of inputs that hold no more than a smaller picture upscaled, as at 416
+UPSCALED = 0.5  # fraction of inputs that hold no more than a smaller picture upscaled, as streams do
 UPSCALED_BY = (1.2, 1.9)
 
 

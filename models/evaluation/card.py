@@ -10,7 +10,8 @@ import msgspec
 
 from models.data.dataset import STATES
 
-BEGIN, END = "<!-- figures: written by models.evaluation.evaluate --card -->", "<!-- end of figures -->"
+MARKS = "<!-- figures: written by models.evaluation.evaluate --card -->", "<!-- end of figures -->"
+FAR_MARKS = "<!-- far faces: written by models.evaluation.far --card -->", "<!-- end of far faces -->"
 COLUMNS = ["model", "mAP50", *STATES, "any face", "right", "passed", "CPU ms (mean)"]
 Results = dict[str, dict[str, Any]]
 """By name what `evaluate` measured; the first is the default model."""
@@ -20,7 +21,7 @@ Results = dict[str, dict[str, Any]]
 class Row:
     """A detector to measure. side: longest side of its input, px, where that is free. exact: INT8 as hardware with
     wide sums computes it. corruptions: on corrupted pictures too. second_pass: as in the manifest. headline: in
-    README.md too."""
+    README.md too. timed: not so where another runtime than ours is meant to run it."""
 
     name: str
     path: Path
@@ -29,6 +30,7 @@ class Row:
     corruptions: bool = False
     second_pass: int = 0
     headline: bool = False
+    timed: bool = True
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,11 +38,12 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     file: str
-    side: int = 416
+    side: int = 640
     exact: bool = False
     corruptions: bool = False
     second_pass: int = 0
     headline: bool = False
+    timed: bool = True
     baseline: bool = False
 
 
@@ -80,12 +83,12 @@ def details(results: Results) -> str:
         [
             _accuracy_table(results),
             "The same pictures, corrupted (`evaluation/corruptions.py`): any-face AP50 (three-state mAP50).",
-            _table(
+            table(
                 ["model", "clean", *next(iter(corrupted.values()))["corruptions"]],
                 [[row, *map(_pair, (figures, *figures["corruptions"].values()))] for row, figures in corrupted.items()],
             ),
             f"{name} by size of the face's shorter side in the picture:",
-            _table(
+            table(
                 ["", *default["any_face_by_size"]],
                 [
                     ["any-face AP50", *map(_fraction, default["any_face_by_size"].values())],
@@ -96,7 +99,7 @@ def details(results: Results) -> str:
             + ", ".join(f"{source} {_fraction(value)}" for source, value in default["any_face_by_source"].items())
             + ".",
             f"{name}, faces of 32 px and more, true state by found state:",
-            _table(
+            table(
                 ["", *STATES],
                 [[state, *map(str, row)] for state, row in zip(STATES, default["states"]["confusion"], strict=True)],
             ),
@@ -109,16 +112,16 @@ def details(results: Results) -> str:
 def _accuracy_table(results: Results) -> str:
     rows = [[name, *_accuracy(figures)] for name, figures in results.items()]
     rows[0][0] = f"**{rows[0][0]}**"
-    return _table(COLUMNS, rows)
+    return table(COLUMNS, rows)
 
 
-def rewrite(path: Path, text: str) -> None:
+def rewrite(path: Path, text: str, marks: tuple[str, str] = MARKS) -> None:
     """Put the tables between the marks of a page."""
-    page = path.read_text()
-    if BEGIN not in page or END not in page:
-        raise SystemExit(f"{path}: the marks {BEGIN!r} and {END!r} are gone; put them back where the tables belong")
-    before, after = page.partition(BEGIN)[0], page.partition(END)[2]
-    path.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+    page, (begin, end) = path.read_text(), marks
+    if begin not in page or end not in page:
+        raise SystemExit(f"{path}: the marks {begin!r} and {end!r} are gone; put them back where the tables belong")
+    before, after = page.partition(begin)[0], page.partition(end)[2]
+    path.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
 
 
 def _accuracy(figures: dict[str, Any]) -> list[str]:
@@ -130,7 +133,7 @@ def _accuracy(figures: dict[str, Any]) -> list[str]:
         _fraction(figures["any_face"]),
         _fraction(states["right"]),
         _fraction(states["incorrect_as_mask"]),
-        f"{figures['cpu_ms']:.1f} ({figures['cpu_ms_mean']:.1f})",
+        f"{figures['cpu_ms']:.1f} ({figures['cpu_ms_mean']:.1f})" if "cpu_ms" in figures else "-",
     ]
 
 
@@ -143,6 +146,7 @@ def _fraction(value: float) -> str:
     return f"{value:.3f}".removeprefix("0")
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

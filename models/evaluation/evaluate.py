@@ -198,7 +198,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("models", type=Path, nargs="*", help="ONNX files (ours, UltraFace, YuNet), AIZOO's caffemodel")
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--annotations", type=Path, required=True, help="COCO file, with ignored faces as iscrowd")
-    parser.add_argument("--side", type=int, default=416, help="longest side for models with a free input")
+    parser.add_argument("--side", type=int, default=640, help="longest side for models with a free input")
     parser.add_argument("--second-pass", type=int, default=0, help="a second pass, this many times smaller")
     parser.add_argument("--score-threshold", type=float, default=0.3, help="of the faces whose states are compared")
     parser.add_argument("--exact", action="store_true", help="INT8 as TensorRT computes it: slow, no overflow")
@@ -220,7 +220,9 @@ def main(argv: list[str] | None = None) -> int:
     for row, detect in zip(rows, detectors, strict=True):
         results[row.name] = measure_row(row, detect, pictures, options.score_threshold)
         print(report(row.name, results[row.name]), flush=True)
-    for row, times in zip(rows, cpu_times(detectors, pictures, options.score_threshold), strict=True):
+    timed = [pair for pair in zip(rows, detectors, strict=True) if pair[0].timed]
+    milliseconds = cpu_times([detect for _, detect in timed], pictures, options.score_threshold)
+    for (row, _), times in zip(timed, milliseconds, strict=True):
         figures = results[row.name]
         figures["cpu_ms"], figures["cpu_ms_mean"] = float(np.median(times)), float(times.mean())
         print(f"{row.name}: CPU {figures['cpu_ms']:.1f} ms, mean {figures['cpu_ms_mean']:.1f} ms")

@@ -7,7 +7,6 @@ UltraFace (masked and plain) and YuNet are ONNX; AIZOO's Caffe file needs OpenCV
 from __future__ import annotations
 
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ import numpy as np
 import onnxruntime
 
 from appliance.vision.bboxes import (
-    ALIGN,
     PAD_GREY,
     Candidates,
     aligned,
@@ -26,7 +24,7 @@ from appliance.vision.bboxes import (
     normalised,
     with_second_pass,
 )
-from appliance.vision.onnx import OUTPUTS, fixed_size, input_multiple, runner
+from appliance.vision.onnx import OUTPUTS, fixed_size, runner
 from models.data.dataset import Bboxes, Pixels
 from models.evaluation.figures import Float32Array, Found
 
@@ -34,7 +32,6 @@ Detect = Callable[[Pixels, float], Found]
 """A picture and the face score threshold to what was found, best first, at most 1000, after NMS."""
 
 MAX_IOU = 0.5
-ALIGN_PX = 32  # sides of the network's input are multiples of it
 _AIZOO_SIZES = ((0.04, 0.056), (0.08, 0.11), (0.16, 0.22), (0.32, 0.45), (0.64, 0.72))
 _AIZOO_GRIDS = (33, 17, 9, 5, 3)
 
@@ -63,27 +60,14 @@ def read(path: Path, side: int, exact: bool = False, second_pass: int = 0) -> De
     raise SystemExit(f"{path}: outputs {', '.join(outputs)} are of no known detector")
 
 
-def letterbox(
-    pixels: Pixels, side: int, static: tuple[int, int] | None, grey: int, multiple: Fraction = ALIGN
-) -> tuple[Pixels, Float32Array]:
+def letterbox(pixels: Pixels, side: int, static: tuple[int, int] | None, grey: int) -> tuple[Pixels, Float32Array]:
     """The picture in the upper left corner of a grey input, and the factors that bring its bboxes back (4)."""
     height, width = pixels.shape[:2]
     size = content_size(width, height, *(static or (side, side)))
-    wide, high = static or aligned(*size, multiple)
+    wide, high = static or aligned(*size)
     canvas = np.full((high, wide, 3), grey, np.uint8)
     canvas[: size[1], : size[0]] = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     return canvas, np.array([width / size[0], height / size[1]] * 2, np.float32)
-
-
-def upscaled_px(length: int, side: int, to_side: int) -> int:
-    """What a side of `length` px becomes where `side` becomes `to_side`: the nearest multiple of ALIGN_PX."""
-    return (length * to_side + ALIGN_PX // 2 * side) // (ALIGN_PX * side) * ALIGN_PX
-
-
-def upscale_multiple(side: int, to_side: int) -> Fraction:
-    """What the sides of a free input shall be multiples of, each rounded to whole pixels, so that upscaling need not
-    stretch one more than the other: a stretch by a fortieth cost .01 mAP50."""
-    return Fraction(ALIGN_PX * side, to_side)
 
 
 def after_nms(bboxes: Bboxes, faces: Float32Array, probabilities: Float32Array, max_iou: float = MAX_IOU) -> Found:
@@ -102,11 +86,11 @@ def _best(
 
 
 def _raw(session: Any, side: int, second_pass: int) -> Detect:
-    static, network, multiple = fixed_size(session), runner(session), input_multiple(session)
+    static, network = fixed_size(session), runner(session)
 
     def forward(pixels: Pixels, side: int, score_threshold: float) -> Candidates:
-        canvas, factors = letterbox(pixels, side, static, PAD_GREY, multiple)
-        (found,) = decode(network(canvas[None]), canvas.shape[1::-1], score_threshold)
+        canvas, factors = letterbox(pixels, side, static, PAD_GREY)
+        (found,) = decode(network(canvas[None]), score_threshold)
         return found._replace(bboxes=found.bboxes * factors)
 
     def detect(pixels: Pixels, score_threshold: float) -> Found:

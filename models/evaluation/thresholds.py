@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("model", type=Path)
     parser.add_argument("--images", type=Path, required=True, help="pictures of `val`, never those of `test`")
     parser.add_argument("--annotations", type=Path, required=True)
-    parser.add_argument("--side", type=int, default=416, help="longest side of the pictures, px")
+    parser.add_argument("--side", type=int, default=640, help="longest side of the pictures, px")
     parser.add_argument("--score-threshold", type=float, default=0.5, help="of the faces in the other tables")
     options = parser.parse_args(argv)
     pictures = load_pictures(options.images, options.annotations)

@@ -1,8 +1,7 @@
 """Every file of a network in one go: `python -m models.release.release --data DIR [--run RUN] --out models/weights`.
 
 With --run a checkpoint is made of those that the training wrote, calibrated on `val`. Then every ONNX form of it is
-written: FP32, INT8 for ONNX Runtime, and for each preset the forms for TensorRT and detectNet. Those for 416 are the
-same networks behind an upscaled input.
+written: FP32, INT8 for ONNX Runtime, and for the regions of each preset the forms for TensorRT and detectNet.
 """
 
 from __future__ import annotations
@@ -13,26 +12,21 @@ import sys
 import tempfile
 from pathlib import Path
 
-import onnx
 import torch
 
 from models.evaluation.evaluate import detect_all, load_pictures
 from models.evaluation.readers import read
 from models.release.calibrate import calibrated, calibration
-from models.release.export import export_decoded, export_raw, store_half
+from models.release.export import export_decoded, export_raw
 from models.release.quantize import evenly, quantize_for_cpu, quantize_for_tensorrt
-from models.release.upscale import upscale
 from models.training import checkpoint
 from models.training.checkpoint import Weights
 from models.training.network import Widths
 
-PLAIN_PX = (320, 640)  # sides of the inputs that the network sees as they are
-SIDE_PX, UPSCALED_PX = 416, 640  # of the input that it sees upscaled
+REGION_PX = (320, 416)  # sides of the inputs of the forms that take no other
+PICTURE_PX = 640  # longest side of the pictures it is calibrated on: that of whole pictures, see the manifest
 INCORRECT_OFFSET = -0.9  # of its logit: training shows wrongly worn masks far oftener than they are seen
 NAME = "mb9k.safetensors"
-UPSCALED = {
-    "fp32": "fp32-416", "int8": "int8-416", "int8-tensorrt-640": "int8-tensorrt-416", "decoded-640": "decoded-416",
-}  # fmt: skip
 
 
 def checkpoints(run: Path, epochs: tuple[int, int] | None) -> list[Path]:
@@ -68,7 +62,7 @@ def calibrate(weights: Weights, widths: Widths, data: Path) -> Weights:
         path = Path(folder) / "fp32.onnx"
         export_raw(checkpoint.unfold(weights, widths), path)
         pictures = load_pictures(data / "images" / "val", data / "annotations_harmonised" / "val.json")
-        fitted = calibration(*detect_all(read(path, UPSCALED_PX), pictures), INCORRECT_OFFSET)
+        fitted = calibration(*detect_all(read(path, PICTURE_PX), pictures), INCORRECT_OFFSET)
     print(", ".join(f"{name} {value:.3f}" for name, value in fitted._asdict().items()))
     return calibrated(weights, fitted)
 
@@ -81,15 +75,9 @@ def write_forms(source: Path, files: list[Path], out: Path) -> None:
     # The forms for detectNet were first written from norms with these statistics; without them a release of the same
     # weights would round some biases otherwise, by 6e-8.
     checkpoint.measure_statistics(net, torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
-    for side in PLAIN_PX:
+    for side in REGION_PX:
         quantize_for_tensorrt(fp32, files, out / f"mb9k-int8-tensorrt-{side}.onnx", side)
         export_decoded(net, out / f"mb9k-decoded-{side}.onnx", side)
-    for name, upscaled in UPSCALED.items():
-        model = onnx.load(out / f"mb9k-{name}.onnx")
-        upscale(model, SIDE_PX, UPSCALED_PX)
-        if name == "fp32":
-            store_half(model.graph)
-        onnx.save(model, out / f"mb9k-{upscaled}.onnx")
 
 
 def main(argv: list[str] | None = None) -> int:

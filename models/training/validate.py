@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import torch
 from torch import nn
@@ -11,9 +10,9 @@ from appliance.vision.bboxes import PAD_GREY, decode, normalised
 from models.data.dataset import Photo
 from models.evaluation.evaluate import ap_by_state
 from models.evaluation.figures import Truth, any_face, average_precision, match
-from models.evaluation.readers import after_nms, letterbox, upscale_multiple, upscaled_px
+from models.evaluation.readers import after_nms, letterbox
 
-SIDE, UPSCALED = 416, 640  # px, as the default preset sees pictures
+SIDE = 640  # px, as whole pictures are looked at
 SCORE_THRESHOLD = 0.02  # average precision is of the whole curve
 STATE_SCORE_THRESHOLD, MIN_STATE_PX = 0.3, 32  # of the faces whose states are compared
 
@@ -24,12 +23,10 @@ def validate(net: nn.Module, photos: list[Photo]) -> dict[str, float]:
     device = next(net.parameters()).device
     pairs = []
     for photo in photos:
-        canvas, factors = letterbox(photo.pixels, SIDE, None, PAD_GREY, upscale_multiple(SIDE, UPSCALED))
-        size = (canvas.shape[1], canvas.shape[0])
-        upscaled = cv2.resize(canvas, [upscaled_px(length, SIDE, UPSCALED) for length in size])
+        canvas, factors = letterbox(photo.pixels, SIDE, None, PAD_GREY)
         with torch.no_grad():
-            outputs = [out.cpu().numpy() for out in net(torch.from_numpy(normalised(upscaled[None])).to(device))]
-        ((bboxes, scores, probabilities),) = decode(outputs, size, SCORE_THRESHOLD)
+            outputs = [out.cpu().numpy() for out in net(torch.from_numpy(normalised(canvas[None])).to(device))]
+        ((bboxes, scores, probabilities),) = decode(outputs, SCORE_THRESHOLD)
         found = after_nms(bboxes * factors, scores, probabilities)
         pairs.append((found, Truth(photo.bboxes, photo.states)))
     faces = [face for pair in pairs for face in match(*pair, STATE_SCORE_THRESHOLD).faces]

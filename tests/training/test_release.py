@@ -1,4 +1,4 @@
-"""From a checkpoint to every form: exports, upscaled ones, INT8, blends, calibration."""
+"""From a checkpoint to every form: exports, INT8, blends, calibration."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ import pytest
 import torch
 
 from appliance.vision import bboxes as runtime
-from models.evaluation.readers import letterbox, upscaled_px
+from models.evaluation.readers import letterbox
 from models.release import calibrate, export, quantize, release
-from models.release.upscale import upscale
 from models.training import checkpoint
 from models.training.network import MaskNet, Widths, decode
 from tests.conftest import REPOSITORY
@@ -52,31 +51,16 @@ def test_a_release_has_every_form(net: MaskNet, data: Path, tmp_path: Path) -> N
     for path in weights.glob("*.onnx"):
         entrance = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).get_inputs()[0]
         sizes[path.stem.removeprefix("mb9k-")] = tuple(entrance.shape)
-    expected: dict[str, tuple[int | str, ...]] = {
-        f"{form}-{side}": (1, 3, side, side) for form in ("int8-tensorrt", "decoded") for side in (320, 416, 640)
-    }
-    expected |= {"fp32": (1, 3, "h", "w"), "int8": (1, "h", "w", 3)}
-    assert sizes == expected | {f"{name}-416": expected[name] for name in ("fp32", "int8")}
-    for name in ("fp32", "int8"):  # at 416 the maps are those of the plain form at 640
-        plain, upscaled = (
-            outputs(weights / f"mb9k-{form}.onnx", black(name, side))
-            for form, side in ((name, 640), (f"{name}-416", 416))
-        )
-        assert [array.shape for array in upscaled] == [array.shape for array in plain]
-
-
-def black(form: str, side: int) -> np.ndarray[Any, Any]:
-    """A black picture."""
-    return np.zeros((1, side, side, 3), np.uint8) if form == "int8" else np.zeros((1, 3, side, side), np.float32)
+    expected: dict[str, tuple[int | str, ...]] = {"fp32": ("n", 3, "h", "w"), "int8": ("n", "h", "w", 3)}
+    for side in (320, 416):
+        expected |= {f"int8-tensorrt-{side}": ("n", 3, side, side), f"decoded-{side}": (1, 3, side, side)}
+    assert sizes == expected
 
 
 def test_the_committed_checkpoint_gives_the_committed_files(tmp_path: Path) -> None:
     loaded = checkpoint.load(WEIGHTS / release.NAME)
     export.export_raw(loaded, tmp_path / "fp32.onnx")
     assert (tmp_path / "fp32.onnx").read_bytes() == (WEIGHTS / "mb9k-fp32.onnx").read_bytes()
-    model = onnx.load(WEIGHTS / "mb9k-int8.onnx")
-    upscale(model, release.SIDE_PX, release.UPSCALED_PX)
-    assert model.SerializeToString() == (WEIGHTS / "mb9k-int8-416.onnx").read_bytes()
     export.export_decoded(loaded, tmp_path / "decoded.onnx", 320)  # its biases are rounded otherwise on other machines
     ours, theirs = (
         onnx.load(path).graph.initializer for path in (tmp_path / "decoded.onnx", WEIGHTS / "mb9k-decoded-320.onnx")
@@ -114,7 +98,7 @@ def test_the_export_says_what_the_network_says(net: MaskNet, tmp_path: Path) -> 
     for ours, theirs in zip(exported, expected, strict=True):
         np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-4)
     bboxes, faces, _ = decode(expected)
-    ((decoded, scores, _),) = runtime.decode(exported, (96, 64), 0.0)
+    ((decoded, scores, _),) = runtime.decode(exported, 0.0)
     assert len(decoded) == bboxes.shape[1]
     best = int(faces[0].argmax())
     np.testing.assert_allclose((decoded[0, :2] + decoded[0, 2:]) / 2, bboxes[0, best, :2], atol=1e-3)
@@ -147,7 +131,7 @@ def test_int8_for_tensorrt_is_symmetric_fixed_and_near_fp32(net: MaskNet, pictur
     quantize.quantize_for_tensorrt(tmp_path / "net.onnx", [picture], tmp_path / "int8.onnx", 128)
     graph = onnx.load(tmp_path / "int8.onnx").graph
     sizes = [[axis.dim_value for axis in output.type.tensor_type.shape.dim] for output in graph.output]
-    assert sizes == [[1, 8, 16, 16], [1, 8, 8, 8], [1, 8, 4, 4]]
+    assert sizes == [[0, 8, 16, 16], [0, 8, 8, 8], [0, 8, 4, 4]]  # 0: a free number of pictures
     points = [onnx.numpy_helper.to_array(array) for array in graph.initializer if "zero_point" in array.name]
     assert points and all(not point.any() and point.dtype in (np.int8, np.int32) for point in points)
     tensor = runtime.normalised(letterboxed(picture, 128)[None])
@@ -183,26 +167,18 @@ def test_space_to_depth_gives_the_same_to_the_bit(
 
 
 @pytest.mark.parametrize("form", ["fp32", "cpu", "tensorrt"])
-def test_a_graph_upscales_its_input_itself(form: str, net: MaskNet, picture: Path, tmp_path: Path) -> None:
-    side, to_side, plain = 64, 96, tmp_path / "plain.onnx"
-    export.export_raw(net, tmp_path / "fp32.onnx")
+def test_a_stack_says_what_its_pictures_say_one_by_one(form: str, net: MaskNet, picture: Path, tmp_path: Path) -> None:
+    path, pixels = tmp_path / "net.onnx", np.random.default_rng(0).integers(0, 256, (3, 96, 96, 3), dtype=np.uint8)
+    export.export_raw(net, path)
     if form == "cpu":
-        quantize.quantize_for_cpu(tmp_path / "fp32.onnx", [picture], plain, to_side)
+        quantize.quantize_for_cpu(path, [picture], path, 96)
     elif form == "tensorrt":
-        quantize.quantize_for_tensorrt(tmp_path / "fp32.onnx", [picture], plain, to_side)
-    else:
-        plain = tmp_path / "fp32.onnx"
-    model = onnx.load(plain)
-    upscale(model, side, to_side)
-    onnx.save(model, tmp_path / "upscaled.onnx")
-    size = (side, side) if form == "tensorrt" else (96, side)  # width, height; free sides are rounded to 32 each
-    small, _ = letterbox(cv2.imread(str(picture))[:, :, ::-1], side, size, runtime.PAD_GREY)
-    large = cv2.resize(small, [upscaled_px(length, side, to_side) for length in size])
-    inputs = [canvas[None] if form == "cpu" else runtime.normalised(canvas[None]) for canvas in (large, small)]
-    expected, upscaled = outputs(plain, inputs[0]), outputs(tmp_path / "upscaled.onnx", inputs[1])
-    assert [array.shape for array in upscaled] == [array.shape for array in expected]
-    for ours, theirs in zip(expected, upscaled, strict=True):  # OpenCV rounds its upscaled picture to bytes
-        assert np.abs(ours - theirs).max() < 0.05 * ours[0, 1:].std() + 0.01
+        quantize.quantize_for_tensorrt(path, [picture], path, 96)
+    stack = pixels if form == "cpu" else runtime.normalised(pixels)
+    together, alone = outputs(path, stack), [outputs(path, stack[number : number + 1]) for number in range(3)]
+    for maps, parts in zip(together, zip(*alone, strict=True), strict=True):
+        np.testing.assert_allclose(maps, np.concatenate(parts), atol=1e-6 if form == "fp32" else 0)
+        assert not np.array_equal(maps[0], maps[1])
 
 
 def test_calibration_finds_the_line_that_made_the_verdicts() -> None:

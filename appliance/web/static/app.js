@@ -33,17 +33,22 @@ document.addEventListener("formdata", (event) => {
     if (event.target.method === "get" && value === "") event.formData.delete(name);
 });
 
+// What a person or a script has set since it came: a list that is open, the live picture.
+function isOurs(element, name) {
+  if (element.tagName === "DETAILS") return name === "open";
+  return (name === "hidden" || name === "src") && element.parentElement.hasAttribute("data-preview");
+}
+
 // Make `now` like `next`, touching only what differs, so that pictures, focus and open lists stay.
 function renew(now, next) {
   if (now.isEqualNode(next)) return;
   const sameShape = now.nodeType === 1 && next.nodeType === 1 && now.tagName === next.tagName
-    && now.tagName !== "svg" && !now.hasAttribute("data-preview")
-    && now.childNodes.length === next.childNodes.length;
+    && now.tagName !== "svg" && now.childNodes.length === next.childNodes.length;
   if (!sameShape) return now.replaceWith(document.importNode(next, true));
   for (const { name } of [...now.attributes])
-    if (!next.hasAttribute(name) && !(now.tagName === "DETAILS" && name === "open")) now.removeAttribute(name);
+    if (!next.hasAttribute(name) && !isOurs(now, name)) now.removeAttribute(name);
   for (const { name, value } of next.attributes)
-    if (now.getAttribute(name) !== value) now.setAttribute(name, value);
+    if (now.getAttribute(name) !== value && !isOurs(now, name)) now.setAttribute(name, value);
   const theirs = [...next.childNodes];
   [...now.childNodes].forEach((child, index) => renew(child, theirs[index]));
 }

@@ -1,0 +1,161 @@
+"""The budget: what watching may cost a second, shared fairly over the streams.
+
+What a stream must do (decoding) is counted first; what it wants beyond that (looks) is granted as far as the share of
+the stream goes. Shares are max-min fair: no stream gets less than an equal part unless it wants less, and what one
+leaves goes to those who want more (Bertsekas and Gallager, Data Networks, 2nd ed. 1992, 6.5.2).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from appliance.vision.detector import Detector
+
+SHARE_OUT_S = 1.0  # so often the shares are worked out
+BURST_S = 1.0  # so much of its share may a stream save up
+HEADROOM = 1.3  # a stream may want more in a moment than it did in the last one
+FORGET = 0.5  # of what a stream wanted before, each time that shares are worked out
+LEARN = 0.02  # of each look, towards what looks really cost
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # https://docs.kernel.org/admin-guide/cgroup-v2.html
+PROBES_PX = (128, 320)
+PROBE_ROUNDS = 5
+
+
+class Budget:
+    """CPU milliseconds a second for all streams of this box. For any number of threads."""
+
+    def __init__(self, ms_per_s: float) -> None:
+        self.ms_per_s = ms_per_s
+        self._purses: list[Purse] = []
+        self._lock = threading.Lock()
+        self._shared_out_s = -np.inf
+
+    def open_purse(self) -> Purse:
+        """The part of one stream, until it is closed."""
+        with self._lock:
+            purse = Purse(self, self._lock)
+            self._purses.append(purse)
+            self._share_out()
+            return purse
+
+    def close_purse(self, purse: Purse) -> None:
+        """The stream is gone; what it had goes to the others."""
+        with self._lock:
+            if purse in self._purses:
+                self._purses.remove(purse)
+                self._share_out()
+
+    def _refresh(self, now_s: float) -> None:
+        if now_s - self._shared_out_s >= SHARE_OUT_S:
+            self._shared_out_s = now_s
+            for purse in self._purses:
+                purse.note_demand()
+            self._share_out()
+
+    def _share_out(self) -> None:
+        wanted = [purse.demand_ms for purse in self._purses]
+        for purse, share_ms in zip(self._purses, fair_shares(self.ms_per_s, wanted), strict=True):
+            purse.ms_per_s = share_ms
+
+
+class Purse:
+    """What one stream may spend. Times are seconds of one clock that never goes back, the same for all purses."""
+
+    def __init__(self, budget: Budget, lock: threading.Lock) -> None:
+        self.ms_per_s = 0.0
+        self.demand_ms = 0.0
+        self._budget, self._lock = budget, lock
+        self._balance_ms = 0.0
+        self._wanted_ms = 0.0
+        self._filled_s: float | None = None
+
+    def allowance_ms(self, now_s: float) -> float:
+        """What may be spent now; zero or less: nothing."""
+        with self._lock:
+            self._budget._refresh(now_s)
+            passed_s = BURST_S if self._filled_s is None else max(0.0, now_s - self._filled_s)
+            self._filled_s = now_s if self._filled_s is None else max(now_s, self._filled_s)
+            self._balance_ms = min(self._balance_ms + passed_s * self.ms_per_s, BURST_S * self.ms_per_s)
+            return self._balance_ms
+
+    def spend(self, ms: float) -> None:
+        """Note what was spent, also beyond the allowance."""
+        with self._lock:
+            # Debts end with the burst: a stream that could not help it is not silenced for a minute.
+            self._balance_ms = max(self._balance_ms - ms, -BURST_S * self.ms_per_s)
+            self._wanted_ms += ms
+
+    def want(self, ms: float) -> None:
+        """Note what would have been spent, had there been enough."""
+        with self._lock:
+            self._wanted_ms += ms
+
+    def close(self) -> None:
+        """The stream is gone."""
+        self._budget.close_purse(self)
+
+    def note_demand(self) -> None:
+        """For the budget alone, once per sharing: what was wanted since becomes the demand."""
+        self.demand_ms = max(self._wanted_ms / SHARE_OUT_S, self.demand_ms * FORGET)
+        self._wanted_ms = 0.0
+
+
+def fair_shares(total: float, wanted: Sequence[float]) -> list[float]:
+    """Max-min fair shares of the total: what each wants (and a little more), as far as it goes; the rest equally."""
+    shares = [0.0] * len(wanted)
+    left, waiting = total, len(wanted)
+    for index in sorted(range(len(wanted)), key=lambda index: wanted[index]):
+        shares[index] = min(wanted[index] * HEADROOM, left / waiting)
+        left, waiting = left - shares[index], waiting - 1
+    return [share + left / len(wanted) for share in shares]
+
+
+class Costs:
+    """What a region costs on this machine: CPU milliseconds by the side of the network's input."""
+
+    def __init__(self, base_ms: float, per_pixel_ms: float) -> None:
+        self.base_ms, self.per_pixel_ms = base_ms, per_pixel_ms
+        self._factor = 1.0
+
+    def __call__(self, input_px: int) -> float:
+        return (self.base_ms + self.per_pixel_ms * input_px * input_px) * self._factor
+
+    def learn(self, inputs_px: Sequence[int], spent_ms: float) -> None:
+        """A look at regions with these inputs cost so much: move a little towards that."""
+        expected_ms = sum(map(self, inputs_px))
+        if expected_ms > 0:
+            self._factor *= 1 + LEARN * (min(max(spent_ms / expected_ms, 0.25), 4.0) - 1)
+
+
+def measured_costs(detector: Detector, cpu_s: Callable[[], float] = time.thread_time) -> Costs:
+    """Try out what regions cost here: the least of a few rounds, of a small and a large one."""
+    chance = np.random.default_rng(1)
+    spent_ms = []
+    for side in PROBES_PX:
+        square = chance.integers(0, 255, (1, side, side, 3), dtype=np.uint8)
+        rounds = []
+        for _ in range(PROBE_ROUNDS):
+            begun_s = cpu_s()
+            detector.look(square)
+            rounds.append((cpu_s() - begun_s) * 1000)
+        spent_ms.append(min(rounds))
+    small_ms, large_ms = spent_ms
+    small, large = (side * side for side in PROBES_PX)
+    per_pixel_ms = max(large_ms - small_ms, 0.0) / (large - small)
+    return Costs(max(small_ms - per_pixel_ms * small, 0.01), per_pixel_ms)
+
+
+def processors(quota: Path = CPU_QUOTA, bound: float | None = None) -> float:
+    """How many processors this process may use: those it is bound to, or less where its control group has a quota."""
+    count = float(len(os.sched_getaffinity(0))) if bound is None else bound
+    try:
+        allowed_us, period_us = quota.read_text().split()
+        return count if allowed_us == "max" else min(count, int(allowed_us) / int(period_us))
+    except (OSError, ValueError):
+        return count

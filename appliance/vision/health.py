@@ -1,0 +1,79 @@
+"""The health of a stream: how well it could be judged in the last ten minutes."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+MINUTES = 10
+MIN_PERSONS = 5  # a share of fewer says nothing
+MIN_LOOKS = 100
+RATE_S = 10.0
+
+
+@dataclass(slots=True)
+class _Minute:
+    number: int
+    persons: int = 0
+    too_small: int = 0
+    wanted: int = 0
+    made: int = 0
+
+
+class Tally:
+    """Counts of the last ten minutes. Times are seconds of a clock that never goes back."""
+
+    def __init__(self) -> None:
+        self._minutes: deque[_Minute] = deque(maxlen=MINUTES)
+
+    def person(self, too_small: bool, now_s: float) -> None:
+        """Somebody left; too_small: without a state, because the face had too few pixels."""
+        minute = self._minute(now_s)
+        minute.persons += 1
+        minute.too_small += too_small
+
+    def look(self, made: bool, now_s: float) -> None:
+        """A look was wanted, and made or put off for want of computing time."""
+        minute = self._minute(now_s)
+        minute.wanted += 1
+        minute.made += made
+
+    def too_small_share(self) -> float | None:
+        """Of the persons; None: too few for a share."""
+        persons = sum(minute.persons for minute in self._minutes)
+        return sum(minute.too_small for minute in self._minutes) / persons if persons >= MIN_PERSONS else None
+
+    def made_share(self) -> float | None:
+        """Of the looks; None: too few for a share."""
+        wanted = sum(minute.wanted for minute in self._minutes)
+        return sum(minute.made for minute in self._minutes) / wanted if wanted >= MIN_LOOKS else None
+
+    def _minute(self, now_s: float) -> _Minute:
+        number = int(now_s // 60)
+        while self._minutes and self._minutes[0].number <= number - MINUTES:
+            self._minutes.popleft()
+        if not self._minutes or self._minutes[-1].number != number:
+            self._minutes.append(_Minute(number))
+        return self._minutes[-1]
+
+
+class Rate:
+    """An amount a second, over the last seconds."""
+
+    def __init__(self) -> None:
+        self._amounts: deque[tuple[float, float]] = deque()
+        self._sum = 0.0
+
+    def add(self, now_s: float, amount: float) -> None:
+        """So much more, now."""
+        self._amounts.append((now_s, amount))
+        self._sum += amount
+        while self._amounts[0][0] < now_s - RATE_S:
+            self._sum -= self._amounts.popleft()[1]
+
+    def per_s(self) -> float | None:
+        """None: not known yet."""
+        if len(self._amounts) < 2:
+            return None
+        passed_s = self._amounts[-1][0] - self._amounts[0][0]
+        return max(0.0, self._sum) / passed_s if passed_s >= RATE_S / 2 else None

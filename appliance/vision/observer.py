@@ -1,0 +1,213 @@
+"""The observer of one stream: packets in, looks out. It knows no thread, and no clock but that of the packets.
+
+Where something new moves, about ten times a second, the detector looks at regions of the frame. Where nothing does, and
+all who are in view are known, only key frames are decoded, and what came since the last one is kept. Whatever a key
+frame shows that was not to be expected, somebody new or somebody who is not where they should be, began since the one
+before: what was kept is replayed, as if nothing had been left out.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from appliance.faces import Face, Health
+from appliance.vision.budget import Costs, Purse
+from appliance.vision.decoding import Decoding
+from appliance.vision.detector import Detector
+from appliance.vision.frame import Frame
+from appliance.vision.health import Rate, Tally
+from appliance.vision.motion import Motion, Moving
+from appliance.vision.packets import Packet
+from appliance.vision.region import Region
+from appliance.vision.regions import Plan, Planner
+from appliance.vision.seams import merged
+from appliance.vision.tracker import Seen, Tracker, Update
+
+LOW_SCORE_THRESHOLD = 0.25  # faces of this score or more may keep a track alive, and are pixelated
+MAX_IOU = 0.5
+CALM_S = 0.5  # nothing new has moved for this long: only key frames from now on
+FIRST_S = 4.0  # from the start, or another scene: so long everything is decoded, until the whole frame was looked at
+LOOK_MS = 60.0  # no look may take longer, whatever the purse holds: the next one is due after 100
+AWAY_S = 0.05  # frames come when they come: one that is nearly due is taken
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What one frame showed.
+
+    faces: in the regions that were looked at, px of the frame. update: what that changed. presumed: persons in view who
+    were not looked at, where they are expected, and in the state that they were in.
+    """
+
+    frame: Frame
+    faces: list[Face]
+    update: Update
+    presumed: list[Face]
+
+
+class Observer:
+    """Looks at one stream. Not for several threads.
+
+    looks_per_s: where something new moves. lost_s: out of view for longer is gone. purse: what this stream may spend;
+    costs: what a region costs. cpu_s: the CPU time of this thread. accept: whether a frame may be looked at.
+    elsewhere: somebody watches another stream of the camera, and will say when something moves.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        looks_per_s: float,
+        lost_s: float,
+        purse: Purse,
+        costs: Costs,
+        accept: Callable[[Frame], bool] = lambda _: True,
+        cpu_s: Callable[[], float] = time.thread_time,
+    ) -> None:
+        self.detector = detector
+        self.tracker = Tracker(detector.score_threshold, lost_s)
+        self._looks_per_s = looks_per_s
+        self._purse, self._costs, self._accept, self._cpu_s = purse, costs, accept, cpu_s
+        self._tally, self._decoding_rate = Tally(), Rate()
+        self._key_ms: float | None = None  # that decoding a key frame takes
+        self.elsewhere = False
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin again with the next key frame, after an error; who is in view stays known."""
+        self.decoding = Decoding(self._looks_per_s)
+        self._motion = Motion()
+        self._planner = Planner(self.detector.region_px, self._costs)
+        self._charged_ms = 0.0
+        self._due_s = 0.0
+        self._awake_until_s: float | None = None  # None: nothing was looked at yet
+
+    def take(self, packet: Packet) -> Iterator[Look]:
+        """The looks that this packet leads to, oldest first. Take them all before the next packet."""
+        for frame in self.decoding.take(packet):
+            if self._accept(frame):
+                yield from self._glance(frame) if self.decoding.idle else self._look_if_due(frame)
+        self._charge_decoding(packet)
+
+    def wake(self, until_s: float, since_s: float | None = None) -> Iterator[Look]:
+        """Decode everything until then, beginning with what was kept: something moves, or somebody watches.
+
+        since_s: when it began to move; None: the frame that was last looked at shows it.
+        """
+        self._awake_until_s = max(self._awake_until_s or 0.0, until_s)
+        for frame in self.decoding.wake(since_s):
+            if self._accept(frame):
+                yield from self._look_if_due(frame)
+
+    def _glance(self, frame: Frame) -> Iterator[Look]:
+        """At a key frame, while nothing new moves."""
+        before = copy.deepcopy((self._motion, self.tracker))
+        known = {track.key for track in self.tracker.tracks if track.in_frame}
+        look, moving, news = self._look(frame)
+        if moving.cut or moving.relit or news or self._is_surprised(known):
+            self._motion, self.tracker = before
+            self._due_s = 0.0
+            yield from self.wake(frame.time_s + CALM_S)
+        else:
+            self._rest()
+            yield look
+
+    def _is_surprised(self, known: set[str]) -> bool:
+        """Whether anybody is new, or somebody who was in view is not where they were expected."""
+        return any(
+            not track.in_frame if track.key in known and not track.still else not (track.settled or track.still)
+            for track in self.tracker.tracks
+        )
+
+    def _look_if_due(self, frame: Frame) -> Iterator[Look]:
+        pause_s = 1.0 / self._looks_per_s
+        early_s = self._due_s - frame.time_s
+        if pause_s * AWAY_S < early_s <= pause_s:  # more than that: the clock of the stream began again
+            return
+        # From when it was due: the rate stays true although frames come when they come.
+        self._due_s = frame.time_s + pause_s if abs(early_s) > pause_s else self._due_s + pause_s
+        look, moving, news = self._look(frame)
+        self._rest_if_calm(moving, news, frame.time_s)
+        yield look
+
+    def _look(self, frame: Frame) -> tuple[Look, Moving, bool]:
+        """The look, and what led to it: what moves, and whether some of it is new."""
+        now_s, size = frame.time_s, (frame.width, frame.height)
+        moving = self._motion.look(frame.luma(), frame.luma_step, now_s)
+        ended = self.tracker.end_all() if moving.cut else []
+        plan = self._plan(frame, moving)
+        begun_s = self._cpu_s()
+        faces = self._faces(frame, plan.regions)
+        spent_ms = (self._cpu_s() - begun_s) * 1000
+        self._costs.learn([region.input_px for region in plan.regions], spent_ms)
+        self._purse.spend(spent_ms)
+        seen = [Seen(face, frame.colours(face.bbox_px)) for face in faces]
+        update = self.tracker.update(seen, now_s, frame.utc, plan.regions, size)
+        for track in [*ended, *update.ended]:
+            self._tally.person(track.too_small, now_s)
+        look = Look(frame, faces, Update(update.seen, [*ended, *update.ended]), self.tracker.presumed(now_s))
+        return look, moving, plan.news
+
+    def _plan(self, frame: Frame, moving: Moving) -> Plan:
+        allowance_ms = self._purse.allowance_ms(frame.time_s)
+        plan = self._planner.plan(
+            (frame.width, frame.height),
+            moving,
+            self.tracker.expected(frame.time_s),
+            frame.time_s,
+            min(allowance_ms, LOOK_MS),
+        )
+        # What does not fit into one look comes in the next one; only want of computing time puts it off.
+        withheld = bool(plan.over_budget.any()) and allowance_ms < LOOK_MS
+        if withheld:
+            self._purse.want(LOOK_MS)
+        if withheld or plan.regions:
+            self._tally.look(not withheld, frame.time_s)
+        return plan
+
+    def _faces(self, frame: Frame, regions: Sequence[Region]) -> list[Face]:
+        """What the detector finds in the regions, px of the frame; those of one size are one stack."""
+        found: list[tuple[Region, Sequence[Face]]] = []
+        for _, group in groupby(sorted(regions, key=_input_px), key=_input_px):
+            alike = list(group)
+            found += zip(alike, self.detector.look(frame.cuts(alike), LOW_SCORE_THRESHOLD), strict=True)
+        return merged(found, (frame.width, frame.height), MAX_IOU)
+
+    def _rest_if_calm(self, moving: Moving, news: bool, now_s: float) -> None:
+        if moving.cut or moving.relit or self._awake_until_s is None:
+            self._awake_until_s = now_s + FIRST_S
+        elif news or not all(track.settled or track.still for track in self.tracker.tracks):
+            self._awake_until_s = max(self._awake_until_s, now_s + CALM_S)
+        if now_s >= self._awake_until_s:
+            self._rest()
+
+    def _rest(self) -> None:
+        # What is not decoded at all shows nobody: that is for a picture in which nobody is.
+        self.decoding.rest(elsewhere=self.elsewhere and not self.tracker.tracks)
+
+    def _charge_decoding(self, packet: Packet) -> None:
+        """Decoding is paid for whether there is enough or not; looks get what is left."""
+        spent_ms = self.decoding.decoding_ms - self._charged_ms
+        self._charged_ms = self.decoding.decoding_ms
+        if packet.key and spent_ms > 0:
+            self._key_ms = spent_ms
+        self._purse.spend(spent_ms)
+        self._decoding_rate.add(packet.time_s, spent_ms)
+
+    @property
+    def health(self) -> Health:
+        """How well the stream can be judged."""
+        return Health(
+            too_small=self._tally.too_small_share(),
+            looks=self._tally.made_share(),
+            smallest_face_px=self.detector.smallest_face_px,
+            decoding_ms=self._decoding_rate.per_s(),
+            idle_ms=None if self.decoding.can_rest else self._key_ms,
+        )
+
+
+def _input_px(region: Region) -> int:
+    return region.input_px

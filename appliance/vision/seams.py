@@ -1,0 +1,117 @@
+"""What several regions of a frame showed, as the faces of the frame: nobody twice, and nobody cut in half.
+
+A seam is an edge of a region inside the frame. A face that lies across it is seen in part, and its bbox ends there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from appliance.faces import Bbox, Face
+from appliance.vision.region import Region
+
+TOUCHING = 0.12  # of the face's longer side: so near a seam it may be cut; the network does not draw to the pixel
+TOUCHING_PX = 2.0  # of the input; the same for small faces
+WITHIN = 0.7  # of a cut face: so much of it within another face is the same one, of which only a part was recognised
+ALONG = 0.5  # of the shorter of two faces, along a seam: so much of it beside the other is the same one
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A face as a region showed it.
+
+    shown: what of the frame the region shows. seams: those at which the face ends, as indices into `shown`.
+    """
+
+    face: Face
+    shown: Bbox
+    seams: tuple[int, ...]
+
+    @property
+    def is_cut(self) -> bool:
+        return bool(self.seams)
+
+    @property
+    def rank(self) -> tuple[object, ...]:
+        """The lower, the better. The last ones only make the result the same in whatever order the regions come."""
+        face = self.face
+        return (
+            self.is_cut, face.too_small, -face.score, face.bbox_px, face.class_probabilities, self.shown,
+        )  # fmt: skip
+
+
+def merged(found: Sequence[tuple[Region, Sequence[Face]]], size: tuple[int, int], max_iou: float) -> list[Face]:
+    """The faces of a frame of `size` (width, height), highest score first, bboxes in its px and clipped to it.
+
+    found: the regions looked at, each with its faces, bboxes in px of its input. max_iou: two bboxes that overlap by
+    more are of one face. Of several views of a face that one stays which is whole, then large enough to judge, then of
+    the highest score.
+    """
+    views = sorted(
+        (view for region, faces in found for view in _views(region, faces, size)), key=lambda view: view.rank
+    )
+    kept: list[_Shown] = []
+    for view in views:
+        if not any(_is_same(view, better, max_iou) for better in kept):
+            kept.append(view)
+    return sorted((view.face for view in kept), key=lambda face: (-face.score, face.bbox_px))
+
+
+def _views(region: Region, faces: Sequence[Face], size: tuple[int, int]) -> Iterator[_Shown]:
+    frame = (0.0, 0.0, float(size[0]), float(size[1]))
+    shown = _common(region.to_frame((0, 0, region.input_px, region.input_px)), frame)
+    for face in faces:
+        bbox_px = _common(region.to_frame(face.bbox_px), frame)
+        if _area(bbox_px) > 0:
+            seams = _seams_at(bbox_px, shown, size, TOUCHING_PX * region.side / region.input_px)
+            yield _Shown(replace(face, bbox_px=bbox_px), shown, tuple(seams))
+
+
+def _seams_at(bbox_px: Bbox, shown: Bbox, size: tuple[int, int], least_px: float) -> Iterator[int]:
+    near_px = max(least_px, TOUCHING * max(bbox_px[2] - bbox_px[0], bbox_px[3] - bbox_px[1]))
+    for edge, frame_edge in enumerate((0, 0, *size)):
+        if shown[edge] != frame_edge and abs(bbox_px[edge] - shown[edge]) < near_px:
+            yield edge
+
+
+def _is_same(view: _Shown, better: _Shown, max_iou: float) -> bool:
+    """Whether both are of one face. A cut one is compared with what its region shows of the other."""
+    first, second = view.face.bbox_px, better.face.bbox_px
+    if any(_lies_across(second, view, edge) for edge in view.seams):
+        return True
+    both = _area(_common(first, second))
+    if not both:
+        return False
+    if _iou(first, second) > max_iou or (view.is_cut and both > WITHIN * _area(first)):
+        return True
+    first = _common(first, better.shown) if better.is_cut else first
+    second = _common(second, view.shown) if view.is_cut else second
+    return _iou(first, second) > max_iou
+
+
+def _lies_across(bbox_px: Bbox, view: _Shown, edge: int) -> bool:
+    """Whether the face lies across the seam where the view ends, beside it.
+
+    Of a chin that reaches into a region the network makes a face of chin and neck, which is another bbox altogether.
+    """
+    axis, along = edge % 2, 1 - edge % 2
+    if not bbox_px[axis] < view.shown[edge] < bbox_px[axis + 2]:
+        return False
+    seen = view.face.bbox_px
+    beside = min(seen[along + 2], bbox_px[along + 2]) - max(seen[along], bbox_px[along])
+    return beside > ALONG * min(seen[along + 2] - seen[along], bbox_px[along + 2] - bbox_px[along])
+
+
+def _common(first: Bbox, second: Bbox) -> Bbox:
+    return max(first[0], second[0]), max(first[1], second[1]), min(first[2], second[2]), min(first[3], second[3])
+
+
+def _area(bbox_px: Bbox) -> float:
+    left, top, right, bottom = bbox_px
+    return max(0.0, right - left) * max(0.0, bottom - top)
+
+
+def _iou(first: Bbox, second: Bbox) -> float:
+    both = _area(_common(first, second))
+    return both / (_area(first) + _area(second) - both) if both else 0.0

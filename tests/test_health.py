@@ -1,0 +1,32 @@
+"""The health of a stream: shares of the last ten minutes."""
+
+from __future__ import annotations
+
+from appliance.vision.health import Tally
+
+
+def test_shares_of_few_are_not_told() -> None:
+    tally = Tally()
+    for second in range(4):
+        tally.person(too_small=True, now_s=second)
+        tally.look(made=False, now_s=second)
+    assert (tally.too_small_share(), tally.made_share()) == (None, None)
+    tally.person(too_small=False, now_s=5)
+    assert tally.too_small_share() == 0.8
+
+
+def test_looks_that_were_put_off_count() -> None:
+    tally = Tally()
+    for number in range(200):
+        tally.look(made=number % 4 != 0, now_s=number / 10)
+    assert tally.made_share() == 0.75
+
+
+def test_what_is_older_than_ten_minutes_is_forgotten() -> None:
+    tally = Tally()
+    for minute in range(30):
+        for _ in range(10):
+            tally.person(too_small=minute < 25, now_s=minute * 60 + 1)
+    assert tally.too_small_share() == 0.5
+    tally.person(too_small=False, now_s=100 * 60)
+    assert tally.too_small_share() is None
