@@ -5,6 +5,8 @@ they are in).
 gate: latency of the answer at 200 requests a second, and with 200 slow sockets open.
 streams: a 1080p30 and a 360p30 stream through a whole box: CPU of the watcher beside bare decoding of the same
 stream, delay from a person's first visible frame to the stored detection, memory of each service.
+far: who is found, judged right and counted once, by the size of the face (bench_far.py).
+count: how exactly people are counted in scripted scenes (bench_count.py).
 store: what pages and services ask of 300,000 detections (bench_store.py).
 """
 
@@ -43,6 +45,8 @@ from appliance.vision.detector import Detector
 from appliance.vision.manifest import load_manifest
 from appliance.vision.onnx import load_detector
 from appliance.vision.pixels import Pixels, pixels_of, scale_to
+from scripts.bench_count import count
+from scripts.bench_far import far
 from scripts.bench_store import store
 from scripts.publish import Publisher
 from tests.attackers import sending
@@ -57,7 +61,14 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 def main(names: Sequence[str]) -> None:
     """Run the named parts, or all."""
-    parts: dict[str, Callable[[], None]] = {"detector": detector, "gate": gate, "streams": streams, "store": store}
+    parts: dict[str, Callable[[], None]] = {
+        "detector": detector,
+        "gate": gate,
+        "streams": streams,
+        "far": far,
+        "count": count,
+        "store": store,
+    }
     unknown = set(names) - parts.keys()
     if unknown:
         sys.exit(f"bench: there is no {', '.join(sorted(unknown))}; there are {', '.join(parts)}")

@@ -28,7 +28,7 @@ UInt8Array = NDArray[np.uint8]
 UInt16Array = NDArray[np.uint16]
 
 MIN_FACE_PX = 80  # shorter side; a smaller face has nothing to show when it comes close
-MAX_FACE_PX = 420  # a person is painted no larger than this
+CUT_FACE_PX = (110, 420)  # people are painted at these sizes, and scaled down; painting them large takes longer
 ABOVE, BELOW, BESIDE = 0.95, 7.4, 1.6  # how far a person reaches beyond the face, in its heights and widths
 CHEST = (1.4, 1.8)  # where the photo shows clothes, in face heights below the top of the face
 EDGE = 0.1  # how wide the soft edge is, in faces
@@ -144,10 +144,14 @@ def _rgb(bgr: NDArray[np.generic]) -> Pixels:
     return np.ascontiguousarray(bgr[:, :, ::-1], dtype=np.uint8)
 
 
+def cut_person(person: Person, side_px: float) -> Cutout:
+    """Head, shoulders and a body, on nothing, for sprites whose face is so large."""
+    return _cut_person(person, next((cut for cut in CUT_FACE_PX if side_px <= cut), CUT_FACE_PX[-1]))
+
+
 @lru_cache(maxsize=128)
-def cut_person(person: Person) -> Cutout:
-    """Head, shoulders and a body, on nothing."""
-    scale = min(1.0, MAX_FACE_PX / person.side_px)
+def _cut_person(person: Person, max_face_px: int) -> Cutout:
+    scale = min(1.0, max_face_px / person.side_px)
     left, top, right, bottom = (value * scale for value in person.face_px)
     wide, high = right - left, bottom - top
     size = (round((1 + 2 * BESIDE) * wide), round((ABOVE + BELOW) * high))
@@ -191,8 +195,9 @@ def cut_picture(person: Person, frame_rgb: tuple[int, int, int] = (40, 38, 36)) 
     return Cutout(rgba, middle, (wide, high))
 
 
+@lru_cache(maxsize=16)
 def painted_block(width: int, height: int, rgb: tuple[int, int, int], seed: int) -> Sprite:
-    """A rectangle with a texture: a pillar, a dark screen. width, height: px."""
+    """A rectangle with a texture: a pillar, a dark screen. width, height: px, even."""
     texture = _texture(height, width, max(8, width // 6), np.random.default_rng(seed)) * 10
     light = 6 * np.cos(np.linspace(-1.4, 1.4, width, dtype=np.float32))[None, :]
     colours = np.array(rgb, np.float32) + (texture + light)[..., None]

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.faces import Bbox, State
-from scripts.scene_people import Cutout, Person, Sprite, cut_person, cut_picture, painted_block
+from scripts.scene_people import Person, Sprite, cut_person, cut_picture, painted_block
 from scripts.scene_rooms import Canvas, Room
 
 SMOOTH_S = 0.3  # nobody starts or turns within no time
@@ -77,14 +77,10 @@ class Actor:
     def _phase(self) -> float:
         return zlib.crc32(f"{self.person.name}{self.way[0].at_s}".encode()) % 1000 / 1000
 
-    @property
-    def cutout(self) -> Cutout:
-        """What of it is drawn."""
-        return cut_person(self.person) if self.kind is Kind.PERSON else cut_picture(self.person)
-
     def sprite(self, side_px: float) -> Sprite:
         """It at a size of the face."""
-        return self.cutout.sprite(side_px, self.blur)
+        cutout = cut_person(self.person, side_px) if self.kind is Kind.PERSON else cut_picture(self.person)
+        return cutout.sprite(side_px, self.blur)
 
     def is_there(self, now_s: float) -> bool:
         """Whether it takes part at now_s, in the frame or not."""
@@ -113,7 +109,7 @@ class Actor:
 
 @dataclass(frozen=True)
 class Block:
-    """Something that stands in the room: a pillar, a dark screen. In px of the frame; depth as of an actor."""
+    """Something that stands in the room: a pillar, a dark screen. Even px of the frame; depth as of an actor."""
 
     left: int
     top: int
@@ -242,24 +238,20 @@ def film(scene: Scene, folder: Path) -> Path:
     return path
 
 
-def frames(scene: Scene) -> Iterator[tuple[float, Canvas]]:
-    """Every frame with its time, s."""
-    blocks = [
-        (block, painted_block(block.width // 2 * 2, block.height // 2 * 2, block.rgb, scene.seed))
-        for block in scene.blocks
-    ]
-    for number, now_s in scene.times():
-        room = scene.room(now_s)
-        canvas = room.canvas(number, now_s)
-        for thing in _by_depth(scene, now_s):
-            if isinstance(thing, Actor):
-                x, y, side = thing.place(now_s)
-                sprite = thing.sprite(side)
-                canvas.draw(sprite, round(x - sprite.middle[0]), round(y - sprite.middle[1]))
-            else:
-                canvas.draw(next(sprite for block, sprite in blocks if block is thing), thing.left, thing.top)
-        room.finish(canvas, now_s)
-        yield now_s, canvas
+def drawn(scene: Scene, number: int) -> Canvas:
+    """Frame `number` of the scene."""
+    now_s = number / scene.fps
+    room = scene.room(now_s)
+    canvas = room.canvas(number, now_s)
+    for thing in _by_depth(scene, now_s):
+        if isinstance(thing, Actor):
+            x, y, side = thing.place(now_s)
+            sprite = thing.sprite(side)
+            canvas.draw(sprite, round(x - sprite.middle[0]), round(y - sprite.middle[1]))
+        else:
+            canvas.draw(painted_block(thing.width, thing.height, thing.rgb, scene.seed), thing.left, thing.top)
+    room.finish(canvas, now_s)
+    return canvas
 
 
 def truth(scene: Scene) -> list[Visit]:
@@ -332,8 +324,8 @@ def _write(scene: Scene, path: Path) -> None:
         stream.codec_context.time_base = Fraction(1, scene.fps)
         stream.codec_context.thread_count = 1
         stream.codec_context.bit_rate = round(BITS * scene.width * scene.height)
-        for now_s, canvas in frames(scene):
-            frame = av.VideoFrame.from_ndarray(canvas.whole, format="yuv420p")
-            frame.pts, frame.time_base = round(now_s * scene.fps), Fraction(1, scene.fps)
+        for number, _ in scene.times():
+            frame = av.VideoFrame.from_ndarray(drawn(scene, number).whole, format="yuv420p")
+            frame.pts, frame.time_base = number, Fraction(1, scene.fps)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
