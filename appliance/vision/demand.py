@@ -186,6 +186,12 @@ class Demand:
         return placed(self._size, (left + right - side) / 2, top - 2, side, input_px)
 
 
+def is_explained(moving: Moving, faces: Sequence[tuple[Bbox, float]]) -> bool:
+    """Whether all that moves, and does not always, is the body of somebody. faces: as for `Demand`."""
+    busy = moving.cells & ~moving.restless
+    return not (busy & (_owners(busy, faces, moving.cell_px) == NOBODY)).any()
+
+
 def _run(gaps: NDArray[np.intp], column: int, columns: int) -> tuple[int, int]:
     """First and last of the columns without a gap around `column`. gaps: the columns that are one, ascending."""
     after = int(np.searchsorted(gaps, column))

@@ -121,7 +121,7 @@ class Observer:
         if moving.cut or moving.relit:
             return True
         expected = self.tracker.expected(self._now_s)
-        return not is_explained(moving, [one.bbox_px for one in expected], [one.spread_px for one in expected])
+        return not is_explained(moving, [(one.bbox_px, one.spread_px) for one in expected])
 
     def _is_surprised(self, known: set[str]) -> bool:
         """Whether anybody is new, or somebody who was in view is not where they were expected."""
