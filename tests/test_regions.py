@@ -56,6 +56,15 @@ def held(region: Region, size: Size, moving: Moving) -> Cells:
     return both
 
 
+def seen_by(plan: Plan, size: Size, moving: Moving) -> Cells:
+    """The cells that are in a region; not in one that shows so much that only large faces are seen in it."""
+    seen = np.zeros_like(moving.cells)
+    for region in plan.regions:
+        if region.side <= 3.6 * region.input_px:
+            seen |= held(region, size, moving)
+    return seen
+
+
 def holds(region: Region, bbox_px: Bbox) -> bool:
     """Whether the whole face is in the region."""
     left, top, right, bottom = bbox_px
@@ -93,6 +102,7 @@ rectangles = st.lists(
     st.tuples(st.floats(-0.2, 1), st.floats(-0.2, 1), st.floats(0.01, 0.6), st.floats(0.01, 0.9)), max_size=4
 )
 faces = st.lists(st.tuples(st.floats(-0.1, 1), st.floats(-0.1, 1), st.floats(0.01, 0.5)), max_size=4)
+far_faces = st.lists(st.tuples(st.floats(-0.1, 1), st.floats(-0.1, 1), st.floats(0.01, 0.04)), max_size=4)
 sizes = st.sampled_from(SIZES)
 allowances = st.one_of(st.floats(0.1, 60), st.just(PLENTY_MS))
 
@@ -115,7 +125,7 @@ def expected_at(size: Size, several: Sequence[tuple[float, float, float]], settl
 # What is always true
 
 
-@given(sizes, rectangles, rectangles, faces, allowances, st.integers(0, 2**32 - 1))
+@given(sizes, rectangles, rectangles, far_faces, allowances, st.integers(0, 2**32 - 1))
 def test_every_moving_cell_is_in_a_region_or_named_as_over_budget(
     size: Size,
     new: list[tuple[float, float, float, float]],
@@ -128,15 +138,21 @@ def test_every_moving_cell_is_in_a_region_or_named_as_over_budget(
     noise = np.random.default_rng(seed).random(moving.cells.shape) > 0.97
     moving = Moving(moving.cell_px, moving.cells | noise, moving.restless)
     plan = Watch(size, allowance_ms).look(moving, *expected_at(size, people))
-    seen = np.zeros_like(moving.cells)
-    for region in plan.regions:
-        seen |= held(region, size, moving)
+    seen = seen_by(plan, size, moving)
     assert not (moving.cells & ~seen & ~plan.over_budget).any()
     assert not (plan.over_budget & ~moving.cells).any()
 
 
 @settings(max_examples=30)
-@given(sizes, rectangles, rectangles, faces, allowances, st.floats(-0.1, 0.1), st.sampled_from([0.05, 0.1, 0.3, 1.0]))
+@given(
+    sizes,
+    rectangles,
+    rectangles,
+    far_faces,
+    allowances,
+    st.floats(-0.1, 0.1),
+    st.sampled_from([0.05, 0.1, 0.3, 1.0]),
+)
 def test_motion_that_goes_on_is_never_unseen_and_unnamed_for_long(
     size: Size,
     new: list[tuple[float, float, float, float]],
@@ -151,9 +167,7 @@ def test_motion_that_goes_on_is_never_unseen_and_unnamed_for_long(
     for number in range(20):
         moving = moving_in(size, scaled(size, new, number * speed), scaled(size, restless))
         plan = watch.look(moving, *expected_at(size, people, settled=True), after_s=each_s)
-        known = ~moving.cells | plan.over_budget
-        for region in plan.regions:
-            known |= held(region, size, moving)
+        known = ~moving.cells | plan.over_budget | seen_by(plan, size, moving)
         since_s = np.where(known, np.inf, np.minimum(since_s, watch.now_s))
         assert (watch.now_s - since_s).max() <= 1.0
 
@@ -184,7 +198,7 @@ def test_the_allowance_is_kept_and_regions_fit_the_frame_and_the_network(
 
 @settings(max_examples=12, deadline=None)
 @given(
-    st.lists(st.tuples(st.integers(0, 54), st.integers(0, 27), st.integers(1, 6)), min_size=1, max_size=3),
+    st.lists(st.tuples(st.integers(0, 54), st.integers(0, 27), st.integers(1, 6)), min_size=1, max_size=12),
     st.lists(st.tuples(st.floats(0, 0.9), st.floats(0, 0.9), st.floats(0.03, 0.2)), max_size=3),
     st.booleans(),
     st.sampled_from([0.1, 3.5, 7.0]),
@@ -500,7 +514,7 @@ def test_a_quiet_scene_costs_almost_nothing() -> None:
     assert spent_ms / 120 <= 3
 
 
-@pytest.mark.parametrize("face", [30, 60, 100, 150, 200, 300, 500, 800])
+@pytest.mark.parametrize("face", [30, 46, 60, 100, 150, 200, 300, 500, 800])
 def test_a_face_of_any_size_that_stands_still_is_seen_whole_within_three_seconds(face: float) -> None:
     generator = np.random.default_rng(int(face))
     for _ in range(10):
@@ -546,7 +560,7 @@ def test_frames_that_were_kept_are_looked_at_although_their_time_is_past() -> No
     watch.look(moving_in(HD, walker.body), after_s=1.0)
     watch.now_s -= 1.0
     for number in range(9):
-        walker = Walker(100 + 50 * number, 200, 80)
+        walker = Walker(420 + 20 * number, 200, 80)
         assert seen_in(watch.look(moving_in(HD, walker.body)), walker)
 
 
