@@ -96,12 +96,12 @@ class Demand:
         cell = int(self._urgency.argmax())
         return float(self._urgency.flat[cell]), cell
 
-    def show(self, region: Region, owner: int = NOBODY) -> None:
-        """The region is looked at, for a track or for nobody. Scaled down a lot, it shows the owner alone."""
+    def show(self, region: Region, owner: int | None) -> None:
+        """The region is looked at. Scaled down a lot it shows only what it is there for: the motion of `owner`."""
         where = block(region, self._size, self.cell_px)
         if region.side <= COARSE * region.input_px:
             self.shown[where] = True
-        else:
+        elif owner is not None:
             self.shown[where] |= self._owner[where] == owner
         self._urgency[self.shown] = 0.0
 
@@ -130,7 +130,7 @@ class Demand:
         rows = np.flatnonzero(together.any(axis=1))
         height_px = int(rows[-1] - rows[0] + 1) * self.cell_px
         if height_px > TALL * self._region_px and (at_once or not self._heads[row, column]):
-            return self._whole(together, column, height_px)
+            return self._whole(together, row, column, height_px)
         # Of a person seen from head to foot the face is an eighth; of one seen to the waist, a third.
         side = max(LEAST_PX, 0.6 * height_px + 2 * MARGIN_PX)
         return self._top(together, row, column, min(multiple(side), self._region_px))
@@ -158,16 +158,20 @@ class Demand:
         left = min(max(left, (column + 1) * cell_px - side + 2), column * cell_px)
         return one_to_one(self._size, left, top_row * cell_px - MARGIN_PX, side, self._region_px)
 
-    def _whole(self, together: Cells, column: int, height_px: int) -> Region:
-        """A square as tall as what hangs together, scaled down: the face of a person seen from head to foot is an
-        eighth of it, and stays large enough."""
-        side = min(even(height_px + 2 * MARGIN_PX), even(max(self._size)))
+    def _whole(self, together: Cells, row: int, column: int, height_px: int) -> Region:
+        """A square that holds the cell and as much as may be of what hangs together, scaled down.
+
+        The face of a person seen from head to foot is an eighth of the height, and stays large enough.
+        """
+        cell_px = self.cell_px
+        side = even(min(height_px + 2 * MARGIN_PX, COARSE * self._region_px, max(self._size)))
         columns = np.flatnonzero(together.any(axis=0))
         first, last = int(columns[0]), int(columns[-1])
-        if (last + 1 - first) * self.cell_px > side:
+        if (last + 1 - first) * cell_px > side:
             first = last = column
-        top = int(np.flatnonzero(together.any(axis=1))[0]) * self.cell_px - MARGIN_PX
-        left = (first + last + 1) / 2 * self.cell_px - side / 2
+        top = int(np.flatnonzero(together.any(axis=1))[0]) * cell_px - MARGIN_PX
+        top = max(top, (row + 1) * cell_px - side + 2)
+        left = (first + last + 1) / 2 * cell_px - side / 2
         return placed(self._size, left, top, side, self._region_px)
 
     def _body(self, owner: int) -> Region:

@@ -223,8 +223,7 @@ class _Scene:
             self._sweep.visited(want.region, self._now_s)
         if want.coarse:
             self._coarse_s = self._now_s
-        if not want.coarse or taken.side <= FINE * taken.input_px:
-            demand.show(taken, want.owner)
+        demand.show(taken, want.owner if want.track else None)
 
     def _remember(self, regions: Sequence[Region], expected: Sequence[Expected], demand: Demand) -> None:
         """What these regions show counts as looked at."""
