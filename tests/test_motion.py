@@ -195,6 +195,20 @@ def test_what_never_rests_is_told_from_people_who_walk_through_it(
     assert seen(filmed, person) > 0.9
 
 
+def test_somebody_dark_before_a_screen_that_flickers_stands_out_from_it() -> None:
+    person = Person(at_px=(650, 500), speed_px=(120, 0), level=10, from_s=30, until_s=34)
+
+    def screen(canvas: Canvas, now_s: float) -> None:
+        level = 120 + 25 * math.sin(now_s * 8)
+        canvas.paste(np.full((600, 900), level, np.float32), 500, 300)
+
+    filmed = looks(Film(wall(), [screen, person.draw]), 34)
+    before = between(filmed, 20, 30)
+    assert float(np.mean(false_cells(before))) < 2
+    assert max(int(moving.restless.sum()) for _, moving in before) > 20
+    assert seen(filmed, person) > 0.5
+
+
 def test_a_busy_door_does_not_make_the_box_blind_to_who_comes() -> None:
     random = np.random.default_rng(5)
     people = [

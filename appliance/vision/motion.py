@@ -45,9 +45,7 @@ MANY = 0.15  # share of the cells that stand out
 PUMPING = 3.0  # levels by which half of the cells differ more than usual
 SHIFTED = 2.0  # levels by which the mean of the frame differs
 
-EXPLAINED = 0.5  # share of the cells that a change of light must explain...
-FAR_EXPLAINED = 0.8  # ...and one by more than a factor of FAR, which a large flat thing before the camera looks like
-FAR = 2.5
+EXPLAINED = 0.5  # share of the cells that a change of light must explain
 RELIT = 6.0  # levels: smaller ones, as of auto-exposure, are compensated without a word
 LEFT_OVER = 0.3  # share of the cells that may stand out after that; with more the background is replaced
 CUT = 0.08  # share of the scene that is still there; a large person leaves more
@@ -170,7 +168,7 @@ class _Background:
         relit = False
         if abs(float(difference.mean())) > SHIFTED or common > PUMPING or _share(out) > MANY:
             light = self._light()
-            if light.explains < (EXPLAINED if 1 / FAR < light.gain < FAR else FAR_EXPLAINED):
+            if light.explains < EXPLAINED:
                 if replaced := self._replaced(difference):
                     self._replace()
                     return self.still(replaced is _Replaced.RELIT, replaced is _Replaced.CUT)
