@@ -7,7 +7,6 @@ import importlib.util
 import os
 import sqlite3
 import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,11 @@ from appliance.accounts.people import Role
 from appliance.alone import stay_alone
 from appliance.config import Config, as_toml, load
 from appliance.disk import FULL, means_full
-from appliance.errors import InputError, UserError
+from appliance.errors import UserError
 from appliance.rules import check as check_rules
 from appliance.rules import people, recovery, streams
 from appliance.rules.check import refuse_unsound
-from appliance.rules.sources import clean_source, may_hold_secret
+from appliance.rules.sources import refuse_readable_secret
 from appliance.secrets import claim_code, hash_password
 from appliance.store import Store, WallClock
 from appliance.times import now, utc_text
@@ -281,11 +280,8 @@ def _address(typed: str | None, what: str) -> str | None:
     """The address of a camera from the option --WHAT; a line of its own if that is `-`. Raises UserError."""
     if typed == "-":
         return _secret(what)
-    with suppress(InputError):  # what the rules refuse, they refuse later, in the same words to everybody
-        if typed is not None and may_hold_secret(clean_source(typed, by_admin=True)):
-            raise UserError(
-                f"other users of this machine can read this password in the list of processes; use --{what} -"
-            )
+    if typed is not None:
+        refuse_readable_secret(typed, f"--{what} -")
     return typed
 
 
@@ -304,12 +300,7 @@ def _address(typed: str | None, what: str) -> str | None:
 )
 @click.pass_context
 def stream_add(
-    context: click.Context,
-    name: str,
-    owner: str,
-    source: str | None,
-    source_user: str | None,
-    sub_stream: str | None,
+    context: click.Context, name: str, owner: str, source: str | None, source_user: str | None, sub_stream: str | None
 ) -> None:
     """Add a stream, and print its stream key, this once.
 

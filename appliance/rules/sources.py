@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from appliance import address
 from appliance.address import HIDDEN, Address, shown
-from appliance.errors import InputError, NotAllowed
+from appliance.errors import InputError, NotAllowed, UserError
 from appliance.vision.reach import SourceRefused, webcam
 
-SCHEMES = ("rtsp", "rtsps", "http", "https")
+SCHEMES = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
+"""What a source may begin with, and the port that is meant where none is named."""
 MAX_LENGTH = 500
 _NUMERIC_HOST = re.compile(r"(?i)((0x[0-9a-f]*|[0-9]+)\.?)+")
 
@@ -49,7 +50,8 @@ def clean_source(text: str, by_admin: bool, user: str | None = None, password: s
 def clean_watch(text: str, source: str, by_admin: bool, user: str | None = None, password: str | None = None) -> str:
     """A sub-stream as it is stored, by the rules of a source. Raises InputError.
 
-    source: as it is stored. Its user and password are taken where none are given for the same camera.
+    source: as it is stored. Its user and password are taken where none are given and the same port of the same camera
+    is asked in the same way: whoever may change the sub-stream need not know them, and could listen at another port.
     """
     try:
         watch = clean_source(text, by_admin, user, password)
@@ -57,7 +59,7 @@ def clean_watch(text: str, source: str, by_admin: bool, user: str | None = None,
         raise type(error)(f"Sub-stream: {error}") from error
     if not watch.startswith("/") and not source.startswith("/"):
         small, main = address.parse(watch), address.parse(source)
-        if small.credentials is None and small.host.lower() == main.host.lower():
+        if small.credentials is None and _service(small) == _service(main):
             watch = str(replace(small, user=main.user, password=main.password))
     refuse_pair(source, watch)
     return watch
@@ -89,9 +91,23 @@ def same_place(source: str, other: str) -> bool:
     return str(first) == str(second)
 
 
-def may_hold_secret(source: str) -> bool:
-    """Whether an address carries a password, as far as can be told, or something that might be one."""
-    return HIDDEN in shown(source)
+def refuse_readable_secret(source: str, instead: str) -> None:
+    """Raise UserError if an argument of a command seems to hold a password: everybody on the machine can read it.
+
+    instead: the option that asks for the address.
+    """
+    try:
+        cleaned = clean_source(source, by_admin=True)
+    except InputError:
+        return  # the rules refuse it later, in the same words to everybody
+    if HIDDEN in shown(cleaned):
+        raise UserError(f"other users of this machine can read this password in the list of processes; use {instead}")
+
+
+def _service(parsed: Address) -> tuple[str, str, int]:
+    """What is connected to: scheme, host and port."""
+    scheme = parsed.scheme.lower()
+    return scheme, parsed.host.lower(), parsed.port or SCHEMES[scheme]
 
 
 def _with_fields(parsed: Address, user: str | None, password: str | None) -> Address:
