@@ -1,12 +1,14 @@
 """The budget: what watching may cost a second, shared fairly over the streams.
 
-What a stream must do (decoding) is counted first; what it wants beyond that (looks) is granted as far as the share of
-the stream goes. Shares are max-min fair: no stream gets less than an equal part unless it wants less, and what one
-leaves goes to those who want more (Bertsekas and Gallager, Data Networks, 2nd ed. 1992, 6.5.2).
+Each stream has a purse. What it must do (decoding) is paid from it first; what it wants beyond that (looks) is granted
+as far as its share goes: the allowance is what may be spent just now. Shares are max-min fair: no stream gets less than
+an equal part unless it wants less, and what one leaves goes to those who want more (Bertsekas and Gallager, Data
+Networks, 2nd ed. 1992, 6.5.2).
 """
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -22,6 +24,8 @@ BURST_S = 1.0  # so much of its share may a stream save up
 HEADROOM = 1.3  # a stream may want more in a moment than it did in the last one
 FORGET = 0.5  # of what a stream wanted before, each time that shares are worked out
 LEARN = 0.02  # of each look, towards what looks really cost
+MOST_OFF = 4.0  # times: a look that took more, or less, was interrupted, and counts as this
+LEAST_MS = 0.01  # of a region: none is free
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # https://docs.kernel.org/admin-guide/cgroup-v2.html
 PROBES_PX = (128, 320)
 PROBE_ROUNDS = 5
@@ -34,7 +38,7 @@ class Budget:
         self.ms_per_s = ms_per_s
         self._purses: list[Purse] = []
         self._lock = threading.Lock()
-        self._shared_out_s = -np.inf
+        self._shared_out_s = -math.inf
 
     def open_purse(self) -> Purse:
         """The part of one stream, until it is closed."""
@@ -51,34 +55,38 @@ class Budget:
                 self._purses.remove(purse)
                 self._share_out()
 
-    def _refresh(self, now_s: float) -> None:
+    def refresh(self, now_s: float) -> None:
+        """For the purses alone, which hold the lock: work out the shares where that is due."""
         if now_s - self._shared_out_s >= SHARE_OUT_S:
             self._shared_out_s = now_s
             for purse in self._purses:
-                purse.note_demand()
+                purse.note_wanted()
             self._share_out()
 
     def _share_out(self) -> None:
-        wanted = [purse.demand_ms for purse in self._purses]
+        wanted = [purse.wanted_ms_per_s for purse in self._purses]
         for purse, share_ms in zip(self._purses, fair_shares(self.ms_per_s, wanted), strict=True):
             purse.ms_per_s = share_ms
 
 
 class Purse:
-    """What one stream may spend. Times are seconds of one clock that never goes back, the same for all purses."""
+    """What one stream may spend. Times are seconds of one clock that never goes back, the same for all purses.
+
+    ms_per_s: its share. wanted_ms_per_s: what it has wanted lately.
+    """
 
     def __init__(self, budget: Budget, lock: threading.Lock) -> None:
         self.ms_per_s = 0.0
-        self.demand_ms = 0.0
+        self.wanted_ms_per_s = 0.0
         self._budget, self._lock = budget, lock
         self._balance_ms = 0.0
-        self._wanted_ms = 0.0
+        self._wanted_ms = 0.0  # since the shares were worked out
         self._filled_s: float | None = None
 
     def allowance_ms(self, now_s: float) -> float:
         """What may be spent now; zero or less: nothing."""
         with self._lock:
-            self._budget._refresh(now_s)
+            self._budget.refresh(now_s)
             passed_s = BURST_S if self._filled_s is None else max(0.0, now_s - self._filled_s)
             self._filled_s = now_s if self._filled_s is None else max(now_s, self._filled_s)
             self._balance_ms = min(self._balance_ms + passed_s * self.ms_per_s, BURST_S * self.ms_per_s)
@@ -100,9 +108,9 @@ class Purse:
         """The stream is gone."""
         self._budget.close_purse(self)
 
-    def note_demand(self) -> None:
-        """For the budget alone, once per sharing: what was wanted since becomes the demand."""
-        self.demand_ms = max(self._wanted_ms / SHARE_OUT_S, self.demand_ms * FORGET)
+    def note_wanted(self) -> None:
+        """For the budget alone, each time before it works out the shares."""
+        self.wanted_ms_per_s = max(self._wanted_ms / SHARE_OUT_S, self.wanted_ms_per_s * FORGET)
         self._wanted_ms = 0.0
 
 
@@ -130,7 +138,7 @@ class Costs:
         """A look at regions with these inputs cost so much: move a little towards that."""
         expected_ms = sum(map(self, inputs_px))
         if expected_ms > 0:
-            self._factor *= 1 + LEARN * (min(max(spent_ms / expected_ms, 0.25), 4.0) - 1)
+            self._factor *= 1 + LEARN * (min(max(spent_ms / expected_ms, 1 / MOST_OFF), MOST_OFF) - 1)
 
 
 def measured_costs(detector: Detector, cpu_s: Callable[[], float] = time.thread_time) -> Costs:
@@ -148,7 +156,7 @@ def measured_costs(detector: Detector, cpu_s: Callable[[], float] = time.thread_
     small_ms, large_ms = spent_ms
     small, large = (side * side for side in PROBES_PX)
     per_pixel_ms = max(large_ms - small_ms, 0.0) / (large - small)
-    return Costs(max(small_ms - per_pixel_ms * small, 0.01), per_pixel_ms)
+    return Costs(max(small_ms - per_pixel_ms * small, LEAST_MS), per_pixel_ms)
 
 
 def processors(quota: Path = CPU_QUOTA, bound: float | None = None) -> float:

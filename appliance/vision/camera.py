@@ -31,8 +31,8 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
 STALL_S = 5.0  # nothing came for this long: connect again
 MAX_PIXELS = 8192 * 8192
 MAX_PACE_S = 2.0  # time stamps of a file that ask for a longer wait are broken
-
 STALL_TOLERANCE = 0.9  # of stall_s: FFmpeg's clock and ours differ
+
 _OBSTACLE_OF_ERRNO = {
     errno.ECONNREFUSED: Obstacle.PORT_CLOSED,
     errno.EHOSTUNREACH: Obstacle.NO_ROUTE,
@@ -106,11 +106,6 @@ class Camera:
     def nudge(self) -> None:
         """Let `packets` return at once."""
         self._queue.nudge()
-
-    @property
-    def behind_s(self) -> float:
-        """How long the oldest packet has waited for whoever decodes."""
-        return self._queue.behind_s
 
     @property
     def dropped_s(self) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -180,14 +179,6 @@ class PacketQueue:
         with self._changed:
             self._drop(len(self._waiting))
             self._broken = True
-
-    @property
-    def behind_s(self) -> float:
-        """How long the oldest packet has waited for an analysis that does something else."""
-        with self._changed:
-            if self._taking or not self._waiting:
-                return 0.0
-            return time.monotonic() - self._waiting[0].arrived_s
 
     def _wakes(self, packet: Packet) -> bool:
         if not self._keys_only or not packet.size:
