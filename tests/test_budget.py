@@ -116,8 +116,12 @@ def test_costs_are_measured_at_the_start() -> None:
 
 def test_the_processors_of_this_process_are_counted_with_its_quota(tmp_path: Path) -> None:
     assert 0 < processors() <= 1024
-    quota = tmp_path / "cpu.max"
-    for text, expected in (("150000 100000\n", 1.5), ("max 100000\n", 4.0), ("nonsense", 4.0), ("900000 100000", 4.0)):
-        quota.write_text(text)
-        assert processors(quota, bound=4.0) == expected
-    assert processors(tmp_path / "none", bound=2.0) == 2.0
+    own, unit = tmp_path / "cgroup", tmp_path / "system.slice" / "mb9k.service"
+    unit.mkdir(parents=True)
+    for group, folder in (("/", tmp_path), ("/system.slice/mb9k.service", unit)):
+        own.write_text(f"0::{group}\n")
+        for text, expected in (("150000 100000\n", 1.5), ("max 100000\n", 4), ("nonsense", 4), ("900000 100000", 4)):
+            (folder / "cpu.max").write_text(text)
+            assert processors(own, tmp_path, bound=4.0) == expected
+    own.write_text("12:cpu,cpuacct:/user.slice\n")
+    assert processors(own, tmp_path, bound=2.0) == processors(tmp_path / "none", tmp_path, bound=2.0) == 2.0

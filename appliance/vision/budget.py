@@ -26,7 +26,7 @@ FORGET = 0.5  # of what a stream wanted before, each time that shares are worked
 LEARN = 0.02  # of each look, towards what looks really cost
 MOST_OFF = 4.0  # times: a look that took more, or less, was interrupted, and counts as this
 LEAST_MS = 0.01  # of a region: none is free
-CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # https://docs.kernel.org/admin-guide/cgroup-v2.html
+OWN_GROUP, GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 PROBES_PX = (128, 320)
 PROBE_ROUNDS = 5
 
@@ -159,11 +159,15 @@ def measured_costs(detector: Detector, cpu_s: Callable[[], float] = time.thread_
     return Costs(max(small_ms - per_pixel_ms * small, LEAST_MS), per_pixel_ms)
 
 
-def processors(quota: Path = CPU_QUOTA, bound: float | None = None) -> float:
-    """How many processors this process may use: those it is bound to, or less where its control group has a quota."""
+def processors(own_group: Path = OWN_GROUP, groups: Path = GROUPS, bound: float | None = None) -> float:
+    """How many processors this process may use: those it is bound to, or less where its control group has a quota.
+
+    A container has one, or a systemd unit with CPUQuota=. See https://docs.kernel.org/admin-guide/cgroup-v2.html.
+    """
     count = float(len(os.sched_getaffinity(0))) if bound is None else bound
     try:
-        allowed_us, period_us = quota.read_text().split()
+        group = own_group.read_text().strip().rpartition("::")[2]  # 0::/system.slice/mb9k.service; in a container 0::/
+        allowed_us, period_us = (groups / group.lstrip("/") / "cpu.max").read_text().split()
         return count if allowed_us == "max" else min(count, int(allowed_us) / int(period_us))
     except (OSError, ValueError):
         return count
