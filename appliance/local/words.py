@@ -14,8 +14,6 @@ STATE_WORDS = {
     State.INCORRECT: "Worn incorrectly",
     State.UNKNOWN: "Unknown",
 }
-
-
 TOO_SMALL = "Unknown: face too small"
 LONG_KEY_INTERVAL_S = 1.5  # with rarer key frames, every frame is decoded though nothing moves
 MANY_TOO_SMALL, FEW_LOOKS = 0.05, 0.9  # from here on people are told
@@ -65,10 +63,10 @@ def key_frame_advice(interval_s: int | None, health: Health, has_key: bool) -> s
 
 def health_notices(health: Health) -> list[str]:
     """What keeps a stream from being judged well, and what to do, a sentence or two each; empty when all is well."""
-    notices = []
-    if (small := health.too_small) is not None and small >= MANY_TOO_SMALL:
-        notices.append(f"{percent(small)} of faces were too small: move the camera closer or zoom.")
-    if (looks := health.looks) is not None and looks < FEW_LOOKS:
+    notices, (too_small, looks) = [], _worth_a_word(health)
+    if too_small is not None:
+        notices.append(f"{percent(too_small)} of faces were too small: move the camera closer or zoom.")
+    if looks is not None:
         notices.append(
             f"This box has too many streams to look as often as it should: it makes {percent(looks)} of the looks it"
             " wants. Faster passers-by may be missed; give the box fewer streams, or a sub-stream to watch."
@@ -78,12 +76,21 @@ def health_notices(health: Health) -> list[str]:
 
 def health_marks(health: Health) -> list[str]:
     """The same in a few words each, for a list."""
-    marks = []
-    if (small := health.too_small) is not None and small >= MANY_TOO_SMALL:
-        marks.append(f"{percent(small)} of faces too small")
-    if (looks := health.looks) is not None and looks < FEW_LOOKS:
+    marks, (too_small, looks) = [], _worth_a_word(health)
+    if too_small is not None:
+        marks.append(f"{percent(too_small)} of faces too small")
+    if looks is not None:
         marks.append(f"{percent(looks)} of looks made")
     return marks
+
+
+def _worth_a_word(health: Health) -> tuple[float | None, float | None]:
+    """The shares of faces too small and of looks made, 0 to 1; None where all is well or nothing is known."""
+    too_small, looks = health.too_small, health.looks
+    return (
+        too_small if too_small is not None and too_small >= MANY_TOO_SMALL else None,
+        looks if looks is not None and looks < FEW_LOOKS else None,
+    )
 
 
 def state_words(seen: Detection) -> str:

@@ -75,6 +75,7 @@ class Refusal:
 
 
 _LIVE = "(watch.name is not null and active and coalesce(live, 0))"
+# The columns of stream_status have the names of the fields.
 _HEALTH = tuple(field.name for field in fields(Health))
 _SELECT = f"""
     select streams.id, owner_id, people.name as owner, streams.name, key_sha256 is not null as has_key, source_url,

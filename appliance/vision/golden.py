@@ -20,9 +20,10 @@ from appliance.vision.detector import Detector
 from appliance.vision.manifest import folder
 from appliance.vision.pixels import Pixels, pixels_of, scale_to
 from appliance.vision.region import Region
+from appliance.vision.squares import even
 
 MIN_IOU = 0.4
-_FACES_ACROSS = 3  # of a region around a face
+_FACES_ACROSS = 3  # how many times as large as the face a region around it is
 
 
 class GoldenFace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -108,12 +109,8 @@ def _regions(picture: GoldenPicture, image: Pixels, detector: Detector) -> Itera
     """A square around the face, of which a picture has one at most; without one, around the whole picture."""
     height, width = image.shape[:2]
     for left, top, right, bottom in [face.bbox_px for face in picture.faces] or [(0.0, 0.0, width, height)]:
-        side = _even(max(detector.region_px, _FACES_ACROSS * max(right - left, bottom - top)))
-        yield Region(_even((left + right - side) / 2), _even((top + bottom - side) / 2), side, detector.region_px)
-
-
-def _even(length: float) -> int:
-    return 2 * round(length / 2)
+        side = even(max(detector.region_px, _FACES_ACROSS * max(right - left, bottom - top)))
+        yield Region(even((left + right - side) / 2), even((top + bottom - side) / 2), side, detector.region_px)
 
 
 def _cut(image: Pixels, region: Region) -> Pixels:

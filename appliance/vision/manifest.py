@@ -49,7 +49,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """models/manifest.toml: the models by name, and which one a box uses when its configuration names none.
 
-    former: names that are no more; a box whose configuration still has one uses the default, rather than nothing.
+    former: names of models that are gone; a box whose configuration still has one uses the default.
     """
 
     default: str

@@ -22,7 +22,8 @@ _Part = tuple[int, int, int, int]  # left, top, right, bottom
 def snapshot(frame: Frame, bbox_px: Bbox, hidden: Iterable[Bbox]) -> Pixels:
     """The frame around the bbox, at most MAX_SIDE_PX a side; the eyes of the faces `hidden` are a few coarse blocks.
 
-    The same as pixelating the whole frame and cutting it then, but only what is wanted is converted.
+    hidden: every face that is known in the frame, px of the frame. The result is the same as that of pixelating the
+    whole frame and cutting it then, but only what is wanted is converted.
     """
     wanted = _around(bbox_px, frame.width, frame.height)
     every = [_eyes(each, frame.width, frame.height) for each in hidden]

@@ -14,7 +14,7 @@ from appliance.vision.region import Region
 from appliance.vision.seams import merged
 
 OVERLAP = 0.15  # of a tile: a face up to this size is whole in one of them; larger ones are another scale's
-MAX_STEP = 4  # from one scale to the next: the network sees faces of ten times the size of the smallest
+MAX_STEP = 4  # down to the whole: the network sees faces of ten times the size of the smallest
 MAX_IOU = 0.5  # two bboxes that overlap by more are of one face
 
 
