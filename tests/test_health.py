@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from appliance.vision.health import Tally
+import pytest
+
+from appliance.vision.health import RATE_S, Rate, Tally
 
 
 def test_shares_of_few_are_not_told() -> None:
@@ -30,3 +32,15 @@ def test_what_is_older_than_ten_minutes_is_forgotten() -> None:
     assert tally.too_small_share() == 0.5
     tally.person(too_small=False, now_s=100 * 60)
     assert tally.too_small_share() is None
+
+
+@pytest.mark.parametrize("pause_s", [0.04, 1.0, 4.0])
+def test_a_rate_is_that_of_the_last_seconds_however_rarely_something_comes(pause_s: float) -> None:
+    rate, now_s = Rate(), 500.0
+    rate.add(now_s, 7.0)
+    assert rate.per_s() is None
+    for ms_per_s in (120.0, 14.0):
+        for _ in range(round(3 * RATE_S / pause_s)):
+            now_s += pause_s
+            rate.add(now_s, ms_per_s * pause_s)
+        assert rate.per_s() == pytest.approx(ms_per_s)

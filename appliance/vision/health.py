@@ -58,14 +58,14 @@ class Tally:
 
 
 class Rate:
-    """An amount a second, over the last seconds."""
+    """An amount a second, over the last seconds. Times are as for `Tally`; a few frames may be out of order."""
 
     def __init__(self) -> None:
         self._amounts: deque[tuple[float, float]] = deque()
         self._sum = 0.0
 
     def add(self, now_s: float, amount: float) -> None:
-        """So much more, now."""
+        """So much more since the last time."""
         self._amounts.append((now_s, amount))
         self._sum += amount
         while self._amounts[0][0] < now_s - RATE_S:
@@ -75,5 +75,6 @@ class Rate:
         """None: not known yet."""
         if len(self._amounts) < 2:
             return None
-        passed_s = self._amounts[-1][0] - self._amounts[0][0]
-        return max(0.0, self._sum) / passed_s if passed_s >= RATE_S / 2 else None
+        begun_s, before = self._amounts[0]  # what came with the first was spent before it
+        passed_s = self._amounts[-1][0] - begun_s
+        return max(0.0, self._sum - before) / passed_s if passed_s >= RATE_S / 2 else None
