@@ -19,7 +19,7 @@ from appliance.web.pages import Page
 
 STANDARD_RTMP_PORT = 1935
 STANDARD_RTMPS_PORT = 443
-MARGIN = 20  # of the frame that shows the smallest face, from the corner of the picture
+MARGIN, GAP = 20, 12  # of the square that shows the smallest face: to the edges of the picture, and to its text
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,22 @@ class SmallestFace:
 
     side: float
     height: float
+    left: float = MARGIN
 
     @property
     def top(self) -> float:
         """Where the square begins."""
-        return round(self.height - MARGIN - self.side, 1)
+        return round(self.bottom - self.side, 1)
+
+    @property
+    def bottom(self) -> float:
+        """Where it ends, and where the text stands."""
+        return round(self.height - MARGIN, 1)
+
+    @property
+    def text_left(self) -> float:
+        """Where the text begins."""
+        return round(self.left + self.side + GAP, 1)
 
 
 def smallest_face(stream: Stream) -> SmallestFace | None:

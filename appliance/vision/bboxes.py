@@ -1,6 +1,6 @@
 """Geometry of bboxes: letterbox, decoding, non-maximum suppression (NMS). Pure functions of arrays.
 
-A letterboxed frame is scaled into the network's input without distortion, lies in its upper left corner, and the
+A letterboxed picture is scaled into the network's input without distortion, lies in its upper left corner, and the
 rest of the input is grey. Coordinates at network scale are those of that input.
 """
 
@@ -33,9 +33,9 @@ class Candidates(NamedTuple):
 
 
 def content_size(width: int, height: int, input_width: int, input_height: int) -> tuple[int, int]:
-    """(width, height) to which a frame is scaled so that it fits the network's input.
+    """(width, height) to which a picture is scaled so that it fits the network's input.
 
-    Even, because a camera scales straight to it and chroma comes in pairs; at least 2 x 2.
+    Even, because video is scaled straight to it and chroma comes in pairs; at least 2 x 2.
     """
     scale = min(input_width / width, input_height / height)
     return _even(width * scale, input_width), _even(height * scale, input_height)
