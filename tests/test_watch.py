@@ -76,7 +76,7 @@ class Box:
         """A watcher as after its self-test."""
         watcher = Watcher(self.config)
         if analysing:
-            watcher.detector, watcher.model_problem = ColourDetector(), None
+            watcher.judge_with(ColourDetector())
         self.watchers.append(watcher)
         return watcher
 
@@ -287,7 +287,7 @@ def test_a_model_that_cannot_be_used_judges_nothing_and_says_so_while_live_goes_
     box: Box, ingest: StandIn, standing: bytes
 ) -> None:
     watcher = box.watcher(analysing=False)
-    watcher.detector, watcher.model_problem = None, "Nothing is judged, because the model fails its self-test."
+    watcher.model_problem = "Nothing is judged, because the model fails its self-test."
     publish(ingest, standing)
     step_until(watcher, lambda: box.stream(box.door).live, "LIVE", 3)
     assert box.stream(box.door).problem == watcher.model_problem

@@ -40,11 +40,12 @@ AWAY_S = 0.05  # frames come when they come: one that is nearly due is taken
 class Look:
     """What one frame showed.
 
-    faces: in the regions that were looked at, px of the frame. update: what that changed. presumed: persons in view who
-    were not looked at, where they are expected, and in the state that they were in.
+    regions: where the detector looked. faces: what it found there, px of the frame. update: what that changed.
+    presumed: persons in view who were not looked at, where they are expected, and in the state that they were in.
     """
 
     frame: Frame
+    regions: Sequence[Region]
     faces: list[Face]
     update: Update
     presumed: list[Face]
@@ -125,7 +126,9 @@ class Observer:
 
     def _is_surprised(self, known: set[str]) -> bool:
         """Whether anybody is new, or somebody who was in view is not where they were expected."""
-        return self.tracker.has_doubts or any(track.key in known and track.missed_s > 0 for track in self.tracker.within)
+        return self.tracker.has_doubts or any(
+            track.key in known and track.missed_s > 0 for track in self.tracker.within
+        )
 
     def _look_if_due(self, frame: Frame) -> Iterator[Look]:
         pause_s = 1.0 / self._looks_per_s
@@ -154,8 +157,8 @@ class Observer:
         update = self.tracker.update(seen, now_s, frame.utc, plan.regions, size)
         for track in [*ended, *update.ended]:
             self._tally.person(track.too_small, now_s)
-        look = Look(frame, faces, Update(update.seen, [*ended, *update.ended]), self.tracker.presumed(now_s))
-        return look, moving
+        update = Update(update.seen, [*ended, *update.ended])
+        return Look(frame, plan.regions, faces, update, self.tracker.presumed(now_s)), moving
 
     def _plan(self, frame: Frame, moving: Moving) -> Plan:
         allowance_ms = self._purse.allowance_ms(frame.time_s)

@@ -57,6 +57,10 @@ class SubStream:
         """Wait until the watching thread has ended."""
         self._thread.join(patience_s)
 
+    def is_alive(self) -> bool:
+        """Whether both of its threads run."""
+        return self._thread.is_alive() and self.camera.is_alive()
+
     @property
     def is_watching(self) -> bool:
         """Whether it would tell if something moved now."""

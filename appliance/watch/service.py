@@ -27,6 +27,7 @@ from appliance.service import HEARTBEAT_S, notify
 from appliance.store import Store
 from appliance.times import Now, now
 from appliance.vision.analysis import Analysis
+from appliance.vision.budget import Budget, Costs, measured_costs, processors
 from appliance.vision.detector import Detector
 from appliance.vision.golden import self_test
 from appliance.vision.onnx import load_detector
@@ -99,7 +100,8 @@ class Watcher:
         self.retention = Retention(self.images, config.images, self.reserve)
         self.publishers = Publishers(Client(config.media.api_port, self.secret))
         self.analyses: dict[int, Analysis] = {}
-        self.detector: Detector | None = None
+        self.budget = Budget(processors() * 1000 * config.vision.cpu_share)
+        self.judging: tuple[Detector, Costs] | None = None
         self.model_problem: str | None = "Starting: the model is being tested."
         self.store_problem: str | None = None
         self.started_utc = time.time()
@@ -113,7 +115,9 @@ class Watcher:
             self._write(now())
         except sqlite3.Error as error:
             log.error("the store cannot be written (%s); trying again", error)
-        self.detector, self.model_problem = usable_detector(self.config)
+        detector, self.model_problem = usable_detector(self.config)
+        if detector is not None:
+            self.judge_with(detector)
         if self.model_problem:
             log.error("%s", self.model_problem)
         notify("READY=1")
@@ -121,6 +125,10 @@ class Watcher:
             self.loop(stopping)
         finally:
             self._stop()
+
+    def judge_with(self, detector: Detector) -> None:
+        """Analyse streams with this detector, which passed its self-test. Measures what it costs here."""
+        self.judging, self.model_problem = (detector, measured_costs(detector)), None
 
     def loop(self, stopping: threading.Event) -> None:
         """A step at each full second, until `stopping` is set; news are written in between."""
@@ -224,10 +232,10 @@ class Watcher:
                 del self.analyses[stream_id]
                 self.previews.forget(stream_id)
         for stream_id, origin in origins.items():
-            if stream_id not in self.analyses and self.detector is not None:
-                self._begin(stream_id, origin, self.detector, moment)
+            if stream_id not in self.analyses and self.judging is not None:
+                self._begin(stream_id, origin, *self.judging, moment)
 
-    def _begin(self, stream_id: int, origin: Origin, detector: Detector, moment: Now) -> None:
+    def _begin(self, stream_id: int, origin: Origin, detector: Detector, costs: Costs, moment: Now) -> None:
         vision, images = self.config.vision, self.config.images
         stream = self.store.streams.get(stream_id, moment)
         analysis = Analysis(
@@ -239,6 +247,8 @@ class Watcher:
             self.previews,
             self.recorder.take,
             origin.reach,
+            self.budget,
+            costs,
             transport=(stream and stream.transport) or "tcp",
             watch_url=origin.watch_url,
         )
