@@ -31,6 +31,7 @@ BETTER = 1.3  # a new image must be this much better than the one there is
 JPEG_QUALITY = 85
 PREVIEW_SIDE_PX = 640
 PREVIEW_PAUSE_S = 0.4
+AWAY_S = 0.05  # looks come when they come: a picture that is nearly due is drawn
 MOVED_S = 1.0  # a movement that the sub-stream shows is looked at for at least so long
 WATCHED_S = 2.0  # while somebody watches, everything is decoded for so long at a time
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
@@ -161,14 +162,13 @@ class Analysis:
                     self.report(look)
                 if packet.key and self.observer.decoding.elsewhere:
                     self.camera.kept_undecoded()
-                self.crash = None
             self._wake_if_wanted()
 
     def _wake_if_wanted(self) -> None:
         """Everything is decoded while somebody watches the stream, or when its sub-stream tells of movement."""
         now_s = time.monotonic()
-        if now_s >= self._preview_due_s and self.previews.is_requested(self.stream_id):
-            self._wake(now_s + WATCHED_S)
+        if self.previews.is_requested(self.stream_id):
+            self._wake(now_s + WATCHED_S, now_s)
         if self._sub_stream is not None:
             self.observer.elsewhere = self._sub_stream.is_watching
             if self.observer.decoding.elsewhere and not self.observer.elsewhere:
@@ -188,6 +188,7 @@ class Analysis:
         for track in look.update.seen:
             self._report(track, look)
         self._preview(look)
+        self.crash = None
 
     def _remember_faint(self, look: Look) -> None:
         """Faces of low confidence are nobody's, so nobody expects them; but they are there until one looks again."""
@@ -236,7 +237,7 @@ class Analysis:
 
     def _preview(self, look: Look) -> None:
         frame = look.frame
-        if frame.time_s < self._preview_due_s or not self.previews.is_requested(self.stream_id):
+        if frame.time_s < self._preview_due_s - AWAY_S or not self.previews.is_requested(self.stream_id):
             return
         self._preview_due_s = frame.time_s + PREVIEW_PAUSE_S
         small = frame.shrunk(PREVIEW_SIDE_PX)

@@ -76,10 +76,12 @@ class Observer:
         self._tally, self._decoding_rate = Tally(), Rate()
         self._key_ms: float | None = None  # that decoding a key frame takes
         self.elsewhere = False
+        self.decoding = Decoding(looks_per_s)
         self.restart()
 
     def restart(self) -> None:
         """Begin again with the next key frame, after an error; who is in view stays known."""
+        self.decoding.flush()
         self.decoding = Decoding(self._looks_per_s)
         self._motion = Motion()
         self._planner = Planner(self.detector.region_px, self._costs)

@@ -56,6 +56,7 @@ class Status:
     live: bool
     remote: str | None = None
     problem: str | None = None
+    watch_problem: str | None = None
     codec: str = ""
     width: int = 0
     height: int = 0
@@ -205,6 +206,7 @@ class Watcher:
             live,
             remote,
             analysis.problem,
+            analysis.watch_problem,
             codec=camera.condition.codec,
             width=camera.width,
             height=camera.height,
@@ -289,7 +291,7 @@ class Watcher:
                 streams.set_live(stream_id, status.remote, moment.utc)
             elif before.live and not status.live:
                 streams.set_offline(stream_id)
-            streams.set_problem(stream_id, status.problem)
+            streams.set_problem(stream_id, status.problem, status.watch_problem)
             if status.width:
                 shape = (status.codec, status.width, status.height)
                 streams.describe(stream_id, *shape, status.transport, status.key_interval_s)
