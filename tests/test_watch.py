@@ -626,7 +626,7 @@ def test_news_wait_for_the_next_step_while_the_store_has_trouble(box: Box) -> No
 class Healthy:
     """Stands in for an analysis whose health the test says."""
 
-    crash = problem = watch_url = reach = None
+    crash = problem = watch_problem = watch_url = reach = None
     url = "rtsp://127.0.0.1:1/1"
 
     def __init__(self, camera: Camera) -> None:
