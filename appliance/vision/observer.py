@@ -74,7 +74,6 @@ class Observer:
         self._looks_per_s = looks_per_s
         self._purse, self._costs, self._accept, self._cpu_s = purse, costs, accept, cpu_s
         self._tally, self._decoding_rate = Tally(), Rate()
-        self._key_ms: float | None = None  # that decoding a key frame takes
         self.elsewhere = False
         self.decoding = Decoding(looks_per_s)
         self.restart()
@@ -203,20 +202,21 @@ class Observer:
         """Decoding is paid for whether there is enough or not; looks get what is left."""
         spent_ms = self.decoding.decoding_ms - self._charged_ms
         self._charged_ms = self.decoding.decoding_ms
-        if packet.key and spent_ms > 0:
-            self._key_ms = spent_ms
         self._purse.spend(spent_ms)
         self._decoding_rate.add(packet.time_s, spent_ms)
 
     @property
     def health(self) -> Health:
         """How well the stream can be judged."""
+        decoding_ms, saving_ms, idle_ms = self._decoding_rate.per_s(), self.decoding.saving_ms, None
+        if decoding_ms is not None and saving_ms is not None and not self.decoding.can_rest:
+            idle_ms = max(0.0, decoding_ms - saving_ms)
         return Health(
             too_small=self._tally.too_small_share(),
             looks=self._tally.made_share(),
             smallest_face_px=self.detector.smallest_face_px,
-            decoding_ms=self._decoding_rate.per_s(),
-            idle_ms=None if self.decoding.can_rest else self._key_ms,
+            decoding_ms=decoding_ms,
+            idle_ms=idle_ms,
         )
 
 
