@@ -667,6 +667,21 @@ def test_health_is_stored_in_whole_percent_and_alone_every_ten_seconds_at_most(b
     assert told[-1] == (0.12, 1.0, 28.0, 238.0, None)
 
 
+def test_a_sub_stream_that_fails_ends_nothing_and_is_told_apart(box: Box, standing: bytes) -> None:
+    stream_id = box.source("file.flv", standing)
+    with box.store.writing():
+        box.store.streams.set_watch(stream_id, str(box.folder / "no such file"))
+    watcher = box.watcher()
+    step_until(watcher, lambda: "nothing at this address" in (box.stream(stream_id).watch_problem or ""), "the reason")
+    step_until(watcher, lambda: bool(box.detections()), "the person")
+    stream = box.stream(stream_id)
+    assert (stream.live, stream.problem) == (True, None)
+    watcher.step(now())
+    with box.store.writing():
+        box.store.streams.set_watch(stream_id, None)
+    step_until(watcher, lambda: box.stream(stream_id).watch_problem is None, "there is no sub-stream any more", 3)
+
+
 def test_another_picture_to_watch_starts_the_analysis_again(box: Box) -> None:
     stream_id = box.store.streams.add_with_source(1, "yard", "rtsp://127.0.0.1:1/1", time.time())
     watcher = box.watcher()

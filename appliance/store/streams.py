@@ -214,7 +214,7 @@ class Streams:
         self.db.execute(
             "insert into stream_status (stream_id, live, since_utc, remote) values (?, 1, ?, ?)"
             " on conflict (stream_id) do update set live = 1, since_utc = excluded.since_utc,"
-            " remote = excluded.remote, problem = null",
+            " remote = excluded.remote, problem = null, watch_problem = null",
             [stream_id, utc_text(now_utc), remote],
         )
 
@@ -225,7 +225,8 @@ class Streams:
     def all_offline(self) -> None:
         """What the watcher says when it starts: it has seen nothing yet, and knows of no problem."""
         self.db.execute(
-            "update stream_status set live = 0, since_utc = null, problem = null where live or problem is not null"
+            "update stream_status set live = 0, since_utc = null, problem = null, watch_problem = null"
+            " where live or problem is not null or watch_problem is not null"
         )
 
     def describe(
