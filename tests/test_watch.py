@@ -24,6 +24,7 @@ from appliance.secrets import digest
 from appliance.store import DetectionFilter, Store, StoredDetection, Stream
 from appliance.times import Now, now
 from appliance.vision.analysis import Sighting
+from appliance.vision.budget import processors
 from appliance.vision.camera import Camera
 from appliance.watch.service import Watcher, usable_detector
 from tests.boxes import until
@@ -680,6 +681,21 @@ def test_a_sub_stream_that_fails_ends_nothing_and_is_told_apart(box: Box, standi
     with box.store.writing():
         box.store.streams.set_watch(stream_id, None)
     step_until(watcher, lambda: box.stream(stream_id).watch_problem is None, "there is no sub-stream any more", 3)
+
+
+def test_an_analysis_that_died_is_started_again_and_gives_back_what_it_could_spend(
+    box: Box, standing: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    streams = [box.source(name, standing) for name in ("one.flv", "two.flv")]
+    watcher = box.watcher()
+    watcher.step(now())
+    assert watcher.budget.ms_per_s == pytest.approx(processors() * 800), "vision.cpu_share of this machine"
+    dead = watcher.analyses[streams[0]]
+    monkeypatch.setattr(dead, "is_alive", lambda: False)
+    watcher.step(now())
+    assert watcher.analyses[streams[0]] is not dead
+    shares_ms = [analysis.observer._purse.ms_per_s for analysis in watcher.analyses.values()]
+    assert sum(shares_ms) == pytest.approx(watcher.budget.ms_per_s)
 
 
 def test_another_picture_to_watch_starts_the_analysis_again(box: Box) -> None:

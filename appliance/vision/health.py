@@ -21,7 +21,7 @@ class _Minute:
 
 
 class Tally:
-    """Counts of the last ten minutes. Times are seconds of a clock that never goes back. One thread counts, any reads."""
+    """Counts of the last ten minutes; any thread may ask. Times are seconds of a clock that never goes back."""
 
     def __init__(self) -> None:
         self._minutes: deque[_Minute] = deque(maxlen=MINUTES)
