@@ -11,14 +11,14 @@ from pathlib import Path
 
 import av
 import numpy as np
-from appliance.vision.budget import Budget, measured_costs
-from appliance.vision.observer import Observer
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from appliance.faces import Bbox
 from appliance.vision.bboxes import content_size, rescale_bbox
+from appliance.vision.budget import Budget, measured_costs
 from appliance.vision.detector import NetworkDetector
 from appliance.vision.frame import Frame
+from appliance.vision.observer import Observer
 from appliance.vision.onnx import load_detector
 from appliance.vision.pixels import pixels_of
 from appliance.vision.track import Seen as SeenFace

@@ -194,7 +194,8 @@ def test_a_sub_stream_is_given_shown_without_its_password_and_ended(api: Api) ->
     path = f"/api/v1/streams/{made.json()['id']}"
     assert "hunter" not in api.call("GET", path).text + api.call("GET", "/api/v1/streams").text + made.text
     assert api.call("PATCH", path, json={"watch_url": None}).json()["watch_url"] is None
-    assert api.call("GET", "/api/v1/streams/1").json()["watch_url"] is None
+    other = api.call("GET", "/api/v1/streams/1").json()
+    assert (other["watch_url"], other["watch_problem"]) == (None, None)
 
 
 def test_a_stream_says_how_well_it_can_be_judged_and_a_detection_why_it_could_not(api: Api) -> None:

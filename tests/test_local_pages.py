@@ -143,6 +143,14 @@ def test_a_stream_says_how_often_key_frames_come_and_over_what(box: Box) -> None
     assert "would cost about 14 instead of 118 ms of computing a second while nothing moves." in page
 
 
+def test_a_sub_stream_that_fails_is_no_problem_of_the_stream(box: Box) -> None:
+    box.store.streams.set_live(1, "10.0.0.5", box.clock.now.utc)
+    box.store.streams.set_problem(1, None, "The sub-stream shows nothing; is its user in the group `video`?")
+    page, home = (box.browser("ann").get(path).text for path in ("/streams/1", "/"))
+    assert '<p class="notice">The sub-stream shows nothing; is its user in the group <code>video</code>?</p>' in page
+    assert "sub-stream shows nothing" not in home, "everybody is judged"
+
+
 def test_a_stream_that_cannot_be_judged_well_says_why_and_lists_say_it_briefly(box: Box) -> None:
     browser = box.browser("ann")
     box.store.services.heartbeat("watch", 1, 0.0, None, box.clock.now)

@@ -261,6 +261,9 @@ def test_what_is_known_of_a_live_stream_goes_when_it_ends(filled: Store) -> None
     door, lab = filled.streams.get(1, NOW), filled.streams.get(2, NOW)
     assert door and lab and (door.codec, door.width, door.height, lab.codec) == ("h264", 1280, 720, None)
     assert door.live and lab.live
+    filled.streams.set_problem(1, "too dark", "no sub-stream")
+    door = filled.streams.get(1, NOW)
+    assert door and door.watch_problem == "no sub-stream"
     filled.streams.set_offline(1)
     assert (state(1), state(2)[0]) == ((False, None, None, "too dark"), True)
     filled.streams.all_offline()

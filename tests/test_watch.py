@@ -24,6 +24,7 @@ from appliance.secrets import digest
 from appliance.store import DetectionFilter, Store, StoredDetection, Stream
 from appliance.times import Now, now
 from appliance.vision.analysis import Sighting
+from appliance.vision.budget import processors
 from appliance.vision.camera import Camera
 from appliance.watch.service import Watcher, usable_detector
 from tests.boxes import until
@@ -76,7 +77,7 @@ class Box:
         """A watcher as after its self-test."""
         watcher = Watcher(self.config)
         if analysing:
-            watcher.detector, watcher.model_problem = ColourDetector(), None
+            watcher.judge_with(ColourDetector())
         self.watchers.append(watcher)
         return watcher
 
@@ -287,7 +288,7 @@ def test_a_model_that_cannot_be_used_judges_nothing_and_says_so_while_live_goes_
     box: Box, ingest: StandIn, standing: bytes
 ) -> None:
     watcher = box.watcher(analysing=False)
-    watcher.detector, watcher.model_problem = None, "Nothing is judged, because the model fails its self-test."
+    watcher.model_problem = "Nothing is judged, because the model fails its self-test."
     publish(ingest, standing)
     step_until(watcher, lambda: box.stream(box.door).live, "LIVE", 3)
     assert box.stream(box.door).problem == watcher.model_problem
@@ -626,7 +627,7 @@ def test_news_wait_for_the_next_step_while_the_store_has_trouble(box: Box) -> No
 class Healthy:
     """Stands in for an analysis whose health the test says."""
 
-    crash = problem = watch_url = reach = None
+    crash = problem = watch_problem = watch_url = reach = None
     url = "rtsp://127.0.0.1:1/1"
 
     def __init__(self, camera: Camera) -> None:
@@ -665,6 +666,36 @@ def test_health_is_stored_in_whole_percent_and_alone_every_ten_seconds_at_most(b
         told.append(stored())
     assert len(set(told)) <= 4, "before, and each ten seconds"
     assert told[-1] == (0.12, 1.0, 28.0, 238.0, None)
+
+
+def test_a_sub_stream_that_fails_ends_nothing_and_is_told_apart(box: Box, standing: bytes) -> None:
+    stream_id = box.source("file.flv", standing)
+    with box.store.writing():
+        box.store.streams.set_watch(stream_id, str(box.folder / "no such file"))
+    watcher = box.watcher()
+    step_until(watcher, lambda: "nothing at this address" in (box.stream(stream_id).watch_problem or ""), "the reason")
+    step_until(watcher, lambda: bool(box.detections()), "the person")
+    stream = box.stream(stream_id)
+    assert (stream.live, stream.problem) == (True, None)
+    watcher.step(now())
+    with box.store.writing():
+        box.store.streams.set_watch(stream_id, None)
+    step_until(watcher, lambda: box.stream(stream_id).watch_problem is None, "there is no sub-stream any more", 3)
+
+
+def test_an_analysis_that_died_is_started_again_and_gives_back_what_it_could_spend(
+    box: Box, standing: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    streams = [box.source(name, standing) for name in ("one.flv", "two.flv")]
+    watcher = box.watcher()
+    watcher.step(now())
+    assert watcher.budget.ms_per_s == pytest.approx(processors() * 800), "vision.cpu_share of this machine"
+    dead = watcher.analyses[streams[0]]
+    monkeypatch.setattr(dead, "is_alive", lambda: False)
+    watcher.step(now())
+    assert watcher.analyses[streams[0]] is not dead
+    shares_ms = [analysis.observer._purse.ms_per_s for analysis in watcher.analyses.values()]
+    assert sum(shares_ms) == pytest.approx(watcher.budget.ms_per_s)
 
 
 def test_another_picture_to_watch_starts_the_analysis_again(box: Box) -> None:

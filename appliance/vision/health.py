@@ -21,7 +21,7 @@ class _Minute:
 
 
 class Tally:
-    """Counts of the last ten minutes. Times are seconds of a clock that never goes back."""
+    """Counts of the last ten minutes; any thread may ask. Times are seconds of a clock that never goes back."""
 
     def __init__(self) -> None:
         self._minutes: deque[_Minute] = deque(maxlen=MINUTES)
@@ -40,13 +40,15 @@ class Tally:
 
     def too_small_share(self) -> float | None:
         """Of the persons; None: too few for a share."""
-        persons = sum(minute.persons for minute in self._minutes)
-        return sum(minute.too_small for minute in self._minutes) / persons if persons >= MIN_PERSONS else None
+        minutes = self._minutes.copy()
+        persons = sum(minute.persons for minute in minutes)
+        return sum(minute.too_small for minute in minutes) / persons if persons >= MIN_PERSONS else None
 
     def made_share(self) -> float | None:
         """Of the looks; None: too few for a share."""
-        wanted = sum(minute.wanted for minute in self._minutes)
-        return sum(minute.made for minute in self._minutes) / wanted if wanted >= MIN_LOOKS else None
+        minutes = self._minutes.copy()
+        wanted = sum(minute.wanted for minute in minutes)
+        return sum(minute.made for minute in minutes) / wanted if wanted >= MIN_LOOKS else None
 
     def _minute(self, now_s: float) -> _Minute:
         number = int(now_s // 60)
