@@ -7,17 +7,15 @@ import threading
 import time
 from collections.abc import Callable
 
-import numpy as np
-
 from appliance.vision.camera import STALL_S, Camera
 from appliance.vision.decoding import Decoding
 from appliance.vision.frame import Frame
-from appliance.vision.motion import Motion, Moving
+from appliance.vision.motion import Motion
 from appliance.vision.reach import Reach
 
 log = logging.getLogger(__name__)
 
-LOOKS_PER_SECOND = 5.0
+LOOKS_PER_S = 5.0
 KEYS_SUFFICE_S = 0.5  # key frames that come this often show movement soon enough
 FRESH_S = 3.0  # a last look before this: it tells nothing about now
 MARGIN_S = 1.0  # the two streams of a camera need not be equally late
@@ -35,7 +33,7 @@ class SubStream:
         self, url: str, reach: Reach | None, moved: Callable[[], None] = lambda: None, stall_s: float = STALL_S
     ) -> None:
         self.camera = Camera(url, reach, stall_s)
-        self.decoding = Decoding(LOOKS_PER_SECOND)
+        self.decoding = Decoding(LOOKS_PER_S)
         self._moved = moved
         self._motion = Motion()
         self._looks = 0  # since the picture came back
@@ -96,7 +94,7 @@ class SubStream:
                 self._moved()
                 self._stopping.wait(AGAIN_S)
                 self.decoding.flush()
-                self.decoding, self._motion = Decoding(LOOKS_PER_SECOND), Motion()
+                self.decoding, self._motion = Decoding(LOOKS_PER_S), Motion()
         self._moved()
 
     def _watch(self) -> None:
@@ -111,18 +109,13 @@ class SubStream:
 
     def _see(self, frame: Frame) -> None:
         pause_s = frame.time_s - self._looked_s
-        if 0 <= pause_s < 1 / LOOKS_PER_SECOND:
+        if 0 <= pause_s < 1 / LOOKS_PER_S:
             return
         moving = self._motion.look(frame.luma(), frame.luma_step, frame.time_s)
         self._looks = self._looks + 1 if pause_s < FRESH_S else 1
-        if is_movement(moving):
+        if moving.stirs:
             if frame.time_s - self._moved_s > FRESH_S:
                 self._began_s = frame.time_s - min(pause_s, FRESH_S)
             self._moved_s = frame.time_s
             self._moved()
         self._looked_s, self._crashed = frame.time_s, False
-
-
-def is_movement(moving: Moving) -> bool:
-    """Whether there is a reason to look: not what moves all the time."""
-    return moving.cut or moving.relit or bool(np.any(moving.cells & ~moving.restless))
