@@ -205,12 +205,12 @@ def test_eyes_are_hidden_before_anything_is_encoded(pixelate: bool, previews: Pr
 
 def test_eyes_of_whoever_is_presumed_to_be_there_are_hidden(previews: Previews) -> None:
     scripted = Scripted(previews, luma=grains(SIZE))
-    for _ in range(8):
-        scripted.see(square(400))
+    for step in range(8):
+        scripted.see(square(100 + 20 * step), after_s=0.1, score=0.9 if step < 7 else 0.3)
     previews.request(1)
-    for _ in range(3):
-        scripted.see(after_s=0.5, regions=NOWHERE)
-        assert in_preview(previews, square(400)) < HIDDEN
+    for step in (12, 16):
+        scripted.see(after_s=0.4, regions=NOWHERE)
+        assert in_preview(previews, square(100 + 20 * step - 5)) < HIDDEN
 
 
 def test_eyes_of_a_face_of_low_confidence_are_hidden_until_nobody_is_found_there(previews: Previews) -> None:

@@ -232,8 +232,10 @@ class Analysis:
         """The faces whose eyes nobody may see: those of this look, and those where nobody looked this time."""
         if not self.images.pixelate_eyes:
             return []
-        sure = [face.bbox_px for face in [*look.faces, *look.presumed] if self._is_sure(face)]
-        return sure + [bbox_px for _, bbox_px in self._faint]
+        return [face.bbox_px for face in self._in_view(look)] + [bbox_px for _, bbox_px in self._faint]
+
+    def _in_view(self, look: Look) -> list[Face]:
+        return [*filter(self._is_sure, look.faces), *look.presumed]
 
     def _preview(self, look: Look) -> None:
         frame = look.frame
@@ -243,9 +245,8 @@ class Analysis:
         small = frame.shrunk(PREVIEW_SIDE_PX)
         sizes = (frame.width, frame.height), (small.shape[1], small.shape[0])
         hidden = pixelate_eyes(small, [rescale_bbox(bbox_px, *sizes) for bbox_px in self._hidden(look)])
-        shown = [*filter(self._is_sure, look.faces), *look.presumed]
-        drawn = draw_bboxes(hidden, [replace(face, bbox_px=rescale_bbox(face.bbox_px, *sizes)) for face in shown])
+        shown = [replace(face, bbox_px=rescale_bbox(face.bbox_px, *sizes)) for face in self._in_view(look)]
         try:
-            self.previews.write(self.stream_id, encode_jpeg(drawn, JPEG_QUALITY))
+            self.previews.write(self.stream_id, encode_jpeg(draw_bboxes(hidden, shown), JPEG_QUALITY))
         except OSError as error:
             log.warning("no preview of stream %d: %s", self.stream_id, error.strerror)
