@@ -6,20 +6,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import av
-from av.codec.context import Flags
 
-from appliance.vision.packets import Packet
+from appliance.vision.packets import Packet, decoder_of
 
 
 def packets_of(path: Path, begin_s: float = 1000.0) -> Iterator[Packet]:
-    """The packets of a video, as if shown from begin_s (monotonic clock) on; utc is the time in the video."""
+    """The packets of a video, as if shown from begin_s (monotonic clock) on; the end of it at last.
+
+    utc is the time in the video. Raises what FFmpeg raises.
+    """
     with av.open(str(path)) as container:
         video = container.streams.video[0]
-        video.thread_type, video.codec_context.thread_count = "NONE", 1
-        video.codec_context.flags |= Flags.copy_opaque  # so that each frame knows its packet
+        decoder, tick_s, at_s = decoder_of(video), float(video.time_base or 0), 0.0
+        assert decoder is not None
         for number, packet in enumerate(container.demux(video)):
-            if packet.size == 0:
-                continue
-            assert packet.pts is not None
-            at_s = float(packet.pts * packet.time_base)
-            yield Packet(packet, video.codec_context, number, begin_s + at_s, at_s, begin_s + at_s, packet.is_keyframe)
+            stamp = packet.dts if packet.pts is None else packet.pts
+            at_s = at_s if stamp is None else stamp * tick_s
+            yield Packet(packet, decoder, number, begin_s + at_s, at_s, begin_s + at_s, packet.is_keyframe)

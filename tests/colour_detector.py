@@ -26,8 +26,9 @@ class ColourDetector:
 
     def detect(self, image: Pixels, score_threshold: float | None = None) -> list[Face]:
         """See Detector."""
-        assert score_threshold is not None
-        assert score_threshold < self.score_threshold, "faces of low confidence keep a track alive"
+        assert score_threshold is None or score_threshold < self.score_threshold, (
+            "faces of low confidence keep a track alive"
+        )
         return [face for state in COLOURS if (face := self._find(image, state))]
 
     def look(self, squares: Stack, score_threshold: float | None = None) -> list[list[Face]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -203,7 +203,7 @@ def _region(x: float, y: float, size: float) -> Region:
     return Region(int(x - side / 2) // 2 * 2, int(y - side / 2) // 2 * 2, side, side // 32 * 32)
 
 
-def _regions(scene: Scene, t: float, expected: Sequence[Expected], due_s: dict[str, float]) -> list[Region]:
+def _regions(scene: Scene, t: float, expected: Sequence[Expected], due_s: dict[Hashable, float]) -> list[Region]:
     """Around each track that is due, and around everybody who moves where no track is expected."""
     regions, covered = [], []
     moving = [place for one in scene.people if _moves(one, t) and (place := one.way(t)) is not None]
@@ -238,7 +238,7 @@ def watched(scene: Scene, seed: int) -> Count:
     tracks: dict[str, Track] = {}
     whose: dict[Bbox, int] = {}
     owners: dict[str, Counter[int]] = {}
-    due_s: dict[str, float] = {}
+    due_s: dict[Hashable, float] = {}
     t, cuts = 0.0, list(scene.cuts)
     while t < scene.seconds:
         t += LOOK_S * rng.uniform(0.8, 1.25)

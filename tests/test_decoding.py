@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -14,8 +14,9 @@ from appliance.vision.decoding import Decoding
 from appliance.vision.frame import Frame
 from appliance.vision.packets import Packet
 from appliance.vision.pixels import Pixels
+from scripts.recorded import packets_of
 from tests.videos import FPS, make_video
-from tests.watching import ALL, packets_of
+from tests.watching import ALL
 
 SECONDS = 8
 KINDS: dict[str, dict[str, object]] = {
@@ -77,7 +78,7 @@ class Watched:
         self.idle: list[float] = []
         self.frames: list[tuple[float, str]] = []
 
-    def watch(self, packets: list[Packet], moves_at_idle_frame: int | None = None) -> None:
+    def watch(self, packets: Iterable[Packet], moves_at_idle_frame: int | None = None) -> None:
         for packet in packets:
             for frame in self.decoding.take(packet):
                 if not self.decoding.idle:
@@ -121,7 +122,7 @@ def test_what_is_replayed_is_what_would_have_come_all_the_time(
 
 def test_in_idle_key_frames_alone_are_decoded(made: Callable[..., Path]) -> None:
     watched = Watched()
-    packets = packets_of(made())
+    packets = list(packets_of(made()))
     watched.watch(packets)
     assert watched.idle == [round(packet.time_s, 4) for packet in packets if packet.key][3:]
     assert watched.decoding.idle
@@ -154,7 +155,8 @@ def test_where_key_frames_are_rare_all_is_decoded(made: Callable[..., Path]) -> 
 
 
 def test_key_frames_that_become_rare_end_idle(made: Callable[..., Path]) -> None:
-    often, rare = packets_of(made()), packets_of(made(key_frame_every=100 * FPS), begin_s=1008)
+    often = list(packets_of(made()))
+    rare = list(packets_of(made(key_frame_every=100 * FPS), begin_s=1008))
     decoder, number = often[0].decoder, len(often) - 1
     after = [
         Packet(each.source, decoder, number + each.number, each.time_s, each.utc, each.arrived_s, each.key)
@@ -199,7 +201,7 @@ def test_frames_that_nobody_refers_to_are_dropped_as_far_as_looks_allow(kind: st
 
 def test_what_is_lost_is_passed_over_up_to_the_next_key_frame(made: Callable[..., Path]) -> None:
     path = made(**KINDS["H.264 with an open GOP"])
-    packets, every = packets_of(path), continuous(path)
+    packets, every = list(packets_of(path)), continuous(path)
     key = [packet for packet in packets if packet.key][3]
     decoding = Decoding(ALL)
     kept = packets[:40] + packets[key.number :]
@@ -211,7 +213,8 @@ def test_what_is_lost_is_passed_over_up_to_the_next_key_frame(made: Callable[...
 
 
 def test_a_new_connection_is_another_decoder(made: Callable[..., Path]) -> None:
-    first, second = packets_of(made()), packets_of(made(codec="libx265"), begin_s=1100)
+    first = list(packets_of(made()))
+    second = list(packets_of(made(codec="libx265"), begin_s=1100))
     for idle in (False, True):
         watched = Watched()
         for packet in first[:150]:
@@ -223,7 +226,7 @@ def test_a_new_connection_is_another_decoder(made: Callable[..., Path]) -> None:
 
 
 def test_broken_packets_end_nothing(made: Callable[..., Path]) -> None:
-    packets = packets_of(made())
+    packets = list(packets_of(made()))
     for packet in packets[30:60:3]:
         packet.source.update(bytes(packet.size))
     watched = Watched()
@@ -233,7 +236,7 @@ def test_broken_packets_end_nothing(made: Callable[..., Path]) -> None:
 
 def test_watched_elsewhere_nothing_is_decoded_until_it_moves(made: Callable[..., Path]) -> None:
     path = made(seconds=14, key_frame_every=3 * FPS)
-    packets, decoding = packets_of(path), Decoding(ALL)
+    packets, decoding = list(packets_of(path)), Decoding(ALL)
     got: list[tuple[float, str]] = []
     spent_ms: list[float] = []
     for packet in packets:
@@ -263,6 +266,6 @@ def test_watching_may_move_from_elsewhere_to_its_own_key_frames(made: Callable[.
 
 
 def test_frames_left_untaken_come_with_the_next_packet(made: Callable[..., Path]) -> None:
-    decoding, packets = Decoding(ALL), packets_of(made())
+    decoding, packets = Decoding(ALL), list(packets_of(made()))
     lazily: list[Iterator[Frame]] = [decoding.take(packet) for packet in packets]
     assert [content_of(frame) for frame in lazily[-1]] == continuous(made())

@@ -9,8 +9,8 @@ import av
 import pytest
 
 from appliance.vision.nal import Content, content
+from scripts.recorded import packets_of
 from tests.videos import grey, make_video
-from tests.watching import packets_of
 
 TWO_B: dict[str, object] = {
     "preset": "veryfast",
@@ -47,7 +47,7 @@ def test_of_other_codecs_every_packet_is_a_picture(codec: str, tmp_path: Path) -
 def test_parameters_alone_are_no_picture_and_nonsense_is_harmless(tmp_path: Path) -> None:
     path = tmp_path / "video"
     path.write_bytes(make_video(grey(64, 64), 25))
-    decoder = packets_of(path)[0].decoder
+    decoder = next(iter(packets_of(path))).decoder
 
     for data in (b"", b"\0", b"\0\0\1", b"\0\0\1\x67abc\0\0\1\x68abc", b"\0" * 5000, b"\xff" * 5000):
         assert content(av.Packet(data), decoder) is Content.NO_PICTURE

@@ -45,7 +45,7 @@ class Box:
     def watcher(self) -> Watcher:
         """A new one, as after its self-test."""
         watcher = Watcher(self.config)
-        watcher.detector, watcher.model_problem = ColourDetector(), None
+        watcher.judge_with(ColourDetector())
         return watcher
 
     @property

@@ -76,7 +76,7 @@ class Box:
         """A watcher as after its self-test."""
         watcher = Watcher(self.config)
         if analysing:
-            watcher.detector, watcher.model_problem = ColourDetector(), None
+            watcher.judge_with(ColourDetector())
         self.watchers.append(watcher)
         return watcher
 
@@ -287,7 +287,7 @@ def test_a_model_that_cannot_be_used_judges_nothing_and_says_so_while_live_goes_
     box: Box, ingest: StandIn, standing: bytes
 ) -> None:
     watcher = box.watcher(analysing=False)
-    watcher.detector, watcher.model_problem = None, "Nothing is judged, because the model fails its self-test."
+    watcher.model_problem = "Nothing is judged, because the model fails its self-test."
     publish(ingest, standing)
     step_until(watcher, lambda: box.stream(box.door).live, "LIVE", 3)
     assert box.stream(box.door).problem == watcher.model_problem
@@ -626,7 +626,7 @@ def test_news_wait_for_the_next_step_while_the_store_has_trouble(box: Box) -> No
 class Healthy:
     """Stands in for an analysis whose health the test says."""
 
-    crash = problem = watch_url = reach = None
+    crash = problem = watch_problem = watch_url = reach = None
     url = "rtsp://127.0.0.1:1/1"
 
     def __init__(self, camera: Camera) -> None:

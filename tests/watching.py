@@ -9,7 +9,6 @@ from pathlib import Path
 from appliance.vision.camera import Camera
 from appliance.vision.decoding import Decoding
 from appliance.vision.frame import Frame
-from appliance.vision.packets import Packet, packets_of_file
 from appliance.vision.pixels import pixels_of
 from appliance.vision.reach import Reach
 from tests.boxes import until
@@ -60,8 +59,3 @@ def frames(camera: Camera, enough: Callable[[list[Frame]], bool], patience_s: fl
 
 def brightness(frame: Frame) -> float:
     return float(pixels_of(frame.source).mean())
-
-
-def packets_of(path: Path, begin_s: float = 1000.0) -> list[Packet]:
-    """The packets of a file as a camera would stamp them that sends them without delay; the end of it at last."""
-    return list(packets_of_file(str(path), begin_s, begin_s))

@@ -45,6 +45,7 @@ class Stream(Struct, kw_only=True, rename={"live_since_utc": "live_since", "crea
     """A named video source. live: it is being received just now. source_url: what the box fetches, password masked.
 
     watch_url: a smaller picture of the same camera in which the box watches for movement, password masked.
+    problem: why nobody in it is being judged. watch_problem: why the large picture is watched instead of the smaller.
     """
 
     id: int
@@ -62,6 +63,7 @@ class Stream(Struct, kw_only=True, rename={"live_since_utc": "live_since", "crea
     width: int | None
     height: int | None
     problem: str | None
+    watch_problem: str | None
     health: Health
     created_utc: str
 

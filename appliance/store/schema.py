@@ -239,4 +239,7 @@ def m010_health(db: Database) -> None:
         alter table streams add column
           -- A smaller picture of the same camera, in which the box watches for movement; null: there is none.
           watch_url text check (watch_url is null or source_url is not null);
+        alter table stream_status add column
+          -- Why that is not watched just now; null: it is.
+          watch_problem text;
     """)

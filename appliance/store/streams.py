@@ -24,7 +24,8 @@ class Stream:
     has_key: it is published to with a stream key; otherwise the box pulls source_url. watch_url: a smaller picture of
     the same camera, in which the box watches for movement.
     live: somebody publishes, and the watcher's word for it is fresh; live_since_utc: since when.
-    problem: why nobody in it is being judged, for a person to read.
+    problem: why nobody in it is being judged, for a person to read. watch_problem: why the smaller picture is not
+    watched; the large one is, instead.
     transport: over which the pictures of a camera came last, tcp or udp. key_interval_s: from key frame to key frame.
     health: how well it can be judged, while it is live.
     """
@@ -45,6 +46,7 @@ class Stream:
     width: int | None
     height: int | None
     problem: str | None
+    watch_problem: str | None
     transport: Literal["tcp", "udp"] | None
     key_interval_s: int | None
     health: Health
@@ -79,7 +81,8 @@ _HEALTH = tuple(field.name for field in fields(Health))
 _SELECT = f"""
     select streams.id, owner_id, people.name as owner, streams.name, key_sha256 is not null as has_key, source_url,
       watch_url, active, streams.created_utc, {_LIVE} as live, iif({_LIVE}, since_utc, null) as live_since_utc,
-      iif({_LIVE}, remote, null) as remote, codec, width, height, stream_status.problem, transport,
+      iif({_LIVE}, remote, null) as remote, codec, width, height, stream_status.problem,
+      watch_problem, transport,
       key_interval_s, {", ".join(f"iif({_LIVE}, {name}, null) as {name}" for name in _HEALTH)}
     from streams
     join people on people.id = owner_id
@@ -248,12 +251,15 @@ class Streams:
             [*astuple(health), stream_id],
         )
 
-    def set_problem(self, stream_id: int, problem: str | None) -> None:
-        """Say why nobody in a stream is being judged; None: they are. Inserts an offline status if there is none."""
+    def set_problem(self, stream_id: int, problem: str | None, watch_problem: str | None = None) -> None:
+        """Say why nobody in a stream is being judged; None: they are. Inserts an offline status if there is none.
+
+        watch_problem: why its sub-stream is not watched, which keeps nobody from being judged.
+        """
         self.db.execute(
-            "insert into stream_status (stream_id, live, problem) values (?, 0, ?)"
-            " on conflict (stream_id) do update set problem = excluded.problem",
-            [stream_id, problem],
+            "insert into stream_status (stream_id, live, problem, watch_problem) values (?, 0, ?, ?)"
+            " on conflict (stream_id) do update set problem = excluded.problem, watch_problem = excluded.watch_problem",
+            [stream_id, problem, watch_problem],
         )
 
     def add_refusal(self, remote: str, action: str, reason: str, times: int, at_utc: float) -> None:

@@ -9,16 +9,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from appliance.config import Images, Vision
-from appliance.faces import Bbox, Detection, Health
+from appliance.faces import Bbox, Detection, Face, Health
 from appliance.previews import Previews
 from appliance.vision.annotate import draw_bboxes
 from appliance.vision.bboxes import rescale_bbox
 from appliance.vision.budget import Budget, Costs
 from appliance.vision.camera import Camera
+from appliance.vision.course import middle
 from appliance.vision.detector import Detector
 from appliance.vision.jpeg import encode_jpeg
 from appliance.vision.observer import Look, Observer
-from appliance.vision.pixels import shrink
 from appliance.vision.reach import Reach
 from appliance.vision.snapshot import pixelate_eyes, snapshot
 from appliance.vision.source import Transport
@@ -31,10 +31,12 @@ BETTER = 1.3  # a new image must be this much better than the one there is
 JPEG_QUALITY = 85
 PREVIEW_SIDE_PX = 640
 PREVIEW_PAUSE_S = 0.4
+AWAY_S = 0.05  # looks come when they come: a picture that is nearly due is drawn
 MOVED_S = 1.0  # a movement that the sub-stream shows is looked at for at least so long
 WATCHED_S = 2.0  # while somebody watches, everything is decoded for so long at a time
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 HUNG_S = 60.0  # no frame takes so long, whatever the machine
+FAINT_S = 30.0  # a face of low confidence is hidden for so long where nobody looks again
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class Analysis:
         )
         self._sub_stream = SubStream(watch_url, reach, self.camera.nudge) if watch_url else None
         self._preview_due_s = 0.0
+        self._faint: list[tuple[float, Bbox]] = []  # faces of low confidence, and when they were seen
         self._moved_s = time.monotonic()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"analysis-{stream_id}", daemon=True)
@@ -92,7 +95,12 @@ class Analysis:
     @property
     def problem(self) -> str | None:
         """Why the stream is not being analysed; None: it is."""
-        return self.crash or self.camera.problem or (self._sub_stream and self._sub_stream.problem)
+        return self.crash or self.camera.problem
+
+    @property
+    def watch_problem(self) -> str | None:
+        """Why its sub-stream is not watched, which ends nothing; None: it is, or there is none."""
+        return self._sub_stream.problem if self._sub_stream else None
 
     @property
     def health(self) -> Health:
@@ -107,20 +115,22 @@ class Analysis:
         self._thread.start()
 
     def stop(self) -> None:
-        """End it; whoever was in view has left."""
+        """End it; whoever was in view has left. What it may spend goes to the others, also if it hangs."""
         self._stopping.set()
         self.camera.stop()
         if self._sub_stream is not None:
             self._sub_stream.stop()
+        self._purse.close()
 
     def join(self, patience_s: float) -> None:
         """Wait until the last sightings are out."""
         self._thread.join(patience_s)
 
     def is_alive(self) -> bool:
-        """Whether both of its threads run, and the analysis does not hang."""
+        """Whether all of its threads run, and the analysis does not hang."""
         moves = time.monotonic() - self._moved_s < HUNG_S
-        return self._thread.is_alive() and self.camera.is_alive() and moves
+        watched = self._sub_stream is None or self._sub_stream.is_alive()
+        return self._thread.is_alive() and self.camera.is_alive() and watched and moves
 
     def resume(self, known: Sequence[tuple[int, Detection]]) -> None:
         """Persons (detection id, detection) who were in view a moment ago and may still be. Before `start`."""
@@ -143,7 +153,6 @@ class Analysis:
                 self.observer.restart()
         for track in self.observer.tracker.end_all():
             self._tell(track, ended=True)
-        self._purse.close()
 
     def _analyse(self) -> None:
         while not self._stopping.is_set():
@@ -151,16 +160,15 @@ class Analysis:
             for packet in self.camera.packets(keys_only=self.observer.decoding.idle):
                 for look in self.observer.take(packet):
                     self.report(look)
-                if self.observer.decoding.elsewhere:
+                if packet.key and self.observer.decoding.elsewhere:
                     self.camera.kept_undecoded()
-                self.crash = None
             self._wake_if_wanted()
 
     def _wake_if_wanted(self) -> None:
-        """Everything is decoded while somebody watches the stream, and when the sub-stream shows that something moves."""
+        """Everything is decoded while somebody watches the stream, or when its sub-stream tells of movement."""
         now_s = time.monotonic()
-        if now_s >= self._preview_due_s and self.previews.is_requested(self.stream_id):
-            self._wake(now_s + WATCHED_S)
+        if self.previews.is_requested(self.stream_id):
+            self._wake(now_s + WATCHED_S, now_s)
         if self._sub_stream is not None:
             self.observer.elsewhere = self._sub_stream.is_watching
             if self.observer.decoding.elsewhere and not self.observer.elsewhere:
@@ -174,11 +182,26 @@ class Analysis:
 
     def report(self, look: Look) -> None:
         """Tell what a look showed."""
+        self._remember_faint(look)
         for track in look.update.ended:
             self._tell(track, ended=True)
         for track in look.update.seen:
             self._report(track, look)
         self._preview(look)
+        self.crash = None
+
+    def _remember_faint(self, look: Look) -> None:
+        """Faces of low confidence are nobody's, so nobody expects them; but they are there until one looks again."""
+        now_s = look.frame.time_s
+        kept = [
+            (time_s, bbox_px)
+            for time_s, bbox_px in self._faint
+            if now_s - time_s < FAINT_S and not any(region.holds(*middle(bbox_px)) for region in look.regions)
+        ]
+        self._faint = kept + [(now_s, face.bbox_px) for face in look.faces if not self._is_sure(face)]
+
+    def _is_sure(self, face: Face) -> bool:
+        return face.score >= self.detector.score_threshold
 
     def _report(self, track: Track, look: Look) -> None:
         """Bring the record of a person in view up to date; a new image only where it is clearly better."""
@@ -206,26 +229,22 @@ class Analysis:
             self.sink(Sighting(track.key, self.stream_id, track.detection_id, track.detection, jpeg, ended))
 
     def _hidden(self, look: Look) -> list[Bbox]:
-        """The faces whose eyes nobody may see: those of this look, and those that were not looked at."""
+        """The faces whose eyes nobody may see: those of this look, and those where nobody looked this time."""
         if not self.images.pixelate_eyes:
             return []
-        return [face.bbox_px for face in [*look.faces, *look.presumed]]
+        sure = [face.bbox_px for face in [*look.faces, *look.presumed] if self._is_sure(face)]
+        return sure + [bbox_px for _, bbox_px in self._faint]
 
     def _preview(self, look: Look) -> None:
         frame = look.frame
-        if frame.time_s < self._preview_due_s or not self.previews.is_requested(self.stream_id):
+        if frame.time_s < self._preview_due_s - AWAY_S or not self.previews.is_requested(self.stream_id):
             return
         self._preview_due_s = frame.time_s + PREVIEW_PAUSE_S
-        small = shrink(pixelate_eyes(frame.full(), self._hidden(look)), PREVIEW_SIDE_PX)
-        size = (small.shape[1], small.shape[0])
-        sure = [face for face in look.faces if face.score >= self.detector.score_threshold]
-        drawn = draw_bboxes(
-            small,
-            [
-                replace(face, bbox_px=rescale_bbox(face.bbox_px, (frame.width, frame.height), size))
-                for face in [*sure, *look.presumed]
-            ],
-        )
+        small = frame.shrunk(PREVIEW_SIDE_PX)
+        sizes = (frame.width, frame.height), (small.shape[1], small.shape[0])
+        hidden = pixelate_eyes(small, [rescale_bbox(bbox_px, *sizes) for bbox_px in self._hidden(look)])
+        shown = [*filter(self._is_sure, look.faces), *look.presumed]
+        drawn = draw_bboxes(hidden, [replace(face, bbox_px=rescale_bbox(face.bbox_px, *sizes)) for face in shown])
         try:
             self.previews.write(self.stream_id, encode_jpeg(drawn, JPEG_QUALITY))
         except OSError as error:

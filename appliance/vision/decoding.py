@@ -129,6 +129,11 @@ class Decoding:
             self._replay(since_s)
         return self._frames()
 
+    def flush(self) -> None:
+        """Let the decoder forget what it holds; it goes on with a key frame."""
+        if self._decoder is not None and self._decoder.is_open:
+            self._decoder.flush_buffers()
+
     def _replay(self, since_s: float | None) -> None:
         """Let what was kept be decoded next. since_s: as for `wake`."""
         kept = self._kept_since(since_s)
@@ -162,7 +167,7 @@ class Decoding:
 
     def _begin_at(self, key: Packet) -> None:
         """Let the decoder forget what was before this key frame."""
-        self._flush()
+        self.flush()
         self._from_pts = key.source.pts
         self._times_s.clear()
         self._last_s = 0.0
@@ -294,12 +299,8 @@ class Decoding:
     def _drain(self) -> Iterator[Frame]:
         """What the decoder still holds; it goes on with a key frame."""
         frames = self._decode(self._decoder, None)
-        self._flush()
+        self.flush()
         return self._stamped(frames)
-
-    def _flush(self) -> None:
-        if self._decoder is not None and self._decoder.is_open:
-            self._decoder.flush_buffers()
 
     def _stamped(self, frames: list[av.VideoFrame]) -> Iterator[Frame]:
         for frame in frames:

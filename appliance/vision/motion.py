@@ -143,7 +143,8 @@ class _Background:
 
     @property
     def _usual_seen(self) -> Levels:
-        return self._usual_samples[: self.kind[0], : self.kind[1]]
+        seen: Levels = self._usual_samples[: self.kind[0], : self.kind[1]]
+        return seen
 
     def still(self, relit: bool = False, cut: bool = False) -> Moving:
         """Nothing moves."""

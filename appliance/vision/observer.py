@@ -40,11 +40,12 @@ AWAY_S = 0.05  # frames come when they come: one that is nearly due is taken
 class Look:
     """What one frame showed.
 
-    faces: in the regions that were looked at, px of the frame. update: what that changed. presumed: persons in view who
-    were not looked at, where they are expected, and in the state that they were in.
+    regions: where the detector looked. faces: what it found there, px of the frame. update: what that changed.
+    presumed: persons in view who were not looked at, where they are expected, and in the state that they were in.
     """
 
     frame: Frame
+    regions: Sequence[Region]
     faces: list[Face]
     update: Update
     presumed: list[Face]
@@ -73,12 +74,13 @@ class Observer:
         self._looks_per_s = looks_per_s
         self._purse, self._costs, self._accept, self._cpu_s = purse, costs, accept, cpu_s
         self._tally, self._decoding_rate = Tally(), Rate()
-        self._key_ms: float | None = None  # that decoding a key frame takes
         self.elsewhere = False
+        self.decoding = Decoding(looks_per_s)
         self.restart()
 
     def restart(self) -> None:
         """Begin again with the next key frame, after an error; who is in view stays known."""
+        self.decoding.flush()
         self.decoding = Decoding(self._looks_per_s)
         self._motion = Motion()
         self._planner = Planner(self.detector.region_px, self._costs)
@@ -125,7 +127,9 @@ class Observer:
 
     def _is_surprised(self, known: set[str]) -> bool:
         """Whether anybody is new, or somebody who was in view is not where they were expected."""
-        return self.tracker.has_doubts or any(track.key in known and track.missed_s > 0 for track in self.tracker.within)
+        return self.tracker.has_doubts or any(
+            track.key in known and track.missed_s > 0 for track in self.tracker.within
+        )
 
     def _look_if_due(self, frame: Frame) -> Iterator[Look]:
         pause_s = 1.0 / self._looks_per_s
@@ -154,8 +158,8 @@ class Observer:
         update = self.tracker.update(seen, now_s, frame.utc, plan.regions, size)
         for track in [*ended, *update.ended]:
             self._tally.person(track.too_small, now_s)
-        look = Look(frame, faces, Update(update.seen, [*ended, *update.ended]), self.tracker.presumed(now_s))
-        return look, moving
+        update = Update(update.seen, [*ended, *update.ended])
+        return Look(frame, plan.regions, faces, update, self.tracker.presumed(now_s)), moving
 
     def _plan(self, frame: Frame, moving: Moving) -> Plan:
         allowance_ms = self._purse.allowance_ms(frame.time_s)
@@ -198,20 +202,21 @@ class Observer:
         """Decoding is paid for whether there is enough or not; looks get what is left."""
         spent_ms = self.decoding.decoding_ms - self._charged_ms
         self._charged_ms = self.decoding.decoding_ms
-        if packet.key and spent_ms > 0:
-            self._key_ms = spent_ms
         self._purse.spend(spent_ms)
         self._decoding_rate.add(packet.time_s, spent_ms)
 
     @property
     def health(self) -> Health:
         """How well the stream can be judged."""
+        decoding_ms, saving_ms, idle_ms = self._decoding_rate.per_s(), self.decoding.saving_ms, None
+        if decoding_ms is not None and saving_ms is not None and not self.decoding.can_rest:
+            idle_ms = max(0.0, decoding_ms - saving_ms)
         return Health(
             too_small=self._tally.too_small_share(),
             looks=self._tally.made_share(),
             smallest_face_px=self.detector.smallest_face_px,
-            decoding_ms=self._decoding_rate.per_s(),
-            idle_ms=None if self.decoding.can_rest else self._key_ms,
+            decoding_ms=decoding_ms,
+            idle_ms=idle_ms,
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,22 +57,6 @@ def decoder_of(video: VideoStream) -> VideoCodecContext | None:
         decoder.thread_type, decoder.thread_count = ThreadType.NONE, 1
         decoder.flags |= Flags.copy_opaque
     return decoder or None
-
-
-def packets_of_file(path: str, begin_s: float, begin_utc: float) -> Iterator[Packet]:
-    """The packets of a video file as fast as they can be read, as if shown from begin_s on; the end of it at last.
-
-    Raises what FFmpeg raises.
-    """
-    with av.open(path) as container:
-        video = container.streams.video[0]
-        decoder, tick_s, last_s = decoder_of(video), float(video.time_base or 0), 0.0
-        assert decoder is not None
-        for number, packet in enumerate(container.demux(video)):
-            stamp = packet.dts if packet.pts is None else packet.pts
-            last_s = last_s if stamp is None else stamp * tick_s
-            time_s = begin_s + last_s
-            yield Packet(packet, decoder, number, time_s, begin_utc + last_s, time_s, packet.is_keyframe)
 
 
 class StreamClock:

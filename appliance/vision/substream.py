@@ -21,6 +21,7 @@ LOOKS_PER_SECOND = 5.0
 KEYS_SUFFICE_S = 0.5  # key frames that come this often show movement soon enough
 FRESH_S = 3.0  # a last look before this: it tells nothing about now
 MARGIN_S = 1.0  # the two streams of a camera need not be equally late
+AGAIN_S = 60.0  # after an error
 CRASHED = "the box cannot judge it, and its log says why"
 
 
@@ -57,6 +58,10 @@ class SubStream:
         """Wait until the watching thread has ended."""
         self._thread.join(patience_s)
 
+    def is_alive(self) -> bool:
+        """Whether both of its threads run."""
+        return self._thread.is_alive() and self.camera.is_alive()
+
     @property
     def is_watching(self) -> bool:
         """Whether it would tell if something moved now."""
@@ -81,15 +86,18 @@ class SubStream:
         return self._began_s - MARGIN_S
 
     def _run(self) -> None:
-        try:
-            while not self._stopping.is_set():
+        while not self._stopping.is_set():
+            try:
                 self._watch()
-        except Exception:
-            self._crashed = True
-            log.exception("watching a sub-stream failed")
-            self.camera.stop()
-        finally:
-            self._moved()
+            except Exception:
+                # The main stream is watched meanwhile.
+                log.exception("watching a sub-stream failed; again in %.0f s", AGAIN_S)
+                self._crashed, self._looks = True, 0
+                self._moved()
+                self._stopping.wait(AGAIN_S)
+                self.decoding.flush()
+                self.decoding, self._motion = Decoding(LOOKS_PER_SECOND), Motion()
+        self._moved()
 
     def _watch(self) -> None:
         """Take in the next packets."""
@@ -112,7 +120,7 @@ class SubStream:
                 self._began_s = frame.time_s - min(pause_s, FRESH_S)
             self._moved_s = frame.time_s
             self._moved()
-        self._looked_s = frame.time_s
+        self._looked_s, self._crashed = frame.time_s, False
 
 
 def is_movement(moving: Moving) -> bool:

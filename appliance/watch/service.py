@@ -27,6 +27,7 @@ from appliance.service import HEARTBEAT_S, notify
 from appliance.store import Store
 from appliance.times import Now, now
 from appliance.vision.analysis import Analysis
+from appliance.vision.budget import Budget, Costs, measured_costs, processors
 from appliance.vision.detector import Detector
 from appliance.vision.golden import self_test
 from appliance.vision.onnx import load_detector
@@ -55,6 +56,7 @@ class Status:
     live: bool
     remote: str | None = None
     problem: str | None = None
+    watch_problem: str | None = None
     codec: str = ""
     width: int = 0
     height: int = 0
@@ -99,7 +101,8 @@ class Watcher:
         self.retention = Retention(self.images, config.images, self.reserve)
         self.publishers = Publishers(Client(config.media.api_port, self.secret))
         self.analyses: dict[int, Analysis] = {}
-        self.detector: Detector | None = None
+        self.budget = Budget(processors() * 1000 * config.vision.cpu_share)
+        self.judging: tuple[Detector, Costs] | None = None
         self.model_problem: str | None = "Starting: the model is being tested."
         self.store_problem: str | None = None
         self.started_utc = time.time()
@@ -113,7 +116,9 @@ class Watcher:
             self._write(now())
         except sqlite3.Error as error:
             log.error("the store cannot be written (%s); trying again", error)
-        self.detector, self.model_problem = usable_detector(self.config)
+        detector, self.model_problem = usable_detector(self.config)
+        if detector is not None:
+            self.judge_with(detector)
         if self.model_problem:
             log.error("%s", self.model_problem)
         notify("READY=1")
@@ -121,6 +126,10 @@ class Watcher:
             self.loop(stopping)
         finally:
             self._stop()
+
+    def judge_with(self, detector: Detector) -> None:
+        """Analyse streams with this detector, which passed its self-test. Measures what it costs here."""
+        self.judging, self.model_problem = (detector, measured_costs(detector)), None
 
     def loop(self, stopping: threading.Event) -> None:
         """A step at each full second, until `stopping` is set; news are written in between."""
@@ -197,6 +206,7 @@ class Watcher:
             live,
             remote,
             analysis.problem,
+            analysis.watch_problem,
             codec=camera.condition.codec,
             width=camera.width,
             height=camera.height,
@@ -224,10 +234,10 @@ class Watcher:
                 del self.analyses[stream_id]
                 self.previews.forget(stream_id)
         for stream_id, origin in origins.items():
-            if stream_id not in self.analyses and self.detector is not None:
-                self._begin(stream_id, origin, self.detector, moment)
+            if stream_id not in self.analyses and self.judging is not None:
+                self._begin(stream_id, origin, *self.judging, moment)
 
-    def _begin(self, stream_id: int, origin: Origin, detector: Detector, moment: Now) -> None:
+    def _begin(self, stream_id: int, origin: Origin, detector: Detector, costs: Costs, moment: Now) -> None:
         vision, images = self.config.vision, self.config.images
         stream = self.store.streams.get(stream_id, moment)
         analysis = Analysis(
@@ -239,6 +249,8 @@ class Watcher:
             self.previews,
             self.recorder.take,
             origin.reach,
+            self.budget,
+            costs,
             transport=(stream and stream.transport) or "tcp",
             watch_url=origin.watch_url,
         )
@@ -279,7 +291,7 @@ class Watcher:
                 streams.set_live(stream_id, status.remote, moment.utc)
             elif before.live and not status.live:
                 streams.set_offline(stream_id)
-            streams.set_problem(stream_id, status.problem)
+            streams.set_problem(stream_id, status.problem, status.watch_problem)
             if status.width:
                 shape = (status.codec, status.width, status.height)
                 streams.describe(stream_id, *shape, status.transport, status.key_interval_s)
