@@ -14,7 +14,7 @@ from appliance.vision.budget import Budget, measured_costs
 from appliance.vision.detector import Detector
 from appliance.vision.observer import Observer
 from appliance.vision.onnx import load_detector
-from appliance.vision.packets import packets_of_file
+from scripts.recorded import packets_of
 from scripts.scene_judges import AMPLE_MS, LOOKS_PER_S, LOST_S, Seen
 from scripts.scene_score import score
 from scripts.scene_sets import gathering, passers, quiet
@@ -112,11 +112,11 @@ def observed(path: Path, detector: Detector, scene: Scene) -> Run:
     seen, looks = Seen(), 0
     observer = Observer(detector, LOOKS_PER_S, LOST_S, Budget(AMPLE_MS).open_purse(), measured_costs(detector))
     begun_s = None
-    for packet in packets_of_file(str(path), 0.0, 0.0):
+    for packet in packets_of(path):
         if begun_s is None and packet.utc >= BEGIN_S:
             begun_s = time.process_time()
         for look in observer.take(packet):
-            looks += look.frame.time_s >= BEGIN_S
+            looks += look.frame.utc >= BEGIN_S
             seen.take(look.update.seen, look.update.ended, look.frame.utc)
     assert begun_s is not None
     spent_s = time.process_time() - begun_s
