@@ -3,8 +3,9 @@
 detector: milliseconds per picture, and per stack of regions, beside the published detectors (MB9K_DATA names the folder
 they are in).
 gate: latency of the answer at 200 requests a second, and with 200 slow sockets open.
-streams: a 1080p30 and a 360p30 stream through a whole box: CPU of the watcher beside bare decoding of the same
-stream, delay from a person's first visible frame to the stored detection, memory of each service.
+streams: scenes from nobody to a crowd: CPU beside bare decoding of the same file, as a table (bench_streams.py).
+capacity: how many streams of a door one core holds with nobody missed, and the memory of each (bench_capacity.py).
+delay: from a person wholly visible to the stored detection, in a whole box (bench_delay.py).
 far: who is found, judged right and counted once, by the size of the face (bench_far.py).
 count: how exactly people are counted in scripted scenes (bench_count.py).
 store: what pages and services ask of 300,000 detections (bench_store.py).
@@ -12,20 +13,15 @@ store: what pages and services ask of 300,000 detections (bench_store.py).
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import json
 import os
-import shutil
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,29 +30,26 @@ import av
 import numpy as np
 import onnxruntime
 
-from appliance.faces import State
 from appliance.loopback import authorization
-from appliance.media.mediamtx import Engine, read_url
 from appliance.secrets import secret_from_file
-from appliance.store import DetectionFilter
 from appliance.vision.bboxes import normalised
-from appliance.vision.clip import Appearance, make_clip
+from appliance.vision.clip import make_clip
 from appliance.vision.detector import Detector
 from appliance.vision.manifest import load_manifest
 from appliance.vision.onnx import load_detector
 from appliance.vision.pixels import Pixels, pixels_of, scale_to
+from scripts.bench_capacity import capacity
 from scripts.bench_count import count
+from scripts.bench_delay import a_box, delay
 from scripts.bench_far import far
 from scripts.bench_store import store
-from scripts.publish import Publisher
+from scripts.bench_streams import streams
 from tests.attackers import sending
-from tests.boxes import KEY, Box, until
+from tests.boxes import KEY, until
 
 GATE_RATE, GATE_SECONDS = 200, 10
 SLOW_SOCKETS = 200
-STREAM_SECONDS = 45
 PICTURES = 150
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def main(names: Sequence[str]) -> None:
@@ -65,6 +58,8 @@ def main(names: Sequence[str]) -> None:
         "detector": detector,
         "gate": gate,
         "streams": streams,
+        "capacity": capacity,
+        "delay": delay,
         "far": far,
         "count": count,
         "store": store,
@@ -147,7 +142,7 @@ def gate() -> None:
 
     Without and with SLOW_SOCKETS open that send a byte of a request each second.
     """
-    with _box("embedded") as box, box.running(show_log=False):
+    with a_box("embedded") as box, box.running(show_log=False):
         until(lambda: _answers(box.config.web.port), 20, "the site answers")
         question = json.dumps({"action": "publish", "path": f"live/{KEY}", "ip": "192.0.2.1", "protocol": "rtmp"})
         shown = {"Authorization": authorization(secret_from_file(box.config.local_secret_path))}
@@ -178,126 +173,9 @@ def _answer_times(port: int, method: str, path: str, sent: str | None, headers: 
         yield (time.perf_counter() - asked_s) * 1000
 
 
-def streams() -> None:
-    """Whole boxes, with each ingest there is."""
-    engines: list[Engine] = ["mediamtx", "embedded"] if shutil.which("mediamtx") else ["embedded"]
-    for width, height in ((1920, 1080), (640, 360)):
-        with tempfile.TemporaryDirectory() as folder:
-            clip = Path(folder) / "clip.mp4"
-            truth = make_clip(clip, width=width, height=height)
-            rate = clip.stat().st_size * 8 / 30 / 1e6
-            print(f"  {width}x{height} at 30 frames a second, {rate:.1f} Mbit/s, analysed at 5 a second")
-            for engine in engines:
-                _stream(engine, clip, truth)
-
-
-def _stream(engine: Engine, clip: Path, truth: Sequence[Appearance]) -> None:
-    with _box(engine) as box, box.running(show_log=False):
-        begun: list[float] = []
-        publisher = threading.Thread(target=_publish, args=(clip, box.url(), begun), daemon=True)
-        publisher.start()
-        until(box.is_live, 20, "the stream goes LIVE")
-        url = read_url(box.config, engine, f"live/{KEY}", box.config.local_secret_path.read_text().strip())
-        watcher = box.service_pid("watch")
-        idle_s = _cpu_s(watcher)
-        decode = [sys.executable, "-c", _DECODE, str(STREAM_SECONDS)]
-        decoder = subprocess.Popen(decode, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        assert decoder.stdin is not None
-        decoder.stdin.write(f"{url}\n".encode())  # every process of this machine can read an argument
-        decoder.stdin.flush()
-        arrivals = _arrivals(box, STREAM_SECONDS)
-        watched = (_cpu_s(watcher) - idle_s) / STREAM_SECONDS * 100
-        bare = float(decoder.communicate()[0]) / STREAM_SECONDS * 100
-        print(f"    {engine:9} watcher {watched:.1f} % of a processor; bare decoding of the same stream {bare:.1f} %")
-        print(f"    {engine:9} {_delays(arrivals, begun[0], truth)}")
-        names = ("gate", "ingest", *(["mediamtx"] if engine == "mediamtx" else []), "watch", "serve")
-        print(
-            f"    {engine:9} memory " + ", ".join(f"{name} {_pss_mb(box.service_pid(name)):.0f} MB" for name in names)
-        )
-
-
-def _publish(clip: Path, url: str, begun: list[float]) -> None:
-    begun.append(time.time())
-    with contextlib.suppress(OSError, av.error.FFmpegError):  # until the box is stopped
-        Publisher(clip, url).run()
-
-
-_DECODE = """
-import sys, time, av
-url = sys.stdin.readline().strip()
-container = av.open(url, options={"rtsp_transport": "tcp"} if url.startswith("rtsp") else {})
-video = container.streams.video[0]
-video.thread_type, video.codec_context.thread_count = "NONE", 1
-spent, begun = time.process_time(), time.monotonic()
-for frame in container.decode(video):
-    if time.monotonic() - begun > float(sys.argv[1]):
-        break
-print(time.process_time() - spent)
-"""
-
-
-def _arrivals(box: Box, seconds: float) -> list[tuple[float, State]]:
-    """When each new detection was first to be read in the store, and its first state."""
-    known: set[int] = set()
-    found, end_s = [], time.monotonic() + seconds
-    while time.monotonic() < end_s:
-        for stored in reversed(box.store.detections.page(DetectionFilter(), limit=20)):
-            if stored.id not in known:
-                known.add(stored.id)
-                found.append((time.time(), stored.detection.state))
-        time.sleep(0.02)
-    return found
-
-
-def _delays(arrivals: Sequence[tuple[float, State]], begun_utc: float, truth: Sequence[Appearance]) -> str:
-    """From when a person was first wholly visible to when the detection was stored.
-
-    A walk is wholly visible after about an eighth of its time; the publisher's clock began at begun_utc.
-    """
-    visible = sorted(
-        begun_utc + round_ * 30 + one.enters_s + (one.leaves_s - one.enters_s) / 8
-        for round_ in range(5)
-        for one in truth
-    )
-    delays = []
-    for stored_utc, _ in arrivals:
-        earlier = [moment for moment in visible if moment < stored_utc + 0.5]
-        if earlier:
-            delays.append(stored_utc - earlier[-1])
-    if len(delays) < 4:
-        return "too few detections for a delay"
-    delays.sort()
-    p95 = delays[min(len(delays) - 1, len(delays) * 95 // 100)]
-    return f"wholly visible to stored: p50 {statistics.median(delays):.1f} s, p95 {p95:.1f} s of {len(delays)}"
-
-
-@contextmanager
-def _box(engine: str) -> Iterator[Box]:
-    with tempfile.TemporaryDirectory() as folder:
-        yield Box(Path(folder), engine, _free_port)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _answers(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-def _pss_mb(pid: int) -> float:
-    """Proportional set size: shared pages counted by share."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -15,7 +15,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from appliance.faces import Bbox
 from appliance.vision.bboxes import content_size, rescale_bbox
-from appliance.vision.budget import Budget, measured_costs
+from appliance.vision.budget import Budget, Costs, measured_costs
 from appliance.vision.detector import NetworkDetector
 from appliance.vision.frame import Frame
 from appliance.vision.observer import Observer
@@ -64,11 +64,23 @@ class Seen:
         return found
 
 
-def observed(path: Path) -> Judgement:
-    """As a box does it, with computing time to spare: regions of what moves."""
+class SteadyCosts(Costs):
+    """Costs of no machine, which nothing changes, so that a clip is judged the same each time."""
+
+    def __init__(self) -> None:
+        super().__init__(0.3, 2.7e-5)
+
+    def learn(self, inputs_px: Sequence[int], spent_ms: float) -> None:
+        """Learn nothing."""
+
+
+def observed(path: Path, steadily: bool = False) -> Judgement:
+    """As a box does it, with computing time to spare: regions of what moves. steadily: the same each time."""
     seen, budget, now_s = Seen(), Budget(AMPLE_MS), 0.0
     detector = _detector("")
-    observer = Observer(detector, LOOKS_PER_S, LOST_S, budget.open_purse(), measured_costs(detector))
+    costs = SteadyCosts() if steadily else measured_costs(detector)
+    cpu_s: Callable[[], float] = (lambda: 0.0) if steadily else time.thread_time
+    observer = Observer(detector, LOOKS_PER_S, LOST_S, budget.open_purse(), costs, cpu_s=cpu_s)
     begun_s = time.process_time()
     for packet in packets_of(path):
         now_s = max(now_s, packet.utc)
