@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from appliance.faces import State
+from appliance.vision.onnx import load_detector
+from scripts.scene_alone import alone
 from scripts.scene_judges import bare_decoding_ms, judges
 from scripts.scene_people import Person
 from scripts.scene_score import Counted, is_right, score
@@ -45,20 +47,25 @@ class Part:
 
 @dataclass
 class Tally:
-    """Persons, and how many of them were found, judged right, counted once; how many unknown, and strangers."""
+    """Persons, and how many of them were found, judged right, counted once; how many unknown.
+
+    alone: how many the detector judges right when it is shown where they are.
+    """
 
     persons: int = 0
     found: int = 0
     right: int = 0
     once: int = 0
     unknown: int = 0
+    alone: int = 0
 
-    def add(self, visit: Visit, tracks: Sequence[Counted]) -> None:
-        """One person."""
+    def add(self, visit: Visit, tracks: Sequence[Counted], alone: State) -> None:
+        """One person. alone: what the detector makes of them when it is shown where they are."""
         self.persons += 1
         self.found += bool(tracks)
         self.right += is_right(visit, tracks)
         self.once += len(tracks) == 1
+        self.alone += alone is visit.state
         self.unknown += bool(tracks) and tracks[0].state is State.UNKNOWN
 
     def __str__(self) -> str:
@@ -68,16 +75,17 @@ class Tally:
 
 def far() -> None:
     """The table by size, and how those of FROM_PX and more fare by movement and by room."""
-    people = somebody()
+    people, detector = somebody(), load_detector()
     tables: dict[str, dict[str, Tally]] = {name: defaultdict(Tally) for name in judges()}
     strangers, spent_ms, bare_ms = dict.fromkeys(tables, 0), dict.fromkeys(tables, 0.0), 0.0
     print(f"  {'':24} {'':7}" + "".join(f" | {name:22}" for name in tables))
-    print(f"  {'':24} persons" + " | found right  once unkn." * len(tables))
+    print(f"  {'':24} persons" + " | found right  once unkn." * len(tables) + " | detector alone right")
     with tempfile.TemporaryDirectory() as folder:
         told = ""
         for part in parts(people):
             path, visits = film(part.scene, Path(folder)), truth(part.scene)
             bare_ms += bare_decoding_ms(path)
+            best = alone(detector, path, visits)
             for name, judge in judges().items():
                 judgement = judge(path)
                 spent_ms[name] += judgement.cpu_ms
@@ -85,7 +93,7 @@ def far() -> None:
                 strangers[name] += len(result.strangers)
                 for visit, tracks in result.pairs():
                     for row in rows(part, visit):
-                        tables[name][row].add(visit, tracks)
+                        tables[name][row].add(visit, tracks, best[visit])
             path.unlink()
             if told not in ("", rows(part, visits[0])[0]):
                 _tell(told, tables)
@@ -99,8 +107,9 @@ def far() -> None:
 
 
 def _tell(row: str, tables: dict[str, dict[str, Tally]]) -> None:
-    persons = next(iter(tables.values()))[row].persons
-    print(f"  {row:24} {persons:7}" + "".join(f" | {table[row]}" for table in tables.values()), flush=True)
+    ours = next(iter(tables.values()))[row]
+    figures = "".join(f" | {table[row]}" for table in tables.values())
+    print(f"  {row:24} {ours.persons:7}{figures} | {ours.alone / max(1, ours.persons):5.2f}", flush=True)
 
 
 def rows(part: Part, visit: Visit) -> list[str]:

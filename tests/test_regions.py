@@ -163,6 +163,14 @@ def test_the_face_of_a_track_is_shown_about_48_px_wide_and_never_enlarged(face: 
     assert abs(region.left + region.side / 2 - middle) <= 2
 
 
+def test_who_may_be_anywhere_is_looked_for_only_where_the_face_would_be_large_enough() -> None:
+    watch = Watch()
+    watch.settle()
+    vague = Expected("a", (900, 500, 940, 546), 700)
+    (region,) = watch.look(None, vague).regions
+    assert face_px(region, vague.bbox_px) >= 19
+
+
 def test_a_track_is_no_longer_new_motion() -> None:
     watch = Watch()
     watch.settle()

@@ -16,6 +16,7 @@ SAME_PLACE = 0.3  # in face sizes: nearer than about this is no evidence against
 SAME_SIZE = 0.15  # the same of the logarithm of the size
 REACH = 1.0  # how far, in face sizes, from the predicted place a face may be
 REACH_PER_S = 7.0  # and how much further for each second since it was last seen: more than a walk
+FIRST_REACH_PER_S = 16.0  # the same where one face says nothing of the speed yet: with REACH a run, looked at each .1 s
 MAX_REACH = 6.0
 SUDDEN = 8.0  # squares of standard deviations beyond which distance says less and less
 LONG_S = 0.7  # who was out of view for longer must look the same when back
@@ -80,7 +81,8 @@ class _Expectation:
         self.course = Course(at.x, at.y, at.size_px) if returns else track.ahead(now_s)
         # Who is on the way out does not turn on the heels; whoever is seen there has just come in.
         self.leaving = self.course.has_left(size)
-        reach = min(REACH + (0 if self.leaving else REACH_PER_S * unseen_s), MAX_REACH)
+        reach_per_s = REACH_PER_S if track.hits > 1 else FIRST_REACH_PER_S
+        reach = min(REACH + (0 if self.leaving else reach_per_s * unseen_s), MAX_REACH)
         self.reach_px = (STILL_REACH if returns else reach) * self.course.size_px
         self.max_ratio = STILL_RATIO if returns else MAX_RATIO_LONG if self.long else MAX_RATIO
         self.spread = math.hypot(self.course.spread_px / self.course.size_px, SAME_PLACE)

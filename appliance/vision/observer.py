@@ -12,9 +12,11 @@ import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 
 from appliance.faces import Face, Health
+from appliance.vision.again import Found, faces_in
 from appliance.vision.budget import Costs, Purse
 from appliance.vision.decoding import Decoding
 from appliance.vision.demand import is_explained
@@ -25,7 +27,6 @@ from appliance.vision.motion import Motion, Moving
 from appliance.vision.packets import Packet
 from appliance.vision.region import Region
 from appliance.vision.regions import Plan, Planner
-from appliance.vision.seams import merged
 from appliance.vision.tracker import Seen, Tracker, Update
 
 LOW_SCORE_THRESHOLD = 0.25  # faces of this score or more may keep a track alive, and are pixelated
@@ -150,12 +151,12 @@ class Observer:
         ended = self.tracker.end_all() if moving.cut else []
         plan = self._plan(frame, moving)
         begun_s = self._cpu_s()
-        faces = self._faces(frame, plan.regions)
+        faces, regions = faces_in(plan.regions, partial(self._found, frame), size, MAX_IOU)
         spent_ms = (self._cpu_s() - begun_s) * 1000
-        self._costs.learn([region.input_px for region in plan.regions], spent_ms)
+        self._costs.learn([region.input_px for region in regions], spent_ms)
         self._purse.spend(spent_ms)
         seen = [Seen(face, frame.colours(face.bbox_px)) for face in faces]
-        update = self.tracker.update(seen, now_s, frame.utc, plan.regions, size)
+        update = self.tracker.update(seen, now_s, frame.utc, regions, size)
         for track in [*ended, *update.ended]:
             self._tally.person(track.too_small, now_s)
         update = Update(update.seen, [*ended, *update.ended])
@@ -178,13 +179,13 @@ class Observer:
             self._tally.look(not withheld, frame.time_s)
         return plan
 
-    def _faces(self, frame: Frame, regions: Sequence[Region]) -> list[Face]:
-        """What the detector finds in the regions, px of the frame; those of one size are one stack."""
-        found: list[tuple[Region, Sequence[Face]]] = []
+    def _found(self, frame: Frame, regions: Sequence[Region]) -> Found:
+        """What the detector finds in each; regions of one size are one stack."""
+        found: Found = []
         for _, group in groupby(sorted(regions, key=_input_px), key=_input_px):
             alike = list(group)
             found += zip(alike, self.detector.look(frame.cuts(alike), LOW_SCORE_THRESHOLD), strict=True)
-        return merged(found, (frame.width, frame.height), MAX_IOU)
+        return found
 
     def _rest_if_calm(self, moving: Moving, now_s: float) -> None:
         if moving.cut or moving.relit or self._awake_until_s is None:

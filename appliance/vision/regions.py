@@ -35,6 +35,7 @@ UNSETTLED_FACE_PX = 56  # its looks are the votes
 AROUND = 3.0  # a track's region is this many times as large as its face
 BESIDE = 0.25  # a face is shown where this much of its size is seen around it
 LEAST_PX = 128  # of a track's region, px of the network's input
+LEAST_SHOWN_PX = 20  # a region in which the face would be smaller is of no use
 NEAR_1_TO_1 = 0.85  # scaling down by less gains nothing
 FINE = 1.25  # a region scaled down by no more than this shows what one cut 1:1 shows
 COARSE_URGENCY = 5.0
@@ -173,9 +174,12 @@ class _Scene:
         """The region in which the track is expected."""
         left, top, right, bottom = track.bbox_px
         side = AROUND * max(right - left, bottom - top) + 2 * track.spread_px
+        shorter_px = max(1.0, min(right - left, bottom - top))
+        # Who may be anywhere is not found in a region so large that the face is too small in it.
+        side = min(side, self._region_px * max(1.0, shorter_px / LEAST_SHOWN_PX))
         side = min(max(side, LEAST_PX), even(max(self.size)))
         face_px = FACE_PX if track.settled else UNSETTLED_FACE_PX
-        scale = face_px / max(1.0, min(right - left, bottom - top))
+        scale = face_px / shorter_px
         if scale < NEAR_1_TO_1 or side > self._region_px:
             input_px = min(max(32 * round(side * min(1.0, scale) / 32), LEAST_PX), self._region_px)
             side = max(side, input_px)
