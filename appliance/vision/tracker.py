@@ -18,8 +18,9 @@ from appliance.faces import Bbox, Detection, Face
 from appliance.vision.assignment import assigned
 from appliance.vision.bboxes import iou
 from appliance.vision.course import middle, size_of
+from appliance.vision.evidence import MISSED, evidence_of, is_on_body
 from appliance.vision.hidden import with_own_colours
-from appliance.vision.matching import LIMIT, MAX_REACH, OTHER_COLOURS, colour_distance, costs_of
+from appliance.vision.matching import LIMIT, LOW_LIMIT, MAX_REACH, OTHER_COLOURS, colour_distance, costs_of
 from appliance.vision.region import Region
 from appliance.vision.regions import Expected
 from appliance.vision.takeover import FEWEST_FACES, alike, odd_from, taken_over
@@ -115,16 +116,18 @@ class Tracker:
         seen = with_own_colours(seen, here)
         high = [one for one in seen if one.face.score >= self.score_threshold]
         low = [one for one in seen if one.face.score < self.score_threshold]
-        unmatched, new = self._match(self.tracks, high, now_utc)
+        unmatched, new = self._match(self.tracks, high, now_utc, LIMIT)
         # A face of low confidence may keep a person in view, but not bring back one who was already missed for long.
-        self._match([track for track in unmatched if self._clock_s - track.last_s <= LOW_S], low, now_utc)
+        waiting = [track for track in unmatched if self._clock_s - track.last_s <= LOW_S]
+        self._match(waiting, [one for one in low if not self._is_double(one.face)], now_utc, LOW_LIMIT)
         for one in new:
             if not self._is_double(one.face):
                 self.tracks.append(begun(self._hit(one, now_utc), self._size[0]))
         self._split()
         for track in self.tracks:
             if not track.in_frame and self._was_looked_at(track, regions):
-                track.missed_s = self._clock_s - track.last_s
+                within = not self._outside(_predicted(track, self._clock_s)[0])
+                track.miss(self._clock_s, within, MISSED)
 
         gone = [track for track in self.tracks if self._is_gone(track)]
         self.tracks = [track for track in self.tracks if track not in gone]
@@ -147,11 +150,13 @@ class Tracker:
     def _passed_s(self, now_s: float) -> float:
         return 0.0 if self._last_s is None else max(0.0, now_s - self._last_s)
 
-    def _match(self, tracks: Sequence[Track], seen: Sequence[Seen], now_utc: float) -> tuple[list[Track], list[Seen]]:
+    def _match(
+        self, tracks: Sequence[Track], seen: Sequence[Seen], now_utc: float, limit: float
+    ) -> tuple[list[Track], list[Seen]]:
         """Give faces to tracks so that all in all they fit best; what is left of both."""
         if not tracks or not seen:
             return list(tracks), list(seen)
-        pairs = assigned(costs_of(tracks, seen, self._clock_s, self._size), LIMIT)
+        pairs = assigned(costs_of(tracks, seen, self._clock_s, self._size), limit)
         for row, column in pairs:
             self._take(tracks[row], seen[column], now_utc)
         rows, columns = {row for row, _ in pairs}, {column for _, column in pairs}
@@ -161,14 +166,20 @@ class Tracker:
         )
 
     def _hit(self, one: Seen, now_utc: float) -> Hit:
-        return Hit(one.face, one.colours, self._clock_s, now_utc, self._is_cut(one.face.bbox_px))
+        cut, evidence = self._is_cut(one.face.bbox_px), self._evidence(one.face)
+        return Hit(one.face, one.colours, self._clock_s, now_utc, cut, evidence=evidence)
+
+    def _evidence(self, face: Face, jumped: bool = False, track: Track | None = None) -> float:
+        others = [other.bbox_px for other in self.tracks if other is not track and not other.missed_s]
+        return evidence_of(face, jumped, is_on_body(face, others))
 
     def _take(self, track: Track, one: Seen, now_utc: float) -> None:
         ours, theirs = track.colours, one.colours
         odd = ours is not None and theirs is not None and colour_distance(ours, theirs) > OTHER_COLOURS
         cut = self._is_cut(one.face.bbox_px)
         jumped = not cut and track.ahead(self._clock_s).is_far(middle(one.face.bbox_px), size_of(one.face.bbox_px))
-        track.hit(Hit(one.face, theirs, self._clock_s, now_utc, cut, jumped, odd))
+        evidence = self._evidence(one.face, jumped, track)
+        track.hit(Hit(one.face, theirs, self._clock_s, now_utc, cut, jumped, odd, evidence))
 
     def _split(self) -> None:
         """End what became another person's; that person's track begins with the first of those faces, or goes on."""
@@ -227,7 +238,7 @@ class Tracker:
         return self.lost_s
 
     def _has_left(self, track: Track) -> bool:
-        return track.ahead(self._clock_s).has_left(self._size)
+        return track.has_left(self._clock_s, self._size)
 
     def _outside(self, bbox_px: Bbox) -> bool:
         """Whether nothing of it is in the frame."""
