@@ -20,6 +20,7 @@ _JUMPED = 0.5  # ... where it is not where the track led, ...
 _ON_BODY = 0.3  # ... and where it may be a piece of somebody's clothes
 # In face sizes, of the body: to each side of the face's middle, and how far down. Faces on it are larger than its own.
 _BODY_BESIDE, _BODY_DOWN, _LARGER = 1.8, 8.0, 1.3
+_NECK_BESIDE, _NECK_DOWN = 1.0, 2.0  # below the chin nothing is a face, whatever its size
 
 
 def evidence_of(face: Face, jumped: bool, on_body: bool) -> float:
@@ -37,6 +38,7 @@ def is_on_body(face: Face, others: Iterable[Bbox]) -> bool:
     for bbox_px in others:
         (other_x, other_y), other_px = middle(bbox_px), size_of(bbox_px)
         beside, down = abs(x - other_x) / other_px, (y - other_y) / other_px
-        if beside < _BODY_BESIDE and 0.5 < down < _BODY_DOWN and size_px > _LARGER * other_px:
+        on_neck = beside < _NECK_BESIDE and down < _NECK_DOWN
+        if beside < _BODY_BESIDE and 0.5 < down < _BODY_DOWN and (on_neck or size_px > _LARGER * other_px):
             return True
     return False

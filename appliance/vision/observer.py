@@ -125,7 +125,9 @@ class Observer:
 
     def _is_surprised(self, known: set[str]) -> bool:
         """Whether anybody is new, or somebody who was in view is not where they were expected."""
-        return self.tracker.has_doubts or any(track.key in known and track.missed_s > 0 for track in self.tracker.within)
+        return self.tracker.has_doubts or any(
+            track.key in known and track.missed_s > 0 for track in self.tracker.within
+        )
 
     def _look_if_due(self, frame: Frame) -> Iterator[Look]:
         pause_s = 1.0 / self._looks_per_s
