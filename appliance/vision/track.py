@@ -31,6 +31,8 @@ COLOURS_GAIN = 0.15  # how much of the newest face there is in the colours of a 
 DOUBT_FACES = 2
 COMES_IN = 4.0  # face sizes a second
 HIDDEN_S = 0.5  # who was missed for longer within the frame did not leave it
+ASPECT, ASPECT_GAIN = 0.75, 0.1  # of most faces
+PARTLY = 0.72  # so much narrower or lower than usual is a face of which something hides a part
 RECENT = 12  # faces kept to tell whether somebody else has taken over
 
 
@@ -50,7 +52,7 @@ class Hit:
     colours: Colours | None
     now_s: float
     now_utc: float
-    cut: bool = False  # by the edge of the frame
+    cut: bool = False  # by the edge of the frame, or by what stands before it
     jumped: bool = False  # its place or size is not where the course of the track led
     odd: bool = False  # its colours are not those of the track
     evidence: float = 1.0  # how much it speaks for a person
@@ -80,6 +82,7 @@ class Track:
     small_hits: int = 0
     votes: int = 0
     weights: Float64Array = field(default_factory=lambda: np.zeros(len(CLASSES)))
+    aspect: float = ASPECT  # width to height, of faces that nothing cuts
     colours: Colours | None = None
     missed_s: float = 0.0  # from its last face to the last look that should have shown another
     hidden_s: float = 0.0  # the same while it should have been within the frame
@@ -150,6 +153,10 @@ class Track:
         """
         return self.hidden_s <= HIDDEN_S and self.ahead(now_s).has_left(size)
 
+    def shows_part(self, bbox_px: Bbox) -> bool:
+        """Whether something hides a part of its face there, to judge by the shape of what is seen."""
+        return not PARTLY < aspect_of(bbox_px) / self.aspect < 1 / PARTLY
+
     def hit(self, hit: Hit) -> None:
         """Take in a face of a frame."""
         face = hit.face
@@ -160,6 +167,8 @@ class Track:
             self.course.seen(x, y, size_px, hit.cut)
         self.bbox_px, self.score, self.last_s = face.bbox_px, face.score, hit.now_s
         self.missed_s, self.hidden_s, self.in_frame = 0.0, 0.0, True
+        if not hit.cut:
+            self.aspect += ASPECT_GAIN * (aspect_of(face.bbox_px) - self.aspect)
         self._stand(x, y, size_px, hit.now_s)
         if hit.colours is not None and not hit.odd:
             ours = self.colours
@@ -209,6 +218,12 @@ class Track:
         moved = max(abs(x - at_x), abs(y - at_y)) > STILL_REACH * size_px
         if self.hits == 0 or moved or not 1 / STILL_RATIO < ratio < STILL_RATIO:
             self.anchor = (x, y, size_px, now_s)
+
+
+def aspect_of(bbox_px: Bbox) -> float:
+    """Width to height."""
+    left, top, right, bottom = bbox_px
+    return max(right - left, 1.0) / max(bottom - top, 1.0)
 
 
 def _course_of(hits: Sequence[Hit]) -> Course:

@@ -33,7 +33,7 @@ LOW_S = 1.0  # who was missed for longer is not brought back by a face of low co
 EXIT_S = 0.5  # who left the frame is gone: who comes in there next is somebody else
 STILL_LOST_S = 12.0  # a poster that somebody stands before is still there afterwards
 UNSEEN_LIMIT_S = 5.0  # nobody stays unseen for longer than this beyond the time to be lost
-SAME_FACE_IOU, SAME_FACE = 0.38, 0.65  # two faces that overlap so much, or of which one so much is the other: are one
+SAME_FACE_IOU, SAME_FACE = 0.3, 0.6  # two faces that overlap so much, or of which one so much is the other: are one
 GLIMPSE_S = 0.5  # a part of a face, at a seam, says for so long that the person is still there
 PART, AROUND = 0.6, 0.6  # so much of it lies where the face is expected, or within so many face sizes around that
 EDGE_PX = 2.0
@@ -184,7 +184,7 @@ class Tracker:
     def _take(self, track: Track, one: Seen, now_utc: float) -> None:
         ours, theirs = track.colours, one.colours
         odd = ours is not None and theirs is not None and colour_distance(ours, theirs) > OTHER_COLOURS
-        cut = self._is_cut(one.face.bbox_px)
+        cut = self._is_cut(one.face.bbox_px) or track.shows_part(one.face.bbox_px)
         jumped = not cut and track.ahead(self._clock_s).is_far(middle(one.face.bbox_px), size_of(one.face.bbox_px))
         evidence = self._evidence(one.face, jumped, track)
         track.hit(Hit(one.face, theirs, self._clock_s, now_utc, cut, jumped, odd, evidence))
