@@ -22,7 +22,8 @@ SUDDEN = 8.0  # squares of standard deviations beyond which distance says less a
 LONG_S = 0.7  # who was out of view for longer must look the same when back
 RETURN_S = 2.5  # and who was still before is taken up again only at the same place
 MAX_RATIO, MAX_RATIO_LONG = 1.9, 1.6
-COLOUR_WEIGHT, SAME_COLOURS, OTHER_COLOURS = 14.0, 0.2, 0.4
+COLOUR_WEIGHT, STILL_WEIGHT, SAME_COLOURS, OTHER_COLOURS = 14.0, 5.0, 0.2, 0.4
+NO_COLOURS = 0.24  # as far from those of the track are the colours of a face that shows none
 STATE_WEIGHT = 4.0
 SURE = 0.8  # of a state
 STOP_S = 0.5  # who was out of view for longer may have stopped on the way, ...
@@ -86,7 +87,9 @@ class _Expectation:
         reach = min(REACH + (0 if self.leaving else REACH_PER_S * unseen_s), MAX_REACH)
         self.reach_px = (STILL_REACH if returns else reach) * self.course.size_px
         self.max_ratio = STILL_RATIO if returns else MAX_RATIO_LONG if self.long else MAX_RATIO
-        self.spread = math.hypot(self.course.spread_px / self.course.size_px, SAME_PLACE)
+        # Whoever stood still before is most likely to do so.
+        spread = 0.0 if track.still else self.course.spread_px / self.course.size_px
+        self.spread = math.hypot(spread, SAME_PLACE)
         self.size_spread = math.hypot(self.course.log_size_spread, SAME_SIZE)
         sure = track.votes >= MIN_VOTES and track.confidence >= SURE
         self.state = int(track.weights.argmax()) if sure else -1
@@ -99,15 +102,17 @@ class _Expectation:
         if not 1 / self.max_ratio <= ratio <= self.max_ratio or (self.long and self._opposed(one)):
             return math.inf
         ours, theirs = self.track.colours, one.colours
-        colours = SAME_COLOURS if ours is None or theirs is None else colour_distance(ours, theirs)
-        if self.long and colours > OTHER_COLOURS:
+        colours = SAME_COLOURS if ours is None else NO_COLOURS if theirs is None else colour_distance(ours, theirs)
+        # Below a face that stays where it was are at times the clothes of who passes before it.
+        stays = self.track.still and self._is_at_place(one)
+        if self.long and colours > OTHER_COLOURS and not stays:
             return math.inf
         unlike = (colours - SAME_COLOURS) / (OTHER_COLOURS - SAME_COLOURS)
         states_differ = self.state >= 0 and one.state >= 0 and self.state != one.state
         return (
             place
             + (math.log(ratio) / self.size_spread) ** 2
-            + COLOUR_WEIGHT * min(max(unlike, 0.0), 1.0)
+            + (STILL_WEIGHT if stays else COLOUR_WEIGHT) * min(max(unlike, 0.0), 1.0)
             + STATE_WEIGHT * states_differ
         )
 
@@ -135,6 +140,12 @@ class _Expectation:
         off_x, off_y = one.x - self.last_x, one.y - self.last_y
         share = min(max((off_x * way_x + off_y * way_y) / (way_x**2 + way_y**2), 0.0), 1.0)
         return math.hypot(off_x - share * way_x, off_y - share * way_y)
+
+    def _is_at_place(self, one: _Shown) -> bool:
+        """Whether the face is where the track stood, and as large."""
+        off_px = math.hypot(one.x - self.last_x, one.y - self.last_y)
+        ratio = one.size_px / self.course.size_px
+        return off_px <= STILL_REACH * self.course.size_px and 1 / STILL_RATIO <= ratio <= STILL_RATIO
 
     def _opposed(self, one: _Shown) -> bool:
         """Whether the track walked the other way than the face is from its last place."""
