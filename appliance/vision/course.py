@@ -42,7 +42,7 @@ class _Spread:
         """Take in a measurement that is `off` by so much; the gains of the place and of the rate.
 
         One that is off by more than the spread allows is where the face is all the same, but says less of the rate:
-        frames that arrive in a burst would make people run at any speed.
+        frames that arrive in a burst would make people run at any speed. cut: it is off because a part is hidden.
         """
         noise = jitter * jitter
         total = self.place + noise
