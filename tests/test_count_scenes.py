@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.count_scenes import Cast, crossing, cuts, relay
+from scripts.count_scenes import Cast, crossing, cuts, pillar, relay
 from scripts.scene_judges import observed
 from scripts.scene_people import golden_people
 from scripts.scene_score import score
@@ -28,8 +28,9 @@ def cast() -> Cast:
         lambda cast: crossing(cast, angles=(180, 90)),
         lambda cast: relay(cast, pairs=2),
         lambda cast: cuts(cast, scenes=2),
+        lambda cast: pillar(cast, people=4),
     ],
-    ids=["crossing", "one leaves as another comes", "a cut"],
+    ids=["crossing", "one leaves as another comes", "a cut", "behind a pillar"],
 )
 def test_a_box_counts_everybody_once(tmp_path: Path, cast: Cast, make: Callable[[Cast], Scene]) -> None:
     scene = make(cast)

@@ -38,15 +38,15 @@ class _Spread:
             self.rate + noise * passed_s,
         )
 
-    def seen(self, off: float, jitter: float) -> tuple[float, float]:
+    def seen(self, off: float, jitter: float, cut: bool = False) -> tuple[float, float]:
         """Take in a measurement that is `off` by so much; the gains of the place and of the rate.
 
         One that is off by more than the spread allows is where the face is all the same, but says less of the rate:
-        frames that arrive in a burst would make people run at any speed.
+        frames that arrive in a burst would make people run at any speed. cut: it is off because a part is hidden.
         """
         noise = jitter * jitter
         total = self.place + noise
-        if off * off > _FAR * _FAR * total:
+        if off * off > _FAR * _FAR * total and not cut:
             rate_gain = self.both * _FAR * _FAR / (off * off)
             self.place, self.both, self.rate = noise, 0.0, self.rate - rate_gain * self.both
             return 1.0, rate_gain
@@ -130,7 +130,7 @@ class Course:
         self.vx += rate_gain * off_x
         self.vy += rate_gain * off_y
         off = math.log(size_px / self.size_px)
-        place_gain, rate_gain = self._size.seen(off, _CUT_JITTER if cut else _SIZE_JITTER)
+        place_gain, rate_gain = self._size.seen(off, _CUT_JITTER if cut else _SIZE_JITTER, cut)
         self.size_px *= math.exp(place_gain * off)
         self.growth += rate_gain * off
 

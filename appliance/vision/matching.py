@@ -12,6 +12,7 @@ from appliance.vision.course import Course, middle, size_of
 from appliance.vision.track import MIN_VOTES, STILL_RATIO, STILL_REACH, Colours, Float64Array, Seen, Track
 
 LIMIT = 20.0  # a pair that costs so much is none
+LOW_LIMIT = 8.0  # the same of a face of low confidence
 SAME_PLACE = 0.3  # in face sizes: nearer than about this is no evidence against a pair
 SAME_SIZE = 0.15  # the same of the logarithm of the size
 REACH = 1.0  # how far, in face sizes, from the predicted place a face may be
@@ -22,9 +23,13 @@ SUDDEN = 8.0  # squares of standard deviations beyond which distance says less a
 LONG_S = 0.7  # who was out of view for longer must look the same when back
 RETURN_S = 2.5  # and who was still before is taken up again only at the same place
 MAX_RATIO, MAX_RATIO_LONG = 1.9, 1.6
-COLOUR_WEIGHT, SAME_COLOURS, OTHER_COLOURS = 14.0, 0.2, 0.4
+COLOUR_WEIGHT, STILL_WEIGHT, SAME_COLOURS, OTHER_COLOURS = 14.0, 5.0, 0.2, 0.4
+NO_COLOURS = 0.24  # as far from those of the track are the colours of a face that shows none
 STATE_WEIGHT = 4.0
 SURE = 0.8  # of a state
+STOP_S = 0.5  # who was out of view for longer may have stopped on the way, ...
+STOP_REACH, STOP_SPREAD = 1.5, 0.15  # ... and is so far beside it at most, in face sizes; and a second
+STOP_COST = 2.0
 OPPOSED_SPEED = 2.0  # face sizes a second: who walks does not come back from behind ...
 OPPOSED_COSINE = -0.3  # ... where this is the cosine of the angle between both ways, or less
 
@@ -53,9 +58,7 @@ def costs_of(tracks: Sequence[Track], seen: Sequence[Seen], now_s: float, size: 
     for row, track in enumerate(tracks):
         expected = _Expectation(track, now_s, size)
         for column, one in enumerate(shown):
-            distance = math.hypot(one.x - expected.course.x, one.y - expected.course.y)
-            if distance <= expected.reach_px:
-                costs[row, column] = expected.cost(one, distance)
+            costs[row, column] = expected.cost(one)
     return costs
 
 
@@ -79,39 +82,72 @@ class _Expectation:
         returns = unseen_s > RETURN_S and track.still  # a poster comes back where it hung
         at = track.course
         self.course = Course(at.x, at.y, at.size_px) if returns else track.ahead(now_s)
+        self.last_x, self.last_y, self.unseen_s = at.x, at.y, unseen_s
         # Who is on the way out does not turn on the heels; whoever is seen there has just come in.
-        self.leaving = self.course.has_left(size)
+        self.leaving = track.has_left(now_s, size)
         reach_per_s = REACH_PER_S if track.hits > 1 else FIRST_REACH_PER_S
         reach = min(REACH + (0 if self.leaving else reach_per_s * unseen_s), MAX_REACH)
         self.reach_px = (STILL_REACH if returns else reach) * self.course.size_px
         self.max_ratio = STILL_RATIO if returns else MAX_RATIO_LONG if self.long else MAX_RATIO
-        self.spread = math.hypot(self.course.spread_px / self.course.size_px, SAME_PLACE)
+        # Whoever stood still before is most likely to do so.
+        spread = 0.0 if track.still else self.course.spread_px / self.course.size_px
+        self.spread = math.hypot(spread, SAME_PLACE)
         self.size_spread = math.hypot(self.course.log_size_spread, SAME_SIZE)
         sure = track.votes >= MIN_VOTES and track.confidence >= SURE
         self.state = int(track.weights.argmax()) if sure else -1
 
-    def cost(self, one: _Shown, distance_px: float) -> float:
+    def cost(self, one: _Shown) -> float:
         ratio = one.size_px / self.course.size_px
+        place = self._place(one, ratio)
+        if place >= LIMIT:
+            return math.inf
         if not 1 / self.max_ratio <= ratio <= self.max_ratio or (self.long and self._opposed(one)):
             return math.inf
         ours, theirs = self.track.colours, one.colours
-        colours = SAME_COLOURS if ours is None or theirs is None else colour_distance(ours, theirs)
-        if self.long and colours > OTHER_COLOURS:
+        colours = SAME_COLOURS if ours is None else NO_COLOURS if theirs is None else colour_distance(ours, theirs)
+        # Below a face that stays where it was are at times the clothes of who passes before it.
+        stays = self.track.still and self._is_at_place(one)
+        if self.long and colours > OTHER_COLOURS and not stays:
             return math.inf
         unlike = (colours - SAME_COLOURS) / (OTHER_COLOURS - SAME_COLOURS)
         states_differ = self.state >= 0 and one.state >= 0 and self.state != one.state
         return (
-            self._place(distance_px / (self.course.size_px * math.sqrt(ratio)))
+            place
             + (math.log(ratio) / self.size_spread) ** 2
-            + COLOUR_WEIGHT * min(max(unlike, 0.0), 1.0)
+            + (STILL_WEIGHT if stays else COLOUR_WEIGHT) * min(max(unlike, 0.0), 1.0)
             + STATE_WEIGHT * states_differ
         )
 
-    def _place(self, distance: float) -> float:
-        squares = (distance / self.spread) ** 2
-        if not self.leaving:  # who starts to run, stops or turns is off by more than chance allows
-            squares = SUDDEN * math.log1p(squares / SUDDEN)
-        return squares + 2 * math.log(self.spread / SAME_PLACE)
+    def _place(self, one: _Shown, ratio: float) -> float:
+        """What the place costs: of somebody who went on, or of one who stopped on the way, whichever fits better."""
+        size_px = self.course.size_px
+        distance_px, costs = math.hypot(one.x - self.course.x, one.y - self.course.y), [LIMIT]
+        if distance_px <= self.reach_px:
+            squares = (distance_px / (size_px * math.sqrt(ratio)) / self.spread) ** 2
+            if not self.leaving:  # who starts to run, stops or turns is off by more than chance allows
+                squares = SUDDEN * math.log1p(squares / SUDDEN)
+            costs.append(squares + 2 * math.log(self.spread / SAME_PLACE))
+        way = math.hypot(self.course.x - self.last_x, self.course.y - self.last_y) / size_px
+        if self.unseen_s > STOP_S and way > 1 and not self.leaving:
+            beside = self._beside_px(one) / size_px
+            spread = SAME_PLACE + STOP_SPREAD * self.unseen_s
+            if beside <= STOP_REACH:
+                # Anywhere on the way is as likely, so the longer it is, the less each place.
+                costs.append((beside / spread) ** 2 + STOP_COST + 2 * math.log(1 + way))
+        return min(costs)
+
+    def _beside_px(self, one: _Shown) -> float:
+        """How far the face is from the way between the last and the predicted place."""
+        way_x, way_y = self.course.x - self.last_x, self.course.y - self.last_y
+        off_x, off_y = one.x - self.last_x, one.y - self.last_y
+        share = min(max((off_x * way_x + off_y * way_y) / (way_x**2 + way_y**2), 0.0), 1.0)
+        return math.hypot(off_x - share * way_x, off_y - share * way_y)
+
+    def _is_at_place(self, one: _Shown) -> bool:
+        """Whether the face is where the track stood, and as large."""
+        off_px = math.hypot(one.x - self.last_x, one.y - self.last_y)
+        ratio = one.size_px / self.course.size_px
+        return off_px <= STILL_REACH * self.course.size_px and 1 / STILL_RATIO <= ratio <= STILL_RATIO
 
     def _opposed(self, one: _Shown) -> bool:
         """Whether the track walked the other way than the face is from its last place."""

@@ -58,6 +58,17 @@ def merged(found: Sequence[tuple[Region, Sequence[Face]]], size: tuple[int, int]
     return sorted((view.face for view in kept), key=lambda face: (-face.score, face.bbox_px))
 
 
+def is_whole(bbox_px: Bbox, regions: Sequence[Region], size: tuple[float, float]) -> bool:
+    """Whether any of the regions shows the face, px of the frame, without a seam through it."""
+    frame = (0.0, 0.0, float(size[0]), float(size[1]))
+    for region in regions:
+        shown = _common(region.to_frame((0, 0, region.input_px, region.input_px)), frame)
+        inside = _common(bbox_px, shown) == bbox_px
+        if inside and not list(_seams_at(bbox_px, shown, size, TOUCHING_PX * region.side / region.input_px)):
+            return True
+    return False
+
+
 def _views(region: Region, faces: Sequence[Face], size: tuple[int, int]) -> Iterator[_Shown]:
     frame = (0.0, 0.0, float(size[0]), float(size[1]))
     shown = _common(region.to_frame((0, 0, region.input_px, region.input_px)), frame)
@@ -68,7 +79,7 @@ def _views(region: Region, faces: Sequence[Face], size: tuple[int, int]) -> Iter
             yield _Shown(replace(face, bbox_px=bbox_px), shown, tuple(seams))
 
 
-def _seams_at(bbox_px: Bbox, shown: Bbox, size: tuple[int, int], least_px: float) -> Iterator[int]:
+def _seams_at(bbox_px: Bbox, shown: Bbox, size: tuple[float, float], least_px: float) -> Iterator[int]:
     near_px = max(least_px, TOUCHING * max(bbox_px[2] - bbox_px[0], bbox_px[3] - bbox_px[1]))
     for edge, frame_edge in enumerate((0, 0, *size)):
         if shown[edge] != frame_edge and abs(bbox_px[edge] - shown[edge]) < near_px:

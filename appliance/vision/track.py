@@ -19,6 +19,7 @@ Float64Array = NDArray[np.float64]
 Colours = NDArray[np.float32]
 
 CONFIRM_HITS = 3
+ENOUGH = 2.0  # evidence, see `evidence.py`, that a track is a person and not a flicker
 CONFIRM_S = 2.5  # so many faces within so long are a person and not a flicker, also where a look comes once a second
 MIN_VOTES = 3
 MIN_MAJORITY = 0.5
@@ -29,6 +30,9 @@ STILL_RATIO = 1.3
 COLOURS_GAIN = 0.15  # how much of the newest face there is in the colours of a track
 DOUBT_FACES = 2
 COMES_IN = 4.0  # face sizes a second
+HIDDEN_S = 0.5  # who was missed for longer within the frame did not leave it
+ASPECT, ASPECT_GAIN = 0.75, 0.1  # of most faces
+PARTLY = 0.72  # so much narrower or lower than usual is a face of which something hides a part
 RECENT = 12  # faces kept to tell whether somebody else has taken over
 
 
@@ -48,9 +52,10 @@ class Hit:
     colours: Colours | None
     now_s: float
     now_utc: float
-    cut: bool = False  # by the edge of the frame
+    cut: bool = False  # by the edge of the frame, or by what stands before it
     jumped: bool = False  # its place or size is not where the course of the track led
     odd: bool = False  # its colours are not those of the track
+    evidence: float = 1.0  # how much it speaks for a person
 
 
 @dataclass(eq=False)
@@ -72,12 +77,15 @@ class Track:
     detection: Detection | None = None
     image_quality: float = 0.0
     confirmed: bool = False  # whether it has been seen often enough to be a person and not a flicker
+    evidence: float = 0.0  # that it is one, of its faces less the looks without one
     hits: int = 0
     small_hits: int = 0
     votes: int = 0
     weights: Float64Array = field(default_factory=lambda: np.zeros(len(CLASSES)))
+    aspect: float = ASPECT  # width to height, of faces that nothing cuts
     colours: Colours | None = None
     missed_s: float = 0.0  # from its last face to the last look that should have shown another
+    hidden_s: float = 0.0  # the same while it should have been within the frame
     in_frame: bool = False  # whether it has a face in the newest frame
     recent: deque[Hit] = field(default_factory=lambda: deque(maxlen=RECENT))
     anchor: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)  # x, y, size and since when it is there
@@ -131,6 +139,24 @@ class Track:
             self._ahead = now_s, self.course.after(max(0.0, now_s - self.last_s))
         return self._ahead[1]
 
+    def miss(self, clock_s: float, within: bool, evidence: float) -> None:
+        """A look should have shown a face and did not. within: the frame, where it should have been by then."""
+        self.missed_s = clock_s - self.last_s
+        if within:
+            self.hidden_s = self.missed_s
+        self.evidence = max(0.0, self.evidence - evidence)
+
+    def has_left(self, now_s: float, size: tuple[float, float]) -> bool:
+        """Whether it was on the way out of a frame of that width and height, and must be there by now.
+
+        Not who was missed while still within: they are behind something, and may stay there.
+        """
+        return self.hidden_s <= HIDDEN_S and self.ahead(now_s).has_left(size)
+
+    def shows_part(self, bbox_px: Bbox) -> bool:
+        """Whether something hides a part of its face there, to judge by the shape of what is seen."""
+        return not PARTLY < aspect_of(bbox_px) / self.aspect < 1 / PARTLY
+
     def hit(self, hit: Hit) -> None:
         """Take in a face of a frame."""
         face = hit.face
@@ -140,14 +166,17 @@ class Track:
             self.course, self._ahead = self.ahead(hit.now_s), None
             self.course.seen(x, y, size_px, hit.cut)
         self.bbox_px, self.score, self.last_s = face.bbox_px, face.score, hit.now_s
-        self.missed_s, self.in_frame = 0.0, True
+        self.missed_s, self.hidden_s, self.in_frame = 0.0, 0.0, True
+        if not hit.cut:
+            self.aspect += ASPECT_GAIN * (aspect_of(face.bbox_px) - self.aspect)
         self._stand(x, y, size_px, hit.now_s)
         if hit.colours is not None and not hit.odd:
             ours = self.colours
             self.colours = hit.colours if ours is None else ours + COLOURS_GAIN * (hit.colours - ours)
         self.recent.append(hit)
         self._count(hit, +1)
-        if not self.confirmed and len(self.recent) >= CONFIRM_HITS:
+        self.evidence += hit.evidence
+        if not self.confirmed and len(self.recent) >= CONFIRM_HITS and self.evidence >= ENOUGH:
             self.confirmed = hit.now_s - self.recent[-CONFIRM_HITS].now_s <= CONFIRM_S
 
     def yielded(self, index: int) -> list[Hit]:
@@ -163,6 +192,7 @@ class Track:
         self.course, self._ahead, self.in_frame = _course_of(kept), None, False
         self.bbox_px, self.score, self.last_s = kept[-1].face.bbox_px, kept[-1].face.score, kept[-1].now_s
         self.missed_s = given[-1].now_s - self.last_s
+        self.hidden_s = 0.0
         self.recent = deque(kept, maxlen=RECENT)
         if self.detection is not None:
             self.detection = replace(
@@ -188,6 +218,12 @@ class Track:
         moved = max(abs(x - at_x), abs(y - at_y)) > STILL_REACH * size_px
         if self.hits == 0 or moved or not 1 / STILL_RATIO < ratio < STILL_RATIO:
             self.anchor = (x, y, size_px, now_s)
+
+
+def aspect_of(bbox_px: Bbox) -> float:
+    """Width to height."""
+    left, top, right, bottom = bbox_px
+    return max(right - left, 1.0) / max(bottom - top, 1.0)
 
 
 def _course_of(hits: Sequence[Hit]) -> Course:

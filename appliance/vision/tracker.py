@@ -12,16 +12,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from appliance.faces import Bbox, Detection, Face
 from appliance.vision.assignment import assigned
-from appliance.vision.bboxes import iou
 from appliance.vision.course import middle, size_of
+from appliance.vision.evidence import MISSED, evidence_of, is_on_body
 from appliance.vision.hidden import with_own_colours
-from appliance.vision.matching import LIMIT, MAX_REACH, OTHER_COLOURS, colour_distance, costs_of
+from appliance.vision.matching import LIMIT, LOW_LIMIT, MAX_REACH, OTHER_COLOURS, colour_distance, costs_of
 from appliance.vision.region import Region
 from appliance.vision.regions import Expected
+from appliance.vision.seams import is_whole
 from appliance.vision.takeover import FEWEST_FACES, alike, odd_from, taken_over
 from appliance.vision.track import Hit, Seen, Track, begun, resumed
 
@@ -34,7 +33,9 @@ LOW_S = 1.0  # who was missed for longer is not brought back by a face of low co
 EXIT_S = 0.5  # who left the frame is gone: who comes in there next is somebody else
 STILL_LOST_S = 12.0  # a poster that somebody stands before is still there afterwards
 UNSEEN_LIMIT_S = 5.0  # nobody stays unseen for longer than this beyond the time to be lost
-SAME_FACE_IOU = 0.45  # a face that overlaps a track's face of the same frame this much is no new person
+SAME_FACE_IOU, SAME_FACE = 0.3, 0.6  # two faces that overlap so much, or of which one so much is the other: are one
+GLIMPSE_S = 0.5  # a part of a face, at a seam, says for so long that the person is still there
+PART, AROUND = 0.6, 0.6  # so much of it lies where the face is expected, or within so many face sizes around that
 EDGE_PX = 2.0
 
 
@@ -111,20 +112,23 @@ class Tracker:
         for track in self.tracks:
             track.in_frame = False
 
+        seen, glimpsed = self._without_parts(seen, regions)
         here = [_predicted(track, self._clock_s)[0] for track in self.tracks if track.missed_s < LOW_S]
         seen = with_own_colours(seen, here)
         high = [one for one in seen if one.face.score >= self.score_threshold]
         low = [one for one in seen if one.face.score < self.score_threshold]
-        unmatched, new = self._match(self.tracks, high, now_utc)
+        unmatched, new = self._match(self.tracks, high, now_utc, LIMIT)
         # A face of low confidence may keep a person in view, but not bring back one who was already missed for long.
-        self._match([track for track in unmatched if self._clock_s - track.last_s <= LOW_S], low, now_utc)
+        waiting = [track for track in unmatched if self._clock_s - track.last_s <= LOW_S]
+        self._match(waiting, [one for one in low if not self._is_double(one.face)], now_utc, LOW_LIMIT)
         for one in new:
             if not self._is_double(one.face):
                 self.tracks.append(begun(self._hit(one, now_utc), self._size[0]))
         self._split()
         for track in self.tracks:
-            if not track.in_frame and self._was_looked_at(track, regions):
-                track.missed_s = self._clock_s - track.last_s
+            if not track.in_frame and track.key not in glimpsed and self._was_looked_at(track, regions):
+                within = not self._outside(_predicted(track, self._clock_s)[0])
+                track.miss(self._clock_s, within, MISSED)
 
         gone = [track for track in self.tracks if self._is_gone(track)]
         self.tracks = [track for track in self.tracks if track not in gone]
@@ -147,11 +151,20 @@ class Tracker:
     def _passed_s(self, now_s: float) -> float:
         return 0.0 if self._last_s is None else max(0.0, now_s - self._last_s)
 
-    def _match(self, tracks: Sequence[Track], seen: Sequence[Seen], now_utc: float) -> tuple[list[Track], list[Seen]]:
+    def _match(
+        self, tracks: Sequence[Track], seen: Sequence[Seen], now_utc: float, limit: float
+    ) -> tuple[list[Track], list[Seen]]:
         """Give faces to tracks so that all in all they fit best; what is left of both."""
         if not tracks or not seen:
             return list(tracks), list(seen)
-        pairs = assigned(costs_of(tracks, seen, self._clock_s, self._size), LIMIT)
+        pairs = assigned(costs_of(tracks, seen, self._clock_s, self._size), limit)
+        # Of two bboxes on one face the second brings nobody back.
+        steady = [seen[column].face.bbox_px for row, column in pairs if not tracks[row].missed_s]
+        pairs = [
+            (row, column)
+            for row, column in pairs
+            if not tracks[row].missed_s or not _is_same_face(seen[column].face.bbox_px, steady)
+        ]
         for row, column in pairs:
             self._take(tracks[row], seen[column], now_utc)
         rows, columns = {row for row, _ in pairs}, {column for _, column in pairs}
@@ -161,14 +174,20 @@ class Tracker:
         )
 
     def _hit(self, one: Seen, now_utc: float) -> Hit:
-        return Hit(one.face, one.colours, self._clock_s, now_utc, self._is_cut(one.face.bbox_px))
+        cut, evidence = self._is_cut(one.face.bbox_px), self._evidence(one.face)
+        return Hit(one.face, one.colours, self._clock_s, now_utc, cut, evidence=evidence)
+
+    def _evidence(self, face: Face, jumped: bool = False, track: Track | None = None) -> float:
+        others = [other.bbox_px for other in self.tracks if other is not track and not other.missed_s]
+        return evidence_of(face, jumped, is_on_body(face, others))
 
     def _take(self, track: Track, one: Seen, now_utc: float) -> None:
         ours, theirs = track.colours, one.colours
         odd = ours is not None and theirs is not None and colour_distance(ours, theirs) > OTHER_COLOURS
-        cut = self._is_cut(one.face.bbox_px)
+        cut = self._is_cut(one.face.bbox_px) or track.shows_part(one.face.bbox_px)
         jumped = not cut and track.ahead(self._clock_s).is_far(middle(one.face.bbox_px), size_of(one.face.bbox_px))
-        track.hit(Hit(one.face, theirs, self._clock_s, now_utc, cut, jumped, odd))
+        evidence = self._evidence(one.face, jumped, track)
+        track.hit(Hit(one.face, theirs, self._clock_s, now_utc, cut, jumped, odd, evidence))
 
     def _split(self) -> None:
         """End what became another person's; that person's track begins with the first of those faces, or goes on."""
@@ -227,7 +246,7 @@ class Tracker:
         return self.lost_s
 
     def _has_left(self, track: Track) -> bool:
-        return track.ahead(self._clock_s).has_left(self._size)
+        return track.has_left(self._clock_s, self._size)
 
     def _outside(self, bbox_px: Bbox) -> bool:
         """Whether nothing of it is in the frame."""
@@ -241,11 +260,31 @@ class Tracker:
 
     def _is_double(self, face: Face) -> bool:
         """Whether the face lies over one that a track already has in this frame."""
-        here = [track.bbox_px for track in self.tracks if track.in_frame]
-        if not here:
-            return False
-        overlap = iou(np.array([face.bbox_px], dtype=np.float32), np.array(here, dtype=np.float32))
-        return bool(overlap.max() > SAME_FACE_IOU)
+        return _is_same_face(face.bbox_px, [track.bbox_px for track in self.tracks if track.in_frame])
+
+    def _without_parts(self, seen: Sequence[Seen], regions: Sequence[Region] | None) -> tuple[list[Seen], set[str]]:
+        """The faces without those that are a part of a face that is expected, and the keys of whom they belong to.
+
+        At a seam the detector sees half a face, and draws its bbox elsewhere and smaller than the face is.
+        """
+        if regions is None:
+            return list(seen), set()
+        expected = [
+            (track.key, _grown(*_predicted(track, self._clock_s)))
+            for track in self.tracks
+            if self._clock_s - track.last_s <= GLIMPSE_S
+        ]
+        whole, glimpsed = [], set()
+        for one in seen:
+            bbox_px = one.face.bbox_px
+            if is_whole(bbox_px, regions, self._size):
+                whole.append(one)
+                continue
+            owners = {key for key, around in expected if _overlap(bbox_px, around) > PART * _area(bbox_px)}
+            glimpsed |= owners
+            if not owners:
+                whole.append(one)
+        return whole, glimpsed
 
 
 def _predicted(track: Track, now_s: float) -> tuple[Bbox, float]:
@@ -258,3 +297,30 @@ def _predicted(track: Track, now_s: float) -> tuple[Bbox, float]:
     half_width, half_height = (right - left) / 2 * scale, (bottom - top) / 2 * scale
     bbox_px = (course.x - half_width, course.y - half_height, course.x + half_width, course.y + half_height)
     return bbox_px, 2 * course.spread_px
+
+
+def _grown(bbox_px: Bbox, spread_px: float) -> Bbox:
+    """With what lies around it."""
+    left, top, right, bottom = bbox_px
+    margin = AROUND * size_of(bbox_px) + spread_px
+    return left - margin, top - margin, right + margin, bottom + margin
+
+
+def _is_same_face(bbox_px: Bbox, others: Sequence[Bbox]) -> bool:
+    """Whether any of the others is on the same face."""
+    area = _area(bbox_px)
+    for other in others:
+        both, other_area = _overlap(bbox_px, other), _area(other)
+        if both > SAME_FACE_IOU * (area + other_area - both) or both > SAME_FACE * min(area, other_area):
+            return True
+    return False
+
+
+def _overlap(first: Bbox, second: Bbox) -> float:
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
+    return max(0.0, width) * max(0.0, height)
+
+
+def _area(bbox_px: Bbox) -> float:
+    return (bbox_px[2] - bbox_px[0]) * (bbox_px[3] - bbox_px[1])
