@@ -74,6 +74,9 @@ class Course:
     _place: _Spread = field(default_factory=lambda: _Spread(_JITTER**2, 0.0, _SPEED**2))
     _size: _Spread = field(default_factory=lambda: _Spread(_SIZE_JITTER**2, 0.0, _GROWTH**2))
 
+    def __deepcopy__(self, _: object) -> Course:
+        return self.after(0.0)
+
     @property
     def speed(self) -> float:
         """Face sizes a second."""

@@ -28,6 +28,7 @@ RARE = 1.5  # times the longest interval: this key frame does not come in time
 MAX_PARAMETERS_BYTES = 1000  # a packet of parameters alone is smaller
 MAX_KEPT_BYTES = 16_000_000
 REMEMBERED_INTERVALS = 3
+DISTRUST_KEYS = 10, 80  # so many key frames after one that could not be used, idle is tried again; doubled each time
 REMEMBERED_TIMES = 12
 LOOKS_PER_SECOND = 10.0
 
@@ -72,7 +73,8 @@ class Decoding:
         self._key_ms = self._last_key_at_ms = 0.0  # what a key frame costs; decoding_ms when the last one came
         self._saving_ms: float | None = None
         self._frame_s: float | None = None  # from one frame to the next
-        self._keys_fail = False
+        self._distrust_keys = 0  # so many key frames are still to come before one is used alone again
+        self._next_distrust_keys = DISTRUST_KEYS[0]
 
     @property
     def key_interval_s(self) -> float | None:
@@ -97,7 +99,7 @@ class Decoding:
     def _has_keys_every(self, interval_s: float) -> bool:
         longest_s = self.key_interval_s
         known = longest_s is not None and len(self._intervals_s) > 1
-        return known and not self._keys_fail and (longest_s or 0) <= interval_s * TOLERANCE
+        return known and not self._distrust_keys and (longest_s or 0) <= interval_s * TOLERANCE
 
     def take(self, packet: Packet) -> Iterator[Frame]:
         """The frames that are due with the packet. Take them all before the next packet."""
@@ -188,6 +190,8 @@ class Decoding:
             yield from self._drain()
             return
         self._note(packet)
+        if packet.key and self._from_pts is not None:
+            self._from_pts = packet.source.pts  # the key frame from which it was to go on did not decode
         if self._rest_at_key and packet.key:
             yield from self._drain()
             self.idle, self.elsewhere, self._rest_at_key = True, self._elsewhere_at_key, False
@@ -211,6 +215,7 @@ class Decoding:
         self._newest_number = packet.number
         if not packet.key:
             return
+        self._distrust_keys = max(0, self._distrust_keys - 1)
         if self._last_key is not None:
             interval_s = packet.time_s - self._last_key.time_s
             if interval_s > 0:
@@ -231,10 +236,11 @@ class Decoding:
                 self._decode(decoder, packet)  # parameters, which the next key frame may need
         if self._kept_bytes > MAX_KEPT_BYTES:
             self._keep_from(max((kept.number for kept in self._kept if kept.key), default=packet.number))
-            self._keys_fail = self._kept_bytes > MAX_KEPT_BYTES
+            if self._kept_bytes > MAX_KEPT_BYTES:
+                self._distrust()
         limit_s = RARE * (ELSEWHERE_INTERVAL_S if self.elsewhere else IDLE_INTERVAL_S)
         have_become_rare = self._last_key is not None and packet.time_s - self._last_key.time_s > limit_s
-        if self.idle and (self._keys_fail or have_become_rare):
+        if self.idle and (self._distrust_keys or have_become_rare):
             self._replay(packet.time_s)
             yield from self._frames()
 
@@ -250,12 +256,17 @@ class Decoding:
             return
         frame = self._key_frame(packet)
         if frame is None:
-            self._keys_fail = True
+            self._distrust()
             return
         self._keep_from(packet.number if before is None else before.number)
         self._looked = packet
         self._given.append(packet.number)
         yield frame
+
+    def _distrust(self) -> None:
+        """A key frame cannot be used alone: it was broken, or here none can. For a while they are not."""
+        self._distrust_keys = self._next_distrust_keys
+        self._next_distrust_keys = min(2 * self._distrust_keys, DISTRUST_KEYS[1])
 
     def _keep_from(self, number: int) -> None:
         while self._kept and self._kept[0].number < number:

@@ -73,14 +73,17 @@ class StreamClock:
         self._least_before_s: float | None = None
         self._window_ends_s = 0.0
         self._last_dts: int | None = None
+        self._last_pts: int | None = None
+        self._late_s = 0.0  # between showing and arrival, of the last picture
 
     def shown_s(self, pts: int | None, dts: int | None, now_s: float) -> float:
         """When a picture that arrives at now_s was shown; never later than now_s.
 
         pts, dts: the time stamps at which it is to be shown and to be decoded; None: not known.
         """
-        if pts is None:
-            return now_s
+        if pts is None or pts == self._last_pts:  # a time stamp that stands still tells nothing
+            return now_s - self._late_s
+        self._last_pts = pts
         if dts is not None:
             if self._last_dts is not None and dts < self._last_dts:
                 self._restart()
@@ -94,7 +97,8 @@ class StreamClock:
             self._least_before_s, self._least_s = self._least_s, offset_s
             self._window_ends_s = now_s + WINDOW_S
         self._least_s = min(self._least_s, offset_s)
-        return pts * self.tick_s + self._offset_s(self._least_s)
+        self._late_s = offset_s - self._offset_s(self._least_s)
+        return now_s - self._late_s
 
     def _offset_s(self, least_s: float) -> float:
         return least_s if self._least_before_s is None else min(least_s, self._least_before_s)

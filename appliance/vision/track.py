@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import uuid
 from collections import deque
@@ -132,6 +133,13 @@ class Track:
     def still(self) -> bool:
         """Whether it has stayed where it is for a while."""
         return self.last_s - self.anchor[3] >= STILL_S
+
+    def __deepcopy__(self, _: object) -> Track:
+        """Shares what nobody changes: to copy each face of the past costs more than to look at new ones."""
+        copied = copy.copy(self)
+        copied.course, copied._ahead = copy.deepcopy(self.course), None
+        copied.weights, copied.recent = self.weights.copy(), self.recent.copy()
+        return copied
 
     def ahead(self, now_s: float) -> Course:
         """Where its course leads until then."""
