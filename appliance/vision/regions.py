@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from appliance.faces import Bbox
-from appliance.vision.demand import EARLY_S, LEAST_FACE_PX, LOOK_S, NOBODY, Demand
+from appliance.vision.demand import EARLY_S, LEAST_FACE_PX, LOOK_S, NOBODY, VAGUE, Demand
 from appliance.vision.grid import NEW_S, Waiting, block
 from appliance.vision.motion import Cells, Moving
 from appliance.vision.region import Region
@@ -25,7 +25,7 @@ from appliance.vision.sweep import Sweep
 
 SETTLED_S = 0.35  # how often a track is looked at whose state is known ...
 STILL_S = 1.0  # ... and if it does not even move
-UNSETTLED_S = 3.0  # who is not settled is looked at in each look for so long, then no more often than who is
+UNSETTLED_S = 1.5  # who is not settled is looked at in each look for so long, then no more often than who is
 REGAINED_S = 1.0  # so much of that somebody gets again who was settled for a while ...
 REGAINED_PER_S = 0.3  # ... as time goes by
 COARSE_S = 1.0  # the whole frame, while something large moves
@@ -169,14 +169,15 @@ class _Scene:
     def _each_s(self, track: Expected, passed_s: float) -> float:
         """How often the track wants to be looked at.
 
-        Looks at somebody whose state stays in doubt, or is in doubt again and again, tell no more than looks at others.
+        Looks at somebody whose state stays in doubt, or is in doubt again and again, tell no more than looks at others;
+        nor do those at where somebody was who is missing.
         """
         patience_s = self._patience_s.get(track.key, UNSETTLED_S)
         if track.settled:
             patience_s = max(patience_s, min(patience_s + REGAINED_PER_S * passed_s, REGAINED_S))
         elif patience_s > 0:
-            self._patience_s[track.key] = patience_s - passed_s
-            return 0.0
+            self._patience_s[track.key] = patience_s - min(passed_s, LOOK_S)  # one look, however long the pause
+            return SETTLED_S if track.spread_px > VAGUE * (track.bbox_px[2] - track.bbox_px[0]) else 0.0
         self._patience_s[track.key] = patience_s
         return STILL_S if track.still else SETTLED_S
 
