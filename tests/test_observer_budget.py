@@ -11,7 +11,7 @@ from appliance.vision.budget import BURST_S, Budget, Costs
 from appliance.vision.observer import Observer
 from appliance.vision.pixels import Stack
 from scripts.recorded import packets_of
-from tests.colour_detector import ColourDetector, people
+from tests.colour_detector import ColourDetector, Place, people
 from tests.videos import FPS, make_video
 
 SECONDS = 30
@@ -37,7 +37,7 @@ class SlowDetector(ColourDetector):
 @pytest.fixture(scope="module")
 def restlessly(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Somebody who paces up and down for as long as the video lasts, and somebody who stands."""
-    places = {
+    places: dict[State, Place] = {
         State.MASK: lambda now_s: (60 + 200 * abs(now_s / 3 % 2 - 1), 70.0),
         State.NO_MASK: lambda _: (160.0, 180.0),
     }

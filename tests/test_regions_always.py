@@ -57,7 +57,7 @@ def test_every_moving_cell_is_in_a_region_or_named_as_over_budget(
     assert not (plan.over_budget & ~moving.cells).any()
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(
     sizes,
     rectangles,
