@@ -130,12 +130,12 @@ def test_a_settled_track_is_looked_at_less_often_and_a_still_one_less_yet() -> N
         return sum(any(holds(region, track.bbox_px) for region in plan.regions) for plan in plans)
 
     unsettled, settled, still = looks(False, False), looks(True, False), looks(True, True)
-    assert unsettled == 30
+    assert 15 <= unsettled <= 22  # all of the first and a third of the others
     assert 7 <= settled <= 11  # the sweep may come by
     assert 3 <= still <= 6
 
 
-def test_who_does_not_settle_is_looked_at_less_after_a_while_and_again_once_missed() -> None:
+def test_who_does_not_settle_is_looked_at_less_after_a_while_and_for_a_moment_more_once_settled_again() -> None:
     watch = Watch()
     watch.settle()
     poster, known = (Expected("a", (900, 400, 960, 470), 10, settled) for settled in (False, True))
@@ -144,11 +144,19 @@ def test_who_does_not_settle_is_looked_at_less_after_a_while_and_again_once_miss
         plans = [watch.look(None, track) for _ in range(20)]
         return sum(any(holds(region, track.bbox_px) for region in plan.regions) for plan in plans)
 
-    looks(poster)
-    looks(poster)
+    assert 14 <= looks(poster) <= 19
     assert 4 <= looks(poster) <= 8
     looks(known)
-    assert looks(poster) == 20
+    assert 9 <= looks(poster) <= 13
+    assert 4 <= looks(poster) <= 8
+
+
+def test_who_is_missing_is_looked_for_no_more_often_than_who_is_known() -> None:
+    watch = Watch()
+    watch.settle()
+    missing = Expected("a", (900, 400, 960, 470), 120)
+    plans = [watch.look(None, missing) for _ in range(12)]
+    assert 3 <= sum(any(holds(region, missing.bbox_px) for region in plan.regions) for plan in plans) <= 6
 
 
 @pytest.mark.parametrize(("face", "most_px"), [(28, 160), (40, 192), (80, 224), (200, 224), (400, 224)])

@@ -7,7 +7,6 @@ most.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -209,21 +208,25 @@ def _owners(busy: Cells, faces: Sequence[tuple[Bbox, float]], cell_px: int) -> I
     owners = np.full(busy.shape, NOBODY, np.int64)
     if not faces or not busy.any():
         return owners
-    for index, ((left, top, right, bottom), spread_px) in enumerate(faces):
-        width, height = right - left, bottom - top
-        if spread_px > VAGUE * width:
-            continue
-        margin = min(spread_px, width) + cell_px
-        middle = (left + right) / 2
-        for beside, above, below in OUTLINE:
-            # Cells whose middle lies within; the margin makes up for those that reach out.
-            columns = _centred(middle - beside * width - margin, middle + beside * width + margin, cell_px)
-            rows = _centred(top + above * height - margin, top + below * height + margin, cell_px)
-            owners[rows, columns] = index
+    for index, parts in enumerate(_outlines(faces, cell_px)):
+        for first_column, first_row, column, row in parts:
+            owners[first_row:row, first_column:column] = index
     owners[~busy] = NOBODY
     return owners
 
 
-def _centred(start: float, end: float, cell_px: int) -> slice:
-    """The cells of one direction whose middle lies between two places, px."""
-    return slice(max(0, ceil(start / cell_px - 0.5)), max(0, ceil(end / cell_px - 0.5)))
+def _outlines(faces: Sequence[tuple[Bbox, float]], cell_px: int) -> list[list[list[int]]]:
+    """For each face the parts of the body below it: first column and row, and those after the last.
+
+    Cells whose middle lies within; the margin makes up for those that reach out.
+    """
+    left, top, right, bottom = np.array([bbox for bbox, _ in faces]).T[..., None]
+    spread = np.array([spread_px for _, spread_px in faces])[:, None]
+    width, height, middle = right - left, bottom - top, (left + right) / 2
+    beside, above, below = np.array(OUTLINE).T
+    margin = np.minimum(spread, width) + cell_px
+    columns, rows = beside * width + margin, top + above * height - margin
+    edges = np.stack([middle - columns, rows, middle + columns, top + below * height + margin], axis=-1)
+    edges[spread[:, 0] > VAGUE * width[:, 0]] = 0.0
+    cells: list[list[list[int]]] = np.maximum(np.ceil(edges / cell_px - 0.5), 0).astype(np.int64).tolist()
+    return cells

@@ -108,21 +108,36 @@ class Observer:
 
     def _glance(self, frame: Frame) -> Iterator[Look]:
         """At a key frame, while nothing new moves."""
-        before = copy.deepcopy((self._motion, self.tracker))
+        motion_before = copy.deepcopy(self._motion)
+        moving = self._moving(frame)
+        if moving.stirs and not any(track.missed_s == 0 for track in self.tracker.tracks):
+            self._motion = motion_before  # nobody is in view whose motion it might be: the replay shows whose it is
+            yield from self._replay(frame)
+            return
+        tracker_before = self._copied_tracker()
         known = {track.key for track in self.tracker.tracks if track.in_frame}
-        look, moving = self._look(frame)
+        look = self._look(frame, moving)
         if self._is_news(moving) or self._is_surprised(known):
-            self._motion, self.tracker = before
-            self._due_s = 0.0
-            yield from self.wake(frame.time_s + CALM_S)
+            self._motion, self.tracker = motion_before, tracker_before
+            yield from self._replay(frame)
         else:
             self._rest()
             yield look
 
+    def _replay(self, frame: Frame) -> Iterator[Look]:
+        """Look at what was left out before this frame."""
+        self._due_s = 0.0
+        yield from self.wake(frame.time_s + CALM_S)
+
+    def _copied_tracker(self) -> Tracker:
+        """A tracker that goes its own way; faces and records never change, so that both may have them."""
+        shared = [one for track in self.tracker.tracks for one in (*track.recent, track.detection, track.colours)]
+        return copy.deepcopy(self.tracker, {id(one): one for one in shared if one is not None})
+
     def _is_news(self, moving: Moving) -> bool:
         """Whether something moves that neither always does nor is one of those in view, where they were now found."""
-        if moving.cut or moving.relit:
-            return True
+        if not moving.stirs or moving.cut or moving.relit:
+            return moving.stirs
         expected = self.tracker.expected(self._now_s)
         return not is_explained(moving, [(one.bbox_px, one.spread_px) for one in expected])
 
@@ -139,15 +154,17 @@ class Observer:
             return
         # From when it was due: the rate stays true although frames come when they come.
         self._due_s = frame.time_s + pause_s if abs(early_s) > pause_s else self._due_s + pause_s
-        look, moving = self._look(frame)
+        moving = self._moving(frame)
+        look = self._look(frame, moving)
         self._rest_if_calm(moving, frame.time_s)
         yield look
 
-    def _look(self, frame: Frame) -> tuple[Look, Moving]:
-        """The look, and what moves."""
-        self._now_s = now_s = frame.time_s
-        size = (frame.width, frame.height)
-        moving = self._motion.look(frame.luma(), frame.luma_step, now_s)
+    def _moving(self, frame: Frame) -> Moving:
+        self._now_s = frame.time_s
+        return self._motion.look(frame.luma(), frame.luma_step, frame.time_s)
+
+    def _look(self, frame: Frame, moving: Moving) -> Look:
+        now_s, size = frame.time_s, (frame.width, frame.height)
         ended = self.tracker.end_all() if moving.cut else []
         plan = self._plan(frame, moving)
         begun_s = self._cpu_s()
@@ -160,7 +177,7 @@ class Observer:
         for track in [*ended, *update.ended]:
             self._tally.person(track.too_small, now_s)
         update = Update(update.seen, [*ended, *update.ended])
-        return Look(frame, plan.regions, faces, update, self.tracker.presumed(now_s)), moving
+        return Look(frame, plan.regions, faces, update, self.tracker.presumed(now_s))
 
     def _plan(self, frame: Frame, moving: Moving) -> Plan:
         allowance_ms = self._purse.allowance_ms(frame.time_s)
@@ -190,7 +207,7 @@ class Observer:
     def _rest_if_calm(self, moving: Moving, now_s: float) -> None:
         if moving.cut or moving.relit or self._awake_until_s is None:
             self._awake_until_s = now_s + FIRST_S
-        elif self._is_news(moving) or self.tracker.has_doubts:
+        elif self.tracker.has_doubts or self._is_news(moving):
             self._awake_until_s = max(self._awake_until_s, now_s + CALM_S)
         if now_s >= self._awake_until_s:
             self._rest()

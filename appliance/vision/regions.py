@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from appliance.faces import Bbox
-from appliance.vision.demand import EARLY_S, LEAST_FACE_PX, LOOK_S, NOBODY, Demand
+from appliance.vision.demand import EARLY_S, LEAST_FACE_PX, LOOK_S, NOBODY, VAGUE, Demand
 from appliance.vision.grid import NEW_S, Waiting, block
 from appliance.vision.motion import Cells, Moving
 from appliance.vision.region import Region
@@ -25,7 +25,9 @@ from appliance.vision.sweep import Sweep
 
 SETTLED_S = 0.35  # how often a track is looked at whose state is known ...
 STILL_S = 1.0  # ... and if it does not even move
-UNSETTLED_S = 3.0  # who has not been settled for so long is looked at no more often than who is
+UNSETTLED_S = 1.5  # who is not settled is looked at in each look for so long, then no more often than who is
+REGAINED_S = 1.0  # so much of that somebody gets again who was settled for a while ...
+REGAINED_PER_S = 0.3  # ... as time goes by
 COARSE_S = 1.0  # the whole frame, while something large moves
 RESTLESS_PACE_S = 0.33  # restless motion gets at most one region in this time: rain is everywhere
 RELIT_S = 5.0  # light that keeps changing does not start the sweep more often than this
@@ -116,7 +118,7 @@ class _Scene:
         self._waiting = Waiting(self.shape, moving.cell_px)
         self._sweep = Sweep(size, self.shape, moving.cell_px, region_px, now_s)
         self._tracks_s: dict[Hashable, float] = {}  # when each was last looked at
-        self._unsettled_s: dict[Hashable, float] = {}  # since when each of those is that is not settled
+        self._patience_s: dict[Hashable, float] = {}  # for how long each is still looked at in each look, unsettled
         self._coarse_s = self._restless_s = -np.inf  # when the whole frame was, and restless motion
         self._relit = False  # the light changed, and the sweep has not started since
         self._turn = False
@@ -129,7 +131,7 @@ class _Scene:
         if now_s - self._restless_s < RESTLESS_PACE_S - EARLY_S:
             demand.spare_restless()
         active = demand.active or bool(expected)
-        wants = self._tracks(expected) + self._coarse(demand.large) + self._tiles(passed_s, active)
+        wants = self._tracks(expected, passed_s) + self._coarse(demand.large) + self._tiles(passed_s, active)
         wants.sort(key=lambda want: -want.urgency)
         self._fill(selection, demand, wants)
         self._remember(selection.regions, expected, demand)
@@ -152,23 +154,33 @@ class _Scene:
         self._turn = not self._turn
         return max(0.0, passed_s)
 
-    def _tracks(self, expected: Sequence[Expected]) -> list[_Want]:
-        """The tracks that are due."""
+    def _tracks(self, expected: Sequence[Expected], passed_s: float) -> list[_Want]:
+        """The tracks that are due. passed_s: since the last look."""
         wants = []
         for index, track in enumerate(expected):
             if not _in_frame(track.bbox_px, self.size):
                 continue
-            if track.settled:
-                self._unsettled_s.pop(track.key, None)
-                each_s = STILL_S if track.still else SETTLED_S
-            else:
-                since_s = self._unsettled_s.setdefault(track.key, self._now_s)
-                each_s = 0.0 if self._now_s - since_s < UNSETTLED_S else SETTLED_S
+            each_s = self._each_s(track, passed_s)
             waited_s = self._now_s - self._tracks_s.get(track.key, self._now_s - NEW_S)
             if waited_s >= each_s - EARLY_S:
                 urgency = (waited_s + LOOK_S) / max(each_s, LOOK_S)
                 wants.append(_Want(urgency, self._around(track), track, index))
         return wants
+
+    def _each_s(self, track: Expected, passed_s: float) -> float:
+        """How often the track wants to be looked at.
+
+        Looks at somebody whose state stays in doubt, or is in doubt again and again, tell no more than looks at others;
+        nor do those at where somebody was who is missing.
+        """
+        patience_s = self._patience_s.get(track.key, UNSETTLED_S)
+        if track.settled:
+            patience_s = max(patience_s, min(patience_s + REGAINED_PER_S * passed_s, REGAINED_S))
+        elif patience_s > 0:
+            self._patience_s[track.key] = patience_s - min(passed_s, LOOK_S)  # one look, however long the pause
+            return SETTLED_S if track.spread_px > VAGUE * (track.bbox_px[2] - track.bbox_px[0]) else 0.0
+        self._patience_s[track.key] = patience_s
+        return STILL_S if track.still else SETTLED_S
 
     def _around(self, track: Expected) -> Region:
         """The region in which the track is expected."""
@@ -240,7 +252,7 @@ class _Scene:
                 self._tracks_s[track.key] = self._now_s
         keys = {track.key for track in expected}
         self._tracks_s = {key: looked_s for key, looked_s in self._tracks_s.items() if key in keys}
-        self._unsettled_s = {key: since_s for key, since_s in self._unsettled_s.items() if key in keys}
+        self._patience_s = {key: left_s for key, left_s in self._patience_s.items() if key in keys}
 
 
 def _shows(region: Region, track: Expected, size: Size) -> bool:
