@@ -37,6 +37,8 @@ BEFORE: dict[tuple[str, int, int], tuple[float, int]] = {
     ("nobody", 1080, 2): (1.52, 0),
     ("one person each 10 s", 1080, 2): (1.41, 4),
     ("one person each 4 s", 1080, 2): (1.45, 6),
+    ("a busy door, three in view", 1080, 2): (1.64, 3),
+    ("a crowd of twelve", 1080, 2): (1.44, 12),
     ("nobody", 360, 0): (5.93, 0),
     ("one person each 10 s", 360, 0): (6.12, 5),
     ("one person each 4 s", 360, 0): (6.53, 9),
