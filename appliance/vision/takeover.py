@@ -25,6 +25,7 @@ ENOUGH = 1.0
 # How much each speaks for another person; together they must reach ENOUGH.
 COLOURS, STATE, SIZE, JUMP, TURN = 1.0, 0.6, 0.5, 0.4, 1.0
 SAME = -0.5  # and how much the same colours speak against one
+STAYED, NEAR = -0.5, 0.5  # the same of a face of one state that stays within so many sizes: somebody hides the clothes
 MIN_RATIO = 1.3
 TURN_SPEED, TURN_S = 3.0, 0.6  # nobody turns on the heels who walks at so many face sizes a second
 MOST = 0.8  # of the faces must agree on a state
@@ -67,6 +68,7 @@ def _evidence(before: Sequence[Hit], after: Sequence[Hit]) -> float:
     evidence += STATE * _states_differ(before, after)
     evidence += SIZE * (_ratio(before[-FEWEST_FACES:], after[:FEWEST_FACES]) > MIN_RATIO)
     evidence += JUMP * after[0].jumped
+    evidence += STAYED * _stayed(before, after)
     evidence += TURN * _turned(before[-FEWEST_FACES:], after[:FEWEST_FACES])
     return evidence
 
@@ -91,6 +93,16 @@ def _mean_colours(hits: Sequence[Hit]) -> Colours | None:
 def _states_differ(before: Sequence[Hit], after: Sequence[Hit]) -> bool:
     first, second = _agreed_state(before), _agreed_state(after)
     return first is not None and second is not None and first != second
+
+
+def _stayed(before: Sequence[Hit], after: Sequence[Hit]) -> bool:
+    """Whether the later faces are where those before were, of one size, and both of the same state."""
+    (x, y), (later_x, later_y) = middle(before[-1].face.bbox_px), middle(after[-1].face.bbox_px)
+    size_px = size_of(before[-1].face.bbox_px)
+    if max(abs(x - later_x), abs(y - later_y)) > NEAR * size_px or _ratio(before, after) > MIN_RATIO:
+        return False
+    state = _agreed_state(before)
+    return state is not None and state == _agreed_state(after)
 
 
 def _agreed_state(hits: Sequence[Hit]) -> int | None:
