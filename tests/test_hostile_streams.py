@@ -8,7 +8,9 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import av
 import pytest
+from av.video.codeccontext import VideoCodecContext
 
 from appliance.faces import Face, State
 from appliance.vision.budget import Budget, Costs
@@ -174,10 +176,15 @@ def test_a_broken_key_frame_whose_time_stamp_leaps_does_not_hide_what_follows(ma
 def test_key_frames_that_are_none_cost_at_most_twice_the_decoding(
     is_key: Callable[[int, bool], bool], made: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decoded = []
+    decoded: list[Packet | None] = []
     observed = Observed()
     decode = observed.observer.decoding._decode
-    monkeypatch.setattr(observed.observer.decoding, "_decode", lambda *what: decoded.append(what) or decode(*what))
+
+    def counting(decoder: VideoCodecContext | None, packet: Packet | None) -> list[av.VideoFrame]:
+        decoded.append(packet)
+        return decode(decoder, packet)
+
+    monkeypatch.setattr(observed.observer.decoding, "_decode", counting)
     packets = packets_of(made("H.264"))
     observed.take(
         changed(packet, index, key=bool(packet.size) and is_key(index, packet.key))
@@ -214,10 +221,10 @@ class ManyFaces(ColourDetector):
     """Stands in for a detector in front of a stadium: it finds a face every few pixels."""
 
     def look(self, squares: Stack, score_threshold: float | None = None) -> list[list[Face]]:
-        places = [(float(x), float(y)) for x in range(0, 156, 5) for y in range(0, 156, 6)]
-        return [
-            [Face((x, y, x + 4.5, y + 5.5), 0.8, (0.9, 0.05, 0.05), State.MASK) for x, y in places] for _ in squares
-        ]
+        """See Detector."""
+        assert score_threshold is not None
+        bboxes = [(float(x), float(y), x + 4.5, y + 5.5) for x in range(0, 156, 5) for y in range(0, 156, 6)]
+        return [[Face(bbox, 0.8, (0.9, 0.05, 0.05), State.MASK) for bbox in bboxes] for _ in squares]
 
 
 def test_of_a_multitude_as_many_are_tracked_as_can_be_told_apart(made: Callable[[str], Path]) -> None:
