@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 MINUTES = 10
 MIN_PERSONS = 5  # a share of fewer says nothing
-MIN_LOOKS = 100
+MIN_LOOKS = 50
 RATE_S = 10.0
 
 

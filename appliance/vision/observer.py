@@ -34,6 +34,7 @@ MAX_IOU = 0.5
 CALM_S = 0.5  # nothing new has moved for this long: only key frames from now on
 FIRST_S = 3.0  # from the start, or another scene: so long everything is decoded, until the whole frame was looked at
 LOOK_MS = 60.0  # no look may take longer, whatever the purse holds: the next one is due after 100
+MAX_FACES = 200  # of a look are tracked, the best: what it takes to tell people apart grows with the square
 AWAY_S = 0.05  # frames come when they come: one that is nearly due is taken
 
 
@@ -150,7 +151,7 @@ class Observer:
     def _look_if_due(self, frame: Frame) -> Iterator[Look]:
         pause_s = 1.0 / self._looks_per_s
         early_s = self._due_s - frame.time_s
-        if pause_s * AWAY_S < early_s <= pause_s:  # more than that: the clock of the stream began again
+        if pause_s * AWAY_S < early_s <= pause_s * (1 + AWAY_S):  # more than that: the clock of the stream began again
             return
         # From when it was due: the rate stays true although frames come when they come.
         self._due_s = frame.time_s + pause_s if abs(early_s) > pause_s else self._due_s + pause_s
@@ -172,7 +173,7 @@ class Observer:
         spent_ms = (self._cpu_s() - begun_s) * 1000
         self._costs.learn([region.input_px for region in regions], spent_ms)
         self._purse.spend(spent_ms)
-        seen = [Seen(face, frame.colours(face.bbox_px)) for face in faces]
+        seen = [Seen(face, frame.colours(face.bbox_px)) for face in faces[:MAX_FACES]]
         update = self.tracker.update(seen, now_s, frame.utc, regions, size)
         for track in [*ended, *update.ended]:
             self._tally.person(track.too_small, now_s)

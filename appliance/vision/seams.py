@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from appliance.faces import Bbox, Face
 from appliance.vision.region import Region
 
@@ -52,8 +55,11 @@ def merged(found: Sequence[tuple[Region, Sequence[Face]]], size: tuple[int, int]
         (view for region, faces in found for view in _views(region, faces, size)), key=lambda view: view.rank
     )
     kept: list[_Shown] = []
+    places = np.empty((len(views), 4))  # of those, to compare with neighbours only: there may be a thousand
     for view in views:
-        if not any(_is_same(view, better, max_iou) for better in kept):
+        near = np.flatnonzero(_touches(places[: len(kept)], view)).tolist()
+        if not any(_is_same(view, kept[index], max_iou) for index in near):
+            places[len(kept)] = view.face.bbox_px
             kept.append(view)
     return sorted((view.face for view in kept), key=lambda face: (-face.score, face.bbox_px))
 
@@ -84,6 +90,20 @@ def _seams_at(bbox_px: Bbox, shown: Bbox, size: tuple[float, float], least_px: f
     for edge, frame_edge in enumerate((0, 0, *size)):
         if shown[edge] != frame_edge and abs(bbox_px[edge] - shown[edge]) < near_px:
             yield edge
+
+
+def _touches(bboxes: NDArray[np.float64], view: _Shown) -> NDArray[np.bool_]:
+    """Which bboxes reach as far as the view, or as the seams at which it ends."""
+    left, top, right, bottom = view.face.bbox_px
+    for edge in view.seams:
+        at = view.shown[edge]
+        if edge % 2:
+            top, bottom = min(top, at), max(bottom, at)
+        else:
+            left, right = min(left, at), max(right, at)
+    touches: NDArray[np.bool_] = (bboxes[:, 0] <= right) & (bboxes[:, 2] >= left)
+    touches &= (bboxes[:, 1] <= bottom) & (bboxes[:, 3] >= top)
+    return touches
 
 
 def _is_same(view: _Shown, better: _Shown, max_iou: float) -> bool:
