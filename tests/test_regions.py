@@ -154,7 +154,7 @@ def test_who_does_not_settle_is_looked_at_less_after_a_while_and_for_a_moment_mo
 def test_who_is_missing_is_looked_for_no_more_often_than_who_is_known() -> None:
     watch = Watch()
     watch.settle()
-    missing = Expected("a", (900, 400, 960, 470), 120)
+    missing = Expected("a", (900, 400, 960, 470), 150)
     plans = [watch.look(None, missing) for _ in range(12)]
     assert 3 <= sum(any(holds(region, missing.bbox_px) for region in plan.regions) for plan in plans) <= 6
 

@@ -7,6 +7,7 @@ most.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -180,6 +181,10 @@ class Demand:
         left, top = int(columns.min()) * cell_px, int(rows.min()) * cell_px
         right, bottom = int(columns.max() + 1) * cell_px, int(rows.max() + 1) * cell_px
         bbox, _ = self._faces[owner]
+        if top < bbox[3] and bottom > bbox[1]:  # the face is whole in it, or beside it: half a face is another bbox
+            left, top = min(left, max(0, int(bbox[0]) - cell_px)), min(top, max(0, int(bbox[1]) - cell_px))
+            right, bottom = max(right, ceil(bbox[2]) + cell_px), max(bottom, ceil(bbox[3]) + cell_px)
+            right, bottom = min(right, self._size[0]), min(bottom, self._size[1])
         face_px = min(bbox[2] - bbox[0], bbox[3] - bbox[1])
         side = max(right - left, bottom - top) + 2
         scale = min(1.0, LEAST_FACE_PX / max(face_px, 1))

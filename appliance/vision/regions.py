@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from appliance.faces import Bbox
-from appliance.vision.demand import EARLY_S, LEAST_FACE_PX, LOOK_S, NOBODY, VAGUE, Demand
+from appliance.vision.demand import EARLY_S, LEAST_FACE_PX, LOOK_S, NOBODY, Demand
 from appliance.vision.grid import NEW_S, Waiting, block
 from appliance.vision.motion import Cells, Moving
 from appliance.vision.region import Region
@@ -26,6 +26,7 @@ from appliance.vision.sweep import Sweep
 SETTLED_S = 0.35  # how often a track is looked at whose state is known ...
 STILL_S = 1.0  # ... and if it does not even move
 UNSETTLED_S = 1.5  # who is not settled is looked at in each look for so long, then no more often than who is
+MISSING = 2.0  # who may be further away than so many times the face's longer side was not seen for a while
 REGAINED_S = 1.0  # so much of that somebody gets again who was settled for a while ...
 REGAINED_PER_S = 0.3  # ... as time goes by
 COARSE_S = 1.0  # the whole frame, while something large moves
@@ -178,7 +179,8 @@ class _Scene:
             patience_s = max(patience_s, min(patience_s + REGAINED_PER_S * passed_s, REGAINED_S))
         elif patience_s > 0:
             self._patience_s[track.key] = patience_s - min(passed_s, LOOK_S)  # one look, however long the pause
-            return SETTLED_S if track.spread_px > VAGUE * (track.bbox_px[2] - track.bbox_px[0]) else 0.0
+            left, top, right, bottom = track.bbox_px
+            return SETTLED_S if track.spread_px > MISSING * max(right - left, bottom - top) else 0.0
         self._patience_s[track.key] = patience_s
         return STILL_S if track.still else SETTLED_S
 
