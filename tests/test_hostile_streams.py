@@ -19,9 +19,9 @@ from appliance.vision.observer import MAX_FACES, Look, Observer
 from appliance.vision.packets import Packet, StreamClock
 from appliance.vision.pixels import Stack
 from appliance.vision.tracker import Seen, Tracker
+from scripts.recorded import packets_of
 from tests.colour_detector import ColourDetector, people
 from tests.videos import FPS, make_video
-from tests.watching import packets_of
 
 TICK_S = 1 / 90_000
 FRAME_TICKS = 90_000 // FPS
@@ -150,7 +150,7 @@ def test_a_stamp_that_comes_twice_in_a_late_burst_is_as_late_as_the_others() -> 
 def test_damage_ends_with_the_next_good_key_frames(
     kind: str, of_bytes: float, of_packets: float, made: Callable[[str], Path]
 ) -> None:
-    packets = packets_of(made(kind))
+    packets = list(packets_of(made(kind)))
     observed = Observed().take(damaged(packets, of_bytes, of_packets, until_s=1009))
     good_s = [time_s for time_s in observed.times_s if 1016.3 < time_s < 1018]
     assert len(good_s) >= 8, "who walks by is seen"
@@ -160,7 +160,7 @@ def test_damage_ends_with_the_next_good_key_frames(
 
 
 def test_a_broken_key_frame_whose_time_stamp_leaps_does_not_hide_what_follows(made: Callable[[str], Path]) -> None:
-    packets = packets_of(made("H.264"))
+    packets = list(packets_of(made("H.264")))
     lost, key = 80, 100
     packets[key].source.update(bytes(packets[key].size))
     packets[key].source.pts = packets[key].source.dts = YEAR
@@ -185,7 +185,7 @@ def test_key_frames_that_are_none_cost_at_most_twice_the_decoding(
         return decode(decoder, packet)
 
     monkeypatch.setattr(observed.observer.decoding, "_decode", counting)
-    packets = packets_of(made("H.264"))
+    packets = list(packets_of(made("H.264")))
     observed.take(
         changed(packet, index, key=bool(packet.size) and is_key(index, packet.key))
         for index, packet in enumerate(packets)
@@ -200,7 +200,7 @@ def test_after_the_last_key_frame_what_is_kept_does_not_grow(
     time_goes: bool, made: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("appliance.vision.decoding.MAX_KEPT_BYTES", limit := 200_000)
-    packets = packets_of(made("H.264"))[: 7 * FPS]
+    packets = list(packets_of(made("H.264")))[: 7 * FPS]
     observed = Observed().take(packets)
     assert observed.observer.decoding.idle
     others = packets[-FPS + 1 :]
@@ -212,7 +212,7 @@ def test_after_the_last_key_frame_what_is_kept_does_not_grow(
 
 
 def test_pictures_of_one_moment_are_looked_at_once(made: Callable[[str], Path]) -> None:
-    packets = packets_of(made("H.264"))[:50]
+    packets = list(packets_of(made("H.264")))[:50]
     observed = Observed().take(changed(packet, index, time_s=1000.3) for index, packet in enumerate(packets))
     assert len(observed.looks) == 1
 
@@ -228,7 +228,7 @@ class ManyFaces(ColourDetector):
 
 
 def test_of_a_multitude_as_many_are_tracked_as_can_be_told_apart(made: Callable[[str], Path]) -> None:
-    observed = Observed(ManyFaces()).take(packets_of(made("H.264"))[: 2 * FPS])
+    observed = Observed(ManyFaces()).take(list(packets_of(made("H.264")))[: 2 * FPS])
     assert any(len(look.faces) > MAX_FACES for look in observed.looks), "all are hidden where eyes are to be"
     assert all(len(look.update.seen) <= MAX_FACES for look in observed.looks)
     assert 0 < observed.most_tracks < 3 * MAX_FACES
