@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from appliance.faces import CLASSES, Face, State
+from appliance.vision.colours import Colours
 from appliance.vision.region import Region
-from appliance.vision.track import Colours, Seen, Track
+from appliance.vision.track import Seen, Track
 from appliance.vision.tracker import Tracker
 
 SCORE_THRESHOLD, LOST_S, STEP_S = 0.5, 2.5, 0.2

@@ -31,7 +31,7 @@ BETTER = 1.3  # a new image must be this much better than the one there is
 JPEG_QUALITY = 85
 PREVIEW_SIDE_PX = 640
 PREVIEW_PAUSE_S = 0.4
-AWAY_S = 0.05  # looks come when they come: a picture that is nearly due is drawn
+EARLY_S = 0.05  # looks come when they come: a picture that is nearly due is drawn
 MOVED_S = 1.0  # a movement that the sub-stream shows is looked at for at least so long
 WATCHED_S = 2.0  # while somebody watches, everything is decoded for so long at a time
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
@@ -88,7 +88,7 @@ class Analysis:
         self._sub_stream = SubStream(watch_url, reach, self.camera.nudge) if watch_url else None
         self._preview_due_s = 0.0
         self._faint: list[tuple[float, Bbox]] = []  # faces of low confidence, and when they were seen
-        self._moved_s = time.monotonic()
+        self._alive_s = time.monotonic()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"analysis-{stream_id}", daemon=True)
 
@@ -128,7 +128,7 @@ class Analysis:
 
     def is_alive(self) -> bool:
         """Whether all of its threads run, and the analysis does not hang."""
-        moves = time.monotonic() - self._moved_s < HUNG_S
+        moves = time.monotonic() - self._alive_s < HUNG_S
         watched = self._sub_stream is None or self._sub_stream.is_alive()
         return self._thread.is_alive() and self.camera.is_alive() and watched and moves
 
@@ -140,7 +140,7 @@ class Analysis:
     def _run(self) -> None:
         pause_s = FIRST_PAUSE_S
         while not self._stopping.is_set():
-            begun_s = self._moved_s = time.monotonic()
+            begun_s = self._alive_s = time.monotonic()
             try:
                 self._analyse()
             except Exception:
@@ -156,7 +156,7 @@ class Analysis:
 
     def _analyse(self) -> None:
         while not self._stopping.is_set():
-            self._moved_s = time.monotonic()
+            self._alive_s = time.monotonic()
             for packet in self.camera.packets(keys_only=self.observer.decoding.idle):
                 for look in self.observer.take(packet):
                     self.report(look)
@@ -239,7 +239,7 @@ class Analysis:
 
     def _preview(self, look: Look) -> None:
         frame = look.frame
-        if frame.time_s < self._preview_due_s - AWAY_S or not self.previews.is_requested(self.stream_id):
+        if frame.time_s < self._preview_due_s - EARLY_S or not self.previews.is_requested(self.stream_id):
             return
         self._preview_due_s = frame.time_s + PREVIEW_PAUSE_S
         small = frame.shrunk(PREVIEW_SIDE_PX)

@@ -88,11 +88,6 @@ class Course:
         return math.sqrt(self._place.place) * self.size_px
 
     @property
-    def speed_spread(self) -> float:
-        """How far the speed may be off, one standard deviation, face sizes a second."""
-        return math.sqrt(max(self._place.rate, 0.0))
-
-    @property
     def log_size_spread(self) -> float:
         """How far the logarithm of the size may be off, one standard deviation."""
         return math.sqrt(self._size.place)

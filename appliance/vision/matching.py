@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from appliance.faces import CLASSES, Face, State
+from appliance.vision.colours import colour_distance
 from appliance.vision.course import Course, middle, size_of
-from appliance.vision.track import MIN_VOTES, STILL_RATIO, STILL_REACH, Colours, Float64Array, Seen, Track
+from appliance.vision.track import MIN_VOTES, STILL_RATIO, STILL_REACH, Float64Array, Seen, Track
 
 LIMIT = 20.0  # a pair that costs so much is none
 LOW_LIMIT = 8.0  # the same of a face of low confidence
@@ -32,11 +33,6 @@ STOP_REACH, STOP_SPREAD = 1.5, 0.15  # ... and is so far beside it at most, in f
 STOP_COST = 2.0
 OPPOSED_SPEED = 2.0  # face sizes a second: who walks does not come back from behind ...
 OPPOSED_COSINE = -0.3  # ... where this is the cosine of the angle between both ways, or less
-
-
-def colour_distance(first: Colours, second: Colours) -> float:
-    """0: the same colours, to 1: nothing in common."""
-    return float(np.abs(first - second).sum()) / 2
 
 
 def sure_state(face: Face) -> int:
@@ -83,7 +79,7 @@ class _Expectation:
         at = track.course
         self.course = Course(at.x, at.y, at.size_px) if returns else track.ahead(now_s)
         self.last_x, self.last_y, self.unseen_s = at.x, at.y, unseen_s
-        # Who is on the way out does not turn on the heels; whoever is seen there has just come in.
+        # Who is on the way out does not turn on their heels; whoever is seen there has just come in.
         self.leaving = track.has_left(now_s, size)
         reach_per_s = REACH_PER_S if track.hits > 1 else FIRST_REACH_PER_S
         reach = min(REACH + (0 if self.leaving else reach_per_s * unseen_s), MAX_REACH)

@@ -46,7 +46,7 @@ PUMPING = 3.0  # levels by which half of the cells differ more than usual
 SHIFTED = 2.0  # levels by which the mean of the frame differs
 
 EXPLAINED = 0.5  # share of the cells that a change of light must explain
-RELIT = 6.0  # levels: smaller ones, as of auto-exposure, are compensated without a word
+RELIT = 6.0  # levels: smaller ones, as of auto-exposure, are compensated silently
 LEFT_OVER = 0.3  # share of the cells that may stand out after that; with more the background is replaced
 CUT = 0.08  # share of the scene that is still there; a large person leaves more
 

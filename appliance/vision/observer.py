@@ -35,7 +35,7 @@ CALM_S = 0.5  # nothing new has moved for this long: only key frames from now on
 FIRST_S = 3.0  # from the start, or another scene: so long everything is decoded, until the whole frame was looked at
 LOOK_MS = 60.0  # no look may take longer, whatever the purse holds: the next one is due after 100
 MAX_FACES = 200  # of a look are tracked, the best: what it takes to tell people apart grows with the square
-AWAY_S = 0.05  # frames come when they come: one that is nearly due is taken
+NEARLY = 0.05  # of the pause between looks: frames come when they come, and one that is nearly due is taken
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class Look:
     """What one frame showed.
 
     regions: where the detector looked. faces: what it found there, px of the frame. update: what that changed.
-    presumed: persons in view who were not looked at, where they are expected, and in the state that they were in.
+    presumed: persons in view of whom it shows no face, where they are expected, and in the state that they were in.
     """
 
     frame: Frame
@@ -151,7 +151,7 @@ class Observer:
     def _look_if_due(self, frame: Frame) -> Iterator[Look]:
         pause_s = 1.0 / self._looks_per_s
         early_s = self._due_s - frame.time_s
-        if pause_s * AWAY_S < early_s <= pause_s * (1 + AWAY_S):  # more than that: the clock of the stream began again
+        if pause_s * NEARLY < early_s <= pause_s * (1 + NEARLY):  # more than that: the clock of the stream began again
             return
         # From when it was due: the rate stays true although frames come when they come.
         self._due_s = frame.time_s + pause_s if abs(early_s) > pause_s else self._due_s + pause_s

@@ -15,9 +15,10 @@ from statistics import median
 import numpy as np
 
 from appliance.faces import CLASSES
+from appliance.vision.colours import Colours, colour_distance
 from appliance.vision.course import middle, size_of
-from appliance.vision.matching import OTHER_COLOURS, SAME_COLOURS, colour_distance, sure_state
-from appliance.vision.track import Colours, Float64Array, Hit
+from appliance.vision.matching import OTHER_COLOURS, SAME_COLOURS, sure_state
+from appliance.vision.track import Float64Array, Hit
 
 FEWEST_FACES = 4  # on either side of the change ...
 FEWEST_S = 0.35  # ... and for how long it must have lasted
@@ -27,7 +28,7 @@ COLOURS, STATE, SIZE, JUMP, TURN = 1.0, 0.6, 0.5, 0.4, 1.0
 SAME = -0.5  # and how much the same colours speak against one
 STAYED, NEAR = -0.5, 0.5  # the same of a face of one state that stays within so many sizes: somebody hides the clothes
 MIN_RATIO = 1.3
-TURN_SPEED, TURN_S = 3.0, 0.6  # nobody turns on the heels who walks at so many face sizes a second
+TURN_SPEED, TURN_S = 3.0, 0.6  # nobody turns on their heels who walks at so many face sizes a second
 MOST = 0.8  # of the faces must agree on a state
 
 

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.faces import CLASSES, Bbox, Detection, Face, State
+from appliance.vision.colours import Colours
 from appliance.vision.course import Course, middle, size_of
 
 Float64Array = NDArray[np.float64]
-Colours = NDArray[np.float32]
 
 CONFIRM_HITS = 3
 ENOUGH = 2.0  # evidence, see `evidence.py`, that a track is a person and not a flicker

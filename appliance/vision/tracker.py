@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 
 from appliance.faces import Bbox, Detection, Face
 from appliance.vision.assignment import assigned
+from appliance.vision.colours import colour_distance
 from appliance.vision.course import middle, size_of
 from appliance.vision.evidence import MISSED, evidence_of, is_on_body
 from appliance.vision.hidden import with_own_colours
-from appliance.vision.matching import LIMIT, LOW_LIMIT, MAX_REACH, OTHER_COLOURS, colour_distance, costs_of
+from appliance.vision.matching import LIMIT, LOW_LIMIT, MAX_REACH, OTHER_COLOURS, costs_of
 from appliance.vision.region import Region
 from appliance.vision.regions import Expected
 from appliance.vision.seams import is_whole
@@ -83,8 +84,11 @@ class Tracker:
         return any(track.missed_s == 0 and not (track.settled or track.still) for track in self.within)
 
     def presumed(self, now_s: float) -> list[Face]:
-        """Persons in view who were not looked at in the newest frame, where they are expected, in the voted state."""
-        tracks = {track.key: track for track in self.tracks if not track.in_frame and track.missed_s == 0}
+        """Persons in view without a face in the newest frame, where they are expected, in the voted state.
+
+        Those who were not looked at, and those who were missed for no more than a moment.
+        """
+        tracks = {track.key: track for track in self.tracks if not track.in_frame and track.missed_s <= LOW_S}
         return [
             Face(expected.bbox_px, tracks[expected.key].score, (0.0, 0.0, 0.0), tracks[expected.key].state)
             for expected in self.expected(now_s)
