@@ -7,7 +7,7 @@ from pathlib import Path
 
 import av
 
-from appliance.vision.packets import Packet, decoder_of
+from appliance.vision.reading.packets import Packet, decoder_of
 
 
 def packets_of(path: Path, begin_s: float = 1000.0) -> Iterator[Packet]:

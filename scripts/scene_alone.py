@@ -13,9 +13,9 @@ from appliance.faces import CLASSES, State
 from appliance.vision.bboxes import iou
 from appliance.vision.detector import Detector
 from appliance.vision.frame import Frame
-from appliance.vision.region import Region
-from appliance.vision.regions import AROUND, LEAST_PX, UNSETTLED_FACE_PX
-from appliance.vision.squares import multiple, placed
+from appliance.vision.looking.region import Region
+from appliance.vision.looking.regions import AROUND, LEAST_PX, UNSETTLED_FACE_PX
+from appliance.vision.looking.squares import multiple, placed
 from scripts.scenes import Visit
 
 LOOKS = 9  # at each person

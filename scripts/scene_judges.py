@@ -21,9 +21,9 @@ from appliance.vision.frame import Frame
 from appliance.vision.observer import Observer
 from appliance.vision.onnx import load_detector
 from appliance.vision.pixels import pixels_of
-from appliance.vision.track import Seen as SeenFace
-from appliance.vision.track import Track
-from appliance.vision.tracker import Tracker
+from appliance.vision.tracking.track import Seen as SeenFace
+from appliance.vision.tracking.track import Track
+from appliance.vision.tracking.tracker import Tracker
 from scripts.recorded import packets_of
 from scripts.scene_people import Person, cut_person
 from scripts.scene_rooms import Room

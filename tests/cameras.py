@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from appliance.vision.reach import Reach, SourceRefused
-from appliance.vision.source import Transport, opened
+from appliance.vision.reading.reach import Reach, SourceRefused
+from appliance.vision.reading.source import Transport, opened
 from tests.http_servers import Player, serving_http
 from tests.media_room import skip_without
 from tests.videos import grey

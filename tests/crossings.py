@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.faces import CLASSES, Bbox, Face, State
-from appliance.vision.region import Region
-from appliance.vision.regions import Expected
-from appliance.vision.track import Seen, Track
-from appliance.vision.tracker import Tracker
+from appliance.vision.looking.region import Region
+from appliance.vision.looking.regions import Expected
+from appliance.vision.tracking.track import Seen, Track
+from appliance.vision.tracking.tracker import Tracker
 
 WIDTH, HEIGHT = 1280, 720
 LOOK_S, SETTLED_S, QUIET_S = 0.1, 0.35, 1.0  # between looks at new people, at settled tracks, where nothing moves

@@ -29,8 +29,8 @@ with atheris.instrument_imports(include=["appliance"]):
     from appliance.media.gate import Gate
     from appliance.media.refusals import Refusals
     from appliance.rules.sources import clean_source
-    from appliance.vision.reach import SourceRefused
-    from appliance.vision.rtsp_relay import CameraSide
+    from appliance.vision.reading.reach import SourceRefused
+    from appliance.vision.reading.rtsp_relay import CameraSide
 
 LARGEST_BYTES = 65_536
 KEY = "KEYKEYKEYKEYKEYKEY22"

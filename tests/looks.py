@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from appliance.faces import Bbox
-from appliance.vision.motion import Cells, Moving
-from appliance.vision.region import Region
-from appliance.vision.regions import Expected, Plan, Planner
+from appliance.vision.looking.motion import Cells, Moving
+from appliance.vision.looking.region import Region
+from appliance.vision.looking.regions import Expected, Plan, Planner
 
 REGION_PX = 320
 HD = (1920, 1080)

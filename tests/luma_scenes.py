@@ -12,7 +12,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.vision.motion import Motion, Moving
+from appliance.vision.looking.motion import Motion, Moving
 
 WIDTH, HEIGHT, STEP = 1920, 1080, 8
 Picture = NDArray[np.float32]

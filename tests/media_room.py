@@ -135,7 +135,7 @@ class MediaRoom:
         return av.open(self.read_url(path), options=self.reading_options(), timeout=(10.0, 10.0))
 
     def reading_options(self) -> dict[str, str]:
-        """FFmpeg's options, as in vision/camera.py: its own probing swallows seconds of a live stream."""
+        """FFmpeg's options, as in vision/reading/camera.py: its own probing swallows seconds of a live stream."""
         options = {"flags": "low_delay", "analyzeduration": "500000", "probesize": "500000"}
         return {**options, "rtsp_transport": "tcp"} if self.engine == "mediamtx" else options
 

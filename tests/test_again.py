@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.faces import Bbox, Face, State
-from appliance.vision.again import Found, faces_in
 from appliance.vision.bboxes import iou
 from appliance.vision.detector import Detector
 from appliance.vision.frame import Frame
+from appliance.vision.looking.again import Found, faces_in
+from appliance.vision.looking.region import Region
+from appliance.vision.looking.seams import merged
 from appliance.vision.onnx import load_detector
 from appliance.vision.pictures import pictures
-from appliance.vision.region import Region
-from appliance.vision.seams import merged
 
 SIZE = (1920, 1080)
 MAX_IOU = 0.5

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from appliance.vision.assignment import Float64Array, assigned
+from appliance.vision.tracking.assignment import Float64Array, assigned
 
 LIMIT = 10.0
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import av.error
 import pytest
 
-from appliance.vision.camera import MAX_PACE_S, Camera, _Pace
-from appliance.vision.condition import PULLED, Obstacle
 from appliance.vision.frame import Frame
 from appliance.vision.pixels import frame_of
-from appliance.vision.reach import NoAnswer, Reach, SourceRefused
+from appliance.vision.reading.camera import MAX_PACE_S, Camera, _Pace
+from appliance.vision.reading.condition import PULLED, Obstacle
+from appliance.vision.reading.reach import NoAnswer, Reach, SourceRefused
 from tests.boxes import until
 from tests.clock import Clock
 from tests.videos import grey, make_video
@@ -32,7 +32,7 @@ NOT_FOUND = av.error.HTTPNotFoundError(1, "rtsp://KEY")
 def clocked(monkeypatch: pytest.MonkeyPatch, stop_after: int = 1_000_000) -> tuple[Camera, Clock]:
     """A camera without a thread, and the clock it goes by; it is stopped after so many pauses."""
     clock = Clock(stop_after)
-    monkeypatch.setattr("appliance.vision.camera.time", clock)
+    monkeypatch.setattr("appliance.vision.reading.camera.time", clock)
     camera = Camera("rtsp://camera", Reach(), stall_s=3.0)
     camera._stopping = clock  # type: ignore[assignment]
     return camera, clock
@@ -208,7 +208,7 @@ def test_silence_after_data_is_counted_from_the_last_data(error: Exception, monk
 
 
 def test_a_picture_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("appliance.vision.camera.MAX_PIXELS", 64 * 64)
+    monkeypatch.setattr("appliance.vision.reading.camera.MAX_PIXELS", 64 * 64)
     path = tmp_path / "video.ts"
     path.write_bytes(make_video(grey(66, 64), 50))
     with watching(str(path)) as camera:
@@ -221,7 +221,7 @@ def test_a_picture_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_file_lasts_as_long_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
-    monkeypatch.setattr("appliance.vision.camera.time", clock)
+    monkeypatch.setattr("appliance.vision.reading.camera.time", clock)
     pace = _Pace()
     assert pace.wait_s(7.0) == 0, "the first picture is due at once"
     clock.now_s += 0.25

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from appliance.media.flv import Tag, file_header
-from appliance.vision.camera import Camera
-from appliance.vision.condition import PULLED, Obstacle
-from appliance.vision.packets import BEHIND_S, MAX_WAITING_BYTES
 from appliance.vision.pixels import pixels_of
-from appliance.vision.reach import Reach
-from appliance.vision.source import NO_CAMERA_FORMAT
+from appliance.vision.reading.camera import Camera
+from appliance.vision.reading.condition import PULLED, Obstacle
+from appliance.vision.reading.packets import BEHIND_S, MAX_WAITING_BYTES
+from appliance.vision.reading.reach import Reach
+from appliance.vision.reading.source import NO_CAMERA_FORMAT
 from tests.boxes import until
 from tests.rtmp_client import flv_tags
 from tests.videos import grey, in_parts, make_video, serving

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from appliance.vision.condition import (
+from appliance.vision.reading.condition import (
     DECODE_S,
     KEY_PATIENCE_S,
     LIVE_S,

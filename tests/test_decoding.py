@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from appliance.vision.decoding import Decoding
 from appliance.vision.frame import Frame
-from appliance.vision.packets import Packet
 from appliance.vision.pixels import Pixels
+from appliance.vision.reading.decoding import Decoding
+from appliance.vision.reading.packets import Packet
 from scripts.recorded import packets_of
 from tests.videos import FPS, make_video
 from tests.watching import ALL
@@ -180,7 +180,7 @@ def test_of_pictures_that_are_all_key_frames_idle_decodes_few(made: Callable[...
 
 
 def test_what_is_kept_has_a_limit(made: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("appliance.vision.decoding.MAX_KEPT_BYTES", 1000)
+    monkeypatch.setattr("appliance.vision.reading.decoding.MAX_KEPT_BYTES", 1000)
     path, watched = made(), Watched()
     watched.watch(packets_of(path))
     assert not watched.decoding.can_rest

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from appliance.vision.bboxes import PAD_GREY
 from appliance.vision.colours import COUNT, Colours, colour_distance
 from appliance.vision.frame import Frame
+from appliance.vision.looking.region import Region
 from appliance.vision.pixels import Pixels, frame_of, pixels_of, scale_to, shrink
-from appliance.vision.region import Region
 from tests.videos import make_video
 
 # Conversions with threads=1: with more, FFmpeg 8 may leave eight pixels of ten bits as they were in memory.

@@ -14,11 +14,11 @@ from av.video.codeccontext import VideoCodecContext
 
 from appliance.faces import Face, State
 from appliance.vision.budget import Budget, Costs
-from appliance.vision.decoding import MAX_KEPT_BYTES
 from appliance.vision.observer import MAX_FACES, Look, Observer
-from appliance.vision.packets import Packet, StreamClock
 from appliance.vision.pixels import Stack
-from appliance.vision.tracker import Seen, Tracker
+from appliance.vision.reading.decoding import MAX_KEPT_BYTES
+from appliance.vision.reading.packets import Packet, StreamClock
+from appliance.vision.tracking.tracker import Seen, Tracker
 from scripts.recorded import packets_of
 from tests.colour_detector import ColourDetector, people
 from tests.videos import FPS, make_video
@@ -199,7 +199,7 @@ def test_key_frames_that_are_none_cost_at_most_twice_the_decoding(
 def test_after_the_last_key_frame_what_is_kept_does_not_grow(
     time_goes: bool, made: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("appliance.vision.decoding.MAX_KEPT_BYTES", limit := 200_000)
+    monkeypatch.setattr("appliance.vision.reading.decoding.MAX_KEPT_BYTES", limit := 200_000)
     packets = list(packets_of(made("H.264")))[: 7 * FPS]
     observed = Observed().take(packets)
     assert observed.observer.decoding.idle

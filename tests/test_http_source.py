@@ -13,8 +13,8 @@ import av
 import av.error
 import pytest
 
-from appliance.vision.http_source import TOO_LONG
-from appliance.vision.reach import ELSEWHERE, THIS_BOX, SourceRefused
+from appliance.vision.reading.http_source import TOO_LONG
+from appliance.vision.reading.reach import ELSEWHERE, THIS_BOX, SourceRefused
 from tests.cameras import (
     HOST,
     SECRET,
@@ -113,7 +113,7 @@ def test_a_playlist_that_never_ends_is_not_read_for_long() -> None:
 
 
 def test_a_byte_now_and_then_does_not_keep_the_opening_waiting(monkeypatch: pytest.MonkeyPatch, video: bytes) -> None:
-    monkeypatch.setattr("appliance.vision.source.OPEN_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("appliance.vision.reading.source.OPEN_TIMEOUT_S", 1.0)
     stopping = threading.Event()
 
     def drip(player: Player) -> None:
@@ -155,7 +155,7 @@ def test_a_camera_that_falls_silent_is_told(video: bytes) -> None:
 
 
 def test_a_picture_that_never_ends_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("appliance.vision.http_source.MAX_PACKET_BYTES", 2_000_000)
+    monkeypatch.setattr("appliance.vision.reading.http_source.MAX_PACKET_BYTES", 2_000_000)
     jpegs = [b"--b\r\nContent-Type: image/jpeg\r\n\r\n" + jpeg + b"\r\n" for jpeg in jpegs_of(100)]
     endless = b"".join(jpegs) + b"--b\r\nContent-Type: image/jpeg\r\n\r\n" + b"x" * 4_000_000
     answers = {"/": sending(endless, "multipart/x-mixed-replace; boundary=b")}

@@ -12,8 +12,8 @@ import pytest
 
 from appliance.media.flv import MAX_GROUP_BYTES
 from appliance.media.mediamtx import read_url
-from appliance.vision.camera import Camera
-from appliance.vision.condition import Obstacle
+from appliance.vision.reading.camera import Camera
+from appliance.vision.reading.condition import Obstacle
 from tests.boxes import publishing, until
 from tests.conftest import port_giver
 from tests.media_room import ENGINES, FFMPEG, MediaRoom, skip_without

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from appliance.vision.motion import Motion
+from appliance.vision.looking.motion import Motion
 from tests.luma_scenes import (
     HEIGHT,
     WIDTH,

@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import pytest
 
-from appliance.vision.nal import Content, content
+from appliance.vision.reading.nal import Content, content
 from scripts.recorded import packets_of
 from tests.videos import grey, make_video
 

@@ -14,9 +14,9 @@ from appliance.faces import Face, State
 from appliance.vision.budget import Budget, Costs
 from appliance.vision.frame import Frame
 from appliance.vision.observer import Look, Observer
-from appliance.vision.packets import Packet
 from appliance.vision.pixels import Pixels
-from appliance.vision.track import Track
+from appliance.vision.reading.packets import Packet
+from appliance.vision.tracking.track import Track
 from scripts.recorded import packets_of
 from tests.colour_detector import ColourDetector, Place, people
 from tests.videos import FPS, Picture, make_video

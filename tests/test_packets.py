@@ -10,7 +10,7 @@ import av
 import pytest
 from av.video.codeccontext import VideoCodecContext
 
-from appliance.vision.packets import (
+from appliance.vision.reading.packets import (
     BEHIND_S,
     MAX_BATCH,
     MAX_DELAY_S,

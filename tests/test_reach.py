@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from appliance.vision.reach import NO_FILE, NO_WEBCAM, OUTSIDE, THIS_BOX, Reach, SourceRefused
-from appliance.vision.source import opened
+from appliance.vision.reading.reach import NO_FILE, NO_WEBCAM, OUTSIDE, THIS_BOX, Reach, SourceRefused
+from appliance.vision.reading.source import opened
 from tests.cameras import (
     HOST,
     answering,

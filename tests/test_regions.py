@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from appliance.vision.region import Region
-from appliance.vision.regions import Expected
+from appliance.vision.looking.region import Region
+from appliance.vision.looking.regions import Expected
 from tests.looks import HD, LOOK_S, Walker, Watch, cost_ms, face_px, holds, moving_in, seen_in
 
 # Motion that is nobody's yet

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.faces import Bbox
-from appliance.vision.motion import Moving
-from appliance.vision.regions import Expected, Planner
-from appliance.vision.squares import even
+from appliance.vision.looking.motion import Moving
+from appliance.vision.looking.regions import Expected, Planner
+from appliance.vision.looking.squares import even
 from tests.looks import HD, PLENTY_MS, SIZES, Size, Watch, cost_ms, face_px, held, holds, moving_in, seen_by
 
 rectangles = st.lists(

@@ -12,9 +12,9 @@ from appliance.accounts.people import Role
 from appliance.config import Config, Sources
 from appliance.store import Store, Stream
 from appliance.times import now
-from appliance.vision.camera import Camera
-from appliance.vision.condition import PULLED, Obstacle
-from appliance.vision.reach import Reach
+from appliance.vision.reading.camera import Camera
+from appliance.vision.reading.condition import PULLED, Obstacle
+from appliance.vision.reading.reach import Reach
 from appliance.watch.service import Watcher
 from tests.boxes import until
 from tests.colour_detector import ColourDetector

@@ -14,9 +14,9 @@ import av
 import av.error
 import pytest
 
-from appliance.vision.reach import ELSEWHERE, THIS_BOX, Reach, SourceRefused
-from appliance.vision.rtsp_relay import NOT_RTSP, CameraSide
-from appliance.vision.source import Transport
+from appliance.vision.reading.reach import ELSEWHERE, THIS_BOX, Reach, SourceRefused
+from appliance.vision.reading.rtsp_relay import NOT_RTSP, CameraSide
+from appliance.vision.reading.source import Transport
 from tests.boxes import end, is_listening, until
 from tests.cameras import (
     HOST,

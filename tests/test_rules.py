@@ -29,7 +29,7 @@ from appliance.rules.sources import clean_source
 from appliance.secrets import digest, hash_password, password_matches
 from appliance.store import Store
 from appliance.times import now
-from appliance.vision.reach import Reach
+from appliance.vision.reading.reach import Reach
 from scripts.demo import fill
 from tests.conftest import REPOSITORY
 from tests.site import JPEG, Box

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from appliance.vision.scene import Levels, kept, kept_somewhere, light_between
+from appliance.vision.looking.scene import Levels, kept, kept_somewhere, light_between
 from tests.luma_scenes import room
 
 

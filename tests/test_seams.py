@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.faces import Bbox, Face, State
-from appliance.vision.region import Region
-from appliance.vision.seams import merged
+from appliance.vision.looking.region import Region
+from appliance.vision.looking.seams import merged
 
 SIZE = (1920, 1080)
 MAX_IOU = 0.5

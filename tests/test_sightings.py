@@ -20,10 +20,10 @@ from appliance.vision.analysis import Analysis, Sighting
 from appliance.vision.annotate import COLOURS
 from appliance.vision.budget import Budget, Costs
 from appliance.vision.frame import Frame
+from appliance.vision.looking.region import Region
 from appliance.vision.observer import Look
 from appliance.vision.pixels import Pixels, pixels_of
-from appliance.vision.region import Region
-from appliance.vision.tracker import Seen
+from appliance.vision.tracking.tracker import Seen
 from tests.colour_detector import ColourDetector
 
 UTC = 1_790_000_000.0

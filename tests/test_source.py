@@ -14,8 +14,8 @@ import av
 import av.error
 import pytest
 
-from appliance.vision.reach import Reach, SourceRefused
-from appliance.vision.source import NO_FILE_FORMAT, opened
+from appliance.vision.reading.reach import Reach, SourceRefused
+from appliance.vision.reading.source import NO_FILE_FORMAT, opened
 from tests.cameras import (
     HOST,
     answering,

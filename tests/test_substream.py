@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from appliance.vision.decoding import Decoding
 from appliance.vision.frame import Frame
 from appliance.vision.pixels import Pixels
-from appliance.vision.substream import MARGIN_S, SubStream
+from appliance.vision.reading.decoding import Decoding
+from appliance.vision.reading.substream import MARGIN_S, SubStream
 from tests.boxes import until
 from tests.videos import FPS, make_video
 from tests.watching import ALL, EVERYWHERE

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from appliance.faces import CLASSES, Detection, State
-from appliance.vision.tracker import FORGET_GAP_S, LOW_S, Tracker
+from appliance.vision.tracking.tracker import FORGET_GAP_S, LOW_S, Tracker
 from tests.walks import LOST_S, SCORE_THRESHOLD, STEP_S, UTC, Scene, Where, face
 
 

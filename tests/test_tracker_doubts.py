@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from appliance.faces import Face, State
-from appliance.vision.region import Region
-from appliance.vision.track import STILL_S
+from appliance.vision.looking.region import Region
+from appliance.vision.tracking.track import STILL_S
 from tests.walks import STEP_S, Scene, dressed, face
 
 FRAME = (1280, 720)

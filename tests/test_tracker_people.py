@@ -8,9 +8,9 @@ import pytest
 from hypothesis import strategies as st
 
 from appliance.faces import Face, State
-from appliance.vision.region import Region
-from appliance.vision.track import STILL_S, Seen
-from appliance.vision.tracker import EXIT_S, STILL_LOST_S, UNSEEN_LIMIT_S
+from appliance.vision.looking.region import Region
+from appliance.vision.tracking.track import STILL_S, Seen
+from appliance.vision.tracking.tracker import EXIT_S, STILL_LOST_S, UNSEEN_LIMIT_S
 from tests.walks import LOST_S, STEP_S, UTC, Scene, dressed, face
 
 FRAME = (1280, 720)

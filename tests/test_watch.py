@@ -25,7 +25,7 @@ from appliance.store import DetectionFilter, Store, StoredDetection, Stream
 from appliance.times import Now, now
 from appliance.vision.analysis import Sighting
 from appliance.vision.budget import processors
-from appliance.vision.camera import Camera
+from appliance.vision.reading.camera import Camera
 from appliance.watch.service import Watcher, usable_detector
 from tests.boxes import until
 from tests.clock import Clock

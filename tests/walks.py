@@ -8,9 +8,9 @@ import numpy as np
 
 from appliance.faces import CLASSES, Face, State
 from appliance.vision.colours import Colours
-from appliance.vision.region import Region
-from appliance.vision.track import Seen, Track
-from appliance.vision.tracker import Tracker
+from appliance.vision.looking.region import Region
+from appliance.vision.tracking.track import Seen, Track
+from appliance.vision.tracking.tracker import Tracker
 
 SCORE_THRESHOLD, LOST_S, STEP_S = 0.5, 2.5, 0.2
 UTC = 1_790_000_000.0  # when the scene's clock shows 0

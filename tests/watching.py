@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from appliance.vision.camera import Camera
-from appliance.vision.decoding import Decoding
 from appliance.vision.frame import Frame
 from appliance.vision.pixels import pixels_of
-from appliance.vision.reach import Reach
+from appliance.vision.reading.camera import Camera
+from appliance.vision.reading.decoding import Decoding
+from appliance.vision.reading.reach import Reach
 from tests.boxes import until
 
 EVERYWHERE = Reach((Path("/"),), frozenset(range(1, 65_536)))  # here cameras are on this machine, files anywhere

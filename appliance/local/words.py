@@ -15,7 +15,9 @@ STATE_WORDS = {
     State.UNKNOWN: "Unknown",
 }
 TOO_SMALL = "Unknown: face too small"
-LONG_KEY_INTERVAL_S = 1.5  # with rarer key frames, every frame is decoded though nothing moves: vision/decoding.py
+LONG_KEY_INTERVAL_S = (
+    1.5  # with rarer key frames, every frame is decoded though nothing moves: vision/reading/decoding.py
+)
 MANY_TOO_SMALL, FEW_LOOKS = 0.05, 0.9  # from here on people are told
 DISK_FULL = (
     f"The disk of the box is full, so no images are kept, and new detections may have to wait in memory. {MAKE_ROOM}"

@@ -18,7 +18,7 @@ from appliance.store import Store, StoredImage, soundness
 from appliance.store.backup import Backup, Backups
 from appliance.store.soundness import Fault, Remedy
 from appliance.times import now
-from appliance.vision.reach import Reach, SourceRefused
+from appliance.vision.reading.reach import Reach, SourceRefused
 
 
 def refuse_unsound(config: Config) -> None:

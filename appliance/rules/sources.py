@@ -9,7 +9,7 @@ from dataclasses import replace
 from appliance import address
 from appliance.address import HIDDEN, Address, shown
 from appliance.errors import InputError, NotAllowed, UserError
-from appliance.vision.reach import SourceRefused, webcam
+from appliance.vision.reading.reach import SourceRefused, webcam
 
 SCHEMES = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 """What a source may begin with, and the port that is meant where none is named."""

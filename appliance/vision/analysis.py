@@ -14,16 +14,16 @@ from appliance.previews import Previews
 from appliance.vision.annotate import draw_bboxes
 from appliance.vision.bboxes import rescale_bbox
 from appliance.vision.budget import Budget, Costs
-from appliance.vision.camera import Camera
-from appliance.vision.course import middle
 from appliance.vision.detector import Detector
 from appliance.vision.jpeg import encode_jpeg
 from appliance.vision.observer import Look, Observer
-from appliance.vision.reach import Reach
+from appliance.vision.reading.camera import Camera
+from appliance.vision.reading.reach import Reach
+from appliance.vision.reading.source import Transport
+from appliance.vision.reading.substream import SubStream
 from appliance.vision.snapshot import pixelate_eyes, snapshot
-from appliance.vision.source import Transport
-from appliance.vision.substream import SubStream
-from appliance.vision.tracker import Track
+from appliance.vision.tracking.course import middle
+from appliance.vision.tracking.tracker import Track
 
 log = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from appliance.faces import Bbox
 from appliance.vision.bboxes import PAD_GREY
 from appliance.vision.colours import FEWEST_SAMPLES, MOST_SAMPLES, Colours, colours_of, torso
+from appliance.vision.looking.region import Region
 from appliance.vision.pixels import Pixels
-from appliance.vision.region import Region
 
 Luma = NDArray[np.uint8]
 """rows x columns of brightness, every luma_step-th pixel of a frame either way."""

@@ -17,10 +17,10 @@ from appliance.errors import UserError
 from appliance.faces import CLASSES, Bbox, Face, State
 from appliance.vision.bboxes import PAD_GREY, iou
 from appliance.vision.detector import Detector
+from appliance.vision.looking.region import Region
+from appliance.vision.looking.squares import even
 from appliance.vision.manifest import folder
 from appliance.vision.pixels import Pixels, pixels_of, scale_to
-from appliance.vision.region import Region
-from appliance.vision.squares import even
 
 MIN_IOU = 0.4
 _FACES_ACROSS = 3  # how many times as large as the face a region around it is

@@ -16,18 +16,18 @@ from functools import partial
 from itertools import groupby
 
 from appliance.faces import Face, Health
-from appliance.vision.again import Found, faces_in
 from appliance.vision.budget import Costs, Purse
-from appliance.vision.decoding import Decoding
-from appliance.vision.demand import is_explained
 from appliance.vision.detector import Detector
 from appliance.vision.frame import Frame
 from appliance.vision.health import Rate, Tally
-from appliance.vision.motion import Motion, Moving
-from appliance.vision.packets import Packet
-from appliance.vision.region import Region
-from appliance.vision.regions import Plan, Planner
-from appliance.vision.tracker import Seen, Tracker, Update
+from appliance.vision.looking.again import Found, faces_in
+from appliance.vision.looking.demand import is_explained
+from appliance.vision.looking.motion import Motion, Moving
+from appliance.vision.looking.region import Region
+from appliance.vision.looking.regions import Plan, Planner
+from appliance.vision.reading.decoding import Decoding
+from appliance.vision.reading.packets import Packet
+from appliance.vision.tracking.tracker import Seen, Tracker, Update
 
 LOW_SCORE_THRESHOLD = 0.25  # faces of this score or more may keep a track alive, and are pixelated
 MAX_IOU = 0.5

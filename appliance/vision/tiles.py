@@ -9,9 +9,9 @@ import numpy as np
 from appliance.faces import Face
 from appliance.vision.bboxes import PAD_GREY
 from appliance.vision.detector import Detector
+from appliance.vision.looking.region import Region
+from appliance.vision.looking.seams import merged
 from appliance.vision.pixels import Pixels, scale_to
-from appliance.vision.region import Region
-from appliance.vision.seams import merged
 
 OVERLAP = 0.15  # of a tile: a face up to this size is whole in one of them; larger ones are another scale's
 MAX_STEP = 4  # down to the whole: the network sees faces of ten times the size of the smallest

@@ -31,7 +31,7 @@ from appliance.vision.budget import Budget, Costs, measured_costs, processors
 from appliance.vision.detector import Detector
 from appliance.vision.golden import self_test
 from appliance.vision.onnx import load_detector
-from appliance.vision.reach import Reach
+from appliance.vision.reading.reach import Reach
 from appliance.watch.publishers import Publisher, Publishers
 from appliance.watch.recorder import Recorder
 from appliance.watch.retention import Retention

@@ -2,8 +2,8 @@
 --annotations DIR/annotations_harmonised/val.json`.
 
 Faces cut out of photos, with what is around them, are pasted into frames of 1920 x 1080, and a region is cut around
-each, as a box does it (`appliance/vision/region.py`): 1:1 where the face fits, else scaled down. All our photos have
-at most 640 px, which is why the figures on whole photos say nothing of this. Prints three tables, and with
+each, as a box does it (`appliance/vision/looking/region.py`): 1:1 where the face fits, else scaled down. All our
+photos have at most 640 px, which is why the figures on whole photos say nothing of this. Prints three tables, and with
 `--card models` writes them into README.md and experiments.md there. The pictures are still and not compressed, so a
 real camera does a little worse.
 """

@@ -9,8 +9,8 @@ import numpy as np
 
 from appliance.faces import CLASSES, Face, State
 from appliance.vision.colours import colour_distance
-from appliance.vision.course import Course, middle, size_of
-from appliance.vision.track import MIN_VOTES, STILL_RATIO, STILL_REACH, Float64Array, Seen, Track
+from appliance.vision.tracking.course import Course, middle, size_of
+from appliance.vision.tracking.track import MIN_VOTES, STILL_RATIO, STILL_REACH, Float64Array, Seen, Track
 
 LIMIT = 20.0  # a pair that costs so much is none
 LOW_LIMIT = 8.0  # the same of a face of low confidence

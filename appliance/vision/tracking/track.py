@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from appliance.faces import CLASSES, Bbox, Detection, Face, State
 from appliance.vision.colours import Colours
-from appliance.vision.course import Course, middle, size_of
+from appliance.vision.tracking.course import Course, middle, size_of
 
 Float64Array = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.vision.scene import Levels, Light, kept, kept_somewhere, light_between
+from appliance.vision.looking.scene import Levels, Light, kept, kept_somewhere, light_between
 
 Cells = NDArray[np.bool_]
 """rows x columns of square cells that cover the frame; the last row and column may reach beyond it."""

@@ -7,11 +7,11 @@ import threading
 import time
 from collections.abc import Callable
 
-from appliance.vision.camera import STALL_S, Camera
-from appliance.vision.decoding import Decoding
 from appliance.vision.frame import Frame
-from appliance.vision.motion import Motion
-from appliance.vision.reach import Reach
+from appliance.vision.looking.motion import Motion
+from appliance.vision.reading.camera import STALL_S, Camera
+from appliance.vision.reading.decoding import Decoding
+from appliance.vision.reading.reach import Reach
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from appliance.faces import Face
-from appliance.vision.region import Region
-from appliance.vision.seams import merged
-from appliance.vision.squares import Size, even, placed
+from appliance.vision.looking.region import Region
+from appliance.vision.looking.seams import merged
+from appliance.vision.looking.squares import Size, even, placed
 
 FILLING = 0.5  # of the region's side: a face whose longer side is above it
 COARSE, CLOSER = 3, 0.75  # what a region scaled down by more shows is seen again in a part of it, up to so large

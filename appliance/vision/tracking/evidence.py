@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from appliance.faces import Bbox, Face, State
-from appliance.vision.course import middle, size_of
+from appliance.vision.tracking.course import middle, size_of
 
 MISSED = 0.4  # what a look without a face takes away
 _FULL_SCORE = 0.75  # a face of this score or more speaks for a person as much as any

@@ -17,8 +17,8 @@ from av.codec.context import Flags
 from av.video.codeccontext import VideoCodecContext
 
 from appliance.vision.frame import Frame
-from appliance.vision.nal import Content, content
-from appliance.vision.packets import KEYS_PAUSE_S, Packet
+from appliance.vision.reading.nal import Content, content
+from appliance.vision.reading.packets import KEYS_PAUSE_S, Packet
 
 IDLE_INTERVAL_S = 1.5  # key frames that are further apart would show too late that something moves
 ELSEWHERE_INTERVAL_S = 4.0  # where another stream shows it, they only tell how much is decoded at once

@@ -11,9 +11,9 @@ from math import ceil
 
 import numpy as np
 
-from appliance.vision.grid import Block, Times, block
-from appliance.vision.region import Region
-from appliance.vision.squares import Size, even, multiple, one_to_one, placed
+from appliance.vision.looking.grid import Block, Times, block
+from appliance.vision.looking.region import Region
+from appliance.vision.looking.squares import Size, even, multiple, one_to_one, placed
 
 OVERLAP_PX = 48  # of tiles cut 1:1: a face of up to this size is whole in one of them
 SCALED_OVERLAP = 0.25  # of tiles scaled down, as a share of their side

@@ -19,11 +19,11 @@ import av
 import av.error
 from av.video.codeccontext import VideoCodecContext
 
-from appliance.vision.condition import PULLED, PUSHED, Condition, Obstacle
 from appliance.vision.frame import Frame
-from appliance.vision.packets import Packet, PacketQueue, StreamClock, decoder_of
-from appliance.vision.reach import NoAnswer, Reach, SourceRefused
-from appliance.vision.source import Source, Transport, opened
+from appliance.vision.reading.condition import PULLED, PUSHED, Condition, Obstacle
+from appliance.vision.reading.packets import Packet, PacketQueue, StreamClock, decoder_of
+from appliance.vision.reading.reach import NoAnswer, Reach, SourceRefused
+from appliance.vision.reading.source import Source, Transport, opened
 
 log = logging.getLogger(__name__)
 

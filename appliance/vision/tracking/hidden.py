@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from appliance.faces import Bbox
-from appliance.vision.course import middle, size_of
-from appliance.vision.track import Seen
+from appliance.vision.tracking.course import middle, size_of
+from appliance.vision.tracking.track import Seen
 
 _TORSO = 0.8, 2.0  # of an upright person: to each side of the middle of the face, below the chin; in face sizes
 _BODY = 1.3  # the same to each side, of whoever stands before

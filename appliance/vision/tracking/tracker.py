@@ -13,17 +13,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from appliance.faces import Bbox, Detection, Face
-from appliance.vision.assignment import assigned
 from appliance.vision.colours import colour_distance
-from appliance.vision.course import middle, size_of
-from appliance.vision.evidence import MISSED, evidence_of, is_on_body
-from appliance.vision.hidden import with_own_colours
-from appliance.vision.matching import LIMIT, LOW_LIMIT, MAX_REACH, OTHER_COLOURS, costs_of
-from appliance.vision.region import Region
-from appliance.vision.regions import Expected
-from appliance.vision.seams import is_whole
-from appliance.vision.takeover import FEWEST_FACES, alike, odd_from, taken_over
-from appliance.vision.track import Hit, Seen, Track, begun, resumed
+from appliance.vision.looking.region import Region
+from appliance.vision.looking.regions import Expected
+from appliance.vision.looking.seams import is_whole
+from appliance.vision.tracking.assignment import assigned
+from appliance.vision.tracking.course import middle, size_of
+from appliance.vision.tracking.evidence import MISSED, evidence_of, is_on_body
+from appliance.vision.tracking.hidden import with_own_colours
+from appliance.vision.tracking.matching import LIMIT, LOW_LIMIT, MAX_REACH, OTHER_COLOURS, costs_of
+from appliance.vision.tracking.takeover import FEWEST_FACES, alike, odd_from, taken_over
+from appliance.vision.tracking.track import Hit, Seen, Track, begun, resumed
 
 __all__ = ["Seen", "Track", "Tracker", "Update"]
 

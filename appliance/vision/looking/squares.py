@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import ceil
 
-from appliance.vision.region import Region
+from appliance.vision.looking.region import Region
 
 STEP_PX = 32  # the network's largest stride: each input is a multiple of it
 MOST = 32  # regions of one look, so that choosing them takes no longer than looking

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.faces import Bbox
-from appliance.vision.grid import Waiting, block, connected, depths
-from appliance.vision.motion import Cells, Moving
-from appliance.vision.region import Region
-from appliance.vision.squares import Size, even, multiple, one_to_one, placed
+from appliance.vision.looking.grid import Waiting, block, connected, depths
+from appliance.vision.looking.motion import Cells, Moving
+from appliance.vision.looking.region import Region
+from appliance.vision.looking.squares import Size, even, multiple, one_to_one, placed
 
 EARLY_S = 0.03  # so much earlier than wanted is soon enough: looks come unevenly
 LOOK_S = 0.1  # looks come about this often where something moves

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.faces import Bbox, Face
-from appliance.vision.region import Region
+from appliance.vision.looking.region import Region
 
 TOUCHING = 0.12  # of the face's longer side: so near a seam it may be cut; the network does not draw to the pixel
 TOUCHING_PX = 2.0  # of the input; the same for small faces

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.vision.motion import Cells
-from appliance.vision.region import Region
+from appliance.vision.looking.motion import Cells
+from appliance.vision.looking.region import Region
 
 Times = NDArray[np.float64]
 Block = tuple[slice, slice]

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import av.error
 
 from appliance.address import Address
-from appliance.vision.reach import ELSEWHERE, ENDLESS, MAX_PACKET_BYTES, Reach, SourceRefused
+from appliance.vision.reading.reach import ELSEWHERE, ENDLESS, MAX_PACKET_BYTES, Reach, SourceRefused
 
 MAX_PLAYLIST_BYTES = 1_000_000
 SKIP_BYTES = 262_144  # a seek so little forward is read over, which is quicker than to ask again

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from appliance.faces import Bbox
-from appliance.vision.demand import EARLY_S, LEAST_FACE_PX, LOOK_S, NOBODY, Demand
-from appliance.vision.grid import NEW_S, Waiting, block
-from appliance.vision.motion import Cells, Moving
-from appliance.vision.region import Region
-from appliance.vision.squares import Selection, Size, even, multiple, one_to_one, placed, whole
-from appliance.vision.sweep import Sweep
+from appliance.vision.looking.demand import EARLY_S, LEAST_FACE_PX, LOOK_S, NOBODY, Demand
+from appliance.vision.looking.grid import NEW_S, Waiting, block
+from appliance.vision.looking.motion import Cells, Moving
+from appliance.vision.looking.region import Region
+from appliance.vision.looking.squares import Selection, Size, even, multiple, one_to_one, placed, whole
+from appliance.vision.looking.sweep import Sweep
 
 SETTLED_S = 0.35  # how often a track is looked at whose state is known ...
 STILL_S = 1.0  # ... and if it does not even move

@@ -16,9 +16,9 @@ from av.container import InputContainer
 
 from appliance.address import Address, parse
 from appliance.errors import InputError
-from appliance.vision.http_source import PLAYLIST, HttpClient, HttpFile
-from appliance.vision.reach import Reach, SourceRefused, webcam
-from appliance.vision.rtsp_relay import Relay
+from appliance.vision.reading.http_source import PLAYLIST, HttpClient, HttpFile
+from appliance.vision.reading.reach import Reach, SourceRefused, webcam
+from appliance.vision.reading.rtsp_relay import Relay
 
 Transport = Literal["tcp", "udp"]
 OPEN_TIMEOUT_S = 10.0

@@ -16,9 +16,9 @@ import numpy as np
 
 from appliance.faces import CLASSES
 from appliance.vision.colours import Colours, colour_distance
-from appliance.vision.course import middle, size_of
-from appliance.vision.matching import OTHER_COLOURS, SAME_COLOURS, sure_state
-from appliance.vision.track import Float64Array, Hit
+from appliance.vision.tracking.course import middle, size_of
+from appliance.vision.tracking.matching import OTHER_COLOURS, SAME_COLOURS, sure_state
+from appliance.vision.tracking.track import Float64Array, Hit
 
 FEWEST_FACES = 4  # on either side of the change ...
 FEWEST_S = 0.35  # ... and for how long it must have lasted

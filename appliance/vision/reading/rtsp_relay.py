@@ -17,8 +17,8 @@ import time
 from contextlib import suppress
 
 from appliance.address import Address
-from appliance.vision.http_source import unverified_tls
-from appliance.vision.reach import ELSEWHERE, ENDLESS, MAX_PACKET_BYTES, Reach, SourceRefused
+from appliance.vision.reading.http_source import unverified_tls
+from appliance.vision.reading.reach import ELSEWHERE, ENDLESS, MAX_PACKET_BYTES, Reach, SourceRefused
 
 PORTS = {"rtsp": 554, "rtsps": 322}
 ACCEPT_S = 10.0

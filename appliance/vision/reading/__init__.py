@@ -1,0 +1,1 @@
+"""From an address to frames: sources that are opened, packets that are read, and as few of them decoded as can be."""

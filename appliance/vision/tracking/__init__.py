@@ -1,0 +1,1 @@
+"""Which faces of successive frames are one person."""
