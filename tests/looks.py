@@ -64,7 +64,7 @@ def seen_by(plan: Plan, size: Size, moving: Moving) -> Cells:
 def holds(region: Region, bbox_px: Bbox) -> bool:
     """Whether the whole face is in the region."""
     left, top, right, bottom = bbox_px
-    return region.holds(left, top) and region.holds(right - 1, bottom - 1)
+    return region.holds(left, top) and region.holds(max(left, right - 1), max(top, bottom - 1))
 
 
 def face_px(region: Region, bbox_px: Bbox) -> float:

@@ -289,3 +289,17 @@ def test_a_frame_of_another_size_is_another_scene() -> None:
     watch.settle()
     watch.size = (640, 360)
     assert max(region.side for region in watch.look().regions) == 640
+
+
+def test_a_region_that_cuts_the_face_of_a_track_brings_the_whole_face_along() -> None:
+    watch = Watch()
+    watch.settle()
+    walker = Expected("a", (900, 400, 960, 470), 10, settled=True)
+    cut = 0
+    for _ in range(40):
+        plan = watch.look(moving_in(HD, [(930, 440, 1100, 800)]), walker)
+        reached = [region for region in plan.regions if region.left < 960 and region.top < 470]
+        reached = [region for region in reached if region.left + region.side > 900 and region.top + region.side > 400]
+        assert not reached or any(holds(region, walker.bbox_px) for region in reached)
+        cut += bool(reached)
+    assert cut > 10

@@ -135,6 +135,7 @@ class _Scene:
         wants = self._tracks(expected, passed_s) + self._coarse(demand.large) + self._tiles(passed_s, active)
         wants.sort(key=lambda want: -want.urgency)
         self._fill(selection, demand, wants)
+        self._complete(selection, demand, expected)
         self._remember(selection.regions, expected, demand)
         return Plan(selection.regions, demand.due & ~demand.shown)
 
@@ -234,6 +235,16 @@ class _Scene:
             elif taken:
                 self._take(want, taken, demand)
 
+    def _complete(self, selection: Selection, demand: Demand, expected: Sequence[Expected]) -> None:
+        """Show whole whom a region cuts: half a face looks like somebody else's."""
+        for index, track in enumerate(expected):
+            if any(_cuts(region, track, self.size) for region in selection.regions) and not any(
+                _shows(region, track, self.size) for region in selection.regions
+            ):
+                taken = selection.add(self._around(track))
+                if taken:
+                    demand.show(taken, index)
+
     def _take(self, want: _Want, taken: Region, demand: Demand) -> None:
         if want.track:
             self._tracks_s[want.track.key] = self._now_s
@@ -269,6 +280,20 @@ def _shows(region: Region, track: Expected, size: Size) -> bool:
         and region.top <= max(0, top - room)
         and min(size[0], right + room) <= region.left + region.side
         and min(size[1], bottom + room) <= region.top + region.side
+    )
+
+
+def _cuts(region: Region, track: Expected, size: Size) -> bool:
+    """Whether the edge of the region goes through the track's face."""
+    left, top, right, bottom = track.bbox_px
+    end_x, end_y = region.left + region.side, region.top + region.side
+    if right <= region.left or bottom <= region.top or left >= end_x or top >= end_y:
+        return False
+    return (
+        region.left > max(0, left)
+        or region.top > max(0, top)
+        or end_x < min(size[0], right)
+        or end_y < min(size[1], bottom)
     )
 
 
