@@ -41,6 +41,17 @@ def test_who_waits_behind_a_pillar_beyond_which_the_frame_ends_is_one() -> None:
     assert len(scene.seen) == 1
 
 
+def test_who_comes_out_from_behind_a_pillar_with_half_a_face_is_one() -> None:
+    scene = Scene(size=FRAME)
+    scene.play(1.2, lambda t: (400 + 250 * t, 300))
+    scene.play(1.4, lambda _: None)
+    for number in range(2):
+        half = oblong(742 + 25 * number, 300, 16 + 8 * number, 36)
+        scene.show([Face(half.bbox_px, 0.7, (0.1, 0.05, 0.85), State.INCORRECT)])
+    scene.play(1, lambda t: (810 + 250 * t, 300))
+    assert len(scene.seen) == 1
+
+
 # --- faces of which a part is seen
 
 

@@ -21,7 +21,7 @@ from appliance.vision.tracking.assignment import assigned
 from appliance.vision.tracking.course import middle, size_of
 from appliance.vision.tracking.evidence import MISSED, evidence_of, is_on_body
 from appliance.vision.tracking.hidden import with_own_colours
-from appliance.vision.tracking.matching import LIMIT, LOW_LIMIT, MAX_REACH, OTHER_COLOURS, costs_of
+from appliance.vision.tracking.matching import LIMIT, LONG_S, LOW_LIMIT, MAX_REACH, OTHER_COLOURS, costs_of
 from appliance.vision.tracking.takeover import FEWEST_FACES, alike, odd_from, taken_over
 from appliance.vision.tracking.track import Hit, Seen, Track, begun, resumed
 
@@ -125,6 +125,7 @@ class Tracker:
         # A face of low confidence may keep a person in view, but not bring back one who was already missed for long.
         waiting = [track for track in unmatched if self._clock_s - track.last_s <= LOW_S]
         self._match(waiting, [one for one in low if not self._is_double(one.face)], now_utc, LOW_LIMIT)
+        self._reunite(now_utc)
         for one in new:
             if not self._is_double(one.face):
                 self.tracks.append(begun(self._hit(one, now_utc), self._size[0]))
@@ -138,6 +139,20 @@ class Tracker:
         self.tracks = [track for track in self.tracks if track not in gone]
         ended += [track for track in gone if track.confirmed]
         return Update([track for track in self.tracks if track.confirmed and track.in_frame], ended)
+
+    def _reunite(self, now_utc: float) -> None:
+        """Let whoever was hidden go on where a face that seemed to be new turns out to be theirs.
+
+        Of somebody who comes out from behind something a part of the face is seen first, which looks like nobody known.
+        """
+        lost = [one for one in self.tracks if one.confirmed and self._clock_s - one.last_s > LONG_S]
+        fresh = [one for one in self.tracks if not one.confirmed and one.in_frame]
+        if not lost or not fresh:
+            return
+        newest = [Seen(one.recent[-1].face, one.recent[-1].colours) for one in fresh]
+        for row, column in assigned(costs_of(lost, newest, self._clock_s, self._size), LIMIT):
+            self._take(lost[row], newest[column], now_utc)
+            self.tracks.remove(fresh[column])
 
     def end_all(self) -> list[Track]:
         """Forget every track; the confirmed ones, which end with this."""
