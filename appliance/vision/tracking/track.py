@@ -25,7 +25,7 @@ CONFIRM_S = 2.5  # so many faces within so long are a person and not a flicker, 
 MIN_VOTES = 3
 MIN_MAJORITY = 0.5
 SETTLED_VOTES, SETTLED_MAJORITY = 5, 0.8
-SETTLED_HITS = 15  # who is still in two minds after so many faces will remain so
+UNDECIDED_HITS = 15  # whose state is still in doubt after so many faces: it will remain so
 STILL_S = 3.0  # who has not moved by half a face for so long is still: a poster, or somebody who waits
 STILL_REACH = 0.5  # in face sizes
 STILL_RATIO = 1.3
@@ -128,7 +128,13 @@ class Track:
     def settled(self) -> bool:
         """Whether more looks would hardly change what is known of it."""
         agreed = self.votes >= SETTLED_VOTES and self.confidence > SETTLED_MAJORITY
-        return self.confirmed and (agreed or self.hits >= SETTLED_HITS) and not self.doubtful and not self.missed_s
+        return self.confirmed and agreed and not self.doubtful and not self.missed_s
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether more looks would tell more of somebody who is in view."""
+        undecided = self.confirmed and self.hits >= UNDECIDED_HITS and not self.doubtful
+        return self.missed_s == 0 and not (self.settled or self.still or undecided)
 
     @property
     def still(self) -> bool:

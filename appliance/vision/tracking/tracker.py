@@ -81,7 +81,7 @@ class Tracker:
     @property
     def has_doubts(self) -> bool:
         """Whether somebody is in view of whom more looks would tell more."""
-        return any(track.missed_s == 0 and not (track.settled or track.still) for track in self.within)
+        return any(track.in_doubt for track in self.within)
 
     def presumed(self, now_s: float) -> list[Face]:
         """Persons in view without a face in the newest frame, where they are expected, in the voted state.
