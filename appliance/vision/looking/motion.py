@@ -49,6 +49,7 @@ EXPLAINED = 0.5  # share of the cells that a change of light must explain
 RELIT = 6.0  # levels: smaller ones, as of auto-exposure, are compensated silently
 LEFT_OVER = 0.3  # share of the cells that may stand out after that; with more the background is replaced
 CUT = 0.08  # share of the scene that is still there; a large person leaves more
+SHAKEN = 0.2  # the same where the best shift of all was chosen, by which some of it fits by chance
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,10 +264,10 @@ class _Background:
         if in_place is None or (in_place >= EXPLAINED and abs(float(difference.mean())) >= RELIT / 2):
             return _Replaced.RELIT
         last = self._last.astype(np.float32)
-        for kept_by in (kept, kept_somewhere):
+        for kept_by, least in ((kept, CUT), (kept_somewhere, SHAKEN)):
             for before in (self._usual_seen, last):
                 share = kept_by(before, self._seen, noise)
-                if share is not None and share >= CUT:
+                if share is not None and share >= least:
                     return None
         return _Replaced.CUT
 
