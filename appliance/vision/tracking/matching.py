@@ -14,6 +14,7 @@ from appliance.vision.tracking.track import MIN_VOTES, STILL_RATIO, STILL_REACH,
 
 LIMIT = 20.0  # a pair that costs so much is none
 LOW_LIMIT = 8.0  # the same of a face of low confidence
+FLICKER = 6.0  # for a track that is nobody yet and was missed: half a face of somebody known would suit it too well
 SAME_PLACE = 0.3  # in face sizes: nearer than about this is no evidence against a pair
 SAME_SIZE = 0.15  # the same of the logarithm of the size
 REACH = 1.0  # how far, in face sizes, from the predicted place a face may be
@@ -53,8 +54,9 @@ def costs_of(tracks: Sequence[Track], seen: Sequence[Seen], now_s: float, size: 
     shown = [_Shown(one) for one in seen]
     for row, track in enumerate(tracks):
         expected = _Expectation(track, now_s, size)
+        flicker = FLICKER if track.missed_s and not track.confirmed else 0.0
         for column, one in enumerate(shown):
-            costs[row, column] = expected.cost(one)
+            costs[row, column] = expected.cost(one) + flicker
     return costs
 
 
