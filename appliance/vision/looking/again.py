@@ -47,7 +47,9 @@ def _split(found: Found, size: Size, doubtful: bool) -> Found:
 
 
 def _is_doubtful(face: Face, region: Region, size: Size) -> bool:
-    share = _longer_px(face) / region.input_px
+    left, top, right, bottom = region.to_frame(face.bbox_px)
+    within = max(min(right, size[0]) - max(left, 0), min(bottom, size[1]) - max(top, 0))  # the network goes beyond
+    share = within / region.side
     if region.side > COARSE * region.input_px and AROUND * share < CLOSER:
         return True
     return share > FILLING and region.side < max(size)  # of the whole frame nothing more can be shown
