@@ -117,15 +117,20 @@ def test_beyond_the_frame_is_grey(name: str, left: int, top: int, side: int) -> 
     assert np.array_equal(seen(source).cut(Region(left, top, side, side)), expected)
 
 
-@pytest.mark.parametrize("color_range", [ColorRange.MPEG, ColorRange.JPEG])
-@pytest.mark.parametrize("name", [*PLANAR, *PACKED, *DEEP, "rgb24", "gray"])
+@pytest.mark.parametrize(
+    ("name", "color_range"),
+    [
+        (name, color_range)
+        for name in (*PLANAR, *PACKED, *DEEP, "rgb24", "gray")
+        for color_range in (ColorRange.MPEG, ColorRange.JPEG)
+        if not (name.startswith("yuvj") and color_range == ColorRange.MPEG)  # the name says that it is full range
+    ],
+)
 @pytest.mark.parametrize(("side", "input_px"), [(320, 160), (448, 320), (700, 192), (360, 352)])
 def test_a_region_that_is_scaled_down_is_averaged(name: str, color_range: int, side: int, input_px: int) -> None:
     source = frame_of(picture(800, 720)).reformat(
         format=name, dst_colorspace=Colorspace.ITU709, dst_color_range=int(color_range), threads=1
     )
-    if name.startswith("yuvj") and color_range == ColorRange.MPEG:
-        pytest.skip("the name says that it is full range")
     cut = seen(source).cut(Region(50, 10, side, input_px))
     expected = scale_to(pixels_of(source)[10 : 10 + side, 50 : 50 + side], input_px, input_px)
     assert cut.shape == (input_px, input_px, 3)
