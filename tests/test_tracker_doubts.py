@@ -55,6 +55,17 @@ def test_who_comes_out_from_behind_a_pillar_with_half_a_face_is_one() -> None:
 # --- faces of which a part is seen
 
 
+def test_who_comes_in_is_as_large_as_what_the_frame_shows_of_them() -> None:
+    """As seen in a clip: more and more of the face, ten times a second."""
+    scene = Scene(size=(640, 360))
+    for left, top, right, bottom in (
+        (613, 221, 640, 270), (600, 220, 640, 301), (589, 215, 640, 304), (571, 211, 640, 304), (560, 214, 633, 297),
+        (549, 212, 621, 299), (530, 211, 609, 303),
+    ):  # fmt: skip
+        scene.show([Face((left, top, right, bottom), 0.95, (0.05, 0.05, 0.9), State.INCORRECT)], after_s=0.1)
+    assert len(scene.seen) == 1
+
+
 def test_a_part_of_a_face_at_a_seam_moves_nobody() -> None:
     scene = Scene(size=FRAME)
     for _ in range(8):

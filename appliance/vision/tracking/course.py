@@ -127,6 +127,8 @@ class Course:
         self.y += place_gain * off_y
         self.vx += rate_gain * off_x
         self.vy += rate_gain * off_y
+        if cut:
+            self.size_px = max(self.size_px, size_px)  # the face is at least as large as what the frame shows of it
         off = math.log(size_px / self.size_px)
         place_gain, rate_gain = self._size.seen(off, _CUT_JITTER if cut else _SIZE_JITTER, cut)
         self.size_px *= math.exp(place_gain * off)
