@@ -129,6 +129,17 @@ def iou(first: Float32Array, second: Float32Array) -> Float32Array:
     return overlap
 
 
+def common(first: Bbox, second: Bbox) -> Bbox:
+    """What two bboxes share; without area where that is nothing."""
+    return max(first[0], second[0]), max(first[1], second[1]), min(first[2], second[2]), min(first[3], second[3])
+
+
+def area_of(bbox_px: Bbox) -> float:
+    """Of a single bbox, px squared; 0 where it is empty."""
+    left, top, right, bottom = bbox_px
+    return max(0.0, right - left) * max(0.0, bottom - top)
+
+
 def rescale(bboxes: Float32Array, size: tuple[int, int], to_size: tuple[int, int]) -> Float32Array:
     """Bboxes of a picture of `size` (width, height) as bboxes of the same picture at `to_size`, clipped to it."""
     factor = np.array([to_size[0] / size[0], to_size[1] / size[1]] * 2, dtype=np.float32)

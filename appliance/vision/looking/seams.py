@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.faces import Bbox, Face
+from appliance.vision.bboxes import area_of, common
 from appliance.vision.looking.region import Region
 
 TOUCHING = 0.12  # of the face's longer side: so near a seam it may be cut; the network does not draw to the pixel
@@ -68,8 +69,8 @@ def is_whole(bbox_px: Bbox, regions: Sequence[Region], size: tuple[float, float]
     """Whether any of the regions shows the face, px of the frame, without a seam through it."""
     frame = (0.0, 0.0, float(size[0]), float(size[1]))
     for region in regions:
-        shown = _common(region.to_frame((0, 0, region.input_px, region.input_px)), frame)
-        inside = _common(bbox_px, shown) == bbox_px
+        shown = common(region.to_frame((0, 0, region.input_px, region.input_px)), frame)
+        inside = common(bbox_px, shown) == bbox_px
         if inside and not list(_seams_at(bbox_px, shown, size, TOUCHING_PX * region.side / region.input_px)):
             return True
     return False
@@ -77,10 +78,10 @@ def is_whole(bbox_px: Bbox, regions: Sequence[Region], size: tuple[float, float]
 
 def _views(region: Region, faces: Sequence[Face], size: tuple[int, int]) -> Iterator[_Shown]:
     frame = (0.0, 0.0, float(size[0]), float(size[1]))
-    shown = _common(region.to_frame((0, 0, region.input_px, region.input_px)), frame)
+    shown = common(region.to_frame((0, 0, region.input_px, region.input_px)), frame)
     for face in faces:
-        bbox_px = _common(region.to_frame(face.bbox_px), frame)
-        if _area(bbox_px) > 0:
+        bbox_px = common(region.to_frame(face.bbox_px), frame)
+        if area_of(bbox_px) > 0:
             seams = _seams_at(bbox_px, shown, size, TOUCHING_PX * region.side / region.input_px)
             yield _Shown(replace(face, bbox_px=bbox_px), shown, tuple(seams))
 
@@ -111,13 +112,13 @@ def _is_same(view: _Shown, better: _Shown, max_iou: float) -> bool:
     first, second = view.face.bbox_px, better.face.bbox_px
     if any(_lies_across(second, view, edge) for edge in view.seams):
         return True
-    both = _area(_common(first, second))
+    both = area_of(common(first, second))
     if not both:
         return False
-    if _iou(first, second) > max_iou or (view.is_cut and both > WITHIN * _area(first)):
+    if _iou(first, second) > max_iou or (view.is_cut and both > WITHIN * area_of(first)):
         return True
-    first = _common(first, better.shown) if better.is_cut else first
-    second = _common(second, view.shown) if view.is_cut else second
+    first = common(first, better.shown) if better.is_cut else first
+    second = common(second, view.shown) if view.is_cut else second
     return _iou(first, second) > max_iou
 
 
@@ -134,15 +135,6 @@ def _lies_across(bbox_px: Bbox, view: _Shown, edge: int) -> bool:
     return beside > ALONG * min(seen[along + 2] - seen[along], bbox_px[along + 2] - bbox_px[along])
 
 
-def _common(first: Bbox, second: Bbox) -> Bbox:
-    return max(first[0], second[0]), max(first[1], second[1]), min(first[2], second[2]), min(first[3], second[3])
-
-
-def _area(bbox_px: Bbox) -> float:
-    left, top, right, bottom = bbox_px
-    return max(0.0, right - left) * max(0.0, bottom - top)
-
-
 def _iou(first: Bbox, second: Bbox) -> float:
-    both = _area(_common(first, second))
-    return both / (_area(first) + _area(second) - both) if both else 0.0
+    both = area_of(common(first, second))
+    return both / (area_of(first) + area_of(second) - both) if both else 0.0

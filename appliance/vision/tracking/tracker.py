@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from appliance.faces import Bbox, Detection, Face
+from appliance.vision.bboxes import area_of, common
 from appliance.vision.colours import colour_distance
 from appliance.vision.looking.region import Region
 from appliance.vision.looking.regions import Expected
@@ -299,7 +300,7 @@ class Tracker:
             if is_whole(bbox_px, regions, self._size):
                 whole.append(one)
                 continue
-            owners = {key for key, around in expected if _overlap(bbox_px, around) > PART * _area(bbox_px)}
+            owners = {key for key, around in expected if area_of(common(bbox_px, around)) > PART * area_of(bbox_px)}
             glimpsed |= owners
             if not owners:
                 whole.append(one)
@@ -327,19 +328,9 @@ def _grown(bbox_px: Bbox, spread_px: float) -> Bbox:
 
 def _is_same_face(bbox_px: Bbox, others: Sequence[Bbox]) -> bool:
     """Whether any of the others is on the same face."""
-    area = _area(bbox_px)
+    area = area_of(bbox_px)
     for other in others:
-        both, other_area = _overlap(bbox_px, other), _area(other)
+        both, other_area = area_of(common(bbox_px, other)), area_of(other)
         if both > SAME_FACE_IOU * (area + other_area - both) or both > SAME_FACE * min(area, other_area):
             return True
     return False
-
-
-def _overlap(first: Bbox, second: Bbox) -> float:
-    width = min(first[2], second[2]) - max(first[0], second[0])
-    height = min(first[3], second[3]) - max(first[1], second[1])
-    return max(0.0, width) * max(0.0, height)
-
-
-def _area(bbox_px: Bbox) -> float:
-    return (bbox_px[2] - bbox_px[0]) * (bbox_px[3] - bbox_px[1])
