@@ -39,20 +39,27 @@ class Options:
     log_level: str
 
 
+LATE = {
+    # command: (its module and name there, what must be installed for it)
+    "detect": ("appliance.vision.detect", "detect_command", "av"),
+}
+
+
 class LazyGroup(click.Group):
-    """A group that imports `detect` (and with it PyAV and ONNX Runtime) only when it is called for."""
+    """A group that imports some commands, and the libraries they need, only when they are called for."""
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """The command of that name."""
-        if name == "detect":
-            command: click.Command = _import("appliance.vision.detect").detect_command
+        if name in LATE:
+            module, attribute, _ = LATE[name]
+            command: click.Command = getattr(_import(module), attribute)
             return command
         return super().get_command(ctx, name)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names; `detect` only where PyAV is installed, since its help needs it."""
-        names = super().list_commands(ctx)
-        return sorted([*names, "detect"]) if importlib.util.find_spec("av") else names
+        """All names; those in LATE only where what they need is installed, since their help needs it."""
+        late = [name for name, (_, _, needed) in LATE.items() if importlib.util.find_spec(needed)]
+        return sorted([*super().list_commands(ctx), *late])
 
 
 def _import(module: str) -> Any:

@@ -18,6 +18,7 @@ GROUND = {
     "errors",
     "faces",
     "loopback",
+    "messages",
     "names",
     "places",
     "processes",
