@@ -2,7 +2,8 @@
 
 The detector draws faces where there are none: on a bent arm, a pattern on a pullover, a lamp. Such faces come and go,
 jump about, have no clear state, and the worst of them are larger than the head and on the body of somebody whose face
-is known, or are the hair above it. None of this proves anything: so each only makes a track wait for more faces until it counts as a person.
+is known, or are the hair above it. None of this proves anything: so each only makes a track wait for more faces until
+it counts as a person.
 """
 
 from __future__ import annotations
