@@ -15,7 +15,7 @@ BEGUN_UTC = 1000.0
 
 def walking(enters_s: float, speed_px: float, y: float = 100.0) -> Visit:
     """A face of 40 px that walks to the right, wholly visible after .1 s, for 5 s."""
-    at_s = enters_s + np.arange(0, 5, 1 / 15)
+    at_s = np.arange(enters_s, enters_s + 5, 1 / 15, dtype=np.float64)
     x = speed_px * (at_s - enters_s)
     actor = Actor(golden_people()[0], (Waypoint(0, 0, 0, 40),))
     shown = np.where(at_s < enters_s + 0.1, 0.5, 1.0)
