@@ -31,6 +31,7 @@ KINDS: dict[str, dict[str, object]] = {
     "H.265": {"codec": "libx265", "options": {"x265-params": "bframes=2:open-gop=1:scenecut=0:log-level=none"}},
     "MPEG-4": {"codec": "mpeg4", "container": "matroska"},
 }
+MJPEG: dict[str, object] = {"codec": "mjpeg", "container": "matroska", "options": {"strict": "unofficial"}}
 
 
 def bouncing(index: int) -> Pixels:
@@ -169,7 +170,7 @@ def test_key_frames_that_become_rare_end_idle(made: Callable[..., Path]) -> None
 
 
 def test_of_pictures_that_are_all_key_frames_idle_decodes_few(made: Callable[..., Path]) -> None:
-    path = made(codec="mjpeg", container="matroska", options={"strict": "unofficial"})
+    path = made(**MJPEG)
     every, watched = continuous(path), Watched()
     watched.watch(packets_of(path), moves_at_idle_frame=6)
     gaps_s = [later - earlier for earlier, later in itertools.pairwise(watched.idle)]
@@ -188,9 +189,9 @@ def test_what_is_kept_has_a_limit(made: Callable[..., Path], monkeypatch: pytest
     assert sorted(times(watched.frames) + watched.idle) == times(continuous(path))
 
 
-@pytest.mark.parametrize("kind", ["H.264 with B-frames", "H.264 with an open GOP", "H.265"])
+@pytest.mark.parametrize("kind", ["H.264 with B-frames", "H.264 with an open GOP", "H.265", "MJPEG"])
 def test_frames_that_nobody_refers_to_are_dropped_as_far_as_looks_allow(kind: str, made: Callable[..., Path]) -> None:
-    path = made(**KINDS[kind])
+    path = made(**(KINDS | {"MJPEG": MJPEG})[kind])
     every, some = continuous(path), continuous(path, looks_per_s=8)
     assert set(some) <= set(every), "the others are the same bit by bit"
     assert len(some) < 0.75 * len(every)
