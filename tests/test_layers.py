@@ -31,7 +31,7 @@ KIT = {"web"}
 VISION = {"vision"}
 RECORD = {"store", "images"}
 PARTS = {*RECORD, "accounts", "previews", "media.mediamtx", "rules"}
-SERVICES = {"watch", "local", "media.gate", "media.ingest", "media.embedded"}
+SERVICES = {"watch", "local", "central", "media.gate", "media.ingest", "media.embedded"}
 TOP = {"cli", "supervisor"}
 
 SOURCES = sorted((REPOSITORY / "appliance").rglob("*.py"))

@@ -1,0 +1,1 @@
+"""The centre: what many boxes tell, kept and shown together."""
