@@ -11,7 +11,7 @@ from typing import Any
 
 from appliance import certificates
 from appliance.central import broker
-from appliance.central.authority import CENTRE, Trust, broker_address, prepare, public_host
+from appliance.central.authority import CENTRE, Trust, broker_address, public_host
 from appliance.central.config import CentralConfig
 from appliance.central.database import Database
 from appliance.central.takeover import take_over
@@ -94,7 +94,11 @@ def admit(database: Database, config: CentralConfig, trust: Trust, request: Requ
                 " Have another one made."
             )
         # Whoever did not get our answer asks again, with the same key.
-        box = database.one("select box_id from certificates where join_id = ? and key_sha256 = ?", [row["id"], key])
+        box = database.one(
+            "select box_id from certificates"
+            " where join_id = ? and key_sha256 = ? and revoked_utc is null and made_utc > ?",
+            [row["id"], key, int(now_s - HOUR_S)],
+        )
         if box is None:
             _refuse_over(row, now_s)
             taken = database.execute(
@@ -134,7 +138,9 @@ def renew(
             "select count(*) from certificates where box_id = ? and made_utc > ?", [box, int(now_s - 86_400)]
         )
         if not known or sign_count >= RENEWALS_A_DAY:
-            log.warning("%s gets no new certificate: %s", box, "it asks too often" if known else "it does not belong here")
+            log.warning(
+                "%s gets no new certificate: %s", box, "it asks too often" if known else "it does not belong here"
+            )
             return None
         try:
             signed = _sign(trust, request, box, now_s)
@@ -147,7 +153,12 @@ def renew(
 
 
 def revoke(
-    database: Database, config: CentralConfig, trust: Trust, box: str, by: str, now_s: float,
+    database: Database,
+    config: CentralConfig,
+    trust: Trust,
+    box: str,
+    by: str,
+    now_s: float,
     pause: Callable[[float], None] = time.sleep,
 ) -> bool:
     """Shut a box out at once, also on the connection it has. Raises NotFound, UserError, sqlite3.Error.
@@ -214,9 +225,7 @@ def _sign(trust: Trust, request: str, box: str, now_s: float) -> Signed:
         raise InputError(f"The box cannot be let in: {error}.") from error
 
 
-def _record(
-    database: Database, signed: Signed, box: str, key: str, now_s: float, join_id: int | None = None
-) -> None:
+def _record(database: Database, signed: Signed, box: str, key: str, now_s: float, join_id: int | None = None) -> None:
     database.execute(
         "insert into certificates (serial, box_id, made_utc, expires_utc, join_id, key_sha256)"
         " values (?, ?, ?, ?, ?, ?)",
@@ -258,6 +267,3 @@ def _note(database: Database, now_s: float, what: str, person: str | None = None
     database.execute(
         "insert into events (at_utc, box_id, person, what) values (?, ?, ?, ?)", [int(now_s), box, person, what]
     )
-
-
-__all__ = ["admit", "invite", "prepare", "renew", "revoke", "withdraw"]
