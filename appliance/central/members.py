@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from appliance import certificates
 from appliance.central import broker
 from appliance.central.authority import CENTRE, Trust, broker_address, public_host
 from appliance.central.config import CentralConfig

@@ -10,7 +10,7 @@ from appliance import joining, membership
 from appliance.certificates import CertificateError, Facts
 from appliance.config import Config
 from appliance.disk import FULL, means_full
-from appliance.errors import InputError, NotSaved, UserError
+from appliance.errors import InputError, NotSaved
 from appliance.join_code import parse
 from appliance.membership import Membership, MembershipError
 from appliance.store import Backlog, FleetStatus, Store
