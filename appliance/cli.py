@@ -15,7 +15,7 @@ import click
 import msgspec
 
 from appliance import service
-from appliance.accounts.people import Role
+from appliance.accounts.people import ROLES_OF_BOX, Role
 from appliance.alone import stay_alone
 from appliance.config import Config, as_toml, load
 from appliance.disk import FULL, means_full
@@ -230,7 +230,7 @@ def _secret(what: str, confirm: bool = False) -> str:
 
 @user.command("add")
 @click.argument("name")
-@click.option("--role", type=click.Choice([role.value for role in Role]), default="data_scientist", show_default=True)
+@click.option("--role", type=click.Choice([role.value for role in ROLES_OF_BOX]), default="data_scientist", show_default=True)
 @click.pass_context
 def user_add(context: click.Context, name: str, role: str) -> None:
     """Add a person. The password is asked for, or read from standard input: one line."""
