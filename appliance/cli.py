@@ -230,7 +230,9 @@ def _secret(what: str, confirm: bool = False) -> str:
 
 @user.command("add")
 @click.argument("name")
-@click.option("--role", type=click.Choice([role.value for role in ROLES_OF_BOX]), default="data_scientist", show_default=True)
+@click.option(
+    "--role", type=click.Choice([each.value for each in ROLES_OF_BOX]), default="data_scientist", show_default=True
+)
 @click.pass_context
 def user_add(context: click.Context, name: str, role: str) -> None:
     """Add a person. The password is asked for, or read from standard input: one line."""

@@ -80,6 +80,11 @@ def _page(site: Site, store: Store, now: Now, **values: Any) -> Page:
     streams: dict[int, int] = {}
     for stream in store.streams.all(now):
         streams[stream.owner_id] = streams.get(stream.owner_id, 0) + 1
-    lists = {"people": store.people.all(), "streams": streams, "tokens": store.people.all_tokens(), "roles": ROLES_OF_BOX}
+    lists = {
+        "people": store.people.all(),
+        "streams": streams,
+        "tokens": store.people.all_tokens(),
+        "roles": ROLES_OF_BOX,
+    }
     defaults = {"now_utc": now.utc, "name": "", "role": "", "done": None, "open_id": None}
     return site.pages.page("people.html", **{**lists, **defaults, **values})
