@@ -69,7 +69,7 @@ def _of_boxes(database: Database, now_s: float) -> list[str]:
         [int(now_s)],
     )
     found += [
-        f"{row['box_id']}: its certificate has expired; `mb9k central add-box --again {row['box_id']}` lets it come back"
-        for row in ending
+        f"{box}: its certificate has expired; `mb9k central add-box --again {box}` lets it come back"
+        for box in (row["box_id"] for row in ending)
     ]
     return found
