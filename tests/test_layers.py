@@ -13,6 +13,7 @@ from tests.conftest import REPOSITORY
 GROUND = {
     "address",
     "alone",
+    "certificates",
     "config",
     "disk",
     "errors",
@@ -30,8 +31,8 @@ GROUND = {
 KIT = {"web"}
 VISION = {"vision"}
 RECORD = {"store", "images"}
-PARTS = {*RECORD, "accounts", "previews", "media.mediamtx", "rules"}
-SERVICES = {"watch", "local", "media.gate", "media.ingest", "media.embedded"}
+PARTS = {*RECORD, "accounts", "joining", "membership", "previews", "media.mediamtx", "rules"}
+SERVICES = {"central", "watch", "local", "media.gate", "media.ingest", "media.embedded"}
 TOP = {"cli", "supervisor"}
 
 SOURCES = sorted((REPOSITORY / "appliance").rglob("*.py"))
@@ -78,6 +79,8 @@ def complaint(importer: str, imported: str) -> str | None:
         return "services never import each other"
     if floor(above) == floor(below) == 0 and above not in {"config", "rates", "service"} and below != "errors":
         return "the ground imports nothing of ours but errors"
+    if above == "central" and below in {*RECORD, "membership", "rules"} | VISION:
+        return "the centre knows nothing of a box but the wire"
     if below == "rules" and above in PARTS | VISION:
         return "the parts know no rules"
     if above in KIT | VISION and below in RECORD:
@@ -118,6 +121,9 @@ def test_imports_run_down_only(path: Path) -> None:
         ("faces", "config"),
         ("rules.streams", "local"),
         ("rules.streams", "watch"),
+        ("central.run", "store"),
+        ("central.joining", "local.site"),
+        ("central.authority", "rules.fleet"),
         ("store.streams", "rules.streams"),
         ("errors", "config"),
     ],
