@@ -20,9 +20,7 @@ SILENT = (
     "The centre's broker takes what this box sends, but the centre does not confirm it. Look there for this box:"
     " its page says whether messages were refused; if it says nothing, the centre's ingest may not be running."
 )
-NOBODY_LISTENS = (
-    "The centre's broker is there, but nobody takes what this box sends. Start the centre's ingest."
-)
+NOBODY_LISTENS = "The centre's broker is there, but nobody takes what this box sends. Start the centre's ingest."
 CLOSED = (
     "The centre's broker closed the connection without a word. If this stays, this box may have been removed at the"
     " centre: join again with a new join code."
@@ -47,6 +45,7 @@ _ALERTS = (
 )
 """What OpenSSL calls the words of the other side, in any version of TLS; the first that fits."""
 
+KEEP_ALIVE = 0x8D
 _REFUSALS = {
     0x80: "The centre's broker refuses this box and does not say why; its log may.",
     0x84: "The centre's broker does not speak MQTT 5; a centre needs one that does.",
@@ -58,7 +57,8 @@ _REFUSALS = {
     0x89: "The centre's broker is busy; it is tried again.",
     0x8A: f"The centre's broker has banned this box. {JOIN_AGAIN}",
     0x8B: "The centre's broker is shutting down; it is tried again.",
-    0x8D: "The centre's broker heard nothing of this box for long; the network may be bad. It is tried again.",
+    KEEP_ALIVE: "The centre's broker and this box have not heard of each other for a minute; the network between them"
+    " may be bad. It is tried again.",
     0x8E: TAKEN_OVER,
     0x95: "The centre's broker finds a message of this box too large; see max_packet_size there.",
     0x96: "The centre's broker finds that this box sends too much; it is tried again.",
