@@ -36,7 +36,9 @@ def _numbers(root: Path) -> Iterator[str]:
         if serial := _text(root / name):
             yield serial
     # Only what is a device: addresses of bridges and containers are made up at each start.
-    yield from sorted(_text(path / "address") for path in _children(root / "sys/class/net") if (path / "device").exists())
+    yield from sorted(
+        _text(path / "address") for path in _children(root / "sys/class/net") if (path / "device").exists()
+    )
     yield _text(root / "etc/machine-id")
     yield platform.node()
 

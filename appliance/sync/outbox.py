@@ -7,12 +7,13 @@ watermark on. The newest minute does not wait for a backlog: it goes ahead, with
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
-from typing import Protocol
 
 from appliance.messages import MAX_ROWS, Row, Sums
+from appliance.store import EpochState
+from appliance.store.summaries import Summaries
 from appliance.times import Now
 
 WINDOW = 4
@@ -28,44 +29,6 @@ SILENCE_S = (30.0, 60.0)
 ANSWER_S = 10.0
 """For so long the answer to a hello is waited for: the centre may know more, or less, than our watermarks say."""
 MAX_MARKS = 2000
-
-
-class EpochState(Protocol):
-    """An epoch with something left to tell: its rows of (acked, seq]."""
-
-    @property
-    def id(self) -> str:
-        """Its random id."""
-
-    @property
-    def seq(self) -> int:
-        """The highest sequence number that was given."""
-
-    @property
-    def acked(self) -> int:
-        """Up to which the centre has all of it."""
-
-
-class Summaries(Protocol):
-    """What the outbox needs of `store.summaries`."""
-
-    def newest_epoch(self) -> str | None:
-        """The epoch that rows are written to."""
-
-    def behind(self, limit: int) -> Sequence[EpochState]:
-        """Epochs with something left to tell, the newest first."""
-
-    def range_after(self, epoch: str, after: int, limit: int) -> tuple[list[Row], int]:
-        """The rows of (after, upto] by their seq, and upto: the epoch's highest if there are fewer than limit."""
-
-    def newest_rows(self, since_utc: float, limit: int) -> Mapping[str, Sequence[Row]]:
-        """Untold rows of minutes that began since then, the newest first, by epoch."""
-
-    def note_watermarks(self, upto: Mapping[str, int]) -> bool:
-        """Note what the centre has, also if it is less than before: whether it is. Unknown epochs are ignored."""
-
-    def forget_watermarks(self) -> None:
-        """Tell everything again."""
 
 
 @dataclass(frozen=True, slots=True)
