@@ -87,7 +87,10 @@ class Commands:
             return False
         if known.done is not None:
             self._give(Outcome(id=known.id, done=known.done, words=known.words, at_utc=int(known.at_utc or now.utc)))
-        elif all(restart.command_id != command.id for restart in self._restarts) and not self._unwritten:
+        elif command.id not in {
+            *(restart.command_id for restart in self._restarts),
+            *(outcome.id for outcome in self._unwritten),
+        }:
             self._answer(command.id, False, CUT_OFF, now)
         return True
 
@@ -124,8 +127,9 @@ class Commands:
         words = "Everything is told again, the newest first."
         outcome = Outcome(id=command.id, done=True, words=words, at_utc=_whole(now.utc))
         with self._store.writing():
-            self._outbox.begin_again()
+            self._store.summaries.forget_watermarks()
             self._store.fleet.note_outcome(outcome)
+        self._outbox.begin_again()
         self._give(outcome)
 
     def _rotate_key(self, number: str, now: Now) -> str:

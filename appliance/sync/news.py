@@ -35,10 +35,9 @@ _HIDDEN = re.compile(
 
 def hellos(store: Store, config: Config, epoch: str, now: Now) -> list[Hello]:
     """Hello, in as many parts as it needs. epoch: the newest. Raises sqlite3.Error."""
-    names = stream_names(store, config)
+    names, thought = stream_names(store, config), clock(store, now)
     tops = iter(store.summaries.tops().items())
     parts = list(iter(lambda: dict(islice(tops, MAX_EPOCHS)), {})) or [{}]
-    clock = store.ages.clock()
     found = [
         Hello(
             epoch=epoch,
@@ -49,7 +48,7 @@ def hellos(store: Store, config: Config, epoch: str, now: Now) -> list[Hello]:
             machine=machine.digest(),
             version=importlib.metadata.version("mb9k")[:80],
             hardware=machine.hardware(),
-            clock=_CLOCKS[clock.at(now).wall_clock] if clock else "unknown",
+            clock=thought,
             sent_utc=max(0, int(now.utc)),
             takes_commands=config.fleet.commands,
         )
@@ -72,15 +71,25 @@ def stream_names(store: Store, config: Config) -> dict[str, str]:
     return {str(number): name[:80] for number, name in islice(store.summaries.streams().items(), MAX_STREAMS)}
 
 
+def clock(store: Store, now: Now) -> Clock:
+    """What the box thinks of its clock. Raises sqlite3.Error."""
+    noted = store.ages.clock()
+    return _CLOCKS[noted.at(now).wall_clock] if noted else "unknown"
+
+
+def live(store: Store, now: Now) -> list[int]:
+    """The numbers of the streams that are LIVE. Raises sqlite3.Error."""
+    playing = {stream.id for stream in store.streams.all(now) if stream.live}
+    return [number for number, stream_id in store.summaries.stream_ids().items() if stream_id in playing][:MAX_STREAMS]
+
+
 def state(store: Store, config: Config, epoch: str, now: Now, status: Literal["running", "stopped"]) -> State:
     """How the box is. Raises sqlite3.Error."""
-    numbers = {stream_id: number for number, stream_id in store.summaries.stream_ids().items()}
-    live = sorted(numbers[stream.id] for stream in store.streams.all(now) if stream.live and stream.id in numbers)
     return State(
         epoch=epoch,
         status=status,
         sent_utc=max(0, int(now.utc)),
-        live=live[:MAX_STREAMS],
+        live=live(store, now),
         backlog=store.summaries.backlog().rows,
         disk_free_mb=machine.disk_free_mb(config.state),
         temperature_c=machine.temperature_c(),

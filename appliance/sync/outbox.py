@@ -168,10 +168,10 @@ class Outbox:
         return bool(self._unnoted)
 
     def begin_again(self) -> None:
-        """Tell everything again, inside the caller's transaction. The centre's word counts only for what is told from
-        now on: by its watermarks it has everything.
+        """Everything is told again: the watermarks in the store were forgotten.
+
+        Until that is done the centre's word counts only for what was told since: by its watermarks it has everything.
         """
-        self._summaries.forget_watermarks()
         self._again = {}
         self._waiting.clear()
         self._marks.clear()
