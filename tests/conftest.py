@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from appliance.store import Store
+from tests.postgres import Cluster, running_cluster
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -91,6 +92,28 @@ def port_giver() -> Callable[[], int]:
 def free_port() -> Callable[[], int]:
     """A function that names a free port on loopback, for one test."""
     return port_giver()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A PostgreSQL for all tests of a session."""
+    with running_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Where a centre's database is, one of each kind; it is empty, without tables."""
+    if request.param == "sqlite":
+        yield str(tmp_path / "central.db")
+        return
+    from appliance.central.postgresql import close_pools
+
+    cluster: Cluster = request.getfixturevalue("postgres")
+    address = cluster.new_database()
+    yield address
+    close_pools()
+    cluster.drop(address)
 
 
 @pytest.fixture

@@ -1,0 +1,181 @@
+"""The centre's database: a SQLite file, or PostgreSQL; everything else writes SQL once, for both.
+
+The SQL is what SQLite 3.37 and PostgreSQL 15 have in common, with `?` or `:name` where a value goes. Two things are
+put into each one's words on the way: `greatest(...)` and `least(...)`. Errors are always sqlite3.Error, since that is
+the family that the web kit and the accounts know.
+"""
+
+from __future__ import annotations
+
+import abc
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from appliance.errors import UserError
+
+Dialect = Literal["sqlite", "postgresql"]
+Parameters = Sequence[Any] | Mapping[str, Any]
+BUSY_TIMEOUT_S = 10.0
+
+
+class DatabaseError(UserError):
+    """The database cannot be used; the message says which, why, and what to do."""
+
+
+class DatabaseAway(sqlite3.OperationalError):
+    """The connection to the database is gone, so nothing that was begun is kept. It may come back by itself."""
+
+
+class Row(Protocol):
+    """A row, by name (`row["id"]`) and by place (`row[0]`); it unpacks like a tuple."""
+
+    def __getitem__(self, key: Any, /) -> Any: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def keys(self) -> list[str]: ...
+
+
+class Cursor(Protocol):
+    """What a statement gave. rowcount: how many rows it changed."""
+
+    @property
+    def rowcount(self) -> int: ...
+
+    def fetchone(self) -> Any: ...
+
+    def fetchall(self) -> list[Any]: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Database(abc.ABC):
+    """One connection, for one thread. Statements outside of `writing` are kept at once, one by one."""
+
+    dialect: Dialect
+
+    @abc.abstractmethod
+    def execute(self, sql: str, parameters: Parameters = ()) -> Cursor:
+        """Run one statement. Raises sqlite3.Error."""
+
+    @abc.abstractmethod
+    def executemany(self, sql: str, rows: Iterable[Parameters]) -> None:
+        """Run one statement for each of the rows. Raises sqlite3.Error."""
+
+    @abc.abstractmethod
+    def script(self, sql: str) -> None:
+        """Run several statements of this dialect, without parameters. Raises sqlite3.Error."""
+
+    @abc.abstractmethod
+    def writing(self) -> Any:
+        """A context: one transaction, all of it is kept or none. Raises sqlite3.Error.
+
+        With SQLite it takes the write lock at once; with PostgreSQL each statement sees what others have committed.
+        """
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Give the connection back."""
+
+    def query(self, sql: str, parameters: Parameters = ()) -> Iterator[dict[str, Any]]:
+        """The rows as dicts; the statement runs at once. Raises sqlite3.Error."""
+        return iter([dict(row) for row in self.execute(sql, parameters).fetchall()])
+
+    def one(self, sql: str, parameters: Parameters = ()) -> Any:
+        """The first column of the first row; None: there is none."""
+        row = self.execute(sql, parameters).fetchone()
+        return row[0] if row else None
+
+
+def is_postgresql(address: str) -> bool:
+    """Whether this names a PostgreSQL, not a file."""
+    return address.startswith(("postgresql://", "postgres://"))
+
+
+class SqliteDatabase(Database):
+    """A SQLite file: WAL with synchronous=FULL, so that what was committed survives a power cut."""
+
+    dialect: Dialect = "sqlite"
+
+    def __init__(self, path: Path, mode: str = "rwc", busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
+        uri = f"{path.absolute().as_uri()}?mode={mode}"
+        self.connection = sqlite3.connect(uri, uri=True, timeout=busy_timeout_s, isolation_level=None)
+        self.connection.row_factory = sqlite3.Row
+        try:
+            for pragma in ("synchronous=full", "foreign_keys=on", "temp_store=memory"):
+                self.connection.execute(f"pragma {pragma}")
+        except BaseException:
+            self.connection.close()
+            raise
+
+    def execute(self, sql: str, parameters: Parameters = ()) -> Cursor:
+        """Run one statement. Raises sqlite3.Error."""
+        return self.connection.execute(for_sqlite(sql), parameters)
+
+    def executemany(self, sql: str, rows: Iterable[Parameters]) -> None:
+        """Run one statement for each of the rows. Raises sqlite3.Error."""
+        self.connection.executemany(for_sqlite(sql), rows)
+
+    def script(self, sql: str) -> None:
+        """Run several statements. Raises sqlite3.Error."""
+        for statement in statements(sql):
+            self.connection.execute(statement)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """One transaction; it takes the write lock at once."""
+        self.connection.execute("begin immediate")
+        try:
+            yield
+            self.connection.execute("commit")
+        except BaseException:
+            if self.connection.in_transaction:
+                self.connection.execute("rollback")
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        self.connection.close()
+
+
+_PIECE = re.compile(
+    r"""(?P<literal>'(?:[^']|'')*')|(?P<comment>--[^\n]*)|(?P<cast>::)|(?P<place>\?)|:(?P<name>[a-z_][a-z_0-9]*)|(?P<percent>%)"""
+)
+_GREATEST = re.compile(r"\b(greatest|least)\s*\(", re.IGNORECASE)
+
+
+@lru_cache(maxsize=1000)
+def for_sqlite(sql: str) -> str:
+    """A statement in SQLite's words."""
+    return _GREATEST.sub(lambda found: "max(" if found[1].lower() == "greatest" else "min(", sql)
+
+
+@lru_cache(maxsize=1000)
+def for_postgresql(sql: str) -> str:
+    """A statement with the places for values as psycopg has them: `%s` and `%(name)s`."""
+
+    def piece(found: re.Match[str]) -> str:
+        if found["place"]:
+            return "%s"
+        if found["name"]:
+            return f"%({found['name']})s"
+        return "%%" if found["percent"] else found[0].replace("%", "%%")
+
+    return _PIECE.sub(piece, sql)
+
+
+def statements(script: str) -> Iterator[str]:
+    """The statements of a script, one by one: unlike sqlite3.executescript, that leaves a transaction open."""
+    text = ""
+    for line in script.splitlines(keepends=True):
+        text += line
+        if sqlite3.complete_statement(text):
+            yield text
+            text = ""
+    if text.strip():
+        yield text
