@@ -29,6 +29,7 @@ class Belonging:
         self._pause_s = FIRST_PAUSE_S
         self._joining: threading.Thread | None = None
         self._refusal: str | None = None
+        self._was_member = False
 
     def step(self, now_s: float) -> None:
         """Look, if it is time; join by mb9k.toml, if that says so."""
@@ -40,8 +41,8 @@ class Belonging:
         except UserError as error:
             self.there, self.problem = None, str(error)
             return
-        if self.there is not None or not self._config.fleet.join_code:
-            self._refusal, self._pause_s = None, FIRST_PAUSE_S
+        self._was_member = self._was_member or self.there is not None
+        if self._was_member or not self._config.fleet.join_code:  # who leaves stays away until the next start
             return
         self.problem = self._refusal
         if now_s >= self._join_due_s and not (self._joining and self._joining.is_alive()):
