@@ -20,7 +20,8 @@ from appliance import certificates, membership, messages
 from appliance.central import authority, broker
 from appliance.central.config import CentralConfig
 from appliance.membership import Membership
-from appliance.messages import SHAPES, Hello, Kind, Message, Sums, Watermarks
+from appliance.messages import SHAPES, Certificate, Hello, Kind, Message, Renewal, Sums, Watermarks
+from appliance.sync.service import Sync
 from tests.boxes import START_S, Box, end, until
 from tests.brokers import Broker
 from tests.conftest import REPOSITORY
@@ -75,16 +76,16 @@ class CentreRoom:
 class StandInIngest:
     """Stands in for the centre's ingest: the model of a centre behind a real connection, as the centre, to the broker.
 
-    is_deaf: what comes is not taken. is_mute: it is, but the answers get lost.
+    is_deaf: what comes is not taken. is_mute: it is, but the answers get lost. signs: renewals are answered.
     """
 
     def __init__(self, room: CentreRoom) -> None:
         self.model = ModelCentre()
-        self.is_deaf = self.is_mute = False
+        self.is_deaf = self.is_mute = self.signs = False
         self.came: list[tuple[Kind, Message]] = []
         self.box = NAME
         self._room = room
-        self._client: mqtt.Client | None = None
+        self.client: mqtt.Client | None = None
         self._is_ready = threading.Event()
 
     def start(self) -> None:
@@ -96,19 +97,19 @@ class StandInIngest:
         client.on_message = self._on_message
         client.connect("127.0.0.1", self._room.config.broker.port)
         client.loop_start()
-        self._client = client
+        self.client = client
         assert self._is_ready.wait(PATIENCE_S)
 
     def stop(self) -> None:
-        if self._client:
-            self._client.disconnect()
-            self._client.loop_stop()
-        self._client = None
+        if self.client:
+            self.client.disconnect()
+            self.client.loop_stop()
+        self.client = None
 
     def say(self, kind: Kind, message: Message) -> None:
-        assert self._client
+        assert self.client
         retain = kind in messages.RETAINED
-        self._client.publish(messages.topic(self.box, kind), messages.encode(message), qos=1, retain=retain)
+        self.client.publish(messages.topic(self.box, kind), messages.encode(message), qos=1, retain=retain)
 
     def of(self, kind: Kind) -> list[Any]:
         """What came of this kind."""
@@ -120,7 +121,7 @@ class StandInIngest:
     def _on_connect(self, client: mqtt.Client, *_: Any) -> None:
         client.subscribe([(f"{messages.ROOT}/+/{kind.value}", 1) for kind in messages.FROM_BOX])
 
-    def _on_message(self, _client: mqtt.Client, _data: Any, packet: mqtt.MQTTMessage) -> None:
+    def _on_message(self, _of: mqtt.Client, _data: Any, packet: mqtt.MQTTMessage) -> None:
         _, kind = messages.parse_topic(packet.topic)
         message = messages.decode(bytes(packet.payload), SHAPES[kind])
         if self.is_deaf:
@@ -131,6 +132,10 @@ class StandInIngest:
             upto = self.model.take(message)
         elif isinstance(message, Hello):
             upto = self.model.greet(message)
+        elif isinstance(message, Renewal) and self.signs:
+            authority = self._room.trust.authority
+            signed = authority.sign_box(message.request, self.box, time.time())
+            self.say(Kind.CERTIFICATE, Certificate(certificate=signed.pem, authority=authority.certificate))
         if upto and not self.is_mute:
             self.say(Kind.WATERMARKS, Watermarks(upto=upto))
 
@@ -139,7 +144,7 @@ class SyncedBox(Box):
     """A box of which `mb9k sync` runs, and the test itself records."""
 
     def __init__(self, folder: Path, free_port: Callable[[], int], **sections: Any) -> None:
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         super().__init__(folder, "embedded", free_port, **sections)
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -157,6 +162,28 @@ class SyncedBox(Box):
         assert self.process
         end(self.process, 10)
         return self.process.returncode
+
+    @contextmanager
+    def syncing_here(self) -> Iterator[None]:
+        """The same in a thread of the test, which may then change its patience."""
+        stopping, faults = threading.Event(), list[BaseException]()
+
+        def run() -> None:
+            try:
+                Sync(self.config).run(stopping)
+            except BaseException as error:
+                faults.append(error)
+                raise
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            yield
+        finally:
+            stopping.set()
+            thread.join(PATIENCE_S)
+        assert not faults
+        assert not thread.is_alive()
 
     @contextmanager
     def syncing(self) -> Iterator[None]:
