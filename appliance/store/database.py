@@ -24,7 +24,7 @@ from appliance.store.schema import MIGRATIONS
 from appliance.store.services import Services
 from appliance.store.soundness import BUSY_TIMEOUT_S, Cause, cause_of, connect
 from appliance.store.streams import Streams
-from appliance.store.summaries import Summaries
+from appliance.store.summaries import WRONG_MINUTES, Summaries
 
 log = logging.getLogger(__name__)
 
@@ -214,6 +214,10 @@ INVARIANTS = (
     (
         "select (select count(*) from people) > 0 and (select count(*) from people where role = 'admin') = 0",
         "there are people but no admin; make one with `mb9k user add NAME --role admin`",
+    ),
+    (
+        WRONG_MINUTES,
+        "the sums by the minute are not those of the detections, so a centre is told wrong figures; please report it",
     ),
 )
 """(a count that must be 0, what it means if it is not)"""
