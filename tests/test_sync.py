@@ -198,14 +198,14 @@ def test_the_names_of_streams_are_told_as_they_change_or_not_at_all(
     box = SyncedBox(tmp_path / "open", free_port)
     room.join(box.config.state)
     with box.syncing_here():
-        until(lambda: room.ingest.of(Kind.HELLO), PATIENCE_S, "hello")
+        until(lambda: bool(room.ingest.of(Kind.HELLO)), PATIENCE_S, "hello")
         box.store.streams.rename(box.stream_id, "hall")
         until(lambda: room.ingest.of(Kind.HELLO)[-1].streams == {"1": "hall"}, PATIENCE_S, "hello again")
     room.ingest.came.clear()
     silent = SyncedBox(tmp_path / "silent", free_port, fleet={"stream_names": False, "commands": False})
     room.join(silent.config.state)
     with silent.syncing_here():
-        until(lambda: room.ingest.of(Kind.HELLO), PATIENCE_S, "hello")
+        until(lambda: bool(room.ingest.of(Kind.HELLO)), PATIENCE_S, "hello")
     assert all(hello.streams == {} and not hello.takes_commands for hello in room.ingest.of(Kind.HELLO))
 
 
@@ -244,7 +244,7 @@ def test_a_command_is_carried_out_once_and_answered_each_time(box: SyncedBox, ro
     with box.syncing_here():
         until(box.is_connected, PATIENCE_S, "it connects")
         room.ingest.say(Kind.COMMAND, command)
-        until(lambda: room.ingest.of(Kind.OUTCOME), PATIENCE_S, "it is answered")
+        until(lambda: bool(room.ingest.of(Kind.OUTCOME)), PATIENCE_S, "it is answered")
         (rotated,) = box.store.streams.active_keys()
         room.ingest.say(Kind.COMMAND, command)
         until(lambda: len(room.ingest.of(Kind.OUTCOME)) == 2, PATIENCE_S, "it is answered again")
@@ -282,7 +282,7 @@ def test_a_watermark_that_the_broker_kept_from_earlier_counts_for_nothing(
     room.ingest.say(Kind.WATERMARKS, Watermarks(upto={epoch: 1}))  # of a centre that was put back since
     room.ingest.is_mute = True
     with box.syncing_here():
-        until(lambda: room.ingest.of(Kind.SUMS), PATIENCE_S, "the row is told")
+        until(lambda: bool(room.ingest.of(Kind.SUMS)), PATIENCE_S, "the row is told")
         assert box.store.summaries.behind(1)
 
 
@@ -304,7 +304,7 @@ def test_a_store_that_is_busy_is_survived(box: SyncedBox, room: CentreRoom, hast
     room.join(box.config.state)
     passes(box, *range(600))
     with box.syncing_here():
-        until(lambda: room.ingest.of(Kind.SUMS), PATIENCE_S, "it tells")
+        until(lambda: bool(room.ingest.of(Kind.SUMS)), PATIENCE_S, "it tells")
         with box.store.writing():
             until(lambda: len(room.ingest.model.rows) == 600, PATIENCE_S, "it goes on telling")
             time.sleep(2)
