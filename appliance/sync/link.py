@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import ssl
 import threading
 import time
 from collections import deque
@@ -47,6 +48,18 @@ class Arrived:
     retained: bool
 
 
+class _Socket(ssl.SSLSocket):
+    """Closed where TLS fails, which paho leaves to chance."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        """Agree on keys. Raises OSError."""
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
+
+
 class Link:
     """A connection for the membership. `wake` is set whenever something happens.
 
@@ -73,7 +86,9 @@ class Link:
         client = mqtt.Client(
             CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv5, reconnect_on_failure=False
         )
-        client.tls_set_context(self._there.tls())
+        tls = self._there.tls()
+        tls.sslsocket_class = _Socket
+        client.tls_set_context(tls)
         client.connect_timeout = CONNECT_TIMEOUT_S
         client.max_queued_messages_set(MAX_UNCONFIRMED)
         delay = _properties(PacketTypes.WILLMESSAGE)

@@ -150,5 +150,5 @@ def _clock(what: str, now_utc: float) -> str:
 
 
 def _reason(error: ssl.SSLError) -> str:
-    words = re.sub(r"[^A-Za-z0-9]+", " ", error.reason or "no reason given").strip().lower()
-    return words[:80]
+    words = re.sub(r"[^A-Za-z0-9]+", " ", getattr(error, "reason", None) or "no reason given")
+    return words.strip().lower()[:80]
