@@ -346,6 +346,40 @@ def test_the_centres_word_for_epochs_that_are_not_there_is_no_matter(wire: Wire)
     assert wire.centre.rows == all_rows(wire.store)
 
 
+def test_rows_that_the_centre_lost_are_told_again_at_once_and_not_after_silence(wire: Wire) -> None:
+    record(wire.store, *range(500))
+    wire.connect()
+    wire.settle()
+    wire.centre = ModelCentre()
+    wire.sent.clear()
+    wire.connect()
+    wire.sent.clear()  # hello is lost
+    wire.wait(ANSWER_S)
+    record(wire.store, 0)
+    begun_s = wire.now.uptime_s
+    wire.settle()
+    assert wire.now.uptime_s - begun_s < SILENCE_S[0]
+    assert wire.centre.rows == all_rows(wire.store)
+
+
+def test_a_centre_that_loses_rows_between_two_answers_is_told_them_at_once(wire: Wire) -> None:
+    record(wire.store, *range(1000))
+    wire.connect()
+    for _ in range(3):
+        wire.tell()
+        while wire.sent:
+            wire.arrive()
+        while wire.answers:
+            wire.hear()
+        wire.wait(PACE_S)
+    assert wire.outbox.has_heard, "and nothing of it is noted yet"
+    wire.centre = ModelCentre()
+    begun_s = wire.now.uptime_s
+    wire.settle()
+    assert wire.now.uptime_s - begun_s < SILENCE_S[0]
+    assert wire.centre.rows == all_rows(wire.store)
+
+
 class AnythingHappens(RuleBasedStateMachine):
     """Losses, duplicates, disorder, reconnects, kills, copies put back on either side: in any order."""
 
