@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -133,6 +133,18 @@ class Backup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     folder: Annotated[str, about("Where copies go, best on another disk; empty: backups/ in state_dir")] = ""
 
 
+class Fleet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What this box tells a centre, once it has joined one."""
+
+    join_code: Annotated[
+        str, about("A join code from the centre; a box that belongs to none joins by it when it starts")
+    ] = ""
+    stream_names: Annotated[bool, about("Whether the centre is told the names of streams; false: numbers only")] = True
+    commands: Annotated[
+        bool, about("Whether the centre may have a service restarted, a stream key rotated, sums sent again")
+    ] = True
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file; every field has a default, so an empty file is a working box."""
 
@@ -148,6 +160,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sources: Sources = Sources()
     images: Images = Images()
     backup: Backup = Backup()
+    fleet: Fleet = Fleet()
 
     @property
     def state(self) -> Path:
@@ -191,9 +204,17 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def load(path: Path) -> Config:
-    """Read and check the configuration file. Raises ConfigError."""
+    """Read and check the configuration file of a box. Raises ConfigError."""
+    return decode(path, Config)
+
+
+Whole = TypeVar("Whole", bound=msgspec.Struct)
+
+
+def decode(path: Path, shape: type[Whole]) -> Whole:
+    """Read and check a configuration file. Raises ConfigError."""
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=Config)
+        return msgspec.toml.decode(path.read_bytes(), type=shape)
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such file; make one, it may be empty, or name another with --config") from error
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -207,7 +228,7 @@ def settings(section: type[msgspec.Struct]) -> dict[str, dict[str, Any]]:
     return {name: schema for name, schema in properties.items() if "description" in schema}
 
 
-def sections(config: Config) -> Iterator[tuple[str, msgspec.Struct]]:
+def sections(config: msgspec.Struct) -> Iterator[tuple[str, msgspec.Struct]]:
     """The parts of a configuration by name; first, without a name, what stands above all sections."""
     yield "", config
     yield from (
@@ -215,8 +236,8 @@ def sections(config: Config) -> Iterator[tuple[str, msgspec.Struct]]:
     )
 
 
-def as_toml(config: Config) -> str:
-    """The configuration as an mb9k.toml with every setting in it, its explanation above it."""
+def as_toml(config: msgspec.Struct) -> str:
+    """The configuration as a TOML file with every setting in it, its explanation above it."""
     text = ""
     for name, section in sections(config):
         text += f"\n# {section.__doc__}\n[{name}]\n" if name else ""

@@ -13,10 +13,12 @@ from tests.conftest import REPOSITORY
 GROUND = {
     "address",
     "alone",
+    "certificates",
     "config",
     "disk",
     "errors",
     "faces",
+    "join_code",
     "loopback",
     "messages",
     "names",
@@ -30,9 +32,9 @@ GROUND = {
 KIT = {"web"}
 VISION = {"vision"}
 RECORD = {"store", "images"}
-PARTS = {*RECORD, "accounts", "previews", "media.mediamtx", "rules"}
-SERVICES = {"watch", "local", "central", "media.gate", "media.ingest", "media.embedded"}
-TOP = {"cli", "supervisor"}
+PARTS = {*RECORD, "accounts", "joining", "membership", "previews", "media.mediamtx", "rules"}
+SERVICES = {"central", "watch", "local", "media.gate", "media.ingest", "media.embedded"}
+TOP = {"cli", "commands", "supervisor"}
 
 SOURCES = sorted((REPOSITORY / "appliance").rglob("*.py"))
 
@@ -78,6 +80,8 @@ def complaint(importer: str, imported: str) -> str | None:
         return "services never import each other"
     if floor(above) == floor(below) == 0 and above not in {"config", "rates", "service"} and below != "errors":
         return "the ground imports nothing of ours but errors"
+    if above == "central" and below in {*RECORD, "membership", "rules"} | VISION:
+        return "the centre knows nothing of a box but the wire"
     if below == "rules" and above in PARTS | VISION:
         return "the parts know no rules"
     if above in KIT | VISION and below in RECORD:
@@ -118,6 +122,9 @@ def test_imports_run_down_only(path: Path) -> None:
         ("faces", "config"),
         ("rules.streams", "local"),
         ("rules.streams", "watch"),
+        ("central.run", "store"),
+        ("central.joining", "local.site"),
+        ("central.authority", "rules.fleet"),
         ("store.streams", "rules.streams"),
         ("errors", "config"),
     ],
