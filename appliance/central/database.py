@@ -68,6 +68,10 @@ class Database(abc.ABC):
         """Run one statement for each of the rows. Raises sqlite3.Error."""
 
     @abc.abstractmethod
+    def copy(self, into: str, rows: Iterable[Sequence[int]]) -> None:
+        """Add many rows of whole numbers at once. into: the table and its columns. Raises sqlite3.Error."""
+
+    @abc.abstractmethod
     def script(self, sql: str) -> None:
         """Run several statements of this dialect, without parameters. Raises sqlite3.Error."""
 
@@ -120,6 +124,11 @@ class SqliteDatabase(Database):
     def executemany(self, sql: str, rows: Iterable[Parameters]) -> None:
         """Run one statement for each of the rows. Raises sqlite3.Error."""
         self.connection.executemany(for_sqlite(sql), rows)
+
+    def copy(self, into: str, rows: Iterable[Sequence[int]]) -> None:
+        """Add many rows at once. Raises sqlite3.Error."""
+        places = ", ".join("?" * (into.count(",") + 1))
+        self.connection.executemany(f"insert into {into} values ({places})", rows)
 
     def script(self, sql: str) -> None:
         """Run several statements. Raises sqlite3.Error."""
