@@ -14,7 +14,7 @@ import click
 import msgspec
 
 from appliance import service
-from appliance.accounts.people import Role
+from appliance.accounts.people import ROLES_OF_BOX, Role
 from appliance.alone import stay_alone
 from appliance.commands.clock import clock
 from appliance.commands.kit import Options, config_of, secret, store_of
@@ -208,7 +208,9 @@ def user() -> None:
 
 @user.command("add")
 @click.argument("name")
-@click.option("--role", type=click.Choice([role.value for role in Role]), default="data_scientist", show_default=True)
+@click.option(
+    "--role", type=click.Choice([each.value for each in ROLES_OF_BOX]), default="data_scientist", show_default=True
+)
 @click.pass_context
 def user_add(context: click.Context, name: str, role: str) -> None:
     """Add a person. The password is asked for, or read from standard input: one line."""

@@ -11,7 +11,8 @@ import click
 
 from appliance.cli import cli
 from appliance.config import Config, sections, settings
-from appliance.local.openapi import ID, document
+from appliance.local.openapi import document
+from appliance.web.openapi import ID
 
 FOLDER = Path(__file__).parent.parent / "docs"
 MADE = "<!-- Made by `python -m scripts.docs`; change the code, not this page. -->\n"

@@ -11,10 +11,10 @@ import pytest
 
 from appliance.faces import Detection, Health, State
 from appliance.images import Place
-from appliance.local.dashboard import midnight_utc
 from appliance.local.words import duration, service_problems
 from appliance.secrets import digest
 from appliance.store import BoxClock, ServiceStatus, Source, WallClock, explain_trouble
+from appliance.times import midnight_utc
 from tests.site import PASSWORD, Box
 
 NASTY = """<script>alert(1)</script>"'&"""

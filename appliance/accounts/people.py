@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import enum
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from sqlite_utils import Database
+from typing import Any, Protocol
 
 from appliance.errors import NameTaken
 from appliance.times import utc_seconds, utc_text
@@ -27,12 +25,34 @@ class Role(str, enum.Enum):
     """What a person may do."""
 
     ADMIN = "admin"  # sees and edits all
-    DATA_SCIENTIST = "data_scientist"  # sees and edits what is their own, sees all detections
+    DATA_SCIENTIST = "data_scientist"  # of a box: sees and edits what is their own, sees all detections
+    ANALYST = "analyst"  # of a centre: sees the sites that an admin gives them
 
     @property
     def label(self) -> str:
         """As people read it."""
-        return "Admin" if self is Role.ADMIN else "Data Scientist"
+        return self.value.replace("_", " ").title()
+
+
+ROLES_OF_BOX = (Role.ADMIN, Role.DATA_SCIENTIST)
+ROLES_OF_CENTRE = (Role.ADMIN, Role.ANALYST)
+
+
+class Cursor(Protocol):
+    """What became of a statement."""
+
+    @property
+    def rowcount(self) -> int: ...
+
+
+class Database(Protocol):
+    """What the statements run on: SQLite or PostgreSQL, by `?` and `:name`. Raises sqlite3.Error, whichever it is."""
+
+    def execute(self, sql: str, parameters: Any = None, /) -> Cursor:
+        """Carry out a statement."""
+
+    def query(self, sql: str, params: Any = None, /) -> Iterable[Mapping[str, Any]]:
+        """The rows that a statement answers with, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,18 +121,21 @@ def _token(row: Mapping[str, Any]) -> Token:
 
 
 class People:
-    """The statements. Writes are single statements unless the caller is inside a transaction (`writing()`)."""
+    """The statements, in what SQLite and PostgreSQL have in common.
+
+    Writes are single statements unless the caller is inside a transaction (`writing()`).
+    """
 
     def __init__(self, db: Database) -> None:
         self.db = db
 
     def all(self) -> list[Person]:
         """Everyone, by name."""
-        return [_person(row) for row in self.db.query(f"select {_PERSON} from people order by name")]
+        return [_person(row) for row in self.db.query(f"select {_PERSON} from people order by lower(name)")]
 
     def count(self) -> int:
         """How many people there are; 0 means that the site has not been claimed."""
-        return int(self.db.execute("select count(*) from people").fetchone()[0])
+        return next(int(row["people"]) for row in self.db.query("select count(*) as people from people"))
 
     def _one(self, sql: str, value: int | str) -> Person | None:
         return next((_person(row) for row in self.db.query(sql, [value])), None)
@@ -123,27 +146,27 @@ class People:
 
     def named(self, name: str) -> Person | None:
         """The person of this name; upper and lower case are alike."""
-        return self._one(f"select {_PERSON} from people where name = ?", name)
+        return self._one(f"select {_PERSON} from people where lower(name) = lower(?)", name)
 
     def add(self, name: str, password_hash: str, role: Role, now_utc: float) -> int:
         """Add a person; the new id. Raises NameTaken."""
         try:
-            cursor = self.db.execute(
-                "insert into people (name, password_hash, role, created_utc) values (?, ?, ?, ?)",
+            rows = self.db.query(
+                "insert into people (name, password_hash, role, created_utc) values (?, ?, ?, ?) returning id",
                 [name, password_hash, role.value, utc_text(now_utc)],
             )
+            return next(int(row["id"]) for row in list(rows))
         except sqlite3.IntegrityError as error:
             raise NameTaken(f"Someone is already called {name}; choose another name.") from error
-        return int(cursor.lastrowid or 0)
 
     def add_first(self, name: str, password_hash: str, now_utc: float) -> int | None:
         """Add the first admin; None if somebody was quicker (there are people already)."""
-        cursor = self.db.execute(
+        rows = self.db.query(
             "insert into people (name, password_hash, role, created_utc)"
-            " select ?, ?, 'admin', ? where not exists (select 1 from people)",
+            " select ?, ?, 'admin', ? where not exists (select 1 from people) returning id",
             [name, password_hash, utc_text(now_utc)],
         )
-        return int(cursor.lastrowid or 0) if cursor.rowcount == 1 else None
+        return next((int(row["id"]) for row in list(rows)), None)
 
     def set_password(
         self, person_id: int, password_hash: str, keep_session: str | None = None, keep_tokens: bool = False
@@ -153,7 +176,8 @@ class People:
         The known devices stay: they admit nobody, and let the person in while somebody guesses.
         """
         self.db.execute("update people set password_hash = ? where id = ?", [password_hash, person_id])
-        self.db.execute("delete from sessions where person_id = ? and token_sha256 is not ?", [person_id, keep_session])
+        kept = keep_session or ""  # no digest is empty
+        self.db.execute("delete from sessions where person_id = ? and token_sha256 <> ?", [person_id, kept])
         if not keep_tokens:
             self.db.execute("delete from tokens where person_id = ?", [person_id])
 
@@ -221,7 +245,7 @@ class People:
         """Note that a person signed in in the browser with this digest; only the newest DEVICES of them are kept."""
         self.db.execute(
             "insert into devices (id_sha256, person_id, last_used_utc) values (?, ?, ?)"
-            " on conflict do update set last_used_utc = excluded.last_used_utc",
+            " on conflict (id_sha256, person_id) do update set last_used_utc = excluded.last_used_utc",
             [id_sha256, person_id, utc_text(now_utc)],
         )
         self.db.execute(
@@ -232,20 +256,21 @@ class People:
 
     def knows_device(self, id_sha256: str, now_utc: float, person_id: int | None = None) -> bool:
         """Whether this person (None: anybody) signed in in this browser within DEVICE_S."""
-        found = self.db.execute(
-            "select 1 from devices where id_sha256 = :id and last_used_utc >= :since"
-            " and (:person is null or person_id = :person)",
+        found = self.db.query(
+            "select person_id from devices where id_sha256 = :id and last_used_utc >= :since"
+            " and person_id = coalesce(:person, person_id)",
             {"id": id_sha256, "since": utc_text(now_utc - DEVICE_S), "person": person_id},
         )
-        return found.fetchone() is not None
+        return any(True for _ in found)
 
     def add_token(self, person_id: int, name: str, token_sha256: str, now_utc: float, expires_utc: float) -> int:
         """Remember a token for a program; its id."""
-        cursor = self.db.execute(
-            "insert into tokens (person_id, name, token_sha256, created_utc, expires_utc) values (?, ?, ?, ?, ?)",
+        rows = self.db.query(
+            "insert into tokens (person_id, name, token_sha256, created_utc, expires_utc) values (?, ?, ?, ?, ?)"
+            " returning id",
             [person_id, name, token_sha256, utc_text(now_utc), utc_text(expires_utc)],
         )
-        return int(cursor.lastrowid or 0)
+        return next(int(row["id"]) for row in list(rows))
 
     def tokens(self, person_id: int) -> list[Token]:
         """A person's tokens, newest first."""
@@ -255,7 +280,7 @@ class People:
 
     def all_tokens(self) -> list[Token]:
         """Everybody's tokens, by whose they are, newest first."""
-        return [_token(row) for row in self.db.query(f"{_TOKEN} order by people.name, tokens.id desc")]
+        return [_token(row) for row in self.db.query(f"{_TOKEN} order by lower(people.name), tokens.id desc")]
 
     def token(self, token_sha256: str) -> Token | None:
         """The token with this digest; whether it has expired is for the caller to say."""

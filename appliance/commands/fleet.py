@@ -45,12 +45,16 @@ def fleet(context: click.Context) -> None:
     """Say which centre this box belongs to, and how far what it counted has come there."""
     config = config_of(context)
     status = rules.status(config, store_of(config), now())
-    if status.membership is None:
-        if status.problem:
-            raise UserError(status.problem)
+    there, link, backlog = status.membership, status.link, status.backlog
+    if there is None:
         click.echo("This box belongs to no centre; `mb9k join CODE` joins one.")
-        return
-    there = status.membership
-    click.echo(f"It belongs to {rules.title(there)}, as {there.box}, since {utc_text(there.joined_utc)}.")
-    for line in rules.sentences(status, now()):
-        click.echo(line)
+    else:
+        click.echo(f"It belongs to {rules.title(there)}, as {there.box}, since {utc_text(there.joined_utc)}.")
+        click.echo("It is connected." if status.connected else "It is not connected.")
+    if there and link and link.watermark_utc is not None:
+        click.echo(f"The centre last said what it has at {utc_text(link.watermark_utc)}.")
+    if there and backlog and backlog.rows:
+        since = f", the oldest of {utc_text(backlog.oldest_utc)}" if backlog.oldest_utc is not None else ""
+        click.echo(f"{backlog.minutes} minutes ({backlog.rows} rows) are still to be sent{since}.")
+    if status.problem:
+        raise UserError(status.problem)

@@ -5,33 +5,30 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
-from bottle import HTTPError, HTTPResponse, request
+from bottle import HTTPResponse
 from msgspec import UNSET
 
 from appliance.accounts.guard import Visitor
-from appliance.errors import InputError, NotFound
+from appliance.errors import NotFound
 from appliance.local import api_types as shapes
-from appliance.local.api_query import KnownParameters, detection_filter, id_parameter, limit_parameter, parameters
-from appliance.local.openapi import document
+from appliance.local.api_query import detection_filter, limit_parameter
+from appliance.local.openapi import OPERATIONS, document
 from appliance.local.pages import Site
 from appliance.rules import detections as detection_rules
 from appliance.rules import streams as stream_rules
 from appliance.store import Store, Stream
 from appliance.times import Now, utc_text
 from appliance.web.access import Access, App
+from appliance.web.api import KnownParameters, answer, body, id_parameter, parameters
 from appliance.web.forms import moment_utc
-
-MAX_BODY_BYTES = 65_536
-Shape = TypeVar("Shape")
 
 
 def add_routes(app: App, site: Site) -> None:
     """Add every route of the API."""
-    app.install(KnownParameters())
+    app.install(KnownParameters(OPERATIONS))
     _add_stream_routes(app)
     _add_stream_changes(app, site)
     _add_detection_routes(app, site)
@@ -168,18 +165,3 @@ def _add_detection_writes(app: App, site: Site) -> None:
 
 def _detection(site: Site, store: Store, detection_id: int, status: int = 200) -> HTTPResponse:
     return answer(shapes.detection_json(detection_rules.find(store, detection_id), site.pages.address.prefix), status)
-
-
-def answer(content: Any, status: int = 200) -> HTTPResponse:
-    """Something as JSON."""
-    return HTTPResponse(msgspec.json.encode(content), status, {"Content-Type": "application/json"})
-
-
-def body(shape: type[Shape]) -> Shape:
-    """What was sent, if it has the right shape. Raises InputError, and HTTPError where it is too long."""
-    if request.content_length > MAX_BODY_BYTES:
-        raise HTTPError(413, f"Send at most {MAX_BODY_BYTES} bytes.")
-    try:
-        return msgspec.json.decode(request.body.read(MAX_BODY_BYTES), type=shape)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{str(error).rstrip('.')}; see /api/openapi.json.") from error

@@ -18,10 +18,10 @@ from appliance.rates import compliance
 from appliance.store import ServiceStatus, StoredDetection
 from appliance.store import Stream as StoredStream
 from appliance.times import utc_text
+from appliance.web.openapi import TIME_SCHEMA
 
 # Said here and not checked: the rules refuse a wrong name, in the same words as on a page.
 Name = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": names.MAX_LENGTH})]
-TIME_SCHEMA = {"type": "string", "format": "date-time", "pattern": "^(19[7-9][0-9]|2[0-9]{3})-"}
 Time = Annotated[str, Meta(extra_json_schema=TIME_SCHEMA)]
 Ratio = Annotated[float, Meta(ge=0, le=1)]
 
@@ -187,12 +187,6 @@ class DetectionPage(Struct, kw_only=True):
 
     detections: list[Detection]
     next: str | None
-
-
-class Error(Struct):
-    """Why it was not done, and the next step."""
-
-    error: str
 
 
 def stream_json(stream: StoredStream) -> Stream:

@@ -6,7 +6,7 @@ from typing import Any
 
 from appliance.accounts.account import revoke_token
 from appliance.accounts.guard import Visitor
-from appliance.accounts.people import Role
+from appliance.accounts.people import ROLES_OF_BOX
 from appliance.errors import InputError, UserError
 from appliance.local.pages import Site
 from appliance.rules import people as rules
@@ -80,6 +80,11 @@ def _page(site: Site, store: Store, now: Now, **values: Any) -> Page:
     streams: dict[int, int] = {}
     for stream in store.streams.all(now):
         streams[stream.owner_id] = streams.get(stream.owner_id, 0) + 1
-    lists = {"people": store.people.all(), "streams": streams, "tokens": store.people.all_tokens(), "roles": Role}
+    lists = {
+        "people": store.people.all(),
+        "streams": streams,
+        "tokens": store.people.all_tokens(),
+        "roles": ROLES_OF_BOX,
+    }
     defaults = {"now_utc": now.utc, "name": "", "role": "", "done": None, "open_id": None}
     return site.pages.page("people.html", **{**lists, **defaults, **values})

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from appliance.disk import MAKE_ROOM
 from appliance.faces import Detection, Health, State
-from appliance.rates import Rate
 from appliance.service import SERVICES
 from appliance.store import ServiceStatus
+from appliance.web.words import duration as duration
+from appliance.web.words import number as number
+from appliance.web.words import percent as percent
+from appliance.web.words import rate_words as rate_words  # views find all of them under `words`
 
 STATE_WORDS = {
     State.MASK: "Mask",
@@ -98,34 +101,3 @@ def _worth_a_word(health: Health) -> tuple[float | None, float | None]:
 def state_words(seen: Detection) -> str:
     """The state of somebody who passed, and why it is unknown, where that is known."""
     return TOO_SMALL if seen.too_small else STATE_WORDS[seen.state]
-
-
-def duration(seconds: float) -> str:
-    """How long something has lasted: `under a minute`, `5 min`, `3 h 20 min`, `4 days`."""
-    minutes = int(max(0.0, seconds) // 60)
-    if minutes < 1:
-        return "under a minute"
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 24:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    days = hours // 24
-    return f"{days} day{'s' if days > 1 else ''}"
-
-
-def percent(ratio: float) -> str:
-    """A ratio as a person reads it: 82 %."""
-    return f"{100 * ratio:.0f} %"
-
-
-def rate_words(rate: Rate | None) -> str:
-    """A compliance rate with its interval and n, or that there is not enough to say one."""
-    if rate is None:
-        return "not enough data"
-    return f"{percent(rate.value)} ({100 * rate.low:.0f} to {100 * rate.high:.0f} %, n = {rate.n})"
-
-
-def number(count: int) -> str:
-    """12 345, with narrow no-break spaces."""
-    return f"{count:,}".replace(",", "\u202f")

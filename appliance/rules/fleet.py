@@ -10,10 +10,10 @@ from appliance import joining, membership
 from appliance.certificates import CertificateError, Facts
 from appliance.config import Config
 from appliance.disk import FULL, means_full
-from appliance.errors import InputError, NotSaved, UserError
+from appliance.errors import InputError, NotSaved
 from appliance.join_code import parse
 from appliance.membership import Membership, MembershipError
-from appliance.store import Store
+from appliance.store import Backlog, FleetStatus, Store
 from appliance.times import Now, now
 
 log = logging.getLogger(__name__)
@@ -48,6 +48,7 @@ def join(config: Config, store: Store, typed: str, moment: Now) -> Joined:
         raise NotSaved(_not_written(error)) from error
     with store.saving():
         store.summaries.forget_watermarks()  # of a centre it belonged to before
+        store.fleet.forget_status()
     log.info("this box has joined %s as %s", title(one), one.box)
     return Joined(one, _clock_notice(joined.clock_behind_s))
 
@@ -86,6 +87,7 @@ def leave(config: Config, store: Store) -> str:
         raise NotSaved(_not_written(error)) from error
     with store.saving():
         store.summaries.forget_watermarks()
+        store.fleet.forget_status()
     log.info("this box has left %s", title(there) if there else "its centre")
     words = f"This box has left {title(there) if there else 'its centre'}; its key is gone."
     if there:
@@ -93,6 +95,42 @@ def leave(config: Config, store: Store) -> str:
     if config.fleet.join_code:
         words += " It joins again when it starts: fleet.join_code is still in its configuration."
     return words
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How this box and its centre get on. problem: why the membership cannot be used, or why there is no connection.
+
+    link: as `sync` noted it last; None: not since it joined. certificate: this box's, if it can be read.
+    """
+
+    membership: Membership | None
+    problem: str | None = None
+    link: FleetStatus | None = None
+    backlog: Backlog | None = None
+    certificate: Facts | None = None
+    is_syncing: bool = False
+
+    @property
+    def connected(self) -> bool:
+        """Whether it is connected, as far as a service that runs says so."""
+        return self.is_syncing and self.link is not None and self.link.connected
+
+
+def status(config: Config, store: Store, moment: Now) -> Status:
+    """How this box and its centre get on. Raises sqlite3.Error."""
+    try:
+        there = current(config)
+    except MembershipError as error:
+        return Status(None, str(error))
+    if there is None:
+        return Status(None)
+    is_syncing = store.services.is_alive("sync", moment)
+    link = store.fleet.status()
+    problem = link.problem if link and is_syncing else None
+    if not is_syncing:
+        problem = "The service `sync` is not running, so nothing is sent; start the box, or the service."
+    return Status(there, problem, link, store.summaries.backlog(), certificate(there), is_syncing)
 
 
 def current(config: Config) -> Membership | None:
@@ -130,12 +168,3 @@ def _not_written(error: OSError) -> str:
     if means_full(error):
         return f"{FULL}, then do it again"
     return f"The membership cannot be written ({error.strerror}): the box must be able to write into its state_dir."
-
-
-def problem_now(config: Config) -> str | None:
-    """Why the membership cannot be used, in words; None: it can, or there is none."""
-    try:
-        current(config)
-    except UserError as error:
-        return str(error)
-    return None

@@ -4,24 +4,42 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
+from zlib import crc32
 
 from appliance.times import utc_text
 
 WIDTH, HEIGHT = 720, 180
 LEFT, BOTTOM, TOP = 34, 22, 10
+LABELS_AT_MOST = 8
+CHARACTER = 6.7  # px of a label
+LABELLED_EVERY = {60: (10, 15, 30, 60, 120, 360), 3600: (6, 12, 24, 48, 168), 86400: (1, 2, 7, 14, 30, 61, 91, 366)}
+"""Which bars may have a label, by the seconds of each: every sixth hour, say."""
+FULLY_WATCHED = 0.95  # of its time; below, the foot of the bar says so
+MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar, from the bottom up. start_utc: where its span begins; parts: (CSS class, how many)."""
+    """One bar, from the bottom up. start_utc: where its span begins; parts: (CSS class, how many).
+
+    watched: of its span, 0 to 1. None: not asked, or still to come. With 0 and nobody in it, it is a gap, never a zero.
+    is_certain: whether the clock was right when its persons were counted.
+    """
 
     start_utc: float
     parts: tuple[tuple[str, int], ...]
+    watched: float | None = None
+    is_certain: bool = True
 
     @property
     def total(self) -> int:
         """Its height."""
-        return sum(count for _, count in self.parts)
+        return sum(max(0, count) for _, count in self.parts)
+
+    @property
+    def is_gap(self) -> bool:
+        """Whether nobody looked."""
+        return self.watched == 0 and self.total == 0
 
 
 def nice_top(highest: int) -> int:
@@ -34,31 +52,67 @@ def nice_top(highest: int) -> int:
         scale *= 10
 
 
-def stacked_bars(bars: list[Bar], title: str) -> str:
-    """An SVG of stacked bars, one per hour, labelled every sixth; app.js turns the labels into local hours."""
+def stacked_bars(bars: list[Bar], title: str, step_s: int = 3600) -> str:
+    """An SVG of stacked bars, one per step (60, 3600 or 86400 s); app.js turns labels with a time into local ones."""
     top = nice_top(max((bar.total for bar in bars), default=0))
     room = HEIGHT - BOTTOM - TOP
     step = (WIDTH - LEFT) / max(1, len(bars))
+    hatch = f"gap-{crc32(title.encode()):08x}"
     pieces = [
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">',
+        _hatching(hatch) if any(bar.is_gap for bar in bars) else "",
         *(_line(value, TOP + room * (1 - value / top)) for value in (0, top // 2, top)),
     ]
     for index, bar in enumerate(bars):
         left = LEFT + index * step
-        pieces.append(_bar(bar, left + step * 0.14, step * 0.72, room / top))
-        if index % 6 == 0:
-            stamp = utc_text(bar.start_utc)
-            pieces.append(
-                f'<text class="hour" x="{left + step / 2:.1f}" y="{HEIGHT - 5}" data-hour="{stamp}">'
-                f"{stamp[11:16]}</text>"
-            )
+        pieces.append(_gap(left, step, hatch) if bar.is_gap else _bar(bar, left + step * 0.14, step * 0.72, room / top))
+    every = next((n for n in LABELLED_EVERY[step_s] if len(bars) / n <= LABELS_AT_MOST), len(bars))
+    for index in range(0, len(bars), every):
+        pieces.append(_label(bars[index].start_utc, LEFT + (index + 0.5) * step, step_s, len(bars)))
     return "".join([*pieces, "</svg>"])
 
 
 def _line(value: int, y: float) -> str:
     return (
         f'<line class="grid" x1="{LEFT}" x2="{WIDTH}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        f'<text class="scale" x="{LEFT - 6}" y="{y + 4:.1f}">{value}</text>'
+        f'<text class="scale" x="{LEFT - 6}" y="{y + 4:.1f}">{_short(value)}</text>'
+    )
+
+
+def _short(value: int) -> str:
+    """A figure of the scale in the room there is: 400, 4 k, 40 k, 1 M."""
+    for scale, letter in ((1_000_000, "M"), (1000, "k")):
+        if value >= max(scale, 10_000) and value % scale == 0:
+            return f"{value // scale} {letter}"
+    return str(value)
+
+
+def _label(start_utc: float, x: float, step_s: int, count: int) -> str:
+    stamp = utc_text(start_utc)
+    day = f"{int(stamp[8:10])} {MONTHS[int(stamp[5:7]) - 1]}"
+    if step_s == 86400:  # days of the world's clock; they have no other time
+        text, attribute = day, ""
+    elif count * step_s > 86400:
+        text, attribute = f"{day}, {stamp[11:16]}", f' data-moment="{stamp}"'
+    else:
+        text, attribute = stamp[11:16], f' data-hour="{stamp}"'
+    half = CHARACTER * len(text) / 2
+    if x + half > WIDTH:
+        return ""
+    return f'<text class="hour" x="{max(x, half):.1f}" y="{HEIGHT - 5}"{attribute}>{text}</text>'
+
+
+def _hatching(name: str) -> str:
+    return (
+        f'<defs><pattern id="{name}" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+        '<line class="hatch" x1="0" x2="0" y1="0" y2="6"/></pattern></defs>'
+    )
+
+
+def _gap(x: float, width: float, hatch: str) -> str:
+    return (
+        f'<rect fill="url(#{hatch})" x="{x:.1f}" y="{TOP}" width="{width:.1f}" height="{HEIGHT - BOTTOM - TOP}">'
+        "<title>nobody looked: no stream was LIVE, or nothing came</title></rect>"
     )
 
 
@@ -66,11 +120,17 @@ def _bar(bar: Bar, x: float, width: float, unit: float) -> str:
     y = float(HEIGHT - BOTTOM)
     rects = []
     for name, count in bar.parts:
-        if count:
+        if count > 0:
             y -= count * unit
             rects.append(
                 f'<rect class="bar-{escape(name)}" x="{x:.1f}" y="{y:.2f}" width="{width:.1f}"'
                 f' height="{count * unit:.2f}"/>'
             )
-    label = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in bar.parts if count)
-    return f"<g><title>{escape(label)}</title>{''.join(rects)}</g>" if rects else ""
+    notes = [f"{count} {name.replace('_', ' ')}" for name, count in bar.parts if count > 0]
+    if bar.watched is not None and bar.watched < FULLY_WATCHED:
+        notes.append(f"watched {100 * bar.watched:.0f} % of the time")
+        rects.append(f'<rect class="foot" x="{x:.1f}" y="{HEIGHT - BOTTOM + 1}" width="{width:.1f}" height="3"/>')
+    if rects and not bar.is_certain:
+        notes.append("the clock may have been wrong")
+    unsure = "" if bar.is_certain else ' class="unsure"'
+    return f"<g{unsure}><title>{escape(', '.join(notes))}</title>{''.join(rects)}</g>" if rects else ""

@@ -1,0 +1,66 @@
+"""What may be done to a person who may sign in, on every site. A password comes as its hash (secrets.hash_password)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from appliance.accounts.people import Person, Role
+from appliance.accounts.site import Store
+from appliance.errors import InputError, NotFound
+from appliance.names import person_name
+from appliance.web.forms import MAX_ID
+
+log = logging.getLogger(__name__)
+LAST_ADMIN = "This is the only admin, and a {noun} needs one. Make another person an admin first."
+
+
+def find(store: Store, person_id: int) -> Person:
+    """The person with this id. Raises NotFound."""
+    person = store.people.get(person_id) if person_id <= MAX_ID else None
+    if person is None:
+        raise NotFound("This person was removed, or never was; choose another.")
+    return person
+
+
+def role_named(text: str, roles: Sequence[Role]) -> Role:
+    """The role of this name, of those that the site has. Raises InputError."""
+    for role in roles:
+        if role.value == text:
+            return role
+    raise InputError(f"Choose a role: {' or '.join(role.value for role in roles)}.")
+
+
+def add(store: Store, name: str, password_hash: str, role: Role, now_utc: float) -> int:
+    """Add a person; the new id. Raises InputError, NotSaved."""
+    name = person_name(name)
+    with store.saving():
+        person_id = store.people.add(name, password_hash, role, now_utc)
+    log.info("%s was added as %s", name, role.label)
+    return person_id
+
+
+def change_role(store: Store, person: Person, role: Role, noun: str = "box") -> None:
+    """Give a person another role. Raises InputError for the last admin, NotSaved."""
+    with store.saving():
+        changed = store.people.set_role(person.id, role)
+    if not changed:
+        raise InputError(LAST_ADMIN.format(noun=noun))
+
+
+def set_password(
+    store: Store, person: Person, password_hash: str, keep_session: str | None = None, keep_tokens: bool = False
+) -> None:
+    """Give a person another password; tokens end, and sessions but for the one with this digest. Raises NotSaved."""
+    with store.saving():
+        store.people.set_password(person.id, password_hash, keep_session, keep_tokens)
+    log.info("%s was given a new password%s", person.name, "" if keep_tokens else "; tokens have ended")
+
+
+def remove(store: Store, person: Person) -> bool:
+    """Remove a person with sessions and tokens; False: it is the last admin, or still owns something. Raises NotSaved."""
+    with store.saving():
+        removed = store.people.remove(person.id)
+    if removed:
+        log.info("%s was removed, with all sessions and tokens", person.name)
+    return removed

@@ -1,0 +1,62 @@
+"""One connection of the viewer to the centre's database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from sqlite3 import Error
+
+from appliance.accounts.people import People
+from appliance.central.database import Database, DatabaseError
+from appliance.central.store.boxes import Boxes
+from appliance.central.store.records import Records
+from appliance.central.store.sites import Sites
+from appliance.central.store.sums import Sums
+from appliance.errors import NotSaved
+
+WRITERS_LOCK = 0x6D62396B
+"""Of PostgreSQL's advisory locks, the one that a person's change holds: as in SQLite, one is made after the other."""
+
+
+class CentralStore:
+    """What the pages of one request need; for one thread."""
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+        self.people = People(db)
+        self.boxes = Boxes(db)
+        self.sites = Sites(db)
+        self.sums = Sums(db)
+        self.records = Records(db)
+
+    @classmethod
+    def open_existing(cls, address: str) -> CentralStore:
+        """Open what Database.open has made: for each request. Raises DatabaseError."""
+        return cls(Database.open_existing(address))
+
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """One transaction: all of it is stored, or nothing. Raises NotSaved."""
+        try:
+            with self.db.writing():
+                if self.db.dialect == "postgresql":
+                    self.db.execute("select pg_advisory_xact_lock(?)", [WRITERS_LOCK])
+                yield
+        except Error as error:
+            raise NotSaved(f"Nothing was saved: {explain_trouble(error)}") from error
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self.db.close()
+
+
+def explain_trouble(error: Exception) -> str:
+    """Why the database did not do something, in words for a person, from the error it raised."""
+    if isinstance(error, DatabaseError):
+        return "The database of the centre cannot be reached just now. Try again in a moment; if it stays, tell an admin."
+    text = str(error)
+    if "locked" in text:
+        return "The database of the centre is busy. Try again in a moment."
+    if "full" in text or "space" in text:
+        return "The disk of the centre is full. Make room, then try again."
+    return "The database of the centre could not do this just now. Its log says why; try again in a moment."

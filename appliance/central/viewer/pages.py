@@ -1,0 +1,100 @@
+"""What the centre's own pages share, beside the page kit and the accounts."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bottle import HTTPError
+
+from appliance.accounts.guard import Visitor, visitor_now
+from appliance.accounts.people import DEVICE_S
+from appliance.accounts.site import VIEWS as ACCOUNTS_VIEWS
+from appliance.accounts.site import Accounts
+from appliance.central.config import CentralConfig
+from appliance.central.store import CentralStore, explain_trouble
+from appliance.central.viewer import words
+from appliance.times import Now
+from appliance.web.address import SiteAddress
+from appliance.web.cookies import Cookie
+from appliance.web.pages import Link, Pages
+from appliance.web.render import Renderer
+from appliance.web.static import Static
+
+VIEWS = Path(__file__).parent / "views"
+NAVIGATION = (
+    Link("/", "Fleet"),
+    Link("/sites", "Sites"),
+    Link("/compare", "Compare"),
+    Link("/letters", "Refused", admin_only=True),
+    Link("/people", "People", admin_only=True),
+    Link("/account", "Account"),
+)
+
+
+def site_address(config: CentralConfig) -> SiteAddress:
+    """How the page is reached: by its machine's names, and by those that are configured."""
+    machine = socket.gethostname().lower()
+    short = {machine, machine.partition(".")[0]}
+    configured = {config.web.host, config.broker.public_host, *config.web.names}
+    return SiteAddress(
+        base_url=config.web.base_url,
+        names=frozenset({*short, *(f"{name}.local" for name in short), *(name.lower() for name in configured)}),
+        proxies=tuple(ipaddress.ip_network(proxy) for proxy in config.web.proxies),
+    )
+
+
+@dataclass(frozen=True)
+class Centre:
+    """What the pages share. All of it may be used by several threads at once."""
+
+    config: CentralConfig
+    pages: Pages
+    accounts: Accounts
+
+    @classmethod
+    def made_from(cls, config: CentralConfig) -> Centre:
+        """The site of a centre. Its cookies have names of their own: a box's site may run on the same machine."""
+        address = site_address(config)
+        https, path = address.https, address.prefix or "/"
+        pages = Pages(
+            name=config.name,
+            noun="centre",
+            renderer=Renderer(VIEWS, ACCOUNTS_VIEWS),
+            static=Static(),
+            form_cookie=Cookie("mb9k_centre_form", https, path),
+            viewer=visitor_now,
+            navigation=NAVIGATION,
+            values={"words": words},
+            address=address,
+        )
+        session_cookie = Cookie("mb9k_centre_session", https, path)
+        device_cookie = Cookie("mb9k_centre_device", https, path, keep_s=int(DEVICE_S))
+        return cls(
+            config=config,
+            pages=pages,
+            accounts=Accounts(pages, session_cookie, device_cookie, config.claim_code_path, explain=explain_trouble),
+        )
+
+
+def owned(store: CentralStore, _now: Now, visitor: Visitor, address: Mapping[str, Any]) -> dict[str, Any]:
+    """What an OWNER route names: a box, a stream or a site that this person sees.
+
+    Raises HTTPError 404 both where there is none and where it is not theirs to see: nobody learns which.
+    """
+    found: dict[str, Any] = {}
+    person = visitor.sees_only
+    if "box_id" in address:
+        found["box"] = store.boxes.get(str(address["box_id"]), person)
+    if "stream_id" in address:
+        found["stream"] = store.boxes.stream(address["stream_id"], person)
+    if "site_id" in address:
+        found["site"] = store.sites.get(address["site_id"], person)
+    for noun, value in found.items():
+        if value is None:
+            raise HTTPError(404, f"There is no such {noun}, or it is not among the sites that you see.")
+    return found

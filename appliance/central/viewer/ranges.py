@@ -1,0 +1,86 @@
+"""Which time a page or a program asks for, and in what steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from appliance.central.store import Span
+from appliance.central.store.sums import STEP_S, Step
+from appliance.errors import InputError
+from appliance.times import midnight_utc, utc_text
+from appliance.web.forms import moment_utc, query_value
+
+QUICK = {
+    "hour": ("Last hour", 3600),
+    "today": ("Today", 0),
+    "day": ("24 hours", 86400),
+    "week": ("7 days", 7 * 86400),
+    "month": ("30 days", 30 * 86400),
+    "year": ("A year", 365 * 86400),
+}
+"""By its name in the address: what people read, and seconds back from now (0: to the centre's midnight)."""
+FINEST: tuple[tuple[int, Step], ...] = ((6 * 3600, "minute"), (14 * 86400, "hour"))
+"""The step of a range at most so long; longer ones are shown by days."""
+MAX_STEPS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A range as the address asks for it. last: by a quick choice; problem: what could not be read, for the person."""
+
+    span: Span
+    last: str | None
+    problem: str | None = None
+
+    @property
+    def title(self) -> str:
+        """What to call it."""
+        return QUICK[self.last][0] if self.last else "This range"
+
+    def query(self, **more: object) -> str:
+        """The part of an address that asks for this again."""
+        parts: dict[str, object] = {"last": self.last}
+        if self.last is None:
+            parts = {"since": utc_text(self.span.since_utc), "until": utc_text(self.span.until_utc)}
+        return f"?{urlencode({**parts, **more})}"
+
+
+def span_of(since_utc: float, until_utc: float, step: Step | None = None) -> Span:
+    """The range in whole steps, widened to their edges. step: None: as fine as can be read. Raises InputError."""
+    if until_utc <= since_utc:
+        raise InputError("The range ends before it begins; swap its ends.")
+    length_s = until_utc - since_utc
+    chosen: Step = step or next((finer for longest_s, finer in FINEST if length_s <= longest_s), "day")
+    step_s = STEP_S[chosen]
+    since, until = int(since_utc // step_s) * step_s, int(-(-until_utc // step_s)) * step_s
+    if (until - since) // step_s > MAX_STEPS:
+        raise InputError(f"That is more than {MAX_STEPS} {chosen}s; ask for a shorter range, or for larger steps.")
+    return Span(since, until, chosen)
+
+
+def quick(last: str, now_utc: float) -> Span:
+    """The range of a quick choice. Raises KeyError."""
+    back_s = QUICK[last][1]
+    return span_of(now_utc - back_s if back_s else midnight_utc(now_utc), now_utc + 1)
+
+
+def today(now_utc: float) -> Span:
+    """Since midnight at the centre, by hours: a time zone of half hours begins its day up to half an hour early."""
+    return span_of(midnight_utc(now_utc), now_utc + 1, "hour")
+
+
+def asked(now_utc: float, default: str = "day") -> Asked:
+    """The range in the address. What cannot be read is left out, and said."""
+    since, until = query_value("since"), query_value("until")
+    last = query_value("last")
+    if not since and not until:
+        known = last if last in QUICK else default
+        problem = None if last in (known, "") else "There is no such choice of time."
+        return Asked(quick(known, now_utc), known, problem)
+    try:
+        until_utc = moment_utc(until, "until", zone_needed=False) if until else now_utc + 1
+        since_utc = moment_utc(since, "from", zone_needed=False) if since else until_utc - 86400
+        return Asked(span_of(since_utc, until_utc), None)
+    except InputError as error:
+        return Asked(quick(default, now_utc), default, str(error))
