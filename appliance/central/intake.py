@@ -1,6 +1,7 @@
 """Messages of boxes into the database: many in one transaction; what comes back is what to answer after its commit.
 
-`read` looks at messages without any database, `store` can be repeated until it succeeds: of everything the newest stays.
+`read` looks at messages without any database; `store` can be repeated until it succeeds: of everything, the newest
+stays.
 """
 
 from __future__ import annotations

@@ -31,7 +31,8 @@ def read(database: Database, boxes: Iterable[str], to_change: bool = False) -> d
 
     to_change: keep other processes from changing them until the transaction ends.
     """
-    lock = " for update" if to_change and database.dialect == "postgresql" else ""
+    # Not `for update`: that would also wait for whoever adds a stream of the box.
+    lock = " for no key update" if to_change and database.dialect == "postgresql" else ""
     names, found = sorted(boxes), {}
     for begin in range(0, len(names), KEYS):
         some = names[begin : begin + KEYS]

@@ -98,18 +98,15 @@ class Sums:
         keys = sorted(groups)
         self._find(database, keys, groups, now_utc)
         hours = {(key[0], hour) for key in keys for hour in {hour_of(row.start_utc) for row in groups[key]}}
-        moved: list[tuple[Key, Source]] = []
-        for key in keys:
-            before = self._sources[key]
-            wide = before.widened(groups[key])
-            if wide is not before:
-                self._sources[key] = wide
-            if wide.low_shift != wide.high_shift:
-                moved.append((key, before))
-            if wide is not before:
-                self._widen(database, key, wide)
-        for key, before in moved:
-            hours |= {(key[0], hour) for hour in _hours_before(database, before, groups[key])}
+        before = {key: self._sources[key] for key in keys}
+        self._sources.update({key: before[key].widened(groups[key]) for key in keys})
+        wider = [key for key in keys if self._sources[key] is not before[key]]
+        moved = [key for key in keys if self._sources[key].low_shift != self._sources[key].high_shift]
+        _lock(database, sorted({before[key].id for key in (*wider, *moved)}))
+        for key in wider:
+            self._widen(database, key, self._sources[key])
+        for key in moved:
+            hours |= {(key[0], hour) for hour in _hours_before(database, before[key], groups[key])}
         self._store(database, [(self._sources[key], row) for key in keys for row in groups[key]])
         return hours
 
@@ -200,11 +197,18 @@ def upsert(database: Database, rows: Sequence[tuple[int, ...]]) -> None:
         database.execute(_UPSERT_INCOMING)
 
 
+def _lock(database: Database, sources: Sequence[int]) -> None:
+    """Keep other processes from changing these, all in the same order. SQLite has one writer anyway."""
+    if database.dialect == "postgresql":
+        for begin in range(0, len(sources), KEYS):
+            some = sources[begin : begin + KEYS]
+            places = ", ".join("?" * len(some))
+            database.execute(f"select id from sources where id in ({places}) order by id for update", some).fetchall()
+
+
 def _hours_before(database: Database, source: Source, rows: Sequence[Row]) -> set[int]:
     """The hours that rows may have stood in before their box corrected its clock."""
     minutes = [row.minute for row in rows]
-    lock = "for update" if database.dialect == "postgresql" else ""
-    database.execute(f"select id from sources where id = ? {lock}", [source.id]).fetchall()
     stood = database.execute(
         "select start_utc from sums where source_id = ? and minute >= ? and minute <= ?",
         [source.id, min(minutes), max(minutes)],
