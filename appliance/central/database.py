@@ -55,7 +55,7 @@ class Cursor(Protocol):
 
 
 class Database(abc.ABC):
-    """One connection, for one thread. Statements outside of `writing` are kept at once, one by one."""
+    """One connection, for one thread at a time. Statements outside of `writing` are kept at once, one by one."""
 
     dialect: Dialect
 
@@ -108,7 +108,13 @@ class SqliteDatabase(Database):
 
     def __init__(self, path: Path, mode: str = "rwc", busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         uri = f"{path.absolute().as_uri()}?mode={mode}"
-        self.connection = sqlite3.connect(uri, uri=True, timeout=busy_timeout_s, isolation_level=None)
+        self.connection = sqlite3.connect(
+            uri,
+            uri=True,
+            timeout=busy_timeout_s,
+            isolation_level=None,
+            check_same_thread=False,  # one at a time may use it, and another one close it
+        )
         self.connection.row_factory = sqlite3.Row
         try:
             for pragma in ("synchronous=full", "foreign_keys=on", "temp_store=memory"):
