@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from zlib import crc32
 
+from appliance.rates import Rate
 from appliance.times import utc_text
 
 WIDTH, HEIGHT = 720, 180
@@ -134,3 +135,16 @@ def _bar(bar: Bar, x: float, width: float, unit: float) -> str:
         notes.append("the clock may have been wrong")
     unsure = "" if bar.is_certain else ' class="unsure"'
     return f"<g{unsure}><title>{escape(', '.join(notes))}</title>{''.join(rects)}</g>" if rects else ""
+
+
+def interval(rate: Rate) -> str:
+    """A small SVG of a rate from 0 to 1 with its interval; several below each other can be compared."""
+    label = f"{100 * rate.value:.0f} %, 95 % interval {100 * rate.low:.0f} to {100 * rate.high:.0f} %"
+    low, high, value = (4 + 152 * share for share in (rate.low, rate.high, rate.value))
+    return (
+        f'<svg class="interval" viewBox="0 0 160 16" role="img" aria-label="{label}">'
+        '<line class="grid" x1="4" x2="156" y1="8" y2="8"/>'
+        '<path class="grid" d="M4 4V12M80 5V11M156 4V12"/>'
+        f'<line class="whisker" x1="{low:.1f}" x2="{max(high, low + 1):.1f}" y1="8" y2="8"/>'
+        f'<circle cx="{value:.1f}" cy="8" r="4"/></svg>'
+    )

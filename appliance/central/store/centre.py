@@ -8,6 +8,7 @@ from sqlite3 import Error
 
 from appliance.accounts.people import People
 from appliance.central.database import Database, DatabaseError
+from appliance.central.opening import connect
 from appliance.central.store.boxes import Boxes
 from appliance.central.store.records import Records
 from appliance.central.store.sites import Sites
@@ -31,8 +32,8 @@ class CentralStore:
 
     @classmethod
     def open_existing(cls, address: str) -> CentralStore:
-        """Open what Database.open has made: for each request. Raises DatabaseError."""
-        return cls(Database.open_existing(address))
+        """Open what `open_database` has made: for each request. Raises DatabaseError."""
+        return cls(connect(address))
 
     @contextmanager
     def saving(self) -> Iterator[None]:

@@ -52,6 +52,19 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenJoin:
+    """A join code that may still be used. box_id: whose place it gives; title: of the one box it is for."""
+
+    id: int
+    box_id: str | None
+    title: str
+    site: str | None
+    boxes_left: int
+    expires_utc: int
+    made_by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Process:
     """A process of the centre: ingest, serve or joining. problem: in words."""
 
@@ -147,5 +160,20 @@ class Records:
         rows = self.db.query("select * from processes order by kind, name")
         return [
             Process(row["name"], row["kind"], row["started_utc"], row["heartbeat_utc"], row["problem"] or "")
+            for row in rows
+        ]
+
+    def open_joins(self, now_utc: float) -> list[OpenJoin]:
+        """The join codes that may still be used, newest first."""
+        rows = self.db.query(
+            "select joins.*, sites.name as site from joins left join sites on sites.id = joins.site_id"
+            " where boxes_left > 0 and expires_utc > ? order by joins.id desc",
+            [int(now_utc)],
+        )
+        return [
+            OpenJoin(
+                *(row["id"], row["box_id"], row["title"], row["site"]),
+                *(row["boxes_left"], row["expires_utc"], row["made_by"]),
+            )
             for row in rows
         ]

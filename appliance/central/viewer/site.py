@@ -13,7 +13,7 @@ from bottle import HTTPResponse
 from appliance.accounts import account, sign_in
 from appliance.accounts.guard import Guard
 from appliance.central.config import CentralConfig
-from appliance.central.database import Database
+from appliance.central.opening import open_database
 from appliance.central.store import CentralStore
 from appliance.central.viewer import api, boxes, compare, fleet, joins, letters, people, sites, streams
 from appliance.central.viewer.pages import Centre, owned
@@ -53,7 +53,7 @@ def make_app(
 def serve(config: CentralConfig) -> None:
     """Run the site until SIGTERM or SIGINT. Raises UserError."""
     address = database_address(config)
-    store = CentralStore(Database.open(address))  # makes or migrates the tables, and says early what is wrong
+    store = CentralStore(open_database(address))  # makes or migrates the tables, and says early what is wrong
     claimed = store.people.count() > 0
     store.close()
     app = make_app(config, lambda: CentralStore.open_existing(address))
@@ -80,7 +80,7 @@ def serve(config: CentralConfig) -> None:
 
 
 def database_address(config: CentralConfig) -> str:
-    """Where the database is, as Database.open takes it."""
+    """Where the database is, as open_database takes it."""
     return config.database.url or str(config.database_path)
 
 
