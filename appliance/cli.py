@@ -7,7 +7,6 @@ import importlib.util
 import os
 import sqlite3
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,31 +16,28 @@ import msgspec
 from appliance import service
 from appliance.accounts.people import ROLES_OF_BOX, Role
 from appliance.alone import stay_alone
-from appliance.config import Config, as_toml, load
+from appliance.commands.clock import clock
+from appliance.commands.kit import Options, config_of, secret, store_of
+from appliance.commands.streams import stream
+from appliance.config import as_toml
 from appliance.disk import FULL, means_full
 from appliance.errors import UserError
 from appliance.rules import check as check_rules
-from appliance.rules import people, recovery, streams
+from appliance.rules import people, recovery
 from appliance.rules.check import refuse_unsound
-from appliance.rules.sources import refuse_readable_secret
 from appliance.secrets import claim_code, hash_password
-from appliance.store import Store, WallClock
-from appliance.times import now, utc_text
+from appliance.times import now
 
 DEFAULT_CONFIG = Path("/etc/mb9k/mb9k.toml")
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The options before the command."""
-
-    config_path: Path
-    log_level: str
-
-
 LATE = {
     # command: (its module and name there, what must be installed for it)
+    "central": ("appliance.commands.central", "central", "paho"),
     "detect": ("appliance.vision.detect", "detect_command", "av"),
+    "join": ("appliance.commands.fleet", "join", "cryptography"),
+    "leave": ("appliance.commands.fleet", "leave", "cryptography"),
+    "fleet": ("appliance.commands.fleet", "fleet", "cryptography"),
 }
 
 
@@ -63,13 +59,16 @@ class LazyGroup(click.Group):
 
 
 def _import(module: str) -> Any:
-    """A module of ours that needs the extra `box`. Raises UserError if that is not installed."""
+    """A module of ours that needs an extra, `box` or `central`. Raises UserError if that is not installed."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("appliance"):
             raise
-        raise UserError(f"{error.name} is not installed; `pip install 'mb9k[box]'` brings what a box needs") from error
+        extra, what = ("central", "a centre") if ".central" in module else ("box", "a box")
+        raise UserError(
+            f"{error.name} is not installed; `pip install 'mb9k[{extra}]'` brings what {what} needs"
+        ) from error
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -96,21 +95,10 @@ def cli(context: click.Context, config_path: Path, log_level: str) -> None:
     context.obj = Options(config_path, log_level)
 
 
-def _config(context: click.Context) -> Config:
-    options: Options = context.obj
-    return load(options.config_path)
-
-
-def _store(config: Config) -> Store:
-    """The store, for a command that a person typed. Raises UserError."""
-    refuse_unsound(config)
-    return Store.open(config.store_path)
-
-
 def _service_command(entry: service.Service) -> click.Command:
     def start(context: click.Context, engine: str | None = None) -> None:
         service.prepare(entry.name, context.obj.log_level)
-        config = _config(context)
+        config = config_of(context)
         if engine:
             config = msgspec.structs.replace(config, media=msgspec.structs.replace(config.media, engine=engine))
         stay_alone(config.state, entry.name)
@@ -142,14 +130,14 @@ def run(context: click.Context) -> None:
     """
     options: Options = context.obj
     service.prepare("run", options.log_level)
-    _import("appliance.supervisor").run(_config(context), options.config_path.resolve(), options.log_level)
+    _import("appliance.supervisor").run(config_of(context), options.config_path.resolve(), options.log_level)
 
 
 @cli.command("config")
 @click.pass_context
 def show_config(context: click.Context) -> None:
     """Print every setting in force with its meaning, as an mb9k.toml."""
-    click.echo(as_toml(_config(context)), nl=False)
+    click.echo(as_toml(config_of(context)), nl=False)
 
 
 @cli.command()
@@ -159,7 +147,7 @@ def check(context: click.Context) -> None:
 
     This looks at the store and its invariants, at every image, and at names and sources by the rules of today.
     """
-    config = _config(context)
+    config = config_of(context)
     path, problems = config.store_path, check_rules.problems(config)
     for problem in problems:
         click.echo(problem)
@@ -181,7 +169,7 @@ def backup(context: click.Context, path: Path | None) -> None:
     A copy holds people, streams and detections, with hashes of passwords and the addresses of cameras: keep it as safe
     as the box. Images are not in it.
     """
-    click.echo(f"{recovery.back_up(_config(context), path, now().utc)}: the record as it is now")
+    click.echo(f"{recovery.back_up(config_of(context), path, now().utc)}: the record as it is now")
 
 
 @cli.command()
@@ -195,7 +183,7 @@ def restore(context: click.Context, copy: Path | None, new: bool) -> None:
     """
     if new and copy:
         raise click.UsageError("--new begins an empty record: name no copy.")
-    config = _config(context)
+    config = config_of(context)
     for name in ("run", *(entry.name for entry in service.SERVICES)):
         stay_alone(config.state, name)
     done = recovery.start_empty(config, now().utc) if new else recovery.restore(config, copy, now().utc)
@@ -206,8 +194,8 @@ def restore(context: click.Context, copy: Path | None, new: bool) -> None:
 @click.pass_context
 def claim(context: click.Context) -> None:
     """Print the claim code by which the first person becomes admin."""
-    config = _config(context)
-    store = _store(config)
+    config = config_of(context)
+    store = store_of(config)
     if store.people.count():
         raise UserError("this box has been claimed already; sign in on its page, or see `mb9k user --help`")
     click.echo(claim_code(config.claim_code_path))
@@ -218,16 +206,6 @@ def user() -> None:
     """People who may sign in."""
 
 
-def _secret(what: str, confirm: bool = False) -> str:
-    """A secret, never from the command line, which everybody on the machine can read. Raises UserError."""
-    if sys.stdin.isatty():
-        return str(click.prompt(what.capitalize(), hide_input=True, confirmation_prompt=confirm))
-    line = sys.stdin.readline()
-    if not line:
-        raise UserError(f"no {what} came; call this in a terminal, or pipe it in as one line")
-    return line.rstrip("\r\n")
-
-
 @user.command("add")
 @click.argument("name")
 @click.option(
@@ -236,9 +214,9 @@ def _secret(what: str, confirm: bool = False) -> str:
 @click.pass_context
 def user_add(context: click.Context, name: str, role: str) -> None:
     """Add a person. The password is asked for, or read from standard input: one line."""
-    config = _config(context)
-    store = _store(config)
-    password_hash = hash_password(_secret("password", confirm=True), name, config.box)
+    config = config_of(context)
+    store = store_of(config)
+    password_hash = hash_password(secret("password", confirm=True), name, config.box)
     person_id = people.add(store, name, password_hash, Role(role), now().utc)
     click.echo(f"{people.find(store, person_id).name} may sign in now.")
 
@@ -252,10 +230,10 @@ def user_password(context: click.Context, name: str, keep_tokens: bool) -> None:
 
     All of the person's sessions and tokens end. The password is asked for, or read from standard input: one line.
     """
-    config = _config(context)
-    store = _store(config)
+    config = config_of(context)
+    store = store_of(config)
     person = people.named(store, name)
-    password_hash = hash_password(_secret("password", confirm=True), person.name, config.box)
+    password_hash = hash_password(secret("password", confirm=True), person.name, config.box)
     people.set_password(store, person, password_hash, keep_tokens=keep_tokens)
     click.echo(f"{person.name} has another password now.")
 
@@ -267,7 +245,7 @@ def user_tokens(context: click.Context) -> None:
 
     A line each: whose it is, its name, when it was made, when it was last used, when it expires.
     """
-    for token in _store(_config(context)).people.all_tokens():
+    for token in store_of(config_of(context)).people.all_tokens():
         times = (token.created_utc, token.last_used_utc or "never used", token.expires_utc)
         click.echo("\t".join((token.owner.name, token.name, *times)))
 
@@ -276,104 +254,12 @@ def user_tokens(context: click.Context) -> None:
 @click.pass_context
 def user_list(context: click.Context) -> None:
     """List people and their roles."""
-    for person in _store(_config(context)).people.all():
+    for person in store_of(config_of(context)).people.all():
         click.echo(f"{person.name}\t{person.role.value}")
 
 
-@cli.group()
-def stream() -> None:
-    """Video sources."""
-
-
-def _address(typed: str | None, what: str) -> str | None:
-    """The address of a camera from the option --WHAT; a line of its own if that is `-`. Raises UserError."""
-    if typed == "-":
-        return _secret(what)
-    if typed is not None:
-        refuse_readable_secret(typed, f"--{what} -")
-    return typed
-
-
-@stream.command("add")
-@click.argument("name")
-@click.option("--owner", required=True, help="Whose stream it is.")
-@click.option(
-    "--source",
-    help="Let the box fetch it: rtsp://..., a file, /dev/video0; - asks for it, or reads a line. Without it, people"
-    " publish to the stream.",
-)
-@click.option("--source-user", help="The user of the camera; its password is asked for, or read as a line.")
-@click.option(
-    "--sub-stream",
-    help="A smaller picture of the same camera, in which the box watches for movement: rtsp://...; - asks for it.",
-)
-@click.pass_context
-def stream_add(
-    context: click.Context, name: str, owner: str, source: str | None, source_user: str | None, sub_stream: str | None
-) -> None:
-    """Add a stream, and print its stream key, this once.
-
-    No password is taken as an argument: other users of this machine could read it.
-    """
-    config = _config(context)
-    source, watch = _address(source, "source"), _address(sub_stream, "sub-stream")
-    if source_user is not None and source is None:
-        raise UserError("--source-user needs a --source")
-    password = _secret("password of the camera") if source_user is not None else None
-    store, credentials = _store(config), {"source_user": source_user, "source_password": password}
-    _, key = streams.add(store, streams.OPERATOR, owner, name, source, now(), watch=watch, **credentials)
-    if key:
-        host = config.rtmp.public_host or "<this box>"
-        click.echo(f"Server: rtmp://{host}:{config.rtmp.port}/live\nStream key: {key}")
-
-
-@stream.command("list")
-@click.pass_context
-def stream_list(context: click.Context) -> None:
-    """List streams, and which are LIVE."""
-    for each in _store(_config(context)).streams.all(now()):
-        state = "LIVE" if each.live else "offline" if each.active else "deactivated"
-        click.echo(f"{each.title}\t{state}\t{each.problem or ''}".rstrip())
-
-
-CLOCK_WORDS = {
-    WallClock.BELIEVED: "It is believed.",
-    WallClock.UNKNOWN: "Since the machine started, nothing has said that it is right, so no image becomes too old"
-    " by it.",
-    WallClock.LEAPT: "It was believed, and then leapt, so no image becomes too old by it now. If it is right, run"
-    " `mb9k clock confirm`; else correct it.",
-}
-
-
-@cli.group()
-def clock() -> None:
-    """The clock of the box, by which images become too old."""
-
-
-@clock.command("show")
-@click.pass_context
-def clock_show(context: click.Context) -> None:
-    """Say whether the clock of the box is believed, and what to do if not."""
-    moment = now()
-    noted = _store(_config(context)).ages.clock()
-    click.echo(f"It is {utc_text(moment.utc)} by the clock of the box.")
-    if noted is None:
-        click.echo("The watcher has not noted it yet; start the box.")
-    else:
-        click.echo(noted.notice or CLOCK_WORDS[noted.at(moment).wall_clock])
-
-
-@clock.command("confirm")
-@click.pass_context
-def clock_confirm(context: click.Context) -> None:
-    """Say that the clock of the box is right.
-
-    Images that are too old by it are then deleted within a minute.
-    """
-    store, moment = _store(_config(context)), now()
-    with store.saving():
-        store.ages.believe(moment)
-    click.echo(f"It is {utc_text(moment.utc)}. Images that are too old by this clock go within a minute.")
+cli.add_command(stream)
+cli.add_command(clock)
 
 
 def main() -> None:

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import logging
-import os
-import select
-import signal
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.alone import refuse_company, stay_alone
+from appliance.children import Child, stop
 from appliance.config import Config
 from appliance.media import mediamtx
-from appliance.processes import start_child
 from appliance.rules.check import refuse_unsound
 from appliance.secrets import claim_code
 from appliance.service import SERVICES, refuse_busy_port
@@ -26,81 +19,7 @@ from appliance.store import Store
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 10.0
-STEADY_S = 30.0  # a service that lived this long has earned a quick restart again
-STOP_S = 8.0
-KILL_S = 1.0
 PORT_PATIENCE_S = 10.0
-HUNG_S = 60.0  # a slow card may hold a service up for many seconds
-
-
-@dataclass
-class Child:
-    """One child process and how its restarts go. Times are seconds of the monotonic clock."""
-
-    name: str
-    command: Sequence[str]
-    process: subprocess.Popen[bytes] | None = None
-    started_s: float = 0.0
-    pause_s: float = FIRST_PAUSE_S
-    due_s: float = 0.0
-    watchdog: socket.socket | None = None
-    alive_s: float | None = None  # when the watchdog last heard from it; None: not once
-
-    def start(self, now_s: float) -> None:
-        """Start it, so that it ends when we do, even by kill -9."""
-        self.watchdog = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.watchdog.bind("")  # the kernel chooses an abstract address
-        address = self.watchdog.getsockname().decode().replace("\0", "@")
-        self.process = start_child(self.command, stdin=subprocess.DEVNULL, env={**os.environ, "NOTIFY_SOCKET": address})
-        self.started_s, self.alive_s = now_s, None
-        log.info("%s started (process %d)", self.name, self.process.pid)
-
-    def look_after(self, now_s: float) -> None:
-        """Start it when it is due; note when it died and when to start it again."""
-        if self.process is None:
-            if now_s >= self.due_s:
-                try:
-                    self.start(now_s)
-                except OSError as error:
-                    log.error("%s cannot be started: %s", self.name, error)
-                    self._wait(now_s)
-            return
-        code = self.process.poll()
-        if code is None:
-            self._end_if_hung(self.process, now_s)
-        else:
-            if now_s - self.started_s >= STEADY_S:
-                self.pause_s = FIRST_PAUSE_S
-            log.error("%s died (%s); starting it again in %.1f s", self.name, _describe(code), self.pause_s)
-            self._wait(now_s)
-
-    def forget(self) -> None:
-        """Its process has ended."""
-        if self.watchdog:
-            self.watchdog.close()
-        self.process = self.watchdog = None
-
-    def _end_if_hung(self, process: subprocess.Popen[bytes], now_s: float) -> None:
-        """Kill it if it has not told its watchdog for long that it is alive; it is then started again."""
-        while self.watchdog and select.select([self.watchdog], [], [], 0)[0]:
-            self.watchdog.recv(100)
-            self.alive_s = now_s
-        if self.alive_s is not None and now_s - self.alive_s > HUNG_S:
-            log.error("%s has hung for %.0f s; ending it", self.name, HUNG_S)
-            process.kill()
-            with suppress(subprocess.TimeoutExpired):  # a failing disk may hold it; the others need us
-                process.wait(KILL_S)
-
-    def _wait(self, now_s: float) -> None:
-        self.forget()
-        self.due_s = now_s + self.pause_s
-        self.pause_s = min(LONGEST_PAUSE_S, self.pause_s * 2)
-
-
-def _describe(code: int) -> str:
-    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
 def children(config: Config, config_path: Path, log_level: str) -> list[Child]:
@@ -135,23 +54,6 @@ def run(config: Config, config_path: Path, log_level: str) -> None:
             time.sleep(0.2)
     finally:
         stop(started)
-
-
-def stop(started: Sequence[Child]) -> None:
-    """End all services, the last one started first: by SIGTERM, and after STOP_S by SIGKILL."""
-    processes = [child.process for child in reversed(started) if child.process]
-    for process in processes:
-        process.terminate()
-    deadline_s = time.monotonic() + STOP_S
-    for process in processes:
-        try:
-            process.wait(max(0.1, deadline_s - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            log.error("process %d did not end when asked; killing it", process.pid)
-            process.kill()
-            process.wait()
-    for child in started:
-        child.forget()
 
 
 def _wait_for_port(port: int, child: Child) -> None:

@@ -18,6 +18,7 @@ GROUND = {
     "disk",
     "errors",
     "faces",
+    "join_code",
     "loopback",
     "messages",
     "names",
@@ -31,9 +32,9 @@ GROUND = {
 KIT = {"web"}
 VISION = {"vision"}
 RECORD = {"store", "images"}
-PARTS = {*RECORD, "accounts", "joining", "membership", "previews", "media.mediamtx", "rules"}
+PARTS = {*RECORD, "accounts", "children", "joining", "membership", "previews", "media.mediamtx", "rules"}
 SERVICES = {"central", "watch", "local", "media.gate", "media.ingest", "media.embedded"}
-TOP = {"cli", "supervisor"}
+TOP = {"cli", "commands", "supervisor"}
 
 SOURCES = sorted((REPOSITORY / "appliance").rglob("*.py"))
 

@@ -130,6 +130,11 @@ class CentralConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.state / "central.db"
 
     @property
+    def database_address(self) -> str:
+        """What database.open takes: PostgreSQL's address, or the path of the SQLite file."""
+        return self.database.url or str(self.database_path)
+
+    @property
     def authority_dir(self) -> Path:
         """The folder of the authority's key, the server's and ingest's own, and their certificates."""
         return self.state / "authority"

@@ -195,7 +195,9 @@ JOINING_AND_REST = """
       box_id text not null,
       made_utc integer not null,
       expires_utc integer not null,
-      revoked_utc integer
+      revoked_utc integer,
+      join_id integer,                         -- the join code it was given for; null: a renewal
+      key_sha256 text not null default ''      -- of its signing request: who asks again, not having got the answer
     ) strict, without rowid;
     create index certificates_box on certificates (box_id);
 

@@ -4,13 +4,19 @@ from appliance.store.ages import BoxClock, ImageDay, WallClock
 from appliance.store.database import Store, StoreError, explain_trouble
 from appliance.store.detections import StoredDetection, StoredImage
 from appliance.store.filters import DetectionFilter
+from appliance.store.fleet import CommandRecord, FleetStatus
 from appliance.store.heartbeat import Heartbeat
 from appliance.store.services import ServiceStatus
 from appliance.store.streams import Refusal, Source, Stream
+from appliance.store.summaries import Backlog, EpochState
 
 __all__ = [
+    "Backlog",
     "BoxClock",
+    "CommandRecord",
     "DetectionFilter",
+    "EpochState",
+    "FleetStatus",
     "Heartbeat",
     "ImageDay",
     "Refusal",

@@ -19,10 +19,12 @@ from appliance.store import soundness
 from appliance.store.ages import Ages
 from appliance.store.detections import Detections
 from appliance.store.erasures import Erasures
+from appliance.store.fleet import Fleet
 from appliance.store.schema import MIGRATIONS
 from appliance.store.services import Services
 from appliance.store.soundness import BUSY_TIMEOUT_S, Cause, cause_of, connect
 from appliance.store.streams import Streams
+from appliance.store.summaries import Summaries
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +50,8 @@ class Store:
         self.services = Services(self.db)
         self.erasures = Erasures(self.db)
         self.ages = Ages(self.db)
+        self.summaries = Summaries(self.db)
+        self.fleet = Fleet(self.db)
         self.reserve: Reserve | None = None
 
     @classmethod

@@ -8,6 +8,7 @@ from __future__ import annotations
 from sqlite_utils import Database, Migrations
 
 from appliance.accounts.schema import migrations as accounts_migrations
+from appliance.store import summaries_schema
 
 migrations = Migrations("appliance")
 MIGRATIONS = (accounts_migrations, migrations)  # streams refer to people, so these come first
@@ -243,3 +244,9 @@ def m010_health(db: Database) -> None:
           -- Why that is not watched just now; null: it is.
           watch_problem text;
     """)
+
+
+@migrations()
+def m011_summaries(db: Database) -> None:
+    """Sums by the minute, kept with the detections, for a centre; and how the box and its centre get on."""
+    summaries_schema.make(db)

@@ -1,0 +1,75 @@
+"""Whether a centre is well: `mb9k central check`."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from appliance import certificates
+from appliance.central import run
+from appliance.central.authority import Trust, prepare
+from appliance.central.config import CentralConfig
+from appliance.central.database import Database
+from appliance.central.opening import open_database
+from appliance.errors import UserError
+
+
+def problems(config: CentralConfig, now_s: float) -> list[str]:
+    """What is wrong and what to do, a sentence each; empty when all is well."""
+    found: list[str] = []
+    try:
+        trust = prepare(config, now_s)
+        found += _of_keys(trust, now_s)
+        trust.broker_tls(config)
+        if config.broker.own:
+            run.broker_command(config)
+    except UserError as error:
+        found.append(str(error))
+    try:
+        database = open_database(config.database_address)
+    except UserError as error:
+        return [*found, str(error)]
+    try:
+        return [*found, *_of_database(database), *_of_boxes(database, now_s)]
+    except sqlite3.Error as error:
+        return [*found, f"the database cannot be read: {error}"]
+    finally:
+        database.close()
+
+
+def _of_keys(trust: Trust, now_s: float) -> list[str]:
+    """The authority lasts for a hundred years, unless the clock was wrong when it was made."""
+    ends = certificates.facts(trust.authority.certificate).expires_utc
+    if ends - now_s < certificates.SERVER_DAYS * 86_400:
+        return ["the authority's certificate ends within ten years: is the clock of this machine right?"]
+    return []
+
+
+def _of_database(database: Database) -> list[str]:
+    if database.dialect != "sqlite":
+        return []
+    said = [row[0] for row in database.execute("pragma integrity_check(10)").fetchall()]
+    return [
+        f"the database is damaged: {words}; put back a backup, and boxes send the rest"
+        for words in said
+        if words != "ok"
+    ]
+
+
+def _of_boxes(database: Database, now_s: float) -> list[str]:
+    """What boxes have against us, or we against them."""
+    found = [
+        f"{row['id']}: {row['told_problem']}"
+        for row in database.execute(
+            "select id, told_problem from boxes where told_problem <> '' and revoked_utc is null order by id"
+        )
+    ]
+    ending = database.execute(
+        "select box_id, max(expires_utc) as ends from certificates where revoked_utc is null"
+        " group by box_id having max(expires_utc) <= ? order by box_id",
+        [int(now_s)],
+    )
+    found += [
+        f"{box}: its certificate has expired; `mb9k central add-box --again {box}` lets it come back"
+        for box in (row["box_id"] for row in ending)
+    ]
+    return found

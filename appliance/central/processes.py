@@ -1,0 +1,25 @@
+"""The processes of the centre, as last heard of: any number of each kind, on any number of machines."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from appliance.central.database import Database
+
+FORGOTTEN_S = 86_400
+
+
+def note_alive(database: Database, kind: str, started_s: float, now_s: float, problem: str = "") -> None:
+    """Note that this process lives, and forget those not heard of for a day. Raises sqlite3.Error."""
+    database.execute(
+        "insert into processes (name, kind, started_utc, heartbeat_utc, problem) values (?, ?, ?, ?, ?)"
+        " on conflict (name) do update set heartbeat_utc = excluded.heartbeat_utc, problem = excluded.problem",
+        [process_name(kind), kind, int(started_s), int(now_s), problem],
+    )
+    database.execute("delete from processes where heartbeat_utc < ?", [int(now_s - FORGOTTEN_S)])
+
+
+def process_name(kind: str) -> str:
+    """What this process is called: ingest@host:4711."""
+    return f"{kind}@{socket.gethostname()}:{os.getpid()}"

@@ -1,0 +1,67 @@
+"""`mb9k stream`: video sources."""
+
+from __future__ import annotations
+
+import click
+
+from appliance.commands.kit import config_of, secret, store_of
+from appliance.errors import UserError
+from appliance.rules import streams
+from appliance.rules.sources import refuse_readable_secret
+from appliance.times import now
+
+
+@click.group()
+def stream() -> None:
+    """Video sources."""
+
+
+def _address(typed: str | None, what: str) -> str | None:
+    """The address of a camera from the option --WHAT; a line of its own if that is `-`. Raises UserError."""
+    if typed == "-":
+        return secret(what)
+    if typed is not None:
+        refuse_readable_secret(typed, f"--{what} -")
+    return typed
+
+
+@stream.command("add")
+@click.argument("name")
+@click.option("--owner", required=True, help="Whose stream it is.")
+@click.option(
+    "--source",
+    help="Let the box fetch it: rtsp://..., a file, /dev/video0; - asks for it, or reads a line. Without it, people"
+    " publish to the stream.",
+)
+@click.option("--source-user", help="The user of the camera; its password is asked for, or read as a line.")
+@click.option(
+    "--sub-stream",
+    help="A smaller picture of the same camera, in which the box watches for movement: rtsp://...; - asks for it.",
+)
+@click.pass_context
+def stream_add(
+    context: click.Context, name: str, owner: str, source: str | None, source_user: str | None, sub_stream: str | None
+) -> None:
+    """Add a stream, and print its stream key, this once.
+
+    No password is taken as an argument: other users of this machine could read it.
+    """
+    config = config_of(context)
+    source, watch = _address(source, "source"), _address(sub_stream, "sub-stream")
+    if source_user is not None and source is None:
+        raise UserError("--source-user needs a --source")
+    password = secret("password of the camera") if source_user is not None else None
+    store, credentials = store_of(config), {"source_user": source_user, "source_password": password}
+    _, key = streams.add(store, streams.OPERATOR, owner, name, source, now(), watch=watch, **credentials)
+    if key:
+        host = config.rtmp.public_host or "<this box>"
+        click.echo(f"Server: rtmp://{host}:{config.rtmp.port}/live\nStream key: {key}")
+
+
+@stream.command("list")
+@click.pass_context
+def stream_list(context: click.Context) -> None:
+    """List streams, and which are LIVE."""
+    for each in store_of(config_of(context)).streams.all(now()):
+        state = "LIVE" if each.live else "offline" if each.active else "deactivated"
+        click.echo(f"{each.title}\t{state}\t{each.problem or ''}".rstrip())
