@@ -16,7 +16,7 @@ CHARACTER = 6.7  # px of a label
 LABELLED_EVERY = {60: (10, 15, 30, 60, 120, 360), 3600: (6, 12, 24, 48, 168), 86400: (1, 2, 7, 14, 30, 61, 91, 366)}
 """Which bars may have a label, by the seconds of each: every sixth hour, say."""
 FULLY_WATCHED = 0.95  # of its time; below, the foot of the bar says so
-MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
 @dataclass(frozen=True, slots=True)

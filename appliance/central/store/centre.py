@@ -54,7 +54,7 @@ class CentralStore:
 def explain_trouble(error: Exception) -> str:
     """Why the database did not do something, in words for a person, from the error it raised."""
     if isinstance(error, DatabaseError):
-        return "The database of the centre cannot be reached just now. Try again in a moment; if it stays, tell an admin."
+        return "The database of the centre cannot be reached. Try again in a moment; if it stays, tell an admin."
     text = str(error)
     if "locked" in text:
         return "The database of the centre is busy. Try again in a moment."

@@ -133,7 +133,8 @@ class Records:
     def give_command(self, command: Command) -> None:
         """Put a command where ingest finds it, to send it."""
         self.db.execute(
-            "insert into commands (id, box_id, action, detail, given_by, given_utc, expires_utc) values (?, ?, ?, ?, ?, ?, ?)",
+            "insert into commands (id, box_id, action, detail, given_by, given_utc, expires_utc)"
+            " values (?, ?, ?, ?, ?, ?, ?)",
             [
                 *(command.id, command.box_id, command.action, command.detail, command.by),
                 *(command.given_utc, command.expires_utc),
@@ -145,14 +146,6 @@ class Records:
         self.db.execute(
             "insert into events (at_utc, box_id, person, what) values (?, ?, ?, ?)",
             [int(now_utc), box_id, person, what],
-        )
-
-    def heartbeat(self, process: str, kind: str, started_utc: float, now_utc: float, problem: str = "") -> None:
-        """Note that a process of the centre lives."""
-        self.db.execute(
-            "insert into processes (name, kind, started_utc, heartbeat_utc, problem) values (?, ?, ?, ?, ?)"
-            " on conflict (name) do update set heartbeat_utc = excluded.heartbeat_utc, problem = excluded.problem",
-            [process, kind, int(started_utc), int(now_utc), problem],
         )
 
     def processes(self) -> list[Process]:

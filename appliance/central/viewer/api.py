@@ -19,7 +19,7 @@ from appliance.central.viewer.fleet import silent, tiles
 from appliance.central.viewer.openapi import OPERATIONS, document
 from appliance.central.viewer.pages import Centre
 from appliance.central.viewer.series import bars
-from appliance.errors import InputError, NotFound
+from appliance.errors import InputError
 from appliance.times import Now, utc_text
 from appliance.web.access import Access, App
 from appliance.web.api import KnownParameters, answer, id_parameter, parameters
@@ -82,8 +82,8 @@ def _add_lists(app: App) -> None:
     def sites(store: CentralStore, visitor: Visitor, now: Now) -> HTTPResponse:
         """The sites that the visitor sees."""
         today = store.sums.by_site(Scope(visitor.sees_only), ranges.today(now.utc))
-        found = store.sites.all(visitor.sees_only)
-        return _listed("sites", shapes.SiteList, [shapes.site_json(each, today.get(each.id, Watched())) for each in found])
+        found = [shapes.site_json(site, today.get(site.id, Watched())) for site in store.sites.all(visitor.sees_only)]
+        return _listed("sites", shapes.SiteList, found)
 
     @app.get("/api/v1/streams", access=Access.SIGNED_IN)
     def streams(store: CentralStore, visitor: Visitor) -> HTTPResponse:

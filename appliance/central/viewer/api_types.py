@@ -1,4 +1,4 @@
-"""The JSON of the centre's API: one type per shape. Each shape of a list is a table, too: its fields are the columns."""
+"""The JSON of the centre's API: one type per shape. What a list holds is a row of a table, too."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from appliance.central.store import Box as StoredBox
 from appliance.central.store import Command as StoredCommand
 from appliance.central.store import Letter as StoredLetter
 from appliance.central.store import Site as StoredSite
@@ -242,9 +241,7 @@ def box_json(tile: Tile) -> Box:
 
 def stream_json(stream: StoredStream, live: tuple[int, ...]) -> Stream:
     """A stream as the API tells of it. live: numbers of the streams of its box that are LIVE."""
-    return Stream(
-        id=stream.id, box=stream.box_id, number=stream.number, name=stream.name, live=stream.number in live
-    )
+    return Stream(id=stream.id, box=stream.box_id, number=stream.number, name=stream.name, live=stream.number in live)
 
 
 def site_json(site: StoredSite, today: Watched) -> Site:

@@ -13,7 +13,7 @@ from appliance.central.viewer.condition import condition
 from appliance.central.viewer.joins import revoke
 from appliance.central.viewer.pages import Centre
 from appliance.central.viewer.words import ACTIONS, SERVICES
-from appliance.errors import InputError, UserError
+from appliance.errors import InputError, NotFound, UserError
 from appliance.names import clean_name
 from appliance.rates import compliance
 from appliance.times import Now
@@ -66,8 +66,6 @@ def add_routes(app: App, centre: Centre) -> None:
 
 def found(store: CentralStore, box_id: str) -> Box:
     """The box of an admin's address. Raises NotFound."""
-    from appliance.errors import NotFound
-
     box = store.boxes.get(box_id, None)
     if box is None:
         raise NotFound("There is no box of this name.")
@@ -99,9 +97,7 @@ def give_command(store: CentralStore, box: Box, action: str, detail: str, by: st
         raise InputError("Choose the stream that is to have a new key.")
     detail = detail if action in ("restart", "rotate_key") else ""
     given = int(now.utc)
-    command = Command(
-        secrets.token_hex(8), box.id, action, detail, by, given, given + COMMAND_S, None, None, "", None
-    )
+    command = Command(secrets.token_hex(8), box.id, action, detail, by, given, given + COMMAND_S, None, None, "", None)
     with store.saving():
         store.records.give_command(command)
         store.records.note(now.utc, f"asked for: {ACTIONS[action]} {numbers.get(detail, detail)}".rstrip(), by, box.id)

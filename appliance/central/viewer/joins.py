@@ -15,7 +15,12 @@ from appliance.web.access import Access, App
 from appliance.web.forms import field, see_other, whole_number
 from appliance.web.pages import Page
 
-VALID_S = {"hour": ("an hour", 3600), "day": ("a day", 86400), "week": ("a week", 7 * 86400), "month": ("30 days", 30 * 86400)}
+VALID_S = {
+    "hour": ("an hour", 3600),
+    "day": ("a day", 86400),
+    "week": ("a week", 7 * 86400),
+    "month": ("30 days", 30 * 86400),
+}
 """How long a join code may be used, as the form sends it and as people read it."""
 FIELDS = ("title", "site", "boxes", "valid", "again")
 

@@ -17,6 +17,7 @@ ACTIONS = {
 SERVICES = ("watch", "ingest", "gate", "serve", "sync")
 """What can be restarted on a box."""
 STATUS = {"running": "running", "stopped": "stopped on purpose", "gone": "lost its connection", "": "not heard of yet"}
+UNKNOWN = "not known"
 CLOCK = {"believed": "confirmed", "unknown": "not confirmed", "leapt": "jumped", "": "not known"}
 
 
@@ -30,15 +31,15 @@ def age(kind: Age, age_s: float | None) -> str:
 def megabytes(free_mb: int | None) -> str:
     """Room on a disk: 900 MB, 12 GB."""
     if free_mb is None:
-        return "–"
+        return UNKNOWN
     return f"{number(free_mb)} MB" if free_mb < 2000 else f"{number(round(free_mb / 1000))} GB"
 
 
 def degrees(temperature_c: float | None) -> str:
     """A temperature."""
-    return "–" if temperature_c is None else f"{temperature_c:.0f} °C"
+    return UNKNOWN if temperature_c is None else f"{temperature_c:.0f} °C"
 
 
 def share(part: float, whole: float) -> str:
     """How much of a time was watched."""
-    return percent(min(1.0, part / whole)) if whole > 0 else "–"
+    return percent(min(1.0, part / whole)) if whole > 0 else UNKNOWN
