@@ -118,8 +118,8 @@ class Fleet:
         for minute, counts in minutes.items():
             start = base_utc + 60 * minute
             self.db.execute(
-                "insert into sums (source_id, minute, start_utc, watched_s, mask, no_mask, incorrect, unknown, verified,"
-                f" seq{kept}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?{place})",
+                "insert into sums (source_id, minute, start_utc, watched_s, mask, no_mask, incorrect, unknown,"
+                f" verified, seq{kept}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?{place})",
                 [
                     *(source, minute, start, 60, counts.mask, counts.no_mask, counts.incorrect, counts.unknown),
                     *(verified, minute + 1),

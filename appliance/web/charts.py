@@ -11,7 +11,8 @@ from appliance.times import utc_text
 
 WIDTH, HEIGHT = 720, 180
 LEFT, BOTTOM, TOP = 34, 22, 10
-LABELS_AT_MOST = 8
+LABELS_AT_MOST, LONG_LABELS_AT_MOST = 8, 6
+WITH_DAY_S = 26 * 3600  # a chart so long says the day of a time, too
 CHARACTER = 6.7  # px of a label
 LABELLED_EVERY = {60: (10, 15, 30, 60, 120, 360), 3600: (6, 12, 24, 48, 168), 86400: (1, 2, 7, 14, 30, 61, 91, 366)}
 """Which bars may have a label, by the seconds of each: every sixth hour, say."""
@@ -67,7 +68,8 @@ def stacked_bars(bars: list[Bar], title: str, step_s: int = 3600) -> str:
     for index, bar in enumerate(bars):
         left = LEFT + index * step
         pieces.append(_gap(left, step, hatch) if bar.is_gap else _bar(bar, left + step * 0.14, step * 0.72, room / top))
-    every = next((n for n in LABELLED_EVERY[step_s] if len(bars) / n <= LABELS_AT_MOST), len(bars))
+    most = LABELS_AT_MOST if len(bars) * step_s <= WITH_DAY_S or step_s == 86400 else LONG_LABELS_AT_MOST
+    every = next((n for n in LABELLED_EVERY[step_s] if len(bars) / n <= most), len(bars))
     for index in range(0, len(bars), every):
         pieces.append(_label(bars[index].start_utc, LEFT + (index + 0.5) * step, step_s, len(bars)))
     return "".join([*pieces, "</svg>"])
@@ -93,7 +95,7 @@ def _label(start_utc: float, x: float, step_s: int, count: int) -> str:
     day = f"{int(stamp[8:10])} {MONTHS[int(stamp[5:7]) - 1]}"
     if step_s == 86400:  # days of the world's clock; they have no other time
         text, attribute = day, ""
-    elif count * step_s > 86400:
+    elif count * step_s > WITH_DAY_S:
         text, attribute = f"{day}, {stamp[11:16]}", f' data-moment="{stamp}"'
     else:
         text, attribute = stamp[11:16], f' data-hour="{stamp}"'

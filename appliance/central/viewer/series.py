@@ -9,6 +9,7 @@ from appliance.central.viewer.condition import FRESH_S
 from appliance.faces import Counts
 from appliance.web.charts import Bar, stacked_bars
 
+UNCERTAIN = 0.05  # of the time that was watched; with more of it a bar is drawn faintly
 STEP_WORDS = {"minute": "minute", "hour": "hour", "day": "day (UTC)"}
 
 
@@ -23,7 +24,7 @@ def _bar(start_utc: int, sums: Watched | None, step_s: int, now_utc: float, of_o
         return Bar(start_utc, (), None if on_its_way else 0.0)
     expected_s = min(step_s, max(1.0, now_utc - FRESH_S - start_utc))
     watched = min(1.0, sums.watched_s / expected_s) if of_one_stream or not sums.watched_s else 1.0
-    return Bar(start_utc, parts(sums.counts), watched, sums.unverified == 0)
+    return Bar(start_utc, parts(sums.counts), watched, 60 * sums.unverified <= UNCERTAIN * sums.watched_s)
 
 
 def parts(counts: Counts) -> tuple[tuple[str, int], ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from appliance.central.store import Box
 from appliance.central.viewer.condition import Age
 from appliance.web.words import duration as duration
 from appliance.web.words import number as number
@@ -43,3 +44,11 @@ def degrees(temperature_c: float | None) -> str:
 def share(part: float, whole: float) -> str:
     """How much of a time was watched."""
     return percent(min(1.0, part / whole)) if whole > 0 else UNKNOWN
+
+
+def machine(box: Box) -> str:
+    """Version, disk and temperature in a line, as far as they are known."""
+    known = [box.version]
+    known += [] if box.disk_free_mb is None else [f"{megabytes(box.disk_free_mb)} of disk free"]
+    known += [] if box.temperature_c is None else [degrees(box.temperature_c)]
+    return " · ".join(part for part in known if part)
