@@ -117,7 +117,7 @@ def test_what_nobody_watched_is_a_gap_and_never_a_zero() -> None:
 
 def test_what_may_be_on_its_way_is_no_gap() -> None:
     minutes = Span(NOON - 600, NOON, "minute")
-    assert [bar.is_gap for bar in bars({}, minutes, NOON)] == [True] * 5 + [False] * 5
+    assert [bar.is_gap for bar in bars({}, minutes, NOON)] == [True] * 7 + [False] * 3
     ahead = Span(NOON - 3600, NOON + 7200, "hour")
     assert [bar.watched for bar in bars({}, ahead, NOON)] == [0.0, None, None]
 
