@@ -12,6 +12,7 @@ import click
 from appliance.cli import cli
 from appliance.config import Config, sections, settings
 from appliance.local.openapi import ID, document
+from scripts import asyncapi
 
 FOLDER = Path(__file__).parent.parent / "docs"
 MADE = "<!-- Made by `python -m scripts.docs`; change the code, not this page. -->\n"
@@ -193,7 +194,12 @@ def _range(schema: dict[str, Any]) -> str:
     return f", `{schema['pattern']}`" if "pattern" in schema else ""
 
 
-PAGES = {"configuration.md": configuration, "cli.md": commands, "api.md": api}
+def over_mqtt() -> str:
+    """Everything that goes over MQTT, as AsyncAPI."""
+    return json.dumps(asyncapi.document(), indent=1, ensure_ascii=False) + "\n"
+
+
+PAGES = {"configuration.md": configuration, "cli.md": commands, "api.md": api, "asyncapi.json": over_mqtt}
 
 if __name__ == "__main__":
     for page, write in PAGES.items():

@@ -11,7 +11,7 @@ from appliance.local.pages import Site
 from appliance.local.words import service_problems
 from appliance.rates import Rate, compliance
 from appliance.store import DetectionFilter, Store
-from appliance.times import Now
+from appliance.times import Now, midnight_utc
 from appliance.web.access import Access, App
 from appliance.web.charts import Bar, stacked_bars
 from appliance.web.pages import Page
@@ -26,13 +26,6 @@ class Period:
     title: str
     counts: Counts
     rate: Rate | None
-
-
-def midnight_utc(now_utc: float) -> float:
-    """When today began, in the box's own time zone."""
-    local = datetime.fromtimestamp(now_utc, timezone.utc).astimezone()
-    day = local.replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
-    return day.astimezone().timestamp()  # the offset of that moment: clocks may have changed since
 
 
 def add_routes(app: App, site: Site) -> None:

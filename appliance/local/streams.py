@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from bottle import HTTPResponse, request, response
 
 from appliance.accounts.guard import Visitor
-from appliance.local.dashboard import midnight_utc, period
+from appliance.local.dashboard import period
 from appliance.local.pages import Site
 from appliance.rules import streams as rules
 from appliance.store import DetectionFilter, Store, Stream
-from appliance.times import Now
+from appliance.times import Now, midnight_utc
 from appliance.web.access import Access, App
 from appliance.web.address import host_in
 from appliance.web.forms import query_value, see_other
