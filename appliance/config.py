@@ -148,12 +148,10 @@ class Fleet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A broker on site: the day's figures for Home Assistant, and for whoever subscribes. The fleet needs none."""
 
-    host: Annotated[str, about("The broker's name or address; empty: none, or the one set on the page")] = ""
+    host: Annotated[str, about("The broker's name or address; empty: none")] = ""
     port: Annotated[Port, about("The broker's port; with TLS mostly 8883")] = 1883
     user: Annotated[str, about("The user name there; empty: none")] = ""
-    password: Annotated[
-        str, about("Its password; whoever reads this file reads it, too: mode 0640, or use the page")
-    ] = ""
+    password_file: Annotated[str, about("File whose first line is the password, readable by the box alone")] = ""
     tls: Annotated[bool, about("Whether the connection is encrypted, and the broker's certificate verified")] = False
     tls_authority: Annotated[str, about("PEM file of who signed that certificate; empty: those the system trusts")] = ""
     topic: Annotated[
@@ -167,8 +165,8 @@ class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Refuse what would only fail later. Raises ValueError."""
         if self.host and not re.fullmatch(r"[A-Za-z0-9._-]{1,253}|[0-9a-fA-F:.]{2,45}", self.host):
             raise ValueError(f"host: {self.host!r} is no host name or address; write it without mqtt:// and port")
-        if self.password and not self.user:
-            raise ValueError("password: there is no user it belongs to")
+        if self.password_file and not self.user:
+            raise ValueError("password_file: there is no user whose password it is; set user, too")
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

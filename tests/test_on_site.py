@@ -14,6 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from appliance.accounts.people import Role
 from appliance.config import ConfigError, Mqtt, load
+from appliance.errors import UserError
 from appliance.faces import Counts, Detection, State
 from appliance.store import Store
 from appliance.sync import discovery
@@ -170,9 +171,13 @@ def test_a_box_that_died_is_offline(broker: Broker, subscriber: Subscriber) -> N
 def test_a_wrong_password_is_said(tmp_path: Path, free_port: Callable[[], int]) -> None:
     port = free_port()
     (tmp_path / "users").write_text("")
+    (tmp_path / "password").write_text("wrong\n")
     refusing = f"listener {port} 127.0.0.1\nallow_anonymous false\npassword_file {tmp_path / 'users'}\n"
     with running_broker(tmp_path, port, refusing):
-        running = Running(Mqtt(host="127.0.0.1", port=port, user="box", password="wrong"), lambda: {0: some(1)})
+        running = Running(
+            Mqtt(host="127.0.0.1", port=port, user="box", password_file=str(tmp_path / "password")),
+            lambda: {0: some(1)},
+        )
         try:
             until(lambda: "see user and password" in (running.on_site.problem or ""), 10, "it is said")
         finally:
@@ -180,10 +185,22 @@ def test_a_wrong_password_is_said(tmp_path: Path, free_port: Callable[[], int]) 
 
 
 @pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (Mqtt(host="h", user="u", password_file="/nowhere/at/all"), "password_file"),
+        (Mqtt(host="h", tls=True, tls_authority="/nowhere/at/all"), "tls_authority"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(settings: Mqtt, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        OnSite(settings, BOX, names=True)
+
+
+@pytest.mark.parametrize(
     ("line", "says"),
     [
         ('host = "mqtt://broker"', "without mqtt://"),
-        ('host = "broker"\npassword = "x"', "no user"),
+        ('host = "broker"\npassword_file = "x"', "no user"),
         ('topic = "a/#"', "topic"),
         ('discovery = "a/b"', "discovery"),
     ],

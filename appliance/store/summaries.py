@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from sqlite_utils import Database
 
 from appliance.messages import Row
-from appliance.times import Now, utc_seconds, utc_text
+from appliance.times import Now
 
 STEP_S = 10.0
 """A wall clock that differs by more from where it should be has been set; minutes do not notice less."""

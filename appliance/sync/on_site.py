@@ -11,6 +11,7 @@ import ssl
 import threading
 from collections.abc import Callable
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,6 +20,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from appliance.config import Mqtt
+from appliance.errors import UserError
 from appliance.store import DetectionFilter, Store, Stream
 from appliance.sync import discovery
 from appliance.sync.figures import OFFLINE, ONLINE, Figures, OfStream, Topic, figures_of, topic
@@ -64,7 +66,7 @@ class OnSite:
     """
 
     def __init__(self, settings: Mqtt, about: Announced, names: bool) -> None:
-        """names: whether streams are called by their names. Raises OSError: the file of the authority."""
+        """names: whether streams are called by their names. Raises UserError: a file cannot be read."""
         self.problem: str | None = "has not answered yet"
         self._settings, self._about, self._names = settings, about, names
         self._told: dict[str, bytes] = {}
@@ -83,9 +85,9 @@ class OnSite:
             CallbackAPIVersion.VERSION2, client_id=f"mb9k-{self._about.box}", protocol=mqtt.MQTTv311, clean_session=True
         )
         if self._settings.user:
-            client.username_pw_set(self._settings.user, self._settings.password)
+            client.username_pw_set(self._settings.user, _password(self._settings.password_file))
         if self._settings.tls:
-            client.tls_set_context(ssl.create_default_context(cafile=self._settings.tls_authority or None))
+            client.tls_set_context(_tls(self._settings.tls_authority))
         client.will_set(self._topic(Topic.AVAILABILITY), OFFLINE, qos=1, retain=True)
         client.reconnect_delay_set(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
@@ -185,3 +187,17 @@ class OnSite:
             else:
                 log.info("the broker on site %s is told the figures", self.where)
         self.problem = problem
+
+
+def _password(path: str) -> str | None:
+    try:
+        return Path(path).read_text().partition("\n")[0] if path else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"[mqtt] password_file: {path} cannot be read: {error}") from error
+
+
+def _tls(authority: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=authority or None)
+    except (OSError, ssl.SSLError) as error:
+        raise UserError(f"[mqtt] tls_authority: {authority} is no PEM file that can be read: {error}") from error
