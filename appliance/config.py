@@ -145,6 +145,30 @@ class Fleet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = True
 
 
+class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A broker on site: the day's figures for Home Assistant, and for whoever subscribes. The fleet needs none."""
+
+    host: Annotated[str, about("The broker's name or address; empty: none")] = ""
+    port: Annotated[Port, about("The broker's port; with TLS mostly 8883")] = 1883
+    user: Annotated[str, about("The user name there; empty: none")] = ""
+    password_file: Annotated[str, about("File whose first line is the password, readable by the box alone")] = ""
+    tls: Annotated[bool, about("Whether the connection is encrypted, and the broker's certificate verified")] = False
+    tls_authority: Annotated[str, about("PEM file of who signed that certificate; empty: those the system trusts")] = ""
+    topic: Annotated[
+        str, Meta(pattern=r"^[A-Za-z0-9_-]{1,40}(/[A-Za-z0-9_-]{1,40}){0,3}$"), about("What its topics begin with")
+    ] = "mb9k"
+    discovery: Annotated[
+        str, Meta(pattern=r"^([A-Za-z0-9_-]{1,40})?$"), about("Home Assistant's discovery prefix; empty: not announced")
+    ] = "homeassistant"
+
+    def __post_init__(self) -> None:
+        """Refuse what would only fail later. Raises ValueError."""
+        if self.host and not re.fullmatch(r"[A-Za-z0-9._-]{1,253}|[0-9a-fA-F:.]{2,45}", self.host):
+            raise ValueError(f"host: {self.host!r} is no host name or address; write it without mqtt:// and port")
+        if self.password_file and not self.user:
+            raise ValueError("password_file: there is no user whose password it is; set user, too")
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file; every field has a default, so an empty file is a working box."""
 
@@ -160,6 +184,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sources: Sources = Sources()
     images: Images = Images()
     backup: Backup = Backup()
+    mqtt: Mqtt = Mqtt()
     fleet: Fleet = Fleet()
 
     @property

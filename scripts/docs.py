@@ -13,6 +13,7 @@ from appliance.cli import cli
 from appliance.config import Config, sections, settings
 from appliance.local.openapi import document
 from appliance.web.openapi import ID
+from scripts import asyncapi
 
 FOLDER = Path(__file__).parent.parent / "docs"
 MADE = "<!-- Made by `python -m scripts.docs`; change the code, not this page. -->\n"
@@ -194,7 +195,12 @@ def _range(schema: dict[str, Any]) -> str:
     return f", `{schema['pattern']}`" if "pattern" in schema else ""
 
 
-PAGES = {"configuration.md": configuration, "cli.md": commands, "api.md": api}
+def over_mqtt() -> str:
+    """Everything that goes over MQTT, as AsyncAPI."""
+    return json.dumps(asyncapi.document(), indent=1, ensure_ascii=False) + "\n"
+
+
+PAGES = {"configuration.md": configuration, "cli.md": commands, "api.md": api, "asyncapi.json": over_mqtt}
 
 if __name__ == "__main__":
     for page, write in PAGES.items():

@@ -79,6 +79,16 @@ sources = {folders = ["/srv/films", "clips"], own_ports = [8555]}
 images = {keep = false, pixelate_eyes = false, keep_days = 3650, min_free_mb = 0}
 backup = {keep = 0, every_h = 0.5, folder = "/mnt/backups"}
 fleet = {join_code = "mb9k1-abc", stream_names = false, commands = false}
+
+[mqtt]
+host = "::1"
+port = 8883
+user = "u"
+password_file = "/p"
+tls = true
+tls_authority = "a"
+topic = "a/b"
+discovery = ""
 """
 
 

@@ -1,0 +1,203 @@
+"""Tells a broker on site the day's figures, if there is one: a thread beside the connection to the centre.
+
+Only what changed is published, and everything again at each connection: it is all retained, and nothing waits here.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import ssl
+import threading
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.reasoncodes import ReasonCode
+
+from appliance.config import Mqtt
+from appliance.errors import UserError
+from appliance.store import DetectionFilter, Store, Stream
+from appliance.sync import discovery
+from appliance.sync.figures import OFFLINE, ONLINE, Figures, OfStream, Topic, figures_of, topic
+from appliance.times import Now, midnight_utc, now
+
+log = logging.getLogger(__name__)
+
+KEEPALIVE_S = 30
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1, 60
+LEARN_S = 2.0
+"""So long the broker has to tell what was announced there before, of which some may be gone."""
+
+
+class Announced:
+    """What a box is, for Home Assistant: its name, version, hardware and the address of its page (may be empty)."""
+
+    def __init__(self, box: str, version: str, hardware: str = "", page: str = "") -> None:
+        self.box, self.version, self.hardware, self.page = box, version, hardware, page
+
+
+def figures(store: Store, now: Now, names: bool) -> dict[int, Figures]:
+    """Today's figures by stream number; 0: of all. names: whether streams have theirs. Raises sqlite3.Error."""
+    midnight = midnight_utc(now.utc)
+    since = datetime.fromtimestamp(midnight, timezone.utc).isoformat(timespec="seconds")
+    numbers = store.summaries.numbers()
+    found = {0: figures_of(store.detections.counts(DetectionFilter(since_utc=midnight)), since)}
+    for stream in store.streams.all(now):
+        if stream.id in numbers:
+            counts = store.detections.counts(DetectionFilter(since_utc=midnight, stream_id=stream.id))
+            found[numbers[stream.id]] = figures_of(counts, since, _about(stream, names))
+    return found
+
+
+def _about(stream: Stream, names: bool) -> OfStream:
+    # A problem may quote an address or a name; whoever is not to know the stream's name gets neither.
+    return OfStream(stream.name if names else "", stream.live, stream.problem if names else None)
+
+
+class OnSite:
+    """The connection to one broker. `step` reads the store and publishes what is new; call it every few seconds.
+
+    problem: why the broker cannot be told, in words; None: it is.
+    """
+
+    def __init__(self, settings: Mqtt, about: Announced, names: bool) -> None:
+        """names: whether streams are called by their names. Raises UserError: a file cannot be read."""
+        self.problem: str | None = "has not answered yet"
+        self._settings, self._about, self._names = settings, about, names
+        self._told: dict[str, bytes] = {}
+        self._announced: frozenset[str] = frozenset()
+        self._lock = threading.Lock()
+        self._up_since_s: float | None = None
+        self._client = self._made()
+
+    @property
+    def where(self) -> str:
+        """The broker, for people."""
+        return f"{self._settings.host}:{self._settings.port}"
+
+    def _made(self) -> mqtt.Client:
+        client = mqtt.Client(
+            CallbackAPIVersion.VERSION2, client_id=f"mb9k-{self._about.box}", protocol=mqtt.MQTTv311, clean_session=True
+        )
+        if self._settings.user:
+            client.username_pw_set(self._settings.user, _password(self._settings.password_file))
+        if self._settings.tls:
+            client.tls_set_context(_tls(self._settings.tls_authority))
+        client.will_set(self._topic(Topic.AVAILABILITY), OFFLINE, qos=1, retain=True)
+        client.reconnect_delay_set(FIRST_PAUSE_S, LONGEST_PAUSE_S)
+        client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
+        client.on_connect_fail, client.on_message = self._on_connect_fail, self._on_message
+        return client
+
+    def start(self) -> None:
+        """Connect, and again whenever the connection is lost, in a thread of paho's."""
+        self._client.connect_async(self._settings.host, self._settings.port, KEEPALIVE_S)
+        self._client.loop_start()
+
+    def stop(self) -> None:
+        """Say that the box is off, and end the connection."""
+        if self._up_since_s is not None:
+            self._client.publish(self._topic(Topic.AVAILABILITY), OFFLINE, qos=1, retain=True).wait_for_publish(1.0)
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def step(self, read: Callable[[], dict[int, Figures]], uptime_s: float) -> None:
+        """Publish what changed since the last step. read: gives the figures by stream number, 0: of all."""
+        if self._up_since_s is None or uptime_s - self._up_since_s < LEARN_S:
+            return
+        found = read()
+        if self._settings.discovery:
+            self._announce({number: of.name or "" for number, of in found.items() if number})
+        for number, of in found.items():
+            where = self._topic(Topic.STREAM, number) if number else self._topic(Topic.TODAY)
+            self._tell(where, msgspec.json.encode(of))
+        with self._lock:
+            gone = [each for each in self._told if self._is_stream(each) and self._number(each) not in found]
+        for each in gone:
+            self._tell(each, b"")  # an empty retained message takes the old one away
+        self._tell(self._topic(Topic.AVAILABILITY), ONLINE.encode())
+
+    def _announce(self, streams: dict[int, str]) -> None:
+        about = self._about
+        wanted = (self._settings.topic, about.box, about.version, about.hardware, about.page, streams)
+        self._announced |= frozenset(discovery.device(*wanted)["cmps"])
+        payload = discovery.device(*wanted, gone=self._announced)
+        self._tell(discovery.config_topic(self._settings.discovery, about.box), json.dumps(payload).encode())
+
+    def _tell(self, where: str, payload: bytes) -> None:
+        with self._lock:
+            if self._told.get(where) == payload:
+                return
+            self._told[where] = payload
+        self._client.publish(where, payload, qos=1, retain=True)
+
+    def _topic(self, kind: Topic, number: int = 0) -> str:
+        return topic(self._settings.topic, self._about.box, kind, number)
+
+    def _is_stream(self, where: str) -> bool:
+        return where.startswith(self._topic(Topic.STREAM).removesuffix("0"))
+
+    def _number(self, where: str) -> int:
+        number = where.rpartition("/")[2]
+        return int(number) if number.isdecimal() else -1
+
+    def _on_connect(self, client: mqtt.Client, _data: Any, _flags: Any, code: ReasonCode, _properties: Any) -> None:
+        if code.is_failure:
+            self._say(f"refuses the box: {code}; see user and password in [mqtt]")
+            return
+        with self._lock:
+            self._told.clear()
+        # What it kept of us: streams that are gone since, and components that Home Assistant still has.
+        learn = [(self._topic(Topic.STREAM).removesuffix("0") + "+", 1)]
+        if self._settings.discovery:
+            learn.append((discovery.config_topic(self._settings.discovery, self._about.box), 1))
+        client.subscribe(learn)
+        self._up_since_s = now().uptime_s
+        self._say(None)
+
+    def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
+        if not message.retain:
+            return
+        if self._is_stream(message.topic):
+            with self._lock:
+                self._told.setdefault(message.topic, bytes(message.payload))
+            return
+        try:
+            self._announced |= frozenset(json.loads(message.payload)["cmps"])
+        except (ValueError, KeyError, TypeError):
+            log.warning("what the broker on site kept under %s is not ours", message.topic)
+
+    def _on_connect_fail(self, _client: mqtt.Client, _data: Any) -> None:
+        self._say("cannot be reached; see host and port in [mqtt], and whether it runs")
+
+    def _on_disconnect(self, _client: mqtt.Client, _data: Any, _flags: Any, code: ReasonCode, _properties: Any) -> None:
+        self._up_since_s = None
+        if code.is_failure:
+            self._say(self.problem or "ended the connection; it is tried again")
+
+    def _say(self, problem: str | None) -> None:
+        if problem != self.problem:
+            if problem:
+                log.warning("the broker on site %s %s", self.where, problem)
+            else:
+                log.info("the broker on site %s is told the figures", self.where)
+        self.problem = problem
+
+
+def _password(path: str) -> str | None:
+    try:
+        return Path(path).read_text().partition("\n")[0] if path else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"[mqtt] password_file: {path} cannot be read: {error}") from error
+
+
+def _tls(authority: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=authority or None)
+    except (OSError, ssl.SSLError) as error:
+        raise UserError(f"[mqtt] tls_authority: {authority} is no PEM file that can be read: {error}") from error
