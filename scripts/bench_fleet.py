@@ -21,6 +21,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ from appliance.central.partitions import make_ahead
 from appliance.messages import Hello, Kind, Row, Sums, Watermarks, decode, encode, parse_topic, topic
 from tests.brokers import Broker, running_broker
 from tests.conftest import port_giver
-from tests.postgres import running_cluster
+from tests.postgres import Cluster, running_cluster
 
 EPOCH = "00000000000000aa"
 BOXES = int(os.environ.get("MB9K_BENCH_BOXES", "2000"))
@@ -51,8 +52,8 @@ KEEP_DAYS = 100
 def fleet() -> None:
     """All figures."""
     with tempfile.TemporaryDirectory() as folder, running_cluster(durable=True) as cluster:
-        new = {"SQLite": lambda name: str(Path(folder) / f"{name}.db"), "PostgreSQL": lambda _: cluster.new_database()}
-        for name, address in new.items():
+        for name in ("SQLite", "PostgreSQL"):
+            address = partial(_address, name, Path(folder), cluster)
             for rows_each in (ROWS_A_MESSAGE, 4):
                 _drain(name, address(f"ours-{rows_each}"), address(f"bare-{rows_each}"), rows_each)
             _roll_up(name, address("roll-up"))
@@ -60,6 +61,10 @@ def fleet() -> None:
                 for rate in (200, 1000):
                     _delay(name, address(f"delay-{rate}"), broker, rate)
                 _reconnect(name, address("reconnect"), broker)
+
+
+def _address(kind: str, folder: Path, cluster: Cluster, name: str) -> str:
+    return cluster.new_database() if kind == "PostgreSQL" else str(folder / f"{name}.db")
 
 
 def _made(address: str, boxes: int) -> Database:
@@ -114,18 +119,15 @@ def _drain(name: str, ours: str, bare: str, rows_each: int) -> None:
     database, other, intake = _made(ours, boxes), _made(bare, boxes), Intake(10**9, KEEP_DAYS)
     spent = {"ours": [0.0, 0.0], "bare": [0.0, 0.0]}
     source_ids: dict[tuple[str, int], int] = {}
-    warm = 0
-    for batch in _batches(messages):
+    for turn, batch in enumerate(_batches(messages)):
         rows = [(parse_topic(message.topic)[0], row) for message in batch for row in decode(message.payload, Sums).rows]
+        kept = other.dialect == "postgresql"
         tuples = sorted(
-            (
-                source_ids.setdefault((box, row.stream), len(source_ids) + 1), row.minute, row.start_utc,
-                row.watched_s, row.mask, row.no_mask, row.incorrect, row.unknown, row.verified, row.seq, row.start_utc,
-            )
+            sums.values(_source(source_ids.setdefault((box, row.stream), len(source_ids) + 1)), row)
+            + ((row.start_utc,) if kept else ())
             for box, row in rows
-        )  # fmt: skip
-        warm += 1
-        for what in ("ours", "bare") if warm % 2 else ("bare", "ours"):
+        )
+        for what in ("ours", "bare") if turn % 2 else ("bare", "ours"):
             begun_s, cpu_s = time.perf_counter(), time.process_time()
             if what == "ours":
                 intake.store(database, intake.read(batch, 0.0), int(time.time()))
@@ -144,6 +146,10 @@ def _drain(name: str, ours: str, bare: str, rows_each: int) -> None:
     )
     database.close()
     other.close()
+
+
+def _source(number: int) -> sums.Source:
+    return sums.Source(number, 0, 0, 0, 0, 0)
 
 
 def _roll_up(name: str, address: str) -> None:
@@ -201,7 +207,7 @@ def _delay(name: str, address: str, broker: Broker, rate: int) -> None:
     def told(_client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
         at_s = time.perf_counter()
         box, _ = parse_topic(message.topic)
-        for upto in decode(message.payload, Watermarks).upto.values():
+        for upto in decode(bytes(message.payload), Watermarks).upto.values():
             begun_s = sent_s.pop((box, upto), None)
             if begun_s is not None:
                 delays.append((at_s - begun_s) * 1000)
@@ -250,8 +256,8 @@ def _reconnect(name: str, address: str, broker: Broker) -> None:
     count = database.one("select count(*) from sums")
     database.close()
     print(
-        f"  {f'{name}, {BOXES} boxes reconnect':34} all heard after {crowd.greeted_s - begun_s:.1f} s; {count:,} rows of"
-        f" a day caught up after {taken_s:.0f} s ({count / taken_s:,.0f} rows/s), ingest {memory:.0f} MB"
+        f"  {f'{name}, {BOXES} boxes reconnect':34} all heard after {crowd.greeted_s - begun_s:.1f} s; {count:,} rows"
+        f" of a day caught up after {taken_s:.0f} s ({count / taken_s:,.0f} rows/s), ingest {memory:.0f} MB"
     )
 
 
@@ -303,7 +309,7 @@ class _Crowd:
         client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"box-{number}", protocol=mqtt.MQTTv5)
         client.on_connect = lambda client, *_: client.subscribe(topic(f"box-{number}", Kind.WATERMARKS), 1)
         client.on_subscribe = lambda client, *_: client.publish(topic(f"box-{number}", Kind.HELLO), self._hello, 1)
-        client.on_message = lambda client, _data, message: self._told(client, number, message.payload)
+        client.on_message = lambda client, _data, message: self._told(client, number, bytes(message.payload))
         return client
 
     def _told(self, client: mqtt.Client, number: int, payload: bytes) -> None:
