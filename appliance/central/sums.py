@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,7 +19,7 @@ KEYS = 400
 Key = tuple[str, str, int]
 """A box, an epoch, and the number of a stream."""
 
-_COLUMNS = "source_id, minute, start_utc, watched_s, mask, no_mask, incorrect, unknown, verified, seq"
+_COLUMNS = "source_id, minute, seq, start_utc, watched_s, mask, no_mask, incorrect, unknown, verified"
 _NEWER = (
     "do update set start_utc = excluded.start_utc, watched_s = excluded.watched_s, mask = excluded.mask,"
     " no_mask = excluded.no_mask, incorrect = excluded.incorrect, unknown = excluded.unknown,"
@@ -97,7 +98,9 @@ class Sums:
         """
         keys = sorted(groups)
         self._find(database, keys, groups, now_utc)
-        hours = {(key[0], hour) for key in keys for hour in {hour_of(row.start_utc) for row in groups[key]}}
+        hours = {
+            (key[0], number * HOUR_S) for key in keys for number in {row.start_utc // HOUR_S for row in groups[key]}
+        }
         before = {key: self._sources[key] for key in keys}
         self._sources.update({key: before[key].widened(groups[key]) for key in keys})
         wider = [key for key in keys if self._sources[key] is not before[key]]
@@ -107,7 +110,7 @@ class Sums:
             self._widen(database, key, self._sources[key])
         for key in moved:
             hours |= {(key[0], hour) for hour in _hours_before(database, before[key], groups[key])}
-        self._store(database, [(self._sources[key], row) for key in keys for row in groups[key]])
+        self._store(database, [(self._sources[key], groups[key]) for key in keys])
         return hours
 
     def _widen(self, database: Database, key: Key, wide: Source) -> None:
@@ -167,29 +170,37 @@ class Sums:
             )
             self._streams.update({(box, number): stream_id for box, number, stream_id in rows})
 
-    def _store(self, database: Database, rows: Iterable[tuple[Source, Row]]) -> None:
-        newest: dict[tuple[int, int], tuple[int, ...]] = {}
-        for source, row in rows:
-            place = source.id, row.minute
-            known = newest.get(place)
-            if known is None or known[9] < row.seq:
-                newest[place] = (
-                    source.id, row.minute, row.start_utc, row.watched_s, row.mask, row.no_mask, row.incorrect,
-                    row.unknown, row.verified, row.seq, source.base_utc + 60 * row.minute,
-                )  # fmt: skip
-        ordered = [newest[place] for place in sorted(newest)]  # two processes must not wait for each other in a circle
-        upsert(database, ordered)
+    def _store(self, database: Database, groups: Iterable[tuple[Source, Sequence[Row]]]) -> None:
+        kept = database.dialect == "postgresql"
+        stored = [
+            values(source, row) + ((source.base_utc + 60 * row.minute,) if kept else ())
+            for source, rows in groups
+            for row in rows
+        ]
+        stored.sort()  # two processes must not wait for each other in a circle
+        upsert(database, stored)
+
+
+def values(source: Source, row: Row) -> tuple[int, ...]:
+    """A row as it is stored: it sorts by its place, and of one place the newest comes last."""
+    return (
+        source.id, row.minute, row.seq, row.start_utc, row.watched_s, row.mask, row.no_mask, row.incorrect,
+        row.unknown, row.verified,
+    )  # fmt: skip
 
 
 class StaleCache(RuntimeError):
     """What was remembered is no longer in the database; to be tried once more from the beginning."""
 
 
-def upsert(database: Database, rows: Sequence[tuple[int, ...]]) -> None:
-    """Put rows (the columns of UPSERT_POSTGRESQL) where theirs is older. Raises sqlite3.Error."""
+def upsert(database: Database, rows: list[tuple[int, ...]]) -> None:
+    """Put sorted rows (`values`, on PostgreSQL with kept_utc) where theirs is older. Raises sqlite3.Error."""
     if database.dialect == "sqlite":
-        database.executemany(UPSERT_SQLITE, [row[:10] for row in rows])
-    elif len(rows) < COPY_ROWS:
+        database.executemany(UPSERT_SQLITE, rows)
+        return
+    # PostgreSQL refuses to change one row twice in a statement: of one place, the newest.
+    rows = [row for row, after in itertools.pairwise(rows) if row[:2] != after[:2]] + rows[-1:]
+    if len(rows) < COPY_ROWS:
         database.executemany(UPSERT_POSTGRESQL, rows)
     else:
         database.execute(_INCOMING)
