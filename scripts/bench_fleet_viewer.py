@@ -29,7 +29,7 @@ PAGES = {
     "one site, 7 days": "/sites/1?last=week",
     "a box, a year": "/boxes/box-7?last=year",
 }
-TOKEN = "a session of the bench"  # noqa: S105
+TOKEN = "a-session-of-the-bench"  # noqa: S105
 
 
 def fill(database: Database, hours: int, now_utc: int) -> None:
@@ -48,13 +48,13 @@ def fill(database: Database, hours: int, now_utc: int) -> None:
             "insert into streams (box_id, number, name) values (?, 1, 'door')", [[f"box-{n}"] for n in range(BOXES)]
         )
         for table, count, step_s in (("hours", hours, HOUR_S), ("days", max(1, hours // 24), 24 * HOUR_S)):
-            newest = last // step_s * step_s
+            oldest = last // step_s * step_s - (count - 1) * step_s  # first: rows in the order of their key
             database.execute(
                 f"insert into {table} (stream_id, start_utc, watched_s, mask, no_mask, incorrect, unknown, unverified)"  # noqa: S608
                 " with recursive steps (h) as (select 0 union all select h + 1 from steps where h < :count - 1),"
                 " streams_of (i) as (select 1 union all select i + 1 from streams_of where i < :boxes)"
-                f" select i, :newest - h * :step, :step, {counted}, 0 from steps cross join streams_of",
-                {"count": count, "boxes": BOXES, "newest": newest, "step": step_s},
+                f" select i, :oldest + h * :step, :step, {counted}, 0 from steps cross join streams_of",
+                {"count": count, "boxes": BOXES, "oldest": oldest, "step": step_s},
             )
     database.execute("analyze")
 
@@ -71,7 +71,6 @@ def viewer(address: str, folder: Path, hours: int) -> Iterator[httpx.Client]:
     config = msgspec.convert({"state_dir": str(folder)}, CentralConfig)
     app = make_app(config, lambda: CentralStore.open_existing(address))
     with httpx.Client(transport=httpx.WSGITransport(app=app), base_url="http://localhost") as client:
-        client.cookies.set("mb9k_centre_session", TOKEN, domain="localhost.local")
         client.headers["Cookie"] = f"mb9k_centre_session={TOKEN}"
         yield client
 
