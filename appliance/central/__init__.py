@@ -1,1 +1,1 @@
-"""The centre: what many boxes tell, in one place. It knows nothing of how a box sees or stores."""
+"""The centre: what many boxes tell, kept and shown together."""

@@ -55,7 +55,7 @@ class Cursor(Protocol):
 
 
 class Database(abc.ABC):
-    """One connection, for one thread. Statements outside of `writing` are kept at once, one by one."""
+    """One connection, for one thread at a time. Statements outside of `writing` are kept at once, one by one."""
 
     dialect: Dialect
 
@@ -66,6 +66,10 @@ class Database(abc.ABC):
     @abc.abstractmethod
     def executemany(self, sql: str, rows: Iterable[Parameters]) -> None:
         """Run one statement for each of the rows. Raises sqlite3.Error."""
+
+    @abc.abstractmethod
+    def copy(self, into: str, rows: Iterable[Sequence[int]]) -> None:
+        """Add many rows of whole numbers at once. into: the table and its columns. Raises sqlite3.Error."""
 
     @abc.abstractmethod
     def script(self, sql: str) -> None:
@@ -104,7 +108,13 @@ class SqliteDatabase(Database):
 
     def __init__(self, path: Path, mode: str = "rwc", busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         uri = f"{path.absolute().as_uri()}?mode={mode}"
-        self.connection = sqlite3.connect(uri, uri=True, timeout=busy_timeout_s, isolation_level=None)
+        self.connection = sqlite3.connect(
+            uri,
+            uri=True,
+            timeout=busy_timeout_s,
+            isolation_level=None,
+            check_same_thread=False,  # one at a time may use it, and another one close it
+        )
         self.connection.row_factory = sqlite3.Row
         try:
             for pragma in ("synchronous=full", "foreign_keys=on", "temp_store=memory"):
@@ -120,6 +130,11 @@ class SqliteDatabase(Database):
     def executemany(self, sql: str, rows: Iterable[Parameters]) -> None:
         """Run one statement for each of the rows. Raises sqlite3.Error."""
         self.connection.executemany(for_sqlite(sql), rows)
+
+    def copy(self, into: str, rows: Iterable[Sequence[int]]) -> None:
+        """Add many rows at once. Raises sqlite3.Error."""
+        places = ", ".join("?" * (into.count(",") + 1))
+        self.connection.executemany(f"insert into {into} values ({places})", rows)
 
     def script(self, sql: str) -> None:
         """Run several statements. Raises sqlite3.Error."""

@@ -160,7 +160,8 @@ class PostgresqlDatabase(Database):
 
     def executemany(self, sql: str, rows: Iterable[Parameters]) -> None:
         """Run one statement for each of the rows. Raises sqlite3.Error."""
-        with _as_sqlite_errors(self.connection), self.connection.cursor() as cursor:
+        # The server puts the values in: so one round trip is enough for all.
+        with _as_sqlite_errors(self.connection), psycopg.Cursor(self.connection) as cursor:
             cursor.executemany(for_postgresql(sql), rows)
 
     def script(self, sql: str) -> None:
@@ -168,8 +169,8 @@ class PostgresqlDatabase(Database):
         with _as_sqlite_errors(self.connection):
             self.connection.execute(sql.encode())
 
-    def copy(self, into: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Add many rows at once. into: the table and its columns. Raises sqlite3.Error."""
+    def copy(self, into: str, rows: Iterable[Sequence[int]]) -> None:
+        """Add many rows of whole numbers at once. Raises sqlite3.Error."""
         with (
             _as_sqlite_errors(self.connection),
             self.connection.cursor() as cursor,

@@ -10,12 +10,25 @@ from appliance.central.database import Database
 FORGOTTEN_S = 86_400
 
 
-def note_alive(database: Database, kind: str, started_s: float, now_s: float, problem: str = "") -> None:
-    """Note that this process lives, and forget those not heard of for a day. Raises sqlite3.Error."""
+def note_alive(
+    database: Database,
+    kind: str,
+    started_s: float,
+    now_s: float,
+    problem: str = "",
+    rows: int = 0,
+    messages: int = 0,
+) -> None:
+    """Note that this process lives, and forget those not heard of for a day. Raises sqlite3.Error.
+
+    rows, messages: how many it has taken in since it started.
+    """
     database.execute(
-        "insert into processes (name, kind, started_utc, heartbeat_utc, problem) values (?, ?, ?, ?, ?)"
-        " on conflict (name) do update set heartbeat_utc = excluded.heartbeat_utc, problem = excluded.problem",
-        [process_name(kind), kind, int(started_s), int(now_s), problem],
+        "insert into processes (name, kind, started_utc, heartbeat_utc, problem, rows_taken, messages_taken)"
+        " values (?, ?, ?, ?, ?, ?, ?) on conflict (name) do update set started_utc = excluded.started_utc,"
+        " heartbeat_utc = excluded.heartbeat_utc, problem = excluded.problem, rows_taken = excluded.rows_taken,"
+        " messages_taken = excluded.messages_taken",
+        [process_name(kind), kind, int(started_s), int(now_s), problem, rows, messages],
     )
     database.execute("delete from processes where heartbeat_utc < ?", [int(now_s - FORGOTTEN_S)])
 
@@ -23,3 +36,8 @@ def note_alive(database: Database, kind: str, started_s: float, now_s: float, pr
 def process_name(kind: str) -> str:
     """What this process is called: ingest@host:4711."""
     return f"{kind}@{socket.gethostname()}:{os.getpid()}"
+
+
+def forget(database: Database, kind: str) -> None:
+    """Note that this process ended in order. Raises sqlite3.Error."""
+    database.execute("delete from processes where name = ?", [process_name(kind)])

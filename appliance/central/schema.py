@@ -88,10 +88,9 @@ SUMS = """
       box_id text not null references boxes (id) on delete cascade,
       epoch text not null,
       upto integer not null default 0,
-      top integer not null default 0,          -- the highest seq that the box told of
       ahead text not null default '[]',        -- JSON: ranges (after, upto] that came before their turn
       gaps integer not null default 0,         -- how often a range came before its turn
-      at_utc integer not null,                 -- of the last range, or hello
+      at_utc integer not null,                 -- when the last range came
       primary key (box_id, epoch)
     ) strict, without rowid;
     create index watermarks_at on watermarks (at_utc);
