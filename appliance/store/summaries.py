@@ -303,6 +303,11 @@ class Summaries:
         rows = self.db.execute(f"select {_NUMBER} as number, name from streams order by number")
         return {row["number"]: row["name"] for row in rows}
 
+    def stream_ids(self) -> dict[int, int]:
+        """The streams there are now: their ids by number."""
+        rows = self.db.execute(f"select {_NUMBER} as number, id from streams order by number")
+        return {row["number"]: row["id"] for row in rows}
+
 
 def _minute_utc(utc: float) -> int:
     return int(utc // 60) * 60
