@@ -7,7 +7,6 @@ which the centre knows that this box was invited. Four bytes at its end show whe
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 import secrets
@@ -78,7 +77,7 @@ class JoinCode:
     def text(self) -> str:
         """What a person copies: letters and digits, in groups of eight."""
         content = self.fingerprint + bytes.fromhex(self.secret) + struct.pack(">H", self.port) + self.host.encode()
-        letters = base64.b32encode(content + _check(content)).decode().rstrip("=").lower()
+        letters = _letters(content + _check(content))
         return "-".join([PREFIX, *(letters[at : at + 8] for at in range(0, len(letters), 8))])
 
 
@@ -98,16 +97,20 @@ def parse(typed: str) -> JoinCode:
         raise BadJoinCode(f"This is no join code: one begins with {PREFIX}-. Copy it from the centre again.")
     letters = letters.removeprefix(PREFIX)
     try:
-        content = base64.b32decode(letters.upper() + "=" * (-len(letters) % 8))
-        content, check = content[:-_CHECK_BYTES], content[-_CHECK_BYTES:]
-        if len(content) <= _HEAD_BYTES or check != _check(content):
-            raise binascii.Error("not whole")
+        whole = base64.b32decode(letters.upper() + "=" * (-len(letters) % 8))
+        content, check = whole[:-_CHECK_BYTES], whole[-_CHECK_BYTES:]
+        if _letters(whole) != letters or len(content) <= _HEAD_BYTES or check != _check(content):
+            raise ValueError("not whole")
         host = content[_HEAD_BYTES:].decode("ascii")
-    except (binascii.Error, UnicodeError) as error:
+    except ValueError as error:  # also binascii.Error and UnicodeError
         raise BadJoinCode("This join code is mistyped or not whole; copy all of it from the centre again.") from error
     (port,) = struct.unpack(">H", content[_HEAD_BYTES - 2 : _HEAD_BYTES])
     secret = content[_FINGERPRINT_BYTES : _FINGERPRINT_BYTES + _SECRET_BYTES].hex()
     return JoinCode(host, port, content[:_FINGERPRINT_BYTES], secret)
+
+
+def _letters(content: bytes) -> str:
+    return base64.b32encode(content).decode().rstrip("=").lower()
 
 
 def _check(content: bytes) -> bytes:

@@ -76,6 +76,7 @@ SERVICES = (
         "The watcher is not running, so nothing is being judged.",
     ),
     Service("serve", "appliance.local.site", "Show the box's own page."),
+    Service("sync", "appliance.sync", "Tell a centre what was counted, if the box has joined one."),
 )
 """In the order of starting: the gate must answer before the ingest asks it."""
 

@@ -31,7 +31,9 @@ PERIOD_S = 3.7  # not a whole number of key frames: people come at all times bet
 FACE_PX = (40.0, 80.0)
 RARE_KEYS_S = 250 / 30  # OBS, as it comes
 FIRST_S = 4.0  # a box looks about before it rests
-NEAR = 3.0  # face sizes: a detection so near to where a person is, is that person
+NEAR = 3.0  # face sizes: a detection so near to where a person is, and to no other nearer, is that person
+SOON_S = 0.5  # clocks and looks are so exact
+STEP_S = 0.05
 POLL_S = 0.02
 
 
@@ -67,13 +69,13 @@ def _delays(box: Box, clip: Path, visits: Sequence[Visit]) -> str:
     threading.Thread(target=publisher.publish, daemon=True).start()
     until(publisher.begun.is_set, 20, "the publisher is connected")
     arrivals = _arrivals(box, publisher.begun_utc + SECONDS)
-    told = _told(visits, arrivals, publisher.begun_utc)
+    delays = told(visits, arrivals, publisher.begun_utc)
     whole = [visit for visit in visits if visit.whole_s is not None and visit.whole_s[0] > FIRST_S]
-    if len(told) < 4:
-        return f"only {len(told)} of {len(whole)} were stored"
-    to_face, to_store = ([each[column] for each in told] for column in (0, 1))
+    if len(delays) < 4:
+        return f"only {len(delays)} of {len(whole)} were stored"
+    to_face, to_store = ([each[column] for each in delays] for column in (0, 1))
     return (
-        f"wholly visible to stored: {_percentiles(to_store)}, {len(told)} of {len(whole)}; "
+        f"wholly visible to stored: {_percentiles(to_store)}, {len(delays)} of {len(whole)}; "
         f"to the first face: {_percentiles(to_face)}"
     )
 
@@ -84,26 +86,31 @@ def _percentiles(times_s: Sequence[float]) -> str:
     return f"p50 {statistics.median(ordered):.2f} s, p95 {p95:.2f} s"
 
 
-def _told(visits: Sequence[Visit], arrivals: Sequence[Arrival], begun_utc: float) -> list[tuple[float, float]]:
+def told(visits: Sequence[Visit], arrivals: Sequence[Arrival], begun_utc: float) -> list[tuple[float, float]]:
     """Of each visit that was stored: from when it was wholly visible to its first face, and to the stored detection."""
-    told = []
-    for visit in visits:
-        if visit.whole_s is None or visit.whole_s[0] <= FIRST_S:
-            continue
-        whole_utc = begun_utc + visit.whole_s[0]
-        mine = [arrival for arrival in arrivals if _is_of(arrival, visit, begun_utc)]
-        if mine:
-            told.append((mine[0].first_seen_utc - whole_utc, mine[0].stored_utc - whole_utc))
-    return told
+    first: dict[int, Arrival] = {}
+    for arrival in arrivals:
+        apart = [_apart(arrival, visit, begun_utc) for visit in visits]
+        nearest = int(np.argmin(apart))
+        if apart[nearest] < NEAR:
+            first.setdefault(nearest, arrival)
+    delays = []
+    for index, visit in enumerate(visits):
+        if visit.whole_s is not None and visit.whole_s[0] > FIRST_S and index in first:
+            whole_utc = begun_utc + visit.whole_s[0]
+            delays.append((first[index].first_seen_utc - whole_utc, first[index].stored_utc - whole_utc))
+    return delays
 
 
-def _is_of(arrival: Arrival, visit: Visit, begun_utc: float) -> bool:
-    at_s = arrival.last_seen_utc - begun_utc
-    if not visit.enters_s <= at_s <= visit.leaves_s + 0.5:
-        return False
-    left, top, right, bottom = (float(np.interp(at_s, visit.at_s, visit.bboxes[:, side])) for side in range(4))
+def _apart(arrival: Arrival, visit: Visit, begun_utc: float) -> float:
+    """How far what was detected is from the person, in face sizes; the bbox is of any look between first and last."""
+    first_s, last_s = arrival.first_seen_utc - begun_utc, arrival.last_seen_utc - begun_utc
+    if not visit.enters_s - SOON_S <= first_s <= visit.leaves_s + SOON_S:
+        return float("inf")
+    at_s = np.linspace(first_s, last_s, max(2, round((last_s - first_s) / STEP_S)))
+    left, top, right, bottom = (np.interp(at_s, visit.at_s, visit.bboxes[:, side]) for side in range(4))
     x, y = (arrival.bbox_px[0] + arrival.bbox_px[2]) / 2, (arrival.bbox_px[1] + arrival.bbox_px[3]) / 2
-    return bool(np.hypot(x - (left + right) / 2, y - (top + bottom) / 2) < NEAR * (bottom - top))
+    return float((np.hypot(x - (left + right) / 2, y - (top + bottom) / 2) / (bottom - top)).min())
 
 
 def _arrivals(box: Box, until_utc: float) -> list[Arrival]:
@@ -114,8 +121,8 @@ def _arrivals(box: Box, until_utc: float) -> list[Arrival]:
         for stored in reversed(box.store.detections.page(DetectionFilter(), limit=20)):
             if stored.id not in known:
                 known.add(stored.id)
-                told = stored.detection
-                found.append(Arrival(time.time(), told.first_seen_utc, told.last_seen_utc, told.bbox_px))
+                seen = stored.detection
+                found.append(Arrival(time.time(), seen.first_seen_utc, seen.last_seen_utc, seen.bbox_px))
         time.sleep(POLL_S)
     return found
 

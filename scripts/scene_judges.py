@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import av
@@ -128,9 +128,9 @@ def _decoded(path: Path) -> Iterator[av.VideoFrame]:
         yield from container.decode(video)
 
 
-def judges() -> dict[str, Judge]:
-    """All of them by name, ours first."""
-    return {"regions": observed, "whole frames": whole_frames}
+def judges(steadily: bool = False) -> dict[str, Judge]:
+    """All of them by name, ours first. steadily: see `observed`."""
+    return {"regions": partial(observed, steadily=steadily), "whole frames": whole_frames}
 
 
 def bare_decoding_ms(path: Path) -> float:

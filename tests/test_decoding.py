@@ -31,6 +31,7 @@ KINDS: dict[str, dict[str, object]] = {
     "H.265": {"codec": "libx265", "options": {"x265-params": "bframes=2:open-gop=1:scenecut=0:log-level=none"}},
     "MPEG-4": {"codec": "mpeg4", "container": "matroska"},
 }
+MJPEG: dict[str, object] = {"codec": "mjpeg", "container": "matroska", "options": {"strict": "unofficial"}}
 
 
 def bouncing(index: int) -> Pixels:
@@ -61,8 +62,8 @@ def content_of(frame: Frame) -> tuple[float, str]:
     return round(frame.time_s, 4), sha256(frame.source.to_ndarray().tobytes()).hexdigest()
 
 
-def continuous(path: Path, looks_per_second: float = ALL) -> list[tuple[float, str]]:
-    decoding = Decoding(looks_per_second)
+def continuous(path: Path, looks_per_s: float = ALL) -> list[tuple[float, str]]:
+    decoding = Decoding(looks_per_s)
     return [content_of(frame) for packet in packets_of(path) for frame in decoding.take(packet)]
 
 
@@ -169,7 +170,7 @@ def test_key_frames_that_become_rare_end_idle(made: Callable[..., Path]) -> None
 
 
 def test_of_pictures_that_are_all_key_frames_idle_decodes_few(made: Callable[..., Path]) -> None:
-    path = made(codec="mjpeg", container="matroska", options={"strict": "unofficial"})
+    path = made(**MJPEG)
     every, watched = continuous(path), Watched()
     watched.watch(packets_of(path), moves_at_idle_frame=6)
     gaps_s = [later - earlier for earlier, later in itertools.pairwise(watched.idle)]
@@ -188,15 +189,15 @@ def test_what_is_kept_has_a_limit(made: Callable[..., Path], monkeypatch: pytest
     assert sorted(times(watched.frames) + watched.idle) == times(continuous(path))
 
 
-@pytest.mark.parametrize("kind", ["H.264 with B-frames", "H.264 with an open GOP", "H.265"])
+@pytest.mark.parametrize("kind", ["H.264 with B-frames", "H.264 with an open GOP", "H.265", "MJPEG"])
 def test_frames_that_nobody_refers_to_are_dropped_as_far_as_looks_allow(kind: str, made: Callable[..., Path]) -> None:
-    path = made(**KINDS[kind])
-    every, some = continuous(path), continuous(path, looks_per_second=8)
+    path = made(**(KINDS | {"MJPEG": MJPEG})[kind])
+    every, some = continuous(path), continuous(path, looks_per_s=8)
     assert set(some) <= set(every), "the others are the same bit by bit"
     assert len(some) < 0.75 * len(every)
     gaps_s = [later - earlier for earlier, later in itertools.pairwise(times(some))]
     assert max(gaps_s) < 1 / 8 + 0.01
-    assert len(continuous(path, looks_per_second=FPS)) == len(every)
+    assert len(continuous(path, looks_per_s=FPS)) == len(every)
 
 
 def test_what_is_lost_is_passed_over_up_to_the_next_key_frame(made: Callable[..., Path]) -> None:

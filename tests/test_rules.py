@@ -425,7 +425,11 @@ SUB_STREAMS: list[tuple[dict[str, str], tuple[str, str | None]]] = [
     ({"source_password": "new"}, ("rtsp://u:new@camera/1", "rtsp://u:new@camera/2?key=k")),
     ({"watch": "rtsp://camera/3", "source_user": "v", "source_password": "w"},
      ("rtsp://v:w@camera/1", "rtsp://v:w@camera/3")),
-    ({"source": "rtsp://a:b@camera/1"}, ("rtsp://a:b@camera/1", "rtsp://u:p@camera/2?key=k")),
+    ({"source": "rtsp://u:new@camera/1"}, ("rtsp://u:new@camera/1", "rtsp://u:new@camera/2?key=k")),
+    ({"source": "rtsp://a:b@camera/1"}, ("rtsp://a:b@camera/1", "rtsp://a:b@camera/2?key=k")),
+    ({"source": "rtsp://camera/1"}, ("rtsp://camera/1", "rtsp://camera/2?key=k")),
+    ({"source": "rtsp://u:new@camera/1", "watch": "rtsp://•••@camera/2?key=•••"},
+     ("rtsp://u:new@camera/1", "rtsp://u:new@camera/2?key=k")),
     ({"source": "rtsp://camera/9"}, ("rtsp://camera/9", None)),
     ({"source": "rtsp://camera/9", "watch": "rtsp://•••@camera/2?key=•••"},
      ("rtsp://camera/9", "rtsp://u:p@camera/2?key=k")),
@@ -441,6 +445,16 @@ def test_a_sub_stream_follows_its_source(box: Box, changes: dict[str, Any], afte
     streams.change(box.store, people.named(box.store, "sci"), made, **changes)
     changed = streams.find(box.store, made.id, box.clock.now)
     assert (changed.source_url, changed.watch_url) == after
+
+
+@pytest.mark.parametrize("watch", ["rtsp://a:b@camera/2", "rtsp://u:p@camera:8554/2", "rtsp://u:p@other/2"])
+def test_a_login_given_with_the_source_reaches_no_sub_stream_of_another(box: Box, watch: str) -> None:
+    """Neither one with a login of its own, nor another port: whoever may change the sub-stream could listen there."""
+    first, again = "rtsp://u:p@camera/1", "rtsp://u:new@camera/1"
+    made, _ = streams.add(box.store, streams.OPERATOR, "sci", "cam", first, box.clock.now, watch=watch)
+    streams.change(box.store, people.named(box.store, "sci"), made, source=again)
+    changed = streams.find(box.store, made.id, box.clock.now)
+    assert (changed.source_url, changed.watch_url) == (again, watch)
 
 
 def test_a_stream_that_is_sent_here_has_no_sub_stream(entrances: Entrances) -> None:

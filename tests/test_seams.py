@@ -135,6 +135,25 @@ def test_what_lies_beyond_the_frame_is_clipped_or_dropped() -> None:
     assert [each.bbox_px for each in found] == [(0, 0, 50, 60)]
 
 
+def test_a_face_that_lies_mostly_within_another_is_the_same_one() -> None:
+    """One region makes of the face alone what another makes of face and neck, and too little for `MAX_IOU` is common.
+
+    Whichever of them has the higher score stays; whether they come from one region or from two.
+    """
+    tight, loose, middle = (208.0, 100.0, 260.0, 160.0), (205.0, 98.0, 270.0, 200.0), Region(100, 0, 320, 320)
+    for narrow, wide in ((0.9, 0.6), (0.6, 0.9)):
+        first, second = face(tight, narrow), face((105, 98, 170, 200), wide)
+        (found,) = merged([(LEFT, [first]), (middle, [second])], SIZE, MAX_IOU)
+        assert found.bbox_px == (tight if narrow > wide else loose)
+        assert len(merged([(middle, [second, face((108, 100, 160, 160), narrow)])], SIZE, MAX_IOU)) == 1
+
+
+def test_a_small_face_half_behind_a_large_one_stays() -> None:
+    """A passer whose face shows beside somebody near: .64 of it lies within the bbox of the other (from a photo)."""
+    near, behind = face((54, 75, 127, 173)), face((44, 107, 73, 144), 0.5)
+    assert len(merged([(LEFT, [near, behind])], SIZE, MAX_IOU)) == 2
+
+
 def test_two_people_close_together_stay_two() -> None:
     """One of them whole in one region, the other cut there and whole in the next."""
     people = [(250.0, 100.0, 300.0, 160.0), (290.0, 104.0, 340.0, 166.0)]

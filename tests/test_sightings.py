@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from appliance.config import Images, Vision
 from appliance.faces import Bbox, Detection, Face, State
 from appliance.previews import Previews
-from appliance.vision.analysis import Analysis, Sighting
+from appliance.vision.analysis import TOLD_A_LOOK, Analysis, Sighting
 from appliance.vision.annotate import COLOURS
 from appliance.vision.budget import Budget, Costs
 from appliance.vision.frame import Frame
@@ -122,6 +122,19 @@ def test_what_is_known_of_a_person_is_told_with_every_look_that_shows_it(preview
         assert scripted.see() == []
     (end,) = scripted.see()
     assert end == replace(later, ended=True)
+
+
+def test_of_a_crowd_a_part_is_told_with_each_look_in_turn(previews: Previews) -> None:
+    scripted = Scripted(previews, Images(keep=False))
+    crowd = [(left, top, left + 40.0, top + 40.0) for left in range(20, 1220, 100) for top in range(20, 900, 100)]
+    told: list[set[str]] = []
+    for _ in range(12):
+        told.append({sighting.key for sighting in scripted.see(*crowd)})
+    assert not told[1]
+    assert {len(keys) for keys in told[2:]} == {TOLD_A_LOOK}
+    turns = -(-len(crowd) // TOLD_A_LOOK)
+    assert len(set.union(*told[2 : 2 + turns])) == len(crowd), "the first time"
+    assert len(set.union(*told[-turns:])) == len(crowd), "and again"
 
 
 def test_only_a_clearly_better_image_replaces_the_first(previews: Previews) -> None:

@@ -14,9 +14,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from appliance.children import HUNG_S, Child, stop
 from appliance.config import Config
 from appliance.errors import UserError
-from appliance.supervisor import HUNG_S, Child, refuse_busy_ports, stop
+from appliance.supervisor import refuse_busy_ports
 from appliance.times import now
 from tests.boxes import Box
 from tests.conftest import REPOSITORY
@@ -107,7 +108,7 @@ def test_a_service_that_hangs_is_seen_logged_and_started_again(caplog: pytest.Lo
 def test_stopping_ends_a_child_that_does_not_want_to(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("appliance.supervisor.STOP_S", 0.5)
+    monkeypatch.setattr("appliance.children.STOP_S", 0.5)
     handlers = [(number, signal.getsignal(number)) for number in (signal.SIGTERM, signal.SIGINT)]
     stubborn = Child(
         "stubborn",
@@ -127,7 +128,7 @@ def test_stopping_ends_a_child_that_does_not_want_to(
 
 def test_children_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     script = (
-        "import time; from appliance.supervisor import Child\n"
+        "import time; from appliance.children import Child\n"
         f"service = Child('x', {SLEEPER!r}); service.look_after(0.0)\n"
         "print(service.process.pid, flush=True); time.sleep(60)"
     )
@@ -150,12 +151,12 @@ def ignore_sigint() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-@pytest.mark.parametrize("command", ["run", "gate", "ingest", "watch", "serve"])
+@pytest.mark.parametrize("command", ["run", "gate", "ingest", "watch", "serve", "sync"])
 def test_it_ends_on_sigint_also_if_whoever_started_it_ignored_that(
     tmp_path: Path, free_port: Callable[[], int], command: str
 ) -> None:
     box = Box(tmp_path, "embedded", free_port)
-    starts = ("gate", "ingest", "watch", "serve") if command == "run" else (command,)
+    starts = ("gate", "ingest", "watch", "serve", "sync") if command == "run" else (command,)
 
     def all_run() -> bool:
         return {service.name for service in box.store.services.all(now()) if service.alive} >= {*starts}

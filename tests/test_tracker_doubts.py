@@ -20,6 +20,18 @@ def oblong(x: float, y: float, width: float, height: float, score: float = 0.9) 
     return Face(bbox, score, (0.9, 0.05, 0.05), State.MASK)
 
 
+def bowed(looks: int) -> Scene:
+    """Somebody bows the head: of the hair a second face is made, just above the one there is, as seen in a clip."""
+    scene = Scene(size=(538, 372))
+    for x, y, height in ((485, 100, 51), (488, 97, 55), (487, 97, 60), (487, 105, 60)):
+        scene.show([oblong(x, y, 44, height, score=0.9)], after_s=0.1)
+    hair = ((485, 84, 0.51), (488, 83, 0.66), (499, 89, 0.56), (505, 88, 0.62))
+    for number in range(looks):
+        x, y, score = hair[number % len(hair)]
+        scene.show([oblong(x, y, 41, 49, score), oblong(x + 3, y + 36, 42, 49, score=0.5)], after_s=0.1)
+    return scene
+
+
 # --- behind a pillar
 
 
@@ -142,6 +154,17 @@ def test_somebody_seen_well_counts_from_the_third_look_on_though_another_walks_a
     for step in range(3):
         scene.show([face(300 + 30 * step, 200, size=50), face(700 - 30 * step, 420, size=60)], after_s=0.1)
     assert len(scene.seen) == 2
+
+
+def test_the_hair_of_a_bowed_head_is_nobody() -> None:
+    scene = bowed(4)
+    assert len(scene.seen) == 1
+    scene.play(1.2, lambda _: None)
+    assert len(scene.seen) == 1
+
+
+def test_who_stays_behind_somebody_and_looks_over_their_head_is_counted() -> None:
+    assert len(bowed(16).seen) == 2
 
 
 # --- who stands still, and somebody passes before them

@@ -109,6 +109,25 @@ def test_clothes_that_somebody_nearer_hides_say_nothing() -> None:
     assert len(scene.seen) == 2
 
 
+def test_a_passer_before_a_larger_picture_is_one_and_so_is_the_picture() -> None:
+    """As seen in a clip: the larger face is not always the nearer, and below the picture are the passer's clothes."""
+    scene = Scene(size=FRAME)
+    for step in range(6):
+        scene.show([dressed(face(463 + 45.6 * step, 248, size=66, state=State.INCORRECT), BLUE)], after_s=0.1)
+    seen = (
+        (737, 248, 70, 919, 205, 97, RED), (783, 245, 70, 917, 207, 96, RED), (826, 250, 66, 919, 205, 95, BLUE),
+        (870, 251, 65, 920, 205, 92, BLUE), (916, 246, 64, 918, 227, 94, BLUE), (960, 245, 64, 917, 202, 95, BLUE),
+        (1005, 244, 66, 918, 206, 100, BLUE), (1051, 248, 65, 917, 206, 96, RED), (1095, 252, 67, 917, 205, 99, RED),
+        (1140, 251, 68, 917, 207, 99, RED), (1186, 249, 66, 918, 205, 98, RED), (1231, 247, 67, 919, 204, 93, RED),
+    )  # fmt: skip
+    for x, y, size, picture_x, picture_y, picture_size, below in seen:
+        passer = dressed(face(x, y, size, State.INCORRECT), BLUE)
+        shown = State.INCORRECT if x == 916 else State.MASK  # something of both
+        scene.show([passer, dressed(face(picture_x, picture_y, picture_size, shown), below)], after_s=0.1)
+    scene.play(1, lambda _: (918, 206), size=97)
+    assert len(scene.seen) == 2
+
+
 # --- somebody takes over
 
 

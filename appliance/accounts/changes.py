@@ -58,7 +58,7 @@ def set_password(
 
 
 def remove(store: Store, person: Person) -> bool:
-    """Remove a person with sessions and tokens; False: it is the last admin, or still owns something. Raises NotSaved."""
+    """Remove a person with sessions and tokens; False: it is the last admin, or owns something. Raises NotSaved."""
     with store.saving():
         removed = store.people.remove(person.id)
     if removed:

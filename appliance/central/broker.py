@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 CONFIGURATION, ACCESS, REVOKED, PID = "mosquitto.conf", "access.acl", "revoked.pem", "mosquitto.pid"
 MAX_PACKET_BYTES = messages.MAX_BYTES + 1024
 IN_FLIGHT = 1000
-"""How many messages ingest may have taken and not yet answered: its batches are no larger (facts of mosquitto: 20)."""
+"""How many messages ingest may have taken and not yet answered: its batches are no larger (mosquitto's own: 20)."""
 
 
 def configuration(config: CentralConfig, trust: Trust) -> str:
@@ -49,7 +49,6 @@ def configuration(config: CentralConfig, trust: Trust) -> str:
         f"pid_file {folder / PID}",
         "persistence false",  # what matters is on the boxes until it is in the database
         f"max_packet_size {MAX_PACKET_BYTES}",
-        f"message_size_limit {messages.MAX_BYTES}",
         f"max_inflight_messages {IN_FLIGHT}",
         "max_queued_messages 10000",
         "max_keepalive 600",

@@ -53,6 +53,8 @@ def serve(config: Config) -> None:
     """Run the site until SIGTERM or SIGINT. Raises UserError."""
     store = Store.open(config.store_path)  # makes or migrates the file, and says early what is wrong
     claimed = store.people.count() > 0
+    with store.writing():  # before anybody enters, corrects or deletes anything
+        store.summaries.begin_epoch(clock_now(), store.ages.believes(clock_now()))
     store.close()
     app = make_app(config, lambda: Store.open_existing(config.store_path))
     server = make_server(app, config.web.host, config.web.port, proxies=app.address.proxies)

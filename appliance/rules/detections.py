@@ -9,7 +9,7 @@ from appliance.accounts.people import Person
 from appliance.errors import InputError, NotFound
 from appliance.faces import Detection, State
 from appliance.images import ImageFiles
-from appliance.store import Store, StoredDetection
+from appliance.store import BY_HAND, Store, StoredDetection
 
 log = logging.getLogger(__name__)
 ERASED_AT_ONCE = 100  # a slow card overwrites that many in a fraction of a second
@@ -37,7 +37,7 @@ def enter(
         raise NotFound("There is no such stream; look it up in the list of streams.")
     if last_seen_utc < first_seen_utc:
         raise InputError("It was last seen before it was first seen; exchange the two times.")
-    bbox_px, model = (0.0, 0.0, 0.0, 0.0), f"by hand: {by.name}"
+    bbox_px, model = (0.0, 0.0, 0.0, 0.0), f"{BY_HAND} {by.name}"
     entered = Detection(first_seen_utc, last_seen_utc, state, confidence, 0, bbox_px, 0, 0, model)
     with store.saving():
         return store.detections.add(stream_id, entered)

@@ -83,6 +83,20 @@ def changed_credentials(stored: str, by_admin: bool, user: str | None, password:
     return clean_source(stored, by_admin, user or (old[0] if old else None), password or kept)
 
 
+def followed(watch: str, before: str, source: str) -> str:
+    """A sub-stream whose source was `before` and is now `source`; all three as they are stored.
+
+    Where another user or password was given for the same source, and it had those of before on the same port of the
+    same camera, it has them, too.
+    """
+    if watch.startswith("/") or source.startswith("/") or not same_place(before, source):
+        return watch
+    small, old, new = address.parse(watch), address.parse(before), address.parse(source)
+    if small.credentials != old.credentials or _service(small) != _service(new):
+        return watch
+    return str(replace(small, user=new.user, password=new.password))
+
+
 def same_place(source: str, other: str) -> bool:
     """Whether two sources, as they are stored, differ in user and password at most."""
     if source.startswith("/") or other.startswith("/"):

@@ -9,7 +9,7 @@ from appliance.images import ImageFiles
 from appliance.names import stream_name
 from appliance.previews import Previews
 from appliance.rules import detections, people
-from appliance.rules.sources import changed_credentials, clean_source, clean_watch, refuse_pair, same_place
+from appliance.rules.sources import changed_credentials, clean_source, clean_watch, followed, refuse_pair, same_place
 from appliance.secrets import digest, new_stream_key
 from appliance.store import Store, Stream
 from appliance.times import Now
@@ -137,19 +137,20 @@ def _watch_after(
     by: Person, stream: Stream, source: str | None, watch: str | None, user: str | None, password: str | None
 ) -> str | None:
     """The sub-stream as it is to be stored. source: the one to store; None: it stays. Raises InputError."""
-    stored, main = stream.watch_url, source or stream.source_url
+    stored, before = stream.watch_url, stream.source_url
+    main = source or before
     if main is None:
         if watch:
             raise InputError(NO_SUB_STREAM)
         return None
-    if stored is None or stream.source_url is None:
-        stays = False
-    else:
-        stays = same_place(main, stream.source_url) if watch is None else watch == shown(stored)
-    if stored is None or not stays:
-        return clean_watch(watch, main, by.is_admin, user, password) if watch else None
-    refuse_pair(main, stored)
-    return changed_credentials(stored, by.is_admin, user, password) if user or password else stored
+    if stored is not None and before is not None:
+        stays = same_place(main, before) if watch is None else watch == shown(stored)
+        if stays:
+            refuse_pair(main, stored)
+            if user or password:
+                return changed_credentials(stored, by.is_admin, user, password)
+            return followed(stored, before, main)
+    return clean_watch(watch, main, by.is_admin, user, password) if watch else None
 
 
 def _owner_id(store: Store, by: Person, owner: int | str) -> int:

@@ -9,8 +9,10 @@ from appliance.store.heartbeat import Heartbeat
 from appliance.store.services import ServiceStatus
 from appliance.store.streams import Refusal, Source, Stream
 from appliance.store.summaries import Backlog, EpochState
+from appliance.store.summaries_schema import BY_HAND
 
 __all__ = [
+    "BY_HAND",
     "Backlog",
     "BoxClock",
     "CommandRecord",

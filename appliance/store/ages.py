@@ -9,6 +9,9 @@ from sqlite_utils import Database
 
 from appliance.times import Now, utc_seconds, utc_text
 
+STEADY_S = 60.0
+"""A clock that differs by less from where it should be has run steadily."""
+
 
 @dataclass(frozen=True, slots=True)
 class ImageDay:
@@ -56,6 +59,13 @@ class BoxClock:
             wall_clock=self.wall_clock if same_boot else WallClock.UNKNOWN,
         )
 
+    def believes(self, now: Now) -> bool:
+        """Whether the wall clock was believed in this start of the machine, and has run steadily since."""
+        expected = self.at(now)
+        if expected.wall_clock is not WallClock.BELIEVED or expected.utc is None:
+            return False
+        return abs(now.utc - expected.utc) < STEADY_S
+
 
 class Ages:
     """The statements about ages. Writes are single statements unless the caller is inside store.writing()."""
@@ -85,6 +95,11 @@ class Ages:
         """A person says that the wall clock is right."""
         noted = self.clock() or BoxClock(0.0, now.boot_id, now.uptime_s, None, WallClock.UNKNOWN)
         self.note_clock(replace(noted.at(now), utc=now.utc, wall_clock=WallClock.BELIEVED, notice=None))
+
+    def believes(self, now: Now) -> bool:
+        """Whether the wall clock is believed, as far as was noted."""
+        clock = self.clock()
+        return clock is not None and clock.believes(now)
 
     def image_days(self) -> dict[str, ImageDay]:
         """What is known of day files, by their day."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 import sqlite3
 import tempfile
@@ -24,9 +25,12 @@ from appliance.errors import UserError
 from appliance.store import soundness
 from appliance.store.schema import MIGRATIONS
 from appliance.store.soundness import ASIDE, COMPANIONS
+from appliance.store.summaries import Summaries
 
 NAME = re.compile(r"^mb9k-(\d{6})-(\d{8}T\d{6}Z)\.db$")
 PARTIAL = ".partial"
+NUMBERS = 1_000_000
+"""Among which the numbers of a new record's streams begin, so that they are no longer those of the one before."""
 
 
 class BackupError(UserError):
@@ -115,6 +119,8 @@ def restore(backup: Path, store_path: Path, utc: float) -> Path | None:
         _verify(draft, backup)
         with closing(sqlite3.connect(draft)) as connection, connection:
             connection.execute("delete from sessions")
+            if (db := Database(connection))["epochs"].exists():  # else the copy is of an older version
+                Summaries(db).leave_copy_behind(utc)
         return _exchange(draft, store_path, utc)
 
 
@@ -128,6 +134,8 @@ def start_empty(store_path: Path, images: Path, utc: float) -> tuple[Path | None
         with closing(sqlite3.connect(draft)) as connection:
             for migrations in MIGRATIONS:
                 migrations.apply(Database(connection))
+            with connection:  # a centre may know other streams by the first numbers
+                Summaries(Database(connection)).skip_numbers(secrets.randbelow(NUMBERS))
         _sync(draft)
         return set_aside(images, utc), _exchange(draft, store_path, utc)
 

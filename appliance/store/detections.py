@@ -93,10 +93,10 @@ class Detections:
         """Store what a detection has become; False if it was deleted meanwhile.
 
         When it was first seen stays (an index that is not touched costs nothing), and so does a state that a person
-        corrected.
+        corrected. It may be later than what the caller knows: the clock was put right.
         """
         cursor = self.db.execute(
-            "update detections set last_seen_utc = ?,"
+            "update detections set last_seen_utc = max(first_seen_utc, ?),"
             " state = iif(edited_by is null, ?, state), confidence = iif(edited_by is null, ?, confidence),"
             " votes = ?, bbox_left = ?, bbox_top = ?, bbox_right = ?, bbox_bottom = ?,"
             " frame_width = ?, frame_height = ?, model = ?,"

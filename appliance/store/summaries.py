@@ -1,8 +1,8 @@
 """The sums that a centre is told: how far it has them, and what it must be told next.
 
 Triggers keep them with the detections, in the same transaction (summaries_schema.py). Here is all else: a new epoch at
-every start, how long streams were watched, times that are put right once the clock is believed, and the outbox, which is
-the same rows: what has a higher number than the centre's watermark is still to be told.
+every start, how long streams were watched, times that are put right with the clock, and the outbox, which is the same
+rows: what has a higher number than the centre's watermark is still to be told.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from dataclasses import dataclass
 
 from sqlite_utils import Database
 
+from appliance.faces import State
 from appliance.messages import Row
-from appliance.times import Now, utc_seconds, utc_text
+from appliance.store.summaries_schema import BY_HAND, MINUTE_START
+from appliance.times import Now
 
 STEP_S = 10.0
-"""A wall clock that differs by more from where it should be has been set; minutes do not notice less."""
-SLACK_S = 60.0  # a person is recorded a moment after being seen
-MOVED_AT_ONCE, ROWS_AT_ONCE = 1000, 10_000  # a transaction must not keep others waiting
+"""A wall clock that differs by more from where it should be was set; minutes do not notice less."""
+FORGOTTEN_AT_ONCE = 10_000  # a transaction must not keep others waiting
 NUMBERS_SKIPPED = 1000  # more streams than anybody adds between a copy and its return
 LATEST_UTC = 2**33
 """What a message can tell; detections can be entered by hand for any time from the year 1 to 9999."""
@@ -45,28 +46,32 @@ class Backlog:
     oldest_utc: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Start:
-    """An epoch by its clock: zero_utc is what that clock would have said when the machine started."""
-
-    number: int
-    zero_utc: float
-    verified: bool
-    after_id: int
-
-    def said(self, utc: float, now: Now) -> bool:
-        """Whether this clock can have said so since the machine started."""
-        return -SLACK_S <= utc - self.zero_utc <= now.uptime_s + SLACK_S
-
-
 _NEWEST = "(select max(number) from epochs)"
 _NUMBER = "(select max(number) from stream_numbers where stream_id = streams.id)"
 _START_UTC = "started_utc + 60 * minute"
 _ROW = (
     f"select epochs.id as epoch, stream, minute, {_START_UTC} as start_utc, summaries.seq as seq, watched_s,"
-    " mask, no_mask, incorrect, unknown, summaries.verified as verified"
+    " mask, no_mask, incorrect, unknown, epochs.verified as verified"
 )
 _TOLD = f"{_START_UTC} between 0 and {LATEST_UTC}"
+
+_STATES = [state.value for state in State]
+WRONG_MINUTES = f"""
+    select count(*) from (
+      select stream from (
+        select stream, {_START_UTC} as start_utc, {", ".join(_STATES)} from epochs join summaries on epoch = number
+        union all
+        select number, cast({MINUTE_START.format(row="detections")} as integer),
+          {", ".join(f"-(state = '{state}')" for state in _STATES)}
+        from detections
+        join (select stream_id as of, max(number) as number from stream_numbers group by stream_id) on of = stream_id
+      )
+      where start_utc >= (select since_utc from summaries_kept)
+      group by stream, start_utc
+      having {" or ".join(f"sum({state}) <> 0" for state in _STATES)}
+    )
+"""
+"""In how many minutes the sums are not those of the detections: always 0. Nothing is known of what was forgotten."""
 
 
 class Summaries:
@@ -78,56 +83,141 @@ class Summaries:
     # What a box does by itself
 
     def begin_epoch(self, now: Now, believed: bool) -> str:
-        """Begin a new epoch, in which all is counted from now on; its id. believed: whether the wall clock is."""
-        started_utc = int(now.utc // 60) * 60
-        epoch_id = secrets.token_hex(8)
+        """Begin a new epoch, in which all is counted from now on; its id. believed: whether the wall clock is.
+
+        If it is not, two are begun: what was not recorded by that clock (what people enter, correct and delete) does
+        not move when it is put right, so it has an epoch beside it.
+        """
+        self._put_right(now, believed)
+        row = self.db.execute(
+            "select coalesce(min(after_id), (select max(seq) from sqlite_sequence where name = 'detections'), 0) as id"
+            " from epochs where boot_id = ? and not verified",
+            [now.boot_id],
+        ).fetchone()
+        if not believed:
+            self._add_epoch(now, True, 0)
+        return self._add_epoch(now, believed, 0 if believed else row["id"])
+
+    def _add_epoch(self, now: Now, verified: bool, after_id: int) -> str:
+        epoch_id, started_utc = secrets.token_hex(8), _minute_utc(now.utc)
         self.db.execute(
-            "insert into epochs (id, boot_id, uptime_s, started_utc, verified, after_id)"
-            " values (?, ?, ?, ?, ?, coalesce((select seq from sqlite_sequence where name = 'detections'), 0))",
-            [epoch_id, now.boot_id, now.uptime_s - (now.utc - started_utc), started_utc, int(believed)],
+            "insert into epochs (id, boot_id, uptime_s, started_utc, verified, after_id) values (?, ?, ?, ?, ?, ?)",
+            [epoch_id, now.boot_id, now.uptime_s - (now.utc - started_utc), started_utc, int(verified), after_id],
         )
         return epoch_id
 
     def follow_clock(self, now: Now, believed: bool) -> str | None:
-        """Begin a new epoch if the wall clock was set since the newest began, so that an epoch has one clock."""
-        row = self.db.execute(f"select boot_id, uptime_s, started_utc from epochs where number = {_NEWEST}").fetchone()
-        if row["boot_id"] == now.boot_id:
-            leap_s = now.utc - now.uptime_s - (row["started_utc"] - row["uptime_s"])
-            if abs(leap_s) <= STEP_S:
-                return None
+        """Begin a new epoch, its id, if the wall clock was set since the newest began: an epoch has one clock."""
+        row = self.db.execute(
+            f"select boot_id, started_utc - uptime_s as zero_utc from epochs where number = {_NEWEST}"
+        ).fetchone()
+        if row["boot_id"] == now.boot_id and abs(now.utc - now.uptime_s - row["zero_utc"]) <= STEP_S:
+            return None
         return self.begin_epoch(now, believed)
+
+    def is_to_be_corrected(self, now: Now) -> bool:
+        """Whether anything was written in this start of the machine while its clock was not believed."""
+        sql = "select 1 from epochs where boot_id = ? and not verified limit 1"
+        return self.db.execute(sql, [now.boot_id]).fetchone() is not None
+
+    def correct_clock(self, now: Now) -> int:
+        """The wall clock is believed: put right what was written in this start of the machine while it was not.
+
+        How many rows that were.
+        """
+        return self._put_right(now, True)
+
+    def _put_right(self, now: Now, believed: bool) -> int:
+        """Move what was written by a clock that was not believed, in this start of the machine, to the clock of now.
+
+        By whole minutes, so that detections stay with their sums: nobody is more than half a minute off. All by the
+        same span, that of the oldest: what one of these epochs counted, another may have counted out.
+        """
+        unverified = self.db.execute(
+            "select number, started_utc - uptime_s as zero_utc, after_id from epochs"
+            " where boot_id = ? and not verified order by number",
+            [now.boot_id],
+        ).fetchall()
+        if not unverified:
+            return 0
+        wrong_s = now.utc - now.uptime_s - unverified[0]["zero_utc"]
+        span_s = 60 * round(wrong_s / 60) if abs(wrong_s) > STEP_S else 0
+        if not span_s and not believed:
+            return 0
+        if span_s:
+            self._move_detections(unverified[0]["after_id"], span_s)
+        return sum(self._move_epoch(row["number"], span_s, believed) for row in unverified)
+
+    def _move_detections(self, after_id: int, span_s: int) -> None:
+        moved = "strftime('%Y-%m-%dT%H:%M:%fZ', {}, :span)"
+        self.db.execute(
+            f"update detections set first_seen_utc = {moved.format('first_seen_utc')},"
+            f" last_seen_utc = {moved.format('last_seen_utc')}"
+            f" where id > :after_id and substr(model, 1, {len(BY_HAND)}) <> '{BY_HAND}'",
+            {"after_id": after_id, "span": f"{span_s:+d} seconds"},
+        )
+
+    def _move_epoch(self, number: int, span_s: int, verified: bool) -> int:
+        """Every row of it is to be told again; how many there are."""
+        rows = self.db.execute(
+            "update summaries set seq = renumbered.seq from"
+            " (select stream, minute, epochs.seq + row_number() over (order by summaries.seq) as seq"
+            "  from epochs join summaries on epoch = number where number = :number) as renumbered"
+            " where epoch = :number and summaries.stream = renumbered.stream and summaries.minute = renumbered.minute",
+            {"number": number},
+        ).rowcount
+        self.db.execute(
+            "update epochs set started_utc = started_utc + ?, verified = ?, seq = seq + ? where number = ?",
+            [span_s, int(verified), rows, number],
+        )
+        return rows
 
     def add_watched(self, seconds_by_stream: Mapping[int, int], now: Now) -> None:
         """Streams (by id) were LIVE and judged for so many seconds of the minute of `now`, however many passed."""
-        for stream_id, watched_s in seconds_by_stream.items():
-            self._add_watched(_NUMBER, stream_id, int(now.utc // 60) * 60, watched_s)
-
-    def _add_watched(self, number: str, of: int, start_utc: int, watched_s: int) -> None:
-        """number: SQL for the stream's number; of: the id of the stream that must be there for that."""
-        seq = self._next_seq()
-        self.db.execute(
-            "insert into summaries (epoch, stream, minute, verified, watched_s, seq)"
-            f" select epochs.number, {number}, (? - started_utc) / 60, verified, ?, ?"
-            f" from epochs join streams on streams.id = ? where epochs.number = {_NEWEST}"
-            " on conflict (epoch, stream, minute) do update"
-            " set watched_s = watched_s + excluded.watched_s, seq = excluded.seq",
-            [start_utc, watched_s, seq, of],
-        )
-
-    def _next_seq(self) -> int:
-        self.db.execute(f"update epochs set seq = seq + 1 where number = {_NEWEST}")
-        return int(self.db.execute(f"select seq from epochs where number = {_NEWEST}").fetchone()["seq"])
-
-    def correct_clock(self, now: Now) -> bool:
-        """Put right what was written in this start of the machine while its clock was not believed; it is now.
-
-        Does a part at a time: whether there is more to do. Raises sqlite3.Error.
-        """
-        raise NotImplementedError
+        for row in self.db.execute(f"select id, {_NUMBER} as number from streams").fetchall():
+            if watched_s := seconds_by_stream.get(row["id"], 0):
+                self.db.execute(f"update epochs set seq = seq + 1 where number = {_NEWEST}")
+                self.db.execute(
+                    "insert into summaries (epoch, stream, minute, watched_s, seq)"
+                    f" select number, ?, (? - started_utc) / 60, ?, seq from epochs where number = {_NEWEST}"
+                    " on conflict (epoch, stream, minute) do update"
+                    " set watched_s = watched_s + excluded.watched_s, seq = excluded.seq",
+                    [row["number"], _minute_utc(now.utc), watched_s],
+                )
 
     def forget_old(self, before_utc: float) -> int:
-        """Forget sums of minutes before this; how many rows. At most ROWS_AT_ONCE: call it again if so many."""
-        raise NotImplementedError
+        """Forget minutes before this; how many rows. At most FORGOTTEN_AT_ONCE: if so many, call it again.
+
+        What is still to be told stays as long as its epoch began later: somebody entered or corrected it since.
+        """
+        before_utc = _minute_utc(before_utc)
+        self.db.execute("update summaries_kept set since_utc = max(since_utc, ?)", [before_utc])
+        forgotten = self.db.execute(
+            "delete from summaries where (epoch, stream, minute) in ("
+            " select epoch, stream, minute from epochs cross join stream_numbers cross join summaries"
+            " on epoch = epochs.number and stream = stream_numbers.number and minute < (:before - started_utc) / 60"
+            " where summaries.seq <= acked or started_utc < :before limit :limit)",
+            {"before": before_utc, "limit": FORGOTTEN_AT_ONCE},
+        ).rowcount
+        self.db.execute(
+            f"delete from epochs where number < {_NEWEST} and not exists (select 1 from summaries where epoch = number)"
+        )
+        return forgotten
+
+    def leave_copy_behind(self, now_utc: float) -> None:
+        """This store is a copy that was put back: of its epochs and streams the centre may know more than it does."""
+        self.db.execute("update epochs set boot_id = ''")  # so that no clock is put right in them
+        self._add_epoch(Now(now_utc, "", 0.0), True, 0)
+        self.skip_numbers(NUMBERS_SKIPPED)
+
+    def skip_numbers(self, count: int) -> None:
+        """Give the next stream a number that much higher: the centre may know another by those in between."""
+        table = "name = 'stream_numbers'"
+        self.db.execute(
+            "insert into sqlite_sequence (name, seq) select 'stream_numbers', 0"
+            f" where not exists (select 1 from sqlite_sequence where {table})"
+        )
+        self.db.execute(f"update sqlite_sequence set seq = seq + ? where {table}", [count])
 
     # What its centre is told
 
@@ -212,6 +302,15 @@ class Summaries:
         """The streams there are now: their names, without the owner, by number."""
         rows = self.db.execute(f"select {_NUMBER} as number, name from streams order by number")
         return {row["number"]: row["name"] for row in rows}
+
+    def stream_ids(self) -> dict[int, int]:
+        """The streams there are now: their ids by number."""
+        rows = self.db.execute(f"select {_NUMBER} as number, id from streams order by number")
+        return {row["number"]: row["id"] for row in rows}
+
+
+def _minute_utc(utc: float) -> int:
+    return int(utc // 60) * 60
 
 
 def _row(row: sqlite3.Row) -> Row:

@@ -14,16 +14,16 @@ MINUTE_START = "coalesce(strftime('%s', substr({row}.first_seen_utc, 1, 16)), 0)
 
 _TABLES = """
     create table epochs (
-      -- One start of a service that writes, or a step of the clock. Only the newest is written to: whoever starts again,
-      -- perhaps from a copy, never gives a sequence number that the centre has seen with something else.
+      -- One start of a service that writes, or a step of the clock. Nobody writes into an older one: whoever starts
+      -- again, perhaps from a copy, never gives a sequence number that the centre has seen with something else.
       number integer primary key autoincrement,  -- autoincrement: the newest has the highest, always
       id text not null unique,                 -- random, 16 hex digits: what the centre knows it by
       boot_id text not null,                   -- which start of the machine
       uptime_s real not null,                  -- seconds since that start, at started_utc
       started_utc integer not null             -- seconds since 1970, a whole minute: where its minutes are counted from
         check (started_utc % 60 = 0),
-      verified integer not null check (verified in (0, 1)),  -- whether the wall clock was believed
-      after_id integer not null,               -- the newest detection when it began
+      verified integer not null check (verified in (0, 1)),  -- 0: by a clock that may yet be corrected
+      after_id integer not null,               -- if not verified: what was recorded by that clock has higher ids
       seq integer not null default 0,          -- of the last change to its summaries
       acked integer not null default 0         -- up to here the centre has committed all of it
         check (acked between 0 and seq)
@@ -42,7 +42,6 @@ _TABLES = """
       epoch integer not null references epochs (number),
       stream integer not null,                 -- number in stream_numbers
       minute integer not null,                 -- began at epochs.started_utc + 60 * minute; negative: before the epoch
-      verified integer not null check (verified in (0, 1)),  -- 0: by a clock that may yet be corrected
       watched_s integer not null default 0 check (watched_s >= 0),  -- seconds in which the stream was LIVE and judged
       mask integer not null default 0,         -- persons by state
       no_mask integer not null default 0,
@@ -83,14 +82,25 @@ _TABLES = """
     create index commands_given on commands (given_utc);
 """
 
+BY_HAND = "by hand:"
+"""How the model of a detection begins that a person entered, and with it the times."""
+
+_EPOCH = f"""(
+        select number from epochs
+        where verified or ({{row}}.id > after_id and substr({{row}}.model, 1, {len(BY_HAND)}) <> '{BY_HAND}')
+        order by number desc limit 1
+      )"""
+"""The newest epoch. If its clock is not verified, only for what was recorded by that clock and moves with it; all else
+is counted in the epoch that was begun beside it."""
+
 _COUNT = """
-      update epochs set seq = seq + 1 where number = (select max(number) from epochs);
-      insert into summaries (epoch, stream, minute, verified, mask, no_mask, incorrect, unknown, seq)
+      update epochs set seq = seq + 1 where number = {epoch};
+      insert into summaries (epoch, stream, minute, mask, no_mask, incorrect, unknown, seq)
         select number, (select max(number) from stream_numbers where stream_id = {row}.stream_id),
-          ({minute_start} - started_utc) / 60, verified,
+          ({minute_start} - started_utc) / 60,
           {sign}({row}.state = 'mask'), {sign}({row}.state = 'no_mask'), {sign}({row}.state = 'incorrect'),
           {sign}({row}.state = 'unknown'), seq
-        from epochs where number = (select max(number) from epochs)
+        from epochs where number = {epoch}
         on conflict (epoch, stream, minute) do update set mask = mask + excluded.mask,
           no_mask = no_mask + excluded.no_mask, incorrect = incorrect + excluded.incorrect,
           unknown = unknown + excluded.unknown, seq = excluded.seq;
@@ -99,7 +109,7 @@ _COUNT = """
 
 def _count(row: str, sign: str) -> str:
     """The statements that count a detection, `new` or `old`, in (sign "") or out (sign "-")."""
-    return _COUNT.format(row=row, sign=sign, minute_start=MINUTE_START.format(row=row))
+    return _COUNT.format(row=row, sign=sign, minute_start=MINUTE_START.format(row=row), epoch=_EPOCH.format(row=row))
 
 
 _TRIGGERS = f"""
@@ -116,8 +126,8 @@ _TRIGGERS = f"""
       {_count("old", "-")}
     end;
 
-    create trigger detections_recounted after update of state, first_seen_utc, stream_id on detections
-      when (old.state, old.first_seen_utc, old.stream_id) is not (new.state, new.first_seen_utc, new.stream_id) begin
+    create trigger detections_recounted after update of state on detections when old.state <> new.state begin
+      -- When somebody was first seen changes only with the clock, and then the epoch moves along.
       {_count("old", "-")}
       {_count("new", "")}
     end;
@@ -127,14 +137,14 @@ _TRIGGERS = f"""
 def make(db: Database) -> None:
     """Make the tables, count what is recorded already, and have all that comes counted."""
     db.executescript(_TABLES)
-    # A stream is known by its id at first, so that an older copy that is put back and upgraded gives it the same number.
+    # By its id at first, so that a stream has the same number in an older copy that is put back and upgraded.
     db.execute("insert into stream_numbers (number, stream_id) select id, id from streams order by id")
     if db.execute("select 1 from detections limit 1").fetchone():
         _count_record(db)
     else:
         db.execute(
             "insert into epochs (id, boot_id, uptime_s, started_utc, verified, after_id)"
-            " values (lower(hex(randomblob(8))), '', 0, strftime('%s', 'now') / 60 * 60, 0, 0)"
+            " values (lower(hex(randomblob(8))), '', 0, strftime('%s', 'now') / 60 * 60, 1, 0)"
         )
     db.executescript(_TRIGGERS)
 
@@ -148,16 +158,15 @@ def _count_record(db: Database) -> None:
     (claimed_utc,) = db.execute("select min(created_utc) from people").fetchone()
     epoch_id = hashlib.sha256(f"the record of {claimed_utc}".encode()).hexdigest()[:16]
     db.execute(
-        "insert into epochs (id, boot_id, uptime_s, started_utc, verified, after_id)"
-        " select ?, '', 0, 0, 1, max(id) from detections",
+        "insert into epochs (id, boot_id, uptime_s, started_utc, verified, after_id) values (?, '', 0, 0, 1, 0)",
         [epoch_id],
     )
     streams = [number for (number,) in db.execute("select number from stream_numbers order by number").fetchall()]
     log.info("upgrading the record: adding up the detections of %d streams, minute by minute", len(streams))
     for done, number in enumerate(streams, start=1):
         cursor = db.execute(
-            "insert into summaries (epoch, stream, minute, verified, mask, no_mask, incorrect, unknown, seq)"
-            " select number, ?, start_utc / 60, 1, mask, no_mask, incorrect, unknown,"
+            "insert into summaries (epoch, stream, minute, mask, no_mask, incorrect, unknown, seq)"
+            " select number, ?, start_utc / 60, mask, no_mask, incorrect, unknown,"
             "   epochs.seq + row_number() over (order by start_utc)"
             " from epochs cross join ("
             f"   select {MINUTE_START.format(row='detections')} as start_utc, sum(state = 'mask') as mask,"

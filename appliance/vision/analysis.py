@@ -36,6 +36,7 @@ MOVED_S = 1.0  # a movement that the sub-stream shows is looked at for at least 
 WATCHED_S = 2.0  # while somebody watches, everything is decoded for so long at a time
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 HUNG_S = 60.0  # no frame takes so long, whatever the machine
+TOLD_A_LOOK = 30  # persons; of more, those who were told of longest ago
 FAINT_S = 30.0  # a face of low confidence is hidden for so long where nobody looks again
 
 
@@ -185,7 +186,7 @@ class Analysis:
         self._remember_faint(look)
         for track in look.update.ended:
             self._tell(track, ended=True)
-        for track in look.update.seen:
+        for track in sorted(look.update.seen, key=_told_utc)[:TOLD_A_LOOK]:
             self._report(track, look)
         self._preview(look)
         self.crash = None
@@ -250,3 +251,9 @@ class Analysis:
             self.previews.write(self.stream_id, encode_jpeg(draw_bboxes(hidden, shown), JPEG_QUALITY))
         except OSError as error:
             log.warning("no preview of stream %d: %s", self.stream_id, error.strerror)
+
+
+def _told_utc(track: Track) -> float:
+    """What was told last of a person is of this time; whoever is new or in another state comes first."""
+    told = track.detection
+    return told.last_seen_utc if told is not None and told.state is track.state else float("-inf")

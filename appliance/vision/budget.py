@@ -19,10 +19,13 @@ import numpy as np
 
 from appliance.vision.detector import Detector
 
-SHARE_OUT_S = 1.0  # so often the shares are worked out
-BURST_S = 1.0  # so much of its share may a stream save up
+SHARE_OUT_S = 1.0  # so often the shares are worked out, where anybody asks
+# A budget is an average. A stream may save up so much of its share, because who walks in costs much at once: what was
+# kept is looked at in a moment, and they for as long as they pass.
+BURST_S = 4.0
+DEBT_S = 1.0  # so much of its share may it owe: one that could not help it is not silenced for longer
 HEADROOM = 1.3  # a stream may want more in a moment than it did in the last one
-FORGET = 0.5  # of what a stream wanted before, each time that shares are worked out
+FORGET = 0.5  # of what a stream wanted before, each SHARE_OUT_S
 LEARN = 0.02  # of each look, towards what looks really cost
 MOST_OFF = 4.0  # times: a look that took more, or less, was interrupted, and counts as this
 LEAST_MS = 0.01  # of a region: none is free
@@ -57,10 +60,11 @@ class Budget:
 
     def refresh(self, now_s: float) -> None:
         """For the purses alone, which hold the lock: work out the shares where that is due."""
-        if now_s - self._shared_out_s >= SHARE_OUT_S:
+        passed_s = now_s - self._shared_out_s
+        if passed_s >= SHARE_OUT_S:
             self._shared_out_s = now_s
             for purse in self._purses:
-                purse.note_wanted()
+                purse.note_wanted(SHARE_OUT_S if math.isinf(passed_s) else passed_s)
             self._share_out()
 
     def _share_out(self) -> None:
@@ -95,8 +99,7 @@ class Purse:
     def spend(self, ms: float) -> None:
         """Note what was spent, also beyond the allowance."""
         with self._lock:
-            # Debts end with the burst: a stream that could not help it is not silenced for a minute.
-            self._balance_ms = max(self._balance_ms - ms, -BURST_S * self.ms_per_s)
+            self._balance_ms = max(self._balance_ms - ms, -DEBT_S * self.ms_per_s)
             self._wanted_ms += ms
 
     def want(self, ms: float) -> None:
@@ -108,9 +111,10 @@ class Purse:
         """The stream is gone."""
         self._budget.close_purse(self)
 
-    def note_wanted(self) -> None:
-        """For the budget alone, each time before it works out the shares."""
-        self.wanted_ms_per_s = max(self._wanted_ms / SHARE_OUT_S, self.wanted_ms_per_s * FORGET)
+    def note_wanted(self, passed_s: float) -> None:
+        """For the budget alone, each time before it works out the shares. passed_s: since the last time."""
+        remembered = FORGET ** (passed_s / SHARE_OUT_S)
+        self.wanted_ms_per_s = max(self._wanted_ms / passed_s, self.wanted_ms_per_s * remembered)
         self._wanted_ms = 0.0
 
 

@@ -20,6 +20,7 @@ from appliance.vision.budget import Costs, Purse
 from appliance.vision.detector import Detector
 from appliance.vision.frame import Frame
 from appliance.vision.health import Rate, Tally
+from appliance.vision.looking import sweep
 from appliance.vision.looking.again import Found, faces_in
 from appliance.vision.looking.demand import is_explained
 from appliance.vision.looking.motion import Motion, Moving
@@ -32,7 +33,7 @@ from appliance.vision.tracking.tracker import Seen, Tracker, Update
 LOW_SCORE_THRESHOLD = 0.25  # faces of this score or more may keep a track alive, and are pixelated
 MAX_IOU = 0.5
 CALM_S = 0.5  # nothing new has moved for this long: only key frames from now on
-FIRST_S = 3.0  # from the start, or another scene: so long everything is decoded, until the whole frame was looked at
+FIRST_S = sweep.FIRST_S + 0.5  # from the start, or another scene: until the whole frame was looked at, and a bit longer
 LOOK_MS = 60.0  # no look may take longer, whatever the purse holds: the next one is due after 100
 MAX_FACES = 200  # of a look are tracked, the best: what it takes to tell people apart grows with the square
 NEARLY = 0.05  # of the pause between looks: frames come when they come, and one that is nearly due is taken
@@ -94,7 +95,7 @@ class Observer:
         """The looks that this packet leads to, oldest first. Take them all before the next packet."""
         for frame in self.decoding.take(packet):
             if self._accept(frame):
-                yield from self._glance(frame) if self.decoding.idle else self._look_if_due(frame)
+                yield from self._look_at_key(frame) if self.decoding.idle else self._look_if_due(frame)
         self._charge_decoding(packet)
 
     def wake(self, until_s: float, since_s: float | None = None) -> Iterator[Look]:
@@ -107,7 +108,7 @@ class Observer:
             if self._accept(frame):
                 yield from self._look_if_due(frame)
 
-    def _glance(self, frame: Frame) -> Iterator[Look]:
+    def _look_at_key(self, frame: Frame) -> Iterator[Look]:
         """At a key frame, while nothing new moves."""
         motion_before = copy.deepcopy(self._motion)
         moving = self._moving(frame)

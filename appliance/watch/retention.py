@@ -27,12 +27,12 @@ from appliance.config import Images
 from appliance.disk import Reserve, free_bytes
 from appliance.images import ImageFiles, day_of
 from appliance.store import BoxClock, ImageDay, Store, WallClock
+from appliance.store.ages import STEADY_S
 from appliance.times import Now, clock_is_synchronised, utc_text
 
 log = logging.getLogger(__name__)
 
 DAY_S = 86400.0
-STEADY_S = 60.0  # a clock that differs by less from where it should be has run steadily
 LEAP_RUNNING_S = 3600.0
 LEAP_OFF_S = 4 * DAY_S
 PROVEN_S = 3600.0

@@ -35,6 +35,7 @@ from appliance.vision.reading.reach import Reach
 from appliance.watch.publishers import Publisher, Publishers
 from appliance.watch.recorder import Recorder
 from appliance.watch.retention import Retention
+from appliance.watch.sums import Sums
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,11 @@ class Status:
     transport: str | None = None
     key_interval_s: int | None = None
     health: Health = field(default_factory=Health)
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether whoever passes is counted."""
+        return self.live and self.problem is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,7 @@ class Watcher:
         self.reserve = Reserve(config.state)
         self.recorder = Recorder(self.images, self.reserve)
         self.retention = Retention(self.images, config.images, self.reserve)
+        self.sums = Sums()
         self.publishers = Publishers(Client(config.media.api_port, self.secret))
         self.analyses: dict[int, Analysis] = {}
         self.budget = Budget(processors() * 1000 * config.vision.cpu_share)
@@ -152,6 +159,7 @@ class Watcher:
             if moment.uptime_s >= self._tidy_due_s:
                 self._tidy(moment)  # first: it makes room
             self._statuses = self._health_held(self._poll(moment), moment)
+            self.sums.watch([each for each, status in self._statuses.items() if status.is_judged], moment)
             self._write(moment)
 
     def write_news(self, moment: Now) -> None:
@@ -269,10 +277,12 @@ class Watcher:
             if self._stored is None:
                 self.store.streams.all_offline()
             self._write_statuses(statuses, self._stored or {}, moment)
+            self.sums.write(self.store, moment)
             self.recorder.write(self.store, moment.uptime_s)
             if heartbeat:
                 self.store.services.heartbeat("watch", os.getpid(), self.started_utc, self._problem(), moment)
         self.recorder.committed(moment.uptime_s)
+        self.sums.committed(moment)
         self._stored = statuses
         if heartbeat:
             self._heartbeat_due_s = moment.uptime_s + HEARTBEAT_S
@@ -311,6 +321,7 @@ class Watcher:
                 self.retention.step(self.store, moment)
             except OSError as error:
                 log.error("images that are too old cannot be removed: %s", error)
+            self.sums.tidy(self.store, moment)
 
     def _stop(self) -> None:
         for analysis in self.analyses.values():
@@ -319,6 +330,7 @@ class Watcher:
             analysis.join(STOP_S)
         try:
             with self.store.writing():
+                self.sums.write(self.store, now(), everything=True)
                 self.recorder.write(self.store, now().uptime_s, everything=True)
                 self.store.streams.all_offline()
             self.recorder.committed(now().uptime_s)

@@ -6,16 +6,18 @@ from dataclasses import dataclass
 from html import escape
 from zlib import crc32
 
+from appliance.rates import Rate
 from appliance.times import utc_text
 
 WIDTH, HEIGHT = 720, 180
 LEFT, BOTTOM, TOP = 34, 22, 10
-LABELS_AT_MOST = 8
+LABELS_AT_MOST, LONG_LABELS_AT_MOST = 8, 6
+WITH_DAY_S = 26 * 3600  # a chart so long says the day of a time, too
 CHARACTER = 6.7  # px of a label
 LABELLED_EVERY = {60: (10, 15, 30, 60, 120, 360), 3600: (6, 12, 24, 48, 168), 86400: (1, 2, 7, 14, 30, 61, 91, 366)}
 """Which bars may have a label, by the seconds of each: every sixth hour, say."""
 FULLY_WATCHED = 0.95  # of its time; below, the foot of the bar says so
-MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,8 @@ def stacked_bars(bars: list[Bar], title: str, step_s: int = 3600) -> str:
     for index, bar in enumerate(bars):
         left = LEFT + index * step
         pieces.append(_gap(left, step, hatch) if bar.is_gap else _bar(bar, left + step * 0.14, step * 0.72, room / top))
-    every = next((n for n in LABELLED_EVERY[step_s] if len(bars) / n <= LABELS_AT_MOST), len(bars))
+    most = LABELS_AT_MOST if len(bars) * step_s <= WITH_DAY_S or step_s == 86400 else LONG_LABELS_AT_MOST
+    every = next((n for n in LABELLED_EVERY[step_s] if len(bars) / n <= most), len(bars))
     for index in range(0, len(bars), every):
         pieces.append(_label(bars[index].start_utc, LEFT + (index + 0.5) * step, step_s, len(bars)))
     return "".join([*pieces, "</svg>"])
@@ -92,7 +95,7 @@ def _label(start_utc: float, x: float, step_s: int, count: int) -> str:
     day = f"{int(stamp[8:10])} {MONTHS[int(stamp[5:7]) - 1]}"
     if step_s == 86400:  # days of the world's clock; they have no other time
         text, attribute = day, ""
-    elif count * step_s > 86400:
+    elif count * step_s > WITH_DAY_S:
         text, attribute = f"{day}, {stamp[11:16]}", f' data-moment="{stamp}"'
     else:
         text, attribute = stamp[11:16], f' data-hour="{stamp}"'
@@ -134,3 +137,16 @@ def _bar(bar: Bar, x: float, width: float, unit: float) -> str:
         notes.append("the clock may have been wrong")
     unsure = "" if bar.is_certain else ' class="unsure"'
     return f"<g{unsure}><title>{escape(', '.join(notes))}</title>{''.join(rects)}</g>" if rects else ""
+
+
+def interval(rate: Rate) -> str:
+    """A small SVG of a rate from 0 to 1 with its interval; several below each other can be compared."""
+    label = f"{100 * rate.value:.0f} %, 95 % interval {100 * rate.low:.0f} to {100 * rate.high:.0f} %"
+    low, high, value = (4 + 152 * share for share in (rate.low, rate.high, rate.value))
+    return (
+        f'<svg class="interval" viewBox="0 0 160 16" role="img" aria-label="{label}">'
+        '<line class="grid" x1="4" x2="156" y1="8" y2="8"/>'
+        '<path class="grid" d="M4 4V12M80 5V11M156 4V12"/>'
+        f'<line class="whisker" x1="{low:.1f}" x2="{max(high, low + 1):.1f}" y1="8" y2="8"/>'
+        f'<circle cx="{value:.1f}" cy="8" r="4"/></svg>'
+    )

@@ -54,7 +54,7 @@ class View:
 
     def place(self, point: Point) -> tuple[float, float]:
         """Where a point lies, in px."""
-        east = (point.longitude - self.west) % 360
+        east = (point.longitude % 360 - self.west) % 360
         x = self.left + east * self.km_per_longitude * self.px_per_km
         return x, MARGIN + (self.north - point.latitude) * KM_PER_DEGREE * self.px_per_km
 
@@ -75,8 +75,9 @@ def view_of(points: list[Point]) -> View:
 def _cut(longitudes: list[float]) -> tuple[float, float]:
     """Where the narrowest stretch of degrees that holds them all begins, and how wide it is."""
     following = [*longitudes[1:], longitudes[0] + 360]
-    gap, west = max((after - before, after) for before, after in zip(longitudes, following, strict=True))
-    return west % 360, 360 - gap
+    gaps = [after - before for before, after in zip(longitudes, following, strict=True)]
+    widest = gaps.index(max(gaps))
+    return longitudes[(widest + 1) % len(longitudes)], 360 - gaps[widest]
 
 
 def labels(points: list[Point], view: View) -> list[Label]:

@@ -8,6 +8,7 @@ from sqlite3 import Error
 
 from appliance.accounts.people import People
 from appliance.central.database import Database, DatabaseError
+from appliance.central.opening import connect
 from appliance.central.store.boxes import Boxes
 from appliance.central.store.records import Records
 from appliance.central.store.sites import Sites
@@ -31,8 +32,8 @@ class CentralStore:
 
     @classmethod
     def open_existing(cls, address: str) -> CentralStore:
-        """Open what Database.open has made: for each request. Raises DatabaseError."""
-        return cls(Database.open_existing(address))
+        """Open what `open_database` has made: for each request. Raises DatabaseError."""
+        return cls(connect(address))
 
     @contextmanager
     def saving(self) -> Iterator[None]:
@@ -53,7 +54,7 @@ class CentralStore:
 def explain_trouble(error: Exception) -> str:
     """Why the database did not do something, in words for a person, from the error it raised."""
     if isinstance(error, DatabaseError):
-        return "The database of the centre cannot be reached just now. Try again in a moment; if it stays, tell an admin."
+        return "The database of the centre cannot be reached. Try again in a moment; if it stays, tell an admin."
     text = str(error)
     if "locked" in text:
         return "The database of the centre is busy. Try again in a moment."

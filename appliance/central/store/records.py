@@ -52,6 +52,19 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenJoin:
+    """A join code that may still be used. box_id: whose place it gives; title: of the one box it is for."""
+
+    id: int
+    box_id: str | None
+    title: str
+    site: str | None
+    boxes_left: int
+    expires_utc: int
+    made_by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Process:
     """A process of the centre: ingest, serve or joining. problem: in words."""
 
@@ -120,7 +133,8 @@ class Records:
     def give_command(self, command: Command) -> None:
         """Put a command where ingest finds it, to send it."""
         self.db.execute(
-            "insert into commands (id, box_id, action, detail, given_by, given_utc, expires_utc) values (?, ?, ?, ?, ?, ?, ?)",
+            "insert into commands (id, box_id, action, detail, given_by, given_utc, expires_utc)"
+            " values (?, ?, ?, ?, ?, ?, ?)",
             [
                 *(command.id, command.box_id, command.action, command.detail, command.by),
                 *(command.given_utc, command.expires_utc),
@@ -134,18 +148,25 @@ class Records:
             [int(now_utc), box_id, person, what],
         )
 
-    def heartbeat(self, process: str, kind: str, started_utc: float, now_utc: float, problem: str = "") -> None:
-        """Note that a process of the centre lives."""
-        self.db.execute(
-            "insert into processes (name, kind, started_utc, heartbeat_utc, problem) values (?, ?, ?, ?, ?)"
-            " on conflict (name) do update set heartbeat_utc = excluded.heartbeat_utc, problem = excluded.problem",
-            [process, kind, int(started_utc), int(now_utc), problem],
-        )
-
     def processes(self) -> list[Process]:
         """Every process of the centre that was heard of, by kind and name."""
         rows = self.db.query("select * from processes order by kind, name")
         return [
             Process(row["name"], row["kind"], row["started_utc"], row["heartbeat_utc"], row["problem"] or "")
+            for row in rows
+        ]
+
+    def open_joins(self, now_utc: float) -> list[OpenJoin]:
+        """The join codes that may still be used, newest first."""
+        rows = self.db.query(
+            "select joins.*, sites.name as site from joins left join sites on sites.id = joins.site_id"
+            " where boxes_left > 0 and expires_utc > ? order by joins.id desc",
+            [int(now_utc)],
+        )
+        return [
+            OpenJoin(
+                *(row["id"], row["box_id"], row["title"], row["site"]),
+                *(row["boxes_left"], row["expires_utc"], row["made_by"]),
+            )
             for row in rows
         ]

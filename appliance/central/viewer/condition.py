@@ -35,12 +35,16 @@ class Severity(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """age_s: of the newest data, None: there is none. words: what is wrong, worst first; empty when all is well."""
+    """age_s: of the newest data, None: there is none. words: what is wrong, worst first; empty when all is well.
+
+    bad: how many of the words, from the first on, tell of a problem.
+    """
 
     age: Age
     age_s: float | None
     severity: Severity
     words: tuple[str, ...]
+    bad: int = 0
 
     @property
     def mark(self) -> str:
@@ -80,7 +84,7 @@ def condition(box: Box, now_utc: float, unverified: int = 0) -> Condition:
         mild.append("nothing has confirmed its clock, so its times may be wrong")
     bad = [words for words in bad if words]
     severity = Severity.PROBLEM if bad else Severity.NOTICE if mild else Severity.WELL
-    return Condition(age, age_s, severity, (*bad, *mild))
+    return Condition(age, age_s, severity, (*bad, *mild), len(bad))
 
 
 def _gone(box: Box) -> str:

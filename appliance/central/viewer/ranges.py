@@ -21,7 +21,8 @@ QUICK = {
 }
 """By its name in the address: what people read, and seconds back from now (0: to the centre's midnight)."""
 FINEST: tuple[tuple[int, Step], ...] = ((6 * 3600, "minute"), (14 * 86400, "hour"))
-"""The step of a range at most so long; longer ones are shown by days."""
+"""The step of a range at most so long."""
+COARSEST: Step = "day"
 MAX_STEPS = 2000
 
 
@@ -51,7 +52,8 @@ def span_of(since_utc: float, until_utc: float, step: Step | None = None) -> Spa
     if until_utc <= since_utc:
         raise InputError("The range ends before it begins; swap its ends.")
     length_s = until_utc - since_utc
-    chosen: Step = step or next((finer for longest_s, finer in FINEST if length_s <= longest_s), "day")
+    fine: list[Step] = [finer for longest_s, finer in FINEST if length_s <= longest_s]
+    chosen = step or [*fine, COARSEST][0]
     step_s = STEP_S[chosen]
     since, until = int(since_utc // step_s) * step_s, int(-(-until_utc // step_s)) * step_s
     if (until - since) // step_s > MAX_STEPS:

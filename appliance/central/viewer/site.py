@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-import os
-import socket
 import threading
 from collections.abc import Callable
+from contextlib import closing
 
 from bottle import HTTPResponse
 
 from appliance.accounts import account, sign_in
 from appliance.accounts.guard import Guard
 from appliance.central.config import CentralConfig
-from appliance.central.database import Database
+from appliance.central.opening import connect, open_database
+from appliance.central.processes import note_alive
 from appliance.central.store import CentralStore
 from appliance.central.viewer import api, boxes, compare, fleet, joins, letters, people, sites, streams
 from appliance.central.viewer.pages import Centre, owned
@@ -52,8 +52,8 @@ def make_app(
 
 def serve(config: CentralConfig) -> None:
     """Run the site until SIGTERM or SIGINT. Raises UserError."""
-    address = database_address(config)
-    store = CentralStore(Database.open(address))  # makes or migrates the tables, and says early what is wrong
+    address = config.database_address
+    store = CentralStore(open_database(address))  # makes or migrates the tables, and says early what is wrong
     claimed = store.people.count() > 0
     store.close()
     app = make_app(config, lambda: CentralStore.open_existing(address))
@@ -62,14 +62,11 @@ def serve(config: CentralConfig) -> None:
         claim_code(config.claim_code_path)
         log.warning("this centre has no admin yet: open its page and enter the code in %s", config.claim_code_path)
     stopping = threading.Event()
-    process, started_utc = f"serve@{socket.gethostname()}:{os.getpid()}", clock_now().utc
+    started_utc = clock_now().utc
 
     def heartbeat() -> None:
-        kept = CentralStore.open_existing(address)
-        try:
-            kept.records.heartbeat(process, "serve", started_utc, clock_now().utc)
-        finally:
-            kept.close()
+        with closing(connect(address)) as database:
+            note_alive(database, "serve", started_utc, clock_now().utc)
 
     try:
         keep_alive(heartbeat, lambda: _answers(config), stopping)
@@ -77,11 +74,6 @@ def serve(config: CentralConfig) -> None:
         serve_http(server)
     finally:
         stopping.set()
-
-
-def database_address(config: CentralConfig) -> str:
-    """Where the database is, as Database.open takes it."""
-    return config.database.url or str(config.database_path)
 
 
 def _answers(config: CentralConfig) -> bool:

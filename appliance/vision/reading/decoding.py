@@ -30,7 +30,7 @@ MAX_KEPT_BYTES = 16_000_000
 REMEMBERED_INTERVALS = 3
 DISTRUST_KEYS = 10, 80  # so many key frames after one that could not be used, idle is tried again; doubled each time
 REMEMBERED_TIMES = 12
-LOOKS_PER_SECOND = 10.0
+LOOKS_PER_S = 10.0
 
 
 class _Stamp(NamedTuple):
@@ -44,14 +44,14 @@ class _Stamp(NamedTuple):
 class Decoding:
     """Decodes the packets of one stream, in their order.
 
-    looks_per_second: frames that nobody refers to are dropped where as many as this remain.
+    looks_per_s: frames that nobody refers to are dropped where as many as this remain.
     idle: key frames alone are decoded. elsewhere: not even those. decoding_ms: CPU time spent decoding, in all.
     """
 
-    def __init__(self, looks_per_second: float = LOOKS_PER_SECOND) -> None:
+    def __init__(self, looks_per_s: float = LOOKS_PER_S) -> None:
         self.idle = self.elsewhere = False
         self.decoding_ms = 0.0
-        self._looks_pause_s = 1 / looks_per_second
+        self._looks_pause_s = 1 / looks_per_s
         self._decoder: VideoCodecContext | None = None
         self._keys_decoder: VideoCodecContext | None = None  # None: the same
         self._rest_at_key = self._elsewhere_at_key = False

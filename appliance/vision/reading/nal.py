@@ -28,9 +28,9 @@ class Content(enum.Enum):
 
 
 def content(packet: av.Packet[Any], decoder: VideoCodecContext) -> Content:
-    """What the packet holds, by its first slice. Of other codecs than H.264 and H.265: a picture."""
+    """What the packet holds, by its first slice. Of other codecs: a picture, of MJPEG one that stands alone."""
     if decoder.name not in ("h264", "hevc"):
-        return Content.PICTURE
+        return Content.SPARE_PICTURE if decoder.name == "mjpeg" else Content.PICTURE
     data = memoryview(packet)
     is_h264 = decoder.name == "h264"
     for at in _units(data, _length_bytes(decoder, is_h264)):

@@ -1,13 +1,19 @@
-"""Whose clothes are hidden: where somebody nearer stands before the torso, the colours there are that person's."""
+"""Whose clothes are hidden: where somebody else stands before the torso, the colours there are that person's.
+
+As a rule the larger face is nearer. But a picture may be larger than who passes before it; so where the same colours
+show below two faces, they are of who wore them before.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from appliance.faces import Bbox
+from appliance.vision.colours import Colours, colour_distance
 from appliance.vision.tracking.course import middle, size_of
-from appliance.vision.tracking.track import Seen
+from appliance.vision.tracking.matching import SAME_COLOURS
+from appliance.vision.tracking.track import STILL_RATIO, Seen
 
 _TORSO = 0.8, 2.0  # of an upright person: to each side of the middle of the face, below the chin; in face sizes
 _BODY = 1.3  # the same to each side, of whoever stands before
@@ -15,42 +21,74 @@ _LITTLE = 0.3  # so much of the torso may be hidden, in face sizes
 _SAME_SIZE = 1.1  # whose faces differ by less may stand before each other
 _SAME_FACE = 0.5  # what is nearer to a face, in face sizes, is that face
 
-_Shape = tuple[float, float, float]
-"""The middle of a face, px of the frame, and its size."""
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """The middle of a face, px of the frame, its size, and the colours below it, or those worn before."""
+
+    x: float
+    y: float
+    size: float
+    colours: Colours | None
 
 
-def with_own_colours(seen: Sequence[Seen], expected: Sequence[Bbox]) -> list[Seen]:
+def with_own_colours(seen: Sequence[Seen], expected: Sequence[tuple[Bbox, Colours | None]]) -> list[Seen]:
     """The faces of a frame, without the colours of those whose torso somebody else hides.
 
-    expected: where people are who may be among them or not.
+    expected: where people are who may be among them or not, and what they wear.
     """
-    shapes = [_shape(one.face.bbox_px) for one in seen]
-    others = [_shape(bbox_px) for bbox_px in expected]
+    shapes = [_shape(one.face.bbox_px, one.colours) for one in seen]
+    people = [_shape(bbox_px, worn) for bbox_px, worn in expected]
     return [
-        replace(one, colours=None) if one.colours is not None and _is_hidden(index, shapes, others) else one
+        replace(one, colours=None) if one.colours is not None and _is_hidden(index, shapes, people) else one
         for index, one in enumerate(seen)
     ]
 
 
-def _is_hidden(index: int, shapes: Sequence[_Shape], others: Sequence[_Shape]) -> bool:
+def _is_hidden(index: int, shapes: Sequence[_Shape], people: Sequence[_Shape]) -> bool:
     ours = shapes[index]
-    return any(number != index and _hides(shape, ours) for number, shape in enumerate(shapes)) or any(
-        _hides(shape, ours) and not _is_same(shape, ours) for shape in others
+    return any(number != index and _hides(shape, ours, people) for number, shape in enumerate(shapes)) or any(
+        _covers(shape, ours) and _may_be_nearer(shape, ours) and not _is_same(shape, ours) for shape in people
     )
 
 
-def _hides(other: _Shape, ours: _Shape) -> bool:
-    """Whether the other stands before the torso: from the head of the other downward everything is hidden."""
-    (x, y, size), (other_x, other_y, other_size) = ours, other
-    beside = abs(x - other_x) >= (_TORSO[0] - _LITTLE) * size + _BODY * other_size
-    below = other_y - other_size / 2 >= y + size / 2 + _TORSO[1] * size
-    return other_size * _SAME_SIZE > size and not beside and not below
+def _hides(other: _Shape, ours: _Shape, people: Sequence[_Shape]) -> bool:
+    if not _covers(other, ours):
+        return False
+    if _are_alike(other, ours):
+        theirs_before, ours_before = (any(_wore(person, one) for person in people) for one in (other, ours))
+        if theirs_before != ours_before:
+            return theirs_before
+    return _may_be_nearer(other, ours)
+
+
+def _covers(other: _Shape, ours: _Shape) -> bool:
+    """Whether the other is where the torso is: from the head of the other downward everything is hidden."""
+    beside = abs(ours.x - other.x) >= (_TORSO[0] - _LITTLE) * ours.size + _BODY * other.size
+    below = other.y - other.size / 2 >= ours.y + ours.size / 2 + _TORSO[1] * ours.size
+    return not beside and not below
+
+
+def _may_be_nearer(other: _Shape, ours: _Shape) -> bool:
+    return other.size * _SAME_SIZE > ours.size
+
+
+def _wore(person: _Shape, one: _Shape) -> bool:
+    """Whether the face is where that person is expected, as large, and shows what they wear."""
+    as_large = 1 / STILL_RATIO < person.size / one.size < STILL_RATIO
+    return as_large and _is_same(person, one) and _are_alike(person, one)
+
+
+def _are_alike(first: _Shape, second: _Shape) -> bool:
+    if first.colours is None or second.colours is None:
+        return False
+    return colour_distance(first.colours, second.colours) < SAME_COLOURS
 
 
 def _is_same(other: _Shape, ours: _Shape) -> bool:
-    off = max(abs(other[0] - ours[0]), abs(other[1] - ours[1]))
-    return off <= _SAME_FACE * min(other[2], ours[2])
+    off = max(abs(other.x - ours.x), abs(other.y - ours.y))
+    return off <= _SAME_FACE * min(other.size, ours.size)
 
 
-def _shape(bbox_px: Bbox) -> _Shape:
-    return *middle(bbox_px), size_of(bbox_px)
+def _shape(bbox_px: Bbox, colours: Colours | None) -> _Shape:
+    return _Shape(*middle(bbox_px), size_of(bbox_px), colours)

@@ -118,7 +118,7 @@ class Tracker:
             track.in_frame = False
 
         seen, glimpsed = self._without_parts(seen, regions)
-        here = [_predicted(track, self._clock_s)[0] for track in self.tracks if track.missed_s < LOW_S]
+        here = [(_predicted(track, self._clock_s)[0], track.colours) for track in self.tracks if track.missed_s < LOW_S]
         seen = with_own_colours(seen, here)
         high = [one for one in seen if one.face.score >= self.score_threshold]
         low = [one for one in seen if one.face.score < self.score_threshold]

@@ -1,0 +1,128 @@
+"""One box: how it is, its streams, what it was asked to do; and what an admin may change of it."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from appliance.accounts.guard import Visitor
+from appliance.central.store import Box, CentralStore, Command, Scope
+from appliance.central.store.sums import total
+from appliance.central.viewer import ranges, series
+from appliance.central.viewer.condition import condition
+from appliance.central.viewer.joins import revoke
+from appliance.central.viewer.pages import Centre
+from appliance.central.viewer.words import ACTIONS, SERVICES
+from appliance.errors import InputError, NotFound, UserError
+from appliance.names import clean_name
+from appliance.rates import compliance
+from appliance.times import Now
+from appliance.web.access import Access, App
+from appliance.web.forms import field, see_other, whole_number
+from appliance.web.pages import Page
+
+COMMAND_S = 3600
+"""For how long a command waits for its box."""
+
+
+def add_routes(app: App, centre: Centre) -> None:
+    """See a box, and change, ask or revoke it."""
+
+    @app.get("/boxes/<box_id>", access=Access.OWNER)
+    def box_page(store: CentralStore, visitor: Visitor, now: Now, box: Box) -> Page:
+        return _page(centre, store, visitor, now, box)
+
+    @app.post("/boxes/<box_id>/edit", access=Access.ADMIN)
+    def edit(store: CentralStore, visitor: Visitor, now: Now, box_id: str) -> Page:
+        box = found(store, box_id)
+        typed = {name: field(name) for name in ("title", "site", "note")}
+        try:
+            title = clean_name(typed["title"], "the box") if typed["title"] else ""
+            site_id = site_named(store, typed["site"])
+            with store.saving():
+                store.boxes.change(box.id, title, site_id, typed["note"][:500])
+        except UserError as error:
+            return _page(centre, store, visitor, now, box, problem=error, typed=typed)
+        return see_other(f"/boxes/{box.id}")
+
+    @app.post("/boxes/<box_id>/commands", access=Access.ADMIN)
+    def ask(store: CentralStore, visitor: Visitor, now: Now, box_id: str) -> Page:
+        box = found(store, box_id)
+        try:
+            give_command(store, box, field("action"), field("detail"), visitor.name, now)
+        except UserError as error:
+            return _page(centre, store, visitor, now, box, problem=error)
+        return see_other(f"/boxes/{box.id}#commands")
+
+    @app.get("/boxes/<box_id>/revoke", access=Access.ADMIN)
+    def confirm(store: CentralStore, box_id: str) -> Page:
+        return centre.pages.page("box_revoke.html", box=found(store, box_id))
+
+    @app.post("/boxes/<box_id>/revoke", access=Access.ADMIN)
+    def revoke_box(store: CentralStore, visitor: Visitor, now: Now, box_id: str) -> Page:
+        revoke(centre.config, store, found(store, box_id), visitor.name, now)
+        return see_other(f"/boxes/{box_id}")
+
+
+def found(store: CentralStore, box_id: str) -> Box:
+    """The box of an admin's address. Raises NotFound."""
+    box = store.boxes.get(box_id, None)
+    if box is None:
+        raise NotFound("There is no box of this name.")
+    return box
+
+
+def site_named(store: CentralStore, text: str) -> int | None:
+    """The site that a form chose, by its id; None: none. Raises InputError."""
+    if not text:
+        return None
+    site_id = whole_number(text)
+    if site_id is None or store.sites.get(site_id, None) is None:
+        raise InputError("This site was removed; choose another.")
+    return site_id
+
+
+def give_command(store: CentralStore, box: Box, action: str, detail: str, by: str, now: Now) -> None:
+    """Put a command on record; ingest sends it. Raises InputError, NotSaved."""
+    if action not in ACTIONS:
+        raise InputError("Choose what the box is to do.")
+    if box.revoked_utc is not None:
+        raise InputError("This box was revoked; nothing can be sent to it.")
+    if not box.takes_commands:
+        raise InputError("This box is set to take no commands (fleet.commands in its mb9k.toml).")
+    if action == "restart" and detail not in SERVICES:
+        raise InputError(f"Choose a service: {', '.join(SERVICES)}.")
+    numbers = {str(stream.number): stream.title for stream in store.boxes.streams(None, box.id)}
+    if action == "rotate_key" and detail not in numbers:
+        raise InputError("Choose the stream that is to have a new key.")
+    detail = detail if action in ("restart", "rotate_key") else ""
+    given = int(now.utc)
+    command = Command(secrets.token_hex(8), box.id, action, detail, by, given, given + COMMAND_S, None, None, "", None)
+    with store.saving():
+        store.records.give_command(command)
+        store.records.note(now.utc, f"asked for: {ACTIONS[action]} {numbers.get(detail, detail)}".rstrip(), by, box.id)
+
+
+def _page(centre: Centre, store: CentralStore, visitor: Visitor, now: Now, box: Box, **values: Any) -> Page:
+    asked = ranges.asked(now.utc)
+    scope = Scope(visitor.sees_only, box_id=box.id)
+    steps = store.sums.series(scope, asked.span)
+    sums = total(steps.values())
+    typed = {"title": box.title, "site": str(box.site_id or ""), "note": box.note}
+    shown = {
+        "box": box,
+        "condition": condition(box, now.utc, sums.unverified),
+        "asked": asked,
+        "sums": sums,
+        "rate": compliance(sums.counts),
+        "chart": series.chart(steps, asked.span, now.utc, box.name),
+        "streams": store.boxes.streams(visitor.sees_only, box.id),
+        "by_stream": store.sums.by_stream(scope, asked.span),
+        "letters": store.records.letters(visitor.sees_only, box.id, 10),
+        "commands": store.records.commands(box.id),
+        "sites": store.sites.all(None) if visitor.is_admin else [],
+        "typed": typed,
+        "now": now,
+        "compliance": compliance,
+    }
+    return centre.pages.page("box.html", **{"problem": asked.problem, **shown, **values})

@@ -1,0 +1,144 @@
+"""The fleet: every box at a glance, problems first, as tiles, as a table and as a map."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from appliance.accounts.guard import Visitor
+from appliance.central.store import Box, CentralStore, Scope, Site, Watched
+from appliance.central.store.sums import total
+from appliance.central.viewer import ranges, series
+from appliance.central.viewer.condition import Condition, Severity, completeness, condition
+from appliance.central.viewer.pages import Centre
+from appliance.rates import Rate, compliance
+from appliance.times import Now
+from appliance.web.access import Access, App
+from appliance.web.forms import query_value, whole_number
+from appliance.web.maps import Point, map_of
+from appliance.web.pages import Page
+
+TILES, ROWS = 60, 300
+"""Of one page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A box with how it is and whom it saw today. streams: how many it has."""
+
+    box: Box
+    condition: Condition
+    today: Watched
+    streams: int
+
+    @property
+    def rate(self) -> Rate | None:
+        """Today's compliance."""
+        return compliance(self.today.counts)
+
+    def is_called(self, search: str) -> bool:
+        """Whether its name, id or site has this in it."""
+        return search.casefold() in f"{self.box.title}\n{self.box.id}\n{self.box.site or ''}".casefold()
+
+
+def tiles(store: CentralStore, person: int | None, now_utc: float, site_id: int | None = None) -> list[Tile]:
+    """Every box that a person sees, problems first; revoked ones come last."""
+    today = store.sums.by_box(Scope(person, site_id), ranges.today(now_utc))
+    streams = Counter(stream.box_id for stream in store.boxes.streams(person, site_id=site_id))
+    found = []
+    for box in store.boxes.all(person, site_id):
+        sums = today.get(box.id, Watched())
+        found.append(Tile(box, condition(box, now_utc, sums.unverified), sums, streams[box.id]))
+    found.sort(key=lambda tile: (tile.box.revoked_utc is not None, -tile.condition.severity))
+    return found
+
+
+def add_routes(app: App, centre: Centre) -> None:
+    """The fleet in its three forms."""
+
+    @app.get("/", access=Access.SIGNED_IN)
+    def home(store: CentralStore, visitor: Visitor, now: Now) -> Page:
+        return _page(centre, store, visitor, now, "fleet.html", TILES)
+
+    @app.get("/boxes", access=Access.SIGNED_IN)
+    def table(store: CentralStore, visitor: Visitor, now: Now) -> Page:
+        return _page(centre, store, visitor, now, "boxes.html", ROWS)
+
+    @app.get("/map", access=Access.SIGNED_IN)
+    def on_a_map(store: CentralStore, visitor: Visitor, now: Now) -> Page:
+        sites = store.sites.all(visitor.sees_only)
+        found = tiles(store, visitor.sees_only, now.utc)
+        points = points_of(sites, found)
+        drawing = map_of(points, "Sites on a map") if points else ""
+        placeless = [site for site in sites if not site.has_place]
+        return centre.pages.page("map.html", drawing=drawing, placeless=placeless, form="map")
+
+
+def _page(centre: Centre, store: CentralStore, visitor: Visitor, now: Now, view: str, at_once: int) -> Page:
+    person = visitor.sees_only
+    everything = tiles(store, person, now.utc)
+    search, site_id = query_value("search")[:100], whole_number(query_value("site"))
+    found = [tile for tile in everything if tile.is_called(search) and site_id in (None, tile.box.site_id)]
+    present = found if view == "boxes.html" else [tile for tile in found if tile.box.revoked_utc is None]
+    number = max(1, whole_number(query_value("page")) or 1)
+    values: dict[str, Any] = overview(store, person, now, everything)
+    return centre.pages.page(
+        view,
+        tiles=present[(number - 1) * at_once : number * at_once],
+        count=len(present),
+        number=number,
+        last=max(1, -(-len(present) // at_once)),
+        search=search,
+        site_id=site_id,
+        sites=store.sites.all(person),
+        form="tiles" if view == "fleet.html" else "table",
+        **values,
+    )
+
+
+def overview(store: CentralStore, person: int | None, now: Now, everything: Sequence[Tile]) -> dict[str, Any]:
+    """How the whole of what a person sees is doing: counts of today, completeness, a chart of a day."""
+    today = total(tile.today for tile in everything)
+    span = ranges.span_of(now.utc - 86400, now.utc + 1, "hour")
+    hours = store.sums.series(Scope(person), span)
+    present = [tile for tile in everything if tile.box.revoked_utc is None]
+    return {
+        "today": today,
+        "rate": compliance(today.counts),
+        "complete": completeness([tile.box for tile in present], now.utc),
+        "chart": series.chart(hours, span, now.utc, "all boxes, the last 24 hours") if hours else "",
+        "severities": Counter(tile.condition.severity for tile in present),
+        "boxes": len(present),
+        "Severity": Severity,
+        "silent": [] if person is not None else silent(store, now.utc),
+    }
+
+
+def silent(store: CentralStore, now_utc: float) -> list[str]:
+    """What of the centre itself does not run, in words."""
+    processes = store.records.processes()
+    alive = [process for process in processes if process.is_alive(now_utc)]
+    found = [f"{process.name}: {process.problem}" for process in alive if process.problem]
+    if not any(process.kind == "ingest" for process in alive):
+        found.insert(0, "The ingest of this centre does not run, so nothing that boxes send is taken; they keep it.")
+    return found
+
+
+def points_of(sites: Sequence[Site], found: Sequence[Tile]) -> list[Point]:
+    """The sites that have a place, those with the worst problem first."""
+    worst: dict[int | None, Severity] = {}
+    for tile in found:
+        site_id = tile.box.site_id
+        worst[site_id] = max(worst.get(site_id, Severity.WELL), tile.condition.severity)
+    marks = {Severity.WELL: "well", Severity.NOTICE: "notice-mark", Severity.PROBLEM: "problem-mark"}
+    about = {Severity.WELL: "all is well", Severity.NOTICE: "something to look at", Severity.PROBLEM: "a problem"}
+    points = []
+    for site in sorted(sites, key=lambda each: -worst.get(each.id, Severity.WELL)):
+        if site.latitude is not None and site.longitude is not None:
+            severity = worst.get(site.id, Severity.WELL)
+            told = f"{site.boxes} {'box' if site.boxes == 1 else 'boxes'}, {about[severity]}"
+            place = site.latitude, site.longitude
+            points.append(Point(*place, site.name, f"/sites/{site.id}", marks[severity], told))
+    return points

@@ -1,0 +1,87 @@
+"""Letting boxes in by a join code, shown once, and shutting them out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from appliance.accounts.guard import Visitor
+from appliance.central import authority, members
+from appliance.central.config import CentralConfig
+from appliance.central.store import Box, CentralStore
+from appliance.central.viewer.pages import Centre
+from appliance.errors import InputError, UserError
+from appliance.times import Now
+from appliance.web.access import Access, App
+from appliance.web.forms import field, see_other, whole_number
+from appliance.web.pages import Page
+
+VALID_S = {
+    "hour": ("an hour", 3600),
+    "day": ("a day", 86400),
+    "week": ("a week", 7 * 86400),
+    "month": ("30 days", 30 * 86400),
+}
+"""How long a join code may be used, as the form sends it and as people read it."""
+FIELDS = ("title", "site", "boxes", "valid", "again")
+
+
+def add_routes(app: App, centre: Centre) -> None:
+    """The form, the code, and taking one back."""
+
+    @app.get("/add-box", access=Access.ADMIN)
+    def form(store: CentralStore, now: Now) -> Page:
+        return _form(centre, store, now)
+
+    @app.post("/add-box", access=Access.ADMIN)
+    def add(store: CentralStore, visitor: Visitor, now: Now) -> Page:
+        typed = {name: field(name) for name in FIELDS}
+        try:
+            code, boxes = _invite(centre.config, store, visitor.name, now, typed)
+        except UserError as error:
+            return _form(centre, store, now, problem=error, typed=typed)
+        valid = VALID_S[typed["valid"] or "hour"][0]
+        return centre.pages.page("join_code.html", code=code, boxes=boxes, title=typed["title"], valid=valid)
+
+    @app.post("/add-box/<join_id:int>/withdraw", access=Access.ADMIN)
+    def withdraw(store: CentralStore, visitor: Visitor, now: Now, join_id: int) -> Page:
+        members.withdraw(store.db, join_id, visitor.name, now.utc)
+        return see_other("/add-box")
+
+
+def _invite(config: CentralConfig, store: CentralStore, by: str, now: Now, typed: dict[str, str]) -> tuple[str, int]:
+    """A join code and for how many boxes it is. Raises InputError, UserError."""
+    boxes = whole_number(typed["boxes"] or "1")
+    if boxes is None:
+        raise InputError("For how many boxes? Give a whole number.")
+    if (typed["valid"] or "hour") not in VALID_S:
+        raise InputError(f"Choose how long the code can be used: {', '.join(words for words, _ in VALID_S.values())}.")
+    site_id = whole_number(typed["site"]) if typed["site"] else None
+    code = members.invite(
+        store.db,
+        config,
+        authority.prepare(config, now.utc),
+        now.utc,
+        by=by,
+        title=typed["title"],
+        site_id=site_id,
+        boxes=boxes,
+        valid_s=VALID_S[typed["valid"] or "hour"][1],
+        again=typed["again"] or None,
+    )
+    return code, boxes
+
+
+def _form(centre: Centre, store: CentralStore, now: Now, **values: Any) -> Page:
+    lists = {
+        "sites": store.sites.all(None),
+        "boxes": store.boxes.all(None),
+        "open_codes": store.records.open_joins(now.utc),
+        "valid": VALID_S,
+        "typed": dict.fromkeys(FIELDS, ""),
+    }
+    return centre.pages.page("add_box.html", **{**lists, **values})
+
+
+def revoke(config: CentralConfig, store: CentralStore, box: Box, by: str, now: Now) -> bool:
+    """Shut a box out; whether the broker was told, too. Raises UserError."""
+    return members.revoke(store.db, config, authority.prepare(config, now.utc), box.id, by, now.utc)

@@ -1,0 +1,111 @@
+"""The people of a centre, for admins: who they are, and which sites an analyst sees."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bottle import request
+
+from appliance.accounts import changes
+from appliance.accounts.account import revoke_token
+from appliance.accounts.guard import Visitor
+from appliance.accounts.people import ROLES_OF_CENTRE, Person
+from appliance.central.store import CentralStore
+from appliance.central.viewer.pages import Centre
+from appliance.errors import InputError, UserError
+from appliance.times import Now
+from appliance.web.access import Access, App
+from appliance.web.forms import field, see_other, whole_number
+from appliance.web.pages import Page
+
+
+def add_routes(app: App, centre: Centre) -> None:
+    """List, add, change, remove."""
+    _add_changes(app, centre)
+
+    @app.get("/people", access=Access.ADMIN)
+    def people(store: CentralStore, now: Now) -> Page:
+        return _page(centre, store, now)
+
+    @app.post("/people", access=Access.ADMIN)
+    def add(store: CentralStore, now: Now) -> Page:
+        try:
+            role = changes.role_named(field("role"), ROLES_OF_CENTRE)
+            password_hash = centre.accounts.new_password_hash(field("name"))
+            person_id = changes.add(store, field("name"), password_hash, role, now.utc)
+            _give_sites(store, person_id)
+        except UserError as error:
+            return _page(centre, store, now, problem=error, name=field("name"), role=field("role"), chosen=_chosen())
+        return see_other("/people")
+
+    @app.get("/people/<person_id:int>/remove", access=Access.ADMIN)
+    def confirm_removal(store: CentralStore, person_id: int) -> Page:
+        return centre.pages.page("person_remove.html", person=changes.find(store, person_id))
+
+    @app.post("/people/<person_id:int>/remove", access=Access.ADMIN)
+    def remove(store: CentralStore, now: Now, person_id: int) -> Page:
+        person = changes.find(store, person_id)
+        if not changes.remove(store, person):
+            return _page(centre, store, now, problem=InputError(changes.LAST_ADMIN.format(noun="centre")))
+        return see_other("/people")
+
+    @app.post("/people/tokens/<token_id:int>/revoke", access=Access.ADMIN)
+    def revoke(store: CentralStore, visitor: Visitor, token_id: int) -> Page:
+        revoke_token(store, visitor, token_id, own_only=False)
+        return see_other("/people#tokens")
+
+
+def _add_changes(app: App, centre: Centre) -> None:
+    @app.post("/people/<person_id:int>/role", access=Access.ADMIN)
+    def change_role(store: CentralStore, now: Now, person_id: int) -> Page:
+        person = changes.find(store, person_id)
+        try:
+            changes.change_role(store, person, changes.role_named(field("role"), ROLES_OF_CENTRE), "centre")
+        except UserError as error:
+            return _page(centre, store, now, problem=error, open_id=person_id)
+        return see_other("/people")
+
+    @app.post("/people/<person_id:int>/sites", access=Access.ADMIN)
+    def give_sites(store: CentralStore, person_id: int) -> Page:
+        _give_sites(store, changes.find(store, person_id).id)
+        return see_other("/people")
+
+    @app.post("/people/<person_id:int>/password", access=Access.ADMIN)
+    def set_password(store: CentralStore, now: Now, visitor: Visitor, person_id: int) -> Page:
+        person, keep_tokens = changes.find(store, person_id), bool(field("keep_tokens"))
+        try:
+            _refuse_own(person, visitor)
+            password_hash = centre.accounts.new_password_hash(person.name)
+            changes.set_password(store, person, password_hash, keep_tokens=keep_tokens)
+        except UserError as error:
+            return _page(centre, store, now, problem=error, open_id=person_id)
+        ended = "sessions have ended" if keep_tokens else "sessions and tokens have ended"
+        return _page(centre, store, now, done=f"{person.name} has a new password; their {ended}.")
+
+
+def _refuse_own(person: Person, visitor: Visitor) -> None:
+    if person.id == visitor.person.id:
+        raise InputError("Change your own password on the page Account; it asks for the current one.")
+
+
+def _chosen() -> list[int]:
+    """The sites whose boxes were ticked in the form."""
+    numbers = (whole_number(text) for text in request.forms.getall("sites"))
+    return [number for number in numbers if number is not None]
+
+
+def _give_sites(store: CentralStore, person_id: int) -> None:
+    with store.saving():
+        store.sites.give(person_id, _chosen())
+
+
+def _page(centre: Centre, store: CentralStore, now: Now, **values: Any) -> Page:
+    lists = {
+        "people": store.people.all(),
+        "tokens": store.people.all_tokens(),
+        "roles": ROLES_OF_CENTRE,
+        "sites": store.sites.all(None),
+        "seen": store.sites.of_people(),
+    }
+    defaults = {"now_utc": now.utc, "name": "", "role": "", "chosen": [], "done": None, "open_id": None}
+    return centre.pages.page("people.html", **{**lists, **defaults, **values})

@@ -1,0 +1,43 @@
+"""Sums over time as a chart: what nobody watched is a gap, never a zero. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from appliance.central.store import Span, Watched
+from appliance.central.viewer.condition import FRESH_S
+from appliance.faces import Counts
+from appliance.web.charts import Bar, stacked_bars
+
+UNCERTAIN = 0.05  # of the time that was watched; with more of it a bar is drawn faintly
+STEP_WORDS = {"minute": "minute", "hour": "hour", "day": "day (UTC)"}
+
+
+def bars(series: Mapping[int, Watched], span: Span, now_utc: float, of_one_stream: bool = False) -> list[Bar]:
+    """A bar for each step of the span. What is still to come, or may be on its way, is neither zero nor a gap."""
+    return [_bar(start, series.get(start), span.step_s, now_utc, of_one_stream) for start in span.starts]
+
+
+def _bar(start_utc: int, sums: Watched | None, step_s: int, now_utc: float, of_one_stream: bool) -> Bar:
+    if sums is None:
+        on_its_way = start_utc + min(step_s, FRESH_S) > now_utc - FRESH_S
+        return Bar(start_utc, (), None if on_its_way else 0.0)
+    expected_s = min(step_s, max(1.0, now_utc - FRESH_S - start_utc))
+    watched = min(1.0, sums.watched_s / expected_s) if of_one_stream or not sums.watched_s else 1.0
+    return Bar(start_utc, parts(sums.counts), watched, 60 * sums.unverified <= UNCERTAIN * sums.watched_s)
+
+
+def parts(counts: Counts) -> tuple[tuple[str, int], ...]:
+    """The persons of a bar, from the bottom up."""
+    return (
+        ("mask", counts.mask),
+        ("incorrect", counts.incorrect),
+        ("no_mask", counts.no_mask),
+        ("unknown", counts.unknown),
+    )
+
+
+def chart(series: Mapping[int, Watched], span: Span, now_utc: float, what: str, of_one_stream: bool = False) -> str:
+    """The chart of persons by step. what: whose, for its title."""
+    title = f"Persons by {STEP_WORDS[span.step]}: {what}"
+    return stacked_bars(bars(series, span, now_utc, of_one_stream), title, span.step_s)

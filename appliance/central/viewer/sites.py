@@ -1,0 +1,124 @@
+"""Sites: the list by groups, one site, and what an admin may change of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from appliance.accounts.guard import Visitor
+from appliance.central.store import CentralStore, Scope, Site
+from appliance.central.store.sums import total
+from appliance.central.viewer import ranges, series
+from appliance.central.viewer.condition import completeness
+from appliance.central.viewer.fleet import tiles
+from appliance.central.viewer.pages import Centre
+from appliance.errors import InputError, NotFound, UserError
+from appliance.names import clean_name
+from appliance.rates import compliance
+from appliance.times import Now
+from appliance.web.access import Access, App
+from appliance.web.forms import field, see_other
+from appliance.web.pages import Page
+
+FIELDS = ("name", "group", "latitude", "longitude")
+
+
+def add_routes(app: App, centre: Centre) -> None:
+    """See, add, change, remove."""
+
+    @app.get("/sites", access=Access.SIGNED_IN)
+    def sites(store: CentralStore, visitor: Visitor, now: Now) -> Page:
+        return _list(centre, store, visitor, now)
+
+    @app.post("/sites", access=Access.ADMIN)
+    def add(store: CentralStore, visitor: Visitor, now: Now) -> Page:
+        typed = {name: field(name) for name in FIELDS}
+        try:
+            with store.saving():
+                store.sites.add(site_from(0, typed))
+        except UserError as error:
+            return _list(centre, store, visitor, now, problem=error, typed=typed)
+        return see_other("/sites")
+
+    @app.get("/sites/<site_id:int>", access=Access.OWNER)
+    def site_page(store: CentralStore, visitor: Visitor, now: Now, site: Site) -> Page:
+        return _page(centre, store, visitor, now, site)
+
+    @app.post("/sites/<site_id:int>/edit", access=Access.ADMIN)
+    def edit(store: CentralStore, visitor: Visitor, now: Now, site_id: int) -> Page:
+        site, typed = _found(store, site_id), {name: field(name) for name in FIELDS}
+        try:
+            with store.saving():
+                store.sites.change(site_from(site.id, typed))
+        except UserError as error:
+            return _page(centre, store, visitor, now, site, problem=error, typed=typed)
+        return see_other(f"/sites/{site.id}")
+
+    @app.get("/sites/<site_id:int>/remove", access=Access.ADMIN)
+    def confirm_removal(store: CentralStore, site_id: int) -> Page:
+        return centre.pages.page("site_remove.html", site=_found(store, site_id))
+
+    @app.post("/sites/<site_id:int>/remove", access=Access.ADMIN)
+    def remove(store: CentralStore, site_id: int) -> Page:
+        site = _found(store, site_id)
+        with store.saving():
+            store.sites.remove(site.id)
+        return see_other("/sites")
+
+
+def site_from(site_id: int, typed: dict[str, str]) -> Site:
+    """A site as a form tells it. Raises InputError."""
+    name = clean_name(typed["name"], "the site")
+    group = clean_name(typed["group"], "the group") if typed["group"] else ""
+    latitude, longitude = _degrees(typed["latitude"], "latitude", 90), _degrees(typed["longitude"], "longitude", 180)
+    if (latitude is None) != (longitude is None):
+        raise InputError("Give both the latitude and the longitude, or neither.")
+    return Site(site_id, name, group, latitude, longitude)
+
+
+def _degrees(text: str, name: str, most: int) -> float | None:
+    if not text:
+        return None
+    try:
+        value = float(text.replace(",", "."))
+    except ValueError:
+        value = float("nan")
+    if not -most <= value <= most:  # also where it is no number
+        raise InputError(f"The {name} is a number of degrees from -{most} to {most}, such as 48.137.")
+    return value
+
+
+def _found(store: CentralStore, site_id: int) -> Site:
+    site = store.sites.get(site_id, None)
+    if site is None:
+        raise NotFound("This site was removed, or never was; choose another.")
+    return site
+
+
+def _list(centre: Centre, store: CentralStore, visitor: Visitor, now: Now, **values: Any) -> Page:
+    person = visitor.sees_only
+    lists = {
+        "sites": store.sites.all(person),
+        "today": store.sums.by_site(Scope(person), ranges.today(now.utc)),
+        "compliance": compliance,
+        "typed": dict.fromkeys(FIELDS, ""),
+    }
+    return centre.pages.page("sites.html", **{**lists, **values})
+
+
+def _page(centre: Centre, store: CentralStore, visitor: Visitor, now: Now, site: Site, **values: Any) -> Page:
+    asked, person = ranges.asked(now.utc), visitor.sees_only
+    steps = store.sums.series(Scope(person, site_id=site.id), asked.span)
+    sums = total(steps.values())
+    found = [tile for tile in tiles(store, person, now.utc, site.id) if tile.box.revoked_utc is None]
+    place = ["" if degrees is None else f"{degrees:g}" for degrees in (site.latitude, site.longitude)]
+    shown = {
+        "site": site,
+        "asked": asked,
+        "sums": sums,
+        "rate": compliance(sums.counts),
+        "chart": series.chart(steps, asked.span, now.utc, site.name),
+        "tiles": found,
+        "complete": completeness([tile.box for tile in found], now.utc),
+        "typed": dict(zip(FIELDS, (site.name, site.group, *place), strict=True)),
+    }
+    return centre.pages.page("site.html", **{"problem": asked.problem, **shown, **values})

@@ -1,0 +1,79 @@
+"""What the watcher adds to the sums of a minute, and what it puts right in them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from appliance.store import Store
+from appliance.times import Now
+
+KEPT_S = 100 * 86400.0
+"""Sums are kept for so long, whatever becomes of images and detections: a centre may lose its own."""
+FORGET_PAUSE_S = 3600.0
+LONGEST_STEP_S = 5.0  # the watcher looks every second; what was judged while it hung for longer, nobody knows
+
+
+class Sums:
+    """Within the watcher's transactions: `write`, and once that is on the disk, `committed`."""
+
+    def __init__(self) -> None:
+        self._has_begun = False
+        self._watched_s: dict[int, dict[int, float]] = {}  # by stream, of each minute that is not yet written
+        self._writing: list[int] = []
+        self._looked_s: float | None = None
+        self._forget_due_s = 0.0
+
+    def watch(self, judged: Collection[int], moment: Now) -> None:
+        """These streams (by id) are LIVE and judged, and have been since the last call."""
+        passed_s = 0.0 if self._looked_s is None else moment.uptime_s - self._looked_s
+        self._looked_s = moment.uptime_s
+        if 0 < passed_s <= LONGEST_STEP_S:
+            of_minute = self._watched_s.setdefault(_minute(moment), {})
+            for stream_id in judged:
+                of_minute[stream_id] = of_minute.get(stream_id, 0.0) + passed_s
+
+    def write(self, store: Store, moment: Now, everything: bool = False) -> None:
+        """Before anything is counted: add the minutes that are over, and see to it that there is an epoch for the rest.
+
+        A new one begins at the start, and whenever the wall clock was set.
+        """
+        believed = store.ages.believes(moment)
+        if self._has_begun:
+            self._write_watched(store, moment, everything)  # first: these minutes are of the clock that was
+            store.summaries.follow_clock(moment, believed)
+        else:
+            store.summaries.begin_epoch(moment, believed)
+
+    def _write_watched(self, store: Store, moment: Now, everything: bool = False) -> None:
+        self._writing = [minute for minute in self._watched_s if everything or minute != _minute(moment)]
+        for minute in self._writing:
+            whole_s = {stream_id: int(watched_s) for stream_id, watched_s in self._watched_s[minute].items()}
+            store.summaries.add_watched(whole_s, replace(moment, utc=60.0 * minute))
+
+    def committed(self, moment: Now) -> None:
+        """It is on the disk. What is left of a second counts in this minute."""
+        self._has_begun = True
+        for minute in self._writing:
+            for stream_id, watched_s in self._watched_s.pop(minute).items():
+                of_minute = self._watched_s.setdefault(_minute(moment), {})
+                of_minute[stream_id] = of_minute.get(stream_id, 0.0) + watched_s % 1
+        self._writing = []
+
+    def tidy(self, store: Store, moment: Now) -> None:
+        """Where the clock is believed: put right what it was not believed for, and forget what is too old."""
+        if not store.ages.believes(moment):
+            return
+        if store.summaries.is_to_be_corrected(moment):
+            with store.writing():
+                self._write_watched(store, moment)
+                store.summaries.correct_clock(moment)
+            self.committed(moment)
+        if moment.uptime_s >= self._forget_due_s:
+            with store.writing():
+                forgotten = store.summaries.forget_old(moment.utc - KEPT_S)
+            self._forget_due_s = moment.uptime_s + (0.0 if forgotten else FORGET_PAUSE_S)
+
+
+def _minute(moment: Now) -> int:
+    return int(moment.utc // 60)
