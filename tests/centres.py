@@ -123,7 +123,7 @@ class Client:
     disconnected: list[str] = field(default_factory=list)
     published: dict[int, str] = field(default_factory=dict)
     subscribed: list[str] = field(default_factory=list)
-    messages: list[tuple[str, bytes | bytearray]] = field(default_factory=list)
+    messages: list[tuple[str, bytes]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.mqtt = mqtt.Client(
@@ -138,7 +138,7 @@ class Client:
         self.mqtt.on_disconnect = lambda _c, _d, _f, reason, _p: self.disconnected.append(str(reason))
         self.mqtt.on_publish = lambda _c, _d, mid, reason, _p: self.published.update({mid: str(reason)})
         self.mqtt.on_subscribe = lambda _c, _d, _m, reasons, _p: self.subscribed.extend(map(str, reasons))
-        self.mqtt.on_message = lambda _c, _d, message: self.messages.append((message.topic, message.payload))
+        self.mqtt.on_message = lambda _c, _d, message: self.messages.append((message.topic, bytes(message.payload)))
 
     def connect(self) -> str:
         """Connect; the broker's answer, or what went wrong."""

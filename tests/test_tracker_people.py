@@ -128,6 +128,19 @@ def test_a_passer_before_a_larger_picture_is_one_and_so_is_the_picture() -> None
     assert len(scene.seen) == 2
 
 
+def test_two_who_meet_and_stop_between_looks_keep_their_tracks() -> None:
+    """As seen in a clip: both were expected to go on, each where the other stands, and nobody else is there."""
+    scene = Scene(size=FRAME)
+    for left, right in ((16, 1267), (68, 1216), (117, 1166), (168, 1115), (219, 1063)):
+        scene.show([dressed(face(left, 314, 84), RED), dressed(face(right, 319, 84), BLUE)], after_s=0.1)
+    scene.show([dressed(face(422, 311, 84), RED), dressed(face(861, 323, 86), BLUE)], after_s=0.4)
+    first, second = scene.now_seen
+    for _ in range(5):
+        scene.show([dressed(face(720, 322, 86), BLUE), dressed(face(554, 312, 84), RED)], after_s=0.4)
+    assert len(scene.seen) == 2
+    assert first.bbox_px[0] < second.bbox_px[0]
+
+
 # --- somebody takes over
 
 

@@ -29,6 +29,7 @@ NAVIGATION = (
     Link("/streams", "Streams"),
     Link("/detections", "Detections"),
     Link("/people", "People", admin_only=True),
+    Link("/fleet", "Fleet", admin_only=True),
     Link("/account", "Account"),
 )
 

@@ -11,7 +11,7 @@ from bottle import HTTPResponse
 from appliance.accounts import account, sign_in
 from appliance.accounts.guard import Guard
 from appliance.config import Config
-from appliance.local import api, dashboard, detections, people, stream_forms, streams
+from appliance.local import api, dashboard, detections, fleet, people, stream_forms, streams
 from appliance.local.access import owned_stream
 from appliance.local.pages import Site
 from appliance.secrets import claim_code
@@ -25,7 +25,7 @@ from appliance.web.server import CLIENT_TIMEOUT_S, make_server
 
 log = logging.getLogger(__name__)
 BACKUP_POLL_S = 60.0
-MODULES = (dashboard, streams, stream_forms, detections, people, api)
+MODULES = (dashboard, streams, stream_forms, detections, people, fleet, api)
 
 
 def make_app(config: Config, open_store: Callable[[], Store], clock: Callable[[], Now] = clock_now) -> App:

@@ -123,10 +123,10 @@ def status(config: Config, store: Store, moment: Now) -> Status:
         there = current(config)
     except MembershipError as error:
         return Status(None, str(error))
-    if there is None:
-        return Status(None)
     is_syncing = store.services.is_alive("sync", moment)
     link = store.fleet.status()
+    if there is None:  # the problem is then of the code in the configuration
+        return Status(None, link.problem if link and is_syncing else None)
     problem = link.problem if link and is_syncing else None
     if not is_syncing:
         problem = "The service `sync` is not running, so nothing is sent; start the box, or the service."

@@ -20,9 +20,10 @@ _BODY = 1.3  # the same to each side, of whoever stands before
 _LITTLE = 0.3  # so much of the torso may be hidden, in face sizes
 _SAME_SIZE = 1.1  # whose faces differ by less may stand before each other
 _SAME_FACE = 0.5  # what is nearer to a face, in face sizes, is that face
+_REACH = 3.0  # within so many face sizes of where somebody is expected their face may be
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Shape:
     """The middle of a face, px of the frame, its size, and the colours below it, or those worn before."""
 
@@ -39,16 +40,36 @@ def with_own_colours(seen: Sequence[Seen], expected: Sequence[tuple[Bbox, Colour
     """
     shapes = [_shape(one.face.bbox_px, one.colours) for one in seen]
     people = [_shape(bbox_px, worn) for bbox_px, worn in expected]
+    unseen = _unseen(people, shapes)
     return [
-        replace(one, colours=None) if one.colours is not None and _is_hidden(index, shapes, people) else one
+        replace(one, colours=None) if one.colours is not None and _is_hidden(index, shapes, people, unseen) else one
         for index, one in enumerate(seen)
     ]
 
 
-def _is_hidden(index: int, shapes: Sequence[_Shape], people: Sequence[_Shape]) -> bool:
+def _unseen(people: Sequence[_Shape], shapes: Sequence[_Shape]) -> list[_Shape]:
+    """Those of the people who may be there without a face.
+
+    Who stops where they were expected to go on is not where they are expected: where each of those around shows a face
+    of their own, and the clothes, nobody stands unseen between them.
+    """
+    left, theirs, unseen = list(shapes), [], []
+    for person in people:
+        face = next((one for one in left if _is_around(person, one) and _are_alike(person, one)), None)
+        if face is None:
+            unseen.append(person)
+        else:
+            left.remove(face)
+            theirs.append((person, face))
+    # A face with the clothes of somebody may be that of another, of whom nothing else is seen.
+    unsure = [person for person, face in theirs if any(_is_around(other, face) for other in unseen)]
+    return unseen + unsure
+
+
+def _is_hidden(index: int, shapes: Sequence[_Shape], people: Sequence[_Shape], unseen: Sequence[_Shape]) -> bool:
     ours = shapes[index]
     return any(number != index and _hides(shape, ours, people) for number, shape in enumerate(shapes)) or any(
-        _covers(shape, ours) and _may_be_nearer(shape, ours) and not _is_same(shape, ours) for shape in people
+        _covers(shape, ours) and _may_be_nearer(shape, ours) and not _is_same(shape, ours) for shape in unseen
     )
 
 
@@ -75,8 +96,17 @@ def _may_be_nearer(other: _Shape, ours: _Shape) -> bool:
 
 def _wore(person: _Shape, one: _Shape) -> bool:
     """Whether the face is where that person is expected, as large, and shows what they wear."""
-    as_large = 1 / STILL_RATIO < person.size / one.size < STILL_RATIO
-    return as_large and _is_same(person, one) and _are_alike(person, one)
+    return _is_as_large(person, one) and _is_same(person, one) and _are_alike(person, one)
+
+
+def _is_around(person: _Shape, one: _Shape) -> bool:
+    """Whether the face may be that person's by place and size."""
+    off = max(abs(person.x - one.x), abs(person.y - one.y))
+    return off <= _REACH * one.size and _is_as_large(person, one)
+
+
+def _is_as_large(person: _Shape, one: _Shape) -> bool:
+    return 1 / STILL_RATIO < person.size / one.size < STILL_RATIO
 
 
 def _are_alike(first: _Shape, second: _Shape) -> bool:
