@@ -109,7 +109,7 @@ def statements_result(path: Path, sql: str) -> sqlite3.Row:
 
 
 def tear_pages(path: Path) -> None:
-    chance = random.Random(1)  # noqa: S311
+    chance = random.Random(1)
     for page in range(3, path.stat().st_size // PAGE, 4):
         overwrite(path, page * PAGE + chance.randrange(200), chance.randbytes(300))
 

@@ -112,7 +112,7 @@ def damaged(
     packets: list[Packet], of_bytes: float, of_packets: float, until_s: float, seed: int = 1
 ) -> Iterator[Packet]:
     """As a bad network leaves them: some bytes are others, some packets are missing, and nobody says which."""
-    chance, number = random.Random(1), itertools.count()  # noqa: S311
+    chance, number = random.Random(1), itertools.count()
     for packet in packets:
         if packet.time_s < until_s and packet.size:
             if chance.random() < of_packets:
@@ -241,7 +241,7 @@ def crowd(count: int, chance: random.Random) -> list[Seen]:
 
 
 def test_a_copy_of_a_tracker_is_another_one() -> None:
-    chance, tracker = random.Random(1), Tracker(0.5, 2.5)  # noqa: S311
+    chance, tracker = random.Random(1), Tracker(0.5, 2.5)
     faces = crowd(20, chance)
     for index in range(8):
         tracker.update(faces, index / 10, index / 10, None, (1920, 1080))

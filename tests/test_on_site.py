@@ -68,7 +68,7 @@ class Running:
     """The connection, stepped by a thread as the service does it."""
 
     def __init__(self, settings: Mqtt, read: Callable[[], dict[int, Figures]]) -> None:
-        self.on_site, self._stopping = OnSite(settings, BOX, names=True), threading.Event()
+        self.on_site, self._stopping = OnSite(settings, BOX), threading.Event()
         self.read = read
         self.on_site.start()
         self._thread = threading.Thread(target=self._run)
@@ -100,11 +100,10 @@ def test_the_figures_of_today_are_those_of_the_record() -> None:
     stream_id = store.streams.add_with_key(owner, "door", "0" * 64, moment.utc)
     for state in (State.MASK, State.MASK, State.NO_MASK, State.UNKNOWN):
         store.detections.add(stream_id, Detection(moment.utc, moment.utc, state, 0.9, 7, (1, 2, 30, 40), 640, 360, "m"))
-    found = figures(store, moment, names=True)
+    found = figures(store, moment)
     assert (found[0].people, found[0].mask, found[0].compliance) == (4, 2, 66.7)
     number = store.summaries.numbers()[stream_id]
     assert (found[number].name, found[number].live, found[number].unknown) == ("door", "OFF", 1)
-    assert figures(store, moment, names=False)[number].name == ""
 
 
 def test_nobody_judged_is_no_rate() -> None:
@@ -193,7 +192,7 @@ def test_a_wrong_password_is_said(tmp_path: Path, free_port: Callable[[], int]) 
 )
 def test_a_file_that_cannot_be_read_is_named(settings: Mqtt, says: str) -> None:
     with pytest.raises(UserError, match=says):
-        OnSite(settings, BOX, names=True)
+        OnSite(settings, BOX)
 
 
 @pytest.mark.parametrize(

@@ -96,14 +96,14 @@ def kill_9(pids: Sequence[int]) -> None:
 
 
 def test_no_committed_row_is_lost_by_kill_9(tmp_path: Path) -> None:
-    chance = random.Random()  # noqa: S311
+    chance = random.Random()
     for _ in range(KILLS):
         said = said_when_killed(tmp_path, chance.uniform(0, 1.5))
         assert said.votes and losses(tmp_path, said) == []
 
 
 def test_a_whole_box_that_is_killed_at_any_moment_starts_clean(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    chance = random.Random()  # noqa: S311
+    chance = random.Random()
     box = Box(tmp_path, "embedded", free_port)
     box.store.close()
     rows = 0
@@ -148,7 +148,7 @@ def test_what_others_read_of_a_box_that_is_killed_while_somebody_publishes_is_th
 ) -> None:
     if not shutil.which("ffmpeg"):
         pytest.skip("there is no ffmpeg; apt-get install ffmpeg")
-    chance = random.Random()  # noqa: S311
+    chance = random.Random()
     box = Box(tmp_path, "embedded", free_port)
     box.store.close()
     rounds, seen = 1 + KILLS // 3, Said()

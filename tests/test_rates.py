@@ -40,7 +40,7 @@ def test_the_interval_stays_within_0_and_1(mask: int) -> None:
 
 
 def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
-    chance = random.Random(1)  # noqa: S311
+    chance = random.Random(1)
     covered = 0
     for _ in range(2000):
         mask = sum(chance.random() < 0.9 for _ in range(60))

@@ -26,7 +26,7 @@ def chunks(
 
 
 def test_a_message_comes_out_whole_however_its_bytes_arrive() -> None:
-    content = random.Random(1).randbytes(1000)  # noqa: S311
+    content = random.Random(1).randbytes(1000)
     sent = chunks(content, 40) + chunks(content[:5], 80)
     expected = [Message(rtmp.VIDEO, 1, 40, content), Message(rtmp.VIDEO, 1, 80, content[:5])]
     assert ChunkParser(MANY).feed(sent) == expected
@@ -110,7 +110,7 @@ def test_what_is_wrong_or_too_much_ends_it(sent: bytes, complaint: str) -> None:
 
 
 def test_random_bytes_raise_nothing_else_and_keep_little() -> None:
-    dice = random.Random(7)  # noqa: S311
+    dice = random.Random(7)
     good = chunks(b"v" * 300) + chunks(struct.pack(">I", 4096), kind=rtmp.SET_CHUNK_SIZE, number=2)
     for _ in range(2000):
         sent = bytearray(good * 2 if dice.random() < 0.7 else dice.randbytes(400))

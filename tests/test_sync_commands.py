@@ -34,7 +34,7 @@ def store() -> Store:
 
 
 def commands(store: Store, config: Config = CONFIG, root: Path = Path("/nowhere")) -> Commands:
-    return Commands(store, config, Outbox(store.summaries, Random(1)), Light(root))  # noqa: S311
+    return Commands(store, config, Outbox(store.summaries, Random(1)), Light(root))
 
 
 def command(action: str, detail: str = "", command_id: str = PLENTY, valid_s: float = 600) -> Command:

@@ -64,7 +64,7 @@ class Wire:
     """An outbox and a model of its centre, with messages under way in both directions; nothing is lost by itself."""
 
     def __init__(self, store: Store, centre: ModelCentre | None = None, seed: int = 0) -> None:
-        self.store, self.centre, self.random = store, centre or ModelCentre(), Random(seed)  # noqa: S311
+        self.store, self.centre, self.random = store, centre or ModelCentre(), Random(seed)
         self.outbox = Outbox(store.summaries, self.random)
         self.now = BEGIN
         self.sent: list[Sums | Hello] = []

@@ -5,6 +5,7 @@ Only what changed is published, and everything again at each connection: it is a
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import logging
 import ssl
@@ -19,16 +20,18 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
-from appliance.config import Mqtt
+from appliance.config import Config, Mqtt
 from appliance.errors import UserError
-from appliance.store import DetectionFilter, Store, Stream
-from appliance.sync import discovery
+from appliance.service import repeat
+from appliance.store import DetectionFilter, Store
+from appliance.sync import discovery, machine
 from appliance.sync.figures import OFFLINE, ONLINE, Figures, OfStream, Topic, figures_of, topic
 from appliance.times import Now, midnight_utc, now
 
 log = logging.getLogger(__name__)
 
 KEEPALIVE_S = 30
+STEP_S = 5.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1, 60
 LEARN_S = 2.0
 """So long the broker has to tell what was announced there before, of which some may be gone."""
@@ -41,8 +44,8 @@ class Announced:
         self.box, self.version, self.hardware, self.page = box, version, hardware, page
 
 
-def figures(store: Store, now: Now, names: bool) -> dict[int, Figures]:
-    """Today's figures by stream number; 0: of all. names: whether streams have theirs. Raises sqlite3.Error."""
+def figures(store: Store, now: Now) -> dict[int, Figures]:
+    """Today's figures by stream number; 0: of all. Raises sqlite3.Error."""
     midnight = midnight_utc(now.utc)
     since = datetime.fromtimestamp(midnight, timezone.utc).isoformat(timespec="seconds")
     numbers = store.summaries.numbers()
@@ -50,13 +53,8 @@ def figures(store: Store, now: Now, names: bool) -> dict[int, Figures]:
     for stream in store.streams.all(now):
         if stream.id in numbers:
             counts = store.detections.counts(DetectionFilter(since_utc=midnight, stream_id=stream.id))
-            found[numbers[stream.id]] = figures_of(counts, since, _about(stream, names))
+            found[numbers[stream.id]] = figures_of(counts, since, OfStream(stream.name, stream.live, stream.problem))
     return found
-
-
-def _about(stream: Stream, names: bool) -> OfStream:
-    # A problem may quote an address or a name; whoever is not to know the stream's name gets neither.
-    return OfStream(stream.name if names else "", stream.live, stream.problem if names else None)
 
 
 class OnSite:
@@ -65,10 +63,10 @@ class OnSite:
     problem: why the broker cannot be told, in words; None: it is.
     """
 
-    def __init__(self, settings: Mqtt, about: Announced, names: bool) -> None:
-        """names: whether streams are called by their names. Raises UserError: a file cannot be read."""
+    def __init__(self, settings: Mqtt, about: Announced) -> None:
+        """Raises UserError: a file cannot be read."""
         self.problem: str | None = "has not answered yet"
-        self._settings, self._about, self._names = settings, about, names
+        self._settings, self._about = settings, about
         self._told: dict[str, bytes] = {}
         self._announced: frozenset[str] = frozenset()
         self._lock = threading.Lock()
@@ -187,6 +185,25 @@ class OnSite:
             else:
                 log.info("the broker on site %s is told the figures", self.where)
         self.problem = problem
+
+
+def begin(config: Config, stopping: threading.Event) -> OnSite | None:
+    """Tell the broker of [mqtt] until `stopping`; None: there is none. Raises UserError: a file cannot be read."""
+    if not config.mqtt.host:
+        return None
+    version = importlib.metadata.version("mb9k")
+    on_site = OnSite(config.mqtt, Announced(config.box, version, machine.hardware(), config.web.base_url))
+
+    def step() -> None:
+        store, moment = Store.open_readonly(config.store_path), now()
+        try:
+            on_site.step(lambda: figures(store, moment), moment.uptime_s)
+        finally:
+            store.close()
+
+    on_site.start()
+    repeat(step, STEP_S, "what the broker on site is told", stopping)
+    return on_site
 
 
 def _password(path: str) -> str | None:

@@ -21,6 +21,7 @@ from appliance.sync.belonging import Belonging
 from appliance.sync.commands import MAX_ANSWERS, NAME, Commands
 from appliance.sync.conversation import Conversation
 from appliance.sync.link import Link
+from appliance.sync.on_site import OnSite, begin
 from appliance.sync.outbox import PACE_S, Outbox
 from appliance.times import Now, now, utc_text
 
@@ -39,8 +40,9 @@ TELL_S = 600.0
 class Sync:
     """The service. All of it but the connection runs in one thread, with one Store."""
 
-    def __init__(self, config: Config, random: Random | None = None) -> None:
+    def __init__(self, config: Config, random: Random | None = None, on_site: OnSite | None = None) -> None:
         self.config = config
+        self.on_site = on_site
         self.store = Store.open(config.store_path, BUSY_TIMEOUT_S)
         self.wake = threading.Event()
         self.random = random or Random()  # noqa: S311 - it spreads load, and guards nothing
@@ -209,7 +211,8 @@ class Sync:
             elif self._stored or not self._has_noted:
                 self.store.fleet.forget_status()
             if is_beat:
-                problem = self._for_all_pages(moment)
+                problems = (self._for_all_pages(moment), self._of_site())
+                problem = " ".join(filter(None, problems)) or None
                 self.store.services.heartbeat(NAME, os.getpid(), self.started_utc, problem, moment)
         self._stored, self._has_noted = self.status, True
         self._note_due_s = moment.uptime_s + NOTE_S
@@ -234,6 +237,11 @@ class Sync:
         if status.connected:
             return f"The centre does not get what this box counts. {status.problem}"
         return f"This box has not reached its centre since {utc_text(status.since_utc)[:16]}Z. {status.problem}"
+
+    def _of_site(self) -> str | None:
+        if self.on_site is None or self.on_site.problem is None:
+            return None
+        return f"The broker on site {self.on_site.where} {self.on_site.problem}."
 
     def _obey(self, moment: Now) -> None:
         """Carry out what was asked."""
@@ -262,5 +270,12 @@ class Sync:
 
 
 def serve(config: Config) -> None:
-    """Tell the centre, if the box has joined one, until SIGTERM. Raises UserError."""
-    Sync(config).run(threading.Event())
+    """Tell the centre, if the box has joined one, and a broker on site, until SIGTERM. Raises UserError."""
+    stopping = threading.Event()
+    on_site = begin(config, stopping)
+    try:
+        Sync(config, on_site=on_site).run(stopping)
+    finally:
+        stopping.set()
+        if on_site:
+            on_site.stop()
