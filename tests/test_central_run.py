@@ -165,7 +165,7 @@ def test_boxes_sites_and_people_are_made_at_the_command_line(centre: Centre, tmp
     added = mb9k(centre, "add-box", "Front door", "--site", "hospital")
     assert added.returncode == 0 and "For one box, until" in added.stderr
     assert parse(added.stdout).host == "localhost"
-    assert "There is no site Nowhere, only: Hospital" in mb9k(centre, "add-box", "x", "--site", "Nowhere").stderr
+    assert "There is no site Nowhere; there are: Hospital." in mb9k(centre, "add-box", "x", "--site", "Nowhere").stderr
     assert parse(mb9k(centre, "add-box", "--boxes", "30", "--days", "14").stdout)
     there = centre.box(tmp_path / "box")
     assert "hallway\thallway\t\tnever heard of" in mb9k(centre, "boxes").stdout
