@@ -282,7 +282,9 @@ def test_several_ingests_share_the_messages_and_one_that_dies_costs_nothing(post
                     connected.send(Kind.SUMS, box.range(A, after, 10))
                 try:
                     while upto < top:
-                        upto = max(upto, decode(bytes(connected.told.get(timeout=1).payload), Watermarks).upto.get(A, 0))
+                        upto = max(
+                            upto, decode(bytes(connected.told.get(timeout=1).payload), Watermarks).upto.get(A, 0)
+                        )
                 except queue.Empty:
                     continue
 
