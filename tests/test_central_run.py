@@ -127,7 +127,7 @@ def test_a_broker_that_hangs_is_ended(centre: Centre, monkeypatch: pytest.Monkey
     assert child.process
     try:
         until(lambda: is_listening(centre.config.broker.port), PATIENCE_S, "mosquitto answers")
-        keeper = run.BrokerKeeper(centre.config, centre.trust, child)
+        keeper = run.BrokerKeeper(centre.config, centre.trust, child, set())
         for _ in range(8):
             keeper.step()
             keeper.end_if_hung(time.monotonic())

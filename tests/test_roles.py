@@ -70,6 +70,10 @@ DECLARED = {
     "DELETE /api/v1/detections/<detection_id:int>": D,
     "GET /api/v1/detections/<detection_id:int>/image": S,
     "GET /api/v1/counts": S,
+    "GET /fleet": D,
+    "POST /fleet": D,
+    "GET /fleet/leave": D,
+    "POST /fleet/leave": D,
 }
 ROLES = ("anyone", "eve", "sci", "ann")  # nobody, another's scientist, the owner of stream 2, the admin
 

@@ -40,6 +40,7 @@ def run(config: CentralConfig, config_path: Path, log_level: str) -> None:
     database = open_database(config.database_address)
     try:
         unclaimed = not database.one("select count(*) from people")
+        known = set(_revoked(database))
         broker.write(config, trust, database, time.time())
     finally:
         database.close()
@@ -49,7 +50,7 @@ def run(config: CentralConfig, config_path: Path, log_level: str) -> None:
         print(f"This centre is new. Open its page and enter the claim code {code} to make the first admin.", flush=True)
     _raise_file_limit()
     stopping = threading.Event()
-    keeper = BrokerKeeper(config, trust, next((child for child in started if child.name == BROKER), None))
+    keeper = BrokerKeeper(config, trust, next((child for child in started if child.name == BROKER), None), known)
     service.repeat(keeper.step, LISTS_S, "the broker's lists", stopping)
     try:
         while True:
@@ -81,11 +82,14 @@ def broker_command(config: CentralConfig) -> list[str]:
 
 
 class BrokerKeeper:
-    """Keeps the broker's lists as the database has them, and sees whether our mosquitto still answers."""
+    """Keeps the broker's lists as the database has them, and sees whether our mosquitto still answers.
 
-    def __init__(self, config: CentralConfig, trust: Trust, child: Child | None) -> None:
+    known: the boxes that were revoked before the broker started, and so have no connection.
+    """
+
+    def __init__(self, config: CentralConfig, trust: Trust, child: Child | None, known: set[str]) -> None:
         self.config, self.trust, self.child = config, trust, child
-        self._known: set[str] | None = None
+        self._known = known
         self._answered_s = self._checked_s = time.monotonic()
 
     def step(self) -> None:
@@ -102,10 +106,7 @@ class BrokerKeeper:
                 self._answered_s = time.monotonic()
 
     def _keep_lists(self, database: Database) -> None:
-        rows = database.execute("select id, machine from boxes where revoked_utc is not null").fetchall()
-        revoked = {str(row["id"]): str(row["machine"]) for row in rows}
-        if self._known is None:
-            self._known = set(revoked)  # the broker started with these
+        revoked = _revoked(database)
         new = [(box, machine) for box, machine in revoked.items() if box not in self._known]
         if new or broker.write(self.config, self.trust, database, time.time()):
             tell_broker(database, self.config, self.trust, time.time(), new)
@@ -131,6 +132,12 @@ class BrokerKeeper:
             log.error("%s has hung for %.0f s; ending it", BROKER, HUNG_S)
             process.kill()
             self._answered_s = now_s
+
+
+def _revoked(database: Database) -> dict[str, str]:
+    """The machines of the boxes that are revoked, by box."""
+    rows = database.execute("select id, machine from boxes where revoked_utc is not null").fetchall()
+    return {str(row["id"]): str(row["machine"]) for row in rows}
 
 
 def refuse_busy_ports(config: CentralConfig) -> None:
