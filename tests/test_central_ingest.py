@@ -328,11 +328,7 @@ def test_a_command_is_sent_once_and_none_that_has_expired(
         until(lambda: not connection.trouble, PATIENCE_S, "connected")
         for _ in range(3):
             housekeeping.step()
-<<<<<<< HEAD
-        told = decode(bytes(north.told.get(timeout=PATIENCE_S).payload), Command)
-=======
         told = decode(north.next(Kind.COMMAND), Command)
->>>>>>> f-ingest
         time.sleep(0.2)
         assert north.told.empty()
     assert (told.id, told.action, told.detail, told.by) == (f"{1:016x}", "restart", "watch", "ann")
