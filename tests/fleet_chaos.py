@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from random import Random
+from typing import ClassVar
 
 import msgspec
 
@@ -153,10 +154,12 @@ class ChaosBox:
         self.promised: Rows = {}
         self.lost_detections = 0
         self._journal, self._copy, self._chance = folder / "journal", folder / "copy", Random(seed)
-        seeds = lambda: str(self._chance.getrandbits(32))  # noqa: E731
-        writing = lambda: ["write", str(made.path), str(self._journal), seeds()]  # noqa: E731
-        self.writer = Process(folder / "writer.log", writing, mutant)
+        self._config_path = made.path
+        self.writer = Process(folder / "writer.log", self._writing, mutant)
         self.sync = Process(folder / "sync.log", lambda: ["mb9k", "--config", str(made.path), "sync"], mutant)
+
+    def _writing(self) -> list[str]:
+        return ["write", str(self._config_path), str(self._journal), str(self._chance.getrandbits(32))]
 
     @contextmanager
     def store(self) -> Iterator[Store]:
@@ -362,7 +365,7 @@ class Chaos:
         self.proxy.reset()
         time.sleep(0.1)
 
-    FAULTS = {
+    FAULTS: ClassVar[dict[str, Callable[[Chaos], None]]] = {
         "broker killed": kill_broker,
         "ingest killed": kill_ingest,
         "sync killed": kill_sync,

@@ -76,9 +76,9 @@ def _free_on_puback() -> None:
             mark = Watermarks(v=MUTANT_V, upto={sums.epoch: sums.upto})
             self._arrived.put_nowait(Arrived(Kind.WATERMARKS, encode(mark), False))
 
-    def hear_only_that(self: Conversation, message: Watermarks, moment: Any) -> None:
+    def hear_only_that(self: Conversation, message: Watermarks, now: Any) -> None:
         if message.v == MUTANT_V or not message.upto:
-            hear(self, message, moment)
+            hear(self, message, now)
 
     Link.publish, Link._take_confirmation = publish_and_note, take_and_free  # type: ignore[method-assign]
     Conversation._hear_watermarks = hear_only_that  # type: ignore[method-assign]
@@ -117,10 +117,10 @@ def _one_epoch() -> None:
 
     begin, starts = Summaries.begin_epoch, "select count(*) from epochs"
 
-    def begin_once(self: Summaries, moment: Any, believed: bool) -> str:
+    def begin_once(self: Summaries, now: Any, believed: bool) -> str:
         if self.db.execute(starts).fetchone()[0] > 1:  # the first is made with the tables
             return str(self.newest_epoch())
-        return begin(self, moment, believed)
+        return begin(self, now, believed)
 
     Summaries.begin_epoch = begin_once  # type: ignore[method-assign]
 
@@ -129,10 +129,10 @@ def _no_hello() -> None:
     """A box says nothing of what it has."""
     from appliance.sync.conversation import Conversation
 
-    def begin(self: Conversation, moment: Any) -> None:
+    def begin(self: Conversation, now: Any) -> None:
         if not self._hello_s:
-            self._outbox.open(moment.uptime_s)
-        self._hello_s, self._hello_due_s = moment.uptime_s, moment.uptime_s + 3600
+            self._outbox.open(now.uptime_s)
+        self._hello_s, self._hello_due_s = now.uptime_s, now.uptime_s + 3600
 
     Conversation._say_hello = begin  # type: ignore[method-assign]
 
@@ -158,7 +158,7 @@ class Writer:
         moment = now()
         with store.writing():
             self._epoch = store.summaries.begin_epoch(moment, believed=True)
-        self._seq = next(state.seq for state in store.summaries.behind(1)) if store.summaries.behind(1) else 0
+        self._seq = 0
         self._ids = [row["id"] for row in store.db.execute("select id from detections")]
         self._short_lived = 0
 
