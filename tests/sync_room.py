@@ -52,12 +52,15 @@ class CentreRoom:
         (folder / broker.ACCESS).write_text(broker.access_list())
         (folder / broker.REVOKED).write_text(self.trust.authority.revocation_list(revoked, time.time()))
 
-    def join(self, state: Path, days: float = 365, name: str = NAME, now_s: float | None = None) -> Membership:
-        """Have a box with this state folder belong to this centre."""
+    def join(
+        self, state: Path, days: float = 365, name: str = NAME, now_s: float | None = None, port: int = 0
+    ) -> Membership:
+        """Have a box with this state folder belong to this centre. port: where it connects, if not at the broker's."""
         key = certificates.new_key()
         request = certificates.signing_request(key, name)
         signed = self.trust.authority.sign_box(request, name, time.time() if now_s is None else now_s, days)
-        there = Membership(name, "127.0.0.1", self.config.broker.port, time.time(), state / membership.FOLDER, "plant")
+        port = port or self.config.broker.port
+        there = Membership(name, "127.0.0.1", port, time.time(), state / membership.FOLDER, "plant")
         membership.save(there, key, signed.pem, self.trust.authority.certificate)
         return there
 
