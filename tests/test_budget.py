@@ -79,6 +79,17 @@ def test_what_was_saved_may_be_spent_at_once_and_is_paid_back() -> None:
     assert spend_greedily([purse], 20, 25, began_s=12)[0] <= 100 * 20 + 100 * module.BURST_S - 300 + 1e-6
 
 
+def test_who_was_quiet_beside_a_greedy_one_keeps_what_it_saved() -> None:
+    budget = Budget(1000)
+    quiet, greedy = budget.open_purse(), budget.open_purse()
+    for second in range(20):
+        quiet.allowance_ms(second)
+        spend_greedily([greedy], 1, 200, began_s=second)
+    assert quiet.ms_per_s < 50, "nearly all of it goes to the other"
+    assert quiet.allowance_ms(20) == pytest.approx(500 * module.BURST_S)
+    assert spend_greedily([quiet], 2, 90, began_s=20)[0] == pytest.approx(2 * 900)
+
+
 def test_what_a_stream_wants_is_counted_by_the_second_however_rarely_it_asks() -> None:
     budget = Budget(1000)
     often, rarely = budget.open_purse(), budget.open_purse()

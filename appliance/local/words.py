@@ -18,9 +18,7 @@ STATE_WORDS = {
     State.UNKNOWN: "Unknown",
 }
 TOO_SMALL = "Unknown: face too small"
-LONG_KEY_INTERVAL_S = (
-    1.5  # with rarer key frames, every frame is decoded though nothing moves: vision/reading/decoding.py
-)
+LONG_KEY_INTERVAL_S = 2  # as stored, in whole seconds: from here on every frame is decoded (vision/reading/decoding.py)
 MANY_TOO_SMALL, FEW_LOOKS = 0.05, 0.9  # from here on people are told
 DISK_FULL = (
     f"The disk of the box is full, so no images are kept, and new detections may have to wait in memory. {MAKE_ROOM}"
@@ -54,7 +52,7 @@ def key_frame_interval(interval_s: int | None) -> str:
 
 def key_frame_advice(interval_s: int | None, health: Health, has_key: bool) -> str:
     """What a shorter key-frame interval would bring, and where it is set; empty where it is short, or not known."""
-    if not interval_s or interval_s <= LONG_KEY_INTERVAL_S:
+    if not interval_s or interval_s < LONG_KEY_INTERVAL_S:
         return ""
     where = "in OBS or the phone" if has_key else "in the camera's settings"
     advice = f"Set the key-frame interval to 1 s {where}; then the picture is back at once after a break."

@@ -58,6 +58,11 @@ class Budget:
                 self._purses.remove(purse)
                 self._share_out()
 
+    @property
+    def equal_ms_per_s(self) -> float:
+        """What each stream would get if all wanted more."""
+        return self.ms_per_s / max(1, len(self._purses))
+
     def refresh(self, now_s: float) -> None:
         """For the purses alone, which hold the lock: work out the shares where that is due."""
         passed_s = now_s - self._shared_out_s
@@ -91,9 +96,13 @@ class Purse:
         """What may be spent now; zero or less: nothing."""
         with self._lock:
             self._budget.refresh(now_s)
-            passed_s = BURST_S if self._filled_s is None else max(0.0, now_s - self._filled_s)
-            self._filled_s = now_s if self._filled_s is None else max(now_s, self._filled_s)
-            self._balance_ms = min(self._balance_ms + passed_s * self.ms_per_s, BURST_S * self.ms_per_s)
+            # Who is quiet has a small share, and keeps what it saved. Who begins has much to look at.
+            most_ms = BURST_S * max(self.ms_per_s, self._budget.equal_ms_per_s)
+            if self._filled_s is None:
+                self._filled_s, self._balance_ms = now_s, self._balance_ms + most_ms
+            passed_s = max(0.0, now_s - self._filled_s)
+            self._filled_s += passed_s
+            self._balance_ms = min(self._balance_ms + passed_s * self.ms_per_s, most_ms)
             return self._balance_ms
 
     def spend(self, ms: float) -> None:
