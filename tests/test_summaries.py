@@ -457,7 +457,7 @@ def test_a_copy_that_is_put_back_never_says_something_else_under_a_number_it_gav
 
 def test_an_empty_record_does_not_begin_with_the_numbers_of_the_one_before(tmp_path: Path) -> None:
     path = tmp_path / "mb9k.db"
-    numbers = set()
+    numbers: set[int] = set()
     for second in range(3):
         start_empty(path, tmp_path / "images", AT + second)
         with closing(Store.open(path)) as store:
