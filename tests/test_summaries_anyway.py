@@ -162,12 +162,13 @@ class AnyOrder(RuleBasedStateMachine):
     def set_the_clock_wrong(self, leap_s: float) -> None:
         self.wrong_s, self.believed = leap_s, False
 
-    @rule(is_noticed=st.booleans())
-    def set_the_clock_right(self, is_noticed: bool) -> None:
-        """Network time comes; before it is believed, a service may start, or not."""
+    @rule()
+    def set_the_clock_right(self) -> None:
         self.wrong_s = 0.0
-        if is_noticed:
-            self.start_a_service()
+
+    @precondition(lambda self: self.wrong_s == 0.0)
+    @rule()
+    def believe_the_clock(self) -> None:
         self.believed = True
         with self.store.writing():
             self.store.summaries.correct_clock(self.now())
@@ -203,12 +204,18 @@ class AnyOrder(RuleBasedStateMachine):
     @precondition(lambda self: self.backup.exists())
     @rule()
     def put_the_copy_back(self) -> None:
+        """The centre hears of what came after the copy, and then of what came after its return."""
+        self.see(0, [1.0], State.MASK, 1.0)
+        self.tell(100, is_heard=False)
         self.store.close()
         restore(self.backup, self.path, self.now().utc)
         self.store = Store.open(self.path)
         self.store.db.execute("pragma synchronous=off")
         self.is_complete = False  # what was told since the copy was made, the centre goes on knowing
         self.watched_s = sum(row.watched_s for row in self.told())
+        self.correct(0, State.UNKNOWN)
+        self.delete(1)
+        self.tell(100, is_heard=True)
 
     def told(self) -> list[Row]:
         summaries = self.store.summaries
