@@ -17,6 +17,8 @@ from appliance.times import Now
 from appliance.watch.retention import Retention
 from appliance.watch.service import Status, Watcher
 from appliance.watch.sums import KEPT_S, Sums
+from tests.boxes import START_S, until
+from tests.boxes import Box as RunningBox
 from tests.test_summaries import AT, DAY_S, seen, sums, told
 
 BEGIN = Now(utc=float(AT), boot_id="boot-1", uptime_s=1000.0)
@@ -181,3 +183,11 @@ def test_a_watcher_begins_an_epoch_before_it_records_anybody(tmp_path: Path, fre
         finally:
             watcher._stop()
     assert len(set(epochs)) == 2
+
+
+def test_the_watcher_and_the_site_each_begin_an_epoch(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    box = RunningBox(tmp_path, "embedded", free_port)
+    starts = "select count(distinct uptime_s) from epochs where boot_id <> ''"
+    with box.running():
+        until(lambda: box.store.db.execute(starts).fetchone()[0] == 2, START_S, "two starts")
+    box.store.close()

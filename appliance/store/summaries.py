@@ -130,8 +130,9 @@ class Summaries:
     def _put_right(self, now: Now, believed: bool) -> int:
         """Move what was written by a clock that was not believed, in this start of the machine, to the clock of now.
 
-        By whole minutes, so that detections stay with their sums: nobody is more than half a minute off. All by the
-        same span, that of the oldest: what one of these epochs counted, another may have counted out.
+        By whole minutes, so that detections stay with their sums: nobody is off by more than half a minute, or a whole
+        one where the clock was set several times. All by the same span, that of the oldest: what one of these epochs
+        counted, another may have counted out.
         """
         unverified = self.db.execute(
             "select number, started_utc - uptime_s as zero_utc, after_id from epochs"
