@@ -30,6 +30,9 @@ INDEXES_BEFORE = """
     create index detections_seen on detections (first_seen_utc, state, stream_id);
     create index detections_image_day on detections (image_day) where image_day is not null;
 """
+WITHOUT_SUMS = """
+    drop trigger detections_counted; drop trigger detections_counted_out; drop trigger detections_recounted;
+"""
 SELECT_BEFORE = """
     select detections.*, people.name || ':' || streams.name, owner_id
     from detections join streams on streams.id = detections.stream_id join people on people.id = owner_id
@@ -125,10 +128,11 @@ def store() -> None:
     Ours make the rows into values, the old form only fetches them.
     """
     with tempfile.TemporaryDirectory() as folder:
-        now, then = Path(folder) / "now.db", Path(folder) / "before.db"
+        now, then, plain = (Path(folder) / name for name in ("now.db", "before.db", "plain.db"))
         with contextlib.closing(Store.open(now)) as filled:
             _fill(filled)
         shutil.copy(now, then)
+        shutil.copy(now, plain)
         with contextlib.closing(Store.open(now)) as ours, contextlib.closing(Store.open(then)) as theirs:
             theirs.db.executescript(INDEXES_BEFORE)
             print(f"  {f'at {ROWS:,} detections of {STREAMS} streams':42} {'now':>8} {'before':>9}")
@@ -138,8 +142,23 @@ def store() -> None:
             for number, name in enumerate((f"{BATCH} inserts, one transaction", f"{BATCH} updates, one transaction")):
                 figures = [min(each[number] for each in writes[first::2]) for first in (0, 1)]
                 print(f"  {name:42} {figures[0]:5.2f} ms {figures[1]:6.1f} ms")
+        _print_cost_of_sums(now, plain)
         size, size_before = _vacuumed_bytes(now), _vacuumed_bytes(then)
         print(f"  {'size of the file, vacuumed':42} {size / 1e6:5.0f} MB {size_before / 1e6:6.0f} MB")
+
+
+def _print_cost_of_sums(path: Path, plain: Path) -> None:
+    """What the triggers cost that keep the sums by the minute, beside the same store without them."""
+    with contextlib.closing(Store.open(path)) as ours, contextlib.closing(Store.open(plain)) as theirs:
+        ours.summaries.begin_epoch(END, believed=True)
+        theirs.db.executescript(WITHOUT_SUMS)
+        begun_s = time.process_time()
+        ours.problems()
+        check_ms = (time.process_time() - begun_s) * 1000
+        writes = [_writes_ms(store)[0] for _ in range(REPEATS) for store in (ours, theirs)]
+        name = f"{BATCH} inserts with sums, and without"
+        print(f"  {name:42} {min(writes[::2]):5.2f} ms {min(writes[1::2]):6.1f} ms")
+        print(f"  {'what `mb9k check` asks of the store':42} {check_ms:5.0f} ms")
 
 
 def _fill(store: Store) -> None:

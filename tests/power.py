@@ -25,7 +25,7 @@ from appliance.previews import Previews
 from appliance.rules import detections, streams
 from appliance.secrets import new_token
 from appliance.store import Store, soundness
-from appliance.times import now
+from appliance.times import Now, now
 from appliance.vision.analysis import Sighting
 from appliance.watch.recorder import Recorder
 from tests.conftest import REPOSITORY
@@ -48,6 +48,8 @@ def write(folder: Path, pragmas: str, seconds: int) -> None:
     if not store.people.count():
         store.people.add("ann", "hash", Role.ADMIN, UTC)
         store.streams.add_with_key(1, "door", "digest", UTC)
+    with store.writing():  # as every start does
+        store.summaries.begin_epoch(now(), believed=True)
     images = ImageFiles(folder / "images")
     recorder, chance = Recorder(images, Reserve(images.folder.parent)), random.Random(2)
     for second in range(seconds):
@@ -58,6 +60,7 @@ def write(folder: Path, pragmas: str, seconds: int) -> None:
             recorder.take(_sighting(person, second, stream_id, chance))
         with store.writing():
             recorder.write(store, float(second), everything=True)
+            store.summaries.add_watched({1: 1}, Now(UTC + second, "", 0.0))
         rows = store.db.execute("select id, votes from detections order by id desc limit 6").fetchall()
         recorder.committed(float(second))
         _say(kept=[list(row) for row in rows])

@@ -21,8 +21,9 @@ from appliance.times import Now
 NOW = Now(utc=1_795_521_600.0, boot_id="boot-1", uptime_s=1000.0)
 ROWS, STREAMS = 20_000, 8
 BIG, EMPTY = 1, STREAMS
-SMALL = {"streams", "people", "services", "watch", "stream_status", "refusals"}
-"""What people make by hand, one row a service, and the newest 1000 refusals. Everything else grows."""
+EPOCH = [""]  # of the filled store
+SMALL = {"streams", "people", "services", "watch", "stream_status", "refusals", "epochs", "stream_numbers"}
+"""What people make by hand, one row a service or a start, and the newest 1000 refusals. Everything else grows."""
 STEPS = 10_000
 """Of SQLite's machine. A page of 50 takes at most 4,000; to count all the rows, the fewest it can be, 60,000."""
 
@@ -36,6 +37,7 @@ def store() -> Iterator[Store]:
     store.people.add_token(1, "program", digest("token"), NOW.utc, NOW.utc + 86400)
     store.people.remember_device(digest("device"), 1, NOW.utc)
     store.services.heartbeat("watch", 1, NOW.utc, None, NOW)
+    store.summaries.begin_epoch(NOW, believed=True)
     for number in range(STREAMS):
         store.streams.add_with_key(1, f"stream {number + 1}", digest(f"key {number + 1}"), NOW.utc)
     with store.writing():
@@ -45,6 +47,8 @@ def store() -> Iterator[Store]:
             seen = Detection(seen_utc, seen_utc + 2, state, 0.9, 7, (1, 2, 3, 4), 640, 360, "test")
             image = StoredImage("20261124", number, 1, f"image {number}") if number < 100 else None
             store.detections.add(BIG if number % 2 else 2 + number % (STREAMS - 2), seen, image)
+        (EPOCH[0],) = store.summaries.tops()
+        store.summaries.note_watermarks({EPOCH[0]: ROWS - 500})
     yield store
     store.close()
 
@@ -119,6 +123,25 @@ OFTEN: dict[str, Callable[[Store], object]] = {
     "a detection gets an image": lambda store: store.detections.set_image(5, None),
     "a state is corrected": lambda store: store.detections.correct_state(5, State.MASK, "dev"),
     "a detection is removed": lambda store: store.detections.remove(ROWS // 3),
+    "a detection comes": lambda store: store.detections.add(
+        1, Detection(NOW.utc, NOW.utc, State.MASK, 0.9, 7, (1, 2, 3, 4), 640, 360, "test")
+    ),
+    "an epoch begins": lambda store: store.summaries.begin_epoch(NOW, believed=False),
+    "the clock is followed": lambda store: store.summaries.follow_clock(NOW, believed=True),
+    "whether the clock is to be corrected": lambda store: store.summaries.is_to_be_corrected(NOW),
+    "a clock that needs no correction": lambda store: store.summaries.correct_clock(NOW),
+    "a minute was watched": lambda store: store.summaries.add_watched({1: 60, 2: 60}, NOW),
+    "nothing to forget": lambda store: store.summaries.forget_old(NOW.utc - 100 * 86400),
+    "the newest epoch": lambda store: store.summaries.newest_epoch(),
+    "tops": lambda store: store.summaries.tops(),
+    "what is behind": lambda store: store.summaries.behind(9),
+    "rows to tell": lambda store: store.summaries.range_after(EPOCH[0], 10, 50),
+    "the newest rows to tell": lambda store: store.summaries.newest_rows(NOW.utc - 600, 50),
+    "a watermark": lambda store: store.summaries.note_watermarks({EPOCH[0]: ROWS - 400}),
+    "the backlog": lambda store: store.summaries.backlog(),
+    "the numbers of streams": lambda store: store.summaries.streams(),
+    "the fleet's status": lambda store: store.fleet.status(),
+    "a command": lambda store: store.fleet.command("0123456789abcdef"),
     "the streams": lambda store: store.streams.all(NOW),
     "the streams of an owner": lambda store: store.streams.all(NOW, owner_id=1),
     "the streams of a title": lambda store: store.streams.all(NOW, search="stream 3"),

@@ -66,7 +66,7 @@ WRONG_MINUTES = f"""
         from detections
         join (select stream_id as of, max(number) as number from stream_numbers group by stream_id) on of = stream_id
       )
-      where start_utc >= (select since_utc from summaries_kept)
+      where start_utc >= (select since_utc from summaries_kept where id = 1)
       group by stream, start_utc
       having {" or ".join(f"sum({state}) <> 0" for state in _STATES)}
     )
@@ -130,8 +130,9 @@ class Summaries:
     def _put_right(self, now: Now, believed: bool) -> int:
         """Move what was written by a clock that was not believed, in this start of the machine, to the clock of now.
 
-        By whole minutes, so that detections stay with their sums: nobody is more than half a minute off. All by the
-        same span, that of the oldest: what one of these epochs counted, another may have counted out.
+        By whole minutes, so that detections stay with their sums: nobody is off by more than half a minute, or a whole
+        one where the clock was set several times. All by the same span, that of the oldest: what one of these epochs
+        counted, another may have counted out.
         """
         unverified = self.db.execute(
             "select number, started_utc - uptime_s as zero_utc, after_id from epochs"
@@ -191,7 +192,7 @@ class Summaries:
         What is still to be told stays as long as its epoch began later: somebody entered or corrected it since.
         """
         before_utc = _minute_utc(before_utc)
-        self.db.execute("update summaries_kept set since_utc = max(since_utc, ?)", [before_utc])
+        self.db.execute("update summaries_kept set since_utc = max(since_utc, ?) where id = 1", [before_utc])
         forgotten = self.db.execute(
             "delete from summaries where (epoch, stream, minute) in ("
             " select epoch, stream, minute from epochs cross join stream_numbers cross join summaries"
