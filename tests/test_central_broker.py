@@ -244,3 +244,17 @@ def test_no_other_process_is_told_when_ours_has_gone(centre: Centre) -> None:
     assert not broker.reload(centre.config)
     (centre.config.broker_dir / broker.PID).unlink()
     assert not broker.reload(centre.config)
+
+
+def test_a_revoked_box_stays_out_when_the_database_is_lost(
+    centre: Centre, clients: ExitStack, box_a: Membership, box_b: Membership
+) -> None:
+    centre.revoke("a")
+    for table in ("certificates", "boxes"):
+        centre.database.execute(f"delete from {table}")
+    broker.write(centre.config, centre.trust, centre.database, time.time())
+    assert broker.reload(centre.config)
+    connected(centre.client_of(box_b), clients)
+    again = centre.client_of(box_a)
+    assert again.connect() != SUCCESS
+    again.close()

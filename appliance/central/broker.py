@@ -25,6 +25,7 @@ from appliance.messages import FROM_BOX, ROOT, TO_BOX, Kind
 
 log = logging.getLogger(__name__)
 CONFIGURATION, ACCESS, REVOKED, PID = "mosquitto.conf", "access.acl", "revoked.pem", "mosquitto.pid"
+EVER_REVOKED = "ever-revoked"
 MAX_PACKET_BYTES = messages.MAX_BYTES + 1024
 IN_FLIGHT = 1000
 """How many messages ingest may have taken and not yet answered: its batches are no larger (mosquitto's own: 20)."""
@@ -78,17 +79,10 @@ def access_list(denied: Sequence[str] = ()) -> str:
 def write(config: CentralConfig, trust: Trust, database: Database, now_s: float) -> bool:
     """Write all files as they must be now; whether anything changed. Raises UserError, sqlite3.Error."""
     denied = [row["id"] for row in database.execute("select id from boxes where revoked_utc is not null order by id")]
-    revoked = [
-        (row["serial"], row["revoked_utc"])
-        for row in database.execute(
-            "select serial, revoked_utc from certificates where revoked_utc is not null and expires_utc > ?"
-            " order by serial",
-            [int(now_s)],
-        )
-    ]
-    serials = hashlib.sha256(repr((trust.authority.certificate, revoked)).encode()).hexdigest()
     folder = config.broker_dir
     try:
+        revoked = _revoked(trust, database)
+        serials = hashlib.sha256(repr((trust.authority.certificate, revoked)).encode()).hexdigest()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         changed = _put(folder / CONFIGURATION, configuration(config, trust))
         changed |= _put(folder / ACCESS, access_list(denied))
@@ -98,6 +92,21 @@ def write(config: CentralConfig, trust: Trust, database: Database, now_s: float)
     except OSError as error:
         raise UserError(f"{folder}: {error}; the centre must be able to write into its state_dir") from error
     return changed
+
+
+def _revoked(trust: Trust, database: Database) -> list[tuple[str, int]]:
+    """The serials of all certificates that were ever revoked, and since when. Raises OSError, sqlite3.Error.
+
+    They are kept beside the authority, too: a database that is put back from an old copy, or is empty, has forgotten
+    some of them, and lets a box in again that is known by its certificate alone.
+    """
+    path = trust.folder / EVER_REVOKED
+    known = dict(line.split() for line in path.read_text().splitlines()) if path.exists() else {}
+    found = {serial: int(since) for serial, since in known.items()}
+    for row in database.execute("select serial, revoked_utc from certificates where revoked_utc is not null"):
+        found.setdefault(row["serial"], row["revoked_utc"])
+    _put(path, "".join(f"{serial} {since}\n" for serial, since in sorted(found.items())))
+    return sorted(found.items())
 
 
 def reload(config: CentralConfig) -> bool:
