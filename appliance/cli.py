@@ -126,7 +126,7 @@ for _entry in service.SERVICES:
 def run(context: click.Context) -> None:
     """Run the whole box in the foreground.
 
-    That is the gate, the ingest (MediaMTX or the embedded one), the watcher and the site.
+    That is the gate, the ingest (MediaMTX or the embedded one), the watcher, the site, and what tells a centre.
     """
     options: Options = context.obj
     service.prepare("run", options.log_level)

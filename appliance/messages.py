@@ -65,6 +65,14 @@ def topic(box: str, kind: Kind) -> str:
     return f"{ROOT}/{box}/{kind.value}"
 
 
+def client_id(box: str, machine: str) -> str:
+    """Under which client id a box connects, and by which the centre closes that connection. machine: as in its hello.
+
+    Two boxes with a copy of one card have two of them, and so do not push each other out.
+    """
+    return f"{box}.{machine[:8]}"
+
+
 def parse_topic(text: str) -> tuple[str, Kind]:
     """The box and the kind of a message. Raises Malformed."""
     match = _TOPIC.fullmatch(text)

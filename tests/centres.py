@@ -109,7 +109,7 @@ class Centre:
 
     def client_of(self, there: Membership, client_id: str = "") -> Client:
         """A box's connection."""
-        return Client(client_id or members.client_id(there.box, "0" * 8), self.config, there.tls())
+        return Client(client_id or client_id(there.box, "0" * 8), self.config, there.tls())
 
 
 @dataclass

@@ -102,7 +102,7 @@ def test_the_figures_of_today_are_those_of_the_record() -> None:
         store.detections.add(stream_id, Detection(moment.utc, moment.utc, state, 0.9, 7, (1, 2, 30, 40), 640, 360, "m"))
     found = figures(store, moment)
     assert (found[0].people, found[0].mask, found[0].compliance) == (4, 2, 66.7)
-    number = store.summaries.numbers()[stream_id]
+    number = next(number for number, of in store.summaries.stream_ids().items() if of == stream_id)
     assert (found[number].name, found[number].live, found[number].unknown) == ("door", "OFF", 1)
 
 

@@ -17,7 +17,7 @@ from appliance.central.takeover import take_over
 from appliance.certificates import CertificateError, Signed
 from appliance.errors import InputError, NotFound
 from appliance.join_code import Answer, JoinCode, Request, new_secret
-from appliance.messages import Certificate
+from appliance.messages import Certificate, client_id
 from appliance.secrets import digest
 from appliance.times import utc_text
 
@@ -198,11 +198,6 @@ def tell_broker(
     for box, machine in revoked:
         take_over(client_id(box, machine), host, port, trust.broker_tls(config))
     return told
-
-
-def client_id(box: str, machine: str) -> str:
-    """Under which client id a box connects. machine: as its hello says it."""
-    return f"{box}.{machine[:8]}"
 
 
 def request_digest(request: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +15,7 @@ from appliance.images import ImageFiles
 from appliance.local import words
 from appliance.previews import Previews
 from appliance.store import explain_trouble
-from appliance.web.address import SiteAddress
+from appliance.web.address import site_address
 from appliance.web.cookies import Cookie
 from appliance.web.pages import Link, Pages
 from appliance.web.render import Renderer
@@ -34,18 +32,6 @@ NAVIGATION = (
 )
 
 
-def site_address(config: Config) -> SiteAddress:
-    """How the site of this box is reached: by its machine's names and its own, and by those that are configured."""
-    machine = socket.gethostname().lower()
-    short = {machine, machine.partition(".")[0], config.box}
-    configured = {config.web.host, config.rtmp.public_host, *config.web.names}
-    return SiteAddress(
-        base_url=config.web.base_url,
-        names=frozenset({*short, *(f"{name}.local" for name in short), *(name.lower() for name in configured)}),
-        proxies=tuple(ipaddress.ip_network(proxy) for proxy in config.web.proxies),
-    )
-
-
 @dataclass(frozen=True)
 class Site:
     """What the pages share. All of it may be used by several threads at once."""
@@ -60,7 +46,7 @@ class Site:
     @classmethod
     def made_from(cls, config: Config) -> Site:
         """The site of a box."""
-        address = site_address(config)
+        address = site_address(config.web, [config.box], config.rtmp.public_host)
         https, path = address.https, address.prefix or "/"
         pages = Pages(
             name=config.box,

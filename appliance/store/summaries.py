@@ -299,10 +299,6 @@ class Summaries:
         ).fetchone()
         return Backlog(**row)
 
-    def numbers(self) -> dict[int, int]:
-        """The numbers of the streams there are now, by stream id."""
-        return {row["id"]: row["number"] for row in self.db.execute(f"select id, {_NUMBER} as number from streams")}
-
     def streams(self) -> dict[int, str]:
         """The streams there are now: their names, without the owner, by number."""
         rows = self.db.execute(f"select {_NUMBER} as number, name from streams order by number")

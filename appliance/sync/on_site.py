@@ -11,6 +11,7 @@ import logging
 import ssl
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -37,23 +38,26 @@ LEARN_S = 2.0
 """So long the broker has to tell what was announced there before, of which some may be gone."""
 
 
+@dataclass(frozen=True, slots=True)
 class Announced:
-    """What a box is, for Home Assistant: its name, version, hardware and the address of its page (may be empty)."""
+    """What a box is, for Home Assistant. page: the address of its page, or empty."""
 
-    def __init__(self, box: str, version: str, hardware: str = "", page: str = "") -> None:
-        self.box, self.version, self.hardware, self.page = box, version, hardware, page
+    box: str
+    version: str
+    hardware: str = ""
+    page: str = ""
 
 
 def figures(store: Store, now: Now) -> dict[int, Figures]:
     """Today's figures by stream number; 0: of all. Raises sqlite3.Error."""
     midnight = midnight_utc(now.utc)
     since = datetime.fromtimestamp(midnight, timezone.utc).isoformat(timespec="seconds")
-    numbers = store.summaries.numbers()
+    streams = {stream.id: stream for stream in store.streams.all(now)}
     found = {0: figures_of(store.detections.counts(DetectionFilter(since_utc=midnight)), since)}
-    for stream in store.streams.all(now):
-        if stream.id in numbers:
-            counts = store.detections.counts(DetectionFilter(since_utc=midnight, stream_id=stream.id))
-            found[numbers[stream.id]] = figures_of(counts, since, OfStream(stream.name, stream.live, stream.problem))
+    for number, stream_id in store.summaries.stream_ids().items():
+        if stream := streams.get(stream_id):
+            counts = store.detections.counts(DetectionFilter(since_utc=midnight, stream_id=stream_id))
+            found[number] = figures_of(counts, since, OfStream(stream.name, stream.live, stream.problem))
     return found
 
 

@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from random import Random
 
+from appliance import messages
 from appliance.config import Config
 from appliance.errors import UserError
 from appliance.membership import Membership
@@ -126,7 +127,7 @@ class Sync:
 
     def _try(self, there: Membership, epoch: str, moment: Now) -> None:
         self._epoch, self._tried_s = epoch, moment.uptime_s
-        client_id = f"{there.box}.{machine.digest()[:8]}"
+        client_id = messages.client_id(there.box, machine.digest())
         will = State(epoch=epoch, status="gone", sent_utc=max(0, int(moment.utc)))
         try:
             self._link = Link(there, client_id, will, self.wake)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from bottle import request
 
+from appliance.config import Web
 from appliance.places import network_of
 
 CLIENT = "mb9k.client"
@@ -119,6 +122,18 @@ class SiteAddress:
 
     def _is_proxy(self, address: Ip) -> bool:
         return any(address in network for network in self.proxies)
+
+
+def site_address(web: Web, short_names: Iterable[str], host: str) -> SiteAddress:
+    """How a site is reached: by its machine's names and these, also with .local, by this host, and as configured."""
+    machine = socket.gethostname().lower()
+    short = {machine, machine.partition(".")[0], *short_names}
+    configured = {web.host, host, *web.names}
+    return SiteAddress(
+        base_url=web.base_url,
+        names=frozenset({*short, *(f"{name}.local" for name in short), *(name.lower() for name in configured)}),
+        proxies=tuple(ipaddress.ip_network(proxy) for proxy in web.proxies),
+    )
 
 
 def client_address() -> str:

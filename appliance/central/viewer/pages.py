@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,7 @@ from appliance.central.config import CentralConfig
 from appliance.central.store import CentralStore, explain_trouble
 from appliance.central.viewer import words
 from appliance.times import Now
-from appliance.web.address import SiteAddress
+from appliance.web.address import site_address
 from appliance.web.cookies import Cookie
 from appliance.web.pages import Link, Pages
 from appliance.web.render import Renderer
@@ -36,18 +34,6 @@ NAVIGATION = (
 )
 
 
-def site_address(config: CentralConfig) -> SiteAddress:
-    """How the page is reached: by its machine's names, and by those that are configured."""
-    machine = socket.gethostname().lower()
-    short = {machine, machine.partition(".")[0]}
-    configured = {config.web.host, config.broker.public_host, *config.web.names}
-    return SiteAddress(
-        base_url=config.web.base_url,
-        names=frozenset({*short, *(f"{name}.local" for name in short), *(name.lower() for name in configured)}),
-        proxies=tuple(ipaddress.ip_network(proxy) for proxy in config.web.proxies),
-    )
-
-
 @dataclass(frozen=True)
 class Centre:
     """What the pages share. All of it may be used by several threads at once."""
@@ -59,7 +45,7 @@ class Centre:
     @classmethod
     def made_from(cls, config: CentralConfig) -> Centre:
         """The site of a centre. Its cookies have names of their own: a box's site may run on the same machine."""
-        address = site_address(config)
+        address = site_address(config.web, [], config.broker.public_host)
         https, path = address.https, address.prefix or "/"
         pages = Pages(
             name=config.name,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from bottle import request
 
-from appliance.accounts import changes
-from appliance.accounts.account import revoke_token
-from appliance.accounts.guard import Visitor
-from appliance.accounts.people import ROLES_OF_CENTRE, Person
+from appliance.accounts import changes, changing
+from appliance.accounts.people import ROLES_OF_CENTRE
 from appliance.central.store import CentralStore
 from appliance.central.viewer.pages import Centre
 from appliance.errors import InputError, UserError
@@ -21,7 +20,7 @@ from appliance.web.pages import Page
 
 def add_routes(app: App, centre: Centre) -> None:
     """List, add, change, remove."""
-    _add_changes(app, centre)
+    changing.add_routes(app, centre.accounts, ROLES_OF_CENTRE, functools.partial(_page, centre))
 
     @app.get("/people", access=Access.ADMIN)
     def people(store: CentralStore, now: Now) -> Page:
@@ -49,43 +48,10 @@ def add_routes(app: App, centre: Centre) -> None:
             return _page(centre, store, now, problem=InputError(changes.LAST_ADMIN.format(noun="centre")))
         return see_other("/people")
 
-    @app.post("/people/tokens/<token_id:int>/revoke", access=Access.ADMIN)
-    def revoke(store: CentralStore, visitor: Visitor, token_id: int) -> Page:
-        revoke_token(store, visitor, token_id, own_only=False)
-        return see_other("/people#tokens")
-
-
-def _add_changes(app: App, centre: Centre) -> None:
-    @app.post("/people/<person_id:int>/role", access=Access.ADMIN)
-    def change_role(store: CentralStore, now: Now, person_id: int) -> Page:
-        person = changes.find(store, person_id)
-        try:
-            changes.change_role(store, person, changes.role_named(field("role"), ROLES_OF_CENTRE), "centre")
-        except UserError as error:
-            return _page(centre, store, now, problem=error, open_id=person_id)
-        return see_other("/people")
-
     @app.post("/people/<person_id:int>/sites", access=Access.ADMIN)
     def give_sites(store: CentralStore, person_id: int) -> Page:
         _give_sites(store, changes.find(store, person_id).id)
         return see_other("/people")
-
-    @app.post("/people/<person_id:int>/password", access=Access.ADMIN)
-    def set_password(store: CentralStore, now: Now, visitor: Visitor, person_id: int) -> Page:
-        person, keep_tokens = changes.find(store, person_id), bool(field("keep_tokens"))
-        try:
-            _refuse_own(person, visitor)
-            password_hash = centre.accounts.new_password_hash(person.name)
-            changes.set_password(store, person, password_hash, keep_tokens=keep_tokens)
-        except UserError as error:
-            return _page(centre, store, now, problem=error, open_id=person_id)
-        ended = "sessions have ended" if keep_tokens else "sessions and tokens have ended"
-        return _page(centre, store, now, done=f"{person.name} has a new password; their {ended}.")
-
-
-def _refuse_own(person: Person, visitor: Visitor) -> None:
-    if person.id == visitor.person.id:
-        raise InputError("Change your own password on the page Account; it asks for the current one.")
 
 
 def _chosen() -> list[int]:
