@@ -15,7 +15,7 @@ import msgspec
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from appliance import certificates
+from appliance import certificates, messages
 from appliance.central import authority, broker, members
 from appliance.central.authority import Trust
 from appliance.central.config import CentralConfig
@@ -109,7 +109,7 @@ class Centre:
 
     def client_of(self, there: Membership, client_id: str = "") -> Client:
         """A box's connection."""
-        return Client(client_id or client_id(there.box, "0" * 8), self.config, there.tls())
+        return Client(client_id or messages.client_id(there.box, "0" * 8), self.config, there.tls())
 
 
 @dataclass
