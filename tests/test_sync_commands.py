@@ -167,6 +167,8 @@ def test_sync_itself_ends_once_it_has_answered(store: Store) -> None:
 def test_a_service_that_does_not_come_back_is_said_so(store: Store) -> None:
     gate = subprocess.Popen([sys.executable, "-c", "input()", "gate"], stdin=subprocess.PIPE)
     try:
+        # The kernel lets its parent go on a moment before the new program has its arguments.
+        until(lambda: b"gate" in Path(f"/proc/{gate.pid}/cmdline").read_bytes(), START_S, "it has its name")
         store.services.heartbeat("gate", gate.pid, BEGIN.utc, None, BEGIN)
         obeying = commands(store)
         obeying.take(command("restart", "gate"), BEGIN)
