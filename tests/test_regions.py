@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from appliance.vision.looking.motion import Moving
 from appliance.vision.looking.region import Region
 from appliance.vision.looking.regions import Expected
 from tests.looks import HD, LOOK_S, Walker, Watch, cost_ms, face_px, holds, moving_in, seen_in
@@ -133,6 +134,25 @@ def test_a_settled_track_is_looked_at_less_often_and_a_still_one_less_yet() -> N
     assert 15 <= unsettled <= 22  # all of the first and a third of the others
     assert 7 <= settled <= 11  # the sweep may come by
     assert 3 <= still <= 6
+
+
+def test_who_stood_still_is_looked_at_in_each_look_from_when_something_begins_to_move_there() -> None:
+    watch = Watch()
+    watch.settle()
+    stands = Walker(900, 400, 60)
+    track = Expected("a", stands.bbox_px, 10, settled=True, still=True)
+    body = moving_in(HD, [(840, 520, 1020, 1000)])  # somebody else is seen behind, below the head
+
+    def looks(moving: Moving, count: int) -> list[bool]:
+        return [seen_in(watch.look(moving, track), stands) for _ in range(count)]
+
+    looks(body, 20)
+    while not looks(body, 1)[0]:
+        pass
+    assert sum(looks(body, 4)) == 0, "looked at a moment ago"
+    starts = moving_in(HD, [(840, 520, 1020, 1000), *stands.body])
+    assert looks(starts, 3) == [True] * 3
+    assert sum(looks(starts, 30)) < 20, "what goes on moving there is somebody who fidgets"
 
 
 def test_who_does_not_settle_is_looked_at_less_after_a_while_and_for_a_moment_more_once_settled_again() -> None:

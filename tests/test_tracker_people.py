@@ -227,6 +227,30 @@ def test_a_still_face_is_taken_up_again_only_at_its_place() -> None:
     assert len(scene.seen) == 2
 
 
+@pytest.mark.parametrize("speed", [5, 8, -8])
+def test_who_stood_still_and_was_next_looked_at_on_the_way_is_one(speed: float) -> None:
+    """In a crowd nobody notices it at once. Speed: face sizes a second; the look after .6 s."""
+    scene = Scene(size=FRAME)
+    scene.play(STILL_S + 1, lambda _: (600, 300))
+    scene.show([], after_s=0.4)
+    for after_s in (0.6, 0.7, 0.8, 0.9):
+        scene.show([face(600 + 40 * speed * after_s, 300)], after_s=0.2 if after_s == 0.6 else 0.1)
+    assert len(scene.seen) == 1
+
+
+def test_who_passes_a_still_face_that_is_hidden_for_a_moment_is_somebody_else() -> None:
+    scene = Scene(size=FRAME)
+    for _ in range(round((STILL_S + 1) / STEP_S)):
+        scene.show([dressed(face(600, 300), RED)])
+    for after_s in np.arange(0, 2.4, STEP_S):
+        x = 480 + 200 * after_s
+        hidden = abs(x - 600) < 60
+        passer = dressed(face(x, 310, size=46, state=State.NO_MASK), BLUE)
+        scene.show([passer] if hidden else [passer, dressed(face(600, 300), RED)])
+    assert len(scene.seen) == 2
+    assert sorted(track.state.value for track in scene.seen.values()) == ["mask", "no_mask"]
+
+
 def test_a_still_face_of_another_size_is_somebody_else() -> None:
     scene = Scene(size=FRAME)
     scene.play(STILL_S + 1, lambda _: (300, 300))

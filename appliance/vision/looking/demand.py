@@ -25,6 +25,7 @@ HEADS_S = ((1.5, 0.0), (5.0, 0.3), (np.inf, 0.6))  # tops of motion that is nobo
 LOWER_S = 0.6  # what is below them, where a shorter person may hide
 BODY_S = 0.6  # motion that a track explains, where another person may hide
 RESTLESS_S = 1.0  # where something moves all the time
+FRESH_S = 0.25  # motion began no longer ago
 # Sizes.
 HEAD_PX = 128  # motion may be a head down to here below its top; the smallest region holds as much
 MARGIN_PX = 24  # what motion does not show of a head: hair like the background, a cell below its threshold
@@ -64,6 +65,7 @@ class Demand:
         self._restless: Cells = moving.cells & moving.restless
         self.shown: Cells = np.zeros_like(moving.cells)  # cells in a region of this look
         busy = moving.cells & ~moving.restless
+        self._fresh: Cells = busy & (now_s - waiting.began_s <= FRESH_S)
         self._owner = _owners(busy, faces, moving.cell_px)
         self._new = busy & (self._owner == NOBODY)
         self._heads = self._new & (depths(busy) * moving.cell_px <= HEAD_PX)
@@ -90,6 +92,13 @@ class Demand:
     def large(self) -> bool:
         """Whether something new moves that is taller than half the frame."""
         return bool(self._new.sum(axis=0).max(initial=0) > len(self._new) / 2)
+
+    def stirs(self, index: int) -> bool:
+        """Whether something began to move at the face of this track, or beside it."""
+        left, top, right, bottom = self._faces[index][0]
+        around = left - (right - left), top, right + (right - left), bottom
+        left, top, right, bottom = (max(0.0, edge / self.cell_px) for edge in around)
+        return bool(self._fresh[int(top) : ceil(bottom), int(left) : ceil(right)].any())
 
     def most(self) -> tuple[float, int]:
         """The highest urgency there is, 0 for none, and the cell that has it; the topmost of several."""

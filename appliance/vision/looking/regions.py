@@ -132,7 +132,7 @@ class _Scene:
         if now_s - self._restless_s < RESTLESS_PACE_S - EARLY_S:
             demand.spare_restless()
         active = demand.active or bool(expected)
-        wants = self._tracks(expected, passed_s) + self._coarse(demand.large) + self._tiles(passed_s, active)
+        wants = self._tracks(expected, demand, passed_s) + self._coarse(demand.large) + self._tiles(passed_s, active)
         wants.sort(key=lambda want: -want.urgency)
         self._fill(selection, demand, wants)
         self._complete(selection, demand, expected)
@@ -156,24 +156,24 @@ class _Scene:
         self._turn = not self._turn
         return max(0.0, passed_s)
 
-    def _tracks(self, expected: Sequence[Expected], passed_s: float) -> list[_Want]:
+    def _tracks(self, expected: Sequence[Expected], demand: Demand, passed_s: float) -> list[_Want]:
         """The tracks that are due. passed_s: since the last look."""
         wants = []
         for index, track in enumerate(expected):
             if not _in_frame(track.bbox_px, self.size):
                 continue
-            each_s = self._each_s(track, passed_s)
+            each_s = self._each_s(track, demand.stirs(index), passed_s)
             waited_s = self._now_s - self._tracks_s.get(track.key, self._now_s - NEW_S)
             if waited_s >= each_s - EARLY_S:
                 urgency = (waited_s + LOOK_S) / max(each_s, LOOK_S)
                 wants.append(_Want(urgency, self._around(track), track, index))
         return wants
 
-    def _each_s(self, track: Expected, passed_s: float) -> float:
+    def _each_s(self, track: Expected, stirs: bool, passed_s: float) -> float:
         """How often the track wants to be looked at.
 
         Looks at somebody whose state stays in doubt, or is in doubt again and again, tell no more than looks at others;
-        nor do those at where somebody was who is missing.
+        nor do those at where somebody was who is missing. Who stood still and stirs may be about to run.
         """
         patience_s = self._patience_s.get(track.key, UNSETTLED_S)
         if track.settled:
@@ -183,7 +183,9 @@ class _Scene:
             left, top, right, bottom = track.bbox_px
             return SETTLED_S if track.spread_px > MISSING * max(right - left, bottom - top) else 0.0
         self._patience_s[track.key] = patience_s
-        return STILL_S if track.still else SETTLED_S
+        if track.still:
+            return 0.0 if track.settled and stirs else STILL_S
+        return SETTLED_S
 
     def _around(self, track: Expected) -> Region:
         """The region in which the track is expected."""

@@ -32,6 +32,7 @@ SURE = 0.8  # of a state
 STOP_S = 0.5  # who was out of view for longer may have stopped on the way, ...
 STOP_REACH, STOP_SPREAD = 1.5, 0.15  # ... and is so far beside it at most, in face sizes; and a second
 STOP_COST = 2.0
+START_COST = 3.0  # who stood still walked off
 OPPOSED_SPEED = 2.0  # face sizes a second: who walks does not come back from behind ...
 OPPOSED_COSINE = -0.3  # ... where this is the cosine of the angle between both ways, or less
 
@@ -87,9 +88,10 @@ class _Expectation:
         reach = min(REACH + (0 if self.leaving else reach_per_s * unseen_s), MAX_REACH)
         self.reach_px = (STILL_REACH if returns else reach) * self.course.size_px
         self.max_ratio = STILL_RATIO if returns else MAX_RATIO_LONG if self.long else MAX_RATIO
-        # Whoever stood still before is most likely to do so.
-        spread = 0.0 if track.still else self.course.spread_px / self.course.size_px
-        self.spread = math.hypot(spread, SAME_PLACE)
+        # How far off, in face sizes, and what that costs. Who stood still most likely does so, but may have walked off.
+        spread = math.hypot(self.course.spread_px / self.course.size_px, SAME_PLACE)
+        walks = [] if returns else [(spread, START_COST)]
+        self.spreads = [(SAME_PLACE, 0.0), *walks] if track.still else [(spread, 0.0)]
         self.size_spread = math.hypot(self.course.log_size_spread, SAME_SIZE)
         sure = track.votes >= MIN_VOTES and track.confidence >= SURE
         self.state = int(track.weights.argmax()) if sure else -1
@@ -121,10 +123,11 @@ class _Expectation:
         size_px = self.course.size_px
         distance_px, costs = math.hypot(one.x - self.course.x, one.y - self.course.y), [LIMIT]
         if distance_px <= self.reach_px:
-            squares = (distance_px / (size_px * math.sqrt(ratio)) / self.spread) ** 2
-            if not self.leaving:  # who starts to run, stops or turns is off by more than chance allows
-                squares = SUDDEN * math.log1p(squares / SUDDEN)
-            costs.append(squares + 2 * math.log(self.spread / SAME_PLACE))
+            for spread, more in self.spreads:
+                squares = (distance_px / (size_px * math.sqrt(ratio)) / spread) ** 2
+                if not self.leaving:  # who starts to run, stops or turns is off by more than chance allows
+                    squares = SUDDEN * math.log1p(squares / SUDDEN)
+                costs.append(squares + more + 2 * math.log(spread / SAME_PLACE))
         way = math.hypot(self.course.x - self.last_x, self.course.y - self.last_y) / size_px
         if self.unseen_s > STOP_S and way > 1 and not self.leaving:
             beside = self._beside_px(one) / size_px
