@@ -106,6 +106,14 @@ def test_a_table_keeps_what_quotes_and_line_breaks_there_are() -> None:
     assert list(csv.reader(io.StringIO(text)))[1] == ['a "b", c\nd', "3"]
 
 
+@pytest.mark.parametrize("path", ["/api/v1/streams", "/api/v1/counts"])
+def test_what_cannot_be_a_box_is_refused(fleet: Fleet, path: str) -> None:
+    answer = ask(fleet, f"{path}?box=Lobby!")
+    assert answer.status_code == 400
+    assert "box must be" in answer.json()["error"]
+    assert ask(fleet, f"{path}?box=not-there").status_code == 200
+
+
 def test_counts_have_steps_and_gaps(fleet: Fleet) -> None:
     told = ask(fleet, "/api/v1/counts?since=2026-11-24T09:00:00Z&until=2026-11-24T12:00:00Z&step=hour").json()
     assert [(step["start"], step["is_gap"], step["total"]) for step in told["steps"]] == [
