@@ -99,7 +99,7 @@ def test_a_person_watches_a_box_go_stale_and_come_back(served: Served, person: P
     served.age("lobby", 300)
     until(page, lambda: "5 min old" in tile.inner_text())
     served.age("lobby", 1200)
-    until(page, lambda: "nothing has come for 20 min" in tile.inner_text())
+    until(page, lambda: "Nothing has come for 20 min" in tile.inner_text())
     assert "problem-mark" in tile.get_attribute("class")
     assert page.locator(".box-tile").first.inner_text().startswith("lobby"), "problems come first"
     until(page, lambda: "1 of 2" in page.inner_text(".complete"))

@@ -37,11 +37,12 @@ ERROR_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An entry of the navigation."""
+    """An entry of the navigation. also: how the addresses of other pages begin that belong to it."""
 
     address: str
     label: str
     admin_only: bool = False
+    also: tuple[str, ...] = ()
 
 
 class Viewer(Protocol):

@@ -73,7 +73,7 @@ def add_routes(app: App, centre: Centre) -> None:
         points = points_of(sites, found)
         drawing = map_of(points, "Sites on a map") if points else ""
         placeless = [site for site in sites if not site.has_place]
-        return centre.pages.page("map.html", drawing=drawing, placeless=placeless, form="map")
+        return centre.pages.page("map.html", drawing=drawing, points=points, placeless=placeless, form="map")
 
 
 def _page(centre: Centre, store: CentralStore, visitor: Visitor, now: Now, view: str, at_once: int) -> Page:
@@ -113,6 +113,7 @@ def overview(store: CentralStore, person: int | None, now: Now, everything: Sequ
         "boxes": len(present),
         "Severity": Severity,
         "silent": [] if person is not None else silent(store, now.utc),
+        "refused": 0 if person is not None else store.records.count_letters(now.utc - 86400),
     }
 
 
@@ -126,13 +127,18 @@ def silent(store: CentralStore, now_utc: float) -> list[str]:
     return found
 
 
-def points_of(sites: Sequence[Site], found: Sequence[Tile]) -> list[Point]:
-    """The sites that have a place, those with the worst problem first."""
+def worst_of(found: Sequence[Tile]) -> dict[int | None, Severity]:
+    """How the box of each site is that is worst off."""
     worst: dict[int | None, Severity] = {}
     for tile in found:
         site_id = tile.box.site_id
         worst[site_id] = max(worst.get(site_id, Severity.WELL), tile.condition.severity)
-    marks = {Severity.WELL: "well", Severity.NOTICE: "notice-mark", Severity.PROBLEM: "problem-mark"}
+    return worst
+
+
+def points_of(sites: Sequence[Site], found: Sequence[Tile]) -> list[Point]:
+    """The sites that have a place, those with the worst problem first."""
+    worst = worst_of(found)
     about = {Severity.WELL: "all is well", Severity.NOTICE: "something to look at", Severity.PROBLEM: "a problem"}
     points = []
     for site in sorted(sites, key=lambda each: -worst.get(each.id, Severity.WELL)):
@@ -140,5 +146,5 @@ def points_of(sites: Sequence[Site], found: Sequence[Tile]) -> list[Point]:
             severity = worst.get(site.id, Severity.WELL)
             told = f"{site.boxes} {'box' if site.boxes == 1 else 'boxes'}, {about[severity]}"
             place = site.latitude, site.longitude
-            points.append(Point(*place, site.name, f"/sites/{site.id}", marks[severity], told))
+            points.append(Point(*place, site.name, f"/sites/{site.id}", severity.mark, told))
     return points
