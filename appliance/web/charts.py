@@ -10,7 +10,7 @@ from appliance.rates import Rate
 from appliance.times import utc_text
 
 WIDTH, HEIGHT = 720, 180
-LEFT, BOTTOM, TOP = 34, 22, 10
+LEFT, BOTTOM, TOP = 40, 22, 10
 LABELS_AT_MOST, LONG_LABELS_AT_MOST = 8, 6
 WITH_DAY_S = 26 * 3600  # a chart so long says the day of a time, too
 CHARACTER = 6.7  # px of a label

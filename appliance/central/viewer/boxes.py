@@ -25,8 +25,8 @@ from appliance.web.pages import Page
 COMMAND_S = 3600
 """For how long a command waits for its box."""
 NO_BROKER_HERE = (
-    "The box is shut out: nothing of it is counted any more. No mosquitto of ours runs on this machine: bring `{folder}`"
-    " to the broker, if it is elsewhere, so that it ends the connection, too."
+    "The box is shut out: nothing of it is counted any more. No mosquitto of ours runs on this machine: bring"
+    " `{folder}` to the broker, if it is elsewhere, so that it ends the connection, too."
 )
 
 

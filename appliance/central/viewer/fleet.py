@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,12 +27,16 @@ TILES, ROWS = 60, 300
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A box with how it is and whom it saw today. streams: how many it has."""
+    """A box with how it is and whom it saw today. streams: how many it has.
+
+    newer: the newest version in the fleet, where its own is older.
+    """
 
     box: Box
     condition: Condition
     today: Watched
     streams: int
+    newer: str = ""
 
     @property
     def rate(self) -> Rate | None:
@@ -47,12 +52,19 @@ def tiles(store: CentralStore, person: int | None, now_utc: float, site_id: int 
     """Every box that a person sees, problems first; revoked ones come last."""
     today = store.sums.by_box(Scope(person, site_id), ranges.today(now_utc))
     streams = Counter(stream.box_id for stream in store.boxes.streams(person, site_id=site_id))
-    found = []
-    for box in store.boxes.all(person, site_id):
+    found, boxes = [], store.boxes.all(person, site_id)
+    newest = max((box.version for box in boxes if box.revoked_utc is None), key=_release, default="")
+    for box in boxes:
         sums = today.get(box.id, Watched())
-        found.append(Tile(box, condition(box, now_utc, sums.unverified), sums, streams[box.id]))
+        newer = newest if () != _release(box.version) < _release(newest) else ""
+        found.append(Tile(box, condition(box, now_utc, sums.unverified), sums, streams[box.id], newer))
     found.sort(key=lambda tile: (tile.box.revoked_utc is not None, -tile.condition.severity))
     return found
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """A version as it is sorted; nothing where it is none of ours."""
+    return tuple(map(int, version.split("."))) if re.fullmatch(r"\d{1,4}(\.\d{1,4}){1,3}", version, re.ASCII) else ()
 
 
 def add_routes(app: App, centre: Centre) -> None:

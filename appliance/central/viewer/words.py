@@ -105,9 +105,9 @@ def share(part: float, whole: float) -> str:
     return percent(min(1.0, part / whole)) if whole > 0 else UNKNOWN
 
 
-def machine(box: Box) -> str:
-    """Version, disk and temperature in a line, as far as they are known."""
-    known = [box.version]
+def machine(box: Box, newer: str = "") -> str:
+    """Version, disk and temperature in a line, as far as they are known. newer: the version that others have."""
+    known = [f"{box.version} (others have {newer})" if newer else box.version]
     known += [] if box.disk_free_mb is None else [f"{megabytes(box.disk_free_mb)} of disk free"]
     known += [] if box.temperature_c is None else [degrees(box.temperature_c)]
     return " · ".join(part for part in known if part)
