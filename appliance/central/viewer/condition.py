@@ -55,7 +55,7 @@ class Condition:
     @property
     def mark(self) -> str:
         """The CSS class."""
-        return self.severity.mark
+        return "off-mark" if self.is_revoked else self.severity.mark
 
 
 def age_of(box: Box, now_utc: float) -> tuple[Age, float | None]:

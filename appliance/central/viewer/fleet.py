@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from appliance.accounts.guard import Visitor
@@ -62,6 +63,7 @@ def tiles(store: CentralStore, person: int | None, now_utc: float, site_id: int 
     return found
 
 
+@lru_cache(maxsize=1000)
 def _release(version: str) -> tuple[int, ...]:
     """A version as it is sorted; nothing where it is none of ours."""
     return tuple(map(int, version.split("."))) if re.fullmatch(r"\d{1,4}(\.\d{1,4}){1,3}", version, re.ASCII) else ()
