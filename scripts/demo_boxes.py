@@ -44,6 +44,11 @@ class Example:
     incorrect: float
     unknown: float = 0.05
 
+    @property
+    def name(self) -> str:
+        """What it calls itself."""
+        return self.title.lower().replace(" ", "-")
+
     def persons_an_hour(self, utc: float) -> float:
         """How many pass one of its streams, at this time of the day."""
         return self.busiest * self.day[time.localtime(utc).tm_hour] / 10
@@ -69,7 +74,7 @@ class StandInWatcher:
         self.example = example
         self.config_path = folder / "mb9k.toml"
         self.config_path.write_text(
-            f'box = "{example.title}"\nstate_dir = "{folder / "state"}"\n[web]\nhost = "127.0.0.1"\n'
+            f'box = "{example.name}"\nstate_dir = "{folder / "state"}"\n[web]\nhost = "127.0.0.1"\n'
         )
         self.config = load(self.config_path)
         self.store = Store.open(self.config.store_path)

@@ -80,7 +80,7 @@ def run(rhythm: Rhythm, ports: Sequence[int]) -> None:
         until_the_end.callback(cable.close)
         parts.start(mb9k("central", "--config", str(config_path), "run"))
         say(f"Starting a centre, and giving each box a record of {rhythm.days:g} days ...")
-        boxes = [StandInWatcher(example, folder / example.title) for example in EXAMPLES]
+        boxes = [StandInWatcher(example, folder / example.name) for example in EXAMPLES]
         for box in boxes:
             until_the_end.callback(box.close)
             box.remember(rhythm.days, now())
@@ -241,9 +241,7 @@ class Story:
         title, off = self.cut.example.title, duration(self.rhythm.off_s)
         say(f"{title} is off the network for {off}, and counts on. Look at {self.page}/")
         say('  At once: "complete up to" stands still, for the centre does not know all of it any more.')
-        say(
-            f"  After {duration(WILL_DELAY_S)} the broker gives the box up; after {duration(FRESH_S)} its data is late."
-        )
+        say(f"  After {WILL_DELAY_S} s the broker gives the box up; after {duration(FRESH_S)} its data is late.")
 
     def _be_cut_off(self, now_s: float, now_utc: float) -> None:
         box = self.centre.boxes.get(self.cut.id, None)
