@@ -55,7 +55,7 @@ class Example:
 
 
 CLEAN_ROOM = Example(
-    "Clean room", "Chip works", "industry", 47.050, 8.310, ("airlock in", "airlock out"), 120, STEADY, 0.93, 0.015, 0.03
+    "Clean room", "Chip works", "industry", 47.430, 9.380, ("airlock in", "airlock out"), 120, STEADY, 0.93, 0.015, 0.03
 )
 EXAMPLES = (
     Example(
