@@ -21,9 +21,10 @@ from appliance.central import authority, members
 from appliance.central.config import CentralConfig, load
 from appliance.central.opening import open_database
 from appliance.central.run import broker_command
-from appliance.central.store import CentralStore, Scope, Span, Watched
+from appliance.central.store import CentralStore, Scope, Watched
 from appliance.central.store.sites import Site
 from appliance.central.viewer.condition import FRESH_S, Age, age_of
+from appliance.central.viewer.ranges import span_of
 from appliance.errors import UserError
 from appliance.membership import FOLDER
 from appliance.rules import fleet
@@ -224,7 +225,7 @@ class Story:
                 password=LOGIN[1],
                 boxes=", ".join(box.example.title for box in self.boxes),
                 cut=self.cut.example.title,
-                off=duration(self.rhythm.off_s),
+                off=how_long(self.rhythm.off_s),
             )
             print(said, flush=True)
             self._wait_on(now_s)
@@ -238,10 +239,12 @@ class Story:
         self.cable.pull()
         self._said.clear()
         self._due_s, self._chapter = now_s + self.rhythm.off_s, self._be_cut_off
-        title, off = self.cut.example.title, duration(self.rhythm.off_s)
+        title, off = self.cut.example.title, how_long(self.rhythm.off_s)
         say(f"{title} is off the network for {off}, and counts on. Look at {self.page}/")
         say('  At once: "complete up to" stands still, for the centre does not know all of it any more.')
-        say(f"  After {WILL_DELAY_S} s the broker gives the box up; after {duration(FRESH_S)} its data is late.")
+        say(
+            f"  After {how_long(WILL_DELAY_S)} the broker gives the box up; after {how_long(FRESH_S)} its data is late."
+        )
 
     def _be_cut_off(self, now_s: float, now_utc: float) -> None:
         box = self.centre.boxes.get(self.cut.id, None)
@@ -255,7 +258,7 @@ class Story:
             backlog = self.cut.watcher.store.summaries.backlog()
             say(
                 f"{self.cut.example.title} is on the network again, with {number(backlog.rows)} rows to tell."
-                f" Look at its tile: it comes back within {duration(LONGEST_PAUSE_S)}, most often at once."
+                f" Look at its tile: it comes back within {how_long(LONGEST_PAUSE_S)}, most often at once."
             )
 
     def _come_back(self, now_s: float, now_utc: float) -> None:
@@ -271,10 +274,15 @@ class Story:
             say(words)
 
     def _has_all(self, box: Joined, now_utc: float) -> bool:
-        """Whether the centre has counted whom the box has counted up to now."""
-        span = Span(int((now_utc - self.rhythm.days * DAY_S) // 60) * 60 - DAY_S, int(now_utc) + DAY_S, "minute")
+        """Whether the centre's page has everybody whom the box has counted up to now."""
+        span = span_of(now_utc - (self.rhythm.days + 1) * DAY_S, now_utc + DAY_S, "hour")
         found = self.centre.sums.by_box(Scope(box_id=box.id), span).get(box.id, Watched())
         return found.counts.total == box.persons()
+
+
+def how_long(length_s: float) -> str:
+    """A time in words."""
+    return f"{length_s:.0f} s" if length_s < 120 else duration(length_s)
 
 
 def say(words: str) -> None:
