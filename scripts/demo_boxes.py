@@ -13,7 +13,7 @@ from appliance.config import load
 from appliance.faces import Detection, State
 from appliance.rules import people, streams
 from appliance.secrets import hash_known_password
-from appliance.store import Store
+from appliance.store import DetectionFilter, Store
 from appliance.times import Now, now
 from appliance.watch.sums import Sums
 
@@ -112,6 +112,10 @@ class StandInWatcher:
             for service in ("watch", "gate"):
                 self.store.services.heartbeat(service, os.getpid(), self._started_utc, None, moment)
         self._sums.committed(moment)
+
+    def persons(self) -> int:
+        """How many it has counted."""
+        return self.store.detections.counts(DetectionFilter()).total
 
     def close(self) -> None:
         """Give the store back."""

@@ -21,16 +21,15 @@ from appliance.central import authority, members
 from appliance.central.config import CentralConfig, load
 from appliance.central.opening import open_database
 from appliance.central.run import broker_command
-from appliance.central.store import CentralStore, Scope, Watched
+from appliance.central.store import CentralStore, Scope, Span, Watched
 from appliance.central.store.sites import Site
+from appliance.central.store.sums import Step
 from appliance.central.viewer.condition import FRESH_S, Age, age_of
-from appliance.central.viewer.ranges import span_of
 from appliance.errors import UserError
 from appliance.membership import FOLDER
 from appliance.rules import fleet
 from appliance.secrets import hash_known_password
 from appliance.service import refuse_busy_port
-from appliance.store import DetectionFilter
 from appliance.sync.link import WILL_DELAY_S
 from appliance.sync.service import LONGEST_PAUSE_S
 from appliance.times import now
@@ -138,10 +137,11 @@ def fill(config: CentralConfig) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """A box, and its id at the centre."""
+    """A box, and its id at the centre. remembered: how many persons it had counted before."""
 
     watcher: StandInWatcher
     id: str
+    remembered: int
 
     @property
     def example(self) -> Example:
@@ -150,7 +150,7 @@ class Joined:
 
     def persons(self) -> int:
         """How many it has counted."""
-        return self.watcher.store.detections.counts(DetectionFilter()).total
+        return self.watcher.persons()
 
 
 def join(box: StandInWatcher, config: CentralConfig, centre: CentralStore, cable: Cable) -> Joined:
@@ -163,7 +163,7 @@ def join(box: StandInWatcher, config: CentralConfig, centre: CentralStore, cable
     if example is CLEAN_ROOM:  # this one reaches the broker by the cable
         path = box.config.state / FOLDER / "centre.json"
         path.write_bytes(msgspec.json.encode(msgspec.json.decode(path.read_bytes()) | {"port": cable.port}))
-    return Joined(box, joined.membership.box)
+    return Joined(box, joined.membership.box, box.persons())
 
 
 def mb9k(*words: str) -> list[str]:
@@ -217,7 +217,7 @@ class Story:
 
     def _arrive(self, now_s: float, now_utc: float) -> None:
         """Until the centre has what the boxes remember."""
-        self._arrived |= {box.id for box in self.boxes if self._has_all(box, now_utc)}
+        self._arrived |= {box.id for box in self.boxes if self._at_centre(box, "hour", now_utc) >= box.remembered}
         if len(self._arrived) == len(self.boxes):
             said = SAY.format(
                 page=self.page,
@@ -255,17 +255,18 @@ class Story:
         if now_s >= self._due_s:
             self.cable.plug()
             self._chapter = self._come_back
-            backlog = self.cut.watcher.store.summaries.backlog()
+            rows = number(self.cut.watcher.store.summaries.backlog().rows)
+            say(f"{self.cut.example.title} is on the network again; what it has yet to tell: {rows} rows.")
             say(
-                f"{self.cut.example.title} is on the network again, with {number(backlog.rows)} rows to tell."
-                f" Look at its tile: it comes back within {how_long(LONGEST_PAUSE_S)}, most often at once."
+                f"  It is back at once, or within {how_long(LONGEST_PAUSE_S)}: a box waits longer after each try in vain."
             )
 
     def _come_back(self, now_s: float, now_utc: float) -> None:
-        if self._has_all(self.cut, now_utc):
-            persons = number(self.cut.persons())
+        counted, link = self.cut.persons(), self.cut.watcher.store.fleet.status()
+        if link and link.connected and self._at_centre(self.cut, "minute", now_utc) == counted:
+            persons = number(counted)
             say(f"Nothing lost, nobody counted twice: {persons} people on the box, {persons} at the centre.")
-            say("  Look at the last hour of the box: there is no gap, and nothing more is to come.")
+            say(f"  Look at {self.page}/boxes/{self.cut.id}?last=hour : there is no gap.")
             self._wait_on(now_s)
 
     def _say_once(self, words: str) -> None:
@@ -273,11 +274,11 @@ class Story:
             self._said.add(words)
             say(words)
 
-    def _has_all(self, box: Joined, now_utc: float) -> bool:
-        """Whether the centre's page has everybody whom the box has counted up to now."""
-        span = span_of(now_utc - (self.rhythm.days + 1) * DAY_S, now_utc + DAY_S, "hour")
-        found = self.centre.sums.by_box(Scope(box_id=box.id), span).get(box.id, Watched())
-        return found.counts.total == box.persons()
+    def _at_centre(self, box: Joined, step: Step, now_utc: float) -> int:
+        """How many persons of a box the centre has: by the minute, or by the hour, as most of its pages show them."""
+        today_utc = int(now_utc) // DAY_S * DAY_S
+        span = Span(today_utc - (int(self.rhythm.days) + 2) * DAY_S, today_utc + 2 * DAY_S, step)
+        return self.centre.sums.by_box(Scope(box_id=box.id), span).get(box.id, Watched()).counts.total
 
 
 def how_long(length_s: float) -> str:
