@@ -257,9 +257,7 @@ class Story:
             self._chapter = self._come_back
             rows = number(self.cut.watcher.store.summaries.backlog().rows)
             say(f"{self.cut.example.title} is on the network again; what it has yet to tell: {rows} rows.")
-            say(
-                f"  It is back at once, or within {how_long(LONGEST_PAUSE_S)}: a box waits longer after each try in vain."
-            )
+            say(f"  It is back at once, or within {how_long(LONGEST_PAUSE_S)}: after each try it waits longer.")
 
     def _come_back(self, now_s: float, now_utc: float) -> None:
         counted, link = self.cut.persons(), self.cut.watcher.store.fleet.status()
