@@ -67,8 +67,17 @@ class Rhythm:
 def run(rhythm: Rhythm, ports: Sequence[int]) -> None:
     """Run the demo until Ctrl-C. ports: of the page, of joining, of the broker. Raises UserError."""
     refuse(ports)
-    with tempfile.TemporaryDirectory(prefix="mb9k-fleet-") as name, ExitStack() as until_the_end:
-        folder = Path(name)
+    try:
+        with tempfile.TemporaryDirectory(prefix="mb9k-fleet-") as folder:
+            run_in(Path(folder), rhythm, ports)
+    except KeyboardInterrupt:
+        print("\nStopped, and all of it is gone.", flush=True)
+        raise
+
+
+def run_in(folder: Path, rhythm: Rhythm, ports: Sequence[int]) -> None:
+    """The demo with all its files in this folder, until Ctrl-C. Raises UserError."""
+    with ExitStack() as until_the_end:
         config_path = folder / "central.toml"
         config_path.write_bytes(msgspec.toml.encode(wiring(folder / "centre", *ports)))
         config = load(config_path)
