@@ -15,6 +15,7 @@ import pytest
 
 from tests.boxes import until
 from tests.fleet_chaos import Chaos
+from tests.fleet_chaos_box import ChaosBox
 from tests.fleet_chaos_child import MUTANTS
 
 SECONDS = float(os.environ.get("MB9K_CHAOS_S", "30"))
@@ -58,6 +59,12 @@ def test_the_centre_ends_with_exactly_what_the_boxes_counted(
         assert faults == []
 
 
+def until_it_records(box: ChaosBox) -> None:
+    """Wait for some detections more, however long a process needs to start on a busy machine."""
+    before = box.detections()
+    until(lambda: box.detections() > before + 10, PATIENCE_S, f"{box.name} records")
+
+
 def scripted(chaos: Chaos, is_mutant: bool) -> list[str]:
     """The least that finds every mutant: what is wrong in the end."""
     patience_s, quiet_s = (8.0, 15.0) if is_mutant else (PATIENCE_S, HANG_S)
@@ -74,14 +81,15 @@ def scripted(chaos: Chaos, is_mutant: bool) -> list[str]:
             if chaos.broken:
                 return chaos.broken
         box.copy()
-        time.sleep(3)
+        until_it_records(box)
+        time.sleep(1)
         chaos.lose_card(box)
-        time.sleep(2)
+        until_it_records(box)
         chaos.stop_writing()
         if faults := chaos.settle(patience_s, quiet_s):
             return faults
         box.writer.start()
-        time.sleep(2)
+        until_it_records(box)
         chaos.lose_centre(copy=False)
         time.sleep(1)
         chaos.stop_writing()
