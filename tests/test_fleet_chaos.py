@@ -76,8 +76,9 @@ def scripted(chaos: Chaos, is_mutant: bool) -> list[str]:
         for _ in range(3):
             chaos.pause(0.5, 1.0)
             chaos.kill_broker()
-            chaos.pause(1.0, 2.0)
-            chaos.kill_ingest()
+            before = sum(box.acked().values())
+            until(lambda: sum(box.acked().values()) > before, PATIENCE_S, "it is answered")  # noqa: B023
+            chaos.kill_ingest()  # at once: what was answered must be committed
             if chaos.broken:
                 return chaos.broken
         box.copy()
