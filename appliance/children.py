@@ -36,7 +36,7 @@ class Child:
     pause_s: float = FIRST_PAUSE_S
     due_s: float = 0.0
     watchdog: socket.socket | None = None
-    alive_s: float | None = None  # when the watchdog last heard from it; None: not once
+    alive_s: float | None = None  # when it last told the watchdog that it is alive; None: not once
 
     def start(self, now_s: float) -> None:
         """Start it, so that it ends when we do, even by kill -9."""
@@ -75,8 +75,9 @@ class Child:
     def _end_if_hung(self, process: subprocess.Popen[bytes], now_s: float) -> None:
         """Kill it if it has not told its watchdog for long that it is alive; it is then started again."""
         while self.watchdog and select.select([self.watchdog], [], [], 0)[0]:
-            self.watchdog.recv(100)
-            self.alive_s = now_s
+            # mosquitto says READY=1 and never again anything: it is not to be taken for hung.
+            if b"WATCHDOG=1" in self.watchdog.recv(100):
+                self.alive_s = now_s
         if self.alive_s is not None and now_s - self.alive_s > HUNG_S:
             log.error("%s has hung for %.0f s; ending it", self.name, HUNG_S)
             process.kill()

@@ -33,6 +33,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
 
 
 SLOWEST = [
+    "test_fleet_chaos",
     "test_api_schema",
     "test_proxy",
     "test_attack",

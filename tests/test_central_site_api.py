@@ -30,6 +30,7 @@ PATHS = [
     "/api/v1/counts",
     "/api/v1/compare",
     "/api/v1/letters",
+    "/api/v1/events",
 ]
 
 
@@ -44,6 +45,7 @@ def fleet(tmp_path: Path, database_address: str) -> Iterator[Fleet]:
         "insert into commands (id, box_id, action, given_by, given_utc, expires_utc) values (?, ?, ?, ?, ?, ?)",
         ["0" * 16, "lobby", "identify", "ann", NOON, NOON + 60],
     )
+    made.store.records.note(NOON, "=asked", "ann", "lobby")
     yield made
     made.close()
 

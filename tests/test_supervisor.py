@@ -83,7 +83,7 @@ def test_a_program_that_is_not_there_is_logged_and_tried_again(caplog: pytest.Lo
 
 
 def test_a_service_that_hangs_is_seen_logged_and_started_again(caplog: pytest.LogCaptureFixture) -> None:
-    script = "import time; from appliance.service import notify; notify('READY=1'); time.sleep(60)"
+    script = "import time; from appliance.service import notify; notify('WATCHDOG=1'); time.sleep(60)"
     child = Child("watch", [sys.executable, "-c", script])
     child.look_after(100.0)
     first = child.process
@@ -101,6 +101,22 @@ def test_a_service_that_hangs_is_seen_logged_and_started_again(caplog: pytest.Lo
         assert runs(child)
         child.look_after(500.0)
         assert runs(child), "what the first one said does not count for the second"
+    finally:
+        stop([child])
+
+
+def test_a_program_that_knows_no_watchdog_is_not_taken_for_hung(tmp_path: Path) -> None:
+    """mosquitto says that it is ready, as systemd wishes, and then nothing more."""
+    script = (
+        f"import time; from appliance.service import notify; notify('READY=1'); open({str(tmp_path / 'said')!r}, 'w')"
+    )
+    child = Child("mosquitto", [sys.executable, "-c", f"{script}; time.sleep(60)"])
+    child.look_after(100.0)
+    try:
+        until((tmp_path / "said").exists)
+        for now_s in (101.0, 102.0 + HUNG_S, 103.0 + 2 * HUNG_S):
+            child.look_after(now_s)
+            assert runs(child)
     finally:
         stop([child])
 

@@ -37,11 +37,12 @@ ERROR_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An entry of the navigation."""
+    """An entry of the navigation. also: how the addresses of other pages begin that belong to it."""
 
     address: str
     label: str
     admin_only: bool = False
+    also: tuple[str, ...] = ()
 
 
 class Viewer(Protocol):
@@ -89,8 +90,9 @@ class Pages:
         if error.exception is not None and error.status_code >= 500:
             log.error("%s %s", request.method, error.exception, exc_info=error.exception)
         title, default = (text.format(noun=self.noun) for text in ERROR_WORDS.get(error.status_code, ERROR_WORDS[500]))
-        # Bottle's own texts are for developers; ours end in a full stop.
-        message = error.body if isinstance(error.body, str) and error.body.endswith(".") else default
+        # Bottle's own texts are for developers; ours end in a full stop, as does one of its own.
+        ours = isinstance(error.body, str) and error.body.endswith(".") and error.body != "Method not allowed."
+        message = error.body if ours else default
         if wants_json():
             response.content_type = "application/json"
             return msgspec.json.encode({"error": message}).decode()

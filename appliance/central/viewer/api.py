@@ -100,6 +100,12 @@ def _add_lists(app: App) -> None:
         found = store.records.letters(None, limit=MOST_LETTERS)
         return _listed("letters", shapes.LetterList, [shapes.letter_json(each) for each in found])
 
+    @app.get("/api/v1/events", access=Access.ADMIN)
+    def events(store: CentralStore) -> HTTPResponse:
+        """What happened."""
+        found = store.records.events(parameters().get("box"), MOST_LETTERS, before_id=id_parameter("before"))
+        return _listed("events", shapes.EventList, [shapes.event_json(each) for each in found])
+
 
 def _add_counts(app: App) -> None:
     @app.get("/api/v1/counts", access=Access.SIGNED_IN)
