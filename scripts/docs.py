@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -140,8 +140,8 @@ def api(of: Described) -> str:
 What cannot be done is answered with a status of 4xx or 5xx and the reason, as an [Error](#error); so is a parameter or
 a field that is not listed here. A time has its zone, as in `2026-11-23T16:00:00Z` or `2026-11-23T17:00:00+01:00`.
 {of.about}
-A {of.noun} serves the same as a document for programs (OpenAPI {content["openapi"]}) at `/api/openapi.json`. The examples
-take the address of the {of.noun} and the token from the shell:
+A {of.noun} serves the same as a document for programs (OpenAPI {content["openapi"]}) at `/api/openapi.json`. The
+examples take the address of the {of.noun} and the token from the shell:
 
 ```
 {of.variable}={of.address} TOKEN=...
@@ -240,7 +240,7 @@ def over_mqtt() -> str:
     return json.dumps(asyncapi.document(), indent=1, ensure_ascii=False) + "\n"
 
 
-PAGES = {
+PAGES: dict[str, Callable[[], str]] = {
     "configuration.md": configuration,
     "cli.md": commands,
     "api.md": functools.partial(api, OF_BOX),

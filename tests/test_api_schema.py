@@ -88,7 +88,9 @@ def some_requests(test: Test) -> Test:
         database=None,
         suppress_health_check=list(hypothesis.HealthCheck),
     )
-    return pytest.mark.timeout(600)(limited(test))  # it is one test to pytest, of some fifteen seconds of CPU
+    # It is one test to pytest, of some fifteen seconds of CPU.
+    patient: Test = pytest.mark.timeout(600)(limited(test))
+    return patient
 
 
 def _ask(case: Any, token: str, whose: str = "") -> None:

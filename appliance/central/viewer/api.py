@@ -103,7 +103,7 @@ def _add_lists(app: App) -> None:
     @app.get("/api/v1/events", access=Access.ADMIN)
     def events(store: CentralStore) -> HTTPResponse:
         """What happened."""
-        found = store.records.events(parameters().get("box"), MOST_LETTERS, before_id=id_parameter("before"))
+        found = store.records.events(_box_parameter(), MOST_LETTERS, before_id=id_parameter("before"))
         return _listed("events", shapes.EventList, [shapes.event_json(each) for each in found])
 
 
