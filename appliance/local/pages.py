@@ -11,6 +11,7 @@ from appliance.accounts.site import VIEWS as ACCOUNTS_VIEWS
 from appliance.accounts.site import Accounts
 from appliance.config import Config
 from appliance.disk import Reserve
+from appliance.https import Keeper
 from appliance.images import ImageFiles
 from appliance.local import words
 from appliance.previews import Previews
@@ -42,11 +43,12 @@ class Site:
     images: ImageFiles
     previews: Previews
     reserve: Reserve
+    keeper: Keeper | None = None
 
     @classmethod
-    def made_from(cls, config: Config) -> Site:
-        """The site of a box."""
-        address = site_address(config.web, [config.box], config.rtmp.public_host)
+    def made_from(cls, config: Config, keeper: Keeper | None = None) -> Site:
+        """The site of a box. keeper: of its certificate; None: it speaks plain HTTP."""
+        address = site_address(config.web, [config.box], config.rtmp.public_host, config.web.https)
         https, path = address.https, address.prefix or "/"
         pages = Pages(
             name=config.box,
@@ -68,4 +70,5 @@ class Site:
             images=ImageFiles(config.images_dir),
             previews=Previews(config.run),
             reserve=Reserve(config.state),
+            keeper=keeper,
         )
