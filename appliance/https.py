@@ -159,10 +159,10 @@ class Keeper:
         except CertificateError:  # a damaged file
             key = certificates.new_key()
             fresh = key.decode() + certificates.self_signed(key, names, now_s, OWN_DAYS)
-        with suppress(CertificateError):
-            if text and _certificates(text):
-                replace_file(self._before, _certificates(text))
-                log.warning("the box's own certificate is made anew; its sha-256 was %s", _fingerprint(text))
+        with suppress(CertificateError):  # a damaged file has no fingerprint
+            was = _fingerprint(text)
+            replace_file(self._before, _certificates(text))
+            log.warning("the box's own certificate is made anew; its sha-256 was %s", was)
         replace_file(self._own, fresh)
 
     def _choose(self, now_s: float) -> tuple[str, str]:

@@ -185,7 +185,7 @@ def test_plain_http_on_the_port_of_https_is_told_so(tmp_path: Path, free_port: C
         assert answer.status_code == 400 and "https://" in answer.text
         for nonsense in (b"\x00" * 50, b"\x16\x03\x01\x00\x02hello", b"SSH-2.0-x\r\n", b"\x80\x2e\x01\x00\x02"):
             with raw(port, nonsense) as connection:
-                until(lambda: not is_open(connection), 30, "it is ended")  # noqa: B023
+                until(lambda: not is_open(connection), 30, "it is ended")
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
@@ -202,9 +202,7 @@ def test_old_versions_of_tls_are_refused(tmp_path: Path, free_port: Callable[[],
         assert httpx.get(f"https://localhost:{port}/", verify=trusting(files)).text == "hello"
 
 
-def test_newcomers_take_the_places_of_those_who_only_shake_hands(
-    tmp_path: Path, free_port: Callable[[], int]
-) -> None:
+def test_newcomers_take_the_places_of_those_who_only_shake_hands(tmp_path: Path, free_port: Callable[[], int]) -> None:
     files = pair(tmp_path)
     with serving(hello_app(), free_port(), files, Places(from_here=6)) as port, ExitStack() as opened:
         crowd = [opened.enter_context(raw(port)) for _ in range(30)]
