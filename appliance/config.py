@@ -252,6 +252,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.state / "claim-code"
 
     @property
+    def title_path(self) -> Path:
+        """The file with what people call this box on its pages; not there: by its name."""
+        return self.state / "title"
+
+    @property
     def tls_dir(self) -> Path:
         """The folder of the certificates that the box makes or was given, with their keys."""
         return self.state / "tls"

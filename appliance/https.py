@@ -24,6 +24,7 @@ from appliance import certificates
 from appliance.certificates import CertificateError
 from appliance.config import Config
 from appliance.errors import InputError, UserError
+from appliance.files import replace_file
 from appliance.interfaces import addresses
 from appliance.times import utc_text
 from appliance.web.address import site_address
@@ -135,6 +136,10 @@ class Keeper:
             problem,
         )
 
+    def public_text(self) -> str:
+        """The certificate in force and its chain, PEM, without the key. Raises OSError."""
+        return _certificates(_read(self._config.served_certificate_path))
+
     def give(self, chain: str, key: str, now_s: float) -> None:
         """Take a certificate of people's own, if it can be used. Raises InputError: one line, with what to do."""
         if self._config.web.tls_certificate:
@@ -180,6 +185,15 @@ class Keeper:
             if served and served != own and _is_valid(served, now_s):
                 return served, f"{error} Until then the certificate that was in force stays."
             return own, f"{error} Until then the box shows its own certificate."
+
+
+def is_self_signed(config: Config) -> bool:
+    """Whether publishers by RTMPS meet a certificate that no authority vouches for; also where nobody knows."""
+    files = config.rtmps_files
+    try:
+        return files is None or certificates.is_self_signed(_certificates(files[0].read_text(errors="replace")))
+    except (OSError, CertificateError):
+        return True
 
 
 def https_words(config: Config, now_s: float) -> str:
@@ -241,20 +255,6 @@ def server_context(path: Path) -> ssl.SSLContext:
     context.set_alpn_protocols(["http/1.1"])
     context.load_cert_chain(path)
     return context
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Put this in the place of a file that only its owner can read: all of it or nothing. Raises OSError."""
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # mode 0600
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(draft).replace(path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
 
 
 def _is_right(text: str, names: Sequence[str], now_s: float) -> bool:

@@ -76,7 +76,7 @@ def refuse_busy_ports(config: Config) -> None:
         ("web.port", config.web.host, config.web.port),
         *([("web.http_port", config.web.host, web.http_port)] if web.https and web.http_port else []),
         ("rtmp.port", config.rtmp.host, config.rtmp.port),
-        *([("rtmp.tls_port", config.rtmp.host, config.rtmp.tls_port)] if config.rtmps_files else []),
+        *([("rtmp.tls_port", config.rtmp.host, config.rtmp.tls_port)] if mediamtx.has_rtmps(config) else []),
         ("media.gate_port", "127.0.0.1", config.media.gate_port),
         ("media.api_port", "127.0.0.1", config.media.api_port),
         ("media.read_port", "127.0.0.1", config.media.read_port),

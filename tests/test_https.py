@@ -162,7 +162,7 @@ def test_what_cannot_be_used_is_refused_in_one_line_and_changes_nothing(config: 
     keeper, signer = kept(config), Signer()
     own = keeper.certificate(time.time())
     key, other = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    weak = rsa.generate_private_key(65537, 1024)
+    weak = rsa.generate_private_key(65537, 1024)  # noqa: S505
     chain = signer.sign(key)
     leaf, authority = chain.removesuffix(signer.certificate), signer.certificate
     for given_chain, given_key, words in (

@@ -18,6 +18,7 @@ GROUND = {
     "disk",
     "errors",
     "faces",
+    "files",
     "interfaces",
     "join_code",
     "loopback",

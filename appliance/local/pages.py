@@ -15,6 +15,7 @@ from appliance.https import Keeper
 from appliance.images import ImageFiles
 from appliance.local import words
 from appliance.previews import Previews
+from appliance.rules.boxes import box_title
 from appliance.store import explain_trouble
 from appliance.web.address import site_address
 from appliance.web.cookies import Cookie
@@ -29,6 +30,7 @@ NAVIGATION = (
     Link("/detections", "Detections"),
     Link("/people", "People", admin_only=True),
     Link("/fleet", "Fleet", admin_only=True),
+    Link("/settings", "Settings", admin_only=True),
     Link("/account", "Account"),
 )
 
@@ -60,6 +62,7 @@ class Site:
             navigation=NAVIGATION,
             values={"words": words},
             address=address,
+            title=lambda: box_title(config),
         )
         session_cookie = Cookie("mb9k_session", https, path)
         device_cookie = Cookie("mb9k_device", https, path, keep_s=int(DEVICE_S))

@@ -89,6 +89,12 @@ def engine(config: Config) -> Engine:
     )
 
 
+def has_rtmps(config: Config) -> bool:
+    """Whether publishers may come by RTMPS, which only MediaMTX speaks."""
+    is_ours = config.media.engine == "mediamtx" or (config.media.engine == "auto" and find_binary(config) is not None)
+    return config.rtmps_files is not None and is_ours
+
+
 def configuration(config: Config, secret: str) -> dict[str, Any]:
     """MediaMTX's settings for this box: RTMP in, RTSP and API on loopback, everything else off.
 
