@@ -104,7 +104,7 @@ class Keeper:
             there = _read(path)
             if wanted != there:
                 replace_file(path, wanted)
-                log.warning("the certificate is another one now; its sha-256: %s", _fingerprint(wanted))
+                log.warning("this certificate is in force now, by its sha-256: %s", _fingerprint(wanted))
             if wanted != self._served:
                 self._context = server_context(path)
                 self._served = wanted
