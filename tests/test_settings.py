@@ -91,7 +91,7 @@ def test_a_bundle_of_a_box_full_of_secrets_has_none_of_them(tmp_path: Path, monk
         "Marguerite", "Weekly Report", "Delivery Ramp", "Roof", "ZZZZKEYKEYKEYKEY2233", "Quench3r", "Latchkey9",
         "camera-7", "10.20.30.40", "203.0.113.77", "198.51.100.9", "2001:db8::17", "viewer", "hash-of-marguerite",
         "mb9k1-abc", "wicker", "Wickerwork", "broker-password", "durand", "172.30.0.1", "image-token-Xyz", "ABCD-EFGH",
-        "PRIVATE KEY", "MIGHAgEA", "\xff\xd8", digest("ZZZZKEYKEYKEYKEY2233"), digest("token-secret"), *key_lines,
+        "BEGIN PRIVATE", "MIGHAgEA", "\xff\xd8", digest("ZZZZKEYKEYKEYKEY2233"), digest("token-secret"), *key_lines,
         claim_code(made.config.claim_code_path), secret_from_file(made.config.local_secret_path),
     ]  # fmt: skip
     assert not [secret for secret in secrets if secret.lower() in text.lower()]
@@ -101,6 +101,8 @@ def test_a_bundle_of_a_box_full_of_secrets_has_none_of_them(tmp_path: Path, monk
     figures = json.loads(files["figures.json"])
     assert len(figures["streams"]) == 4 and figures["people"] == 4 and figures["services"][0]["name"] == "watch"
     assert "frames_per_second = 10.0" in files["configuration.toml"] and "https = true" in files["configuration.toml"]
+    store.people.add("7", "x", store.people.all()[0].role, at)  # a name that stands in every number
+    assert json.loads(opened(made.browser("ann").get("/settings/bundle.zip"))["figures.json"])["people"] == 5
     made.close()
 
 

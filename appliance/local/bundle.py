@@ -70,10 +70,10 @@ def stamp(utc: float) -> str:
 def make(config: Config, store: Store, now: Now, log_text: str, version: str, model: str) -> bytes:
     """The bundle, a zip file. log_text: of the services; empty: it cannot be read."""
     hide = _Hiding(_names(config, store, now))
-    figures = json.dumps(_figures(config, store, now, version, model), indent=2, ensure_ascii=False)
+    figures = {"mb9k": version, "model": model, **_figures(config, store, now, hide)}
     files = {
         "README.txt": README,
-        "figures.json": hide(figures),
+        "figures.json": json.dumps(figures, indent=2, ensure_ascii=False),
         "configuration.toml": hide(_settings(config)),
         "log.txt": hide(log_text) or NO_LOG,
     }
@@ -146,13 +146,11 @@ def _settings(config: Config) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _figures(config: Config, store: Store, now: Now, version: str, model: str) -> dict[str, Any]:
-    streams = store.streams.all(now)
+def _figures(config: Config, store: Store, now: Now, hide: _Hiding) -> dict[str, Any]:
+    """Words of ours and numbers; only what a service says of itself may quote anything."""
     return {
         "made_utc": utc_text(now.utc),
         "uptime_s": round(now.uptime_s),
-        "mb9k": version,
-        "model": model,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cores": os.cpu_count(),
@@ -162,10 +160,15 @@ def _figures(config: Config, store: Store, now: Now, version: str, model: str) -
         "record_bytes": config.store_path.stat().st_size,
         "people": store.people.count(),
         "services": [
-            {"name": each.name, "alive": each.alive, "started_utc": each.started_utc, "problem": each.problem}
+            {
+                "name": each.name,
+                "alive": each.alive,
+                "started_utc": each.started_utc,
+                "problem": hide(each.problem or ""),
+            }
             for each in store.services.all(now)
         ],
-        "streams": [_stream(stream) for stream in streams],
+        "streams": [_stream(stream) for stream in store.streams.all(now)],
     }
 
 
