@@ -123,15 +123,12 @@ def key_page(site: Site, stream_id: int, title: str, key: str) -> Page:
     rtmp = site.config.rtmp
     servers = [rtmp_server("rtmp", public_host(site), rtmp.port, STANDARD_RTMP_PORT)]
     has_rtmps = mediamtx.has_rtmps(site.config)
-    if has_rtmps:
-        servers.insert(0, rtmp_server("rtmps", public_host(site), rtmp.tls_port, STANDARD_RTMPS_PORT))
+    warns = has_rtmps and is_self_signed(site.config)
+    if has_rtmps:  # the first one is what people copy: OBS refuses a certificate that nobody signed
+        secure = rtmp_server("rtmps", public_host(site), rtmp.tls_port, STANDARD_RTMPS_PORT)
+        servers.insert(1 if warns else 0, secure)
     return site.pages.page(
-        "stream_key.html",
-        stream_id=stream_id,
-        title=title,
-        key=key,
-        servers=servers,
-        is_self_signed=has_rtmps and is_self_signed(site.config),
+        "stream_key.html", stream_id=stream_id, title=title, key=key, servers=servers, is_self_signed=warns
     )
 
 
