@@ -141,3 +141,17 @@ def test_the_command_says_in_one_line_what_is_wrong_with_the_file(
     said = capsys.readouterr()
     assert (ended.value.code, said.out, len(said.err.splitlines())) == (1, "", 1)
     assert str(path) in said.err
+
+
+@pytest.mark.parametrize(
+    ("web", "words"),
+    [
+        ('tls_certificate = "c"', "tls_key: the certificate and its private key belong together"),
+        ('tls_key = "k"', "tls_certificate: "),
+        ('https = true\nbase_url = "http://box.example"', "https is on"),
+        ("https = true\nport = 80\nhttp_port = 80", "http_port"),
+    ],
+)
+def test_https_that_cannot_work_is_refused(tmp_path: Path, web: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        load(written(tmp_path, f"[web]\n{web}"))

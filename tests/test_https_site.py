@@ -22,10 +22,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from appliance import certificates
 from appliance.accounts.people import Role
 from appliance.cli import cli
-from appliance.config import Config, load
+from appliance.config import Config, Web, load
+from appliance.errors import UserError
 from appliance.store import Store
+from appliance.supervisor import refuse_busy_ports
 from appliance.times import now
-from tests.boxes import START_S, end, until
+from tests.boxes import START_S, Box, end, until
 from tests.conftest import REPOSITORY
 from tests.signers import Signer, pem
 from tests.site import PASSWORD, PASSWORD_HASH
@@ -224,3 +226,31 @@ def test_a_service_restarted_from_the_page_is_asked_to_end_and_the_page_answers(
     box.start()
     person.page.goto(f"{box.address}/settings")
     assert re.search("Services", person.page.inner_text("main")) and PASSWORD not in person.page.content()
+
+
+def test_a_whole_box_runs_on_https_and_prints_its_fingerprint(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    web = {"host": "127.0.0.1", "port": free_port(), "https": True, "http_port": free_port()}
+    box = Box(
+        tmp_path, "auto", free_port, web=web, rtmp={"host": "127.0.0.1", "port": free_port(), "tls_port": free_port()}
+    )
+    with box.running():
+        until(lambda: box.store.services.is_alive("serve", now()), START_S, "the site is alive")
+        shown = certificates.whole_fingerprint(ssl.get_server_certificate(("127.0.0.1", box.config.web.port)))
+        assert shown in box.log()
+    claimed = CliRunner().invoke(cli, ["--config", str(box.path), "claim"])
+    assert claimed.exit_code == 1 and "claimed already" in str(claimed.exception)
+
+
+def test_the_claim_code_stands_beside_the_fingerprint(tmp_path: Path) -> None:
+    path = tmp_path / "mb9k.toml"
+    path.write_text(f'state_dir = "{tmp_path}"\n[web]\nhttps = true\n')
+    claim = CliRunner().invoke(cli, ["--config", str(path), "claim"])
+    said = CliRunner().invoke(cli, ["--config", str(path), "fingerprint"]).output.strip()
+    assert re.match("[A-Z0-9]{4}-[A-Z0-9]{4}\n", claim.stdout) and said in claim.stderr
+
+
+def test_a_busy_port_for_plain_http_is_named(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    port = free_port()
+    config = Config(state_dir=str(tmp_path), web=Web(host="127.0.0.1", port=free_port(), https=True, http_port=port))
+    with socket.create_server(("127.0.0.1", port)), pytest.raises(UserError, match=r"web\.http_port"):
+        refuse_busy_ports(config)

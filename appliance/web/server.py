@@ -43,10 +43,7 @@ BACKLOG = 512
 END_S = 3  # for answers that are being made when it is told to end; whoever runs us kills after eight
 CHECK_S = 0.5  # how often deadlines are checked
 TLS_RECORD_BYTES = 16_384
-NO_TLS = (
-    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
-    b"Content-Length: 69\r\n\r\nThis port speaks HTTPS: open the address with https:// at its front.\n"
-)
+NO_TLS = "This port speaks HTTPS: open the address with https:// at its front."
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,11 +195,17 @@ class _TlsChannel(_Channel):
             if getattr(error, "reason", "") == "HTTP_REQUEST":
                 with suppress(OSError):
                     socket.socket.recv(self.socket, MAX_HEADER_BYTES)  # what is unread would make a reset of our end
-                    socket.socket.send(self.socket, NO_TLS)
+                    socket.socket.send(self.socket, _refusal(NO_TLS))
             self.handle_close()
             return False
         self._is_secured = True
         return True
+
+
+def _refusal(text: str) -> bytes:
+    """An answer in plain HTTP, after which the connection ends."""
+    head = f"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: {len(text)}\r\nConnection: close"
+    return f"{head}\r\n\r\n{text}".encode("ascii")
 
 
 Tls: TypeAlias = Callable[[], ssl.SSLContext]
