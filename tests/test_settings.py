@@ -153,6 +153,13 @@ def test_without_https_there_is_no_certificate_to_set(tmp_path: Path) -> None:
     plain.close()
 
 
+def test_what_cannot_be_kept_is_said_in_a_line(box: Box) -> None:
+    ann = box.browser("ann")
+    box.config.title_path.mkdir()  # nothing can be put in its place, not even by root
+    answer = ann.post("/settings/title", title="Door")
+    assert answer.status_code == 503 and "could not be kept" in answer.text
+
+
 def test_only_a_service_that_runs_here_is_ended(box: Box) -> None:
     ann = box.browser("ann")
     assert ann.post("/settings/restart", service="sshd").status_code == 400

@@ -6,13 +6,15 @@ import importlib.metadata
 import logging
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from bottle import HTTPError, HTTPResponse, request
 
 from appliance.accounts.guard import Visitor
 from appliance.config import Config
-from appliance.errors import InputError, UserError
+from appliance.errors import UserError
 from appliance.https import Certificate, Keeper, Source
 from appliance.interfaces import addresses
 from appliance.local import bundle
@@ -57,8 +59,9 @@ def add_routes(app: App, site: Site) -> None:
     @app.post("/settings/title", access=Access.ADMIN)
     def set_title(store: Store, now: Now) -> Page:
         try:
-            boxes.set_box_title(site.config, field("title"))
-        except InputError as error:
+            with _kept():
+                boxes.set_box_title(site.config, field("title"))
+        except UserError as error:
             return _page(site, store, now, problem=error)
         return see_other("/settings")
 
@@ -66,7 +69,8 @@ def add_routes(app: App, site: Site) -> None:
     def give_certificate(store: Store, now: Now, visitor: Visitor) -> Page:
         keeper = _keeper(site)
         try:
-            keeper.give(_text("chain"), _text("key"), now.utc)
+            with _kept():
+                keeper.give(_text("chain"), _text("key"), now.utc)
         except UserError as error:
             return _page(site, store, now, problem=error)
         log.warning("%s gave the box another certificate", visitor.name)
@@ -74,7 +78,12 @@ def add_routes(app: App, site: Site) -> None:
 
     @app.post("/settings/certificate/own", access=Access.ADMIN)
     def own_certificate(store: Store, now: Now, visitor: Visitor) -> Page:
-        _keeper(site).go_back(now.utc)
+        keeper = _keeper(site)
+        try:
+            with _kept():
+                keeper.go_back(now.utc)
+        except UserError as error:
+            return _page(site, store, now, problem=error)
         log.warning("%s had the box show its own certificate again", visitor.name)
         return _page(site, store, now, done="The box shows its own certificate again.")
 
@@ -98,6 +107,15 @@ def add_routes(app: App, site: Site) -> None:
         content = bundle.make(site.config, store, now, bundle.journal(), version(), model_id(site.config))
         kind = {"Content-Type": "application/zip", "Content-Disposition": f'attachment; filename="{name}"'}
         return HTTPResponse(content, headers=kind)
+
+
+@contextmanager
+def _kept() -> Iterator[None]:
+    """Says of a file that cannot be written why. Raises UserError."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"This could not be kept ({error.strerror}); see whether the disk is full.") from error
 
 
 def _keeper(site: Site) -> Keeper:
