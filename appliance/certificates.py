@@ -12,6 +12,8 @@ import ssl
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from itertools import pairwise
+from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -105,6 +107,62 @@ def client_context(authority: str, certificate_path: str, key_path: str) -> ssl.
     context.load_verify_locations(cadata=authority)
     context.load_cert_chain(certificate_path, key_path)
     return context
+
+
+def self_signed(key: bytes, names: Sequence[str], now_s: float, days: float) -> str:
+    """A server's certificate that only itself vouches for, PEM, under all these host names and addresses.
+
+    Valid since a day ago, for browsers whose clock is behind ours. Raises CertificateError.
+    """
+    private, name = _key(key), _name(names[0][:64])
+    builder = _builder(name, name, private.public_key(), now_s - EARLIER_S, now_s + days * 86_400)
+    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+    builder = builder.add_extension(_usage(is_authority=False), critical=True)
+    builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+    builder = builder.add_extension(x509.SubjectAlternativeName([_alternative(n) for n in names]), False)
+    return _pem(builder.sign(private, hashes.SHA256()))
+
+
+def whole_fingerprint(certificate: str) -> str:
+    """The sha-256 of the first certificate of a PEM text, as browsers show it: AB:CD:... Raises CertificateError."""
+    return _certificate(certificate).fingerprint(hashes.SHA256()).hex(":").upper()
+
+
+def checked_chain(chain: str, key: str) -> str:
+    """A chain and its private key, both PEM, of any kind, as one text: first the key, then the certificates.
+
+    Whatever else stands there is left out. Raises CertificateError: one of them is unreadable, the first certificate is
+    not that of the key, or the chain is not in order.
+    """
+    try:
+        private = serialization.load_pem_private_key(key.encode(), password=None)
+    except TypeError as error:
+        raise CertificateError("the private key is protected by a password") from error
+    except Exception as error:  # of a kind that the library does not know, as its own kinds of errors
+        raise CertificateError("the private key cannot be read") from error
+    try:
+        certificates = x509.load_pem_x509_certificates(chain.encode())
+        ours = [_plain(one.public_key()) == _plain(private.public_key()) for one in certificates]
+    except Exception as error:
+        raise CertificateError("the certificate cannot be read") from error
+    if not ours[0]:
+        also = "; another one in the file is: put that first" if any(ours) else ""
+        raise CertificateError(f"the certificate is not that of this private key{also}")
+    for one, issuer in pairwise(certificates):
+        try:
+            one.verify_directly_issued_by(issuer)
+        except Exception as error:
+            raise CertificateError("the chain is not in order: after each certificate stands who signed it") from error
+    text = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return text.decode() + "".join(map(_pem, certificates))
+
+
+def is_self_signed(certificate: str) -> bool:
+    """Whether nobody but itself vouches for the first certificate of a PEM text. Raises CertificateError."""
+    parsed = _certificate(certificate)
+    return parsed.issuer == parsed.subject
 
 
 class Authority:
@@ -248,6 +306,10 @@ def _name(text: str) -> x509.Name:
 
 def _pem(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _plain(public: Any) -> bytes:
+    return bytes(public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo))
 
 
 def _public_bytes(public: object) -> bytes:

@@ -77,6 +77,13 @@ DECLARED = {
     "POST /fleet": D,
     "GET /fleet/leave": D,
     "POST /fleet/leave": D,
+    "GET /settings": D,
+    "POST /settings/title": D,
+    "POST /settings/certificate": D,
+    "POST /settings/certificate/own": D,
+    "GET /settings/certificate.pem": D,
+    "POST /settings/restart": D,
+    "GET /settings/bundle.zip": D,
 }
 ROLES = ("anyone", "eve", "sci", "ann")  # nobody, another's scientist, the owner of stream 2, the admin
 

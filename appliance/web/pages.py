@@ -63,6 +63,7 @@ class Pages:
     name: what stands beside the brand. noun: what people call the machine (box, centre). viewer: who signed in, if
     anybody. form_cookie: holds the CSRF token of those who did not. values: what the site's own views use.
     address: where the site is reached; views write their links as if it had its host to itself.
+    title: what stands beside the brand instead of the name, which people may change meanwhile.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Pages:
     navigation: Sequence[Link]
     values: Mapping[str, Any] = field(default_factory=dict)
     address: SiteAddress = field(default_factory=SiteAddress)
+    title: Callable[[], str] | None = None
 
     def page(self, view: str, *, status: int = 200, problem: UserError | str | None = None, **values: Any) -> Page:
         """The page `view`, for its viewer. problem: why a form was not accepted; an error brings its own status."""
@@ -103,7 +105,7 @@ class Pages:
 
     def _render(self, view: str, viewer: Viewer | None, **values: Any) -> str:
         common = {
-            "site_name": self.name,
+            "site_name": self.title() if self.title else self.name,
             "noun": self.noun,
             "static": self.static.url,
             "path": request.path,
