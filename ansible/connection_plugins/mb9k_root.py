@@ -38,7 +38,13 @@ mount -t proc proc proc; mount --rbind /sys sys; mount --rbind /dev dev
 [ -e etc/resolv.conf ] && mount --bind "$(realpath /etc/resolv.conf)" etc/resolv.conf || true
 exec chroot . /bin/sh -c "$2"
 """
-ENVIRONMENT = ["env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8"]
+ENVIRONMENT = [
+    "env",
+    "-i",
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME=/root",
+    "LANG=C.UTF-8",
+]
 
 
 class Connection(ConnectionBase):
@@ -58,7 +64,19 @@ class Connection(ConnectionBase):
     def _command(self, command: str) -> list[str]:
         leader = self.get_option("leader")
         if leader:
-            return ["nsenter", f"--target={leader}", "-m", "-u", "-i", "-n", "-p", *ENVIRONMENT, "/bin/sh", "-c", command]
+            return [
+                "nsenter",
+                f"--target={leader}",
+                "-m",
+                "-u",
+                "-i",
+                "-n",
+                "-p",
+                *ENVIRONMENT,
+                "/bin/sh",
+                "-c",
+                command,
+            ]
         outside = ["unshare", "--mount", "--propagation=private", "/bin/sh", "-c", CHROOT, "chroot"]
         return [*ENVIRONMENT, *outside, self.get_option("remote_addr"), command]
 
