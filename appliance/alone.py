@@ -73,7 +73,7 @@ def _is_ending(pid: int, parent: int) -> bool:
 
 
 def _is_alive(pid: int) -> bool:
-    """Whether there is such a process. 1 is, even where we may not see it, and so is 0, a container's first's parent."""
+    """Whether there is such a process. 1 is, even where we may not see it; 0 is the parent of a container's first."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
     except (OSError, IndexError):

@@ -6,6 +6,7 @@ It is made from a root that mmdebstrap builds once and that is kept, like the wh
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -42,6 +43,7 @@ PATHS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 HOST, GUEST = "198.51.100.1", "198.51.100.2"
 """A network for documents only (RFC 5737): nobody else has it."""
 BOOT_S = 60.0
+REBOOT = 133  # how systemd-nspawn ends when its container restarts
 
 
 def skip_without_containers() -> None:
@@ -125,23 +127,34 @@ class Machine:
     @contextmanager
     def booted(self) -> Iterator[None]:
         """The container runs, until the end of the block."""
+        self._boot()
+        try:
+            yield
+        finally:
+            assert self.process is not None
+            self.process.send_signal(signal.SIGTERM)  # shuts down in order
+            try:
+                self.process.wait(BOOT_S)
+            finally:
+                self.process.kill()
+                self.process.wait()
+                self.process = None
+
+    def _boot(self) -> None:
         command = ["systemd-nspawn", "--quiet", "--boot", f"--directory={self.root}", f"--machine={self.name}"]
         options = ["--register=no", "--keep-unit", "--network-veth", "--link-journal=no", "--console=pipe"]
-        with self.log_path.open("wb") as log:
+        with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, *options], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
-        try:
-            self._await_boot()
-            yield
-        finally:
-            self.process.send_signal(signal.SIGTERM)  # shuts down in order
-            try:
-                self.process.wait(30)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-            self.process = None
+        self._await_boot()
+
+    def reboot(self) -> None:
+        """Restart it, as its power button does. Who started systemd-nspawn is to start it again."""
+        assert self.process is not None
+        self.try_run("systemctl", "reboot")
+        assert self.process.wait(BOOT_S) == REBOOT
+        self._boot()
 
     def _await_boot(self) -> None:
         until(lambda: self.leader() > 0, BOOT_S, "the container starts")
@@ -185,13 +198,6 @@ class Machine:
         values = dict(line.split("=", 1) for line in said.splitlines())
         return [values[each] for each in properties]
 
-    def reboot(self) -> None:
-        """Restart it, as its power button does."""
-        before = self.leader()
-        self.try_run("systemctl", "reboot")
-        until(lambda: self.leader() not in (0, before), BOOT_S, "it restarts")
-        self._await_boot()
-
 
 class Playbooks:
     """Ansible's view of a machine: through chroot, or while it runs."""
@@ -203,8 +209,6 @@ class Playbooks:
 
     def play(self, name: str, **knobs: object) -> dict[str, int]:
         """Play a playbook of ansible/; how many tasks were ok, changed, failed ..."""
-        import json
-
         host = {"ansible_connection": "mb9k_root", "ansible_become": False, "ansible_host": str(self.machine.root)}
         host["mb9k_root_leader"] = self.machine.leader() if self.machine.process else 0
         inventory = self.log_path.with_name("inventory.json")

@@ -1,4 +1,4 @@
-"""What ansible/ says, looked at without a machine: knobs and their explanations, lint, and the units as systemd sees them."""
+"""What ansible/ says, looked at without a machine: knobs and their explanations, lint, units as systemd sees them."""
 
 from __future__ import annotations
 
@@ -116,7 +116,12 @@ def units(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     book = folder / "book.yml"
     book.write_text(PLAY)
     knobs = HEAVY if request.param == "all knobs turned" else {}
-    where = {"mb9k_unit_folder": str(folder), "mb9k_program": "/bin/true", "mb9k_systemd_version": 252}
+    where = {
+        "mb9k_unit_folder": str(folder),
+        "mb9k_program": "/bin/true",
+        "mb9k_systemd_version": 252,
+        "mb9k_is_running": False,
+    }
     done = run("ansible-playbook", str(book), "-e", json.dumps({**where, **knobs}), ANSIBLE_ROLES_PATH="roles")
     assert done.returncode == 0, done.stdout + done.stderr
     return folder

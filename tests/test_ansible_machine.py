@@ -48,7 +48,7 @@ def may_sign_in() -> bool:
     with httpx.Client(base_url=f"http://{GUEST}:{PORT}", timeout=10) as page:
         token = re.search(r'name="csrf" value="([^"]*)"', page.get("/sign-in").text)
         form = {"csrf": token[1] if token else "", "name": "ann", "password": PASSWORD}
-        return page.post("/sign-in", data=form).headers.get("location") == "/"
+        return bool(page.post("/sign-in", data=form).headers.get("location") == "/")
 
 
 def is_reachable(port: int) -> bool:
