@@ -121,8 +121,6 @@ class Machine:
         self.process: subprocess.Popen[bytes] | None = None
         root.mkdir()
         subprocess.run(["tar", "-xpf", str(base()), "-C", str(root)], check=True)
-        # As if the archive had just been asked, which a container without a way out cannot.
-        os.utime(root / "var/lib/apt/lists")
 
     @contextmanager
     def booted(self) -> Iterator[None]:
