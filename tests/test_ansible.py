@@ -101,7 +101,8 @@ PLAY = """
 HEAVY: dict[str, object] = {
     "mb9k_gpu": True,
     "mb9k_reads_home": True,
-    "mb9k_settings": {"web": {"port": 443}},
+    "mb9k_settings": {"web": {"port": 443}, "backup": {"folder": "/mnt/copies"}},
+    "mb9k_centre_settings": {"state_dir": "/srv/centre"},
     "mb9k_limits": {"watch": {"cpu_quota": "150%"}, "gate": {"memory_max": "100M"}},
     "mb9k_centre_limits": {"memory_high": "1G"},
 }
@@ -155,4 +156,9 @@ def test_a_unit_has_only_what_its_service_needs(units: Path, request: pytest.Fix
         assert "RestartSteps=5" not in found, "systemd 252 does not know it"
     assert ("DeviceAllow=char-video4linux rw" in lines["watch"]) != turned
     assert ("ProtectHome=read-only" in lines["watch"]) == turned
+    assert (
+        ("ReadWritePaths=-/mnt/copies" in lines["serve"])
+        == ("ReadWritePaths=-/srv/centre" in lines["central"])
+        == turned
+    )
     assert "MemoryMax=100M" in lines["gate"] if turned else "MemoryMax=512M" in lines["gate"]
