@@ -39,7 +39,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
 
 
 SLOWEST = [
-    "test_ansible_machine",
     "test_api_schema",
     "test_proxy",
     "test_attack",
@@ -47,6 +46,7 @@ SLOWEST = [
     "test_clients",
     "test_ingest",
     "test_end_to_end",
+    "test_ansible_machine",
 ]
 ENGINE = re.compile(r"\[(embedded|mediamtx)\b")
 

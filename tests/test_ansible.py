@@ -10,23 +10,26 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
-import yaml
 
 from appliance.service import SERVICES
 from tests.conftest import REPOSITORY
-from tests.media_room import skip_without
 
 ANSIBLE = REPOSITORY / "ansible"
 ROLES = ("mb9k", "mb9k_centre")
-PACKAGE = "none: pip install 'mb9k[ansible]' ansible-lint"
 TYPES = {"str": str, "bool": bool, "int": int, "list": list, "dict": dict}
 MOST_EXPOSED = 2.0
 """Of 10, by `systemd-analyze security`."""
 
 
+def skip_without(program: str) -> None:
+    if not shutil.which(program):
+        pytest.skip(f"there is no {program}; see the extras `ansible` and `dev` in pyproject.toml, or install systemd")
+
+
 def read(role: str, name: str) -> Any:
-    return yaml.safe_load((ANSIBLE / "roles" / role / name).read_text())
+    return msgspec.yaml.decode((ANSIBLE / "roles" / role / name).read_text())
 
 
 def run(*words: str, cwd: Path = ANSIBLE, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -69,14 +72,14 @@ def test_the_role_starts_the_services_there_are_in_their_order() -> None:
 
 
 def test_the_example_inventory_turns_knobs_that_exist() -> None:
-    groups = yaml.safe_load((ANSIBLE / "inventory.example.yml").read_text())
+    groups = msgspec.yaml.decode((ANSIBLE / "inventory.example.yml").read_text())
     turned = {name for group in groups.values() for host in group["hosts"].values() for name in host}
     knobs = {name for role in ROLES for name in read(role, "defaults/main.yml")}
     assert {name for name in turned if not name.startswith("ansible_")} <= knobs
 
 
 def test_ansible_lint_finds_nothing_to_say(tmp_path: Path) -> None:
-    skip_without("ansible-lint", PACKAGE)
+    skip_without("ansible-lint")
     copy = tmp_path / "ansible"  # it writes beside what it reads
     shutil.copytree(ANSIBLE, copy, ignore=shutil.ignore_patterns("__pycache__", ".ansible"))
     done = run("ansible-lint", "--offline", "--profile", "production", "--nocolor", cwd=copy, HOME=str(tmp_path))
@@ -85,7 +88,7 @@ def test_ansible_lint_finds_nothing_to_say(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("book", ["site.yml", "verify.yml"])
 def test_a_playbook_is_understood(book: str) -> None:
-    skip_without("ansible-playbook", PACKAGE)
+    skip_without("ansible-playbook")
     done = run("ansible-playbook", "--syntax-check", "-i", "inventory.example.yml", book)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -111,8 +114,8 @@ HEAVY: dict[str, object] = {
 @pytest.fixture(scope="module", params=["as it comes", "all knobs turned"])
 def units(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with all units, as the roles write them. systemd must find the program that they start."""
-    skip_without("ansible-playbook", PACKAGE)
-    skip_without("systemd-analyze", "systemd")
+    skip_without("ansible-playbook")
+    skip_without("systemd-analyze")
     folder = tmp_path_factory.mktemp("units")
     book = folder / "book.yml"
     book.write_text(PLAY)
