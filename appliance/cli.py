@@ -76,7 +76,7 @@ def _import(module: str) -> Any:
 @click.option(
     "--config",
     "config_path",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),  # the user of a centre may not read a box's, nor need it
     envvar="MB9K_CONFIG",
     default=DEFAULT_CONFIG,
     show_default=True,

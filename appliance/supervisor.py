@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from appliance.alone import refuse_company, stay_alone
-from appliance.children import Child, stop
+from appliance.children import Child, keep, stop
 from appliance.config import Config
 from appliance.https import https_words
 from appliance.media import mediamtx
@@ -52,10 +52,7 @@ def run(config: Config, config_path: Path, log_level: str) -> None:
     try:
         started[0].start(time.monotonic())
         _wait_for_port(config.media.gate_port, started[0])
-        while True:
-            for child in started:
-                child.look_after(time.monotonic())
-            time.sleep(0.2)
+        keep(started)
     finally:
         stop(started)
 

@@ -16,7 +16,13 @@ from tests.postgres import Cluster, running_cluster
 
 REPOSITORY = Path(__file__).parent.parent
 
-MAY_BE_ABSENT = ("MediaMTX", "labelled pictures", "no right to mount a disk", "no right to trace a process")
+MAY_BE_ABSENT = (
+    "MediaMTX",
+    "labelled pictures",
+    "no right to mount a disk",
+    "no right to start a container",
+    "no right to trace a process",
+)
 """What no package brings, or no container allows: without it a test may be skipped even where nothing else may."""
 
 
@@ -41,6 +47,7 @@ SLOWEST = [
     "test_clients",
     "test_ingest",
     "test_end_to_end",
+    "test_ansible_machine",
 ]
 ENGINE = re.compile(r"\[(embedded|mediamtx)\b")
 
