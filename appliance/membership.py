@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from appliance import certificates, disk
+from appliance import certificates, files
 from appliance.certificates import CertificateError, Facts
 from appliance.errors import UserError
 
@@ -99,8 +99,8 @@ class Membership:
             raise CertificateError("the certificate ends before the one there is")
         _refuse_foreign(authority)
         if authority != self.authority_path.read_text():
-            disk.replace_private(self.authority_path, authority)
-        disk.replace_private(self.certificate_path, certificate)
+            files.replace_file(self.authority_path, authority)
+        files.replace_file(self.certificate_path, certificate)
 
 
 def load(state: Path) -> Membership | None:
@@ -127,15 +127,15 @@ def save(membership: Membership, key: bytes, certificate: str, authority: str) -
     draft.mkdir(mode=0o700, parents=True)
     try:
         record = _Centre(membership.centre, membership.box, membership.host, membership.port, membership.joined_utc)
-        disk.write_private(draft / "key.pem", key.decode())
-        disk.write_private(draft / "certificate.pem", certificate)
-        disk.write_private(draft / "authority.pem", authority)
-        disk.write_private(draft / "centre.json", msgspec.json.encode(record).decode() + "\n")
-        disk.sync_folder(draft)
+        files.write_private(draft / "key.pem", key.decode())
+        files.write_private(draft / "certificate.pem", certificate)
+        files.write_private(draft / "authority.pem", authority)
+        files.write_private(draft / "centre.json", msgspec.json.encode(record).decode() + "\n")
+        files.sync_folder(draft)
         if folder.exists():
             raise FileExistsError(folder)
         draft.rename(folder)  # fails if there is a folder with files in it
-        disk.sync_folder(folder.parent)
+        files.sync_folder(folder.parent)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -148,7 +148,7 @@ def leave(state: Path) -> bool:
         folder.rename(gone)
     except FileNotFoundError:
         return False
-    disk.sync_folder(state)
+    files.sync_folder(state)
     shutil.rmtree(gone)
     return True
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 
 from appliance.config import Config, Mqtt
-from appliance.disk import replace_private
 from appliance.errors import InputError, NotAllowed, NotSaved
+from appliance.files import replace_file
 
 SETTINGS, PASSWORD = "broker-on-site.json", "broker-on-site.password"
 """Files, not rows: copies of the record must not carry a password."""
@@ -70,8 +70,8 @@ def set_broker(
         raise InputError(next((words for name, words in _WORDS.items() if name in str(error)), str(error))) from error
     try:
         if password:
-            replace_private(config.state / PASSWORD, f"{password}\n")
-        replace_private(config.state / SETTINGS, msgspec.json.encode(settings).decode())
+            replace_file(config.state / PASSWORD, f"{password}\n")
+        replace_file(config.state / SETTINGS, msgspec.json.encode(settings).decode())
         if not path:
             (config.state / PASSWORD).unlink(missing_ok=True)
     except OSError as error:
