@@ -32,7 +32,7 @@ GROUND = {
 KIT = {"web"}
 VISION = {"vision"}
 RECORD = {"store", "images"}
-PARTS = {*RECORD, "accounts", "children", "joining", "membership", "previews", "media.mediamtx", "rules"}
+PARTS = {*RECORD, "accounts", "children", "joining", "membership", "previews", "media.mediamtx", "rules", "update"}
 SERVICES = {"central", "watch", "local", "media.gate", "media.ingest", "media.embedded"}
 TOP = {"cli", "commands", "supervisor"}
 
