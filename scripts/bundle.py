@@ -20,7 +20,7 @@ from appliance.update.bundle import FORMAT, Manifest, Wheel, write
 from appliance.update.versions import this_machine, this_python
 from scripts.signing_keys import REPOSITORY, SIGNER, SIGNER_KEY
 
-PIP = "pip==26.2"
+PIP = "pip==26.3"
 SCHEMA = "import json; from appliance.store.soundness import newest_known; print(json.dumps(newest_known()))"
 
 
@@ -42,7 +42,7 @@ def describe(wheels: Sequence[Path], python: str, machine: str, updates_from: st
     manifest = Manifest(
         FORMAT,
         version,
-        updates_from or version,
+        updates_from,
         python,
         machine,
         _schema(own[0]),
