@@ -10,9 +10,11 @@ import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from appliance.processes import ended_child
 from appliance.update.versions import UpdateError
 
 TRIAL_S = 1800  # a record of years on a slow card, migrated
@@ -66,26 +68,15 @@ class Box:
         """What it answers. Raises UpdateError with what it says is wrong."""
         command = [str(python), "-I", "-m", "appliance.cli", "--config", str(self.config_path), "update", *words]
         user, group, groups = _owner(self.state)
+        options: dict[str, Any] = {"cwd": "/", "umask": 0o077, "user": user, "group": group, "extra_groups": groups}
         try:
-            done = subprocess.run(
-                command,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=timeout_s,
-                stdin=subprocess.DEVNULL,
-                cwd="/",
-                umask=0o077,
-                user=user,
-                group=group,
-                extra_groups=groups,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
+            code, out, err = ended_child(command, timeout_s, **options)
+        except (OSError, subprocess.SubprocessError) as error:
             raise UpdateError(f"{python.parent.parent.name}: {words[0]}: {error}") from error
-        if done.returncode:
-            lines = done.stderr.strip().splitlines() or [f"it ended with code {done.returncode}"]
+        if code:
+            lines = err.strip().splitlines() or [f"it ended with code {code}"]
             raise UpdateError(lines[-1].removeprefix("mb9k: "))
-        return done.stdout.strip()
+        return out.strip()
 
 
 def _owner(folder: Path) -> tuple[int | None, int | None, list[int] | None]:

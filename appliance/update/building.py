@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from appliance.disk import LOG_BYTES, free_bytes
+from appliance.processes import ended_child
 from appliance.update.bundle import Bundle, stage
 from appliance.update.releases import Releases
 from appliance.update.versions import UpdateError
@@ -67,19 +68,10 @@ def _sees_system(folder: Path) -> bool:
 
 def _run(command: list[str], what: str) -> None:
     try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=PIP_S,
-            stdin=subprocess.DEVNULL,
-            cwd="/",
-            umask=0o022,  # the box's user must be able to read it
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
+        code, _, err = ended_child(command, PIP_S, cwd="/", umask=0o022)  # the box's user must be able to read it
+    except (OSError, subprocess.SubprocessError) as error:
         raise UpdateError(f"{what}: {error}") from error
-    if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["it said nothing"]
+    if code:
+        lines = [line for line in err.splitlines() if line.strip()] or ["it said nothing"]
         said = next((line for line in lines if line.startswith("ERROR: ")), lines[-1])
         raise UpdateError(f"{what} ({said.removeprefix('ERROR: ')[:300]})")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from appliance.update.releases import sync
+from appliance.update.releases import DRAFT, sync
 from appliance.update.versions import UpdateError
 
 OUTCOMES_KEPT = 20
@@ -93,7 +93,7 @@ class Journal:
 
 def _replace(path: Path, content: object) -> None:
     """Give a file other content, from one moment to the next, also on the disk."""
-    draft = path.with_name(f".{path.name}.new")
+    draft = path.with_name(f".{path.name}{DRAFT}")  # swept if it is left over
     with draft.open("wb") as file:
         file.write(msgspec.json.encode(content))
         file.flush()

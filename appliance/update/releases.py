@@ -15,6 +15,7 @@ from appliance.update.versions import ELSEWHERE, UpdateError, is_version, order
 
 CURRENT, PROVEN = "current", "proven"
 KEPT = 3
+DRAFT = ".new"
 _WHEELS, _GONE = ".wheels", ".gone-"
 
 
@@ -56,7 +57,7 @@ class Releases:
         """Let a link name this release, from one moment to the next, also on the disk. Raises OSError."""
         if self._named_by(link) == version:
             return
-        new = self.folder / f".{link}.new"
+        new = self.folder / f".{link}{DRAFT}"
         new.unlink(missing_ok=True)
         new.symlink_to(version)
         new.rename(self.folder / link)
@@ -87,6 +88,8 @@ class Releases:
         for left_over in [self.wheels, *self.folder.glob(f"{_GONE}*")]:
             if left_over.exists():
                 shutil.rmtree(left_over)
+        for draft in self.folder.glob(f".*{DRAFT}"):
+            draft.unlink(missing_ok=True)
 
     def refuse_unwritable(self) -> None:
         """Raise UpdateError if this user may not change what is installed."""

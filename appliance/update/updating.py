@@ -19,16 +19,20 @@ from appliance.update.services import Running
 from appliance.update.versions import UpdateError
 
 TRIED_COPY, KEPT_COPY = "trial.db", "before.db"
-POLL_S = 2.0
+POLL_S = 1.0
 OLD_ONE_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a release may take to be well, and for how long it must then be. Seconds."""
+    """How long a release may take to be well."""
 
     health_s: float
-    steady_s: float = 10.0
+
+    @property
+    def steady_s(self) -> float:
+        """For how long it must then be: ten seconds of five minutes."""
+        return self.health_s / 30
 
 
 class Updater:
