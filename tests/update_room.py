@@ -34,7 +34,7 @@ from tests.conftest import REPOSITORY, port_giver
 
 UTC = 1_790_000_000.0
 SYSTEMCTL = """#!{python}
-# A stand-in for systemctl, for tests: mb9k.target is `mb9k run` of the current release.
+# A stand-in for systemctl, for tests: mb9k.target is `mb9k run` of the current release, as the user whose data it is.
 import os, signal, subprocess, sys, time
 from pathlib import Path
 pid_path, words = Path("{folder}/run.pid"), sys.argv[1:]
@@ -42,6 +42,9 @@ if words == ["start", "mb9k.target"]:
     log = open("{folder}/run.log", "ab")
     command = ["{folder}/releases/current/bin/mb9k", "--config", "{folder}/mb9k.toml", "run"]
     files = dict(stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    if os.geteuid() == 0:
+        owner = os.stat("{folder}/state")
+        files.update(user=owner.st_uid, group=owner.st_gid, extra_groups=[])
     process = subprocess.Popen(command, cwd="/", start_new_session=True, **files)
     pid_path.write_text(str(process.pid))
 elif words == ["stop", "mb9k.target"] and pid_path.exists():

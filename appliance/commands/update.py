@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from contextlib import suppress
 from importlib.metadata import distributions
 from pathlib import Path
+from types import FrameType
 
 import click
 
@@ -70,6 +73,7 @@ def install(context: click.Context, file: Path, yes: bool) -> None:
         click.echo(line)
     if not yes and sys.stdin.isatty():
         click.confirm("Go on?", abort=True)
+    _go_on_without_a_terminal()
     updater.update(bundle, now().utc)
     click.echo(f"{bundle.manifest.version} runs now. `mb9k update back` lets {current} run again.")
 
@@ -84,6 +88,7 @@ def back(context: click.Context, version: str | None) -> None:
     """
     updater = _updater(config_of(context), context)
     version = version or updater.releases.before_current()
+    _go_on_without_a_terminal()
     updater.back(version, now().utc)
     click.echo(f"{version} runs now.")
 
@@ -136,7 +141,7 @@ def _updater(
         raise UpdateError(f"{missing}: no such folder: {ELSEWHERE}")
     releases = Releases(folder)
     box = Box(config.state, context.obj.config_path.resolve())
-    updater = Updater(releases, box, Systemd(), Path(sys.executable), Patience(config.update.health_s), click.echo)
+    updater = Updater(releases, box, Systemd(), Path(sys.executable), Patience(config.update.health_s), _say)
     if may_change:
         releases.refuse_unwritable()
         stay_alone(folder, "update")
@@ -145,6 +150,23 @@ def _updater(
         if not may_be_unfinished:
             updater.refuse_unfinished()
     return updater
+
+
+def _say(words: str) -> None:
+    """Tell whoever listens; a connection that is lost must not end an update."""
+    with suppress(OSError):
+        click.echo(words)
+
+
+def _go_on_without_a_terminal() -> None:
+    """A lost connection ends nothing; who asks this process to end has the update undone."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end)
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # the undoing is not to be ended
+    sys.exit(128 + number)
 
 
 def _authorities(config: Config) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from appliance.update.bundle import Bundle, packages
-from appliance.update.versions import UpdateError, order
+from appliance.update.versions import UpdateError, order, span
 
 
 def refuse_unfit(bundle: Bundle, current: str, there: list[str], python: str, machine: str) -> None:
@@ -53,17 +53,19 @@ def what_changes(
     ]
     lines = [f"From {current} to {told.version}, signed by {bundle.signer}.", *(f"New: {note}" for note in told.notes)]
     lines += [f"Packages: {', '.join(changed)}."] if changed else []
-    minutes = f"{health_s / 60:g} minutes"
+    patience = span(health_s)
     if any(number > schema.get(name, 0) for name, number in told.schema.items()):
         lines.append(
             f"The record gets another form, which {current} cannot read. If {told.version} is not well within"
-            f" {minutes}, {current} gets the record back as it was before; what was counted in these minutes is set"
-            " aside, not shown."
+            f" {patience}, {current} gets the record back as it was before; what was counted meanwhile is set aside,"
+            " not shown."
         )
     else:
         lines.append(
-            f"The record keeps its form: if {told.version} is not well within {minutes}, {current} runs again with all"
+            f"The record keeps its form: if {told.version} is not well within {patience}, {current} runs again with all"
             " that was counted meanwhile."
         )
-    lines.append("Nothing is counted for about a minute, while one takes over from the other.")
+    lines.append(
+        "While one takes over from the other, nothing is counted: for seconds, on a small board up to a minute."
+    )
     return lines

@@ -16,7 +16,7 @@ from appliance.update.bundle import Bundle
 from appliance.update.journal import Journal, Outcome, Progress, Step
 from appliance.update.releases import CURRENT, PROVEN, Releases
 from appliance.update.services import Running
-from appliance.update.versions import UpdateError
+from appliance.update.versions import UpdateError, span
 
 TRIED_COPY, KEPT_COPY = "trial.db", "before.db"
 POLL_S = 1.0
@@ -101,7 +101,7 @@ class Updater:
             there = self.journal.read()
             if there is None or there.step is Step.SETTLING:
                 raise  # it stands; `resume` tidies up
-            trouble = str(error) or type(error).__name__
+            trouble = str(error) if isinstance(error, Exception) else "it was ended"
             done = self._undo(there, trouble, utc, at_boot=False)
             if isinstance(error, Exception):
                 raise UpdateError(f"{trouble.rstrip('.')}; {done}") from error
@@ -132,9 +132,7 @@ class Updater:
         progress = self._step(progress, Step.CHECKING, f"Starting {progress.after}, which must prove itself ...")
         self.running.start()
         if trouble := self._ailment(progress.after, self.patience.health_s, was_ailing=bool(before.problem)):
-            raise UpdateError(
-                f"{progress.after} was not well within {self.patience.health_s / 60:g} minutes: {trouble}"
-            )
+            raise UpdateError(f"{progress.after} was not well within {span(self.patience.health_s)}: {trouble}")
         progress = self._step(progress, Step.SETTLING, f"{progress.after} is well.")
         self._settle(progress, utc)
 

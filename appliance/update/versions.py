@@ -35,6 +35,11 @@ def order(version: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
+def span(seconds: float) -> str:
+    """A time for people: 5 minutes, 8 s."""
+    return f"{seconds / 60:g} minutes" if seconds >= 120 else f"{seconds:g} s"
+
+
 def this_python() -> str:
     """The Python that runs, as a bundle names it: 3.11."""
     return f"{sys.version_info.major}.{sys.version_info.minor}"
