@@ -182,7 +182,7 @@ def test_a_version_with_another_form_of_the_record_is_undone_with_the_record(roo
         assert done.returncode == 1, done.stdout
         assert "The record gets another form" in done.stdout
         (line,) = done.stderr.splitlines()
-        assert "serve does not live; 0.1.0 runs again; the record is as it was before" in line
+        assert "serve does not live" in line and "0.1.0 runs again; the record is as it was before" in line
         room.wait_for_site()
     assert room.people() == ["ann", "before"]
     (aside,) = room.config.state.glob("mb9k.db.aside-*Z")
@@ -204,6 +204,7 @@ def test_an_update_and_the_way_back(room: Room, good: Path) -> None:
         done = room.mb9k("update", "back")
         assert (done.returncode, done.stderr) == (0, "")
     assert "0.1.0 -> 0.2.0\tdone" in room.mb9k("update", "list").stdout
+    room.releases.remove("0.2.0")
     assert room.people()[0] == "ann"
 
 

@@ -43,8 +43,8 @@ class UpdateGroup(click.Group):
 def update() -> None:
     """Let another version of this program run.
 
-    `mb9k update FILE` takes a signed bundle. It is tried on a copy of the record first; then the services change over,
-    and if the new version is not well within minutes, the old one runs again with its record.
+    A FILE in the place of COMMAND is a signed bundle to install. It is tried on a copy of the record first; then the
+    services change over, and if the new version is not well within minutes, the old one runs again with its record.
 
     Who may sign stands in the file that update.authority of the configuration names.
     """

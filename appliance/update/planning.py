@@ -66,6 +66,6 @@ def what_changes(
             " that was counted meanwhile."
         )
     lines.append(
-        "While one takes over from the other, nothing is counted: for seconds, on a small board up to a minute."
+        "Nothing is counted while one takes over from the other: for seconds, on a small board up to a minute."
     )
     return lines
