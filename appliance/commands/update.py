@@ -67,13 +67,13 @@ def install(context: click.Context, file: Path, yes: bool) -> None:
     refuse_unfit(bundle, current, releases.all(), this_python(), this_machine())
     parts = (Path(f"{config.store_path}{suffix}") for suffix in ("", *COMPANIONS))
     record_bytes = sum(part.stat().st_size for part in parts if part.exists())
-    refuse_too_full(bundle, releases, config.state, record_bytes)
+    refuse_too_full(bundle, releases, config.state, record_bytes, config.images.min_free_mb * 1_000_000)
     installed = {each.name.replace("_", "-").lower(): each.version for each in distributions()}
     for line in what_changes(bundle, current, installed, newest_known(), config.update.health_s):
         click.echo(line)
     if not yes and sys.stdin.isatty():
         click.confirm("Go on?", abort=True)
-    _go_on_without_a_terminal()
+    _ending.listen()
     updater.update(bundle, now().utc)
     click.echo(f"{bundle.manifest.version} runs now. `mb9k update back` lets {current} run again.")
 
@@ -88,7 +88,7 @@ def back(context: click.Context, version: str | None) -> None:
     """
     updater = _updater(config_of(context), context)
     version = version or updater.releases.before_current()
-    _go_on_without_a_terminal()
+    _ending.listen()
     updater.back(version, now().utc)
     click.echo(f"{version} runs now.")
 
@@ -141,7 +141,8 @@ def _updater(
         raise UpdateError(f"{missing}: no such folder: {ELSEWHERE}")
     releases = Releases(folder)
     box = Box(config.state, context.obj.config_path.resolve())
-    updater = Updater(releases, box, Systemd(), Path(sys.executable), Patience(config.update.health_s), _say)
+    patience = Patience(config.update.health_s)
+    updater = Updater(releases, box, Systemd(), Path(sys.executable), patience, _say, _ending)
     if may_change:
         releases.refuse_unwritable()
         stay_alone(folder, "update")
@@ -158,15 +159,26 @@ def _say(words: str) -> None:
         click.echo(words)
 
 
-def _go_on_without_a_terminal() -> None:
-    """A lost connection ends nothing; who asks this process to end has the update undone."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _end)
+class _Ending:
+    """Whether this process was asked to end; a connection that is lost asks nothing."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def __call__(self) -> bool:
+        return self._asked
+
+    def listen(self) -> None:
+        """From now on."""
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._note)
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self._asked = True
 
 
-def _end(number: int, _frame: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_IGN)  # the undoing is not to be ended
-    sys.exit(128 + number)
+_ending = _Ending()
 
 
 def _authorities(config: Config) -> str:

@@ -18,11 +18,14 @@ PIP_S = 3600
 MB = 1_000_000
 
 
-def refuse_too_full(bundle: Bundle, releases: Releases, state: Path, record_bytes: int) -> None:
-    """Raise UpdateError if there is no room for the release and for two copies of the record."""
+def refuse_too_full(bundle: Bundle, releases: Releases, state: Path, record_bytes: int, leave_bytes: int) -> None:
+    """Raise UpdateError if there is no room for the release and for two copies of the record.
+
+    leave_bytes: what must be left on the record's disk, or the box would delete images to have that.
+    """
     needed = {
         releases.folder: bundle.manifest.bundle_bytes + bundle.manifest.installed_bytes,
-        state: 2 * record_bytes + LOG_BYTES,
+        state: 2 * record_bytes + max(LOG_BYTES, leave_bytes),
     }
     if releases.folder.stat().st_dev == state.stat().st_dev:
         needed = {releases.folder: sum(needed.values())}

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import msgspec
 
@@ -22,6 +22,7 @@ from appliance.update.versions import VERSION, UpdateError
 
 FORMAT = 1
 MANIFEST, SIGNATURE, SIGNER = "manifest.json", "manifest.sig", "signer.pem"
+HEAD = (MANIFEST, SIGNATURE, SIGNER)
 MAX_HEAD_BYTES = 1_000_000
 MAX_WHEELS = 200
 CHUNK_BYTES = 1 << 20
@@ -85,31 +86,31 @@ class Bundle:
 
 def verified(path: Path, authorities: str, now_s: float) -> Bundle:
     """Look at all of a bundle: who signed it, and every sum. authorities: PEM. Raises UpdateError."""
-    with _opened(path) as archive:
-        head = {name: _head(archive, name, path) for name in (MANIFEST, SIGNATURE, SIGNER)}
+    with _opened(path) as file:
+        told, signature, certificate = (_head(file, name, path) for name in HEAD)
         try:
-            signer = verify_signed(
-                head[MANIFEST], head[SIGNATURE], head[SIGNER].decode("ascii", "replace"), authorities, now_s
-            )
+            signer = verify_signed(told, signature, certificate.decode("ascii", "replace"), authorities, now_s)
         except CertificateError as error:
-            raise UpdateError(f"{path} is not taken: {error}; {NEXT_STEP}, or see `mb9k update --help`") from error
-        manifest = _manifest(head[MANIFEST], path)
-        for wheel, content in _wheels(archive, manifest, path):
-            _take(wheel, content, path, None)
+            raise UpdateError(f"{path} is not taken: {error}; {NEXT_STEP}, or see docs/updates.md") from error
+        manifest = _manifest(told, path)
+        for wheel in manifest.wheels:
+            _take(file, wheel, path)
     return Bundle(path, manifest, signer.name)
 
 
 def stage(bundle: Bundle, folder: Path) -> list[Path]:
-    """Put the wheels into a folder, which is made; each is summed again as it is written, since the file may have
-    changed meanwhile. Raises UpdateError, OSError."""
+    """Put the wheels into a folder, which is made. Raises UpdateError, OSError.
+
+    Each is summed again as it is written: the file may have changed meanwhile.
+    """
     folder.mkdir(mode=0o700)
     staged = []
-    with _opened(bundle.path) as archive:
-        for name in (MANIFEST, SIGNATURE, SIGNER):
-            _head(archive, name, bundle.path)
-        for wheel, content in _wheels(archive, bundle.manifest, bundle.path):
+    with _opened(bundle.path) as file:
+        for name in HEAD:
+            _head(file, name, bundle.path)
+        for wheel in bundle.manifest.wheels:
             with (folder / wheel.file).open("xb") as out:
-                _take(wheel, content, bundle.path, out)
+                _take(file, wheel, bundle.path, out)
             staged.append(folder / wheel.file)
     return staged
 
@@ -141,38 +142,45 @@ def _entry(name: str, size_bytes: int) -> tarfile.TarInfo:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tarfile.TarFile]:
+def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
-        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
-            yield archive
+        if path.exists() and not path.is_file():
+            raise UpdateError(f"{path} is no file; name the bundle that you fetched")
+        with path.open("rb") as file:
+            yield file
     except FileNotFoundError as error:
         raise UpdateError(f"{path}: no such file; name the bundle that you fetched") from error
-    except tarfile.TarError as error:
-        raise UpdateError(f"{path} is no bundle of mb9k, or not all of it came; {NEXT_STEP}") from error
     except OSError as error:
         if error.filename != str(path):
             raise
         raise UpdateError(f"{path} cannot be read ({error.strerror}); {NEXT_STEP}") from error
 
 
-def _next(archive: tarfile.TarFile, name: str, path: Path) -> tuple[tarfile.TarInfo, io.BufferedReader]:
-    """The next member, which must be this file."""
-    entry = archive.next()
-    if entry is None:
+def _size_of_next(file: BinaryIO, name: str, path: Path) -> int:
+    """The size of the next member, which must be this file.
+
+    Read header by header: what nobody has signed yet must not say how much is read at once.
+    """
+    header = file.read(tarfile.BLOCKSIZE)
+    if len(header) < tarfile.BLOCKSIZE or not any(header):
         raise UpdateError(f"{path} ends before {name}: not all of it came; {NEXT_STEP}")
-    content = archive.extractfile(entry) if entry.name == name and entry.type == tarfile.REGTYPE else None
-    if content is None:
+    try:
+        entry = tarfile.TarInfo.frombuf(header, "ascii", "strict")
+    except (tarfile.HeaderError, UnicodeDecodeError) as error:
+        raise UpdateError(f"{path} is no bundle of mb9k; {NEXT_STEP}") from error
+    if (entry.name, entry.type) != (name, tarfile.REGTYPE):
         raise UpdateError(f"{path} is no bundle of mb9k: where {name} should be, there is something else; {NEXT_STEP}")
-    return entry, content  # type: ignore[return-value]  # a BufferedReader, says the documentation
+    return entry.size
 
 
-def _head(archive: tarfile.TarFile, name: str, path: Path) -> bytes:
-    entry, content = _next(archive, name, path)
-    if entry.size > MAX_HEAD_BYTES:
+def _head(file: BinaryIO, name: str, path: Path) -> bytes:
+    size_bytes = _size_of_next(file, name, path)
+    if not 0 <= size_bytes <= MAX_HEAD_BYTES:
         raise UpdateError(f"{path} is no bundle of mb9k: its {name} is too long; {NEXT_STEP}")
-    read = content.read()
-    if len(read) < entry.size:
+    read = file.read(size_bytes)
+    if len(read) < size_bytes:
         raise UpdateError(f"{path} ends within {name}: not all of it came; {NEXT_STEP}")
+    file.read(-size_bytes % tarfile.BLOCKSIZE)
     return read
 
 
@@ -190,26 +198,18 @@ class _Format(msgspec.Struct):
     format: int
 
 
-def _wheels(archive: tarfile.TarFile, manifest: Manifest, path: Path) -> Iterator[tuple[Wheel, io.BufferedReader]]:
-    for wheel in manifest.wheels:
-        entry, content = _next(archive, wheel.file, path)
-        if entry.size != wheel.size_bytes:
-            raise UpdateError(f"{path}: {wheel.file} is not the one that was signed; {NEXT_STEP}")
-        yield wheel, content
-
-
-def _take(wheel: Wheel, content: io.BufferedReader, path: Path, out: io.BufferedWriter | None) -> None:
-    summed = hashlib.sha256()
-    read_bytes = 0
-    try:
-        while chunk := content.read(CHUNK_BYTES):
-            read_bytes += len(chunk)
-            summed.update(chunk)
-            if out:
-                out.write(chunk)
-    except tarfile.ReadError:
-        pass  # the file ends early, which is told below
-    if read_bytes < wheel.size_bytes:
+def _take(file: BinaryIO, wheel: Wheel, path: Path, out: BinaryIO | None = None) -> None:
+    """Read the next member, which must be this wheel, and write it where that is wanted."""
+    if _size_of_next(file, wheel.file, path) != wheel.size_bytes:
+        raise UpdateError(f"{path}: {wheel.file} is not the one that was signed; {NEXT_STEP}")
+    summed, left_bytes = hashlib.sha256(), wheel.size_bytes
+    while left_bytes and (chunk := file.read(min(CHUNK_BYTES, left_bytes))):
+        left_bytes -= len(chunk)
+        summed.update(chunk)
+        if out:
+            out.write(chunk)
+    if left_bytes:
         raise UpdateError(f"{path} ends within {wheel.file}: not all of it came; {NEXT_STEP}")
     if summed.hexdigest() != wheel.sha256:
         raise UpdateError(f"{path}: {wheel.file} is not the one that was signed; {NEXT_STEP}")
+    file.read(-wheel.size_bytes % tarfile.BLOCKSIZE)

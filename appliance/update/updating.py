@@ -21,6 +21,7 @@ from appliance.update.versions import UpdateError, span
 TRIED_COPY, KEPT_COPY = "trial.db", "before.db"
 POLL_S = 1.0
 OLD_ONE_S = 120.0
+ENDED = "it was asked to end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,8 @@ class Patience:
 class Updater:
     """Makes one update at a time. python: the interpreter of the release whose code this is.
 
-    say: is told each step, for a person to read.
+    say: is told each step, for a person to read. is_to_end: whether it was asked to end, which undoes the update at the
+    next step: a signal's exception may come where Python only reports it.
     """
 
     def __init__(
@@ -49,9 +51,10 @@ class Updater:
         python: Path,
         patience: Patience,
         say: Callable[[str], None],
+        is_to_end: Callable[[], bool] = lambda: False,
     ) -> None:
         self.releases, self.box, self.running, self.python = releases, box, running, python
-        self.patience, self._say = patience, say
+        self.patience, self._say, self._is_to_end = patience, say, is_to_end
         self.journal = Journal(releases.folder)
 
     def update(self, bundle: Bundle, utc: float) -> None:
@@ -101,7 +104,7 @@ class Updater:
             there = self.journal.read()
             if there is None or there.step is Step.SETTLING:
                 raise  # it stands; `resume` tidies up
-            trouble = str(error) if isinstance(error, Exception) else "it was ended"
+            trouble = str(error) if isinstance(error, Exception) else ENDED
             done = self._undo(there, trouble, utc, at_boot=False)
             if isinstance(error, Exception):
                 raise UpdateError(f"{trouble.rstrip('.')}; {done}") from error
@@ -120,6 +123,11 @@ class Updater:
         except UpdateError as error:
             raise UpdateError(f"{version} cannot do with this box: {error}") from error
         self.box.forget(self.python)
+        self._refuse_if_ended()
+
+    def _refuse_if_ended(self) -> None:
+        if self._is_to_end():
+            raise UpdateError(ENDED)
 
     def _switch_over(self, progress: Progress, utc: float) -> None:
         before = self.box.health(self.releases.python(progress.before))
@@ -131,7 +139,8 @@ class Updater:
         self.releases.point(CURRENT, progress.after)
         progress = self._step(progress, Step.CHECKING, f"Starting {progress.after}, which must prove itself ...")
         self.running.start()
-        if trouble := self._ailment(progress.after, self.patience.health_s, was_ailing=bool(before.problem)):
+        trouble = self._ailment(progress.after, self.patience.health_s, bool(before.problem), self._refuse_if_ended)
+        if trouble:
             raise UpdateError(f"{progress.after} was not well within {span(self.patience.health_s)}: {trouble}")
         progress = self._step(progress, Step.SETTLING, f"{progress.after} is well.")
         self._settle(progress, utc)
@@ -170,20 +179,25 @@ class Updater:
         return said
 
     def _step(self, progress: Progress, step: Step, words: str, **changes: object) -> Progress:
+        if step not in (Step.UNDOING, Step.SETTLING):
+            self._refuse_if_ended()
         progress = replace(progress, step=step, **changes)
         self.journal.write(progress)
         self._say(words)
         return progress
 
-    def _ailment(self, version: str, within_s: float, was_ailing: bool) -> str | None:
+    def _ailment(
+        self, version: str, within_s: float, was_ailing: bool, refuse: Callable[[], None] = lambda: None
+    ) -> str | None:
         """What keeps a release from being well; None as soon as it has been well for long enough.
 
         Well: every service gives heartbeats, and is the same process as before; the site answers; the watcher has no
-        problem, or had one before (was_ailing).
+        problem, or had one before (was_ailing). refuse: raises when there is no more waiting.
         """
         deadline_s = time.monotonic() + within_s
         well: tuple[float, Health] | None = None
         while True:
+            refuse()
             health, now_s = self.box.health(self.releases.python(version)), time.monotonic()
             ailing = [*health.missing, *([health.problem] if health.problem and not was_ailing else [])]
             if ailing:
