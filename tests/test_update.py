@@ -173,6 +173,7 @@ def test_a_version_whose_model_fails_its_self_test_never_runs(room: Room, bundle
     assert "self-test" in room.mb9k("update", "list").stdout
 
 
+@pytest.mark.timeout(300)
 def test_a_version_with_another_form_of_the_record_is_undone_with_the_record(room: Room, bundles: Bundles) -> None:
     bundle = bundles.make("0.5.0", {**NO_SITE, **NEW_FORM})
     room.add_person("before")
@@ -191,6 +192,7 @@ def test_a_version_with_another_form_of_the_record_is_undone_with_the_record(roo
     connection.close()
 
 
+@pytest.mark.timeout(300)  # two changes over, on a machine that has other things to do
 def test_an_update_and_the_way_back(room: Room, good: Path) -> None:
     room.set_patience(60)
     with room.running():

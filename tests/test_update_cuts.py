@@ -12,7 +12,7 @@ import pytest
 
 from appliance.update.releases import CURRENT, PROVEN
 from tests.test_update import NEW_FORM, NO_SITE
-from tests.update_cut import IN_PIP, cut_off
+from tests.update_cut import ALONE, IN_PIP, cut_off
 from tests.update_room import Bundles, Room
 
 ALL = os.environ.get("MB9K_UPDATE_CUTS") == "all"
@@ -79,6 +79,17 @@ def test_a_cut_while_the_new_one_is_to_prove_itself_leaves_the_old_one(room: Roo
     assert room.faults("0.1.0") == []
 
 
+def test_an_updater_that_is_killed_alone_is_noticed_without_a_restart(room: Room) -> None:
+    cut_off(room, f"{ALONE}after point current", "back", "0.2.0")
+    assert "an update was cut off; `mb9k update resume` ends it" in room.mb9k("update", "back").stderr
+    assert "under way, or cut off: 0.1.0 -> 0.2.0, switching" in room.mb9k("update", "list").stdout
+    done = room.mb9k("update", "resume", "--if-abandoned", version="proven")
+    assert "0.1.0 runs again; all that was counted is kept" in done.stdout, done.stderr
+    room.wait_for_site()
+    room.systemctl("stop")
+    assert room.faults("0.1.0") == []
+
+
 def test_cuts_of_the_undoing_itself_leave_the_old_one_with_its_record(room: Room) -> None:
     room.add_person("before")
     cut_off(room, "after point current", "back", "0.5.0")
@@ -94,6 +105,7 @@ def test_cuts_of_the_undoing_itself_leave_the_old_one_with_its_record(room: Room
     assert room.people(aside) == ["ann", "before", "meanwhile"]
 
 
+@pytest.mark.timeout(300)
 def test_cuts_after_it_has_proved_itself_leave_the_new_one(room: Room) -> None:
     with room.running():
         cut_off(room, WHILE_SETTLING[0], "back", "0.2.0")

@@ -19,27 +19,29 @@ from appliance.update.updating import Patience, Updater
 from tests.conftest import REPOSITORY
 from tests.update_room import UTC, Room
 
+ALONE = "the updater alone "
 IN_PIP = "while pip installs"
 METHODS = ("point", "stop", "start", "keep", "trial", "keep_at_rest", "put_back", "forget", "remove", "prune")
 PROGRAM = f"import sys; sys.path.append({str(REPOSITORY)!r}); from tests.update_cut import main; main(sys.argv[1:])"
 
 
 class Cut:
-    """Everything is killed at one event, at once.
+    """Everything is killed at one event, at once; or (not everything) the updater alone.
 
     at: "say Stopping": before the step that is told so; "after stop": after the method of that name, of the folder of
     releases (with what it was told: "after point current"), of the box, or of its services.
     """
 
-    def __init__(self, room: Room, at: str) -> None:
-        self.room, self.at = room, at
+    def __init__(self, room: Room, at: str, everything: bool) -> None:
+        self.room, self.at, self.everything = room, at, everything
         self.events: list[str] = []
 
     def __call__(self, event: str) -> None:
         """An event comes."""
         self.events.append(event)
         if event == self.at:
-            self.room.kill_services()
+            if self.everything:
+                self.room.kill_services()
             os.kill(os.getpid(), signal.SIGKILL)
 
     def in_pip(self, releases: Path) -> None:
@@ -82,7 +84,7 @@ def main(words: list[str]) -> None:
     """What: "update BUNDLE", "back VERSION" or "resume"."""
     folder, at, what, *which = words
     room = Room(Path(folder))
-    cut = Cut(room, at)
+    cut = Cut(room, at.removeprefix(ALONE), everything=not at.startswith(ALONE))
     if at == IN_PIP:
         threading.Thread(target=cut.in_pip, args=[room.releases.folder], daemon=True).start()
     updater = (Untried if what == "back" else Updater)(

@@ -11,10 +11,11 @@ from types import FrameType
 
 import click
 
-from appliance.alone import stay_alone
+from appliance.alone import refuse_company, stay_alone
 from appliance.commands import asked
 from appliance.commands.kit import config_of
 from appliance.config import Config
+from appliance.errors import UserError
 from appliance.store.soundness import COMPANIONS, newest_known
 from appliance.times import now, utc_text
 from appliance.update.asking import Box
@@ -113,12 +114,19 @@ def list_releases(context: click.Context) -> None:
 
 @update.command()
 @click.option("--at-boot", is_flag=True, help="Nothing runs yet, and the services are started by others.")
+@click.option("--if-abandoned", is_flag=True, help="Do nothing, quietly, while an update is under way.")
 @click.pass_context
-def resume(context: click.Context, at_boot: bool) -> None:
+def resume(context: click.Context, at_boot: bool, if_abandoned: bool) -> None:
     """End an update that was cut off: it is undone, or, if the new version had proved itself, tidied up.
 
-    mb9k-update-resume.service does it at every start of the machine, before the services.
+    mb9k-update-resume.service does it at every start of the machine, before the services, and
+    mb9k-update-abandoned.timer every ten minutes.
     """
+    if if_abandoned:
+        try:
+            refuse_company(Path(config_of(context).update.releases), "update")
+        except UserError:
+            return
     updater = _updater(config_of(context), context, may_be_unfinished=True, is_boot=at_boot)
     click.echo(updater.resume(now().utc, at_boot))
 
