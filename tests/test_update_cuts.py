@@ -12,7 +12,7 @@ import pytest
 
 from appliance.update.releases import CURRENT, PROVEN
 from tests.test_update import NEW_FORM, NO_SITE
-from tests.update_cut import ALONE, IN_PIP, cut_off
+from tests.update_cut import ALONE, IN_PIP, cut_at_call, cut_off
 from tests.update_room import Bundles, Room
 
 ALL = os.environ.get("MB9K_UPDATE_CUTS") == "all"
@@ -98,7 +98,7 @@ def test_cuts_of_the_undoing_itself_leave_the_old_one_with_its_record(room: Room
     assert room.mb9k("check", version="0.1.0").returncode == 1, "0.1.0 can read it"
     for at in WHILE_UNDOING:
         cut_off(room, at, "resume")
-    resume(room)
+    assert "the record is as it was before" in resume(room)
     assert room.faults("0.1.0") == []
     assert room.people() == ["ann", "before"]
     (aside,) = room.config.state.glob("mb9k.db.aside-*Z")
@@ -116,3 +116,21 @@ def test_cuts_after_it_has_proved_itself_leave_the_new_one(room: Room) -> None:
     assert room.releases.proven() == "0.2.0"
     for link in (CURRENT, PROVEN):  # for the next test
         room.releases.point(link, "0.1.0")
+
+
+if ALL:
+
+    @pytest.mark.timeout(1200)
+    def test_a_cut_at_each_system_call_of_the_updater_leaves_a_box_that_works(room: Room) -> None:
+        room.releases.point(PROVEN, "0.1.0")
+        number, ended_in = 1, []
+        while cut_at_call(room, number, "back", "0.2.0"):
+            resume(room)
+            ended_in.append(room.releases.current())
+            assert room.faults(ended_in[-1]) == [], number
+            for link in (CURRENT, PROVEN):
+                room.releases.point(link, "0.1.0")
+            number += 1
+        assert ended_in == sorted(ended_in) and set(ended_in) == {"0.1.0", "0.2.0"}, "old up to a point, then new"
+        for link in (CURRENT, PROVEN):
+            room.releases.point(link, "0.1.0")

@@ -19,6 +19,7 @@ from appliance.update.updating import Patience, Updater
 from tests.conftest import REPOSITORY
 from tests.update_room import UTC, Room
 
+CALLS = "rename,renameat,renameat2,unlink,unlinkat,symlink,symlinkat,fsync,rmdir"
 ALONE = "the updater alone "
 IN_PIP = "while pip installs"
 METHODS = ("point", "stop", "start", "keep", "trial", "keep_at_rest", "put_back", "forget", "remove", "prune")
@@ -109,7 +110,22 @@ def main(words: list[str]) -> None:
 
 def cut_off(room: Room, at: str, *what: str) -> None:
     """Do it in a process of 0.1.0, which must be killed by the cut."""
-    python = room.releases.python("0.1.0")
-    command = [str(python), "-c", PROGRAM, str(room.folder), at, *what]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/", env=room.environment)
+    done = subprocess.run(
+        program(room, at, *what), capture_output=True, text=True, check=False, cwd="/", env=room.environment
+    )
     assert done.returncode == -signal.SIGKILL, f"{at} never came: {done.stdout}{done.stderr}"
+
+
+def cut_at_call(room: Room, number: int, *what: str) -> bool:
+    """Do it in a process of 0.1.0 that is killed as it enters this system call of those by which it changes anything;
+    whether it came so far. Needs strace."""
+    kill = ["-e", f"trace={CALLS}", "-e", f"inject={CALLS}:signal=KILL:when={number}"]
+    command = ["strace", "-o", "/dev/null", *kill, *program(room, "never", *what)]
+    done = subprocess.run(command, capture_output=True, check=False, cwd="/", env=room.environment)
+    room.kill_services()
+    return done.returncode != 0
+
+
+def program(room: Room, at: str, *what: str) -> list[str]:
+    """The command of such a process."""
+    return [str(room.releases.python("0.1.0")), "-c", PROGRAM, str(room.folder), at, *what]

@@ -27,6 +27,8 @@ from appliance.store.soundness import Remedy
 from appliance.times import now
 from appliance.update.asking import Health
 
+BEGUN = ".put-back"
+
 
 def _copies(config: Config) -> Path:
     """The folder of the copies that an update needs, on the disk of the record."""
@@ -98,18 +100,28 @@ def put_back(context: click.Context, name: str) -> None:
     """Have a record that this version can use: the one there is, if it can, else the copy. Nothing is deleted."""
     config = config_of(context)
     copy = _copies(config) / name
+    begun = copy.with_suffix(BEGUN)  # asked again after a power cut, it still says what was done
     fault = soundness.diagnose(config.store_path, backups=config.backups_dir)
-    if fault is None:
+    if fault:
+        with in_one_line("the record cannot be put back"):
+            begun.parent.mkdir(mode=0o700, exist_ok=True)
+            begun.touch()
+            _put_back(config, copy, fault)
+    if begun.exists():
+        aside = max(config.state.glob(f"{config.store_path.name}{soundness.ASIDE}*Z"), default="a file beside it")
+        click.echo(f"the record is as it was before, everybody signed out; what there was is kept as {aside}")
+    else:
         click.echo("all that was counted is kept")
-        return
-    with in_one_line("the record cannot be put back"):
-        if copy.exists():
-            aside = Reserve(config.state).spend(partial(backup.restore, copy, config.store_path, now().utc))
-        elif fault.remedy is Remedy.UPDATE:  # there was none before the newer version began one
-            _, aside = backup.start_empty(config.store_path, config.images_dir, now().utc)
-        else:
-            raise UserError(f"{config.store_path} {fault.what}; `mb9k check` says what to do")
-    click.echo(f"the record is as it was before, everybody signed out; what there was is kept as {aside}")
+
+
+def _put_back(config: Config, copy: Path, fault: soundness.Fault) -> None:
+    """Put the copy in the place of the record."""
+    if copy.exists():
+        Reserve(config.state).spend(partial(backup.restore, copy, config.store_path, now().utc))
+    elif fault.remedy is Remedy.UPDATE:  # there was none before the newer version began one
+        backup.start_empty(config.store_path, config.images_dir, now().utc)
+    else:
+        raise UserError(f"{config.store_path} {fault.what}; `mb9k check` says what to do")
 
 
 @click.command("ask-forget", hidden=True)
@@ -119,8 +131,8 @@ def forget(context: click.Context) -> None:
     folder = _copies(config_of(context))
     for copy in folder.glob("*.db"):
         _remove(copy)
-    for draft in folder.glob("*.partial"):
-        draft.unlink(missing_ok=True)
+    for note in (*folder.glob("*.partial"), *folder.glob(f"*{BEGUN}")):
+        note.unlink(missing_ok=True)
 
 
 def _remove(copy: Path) -> None:

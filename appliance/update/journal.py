@@ -34,7 +34,8 @@ class Progress(msgspec.Struct, frozen=True):
     """How far an update is.
 
     is_new: whether the release `after` was made for it, and goes when it is undone. outage: whether services may have
-    been stopped, and what comes then may have been done. trouble: why it is undone.
+    been stopped, and what comes then may have been done. trouble: why it is undone; record: what became of the record
+    then, which a second undoing could no longer see.
     """
 
     step: Step
@@ -44,10 +45,14 @@ class Progress(msgspec.Struct, frozen=True):
     is_new: bool
     outage: bool = False
     trouble: str = ""
+    record: str = ""
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """How one ended. trouble: why it was undone; empty: it was not. runs: the release that ran then."""
+    """How one ended. runs: the release that ran then. trouble: why it was undone; empty: it was not.
+
+    record: what became of the record when it was undone.
+    """
 
     utc: float
     before: str

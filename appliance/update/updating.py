@@ -158,24 +158,25 @@ class Updater:
         said = f"{progress.before} runs on, nothing was changed"
         with suppress(OSError):  # on a full disk: the step before leads here, too
             progress = self._step(progress, Step.UNDOING, f"Undoing it: {trouble}", trouble=trouble)
-        record = ""
         if progress.outage:
             if not at_boot:
                 self.running.stop()
             self.releases.point(CURRENT, progress.before)
             try:
-                record = self.box.put_back(self.python, KEPT_COPY)
+                done = self.box.put_back(self.python, KEPT_COPY)
+                progress = replace(progress, record=progress.record or done)
+                self.journal.write(progress)
             finally:
                 if not at_boot:
                     self.running.start()
-            said = f"{progress.before} runs again; {record}"
+            said = f"{progress.before} runs again; {progress.record}"
             if not at_boot and (ailment := self._ailment(progress.before, OLD_ONE_S, was_ailing=True)):
                 said += f", but it is not well: {ailment}; look into `journalctl -u 'mb9k-*'`"
         if progress.is_new:
             self.releases.remove(progress.after)
         self.releases.sweep()
         self.box.forget(self.python)
-        self.journal.end(Outcome(utc, progress.before, progress.after, progress.before, trouble, record))
+        self.journal.end(Outcome(utc, progress.before, progress.after, progress.before, trouble, progress.record))
         return said
 
     def _step(self, progress: Progress, step: Step, words: str, **changes: object) -> Progress:
