@@ -50,8 +50,10 @@ def good(bundles: Bundles) -> Path:
 
 
 @pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory, bundles: Bundles) -> Room:
-    return Room.make(tmp_path_factory.mktemp("room"), bundles, bundles.make("0.1.0"))
+def room(tmp_path_factory: pytest.TempPathFactory, bundles: Bundles) -> Iterator[Room]:
+    room = Room.make(tmp_path_factory.mktemp("room"), bundles, bundles.make("0.1.0"))
+    yield room
+    room.systemctl("stop")
 
 
 @pytest.fixture(autouse=True)

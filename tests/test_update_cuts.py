@@ -6,6 +6,7 @@ More than CI has time for: MB9K_UPDATE_CUTS=all .venv/bin/pytest tests/test_upda
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,10 +39,12 @@ def good(bundles: Bundles) -> Path:
 
 
 @pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory, bundles: Bundles, good: Path) -> Room:
+def room(tmp_path_factory: pytest.TempPathFactory, bundles: Bundles, good: Path) -> Iterator[Room]:
     """0.1.0 runs, 0.2.0 and 0.5.0 are kept; the latter does not come up, and gives the record another form."""
     bad = bundles.make("0.5.0", {**NO_SITE, **NEW_FORM})
-    return Room.make(tmp_path_factory.mktemp("room"), bundles, bundles.make("0.1.0"), good, bad)
+    room = Room.make(tmp_path_factory.mktemp("room"), bundles, bundles.make("0.1.0"), good, bad)
+    yield room
+    room.systemctl("stop")
 
 
 def resume(room: Room) -> str:
