@@ -1,7 +1,7 @@
-"""Keys, certificates and their authority: the one file that knows `cryptography`. Boxes and the centre both use it.
+"""Keys, certificates, authorities, signatures: the one file that knows `cryptography`. Boxes and the centre use it.
 
 Everything is EC P-256 and PEM. What a centre and its boxes trust is the centre's own authority and nothing else: no
-public authority could sign for a box in a cellar. Profile: RFC 5280.
+public authority could sign for a box in a cellar. Profile: RFC 5280. Who signs updates has an authority of their own.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ SERVER_DAYS = 3650
 AUTHORITY_DAYS = 36_500
 ALWAYS_S = 0.0
 """Since when the centre's own are valid: a board without a clock starts in the past, and must reach it from there."""
+SIGNER_DAYS = 1100
 EARLIER_S = 86_400
 """So long before it was made is a box's valid, for a broker whose clock is behind ours."""
 MAX_REQUEST_BYTES = 4000
@@ -95,6 +96,55 @@ def fingerprint(certificate: bytes) -> bytes:
 def pem_fingerprint(certificate: str) -> bytes:
     """The fingerprint of the first certificate of a PEM text. Raises CertificateError."""
     return hashlib.sha256(_public_bytes(_certificate(certificate).public_key())).digest()
+
+
+def sign(key: bytes, content: bytes) -> bytes:
+    """A detached signature: ECDSA with SHA-256, the same each time (RFC 6979). Raises CertificateError."""
+    return _key(key).sign(content, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+
+
+def verify_signed(content: bytes, signature: bytes, certificate: str, authorities: str, now_s: float) -> Facts:
+    """Who signed this: a signer for whom one of the authorities (PEM, one after the other) vouches.
+
+    Raises CertificateError, which says what is wrong. A clock that is behind refuses nobody: many boards have none.
+    """
+    signer = _certificate(certificate)
+    try:
+        trusted = x509.load_pem_x509_certificates(authorities.encode())
+    except ValueError as error:
+        raise CertificateError("the authority's file holds no certificate") from error
+    if not any(_vouches(authority, signer) for authority in trusted):
+        raise CertificateError("who signed it is not known to this box")
+    if not _may_sign_programs(signer):
+        raise CertificateError("who signed it may not sign programs")
+    public, told = signer.public_key(), _facts(signer)
+    if not isinstance(public, ec.EllipticCurvePublicKey):
+        raise CertificateError("the key is not of the kind EC P-256")
+    try:
+        public.verify(signature, content, ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature as error:
+        raise CertificateError("it was changed after it was signed") from error
+    if now_s > told.expires_utc:
+        raise CertificateError(f"its signer's certificate ended on {_moment(told.expires_utc):%Y-%m-%d}")
+    return told
+
+
+def _vouches(authority: x509.Certificate, signer: x509.Certificate) -> bool:
+    try:
+        constraints = authority.extensions.get_extension_for_class(x509.BasicConstraints).value
+        signer.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+        return False
+    return constraints.ca
+
+
+def _may_sign_programs(signer: x509.Certificate) -> bool:
+    try:
+        purposes = signer.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        constraints = signer.extensions.get_extension_for_class(x509.BasicConstraints).value
+    except (ValueError, x509.ExtensionNotFound):
+        return False
+    return ExtendedKeyUsageOID.CODE_SIGNING in purposes and not constraints.ca
 
 
 def client_context(authority: str, certificate_path: str, key_path: str) -> ssl.SSLContext:
@@ -215,6 +265,11 @@ class Authority:
         """A certificate for the centre itself, under all these host names and addresses."""
         valid, purpose = (ALWAYS_S, now_s + days * 86_400), ExtendedKeyUsageOID.SERVER_AUTH
         return self._sign(_key(key).public_key(), names[0][:64], valid, purpose, names)
+
+    def sign_signer(self, key: bytes, name: str, now_s: float, days: float = SIGNER_DAYS) -> Signed:
+        """A certificate for who signs updates."""
+        valid = (ALWAYS_S, now_s + days * 86_400)
+        return self._sign(_key(key).public_key(), name, valid, ExtendedKeyUsageOID.CODE_SIGNING)
 
     def revocation_list(self, revoked: Iterable[tuple[str, float]], now_s: float) -> str:
         """The list of the certificates that are no longer valid, PEM. revoked: serial in hex, since when.

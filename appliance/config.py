@@ -162,6 +162,20 @@ class Backup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     folder: Annotated[str, about("Where copies go, best on another disk; empty: backups/ in state_dir")] = ""
 
 
+class Update(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Other versions of this program, from signed bundles: `mb9k update FILE`."""
+
+    releases: Annotated[
+        str, about("The folder of installed versions, with the link `current` to the one that runs")
+    ] = "/var/lib/mb9k-releases"
+    authority: Annotated[str, about("PEM file of the authorities whose signers may sign bundles")] = (
+        "/etc/mb9k/update-authority.pem"
+    )
+    health_s: Annotated[
+        float, Meta(ge=1, le=3600), about("How long a new version may take to be well before the old one runs again")
+    ] = 300
+
+
 class Fleet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What this box tells a centre, once it has joined one."""
 
@@ -215,6 +229,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     backup: Backup = Backup()
     mqtt: Mqtt = Mqtt()
     fleet: Fleet = Fleet()
+    update: Update = Update()
 
     @property
     def state(self) -> Path:

@@ -94,6 +94,8 @@ def _tree(context: click.Context) -> Iterator[click.Context]:
         for name in context.command.list_commands(context):
             command = context.command.get_command(context, name)
             assert command is not None
+            if command.hidden:
+                continue
             yield from _tree(click.Context(command, info_name=name, parent=context))
 
 
