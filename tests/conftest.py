@@ -47,7 +47,6 @@ SLOWEST = [
     "test_clients",
     "test_ingest",
     "test_end_to_end",
-    "test_ansible_machine",
 ]
 ENGINE = re.compile(r"\[(embedded|mediamtx)\b")
 
