@@ -18,7 +18,7 @@ from tests.fleet_chaos import Chaos
 from tests.fleet_chaos_box import ChaosBox
 from tests.fleet_chaos_child import MUTANTS
 
-SECONDS = float(os.environ.get("MB9K_CHAOS_S", "30"))
+SECONDS = float(os.environ.get("MB9K_CHAOS_S", "20"))
 SEED = int(os.environ.get("MB9K_CHAOS_SEED", "1"))
 PATIENCE_S = 60.0
 HANG_S = 180.0
@@ -73,7 +73,7 @@ def scripted(chaos: Chaos, is_mutant: bool) -> list[str]:
         until(lambda: any(box.acked().values()), PATIENCE_S, "it tells")
         box.kill_writer()  # the next one begins another epoch
         box.writer.start()
-        for _ in range(3):
+        for _ in range(2):
             chaos.pause(0.5, 1.0)
             chaos.kill_broker()
             before = sum(box.acked().values())
