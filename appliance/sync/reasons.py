@@ -162,8 +162,8 @@ def _of_site_certificate(error: ssl.SSLCertVerificationError, now_utc: float) ->
     if error.verify_code in (_NAME, _ADDRESS):
         return "shows a certificate that is for another name; name the broker here as its certificate does"
     return (
-        "shows a certificate that is not trusted; name the PEM file of who signed it in mb9k.toml: tls_authority under"
-        " [mqtt]"
+        "shows a certificate that is not trusted; name the PEM file of who signed it as `tls_authority` under `[mqtt]`"
+        " in `mb9k.toml`"
     )
 
 
