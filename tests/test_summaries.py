@@ -15,6 +15,7 @@ from sqlite_utils import Database
 
 from appliance.accounts.people import Role
 from appliance.accounts.schema import migrations as accounts_migrations
+from appliance.errors import InputError
 from appliance.faces import Detection, State
 from appliance.messages import Row
 from appliance.store import BY_HAND, Backlog, DetectionFilter, EpochState, Store
@@ -159,6 +160,39 @@ def test_a_cascade_that_counts_nobody_out_is_noticed(box: Store) -> None:
     box.db.execute("drop trigger detections_counted_out")
     box.streams.remove(1)
     assert box.problems() == [WRONG_SUMS]
+
+
+def test_wrong_sums_are_counted_again_in_the_newest_epoch(box: Store) -> None:
+    find = "select sql from sqlite_schema where name = 'detections_counted_out'"
+    (trigger,) = box.db.execute(find).fetchone()
+    for number in range(3):
+        box.detections.add(1, seen(AT + 60 * number))
+    box.detections.add(2, seen(AT, State.NO_MASK))
+    box.summaries.add_watched({1: 60}, NOW)
+    box.summaries.note_watermarks(box.summaries.tops())
+    box.db.execute("drop trigger detections_counted_out")
+    box.detections.remove(2)
+    box.streams.remove(2)
+    box.db.execute(trigger)
+    assert box.problems() == [WRONG_SUMS]
+    old = box.summaries.newest_epoch()
+    new = box.summaries.begin_epoch(later(60), believed=True)
+    assert box.summaries.recount() == 2
+    assert box.problems() == []
+    assert sums(box) == {(1, AT): (1, 0, 0, 0, 60), (1, AT + 120): (1, 0, 0, 0, 0)}
+    assert old and box.summaries.behind(9) == [EpochState(new, 2, 0)], "the old epoch stays as the centre has it"
+    assert box.summaries.recount() == 0
+
+
+def test_sums_are_not_counted_again_by_a_clock_that_may_be_wrong(box: Store) -> None:
+    box.summaries.begin_epoch(later(60), believed=False)
+    box.detections.add(1, seen(AT))
+    box.db.execute("update summaries set mask = mask + 1")
+    with pytest.raises(InputError, match="clock"):
+        box.summaries.recount()
+    box.summaries.correct_clock(later(90))
+    assert box.summaries.recount() == 1
+    assert box.problems() == []
 
 
 def test_a_transaction_that_is_taken_back_leaves_no_sum(box: Store) -> None:
