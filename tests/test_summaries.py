@@ -321,6 +321,24 @@ def test_rows_are_told_in_the_order_of_their_last_change_until_the_watermark_cov
     assert box.summaries.range_after("0123456789abcdef", 3, 9) == ([], 3)
 
 
+def test_what_is_counted_while_rows_are_read_is_in_no_range_that_lacks_it(tmp_path: Path) -> None:
+    path = tmp_path / "mb9k.db"
+    with closing(Store.open(path)) as watcher, closing(Store.open(path)) as sync:
+        add_streams(watcher)
+        epoch = watcher.summaries.begin_epoch(NOW, believed=True)
+        watcher.detections.add(1, seen(AT))
+
+        def count_somebody(_statement: str) -> None:  # before each statement by which sync reads
+            watcher.detections.add(1, seen(AT + 60 * watcher.summaries.tops()[epoch]))
+
+        sync.db.conn.set_trace_callback(count_somebody)
+        rows, upto = sync.summaries.range_after(epoch, 0, 100)
+        sync.db.conn.set_trace_callback(None)
+        assert [row.seq for row in rows] == list(range(1, upto + 1))
+        assert watcher.summaries.tops()[epoch] > upto
+        assert [row.seq for row in sync.summaries.range_after(epoch, upto, 100)[0]] == [upto + 1]
+
+
 def test_a_centre_that_lost_rows_rewinds_and_another_centre_is_told_everything(box: Store) -> None:
     old = box.summaries.newest_epoch()
     box.detections.add(1, seen(AT))

@@ -269,16 +269,16 @@ class Summaries:
 
         Fewer rows than `limit` are the rest: up to the epoch's last seq. For an epoch that is not there: none, `after`.
         """
+        # The end first: the watcher may commit between two statements, and what comes then has a seq after it.
+        top = self.db.execute("select seq from epochs where id = ?", [epoch]).fetchone()
+        upto = max(after, top["seq"]) if top else after
         rows = self.db.execute(
             f"{_ROW} from epochs join summaries on epoch = number"
-            f" where epochs.id = ? and summaries.seq > ? order by summaries.seq limit ?",
-            [epoch, after, limit],
+            f" where epochs.id = ? and summaries.seq > ? and summaries.seq <= ? order by summaries.seq limit ?",
+            [epoch, after, upto, limit],
         ).fetchall()
         if len(rows) == limit:
             upto = rows[-1]["seq"]
-        else:
-            row = self.db.execute("select seq from epochs where id = ?", [epoch]).fetchone()
-            upto = max(after, row["seq"]) if row else after
         return [_row(row) for row in rows if 0 <= row["start_utc"] <= LATEST_UTC], upto
 
     def newest_rows(self, since_utc: float, limit: int) -> dict[str, list[Row]]:
