@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from appliance.update.releases import CURRENT, PROVEN
-from tests.test_update import NEW_FORM, NO_SITE
+from tests.machine.test_update import NEW_FORM, NO_SITE
 from tests.update_cut import ALONE, IN_PIP, cut_at_call, cut_off
 from tests.update_room import Bundles, Room
 

@@ -1,4 +1,4 @@
-"""Updates: real wheels become real releases; what is not well is undone. Power cuts: machine/test_update_cuts.py."""
+"""Updates: real wheels become real releases; what is not well is undone. Power cuts: test_update_cuts.py."""
 
 from __future__ import annotations
 
