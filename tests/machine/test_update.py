@@ -40,16 +40,6 @@ NEW_FORM = {
 
 
 @pytest.fixture(scope="module")
-def bundles(tmp_path_factory: pytest.TempPathFactory) -> Bundles:
-    return Bundles(tmp_path_factory.mktemp("bundles"))
-
-
-@pytest.fixture(scope="module")
-def good(bundles: Bundles) -> Path:
-    return bundles.make("0.2.0")
-
-
-@pytest.fixture(scope="module")
 def room(tmp_path_factory: pytest.TempPathFactory, bundles: Bundles) -> Iterator[Room]:
     room = Room.make(tmp_path_factory.mktemp("room"), bundles, bundles.make("0.1.0"))
     yield room

@@ -29,16 +29,6 @@ WHILE_UNDOING = ["say Undoing", "after point current", "after put_back", "after 
 
 
 @pytest.fixture(scope="module")
-def bundles(tmp_path_factory: pytest.TempPathFactory) -> Bundles:
-    return Bundles(tmp_path_factory.mktemp("bundles"))
-
-
-@pytest.fixture(scope="module")
-def good(bundles: Bundles) -> Path:
-    return bundles.make("0.2.0")
-
-
-@pytest.fixture(scope="module")
 def room(tmp_path_factory: pytest.TempPathFactory, bundles: Bundles, good: Path) -> Iterator[Room]:
     """0.1.0 runs, 0.2.0 and 0.5.0 are kept; the latter does not come up, and gives the record another form."""
     bad = bundles.make("0.5.0", {**NO_SITE, **NEW_FORM})
