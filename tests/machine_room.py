@@ -59,10 +59,12 @@ class Room:
         self._thread = threading.Thread(target=self._accept)
         self._thread.start()
 
-    def stand_in(self, name: str, says: str = "", code: int = 0) -> None:
-        """A program that notes its words, says something, and ends with a code."""
+    def stand_in(self, name: str, says: str = "", code: int = 0, also: str = "") -> None:
+        """A program that notes its words, says something, and ends with a code. also: what it does in between."""
         path = self.programs / name
-        path.write_text(f'#!/bin/sh\necho "{name} $*" >> {self.noted_path}\nprintf %s "{says}" >&2\nexit {code}\n')
+        path.write_text(
+            f'#!/bin/sh\necho "{name} $*" >> {self.noted_path}\nprintf %s "{says}" >&2\n{also}\nexit {code}\n'
+        )
         path.chmod(0o755)
 
     def noted(self) -> list[str]:
@@ -78,9 +80,9 @@ class Room:
             with connection:
                 self.processes.append(self.start(connection.fileno()))
 
-    def start(self, handle: int) -> subprocess.Popen[bytes]:
-        """What mb9k-machine@.service runs, with this as its standard input."""
-        command = [sys.executable, "-m", "appliance.cli", "--config", str(self.path), "machine", "answer"]
+    def start(self, handle: int, command_name: str = "answer") -> subprocess.Popen[bytes]:
+        """What mb9k-machine@.service runs, with this as its standard input; or another command of the room."""
+        command = [sys.executable, "-m", "appliance.cli", "--config", str(self.path), "machine", command_name]
         environment = {**os.environ, "PATH": str(self.programs), "PYTHONPATH": str(REPOSITORY)}
         return subprocess.Popen(
             command, stdin=handle, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, cwd="/"

@@ -1,4 +1,4 @@
-"""The machine room on a whole Debian, asked by the page: names, zone, ssh, restart, a reset, and one that was cut off."""
+"""The machine room on a whole Debian, asked by the page: name, zone, ssh, restart, a reset and one that was cut off."""
 
 from __future__ import annotations
 
