@@ -40,7 +40,7 @@ BY_HAND: dict[Verb, str] = {
     "ssh": "As root type `systemctl enable --now ssh` or `systemctl disable --now ssh`.",
     "restart": "As root type `systemctl reboot`.",
     "shut_down": "As root type `systemctl poweroff`.",
-    "factory_reset": "Stop the box, delete all in its state_dir, and start it again.",
+    "factory_reset": "Stop the box, delete all in its `state_dir`, and start it again.",
 }
 """What to type where the page may not ask root for it."""
 
