@@ -119,7 +119,10 @@ def _line(connection: socket.socket, clock: Clock) -> bytes:
 
 def _finish(connection: socket.socket, outcome: Done | Refused) -> None:
     """Give the last answer, and close."""
-    log.log(logging.INFO if isinstance(outcome, Done) else logging.WARNING, "%s", outcome.words)
+    if isinstance(outcome, Done):
+        log.info("done")  # its words may hold a name
+    else:
+        log.warning("refused: %s", outcome.words)
     _tell(connection, outcome)
     with suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
