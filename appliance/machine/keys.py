@@ -127,4 +127,4 @@ def _bits(number: bytes) -> int:
 
 def _clean(comment: str) -> str:
     """Words in a comment that cannot be taken for anything else."""
-    return re.sub(r"[^\w@.+:/ -]", "", comment)[:MAX_COMMENT].strip()
+    return " ".join(re.sub(r"[^\w@.+:/ -]", "", comment).split())[:MAX_COMMENT].strip()
