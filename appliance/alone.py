@@ -73,9 +73,9 @@ def _is_ending(pid: int, parent: int) -> bool:
 
 
 def _is_alive(pid: int) -> bool:
-    """Whether there is such a process. 0, the parent of a container's first, is there."""
+    """Whether there is such a process. 1 is, even where we may not see it; 0 is the parent of a container's first."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
     except (OSError, IndexError):
-        return pid == 0
+        return pid in (0, 1)
     return state not in "ZX"  # killed, but not yet taken note of

@@ -1,7 +1,7 @@
-"""Keys, certificates and their authority: the one file that knows `cryptography`. Boxes and the centre both use it.
+"""Keys, certificates, authorities, signatures: the one file that knows `cryptography`. Boxes and the centre use it.
 
 Everything is EC P-256 and PEM. What a centre and its boxes trust is the centre's own authority and nothing else: no
-public authority could sign for a box in a cellar. Profile: RFC 5280.
+public authority could sign for a box in a cellar. Profile: RFC 5280. Who signs updates has an authority of their own.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import ssl
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from itertools import pairwise
+from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -25,6 +27,7 @@ SERVER_DAYS = 3650
 AUTHORITY_DAYS = 36_500
 ALWAYS_S = 0.0
 """Since when the centre's own are valid: a board without a clock starts in the past, and must reach it from there."""
+SIGNER_DAYS = 1100
 EARLIER_S = 86_400
 """So long before it was made is a box's valid, for a broker whose clock is behind ours."""
 MAX_REQUEST_BYTES = 4000
@@ -95,6 +98,55 @@ def pem_fingerprint(certificate: str) -> bytes:
     return hashlib.sha256(_public_bytes(_certificate(certificate).public_key())).digest()
 
 
+def sign(key: bytes, content: bytes) -> bytes:
+    """A detached signature: ECDSA with SHA-256, the same each time (RFC 6979). Raises CertificateError."""
+    return _key(key).sign(content, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+
+
+def verify_signed(content: bytes, signature: bytes, certificate: str, authorities: str, now_s: float) -> Facts:
+    """Who signed this: a signer for whom one of the authorities (PEM, one after the other) vouches.
+
+    Raises CertificateError, which says what is wrong. A clock that is behind refuses nobody: many boards have none.
+    """
+    signer = _certificate(certificate)
+    try:
+        trusted = x509.load_pem_x509_certificates(authorities.encode())
+    except ValueError as error:
+        raise CertificateError("the authority's file holds no certificate") from error
+    if not any(_vouches(authority, signer) for authority in trusted):
+        raise CertificateError("who signed it is not known to this box")
+    if not _may_sign_programs(signer):
+        raise CertificateError("who signed it may not sign programs")
+    public, told = signer.public_key(), _facts(signer)
+    if not isinstance(public, ec.EllipticCurvePublicKey):
+        raise CertificateError("the key is not of the kind EC P-256")
+    try:
+        public.verify(signature, content, ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature as error:
+        raise CertificateError("it was changed after it was signed") from error
+    if now_s > told.expires_utc:
+        raise CertificateError(f"its signer's certificate ended on {_moment(told.expires_utc):%Y-%m-%d}")
+    return told
+
+
+def _vouches(authority: x509.Certificate, signer: x509.Certificate) -> bool:
+    try:
+        constraints = authority.extensions.get_extension_for_class(x509.BasicConstraints).value
+        signer.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+        return False
+    return constraints.ca
+
+
+def _may_sign_programs(signer: x509.Certificate) -> bool:
+    try:
+        purposes = signer.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        constraints = signer.extensions.get_extension_for_class(x509.BasicConstraints).value
+    except (ValueError, x509.ExtensionNotFound):
+        return False
+    return ExtendedKeyUsageOID.CODE_SIGNING in purposes and not constraints.ca
+
+
 def client_context(authority: str, certificate_path: str, key_path: str) -> ssl.SSLContext:
     """How a client that shows its certificate speaks TLS to the centre, whom only this authority (PEM) vouches for.
 
@@ -105,6 +157,62 @@ def client_context(authority: str, certificate_path: str, key_path: str) -> ssl.
     context.load_verify_locations(cadata=authority)
     context.load_cert_chain(certificate_path, key_path)
     return context
+
+
+def self_signed(key: bytes, names: Sequence[str], now_s: float, days: float) -> str:
+    """A server's certificate that only itself vouches for, PEM, under all these host names and addresses.
+
+    Valid since a day ago, for browsers whose clock is behind ours. Raises CertificateError.
+    """
+    private, name = _key(key), _name(names[0][:64])
+    builder = _builder(name, name, private.public_key(), now_s - EARLIER_S, now_s + days * 86_400)
+    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+    builder = builder.add_extension(_usage(is_authority=False), critical=True)
+    builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+    builder = builder.add_extension(x509.SubjectAlternativeName([_alternative(n) for n in names]), False)
+    return _pem(builder.sign(private, hashes.SHA256()))
+
+
+def whole_fingerprint(certificate: str) -> str:
+    """The sha-256 of the first certificate of a PEM text, as browsers show it: AB:CD:... Raises CertificateError."""
+    return _certificate(certificate).fingerprint(hashes.SHA256()).hex(":").upper()
+
+
+def checked_chain(chain: str, key: str) -> str:
+    """A chain and its private key, both PEM, of any kind, as one text: first the key, then the certificates.
+
+    Whatever else stands there is left out. Raises CertificateError: one of them is unreadable, the first certificate is
+    not that of the key, or the chain is not in order.
+    """
+    try:
+        private = serialization.load_pem_private_key(key.encode(), password=None)
+    except TypeError as error:
+        raise CertificateError("the private key is protected by a password") from error
+    except Exception as error:  # of a kind that the library does not know, as its own kinds of errors
+        raise CertificateError("the private key cannot be read") from error
+    try:
+        certificates = x509.load_pem_x509_certificates(chain.encode())
+        ours = [_plain(one.public_key()) == _plain(private.public_key()) for one in certificates]
+    except Exception as error:
+        raise CertificateError("the certificate cannot be read") from error
+    if not ours[0]:
+        also = "; another one in the file is: put that first" if any(ours) else ""
+        raise CertificateError(f"the certificate is not that of this private key{also}")
+    for one, issuer in pairwise(certificates):
+        try:
+            one.verify_directly_issued_by(issuer)
+        except Exception as error:
+            raise CertificateError("the chain is not in order: after each certificate stands who signed it") from error
+    text = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return text.decode() + "".join(map(_pem, certificates))
+
+
+def is_self_signed(certificate: str) -> bool:
+    """Whether nobody but itself vouches for the first certificate of a PEM text. Raises CertificateError."""
+    parsed = _certificate(certificate)
+    return parsed.issuer == parsed.subject
 
 
 class Authority:
@@ -157,6 +265,11 @@ class Authority:
         """A certificate for the centre itself, under all these host names and addresses."""
         valid, purpose = (ALWAYS_S, now_s + days * 86_400), ExtendedKeyUsageOID.SERVER_AUTH
         return self._sign(_key(key).public_key(), names[0][:64], valid, purpose, names)
+
+    def sign_signer(self, key: bytes, name: str, now_s: float, days: float = SIGNER_DAYS) -> Signed:
+        """A certificate for who signs updates."""
+        valid = (ALWAYS_S, now_s + days * 86_400)
+        return self._sign(_key(key).public_key(), name, valid, ExtendedKeyUsageOID.CODE_SIGNING)
 
     def revocation_list(self, revoked: Iterable[tuple[str, float]], now_s: float) -> str:
         """The list of the certificates that are no longer valid, PEM. revoked: serial in hex, since when.
@@ -248,6 +361,10 @@ def _name(text: str) -> x509.Name:
 
 def _pem(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _plain(public: Any) -> bytes:
+    return bytes(public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo))
 
 
 def _public_bytes(public: object) -> bytes:

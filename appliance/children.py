@@ -9,11 +9,12 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from appliance.processes import start_child
+from appliance.service import HEARTBEAT_S, notify
 
 log = logging.getLogger(__name__)
 
@@ -21,16 +22,22 @@ FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 10.0
 STEADY_S = 30.0  # a service that lived this long has earned a quick restart again
 STOP_S = 8.0
+PACE_S = 0.2
 KILL_S = 1.0
 HUNG_S = 60.0  # a slow card may hold a service up for many seconds
 
 
 @dataclass
 class Child:
-    """One child process and how its restarts go. Times are seconds of the monotonic clock."""
+    """One child process and how its restarts go. Times are seconds of the monotonic clock.
+
+    is_ours: whether it is one of our services, which tell us all the time that they are alive; others say at most once
+    that they are ready.
+    """
 
     name: str
     command: Sequence[str]
+    is_ours: bool = True
     process: subprocess.Popen[bytes] | None = None
     started_s: float = 0.0
     pause_s: float = FIRST_PAUSE_S
@@ -77,7 +84,7 @@ class Child:
         while self.watchdog and select.select([self.watchdog], [], [], 0)[0]:
             self.watchdog.recv(100)
             self.alive_s = now_s
-        if self.alive_s is not None and now_s - self.alive_s > HUNG_S:
+        if self.is_ours and self.alive_s is not None and now_s - self.alive_s > HUNG_S:
             log.error("%s has hung for %.0f s; ending it", self.name, HUNG_S)
             process.kill()
             with suppress(subprocess.TimeoutExpired):  # a failing disk may hold it; the others need us
@@ -87,6 +94,27 @@ class Child:
         self.forget()
         self.due_s = now_s + self.pause_s
         self.pause_s = min(LONGEST_PAUSE_S, self.pause_s * 2)
+
+
+def keep(started: Sequence[Child], also: Callable[[float], None] | None = None) -> None:
+    """Look after services until a signal's exception ends it, and tell who started us so: when all are up, and on.
+
+    also: what else is looked after, at the same pace; it is given the time.
+    """
+    is_ready, told_s = False, 0.0
+    while True:
+        now_s = time.monotonic()
+        for child in started:
+            child.look_after(now_s)
+        if also:
+            also(now_s)
+        if not is_ready and all(child.alive_s is not None for child in started if child.is_ours):
+            notify("READY=1")
+            is_ready = True
+        if now_s - told_s >= HEARTBEAT_S:
+            notify("WATCHDOG=1")
+            told_s = now_s
+        time.sleep(PACE_S)
 
 
 def _describe(code: int) -> str:

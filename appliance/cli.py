@@ -38,6 +38,7 @@ LATE = {
     "join": ("appliance.commands.fleet", "join", "cryptography"),
     "leave": ("appliance.commands.fleet", "leave", "cryptography"),
     "fleet": ("appliance.commands.fleet", "fleet", "cryptography"),
+    "update": ("appliance.commands.update", "update", "cryptography"),
 }
 
 
@@ -76,7 +77,7 @@ def _import(module: str) -> Any:
 @click.option(
     "--config",
     "config_path",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),  # the user of a centre may not read a box's, nor need it
     envvar="MB9K_CONFIG",
     default=DEFAULT_CONFIG,
     show_default=True,
@@ -193,12 +194,24 @@ def restore(context: click.Context, copy: Path | None, new: bool) -> None:
 @cli.command()
 @click.pass_context
 def claim(context: click.Context) -> None:
-    """Print the claim code by which the first person becomes admin."""
+    """Print the claim code by which the first person becomes admin, and with HTTPS what the certificate is known by."""
     config = config_of(context)
     store = store_of(config)
     if store.people.count():
         raise UserError("this box has been claimed already; sign in on its page, or see `mb9k user --help`")
     click.echo(claim_code(config.claim_code_path))
+    if config.web.https:
+        click.echo(_import("appliance.https").https_words(config, now().utc), err=True)
+
+
+@cli.command()
+@click.pass_context
+def fingerprint(context: click.Context) -> None:
+    """Print the SHA-256 of the certificate that the page shows, as browsers show it."""
+    config = config_of(context)
+    if not config.web.https:
+        raise UserError("this box speaks plain HTTP; set `https = true` under [web] in the configuration file")
+    click.echo(_import("appliance.https").fingerprint(config, now().utc))
 
 
 @cli.group()

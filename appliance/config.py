@@ -36,8 +36,8 @@ def _is_base_url(text: str) -> bool:
     return re.fullmatch(rf"https?://{host}(:[0-9]{{1,5}})?(/[A-Za-z0-9._~-]+)*", text) is not None
 
 
-class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The site on the box."""
+class WebSite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a site listens, of a box or of a centre."""
 
     host: Annotated[str, about("The address the site listens on; 0.0.0.0: all of this machine's")] = "0.0.0.0"
     port: Annotated[Port, about("The site's port")] = 8000
@@ -66,14 +66,43 @@ class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 ) from error
 
 
+class Web(WebSite, frozen=True, forbid_unknown_fields=True):
+    """The site on the box."""
+
+    https: Annotated[
+        bool, about("Whether the site speaks HTTPS on its port, with a certificate that the box makes")
+    ] = False
+    http_port: Annotated[
+        int, Meta(ge=0, le=65535), about("With https: a port where plain HTTP is led to HTTPS, such as 80; 0: none")
+    ] = 0
+    tls_certificate: Annotated[
+        str, about("PEM file with a certificate of your own and its chain, for https; renewed files are taken up")
+    ] = ""
+    tls_key: Annotated[str, about("PEM file; the private key of tls_certificate, readable by the box")] = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what would only fail later, or quietly. Raises ValueError."""
+        super().__post_init__()
+        if bool(self.tls_certificate) != bool(self.tls_key):
+            missing = "tls_key" if self.tls_certificate else "tls_certificate"
+            raise ValueError(f"{missing}: the certificate and its private key belong together; set both or neither")
+        if self.https and self.base_url.startswith("http://"):
+            raise ValueError(f"base_url: {self.base_url!r} is plain HTTP, but https is on; write https://")
+        if self.https and self.http_port == self.port:
+            raise ValueError("http_port: this is the port of HTTPS already; set another one, or 0")
+
+
 class Rtmp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where streams are published to."""
 
     host: Annotated[str, about("The address the ingest listens on; 0.0.0.0: all of this machine's")] = "0.0.0.0"
     port: Annotated[Port, about("The port for RTMP")] = 1935
     public_host: Annotated[str, about("The server's name as people are shown it; empty: as they opened the page")] = ""
-    tls_port: Annotated[Port, about("The port for RTMPS")] = 1936
-    tls_certificate: Annotated[str, about("PEM file; with it and tls_key there is RTMPS (MediaMTX only)")] = ""
+    tls_port: Annotated[Port, about("The port for RTMPS (MediaMTX only)")] = 1936
+    tls_certificate: Annotated[
+        str,
+        about("PEM file for RTMPS, with tls_key; empty: with web.https, RTMPS has the site's certificate"),
+    ] = ""
     tls_key: Annotated[str, about("PEM file; the private key of tls_certificate")] = ""
 
 
@@ -133,6 +162,20 @@ class Backup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     folder: Annotated[str, about("Where copies go, best on another disk; empty: backups/ in state_dir")] = ""
 
 
+class Update(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Other versions of this program, from signed bundles: `mb9k update FILE`."""
+
+    releases: Annotated[
+        str, about("The folder of installed versions, with the link `current` to the one that runs")
+    ] = "/var/lib/mb9k-releases"
+    authority: Annotated[str, about("PEM file of the authorities whose signers may sign bundles")] = (
+        "/etc/mb9k/update-authority.pem"
+    )
+    health_s: Annotated[
+        float, Meta(ge=1, le=3600), about("How long a new version may take to be well before the old one runs again")
+    ] = 300
+
+
 class Fleet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What this box tells a centre, once it has joined one."""
 
@@ -186,6 +229,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     backup: Backup = Backup()
     mqtt: Mqtt = Mqtt()
     fleet: Fleet = Fleet()
+    update: Update = Update()
 
     @property
     def state(self) -> Path:
@@ -221,6 +265,28 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def claim_code_path(self) -> Path:
         """The file with the code for making the first admin; gone once it was used."""
         return self.state / "claim-code"
+
+    @property
+    def title_path(self) -> Path:
+        """The file with what people call this box on its pages; not there: by its name."""
+        return self.state / "title"
+
+    @property
+    def tls_dir(self) -> Path:
+        """The folder of the certificates that the box makes or was given, with their keys."""
+        return self.state / "tls"
+
+    @property
+    def served_certificate_path(self) -> Path:
+        """What is shown to browsers and publishers: private key, certificate and its chain, in one file (https.py)."""
+        return self.tls_dir / "served.pem"
+
+    @property
+    def rtmps_files(self) -> tuple[Path, Path] | None:
+        """Certificate and key for RTMPS; None: there is none."""
+        if self.rtmp.tls_certificate and self.rtmp.tls_key:
+            return Path(self.rtmp.tls_certificate), Path(self.rtmp.tls_key)
+        return (self.served_certificate_path, self.served_certificate_path) if self.web.https else None
 
     @property
     def local_secret_path(self) -> Path:

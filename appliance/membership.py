@@ -6,7 +6,6 @@ and centre.json. The folder appears and goes as a whole: there is no half a memb
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 import ssl
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from appliance import certificates
+from appliance import certificates, files
 from appliance.certificates import CertificateError, Facts
 from appliance.errors import UserError
 
@@ -100,8 +99,8 @@ class Membership:
             raise CertificateError("the certificate ends before the one there is")
         _refuse_foreign(authority)
         if authority != self.authority_path.read_text():
-            _replace(self.authority_path, authority)
-        _replace(self.certificate_path, certificate)
+            files.replace_file(self.authority_path, authority)
+        files.replace_file(self.certificate_path, certificate)
 
 
 def load(state: Path) -> Membership | None:
@@ -128,15 +127,15 @@ def save(membership: Membership, key: bytes, certificate: str, authority: str) -
     draft.mkdir(mode=0o700, parents=True)
     try:
         record = _Centre(membership.centre, membership.box, membership.host, membership.port, membership.joined_utc)
-        _write(draft / "key.pem", key.decode())
-        _write(draft / "certificate.pem", certificate)
-        _write(draft / "authority.pem", authority)
-        _write(draft / "centre.json", msgspec.json.encode(record).decode() + "\n")
-        _sync(draft)
+        files.write_private(draft / "key.pem", key.decode())
+        files.write_private(draft / "certificate.pem", certificate)
+        files.write_private(draft / "authority.pem", authority)
+        files.write_private(draft / "centre.json", msgspec.json.encode(record).decode() + "\n")
+        files.sync_folder(draft)
         if folder.exists():
             raise FileExistsError(folder)
         draft.rename(folder)  # fails if there is a folder with files in it
-        _sync(folder.parent)
+        files.sync_folder(folder.parent)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -149,7 +148,7 @@ def leave(state: Path) -> bool:
         folder.rename(gone)
     except FileNotFoundError:
         return False
-    _sync(state)
+    files.sync_folder(state)
     shutil.rmtree(gone)
     return True
 
@@ -167,31 +166,3 @@ def _refuse_foreign(authority: str) -> None:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=authority)
     except (ssl.SSLError, ValueError) as error:
         raise CertificateError("the centre's authority is no certificate") from error
-
-
-def _replace(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-    try:
-        _write(draft, text)
-        draft.rename(path)
-        _sync(path.parent)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def _write(path: Path, text: str) -> None:
-    """A new file that only its owner can read, on disk when this returns."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Have the names in a folder on disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

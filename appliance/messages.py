@@ -147,7 +147,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """How a box is: retained, each minute and at each change. The last will is `gone`; one whose epoch is not that of
     the newest hello means nothing.
 
-    live: numbers of the streams that are LIVE. backlog: rows that no watermark has covered. problem: in words.
+    live: numbers of the streams that are LIVE. backlog: rows that no watermark has covered, but for the minute that is
+    not over. problem: in words.
     """
 
     v: int = SCHEMA

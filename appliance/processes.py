@@ -71,6 +71,30 @@ def start_child(
     return subprocess.Popen(command, start_new_session=True, preexec_fn=prepare, **options)
 
 
+def ended_child(command: Sequence[str], timeout_s: float, **options: Any) -> tuple[int, str, str]:
+    """Run a process to its end, killed when we end before it: its exit code and what it said on stdout and stderr.
+
+    Raises OSError, subprocess.SubprocessError; subprocess.TimeoutExpired once it was killed for taking too long.
+    """
+    process = start_child(
+        command,
+        end_signal=signal.SIGKILL,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        **options,
+    )
+    try:
+        out, err = process.communicate(timeout=timeout_s)
+    except BaseException:
+        process.kill()
+        process.communicate()
+        raise
+    return process.returncode, str(out), str(err)
+
+
 def can_be_childless() -> bool:
     """Whether this machine and its kernel can hold a process back from starting others."""
     if os.uname().machine not in _MACHINES or sys.byteorder != "little":

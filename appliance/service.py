@@ -200,18 +200,22 @@ def keep_alive(
     return repeat(heartbeat, HEARTBEAT_S, "the heartbeat", stopping)
 
 
-def serve_http(server: HttpServer) -> None:
-    """Answer until the process is told to end."""
+def serve_http(server: HttpServer, *beside: HttpServer) -> None:
+    """Answer until the process is told to end; the servers beside the first one in a thread each."""
     try:
         # A signal that comes while its threads start would leave some that nobody ends; and they inherit the mask, so
         # that signals come to the main thread only, at once.
         signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
-        server.prepare()
+        for each in (server, *beside):
+            each.prepare()
+        for each in beside:
+            threading.Thread(target=each.serve, name="server", daemon=True).start()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, END_SIGNALS)
         notify("READY=1")
         server.serve()
     finally:
-        server.stop()
+        for each in (server, *beside):
+            each.stop()
 
 
 def reachable_host(host: str) -> str:
@@ -227,9 +231,10 @@ def http_status(
     body: bytes = b"",
     headers: Mapping[str, str] | None = None,
     timeout_s: float = 2.0,
+    https: bool = False,
 ) -> int | None:
     """The status with which one of our own HTTP ports answers; None: it does not."""
-    connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
+    connection = _connection(host, port, timeout_s, https)
     try:
         connection.request(method, path, body, dict(headers or {}))
         return connection.getresponse().status
@@ -237,6 +242,17 @@ def http_status(
         return None
     finally:
         connection.close()
+
+
+def _connection(host: str, port: int, timeout_s: float, https: bool) -> http.client.HTTPConnection:
+    if not https:
+        return http.client.HTTPConnection(host, port, timeout=timeout_s)
+    import ssl  # late: most services never need it
+
+    # Nobody can stand between us and ourselves, and no certificate is for whatever address this machine listens on.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return http.client.HTTPSConnection(host, port, timeout=timeout_s, context=context)
 
 
 def refuse_busy_port(host: str, port: int, setting: str) -> None:

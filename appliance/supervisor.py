@@ -9,13 +9,15 @@ import time
 from pathlib import Path
 
 from appliance.alone import refuse_company, stay_alone
-from appliance.children import Child, stop
+from appliance.children import Child, keep, stop
 from appliance.config import Config
+from appliance.https import https_words
 from appliance.media import mediamtx
 from appliance.rules.check import refuse_unsound
 from appliance.secrets import claim_code
 from appliance.service import SERVICES, refuse_busy_port
 from appliance.store import Store
+from appliance.times import now
 
 log = logging.getLogger(__name__)
 
@@ -44,14 +46,13 @@ def run(config: Config, config_path: Path, log_level: str) -> None:
     if unclaimed:
         code = claim_code(config.claim_code_path)
         print(f"This box is new. Open its page and enter the claim code {code} to make the first admin.", flush=True)
+    if config.web.https:
+        print(https_words(config, now().utc), flush=True)
     started = children(config, config_path, log_level)
     try:
         started[0].start(time.monotonic())
         _wait_for_port(config.media.gate_port, started[0])
-        while True:
-            for child in started:
-                child.look_after(time.monotonic())
-            time.sleep(0.2)
+        keep(started)
     finally:
         stop(started)
 
@@ -67,10 +68,12 @@ def _wait_for_port(port: int, child: Child) -> None:
 
 def refuse_busy_ports(config: Config) -> None:
     """Say so in one line, before anything starts, if another program has one of our ports. Raises UserError."""
+    web = config.web
     ports = [
         ("web.port", config.web.host, config.web.port),
+        *([("web.http_port", config.web.host, web.http_port)] if web.https and web.http_port else []),
         ("rtmp.port", config.rtmp.host, config.rtmp.port),
-        *([("rtmp.tls_port", config.rtmp.host, config.rtmp.tls_port)] if config.rtmp.tls_certificate else []),
+        *([("rtmp.tls_port", config.rtmp.host, config.rtmp.tls_port)] if mediamtx.has_rtmps(config) else []),
         ("media.gate_port", "127.0.0.1", config.media.gate_port),
         ("media.api_port", "127.0.0.1", config.media.api_port),
         ("media.read_port", "127.0.0.1", config.media.read_port),

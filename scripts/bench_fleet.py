@@ -43,7 +43,7 @@ from tests.postgres import Cluster, running_cluster
 
 EPOCH = "00000000000000aa"
 BOXES = int(os.environ.get("MB9K_BENCH_BOXES", "2000"))
-ROWS = 120_000
+ROWS = 480_000
 DAY_MINUTES, ROWS_A_MESSAGE, WINDOW = 1440, 240, 4
 DELAY_S = 15
 KEEP_DAYS = 100
@@ -110,16 +110,18 @@ def _batches(messages: Sequence[Incoming]) -> Iterator[list[Incoming]]:
 
 
 def _drain(name: str, ours: str, bare: str, rows_each: int) -> None:
-    """Messages that wait, to committed rows with watermarks; beside the same rows in the same batches, upserted only.
+    """Messages that wait, to committed rows with watermarks; beside the same rows in the same batches, upserted only:
+    as sorted tuples (bare), or decoded from the same messages first (decoded).
 
     In turns, batch by batch, so that both see the same load.
     """
     boxes = 500
     messages = list(_messages(rows_each, boxes, ROWS // rows_each))
     database, other, intake = _made(ours, boxes), _made(bare, boxes), Intake(10**9, KEEP_DAYS)
-    spent = {"ours": [0.0, 0.0], "bare": [0.0, 0.0]}
+    spent = {"ours": [0.0, 0.0], "bare": [0.0, 0.0], "decoded": [0.0, 0.0]}
     source_ids: dict[tuple[str, int], int] = {}
     for turn, batch in enumerate(_batches(messages)):
+        begun_s, cpu_s = time.perf_counter(), time.process_time()
         rows = [(parse_topic(message.topic)[0], row) for message in batch for row in decode(message.payload, Sums).rows]
         kept = other.dialect == "postgresql"
         tuples = sorted(
@@ -127,6 +129,8 @@ def _drain(name: str, ours: str, bare: str, rows_each: int) -> None:
             + ((row.start_utc,) if kept else ())
             for box, row in rows
         )
+        spent["decoded"][0] += time.perf_counter() - begun_s
+        spent["decoded"][1] += time.process_time() - cpu_s
         for what in ("ours", "bare") if turn % 2 else ("bare", "ours"):
             begun_s, cpu_s = time.perf_counter(), time.process_time()
             if what == "ours":
@@ -136,13 +140,16 @@ def _drain(name: str, ours: str, bare: str, rows_each: int) -> None:
                     sums.upsert(other, tuples)
             spent[what][0] += time.perf_counter() - begun_s
             spent[what][1] += time.process_time() - cpu_s
+    spent["decoded"] = [decoding + storing for decoding, storing in zip(spent["decoded"], spent["bare"], strict=True)]
     count = len(messages) * rows_each
     assert database.one("select count(*) from sums") == other.one("select count(*) from sums") == count
     rates = {what: count / wall_s for what, (wall_s, _) in spent.items()}
     cpu_us = {what: cpu_s / count * 1e6 for what, (_, cpu_s) in spent.items()}
     print(
         f"  {f'{name}, {rows_each} rows a message':34} {rates['ours']:8,.0f} rows/s, bare upsert {rates['bare']:8,.0f}"
-        f" ({rates['ours'] / rates['bare']:.2f}); CPU {cpu_us['ours']:.1f} us a row, bare {cpu_us['bare']:.1f}"
+        f" ({rates['ours'] / rates['bare']:.2f}), decoded {rates['decoded']:8,.0f}"
+        f" ({rates['ours'] / rates['decoded']:.2f}); CPU {cpu_us['ours']:.1f} us a row, bare {cpu_us['bare']:.1f},"
+        f" decoded {cpu_us['decoded']:.1f}"
     )
     database.close()
     other.close()

@@ -9,7 +9,6 @@ import argparse
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -18,16 +17,16 @@ from types import FrameType
 from appliance.accounts.people import Role
 from appliance.config import Config, load
 from appliance.errors import UserError
-from appliance.processes import start_child
 from appliance.rules import people, streams
 from appliance.secrets import hash_known_password
 from appliance.store import DetectionFilter, Store
 from appliance.supervisor import refuse_busy_ports
 from appliance.times import now
 from appliance.vision.clip import make_clip
+from scripts import demo_fleet
+from scripts.demo_parts import ROOT, Parts, tail
 from scripts.get_mediamtx import Unavailable, binary
 
-ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / ".demo"
 CLIP_S = 30
 LIVE_PATIENCE_S = 60
@@ -54,12 +53,10 @@ SAY = """
 
 def main() -> None:
     """Run the demo until Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="scripts/demo", description="A whole box on this machine.")
-    parser.add_argument("--video", type=Path, metavar="FILE", help="send this video instead of our clip")
-    parser.add_argument(
-        "--webcam", action="store_true", help="let the box fetch from this machine's webcam, /dev/video0"
-    )
-    options = parser.parse_args()
+    options = arguments()
+    if options.fleet:
+        demo_fleet.run(demo_fleet.Rhythm(options.on_s, options.off_s, options.days), options.ports)
+        return
     if options.video and not options.video.is_file():
         raise UserError(f"{options.video}: no such file")
     if options.webcam and not Path("/dev/video0").exists():
@@ -75,6 +72,29 @@ def main() -> None:
         print("Drawing the demo clip ...", flush=True)
         make_clip(clip, seconds=CLIP_S)
     run(config, config_path, clip)
+
+
+def arguments() -> argparse.Namespace:
+    """What was asked for."""
+    parser = argparse.ArgumentParser(prog="scripts/demo", description="A whole box, or a fleet, on this machine.")
+    parser.add_argument("--video", type=Path, metavar="FILE", help="send this video instead of our clip")
+    parser.add_argument(
+        "--webcam", action="store_true", help="let the box fetch from this machine's webcam, /dev/video0"
+    )
+    parser.add_argument("--fleet", action="store_true", help="a centre and three boxes instead; needs mosquitto")
+    more = parser.add_argument_group("with --fleet")
+    more.add_argument("--on-s", type=float, default=90.0, metavar="S", help="seconds with a network (%(default)g)")
+    more.add_argument("--off-s", type=float, default=240.0, metavar="S", help="seconds without (%(default)g)")
+    more.add_argument("--days", type=float, default=7.0, help="days that the boxes remember (%(default)g)")
+    more.add_argument(
+        "--ports",
+        type=int,
+        nargs=3,
+        default=(8100, 8101, 8883),
+        metavar=("PAGE", "JOINING", "BROKER"),
+        help="the ports of the centre (8100 8101 8883)",
+    )
+    return parser.parse_args()
 
 
 def configuration() -> str:
@@ -126,35 +146,28 @@ def run(config: Config, config_path: Path, clip: Path) -> None:
         [sys.executable, "-m", "appliance.cli", "--config", str(config_path), "run"],
         [sys.executable, str(ROOT / "scripts" / "publish.py"), str(clip), url],
     )
-    children: list[subprocess.Popen[bytes]] = []
-    with log_path.open("wb") as log:
-        try:
+    try:
+        with Parts(log_path) as parts:
             for command in commands:
-                children.append(start_child(command, stdout=log, stderr=log, cwd=ROOT))
-            report(config, children, log_path)
-        finally:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            for child in reversed(children):
-                child.terminate()
-            for child in children:
-                child.wait()
-            print("\nStopped. `scripts/demo --remove` deletes everything the demo made.", flush=True)
+                parts.start(command)
+            report(config, parts)
+    finally:
+        print("\nStopped. `scripts/demo --remove` deletes everything the demo made.", flush=True)
 
 
-def report(config: Config, children: list[subprocess.Popen[bytes]], log_path: Path) -> None:
+def report(config: Config, parts: Parts) -> None:
     """Wait until the stream is LIVE, say what to do, then keep one line of counts up to date."""
     store = Store.open_readonly(config.store_path)
     deadline_s = time.monotonic() + LIVE_PATIENCE_S
     announced = False
     while True:
-        if any(child.poll() is not None for child in children):
-            raise UserError(f"a part of the demo ended; the last lines of its log:\n{tail(log_path)}")
+        parts.look_after()
         live = [stream.title for stream in store.streams.all(now()) if stream.live]
         if live and not announced:
-            print(SAY.format(web=config.web.port, rtmp=config.rtmp.port, log=log_path), flush=True)
+            print(SAY.format(web=config.web.port, rtmp=config.rtmp.port, log=parts.log_path), flush=True)
             announced = True
         if not announced and time.monotonic() > deadline_s:
-            raise UserError(f"the stream did not go LIVE within {LIVE_PATIENCE_S} s:\n{tail(log_path)}")
+            raise UserError(f"the stream did not go LIVE within {LIVE_PATIENCE_S} s:\n{tail(parts.log_path)}")
         if announced and sys.stdout.isatty():
             counts = store.detections.counts(DetectionFilter())
             line = (
@@ -164,11 +177,6 @@ def report(config: Config, children: list[subprocess.Popen[bytes]], log_path: Pa
             width = shutil.get_terminal_size().columns - 1
             print(f"\r{line[:width]:<{width}}", end="", flush=True)
         time.sleep(1)
-
-
-def tail(path: Path, lines: int = 15) -> str:
-    """The last lines of a file."""
-    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
+from appliance.central.viewer import openapi as of_centre
 from appliance.cli import cli
 from appliance.config import Config, sections, settings
-from appliance.local.openapi import document
+from appliance.local import openapi as of_box
 from appliance.web.openapi import ID
 from scripts import asyncapi
 
 FOLDER = Path(__file__).parent.parent / "docs"
 MADE = "<!-- Made by `python -m scripts.docs`; change the code, not this page. -->\n"
 EXAMPLES = {"name": "hallway", "search": "door", "state": "no_mask", "first_seen": "2026-11-23T16:00:00Z"}
+EXAMPLES |= {"step": "hour", "by": "group", "format": "csv"}
 
 
 def configuration() -> str:
@@ -89,39 +94,72 @@ def _tree(context: click.Context) -> Iterator[click.Context]:
         for name in context.command.list_commands(context):
             command = context.command.get_command(context, name)
             assert command is not None
+            if command.hidden:
+                continue
             yield from _tree(click.Context(command, info_name=name, parent=context))
 
 
-def api() -> str:
-    """The JSON API, from its OpenAPI document."""
-    content = document()
+@dataclass(frozen=True)
+class Described:
+    """A JSON API that gets a page. noun: whose it is; address: where it mostly is; about: what else to know of it."""
+
+    title: str
+    noun: str
+    address: str
+    content: dict[str, Any]
+    about: str = ""
+
+    @property
+    def variable(self) -> str:
+        """What the shell calls its address."""
+        return self.noun.upper()
+
+
+OF_BOX = Described(
+    title="The JSON API",
+    noun="box",
+    address="http://localhost:8000",
+    content=of_box.document(),
+    about="`next` and `image` are links: behind a proxy they hold the path below which the box lies.\n",
+)
+OF_CENTRE = Described(
+    title="The JSON API of a centre",
+    noun="centre",
+    address="http://localhost:8100",
+    content=of_centre.document(),
+    about="It only tells: boxes, sites and people are changed on the pages.\n",
+)
+
+
+def api(of: Described) -> str:
+    """A JSON API, from its OpenAPI document."""
+    content = of.content
     text = f"""{MADE}
-# The JSON API
+# {of.title}
 
 {content["info"]["description"]}
 
 What cannot be done is answered with a status of 4xx or 5xx and the reason, as an [Error](#error); so is a parameter or
 a field that is not listed here. A time has its zone, as in `2026-11-23T16:00:00Z` or `2026-11-23T17:00:00+01:00`.
-`next` and `image` are links: behind a proxy they hold the path below which the box lies.
-
-A box serves the same as a document for programs (OpenAPI {content["openapi"]}) at `/api/openapi.json`. The examples
-take the address of the box and the token from the shell:
+{of.about}
+A {of.noun} serves the same as a document for programs (OpenAPI {content["openapi"]}) at `/api/openapi.json`. The
+examples take the address of the {of.noun} and the token from the shell:
 
 ```
-BOX=http://localhost:8000 TOKEN=...
+{of.variable}={of.address} TOKEN=...
 ```
 """
     for path, operations in content["paths"].items():
         for method, operation in operations.items():
-            text += _operation(method.upper(), path, operation, content)
+            text += _operation(method.upper(), path, operation, of)
     text += "\n# Shapes\n"
     for name, schema in content["components"]["schemas"].items():
-        text += f"\n## {name}\n\n{schema['description']}\n\n"
+        text += f"\n## {name}\n\n{inspect.cleandoc(schema['description'])}\n\n"
         text += f"{_kind(schema)}\n" if "enum" in schema else _fields(schema)
     return text
 
 
-def _operation(method: str, path: str, operation: dict[str, Any], content: dict[str, Any]) -> str:
+def _operation(method: str, path: str, operation: dict[str, Any], of: Described) -> str:
     text = f"\n## {method} {path}\n\n{operation['summary']}.\n"
     if operation["parameters"]:
         text += "\n| parameter | in | value | meaning |\n| --- | --- | --- | --- |\n"
@@ -132,26 +170,30 @@ def _operation(method: str, path: str, operation: dict[str, Any], content: dict[
     text += f"\nBody: {_kind(body)}.\n" if body else ""
     status = next(code for code in operation["responses"] if code.isdigit())
     kinds = operation["responses"][status].get("content", {"nothing": {}})
-    answer = ", ".join(_kind(kind["schema"]) if "schema" in kind else name for name, kind in kinds.items())
+    answer = " or ".join(_answer(kind, described) for kind, described in kinds.items())
     refused = ", ".join(code for code in operation["responses"] if code != status)
     text += f"\nAnswer: {status}, {answer}. Refused with: {refused}.\n"
-    return text + f"\n```\n{_curl(method, path, operation, body, content)}\n```\n"
+    return text + f"\n```\n{_curl(method, path, operation, body, of)}\n```\n"
 
 
-def _curl(method: str, path: str, operation: dict[str, Any], body: Any, content: dict[str, Any]) -> str:
+def _answer(kind: str, described: dict[str, Any]) -> str:
+    return _kind(described["schema"]) if kind == "application/json" else kind
+
+
+def _curl(method: str, path: str, operation: dict[str, Any], body: Any, of: Described) -> str:
     """An example of an operation: the first stream, the first detection, what a body must have."""
     in_query = [one["name"] for one in operation["parameters"] if one["in"] == "query" and one["name"] in EXAMPLES]
     for parameter in operation["parameters"]:
-        path = path.replace(f"{{{parameter['name']}}}", "1")
+        path = path.replace(f"{{{parameter['name']}}}", str(parameter.get("example")))
     path += f"?{in_query[0]}={EXAMPLES[in_query[0]]}" if in_query else ""
     words = ["curl"] + ([f"-X {method}"] if method != "GET" else [])
     words += ['-H "Authorization: Bearer $TOKEN"'] if operation.get("security") != [] else []
     if body:
-        schema = content["components"]["schemas"][body["$ref"].rsplit("/", 1)[1]]
+        schema = of.content["components"]["schemas"][body["$ref"].rsplit("/", 1)[1]]
         names = schema.get("required") or list(schema["properties"])[:1]
         words += [f"-d '{json.dumps({name: EXAMPLES.get(name, 1) for name in names})}'"]
     words += ["-o image.jpg"] if path.endswith("/image") else []
-    return " ".join([*words, f'"$BOX{path}"'])
+    return " ".join([*words, f'"${of.variable}{path}"'])
 
 
 def _fields(schema: dict[str, Any]) -> str:
@@ -200,7 +242,13 @@ def over_mqtt() -> str:
     return json.dumps(asyncapi.document(), indent=1, ensure_ascii=False) + "\n"
 
 
-PAGES = {"configuration.md": configuration, "cli.md": commands, "api.md": api, "asyncapi.json": over_mqtt}
+PAGES: dict[str, Callable[[], str]] = {
+    "configuration.md": configuration,
+    "cli.md": commands,
+    "api.md": functools.partial(api, OF_BOX),
+    "central-api.md": functools.partial(api, OF_CENTRE),
+    "asyncapi.json": over_mqtt,
+}
 
 if __name__ == "__main__":
     for page, write in PAGES.items():

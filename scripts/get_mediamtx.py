@@ -1,6 +1,7 @@
 """MediaMTX for this machine: the binary on PATH, or the pinned release, checked against the sha-256 that stands here.
 
-python scripts/get_mediamtx.py FOLDER      prints the path of the binary, or says in one line why there is none
+python scripts/get_mediamtx.py FOLDER           prints the path of the binary, or says in one line why there is none
+python scripts/get_mediamtx.py FOLDER MACHINE   the pinned release for another machine: x86_64, aarch64
 """
 
 from __future__ import annotations
@@ -40,15 +41,17 @@ class Unavailable(Exception):
 def binary(folder: Path) -> Path:
     """The path of a MediaMTX binary, downloaded into the folder if there is none yet. Raises Unavailable."""
     on_path = shutil.which("mediamtx")
-    if on_path:
-        return Path(on_path)
-    cached = folder / f"mediamtx-{VERSION}"
-    if not cached.exists():
-        machine = MACHINES.get(platform.machine(), platform.machine())
-        if machine not in SHA256:
-            raise Unavailable(f"no sha-256 of the release for {machine} is known here, so it could not be checked")
-        install(cached, f"{RELEASE}/mediamtx_v{VERSION}_linux_{machine}.tar.gz", SHA256[machine])
-    return cached
+    return Path(on_path) if on_path else release(folder / f"mediamtx-{VERSION}", platform.machine())
+
+
+def release(path: Path, machine: str) -> Path:
+    """`path`, with the pinned release for a machine (as `uname -m` says), if need be downloaded. Raises Unavailable."""
+    if not path.exists():
+        name = MACHINES.get(machine, machine)
+        if name not in SHA256:
+            raise Unavailable(f"no sha-256 of the release for {name} is known here, so it could not be checked")
+        install(path, f"{RELEASE}/mediamtx_v{VERSION}_linux_{name}.tar.gz", SHA256[name])
+    return path
 
 
 def install(path: Path, address: str, sha256: str, deadline_s: float = DEADLINE_S) -> None:
@@ -121,6 +124,10 @@ def _read(address: str, until_s: float) -> bytes:
 
 if __name__ == "__main__":
     try:
-        print(binary(Path(sys.argv[1])))
+        folder, *machines = sys.argv[1:]
+        if machines:
+            print(release(Path(folder, machines[0], f"mediamtx-{VERSION}"), machines[0]))
+        else:
+            print(binary(Path(folder)))
     except Unavailable as error:
         sys.exit(f"MediaMTX: {error}; the embedded ingest takes its place")

@@ -16,7 +16,13 @@ from tests.postgres import Cluster, running_cluster
 
 REPOSITORY = Path(__file__).parent.parent
 
-MAY_BE_ABSENT = ("MediaMTX", "labelled pictures", "no right to mount a disk", "no right to trace a process")
+MAY_BE_ABSENT = (
+    "MediaMTX",
+    "labelled pictures",
+    "no right to mount a disk",
+    "no right to start a container",
+    "no right to trace a process",
+)
 """What no package brings, or no container allows: without it a test may be skipped even where nothing else may."""
 
 
@@ -33,6 +39,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
 
 
 SLOWEST = [
+    "test_ansible",
+    "test_demo_fleet",
+    "test_update",
+    "test_fleet_chaos",
     "test_api_schema",
     "test_proxy",
     "test_attack",

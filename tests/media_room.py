@@ -49,7 +49,9 @@ def make_clip(path: Path, *options: str, size: str = "320x240") -> Path:
 class MediaRoom:
     """A gate and an ingest on ports of their own. Streams are made as tests ask for them."""
 
-    def __init__(self, folder: Path, engine: str, free_port: Callable[[], int], **rtmp: Any) -> None:
+    def __init__(
+        self, folder: Path, engine: str, free_port: Callable[[], int], https: bool = False, **rtmp: Any
+    ) -> None:
         if engine == "mediamtx" and not shutil.which("mediamtx"):
             pytest.skip("there is no MediaMTX binary on PATH")
         self.engine = engine
@@ -57,6 +59,7 @@ class MediaRoom:
         ports = {name: free_port() for name in ("gate_port", "api_port", "read_port")}
         wiring = {
             "state_dir": str(folder / "state"),
+            "web": {"https": https},
             "rtmp": {"host": "127.0.0.1", "port": free_port(), **rtmp},
             "media": {"engine": engine, **ports},
         }

@@ -73,6 +73,19 @@ class Cluster:
         """Remove a database, whoever is connected to it."""
         self.sql(f"drop database {address.partition('?')[0].rpartition('/')[2]} with (force)")
 
+    def dump(self, address: str) -> Path:
+        """Copy a database while it is used; the path of the copy."""
+        copy = self.folder / f"copy-{next(_numbers)}.dump"
+        self._run(str(programs() / "pg_dump"), "--format=custom", f"--file={copy}", f"--dbname={address}")
+        return copy
+
+    def put_back(self, address: str, copy: Path | None) -> None:
+        """Have the database empty, or as the copy has it, whoever is connected to it."""
+        self.drop(address)
+        self.sql(f"create database {address.partition('?')[0].rpartition('/')[2]}")
+        if copy:
+            self._run(str(programs() / "pg_restore"), "--exit-on-error", f"--dbname={address}", str(copy))
+
     def address(self, name: str) -> str:
         """How to reach one of its databases."""
         return f"postgresql://mb9k@/{name}?host={self.folder}"

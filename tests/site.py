@@ -14,6 +14,7 @@ from argon2 import PasswordHasher
 from appliance.accounts.people import Role
 from appliance.config import Config
 from appliance.faces import Detection, State
+from appliance.https import Keeper
 from appliance.images import ImageFiles
 from appliance.local.site import make_app
 from appliance.secrets import digest
@@ -42,9 +43,9 @@ class Clock:
 class Browser:
     """Asks the site and keeps its cookies; `post` sends the CSRF token of the page it stands on."""
 
-    def __init__(self, app: Any, address: str = "192.0.2.1") -> None:
+    def __init__(self, app: Any, address: str = "192.0.2.1", scheme: str = "http") -> None:
         transport = httpx.WSGITransport(app=app, remote_addr=address, raise_app_exceptions=False)
-        self.client = httpx.Client(transport=transport, base_url="http://box.test")
+        self.client = httpx.Client(transport=transport, base_url=f"{scheme}://box.test")
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         return self.client.get(path, **options)
@@ -74,7 +75,10 @@ class Box:
         self.store = Store.open(self.config.store_path)
         self.images = ImageFiles(self.config.images_dir)
         self.busy_timeout_s = 5.0
-        self.app = make_app(self.config, self._open, self.clock)
+        self.keeper = Keeper(self.config) if self.config.web.https else None
+        if self.keeper:
+            self.keeper.refresh(self.clock.now.utc)
+        self.app = make_app(self.config, self._open, self.clock, self.keeper)
         if claimed:
             self._fill()
 
@@ -101,14 +105,15 @@ class Box:
 
     def browser(self, name: str | None = None, address: str = "192.0.2.1") -> Browser:
         """A browser; signed in by a session made beside the sign-in page (argon2 takes its time)."""
-        browser = Browser(self.app, address)
+        scheme, prefix = ("https", "__Host-") if self.keeper else ("http", "")
+        browser = Browser(self.app, address, scheme)
         if name:
             person = self.store.people.named(name)
             assert person
             if self.store.people.session(digest(f"session-of-{name}")) is None:
                 at = self.clock.now.utc
                 self.store.people.add_session(digest(f"session-of-{name}"), person.id, f"csrf-{name}", at)
-            browser.client.cookies.set("mb9k_session", f"session-of-{name}", domain="box.test")
+            browser.client.cookies.set(f"{prefix}mb9k_session", f"session-of-{name}", domain="box.test")
         return browser
 
     def close(self) -> None:

@@ -34,9 +34,13 @@ PATIENCE_S = 60.0
 class CentreRoom:
     """The keys of a centre, its broker, and a stand-in for its ingest."""
 
-    def __init__(self, folder: Path, free_port: Callable[[], int]) -> None:
+    def __init__(self, folder: Path, free_port: Callable[[], int], postgresql: str = "") -> None:
         self.folder = folder
-        wiring = {"state_dir": str(folder / "centre"), "broker": {"host": "127.0.0.1", "port": free_port()}}
+        wiring = {
+            "state_dir": str(folder / "centre"),
+            "broker": {"host": "127.0.0.1", "port": free_port()},
+            "database": {"url": postgresql},
+        }
         self.config = msgspec.convert(wiring, CentralConfig)
         self.trust = authority.prepare(self.config, time.time())
         self.write_broker()

@@ -1,9 +1,10 @@
-"""The JSON API asked by schemathesis: whatever its document allows or forbids, against the real site and store."""
+"""The JSON APIs asked by schemathesis: whatever their documents allow or forbid, against real sites and databases."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
 
 import hypothesis
 import pytest
@@ -11,15 +12,20 @@ import schemathesis
 from hypothesis import strategies as st
 from schemathesis.specs.openapi import checks
 
+from appliance.faces import Counts
 from appliance.times import utc_text
 from appliance.web.forms import EARLIEST_UTC, LATEST_UTC
+from tests.fleets import NOON, Fleet
+from tests.postgres import Cluster
 from tests.test_api import Api
 
 schemathesis.openapi.format(  # its own would mostly draw years before 1970
     "date-time",
     st.integers(EARLIEST_UTC, LATEST_UTC - 1).map(utc_text),
 )
-schema = schemathesis.pytest.from_fixture("documented")
+of_a_box = schemathesis.pytest.from_fixture("box")
+of_a_centre_on_sqlite = schemathesis.pytest.from_fixture("centre_on_sqlite")
+of_a_centre_on_postgresql = schemathesis.pytest.from_fixture("centre_on_postgresql")
 CHECKS = [
     schemathesis.checks.not_a_server_error,
     checks.status_code_conformance,
@@ -29,27 +35,82 @@ CHECKS = [
     checks.unsupported_method,
     checks.ignored_auth,
 ]
-RULED = ("POST /api/v1/streams", "PATCH /api/v1/streams/{stream_id}", "POST /api/v1/detections")
+RULED = (
+    *("POST /api/v1/streams", "PATCH /api/v1/streams/{stream_id}", "POST /api/v1/detections"),
+    *("GET /api/v1/counts of a centre", "GET /api/v1/compare of a centre"),
+)
 """What takes names, addresses and pairs of times: the rules refuse some that no schema can describe."""
+Test = TypeVar("Test", bound=Callable[..., Any])
 
 
 @pytest.fixture(scope="module")
-def documented(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """The document as the site serves it, and the site behind it."""
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The document as a box serves it, and the site behind it."""
     api = Api(tmp_path_factory.mktemp("box") / "state", {"names": ["localhost"]})
     yield schemathesis.openapi.from_wsgi("/api/openapi.json", api.app)
     api.store.close()
 
 
-@pytest.mark.timeout(600)  # it is one test to pytest, of some fifteen seconds of processor time
-@schema.parametrize()
-@hypothesis.settings(
-    max_examples=20,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=list(hypothesis.HealthCheck),
-)
-def test_every_answer_is_as_documented(case: Any) -> None:
-    also = [] if case.operation.label in RULED else [checks.positive_data_acceptance]
-    case.call_and_validate(headers={"Authorization": "Bearer ann"}, checks=[*CHECKS, *also])
+@pytest.fixture(scope="module")
+def centre_on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The document as a centre serves it, and the site behind it."""
+    folder = tmp_path_factory.mktemp("centre")
+    yield from _centre(folder, str(folder / "central.db"))
+
+
+@pytest.fixture(scope="module")
+def centre_on_postgresql(tmp_path_factory: pytest.TempPathFactory, postgres: Cluster) -> Iterator[Any]:
+    """The same on the other database."""
+    from appliance.central.postgresql import close_pools
+
+    address = postgres.new_database()
+    yield from _centre(tmp_path_factory.mktemp("centre"), address)
+    close_pools()
+    postgres.drop(address)
+
+
+def _centre(folder: Path, address: str) -> Iterator[Any]:
+    fleet = Fleet(folder / "state", address, web={"names": ["localhost"]})
+    fleet.add_hour(1, NOON - 3600, Counts(mask=3, no_mask=1, unknown=2))
+    fleet.db.execute(
+        "insert into letters (at_utc, box_id, topic, reason, payload) values (?, 'x', 'y', 'z', ?)", [NOON, b"\xff"]
+    )
+    yield schemathesis.openapi.from_wsgi("/api/openapi.json", fleet.app)
+    fleet.close()
+
+
+def some_requests(test: Test) -> Test:
+    """How many requests of each kind, and that they are the same each time."""
+    limited = hypothesis.settings(
+        max_examples=20,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    # It is one test to pytest, of some fifteen seconds of CPU.
+    patient: Test = pytest.mark.timeout(600)(limited(test))
+    return patient
+
+
+def _ask(case: Any, token: str, whose: str = "") -> None:
+    also = [] if case.operation.label + whose in RULED else [checks.positive_data_acceptance]
+    case.call_and_validate(headers={"Authorization": f"Bearer {token}"}, checks=[*CHECKS, *also])
+
+
+@of_a_box.parametrize()
+@some_requests
+def test_every_answer_of_a_box_is_as_documented(case: Any) -> None:
+    _ask(case, "ann")
+
+
+@of_a_centre_on_sqlite.parametrize()
+@some_requests
+def test_every_answer_of_a_centre_is_as_documented(case: Any) -> None:
+    _ask(case, "token of ann", " of a centre")
+
+
+@of_a_centre_on_postgresql.parametrize()
+@some_requests
+def test_every_answer_of_a_centre_on_postgresql_is_as_documented(case: Any) -> None:
+    _ask(case, "token of ann", " of a centre")

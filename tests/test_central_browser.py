@@ -99,7 +99,7 @@ def test_a_person_watches_a_box_go_stale_and_come_back(served: Served, person: P
     served.age("lobby", 300)
     until(page, lambda: "5 min old" in tile.inner_text())
     served.age("lobby", 1200)
-    until(page, lambda: "nothing has come for 20 min" in tile.inner_text())
+    until(page, lambda: "Nothing has come for 20 min" in tile.inner_text())
     assert "problem-mark" in tile.get_attribute("class")
     assert page.locator(".box-tile").first.inner_text().startswith("lobby"), "problems come first"
     until(page, lambda: "1 of 2" in page.inner_text(".complete"))
@@ -118,6 +118,12 @@ def test_a_gap_is_hatched_and_times_are_local(served: Served, chromium: Any) -> 
     gaps = page.locator("svg.chart rect[fill^='url']")
     assert gaps.count() >= 2 and gaps.first.bounding_box()["width"] > 3
     assert "nobody looked" in page.locator("svg.chart").inner_html()
+    scale, line = (
+        page.locator("svg.chart .scale").last.bounding_box(),
+        page.locator("svg.chart .grid").last.bounding_box(),
+    )
+    assert scale["x"] + scale["width"] <= line["x"], "a bar covers no figure of the scale"
+    assert "times: Asia/Tokyo" in page.inner_text(".key")
     page.click("text=From … until")
     shown = page.input_value("[name=until]")
     tokyo = time.strftime("%Y-%m-%dT%H", time.gmtime(now().utc + 9 * 3600 + 3599))
@@ -167,7 +173,7 @@ def test_no_page_is_wider_than_the_screen_and_none_breaks_the_policy(
     for path in (
         *("/", "/boxes", "/map", "/sites", "/sites/1", "/sites/1/remove", "/boxes/lobby", "/boxes/lobby/revoke"),
         *("/streams/1", "/streams/1?last=week", "/streams/1?last=year", "/streams/1?last=hour", "/compare"),
-        *("/compare?by=box", "/letters", "/people", "/people/2/remove", "/add-box", "/account"),
+        *("/compare?by=box", "/letters", "/events", "/people", "/people/2/remove", "/add-box", "/account"),
     ):
         person.page.goto(served.address + path)
         assert person.page.evaluate("document.documentElement.scrollWidth") <= width, path

@@ -15,11 +15,13 @@ from pathlib import Path
 import httpx
 import msgspec
 import pytest
+from click.testing import CliRunner
 
 from appliance import joining
 from appliance.central import broker, run
 from appliance.central.check import problems
 from appliance.central.config import CentralConfig, load
+from appliance.cli import cli
 from appliance.config import ConfigError, as_toml, sections, settings
 from appliance.errors import UserError
 from appliance.join_code import parse
@@ -230,3 +232,13 @@ def test_a_wrong_file_is_refused_in_one_line_that_says_where(tmp_path: Path, tex
     path.write_text(text)
     with pytest.raises(ConfigError, match=complaint):
         load(path)
+
+
+def test_a_centre_needs_not_read_the_configuration_of_a_box(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    box = tmp_path / "mb9k.toml"
+    box.touch()
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may read everything
+    found = CliRunner().invoke(cli, ["--config", str(box), "central", "--config", str(centre.path), "config"])
+    assert found.exit_code == 0, found.output

@@ -15,6 +15,7 @@ from appliance.messages import Kind, Sums, Watermarks, decode, encode, topic
 from tests.boxes import until
 from tests.centres import Centre, Client
 from tests.conftest import REPOSITORY
+from tests.disks import fill, small_disk
 from tests.fleet import EPOCHS, SimulatedBox, rows_of, sums_of
 
 A = EPOCHS[0]
@@ -22,10 +23,10 @@ PATIENCE_S = 60.0
 
 
 @contextmanager
-def ingest(centre: Centre) -> Iterator[subprocess.Popen[bytes]]:
+def ingest(centre: Centre, log_path: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """The service, from when it takes messages until the end of the block; it must end in order, or be dead."""
     command = [sys.executable, "-m", "appliance.cli", "central", "--config", str(centre.path), "ingest"]
-    log_path = centre.folder / "ingest.log"
+    log_path = log_path or centre.folder / "ingest.log"
     with log_path.open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=REPOSITORY)
     until(lambda: lives(centre, process.pid) or process.poll() is not None, PATIENCE_S, "ingest lives")
@@ -86,6 +87,33 @@ def test_ingest_takes_rows_in_over_tls_is_killed_and_goes_on(
         finally:
             client.close()
         assert sums_of(centre.database, there.box) == rows_of(box)
+
+
+def test_a_full_disk_costs_no_row(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        centre = Centre(disk / "centre", free_port, str(disk / "centre" / "central.db"))
+        with closing(centre), centre.broker():
+            there = centre.box(tmp_path / "box", "north")
+            box = SimulatedBox(there.box)
+            box.begin(A, int(time.time()) - 3600)
+            client = centre.client_of(there)
+            client.connect()
+            client.subscribe(topic(there.box, Kind.WATERMARKS))
+            try:
+                log_path = tmp_path / "ingest.log"  # one on the full disk would say nothing
+                with ingest(centre, log_path):
+                    client.publish(topic(there.box, Kind.HELLO), encode(box.hello()))
+                    until(lambda: covered(client, A) == 0, PATIENCE_S, "the hello is answered")
+                    filler = fill(disk)
+                    box.count(A, 1, 0, mask=1)
+                    client.publish(topic(there.box, Kind.SUMS), encode(box.range(A, 0)))
+                    until(lambda: "the database takes no rows" in log_path.read_text(), PATIENCE_S, "it is said")
+                    assert covered(client, A) == 0
+                    filler.unlink()
+                    until(lambda: covered(client, A) == 1, PATIENCE_S, "the row is covered")
+            finally:
+                client.close()
+            assert sums_of(centre.database, there.box) == rows_of(box)
 
 
 def test_a_database_that_cannot_be_used_is_said_in_one_line(tmp_path: Path, free_port: Callable[[], int]) -> None:

@@ -30,6 +30,7 @@ PATHS = [
     "/api/v1/counts",
     "/api/v1/compare",
     "/api/v1/letters",
+    "/api/v1/events",
 ]
 
 
@@ -44,6 +45,7 @@ def fleet(tmp_path: Path, database_address: str) -> Iterator[Fleet]:
         "insert into commands (id, box_id, action, given_by, given_utc, expires_utc) values (?, ?, ?, ?, ?, ?)",
         ["0" * 16, "lobby", "identify", "ann", NOON, NOON + 60],
     )
+    made.store.records.note(NOON, "=asked", "ann", "lobby")
     yield made
     made.close()
 
@@ -104,6 +106,14 @@ def test_a_table_keeps_what_quotes_and_line_breaks_there_are() -> None:
     text = as_csv(Line, [Line('a "b", c\nd', 3)])
     assert text == 'name,count\r\n"a ""b"", c\nd",3\r\n'
     assert list(csv.reader(io.StringIO(text)))[1] == ['a "b", c\nd', "3"]
+
+
+@pytest.mark.parametrize("path", ["/api/v1/streams", "/api/v1/counts"])
+def test_what_cannot_be_a_box_is_refused(fleet: Fleet, path: str) -> None:
+    answer = ask(fleet, f"{path}?box=Lobby!")
+    assert answer.status_code == 400
+    assert "box must be" in answer.json()["error"]
+    assert ask(fleet, f"{path}?box=not-there").status_code == 200
 
 
 def test_counts_have_steps_and_gaps(fleet: Fleet) -> None:

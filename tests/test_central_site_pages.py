@@ -86,7 +86,7 @@ def test_a_box_goes_stale_and_comes_back(fleet: Fleet) -> None:
     for seconds, words in ((0, "fresh"), (200, "3 min old"), (1000, "20 min old")):
         fleet.clock.forward(seconds)
         assert words in main_of(ann.get("/boxes/lobby").text)
-    assert "nothing has come for 20 min" in main_of(ann.get("/").text)
+    assert "Nothing has come for 20 min." in main_of(ann.get("/").text)
     fleet.change_box("lobby", complete_utc=int(fleet.clock.now.utc))
     text = main_of(ann.get("/").text)
     assert text.count("fresh") == 1 and "1 of 2 boxes complete up to 2026-11-24 12:20:00 UTC" in text
@@ -133,8 +133,8 @@ def test_any_range_can_be_asked_for_and_what_cannot_be_read_is_said(fleet: Fleet
 def test_unverified_times_are_said_and_drawn(fleet: Fleet) -> None:
     fleet.add_hour(1, NOON - 3600, Counts(mask=4), unverified=60)
     page = fleet.browser("ann").get("/boxes/lobby").text
-    assert "60 of these minutes are not certain" in main_of(page) and 'class="unsure"' in page
-    assert "nothing has confirmed its clock" in main_of(page)
+    assert "The times of 60 minutes are not certain" in main_of(page) and 'class="unsure"' in page
+    assert "Nothing has confirmed its clock" in main_of(page)
 
 
 HOSTILE = '"><script>alert(1)</script>{{7*7}}%00\u202e'
@@ -152,9 +152,11 @@ def test_names_from_the_wire_are_escaped_everywhere(fleet: Fleet) -> None:
         "insert into letters (at_utc, box_id, topic, reason, payload) values (?, 'lobby', ?, ?, ?)",
         [NOON, HOSTILE, HOSTILE, HOSTILE.encode() + b"\xff\x00"],
     )
+    fleet.store.records.note(NOON, HOSTILE, HOSTILE, "lobby")
     for path in (
         *("/", "/boxes", "/map", "/sites", "/sites/3", "/boxes/lobby", "/boxes/lobby/revoke", "/streams/1"),
-        *("/compare", "/compare?by=box", "/compare?by=group", "/letters", "/people", "/add-box", "/sites/3/remove"),
+        *("/compare", "/compare?by=box", "/compare?by=group", "/letters", "/events", "/people", "/add-box"),
+        "/sites/3/remove",
     ):
         page = ann.get(path)
         assert page.is_success, path
@@ -201,7 +203,7 @@ def test_a_command_is_put_on_record_for_ingest_with_who_gave_it_and_when_it_ends
     ]
     assert all(re.fullmatch("[0-9a-f]{16}", row["id"]) and row["expires_utc"] == NOON + 3600 for row in rows)
     events = [row["what"] for row in fleet.db.query("select what from events where person = 'ann' order by id")]
-    assert events == ["asked for: Give a stream a new key door", "asked for: Identify: it shows itself for a minute"]
+    assert events == ["asked for: Give a stream a new key: door", "asked for: Identify: it shows itself for a minute"]
     for action, detail in (("restart", "rm -rf /"), ("rotate_key", "2"), ("format", ""), ("", "")):
         assert ann.post("/boxes/lobby/commands", action=action, detail=detail).status_code == 400
     fleet.change_box("dock", takes_commands=0)
@@ -213,7 +215,10 @@ def test_a_command_is_put_on_record_for_ingest_with_who_gave_it_and_when_it_ends
     fleet.clock.forward(4000)
     assert "expired" in main_of(ann.get("/boxes/lobby").text)
     fleet.db.execute("update commands set done = 1, words = 'the LED blinks', at_utc = ?", [NOON])
-    assert "the LED blinks" in main_of(ann.get("/boxes/lobby").text)
+    told = main_of(ann.get("/boxes/lobby").text)
+    assert "the LED blinks answered 2026-11-24 12:00:00 UTC" in told and "Give a stream a new key: door by ann" in told
+    assert "set to take no commands" in main_of(ann.get("/boxes/dock").text)
+    assert "Identify" not in main_of(ann.get("/boxes/dock").text), "what is not taken is not offered"
 
 
 def test_refused_messages_are_shown_with_their_reason(fleet: Fleet) -> None:
@@ -223,9 +228,11 @@ def test_refused_messages_are_shown_with_their_reason(fleet: Fleet) -> None:
             [NOON, box, reason, b"\x00\xffnonsense"],
         )
     text = main_of(fleet.browser("ann").get("/letters").text)
-    assert "it is neither JSON nor compressed , 3 times" in text and "there is no box of this name" in text
+    assert "It is neither JSON nor compressed. 3 times." in text and "There is no box of this name." in text
     assert "\\xffnonsense" in text
     assert "neither JSON" in fleet.browser("sci").get("/boxes/lobby").text
+    assert "6 messages were refused" in main_of(fleet.browser("ann").get("/").text)
+    assert "refused" not in main_of(fleet.browser("sci").get("/").text)
     letters = fleet.store.records.letters(2)
     assert [type(letter) for letter in letters] == [Letter] and letters[0].box_id == "lobby"
 
@@ -257,12 +264,16 @@ def test_a_join_code_is_shown_once_and_can_be_withdrawn(fleet: Fleet) -> None:
 def test_a_box_is_revoked_after_a_question(fleet: Fleet) -> None:
     ann = fleet.browser("ann")
     assert "Revoke lobby?" in main_of(ann.get("/boxes/lobby/revoke").text)
-    assert ann.post("/boxes/lobby/revoke").headers["location"] == "/boxes/lobby"
+    revoked = ann.post("/boxes/lobby/revoke")
+    assert "No mosquitto of ours runs on this machine" in main_of(revoked.text), "nobody is told what is not so"
     box = fleet.store.boxes.get("lobby", None)
     assert box and box.revoked_utc == NOON
-    assert "This box was revoked" in main_of(ann.get("/boxes/lobby").text)
+    told = main_of(ann.get("/boxes/lobby").text)
+    assert "This box was revoked" in told and "door LIVE" not in told and "fresh" not in told and "Commands" not in told
+    assert 'value="lobby" selected' in ann.get("/add-box?again=lobby").text, "as its page offers"
     assert "lobby" not in main_of(ann.get("/").text), "it is on the table only"
-    assert "lobby" in main_of(ann.get("/boxes").text)
+    table = ann.get("/boxes").text
+    assert '<span class="mark off-mark"><a href="/boxes/lobby"' in table, "neither well nor a problem"
     assert "it was revoked" in ann.post("/boxes/lobby/revoke").text.lower()
     assert ann.post("/boxes/lobby/commands", action="identify").status_code == 400
 

@@ -42,6 +42,7 @@ DECLARED = {
     "POST /sites/<site_id:int>/remove": D,
     "GET /compare": S,
     "GET /letters": D,
+    "GET /events": D,
     "GET /add-box": D,
     "POST /add-box": D,
     "POST /add-box/<join_id:int>/withdraw": D,
@@ -63,6 +64,7 @@ DECLARED = {
     "GET /api/v1/counts": S,
     "GET /api/v1/compare": S,
     "GET /api/v1/letters": D,
+    "GET /api/v1/events": D,
 }
 ROLES = ("anyone", "eve", "sci", "ann")  # nobody, an analyst of no site, the analyst of site 1, the admin
 SECRETS = re.compile(r"\b(lobby|door|north)\b")

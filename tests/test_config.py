@@ -71,14 +71,25 @@ EVERYTHING = r"""
 box = "front-door"
 state_dir = "C:\\odd \"folder\" \t é \u007f 😀"
 run_dir = "/run/with\nline"
-web = {host = "::1", port = 1, base_url = "https://b.example/box", names = ["b.lan"], proxies = ["10.0.0.0/8"]}
 rtmp = {host = "10.0.0.1", port = 2, public_host = "box.example", tls_port = 3, tls_certificate = "c", tls_key = "k"}
+update = {releases = "/r", authority = "/a.pem", health_s = 20}
 media = {engine = "embedded", binary = "/opt/m", gate_port = 4, api_port = 5, read_port = 7}
 vision = {model = "mb9k-320", frames_per_second = 0.1, cpu_share = 1, lost_s = 30}
 sources = {folders = ["/srv/films", "clips"], own_ports = [8555]}
 images = {keep = false, pixelate_eyes = false, keep_days = 3650, min_free_mb = 0}
 backup = {keep = 0, every_h = 0.5, folder = "/mnt/backups"}
 fleet = {join_code = "mb9k1-abc", stream_names = false, commands = false}
+
+[web]
+host = "::1"
+port = 1
+base_url = "https://b.example/box"
+names = ["b.lan"]
+proxies = ["10.0.0.0/8"]
+https = true
+http_port = 80
+tls_certificate = "c"
+tls_key = "k"
 
 [mqtt]
 host = "::1"
@@ -131,3 +142,17 @@ def test_the_command_says_in_one_line_what_is_wrong_with_the_file(
     said = capsys.readouterr()
     assert (ended.value.code, said.out, len(said.err.splitlines())) == (1, "", 1)
     assert str(path) in said.err
+
+
+@pytest.mark.parametrize(
+    ("web", "words"),
+    [
+        ('tls_certificate = "c"', "tls_key: the certificate and its private key belong together"),
+        ('tls_key = "k"', "tls_certificate: "),
+        ('https = true\nbase_url = "http://box.example"', "https is on"),
+        ("https = true\nport = 80\nhttp_port = 80", "http_port"),
+    ],
+)
+def test_https_that_cannot_work_is_refused(tmp_path: Path, web: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        load(written(tmp_path, f"[web]\n{web}"))

@@ -8,6 +8,7 @@ import shlex
 import string
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import httpx
@@ -16,8 +17,9 @@ import pytest
 from appliance.central.config import CentralConfig
 from appliance.cli import cli
 from appliance.config import Config, decode, sections, settings
-from scripts.docs import FOLDER, PAGES, api
+from scripts.docs import FOLDER, OF_BOX, OF_CENTRE, PAGES, Described, api
 from tests.conftest import REPOSITORY
+from tests.fleets import Fleet
 from tests.site import Box
 
 DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("[!.]*/**/*.md")])
@@ -26,6 +28,8 @@ INLINE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 COMMAND = re.compile(r"(?<![\w.=-])mb9k((?: +[^\s|;&()]+)+)")
 SETTING = re.compile(r"(?<![\w./-])(web|rtmp|media|vision|images|backup)\.([a-z]\w*)")
+
+ADDRESSES = {"BOX": "http://box.test", "CENTRE": "http://box.test"}
 
 each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
 
@@ -134,10 +138,14 @@ def test_what_the_box_is_quoted_to_say_it_says() -> None:
     assert [quote for quote in quoted if quote not in said] == []
 
 
-@pytest.mark.parametrize("line", [line for line in api().splitlines() if line.startswith("curl ")])
-def test_every_example_of_the_api_works(line: str, tmp_path: Path) -> None:
-    box = Box(tmp_path)
-    words = iter(shlex.split(string.Template(line).substitute(BOX="http://box.test", TOKEN="token of ann"))[1:])
+def examples(of: Described) -> list[str]:
+    """The command lines of a page about an API."""
+    return [line for line in api(of).splitlines() if line.startswith("curl ")]
+
+
+def asked(line: str, app: Any) -> httpx.Response:
+    """What a site answers to such a command line."""
+    words = iter(shlex.split(string.Template(line).substitute(ADDRESSES, TOKEN="token of ann"))[1:])
     method, headers, content, address = "GET", {"Content-Type": "application/x-www-form-urlencoded"}, "", ""
     for word in words:
         if word == "-X":
@@ -151,7 +159,21 @@ def test_every_example_of_the_api_works(line: str, tmp_path: Path) -> None:
             next(words)
         else:
             address = word
-    with httpx.Client(transport=httpx.WSGITransport(app=box.app)) as client:
-        answer = client.request(method, address, headers=headers, content=content)
+    with httpx.Client(transport=httpx.WSGITransport(app=app)) as client:
+        return client.request(method, address, headers=headers, content=content)
+
+
+@pytest.mark.parametrize("line", examples(OF_BOX))
+def test_every_example_of_the_api_works(line: str, tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    answer = asked(line, box.app)
     box.close()
+    assert answer.is_success, answer.text
+
+
+@pytest.mark.parametrize("line", examples(OF_CENTRE))
+def test_every_example_of_the_api_of_a_centre_works(line: str, tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path, str(tmp_path / "central.db"))
+    answer = asked(line, fleet.app)
+    fleet.close()
     assert answer.is_success, answer.text

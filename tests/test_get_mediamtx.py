@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 
 from scripts import get_mediamtx
-from scripts.get_mediamtx import Unavailable, binary, install
+from scripts.get_mediamtx import Unavailable, binary, install, release
 from tests.conftest import REPOSITORY
 from tests.http_servers import Player, serving_http
 from tests.media_room import skip_without
@@ -284,3 +284,23 @@ def test_the_command_says_in_one_line_why_there_is_none(tmp_path: Path) -> None:
     assert ended.stderr.count("\n") == 1
     assert ended.stderr.startswith("MediaMTX: the release cannot be fetched (")
     assert ended.stderr.endswith("); the embedded ingest takes its place\n")
+
+
+def test_the_release_for_another_machine_is_not_the_program_on_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(get_mediamtx, "install", lambda path, address, sum_: asked.append((path, address, sum_)))
+    release(tmp_path / "mediamtx", "aarch64")
+    ((path, address, sum_),) = asked
+    assert path == tmp_path / "mediamtx" and address.endswith("_linux_arm64.tar.gz")
+    assert sum_ == get_mediamtx.SHA256["arm64"]
+
+    (tmp_path / "mediamtx").write_text("a program on PATH")
+    (tmp_path / "mediamtx").chmod(0o755)
+    kept = tmp_path / "cache" / "aarch64" / f"mediamtx-{get_mediamtx.VERSION}"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("the release")
+    command = [sys.executable, str(REPOSITORY / "scripts" / "get_mediamtx.py"), str(tmp_path / "cache"), "aarch64"]
+    ended = subprocess.run(command, capture_output=True, text=True, env={"PATH": str(tmp_path)}, check=True)
+    assert ended.stdout == f"{kept}\n"

@@ -18,6 +18,8 @@ GROUND = {
     "disk",
     "errors",
     "faces",
+    "files",
+    "interfaces",
     "join_code",
     "loopback",
     "messages",
@@ -32,7 +34,18 @@ GROUND = {
 KIT = {"web"}
 VISION = {"vision"}
 RECORD = {"store", "images"}
-PARTS = {*RECORD, "accounts", "children", "joining", "membership", "previews", "media.mediamtx", "rules"}
+PARTS = {
+    *RECORD,
+    "accounts",
+    "children",
+    "https",
+    "joining",
+    "membership",
+    "previews",
+    "media.mediamtx",
+    "rules",
+    "update",
+}
 SERVICES = {"central", "watch", "local", "media.gate", "media.ingest", "media.embedded"}
 TOP = {"cli", "commands", "supervisor"}
 

@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import socket
+import ssl
 import stat
 import subprocess
 import time
@@ -18,11 +19,13 @@ import httpx
 import msgspec
 import pytest
 from click.testing import CliRunner
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from appliance import supervisor
+from appliance import certificates, supervisor
 from appliance.cli import cli
 from appliance.config import Config, Media, Rtmp, load
 from appliance.errors import UserError
+from appliance.https import Keeper
 from appliance.loopback import authorization
 from appliance.media import ingest, mediamtx
 from appliance.media.mediamtx import Connection
@@ -31,6 +34,7 @@ from appliance.processes import can_be_childless
 from appliance.times import now
 from tests.boxes import is_listening, publishing, until
 from tests.media_room import MediaRoom, make_clip, skip_without
+from tests.signers import Signer, pem
 
 KEY = "MEDIAMEDIAMEDIAMED22"
 OTHER_KEY = "MEDIAMEDIAMEDIAMED33"
@@ -352,3 +356,28 @@ def test_rtmps_takes_streams_too_and_a_kick_ends_them(tmp_path: Path, free_port:
         with publishing(clip, room.url(KEY)):  # plain RTMP goes on beside it
             room.wait_for(KEY)
             assert not publisher_of(room).encrypted
+
+
+def shown_by(port: int) -> str:
+    """The sha-256 of the certificate that a port of loopback shows."""
+    text = ssl.get_server_certificate(("127.0.0.1", port))
+    return certificates.whole_fingerprint(text)
+
+
+@pytest.mark.mediamtx
+def test_with_https_rtmps_has_the_certificate_of_the_site_and_takes_another_up(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    room = MediaRoom(tmp_path, "mediamtx", free_port, https=True, tls_port=free_port())
+    room.add_stream(KEY)
+    clip, port = make_clip(tmp_path / "clip.flv"), room.config.rtmp.tls_port
+    with room.running():
+        keeper = Keeper(room.config)
+        assert shown_by(port) == keeper.certificate(time.time()).fingerprint
+        with publishing(clip, f"rtmps://127.0.0.1:{port}/live/{KEY}"):
+            room.wait_for(KEY)
+            key = ec.generate_private_key(ec.SECP256R1())
+            keeper.give(Signer().sign(key), pem(key), time.time())
+            given = keeper.certificate(time.time()).fingerprint
+            until(lambda: shown_by(port) == given, 30, "new publishers are shown the new certificate")
+            assert publisher_of(room).encrypted, "and the one that is there goes on"

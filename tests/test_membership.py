@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance import certificates, membership
+from appliance import certificates, files, membership
 from appliance.certificates import Authority, CertificateError, Signed
 from appliance.membership import FOLDER, Membership, MembershipError
 
@@ -74,14 +74,14 @@ def test_what_cannot_be_used_is_not_saved(tmp_path: Path, broken: str) -> None:
 
 
 def test_a_disk_that_fails_leaves_no_half_membership(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = membership._write
+    real = files.write_private
 
     def fails_at_the_last(path: Path, text: str) -> None:
         if path.name == "centre.json":
             raise OSError(28, "No space left on device")
         real(path, text)
 
-    monkeypatch.setattr(membership, "_write", fails_at_the_last)
+    monkeypatch.setattr(files, "write_private", fails_at_the_last)
     with pytest.raises(OSError, match="No space left"):
         member(tmp_path)
     assert list(tmp_path.iterdir()) == []

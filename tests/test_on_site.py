@@ -178,7 +178,7 @@ def test_a_wrong_password_is_said(tmp_path: Path, free_port: Callable[[], int]) 
             lambda: {0: some(1)},
         )
         try:
-            until(lambda: "see user and password" in (running.on_site.problem or ""), 10, "it is said")
+            until(lambda: "see its user and password" in (running.on_site.problem or ""), 10, "it is said")
         finally:
             running.stop()
 

@@ -70,10 +70,20 @@ DECLARED = {
     "DELETE /api/v1/detections/<detection_id:int>": D,
     "GET /api/v1/detections/<detection_id:int>/image": S,
     "GET /api/v1/counts": S,
+    "GET /fleet/broker": D,
+    "POST /fleet/broker": D,
+    "POST /fleet/broker/remove": D,
     "GET /fleet": D,
     "POST /fleet": D,
     "GET /fleet/leave": D,
     "POST /fleet/leave": D,
+    "GET /settings": D,
+    "POST /settings/title": D,
+    "POST /settings/certificate": D,
+    "POST /settings/certificate/own": D,
+    "GET /settings/certificate.pem": D,
+    "POST /settings/restart": D,
+    "GET /settings/bundle.zip": D,
 }
 ROLES = ("anyone", "eve", "sci", "ann")  # nobody, another's scientist, the owner of stream 2, the admin
 

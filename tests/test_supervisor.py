@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from appliance.children import HUNG_S, Child, stop
+from appliance.children import HUNG_S, Child, keep, stop
 from appliance.config import Config
 from appliance.errors import UserError
 from appliance.supervisor import refuse_busy_ports
@@ -103,6 +103,42 @@ def test_a_service_that_hangs_is_seen_logged_and_started_again(caplog: pytest.Lo
         assert runs(child), "what the first one said does not count for the second"
     finally:
         stop([child])
+
+
+def test_a_program_of_others_that_only_says_it_is_ready_has_not_hung() -> None:
+    script = "import time; from appliance.service import notify; notify('READY=1'); time.sleep(60)"
+    child = Child("mosquitto", [sys.executable, "-c", script], is_ours=False)
+    child.look_after(100.0)
+    try:
+        while child.alive_s is None:
+            child.look_after(100.0)
+        child.look_after(200.0 + HUNG_S)
+        assert runs(child)
+    finally:
+        stop([child])
+
+
+def test_who_started_us_hears_when_all_are_up_and_that_they_are_looked_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Enough(Exception):
+        pass
+
+    said: list[str] = []
+
+    def hear(state: str) -> None:
+        said.append(state)
+        if said.count("READY=1") and said.count("WATCHDOG=1") == 2:
+            raise Enough
+
+    script = "import time; from appliance.service import notify; time.sleep(0.5); notify('READY=1'); time.sleep(60)"
+    ours = Child("gate", [sys.executable, "-c", script])
+    others = Child("mosquitto", [sys.executable, "-c", "import time; time.sleep(60)"], is_ours=False)
+    monkeypatch.setattr("appliance.children.notify", hear)
+    try:
+        with pytest.raises(Enough):
+            keep([others, ours])
+    finally:
+        stop([ours, others])
+    assert said == ["WATCHDOG=1", "READY=1", "WATCHDOG=1"]
 
 
 def test_stopping_ends_a_child_that_does_not_want_to(

@@ -12,12 +12,12 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from appliance.config import Port, Web, about, decode
+from appliance.config import Port, WebSite, about, decode
 
 HOST = r"[A-Za-z0-9._-]{1,253}|\[?[0-9a-fA-F:.]{2,45}\]?"
 
 
-class Site(Web, frozen=True, forbid_unknown_fields=True):
+class Site(WebSite, frozen=True, forbid_unknown_fields=True):
     """The centre's page."""
 
     port: Annotated[Port, about("The page's port")] = 8100

@@ -19,7 +19,7 @@ from appliance.central.config import CentralConfig
 from appliance.central.database import Database
 from appliance.central.members import tell_broker
 from appliance.central.opening import connect, open_database
-from appliance.children import HUNG_S, Child, stop
+from appliance.children import HUNG_S, Child, keep, stop
 from appliance.errors import UserError
 from appliance.secrets import claim_code
 
@@ -53,11 +53,7 @@ def run(config: CentralConfig, config_path: Path, log_level: str) -> None:
     keeper = BrokerKeeper(config, trust, next((child for child in started if child.name == BROKER), None), known)
     service.repeat(keeper.step, LISTS_S, "the broker's lists", stopping)
     try:
-        while True:
-            for child in started:
-                child.look_after(time.monotonic())
-            keeper.end_if_hung(time.monotonic())
-            time.sleep(0.2)
+        keep(started, keeper.end_if_hung)
     finally:
         stopping.set()
         stop(started)
@@ -67,7 +63,7 @@ def children(config: CentralConfig, config_path: Path, log_level: str) -> list[C
     """What a centre runs, in the order of starting. Raises UserError."""
     command = [sys.executable, "-m", "appliance.cli", "--log-level", log_level, "central", "--config", str(config_path)]
     services = [Child(name, [*command, name]) for name in SERVICES]
-    return [Child(BROKER, broker_command(config)), *services] if config.broker.own else services
+    return [Child(BROKER, broker_command(config), is_ours=False), *services] if config.broker.own else services
 
 
 def broker_command(config: CentralConfig) -> list[str]:

@@ -57,7 +57,7 @@ class CentralGroup(click.Group):
 @click.option(
     "--config",
     "config_path",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),  # reading it says more
     envvar="MB9K_CENTRAL_CONFIG",
     default=DEFAULT_CONFIG,
     show_default=True,

@@ -1,16 +1,18 @@
-"""The centre that this box belongs to, for admins: how it goes, joining, leaving, and what the centre asked for."""
+"""Whom this box tells what, for admins: the centre (how it goes, joining, leaving, its commands), a broker on site."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from appliance.config import Mqtt
 from appliance.errors import UserError
 from appliance.local.pages import Site
 from appliance.rules import fleet as rules
+from appliance.rules import on_site
 from appliance.store import CommandRecord, Store
 from appliance.times import Now
 from appliance.web.access import Access, App
-from appliance.web.forms import field, see_other
+from appliance.web.forms import field, secret_field, see_other, whole_number
 from appliance.web.pages import Page
 
 COMMANDS_SHOWN = 50
@@ -51,10 +53,54 @@ def add_routes(app: App, site: Site) -> None:
             return _page(site, store, now, problem=error)
         return _page(site, store, now, done=done)
 
+    @app.get("/fleet/broker", access=Access.ADMIN)
+    def broker() -> Page:
+        return _broker_page(site)
+
+    @app.post("/fleet/broker", access=Access.ADMIN)
+    def set_broker() -> Page:
+        typed = {name: field(name) for name in ("host", "user", "topic", "discovery")}
+        port, tls = whole_number(field("port")), bool(field("tls"))
+        try:
+            on_site.set_broker(site.config, port=port, tls=tls, password=secret_field("password"), **typed)
+        except UserError as error:
+            return _broker_page(site, typed={**typed, "port": field("port"), "tls": tls}, problem=error)
+        return see_other("/fleet")
+
+    @app.post("/fleet/broker/remove", access=Access.ADMIN)
+    def forget_broker() -> Page:
+        try:
+            on_site.forget_broker(site.config)
+        except UserError as error:
+            return _broker_page(site, problem=error)
+        return see_other("/fleet")
+
 
 def action_words(command: CommandRecord) -> str:
     """What the centre asked for, as people read it."""
     return ACTIONS.get(command.action, command.action).format(detail=command.detail).strip()
+
+
+def _broker_page(site: Site, typed: dict[str, Any] | None = None, problem: UserError | None = None) -> Page:
+    now_set = on_site.in_force(site.config)
+    shown = typed or {"host": now_set.host, "port": now_set.port, "user": now_set.user, "tls": now_set.tls,
+                      "topic": now_set.topic, "discovery": now_set.discovery}  # fmt: skip
+    return site.pages.page("fleet_broker.html", typed=shown, is_set=bool(now_set.host), problem=problem)
+
+
+def _broker_now(site: Site, store: Store, now: Now) -> dict[str, Any]:
+    """The broker on site as the page shows it. problem: what `sync` says of it, or why nobody can say."""
+    try:
+        broker, unreadable = on_site.in_force(site.config), None
+    except UserError as error:
+        broker, unreadable = Mqtt(), str(error)
+    of_sync = next((each for each in store.services.all(now) if each.name == "sync"), None)
+    said = (of_sync.problem or "") if of_sync and of_sync.alive else "The service `sync` is not running."
+    return {
+        "broker": broker,
+        "broker_in_file": on_site.is_in_file(site.config),
+        "broker_problem": unreadable or (said if "broker on site" in said or "`sync`" in said else None),
+    }
 
 
 def _page(site: Site, store: Store, now: Now, **values: Any) -> Page:
@@ -66,6 +112,7 @@ def _page(site: Site, store: Store, now: Now, **values: Any) -> Page:
         "action_words": action_words,
         "rules": rules,
         "now_utc": now.utc,
+        **_broker_now(site, store, now),
         "notice": None,
         "done": None,
     }

@@ -11,9 +11,11 @@ from appliance.accounts.site import VIEWS as ACCOUNTS_VIEWS
 from appliance.accounts.site import Accounts
 from appliance.config import Config
 from appliance.disk import Reserve
+from appliance.https import Keeper
 from appliance.images import ImageFiles
 from appliance.local import words
 from appliance.previews import Previews
+from appliance.rules.boxes import box_title
 from appliance.store import explain_trouble
 from appliance.web.address import site_address
 from appliance.web.cookies import Cookie
@@ -28,6 +30,7 @@ NAVIGATION = (
     Link("/detections", "Detections"),
     Link("/people", "People", admin_only=True),
     Link("/fleet", "Fleet", admin_only=True),
+    Link("/settings", "Settings", admin_only=True),
     Link("/account", "Account"),
 )
 
@@ -42,11 +45,12 @@ class Site:
     images: ImageFiles
     previews: Previews
     reserve: Reserve
+    keeper: Keeper | None = None
 
     @classmethod
-    def made_from(cls, config: Config) -> Site:
-        """The site of a box."""
-        address = site_address(config.web, [config.box], config.rtmp.public_host)
+    def made_from(cls, config: Config, keeper: Keeper | None = None) -> Site:
+        """The site of a box. keeper: of its certificate; None: it speaks plain HTTP."""
+        address = site_address(config.web, [config.box], config.rtmp.public_host, config.web.https)
         https, path = address.https, address.prefix or "/"
         pages = Pages(
             name=config.box,
@@ -58,6 +62,7 @@ class Site:
             navigation=NAVIGATION,
             values={"words": words},
             address=address,
+            title=lambda: box_title(config),
         )
         session_cookie = Cookie("mb9k_session", https, path)
         device_cookie = Cookie("mb9k_device", https, path, keep_s=int(DEVICE_S))
@@ -68,4 +73,5 @@ class Site:
             images=ImageFiles(config.images_dir),
             previews=Previews(config.run),
             reserve=Reserve(config.state),
+            keeper=keeper,
         )

@@ -11,7 +11,8 @@ from bottle import HTTPResponse
 from appliance.accounts import account, sign_in
 from appliance.accounts.guard import Guard
 from appliance.config import Config
-from appliance.local import api, dashboard, detections, fleet, people, stream_forms, streams
+from appliance.https import Keeper
+from appliance.local import api, dashboard, detections, fleet, people, settings, stream_forms, streams
 from appliance.local.access import owned_stream
 from appliance.local.pages import Site
 from appliance.secrets import claim_code
@@ -21,16 +22,24 @@ from appliance.store.schedule import BackupSchedule
 from appliance.times import Now
 from appliance.times import now as clock_now
 from appliance.web.access import Access, App
+from appliance.web.redirect import leading_to_https
 from appliance.web.server import CLIENT_TIMEOUT_S, make_server
 
 log = logging.getLogger(__name__)
 BACKUP_POLL_S = 60.0
-MODULES = (dashboard, streams, stream_forms, detections, people, fleet, api)
+CERTIFICATE_POLL_S = 10.0
+REDIRECT_THREADS = 2
+MODULES = (dashboard, streams, stream_forms, detections, people, fleet, settings, api)
 
 
-def make_app(config: Config, open_store: Callable[[], Store], clock: Callable[[], Now] = clock_now) -> App:
-    """The whole site as a WSGI application. open_store: a new Store for each request. Raises OSError."""
-    site = Site.made_from(config)
+def make_app(
+    config: Config, open_store: Callable[[], Store], clock: Callable[[], Now] = clock_now, keeper: Keeper | None = None
+) -> App:
+    """The whole site as a WSGI application. open_store: a new Store for each request. Raises OSError.
+
+    keeper: of the certificate, where the site speaks HTTPS.
+    """
+    site = Site.made_from(config, keeper)
     app = App(site.pages.error_page, site.pages.address)
     app.install(Guard(site.accounts, open_store, clock, owned_stream))
     site.pages.static.add_routes(app)
@@ -56,8 +65,16 @@ def serve(config: Config) -> None:
     with store.writing():  # before anybody enters, corrects or deletes anything
         store.summaries.begin_epoch(clock_now(), store.ages.believes(clock_now()))
     store.close()
-    app = make_app(config, lambda: Store.open_existing(config.store_path))
-    server = make_server(app, config.web.host, config.web.port, proxies=app.address.proxies)
+    web, keeper = config.web, Keeper(config) if config.web.https else None
+    if keeper:
+        keeper.refresh(clock_now().utc)
+    app = make_app(config, lambda: Store.open_existing(config.store_path), keeper=keeper)
+    proxies = app.address.proxies
+    server = make_server(app, web.host, web.port, proxies=proxies, tls=keeper.context if keeper else None)
+    beside = []
+    if keeper and web.http_port:
+        leading = leading_to_https(app.address, web.port)
+        beside.append(make_server(leading, web.host, web.http_port, "web.http_port", REDIRECT_THREADS, proxies=proxies))
     if not claimed:
         claim_code(config.claim_code_path)
         log.warning("this box has no admin yet: open its page and enter the code in %s", config.claim_code_path)
@@ -66,14 +83,22 @@ def serve(config: Config) -> None:
         schedule = BackupSchedule(config, clock_now())
         repeat(lambda: schedule.step(clock_now()), BACKUP_POLL_S, "the backup", stopping)
         heartbeat = Heartbeat(config.store_path, "serve", lambda: schedule.problem)
+        if keeper:
+            repeat(lambda: _refresh(keeper), CERTIFICATE_POLL_S, "the certificate", stopping)
         keep_alive(heartbeat.write, lambda: _answers(config), stopping)
-        log.info("the site is on port %d", config.web.port)
-        serve_http(server)
+        log.info("the site is on port %d%s", web.port, " (HTTPS)" if keeper else "")
+        serve_http(server, *beside)
     finally:
         stopping.set()
 
 
+def _refresh(keeper: Keeper) -> None:
+    keeper.refresh(clock_now().utc)
+
+
 def _answers(config: Config) -> bool:
-    """Whether the site answers as it answers people."""
-    host = reachable_host(config.web.host)
-    return http_status(host, config.web.port, "GET", "/health", timeout_s=CLIENT_TIMEOUT_S) == 200
+    """Whether the site answers as it answers people, and also where plain HTTP is led on."""
+    web, host = config.web, reachable_host(config.web.host)
+    status = http_status(host, web.port, "GET", "/health", timeout_s=CLIENT_TIMEOUT_S, https=web.https)
+    leads_on = not (web.https and web.http_port) or http_status(host, web.http_port, "GET", "/health") == 301
+    return status == 200 and leads_on

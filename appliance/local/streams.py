@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from bottle import HTTPResponse, request, response
 
 from appliance.accounts.guard import Visitor
+from appliance.https import is_self_signed
 from appliance.local.dashboard import period
 from appliance.local.pages import Site
+from appliance.media import mediamtx
 from appliance.rules import streams as rules
 from appliance.store import DetectionFilter, Store, Stream
 from appliance.times import Now, midnight_utc
@@ -120,9 +122,14 @@ def key_page(site: Site, stream_id: int, title: str, key: str) -> Page:
     """The one time a stream key is shown, with what to type where."""
     rtmp = site.config.rtmp
     servers = [rtmp_server("rtmp", public_host(site), rtmp.port, STANDARD_RTMP_PORT)]
-    if rtmp.tls_certificate and rtmp.tls_key:
-        servers.insert(0, rtmp_server("rtmps", public_host(site), rtmp.tls_port, STANDARD_RTMPS_PORT))
-    return site.pages.page("stream_key.html", stream_id=stream_id, title=title, key=key, servers=servers)
+    has_rtmps = mediamtx.has_rtmps(site.config)
+    warns = has_rtmps and is_self_signed(site.config)
+    if has_rtmps:  # the first one is what people copy: OBS refuses a certificate that nobody signed
+        secure = rtmp_server("rtmps", public_host(site), rtmp.tls_port, STANDARD_RTMPS_PORT)
+        servers.insert(1 if warns else 0, secure)
+    return site.pages.page(
+        "stream_key.html", stream_id=stream_id, title=title, key=key, servers=servers, is_self_signed=warns
+    )
 
 
 def rtmp_server(scheme: str, host: str, port: int, standard_port: int) -> str:

@@ -22,6 +22,7 @@ from appliance.config import Config
 from appliance.errors import UserError
 from appliance.loopback import USER, authorization
 from appliance.secrets import digest, secret_from_file
+from appliance.times import now
 
 TIMEOUT_S = 2.0
 ITEMS_PER_PAGE = 100
@@ -88,6 +89,12 @@ def engine(config: Config) -> Engine:
     )
 
 
+def has_rtmps(config: Config) -> bool:
+    """Whether publishers may come by RTMPS, which only MediaMTX speaks."""
+    is_ours = config.media.engine == "mediamtx" or (config.media.engine == "auto" and find_binary(config) is not None)
+    return config.rtmps_files is not None and is_ours
+
+
 def configuration(config: Config, secret: str) -> dict[str, Any]:
     """MediaMTX's settings for this box: RTMP in, RTSP and API on loopback, everything else off.
 
@@ -125,12 +132,12 @@ def configuration(config: Config, secret: str) -> dict[str, Any]:
         # Every path that MediaMTX can take leads to the gate, so that a wrong address is seen, refused and explained.
         "paths": {f"~{KEY_PATHS}": {"source": "publisher"}, "all_others": {"source": "publisher"}},
     }
-    if config.rtmp.tls_certificate and config.rtmp.tls_key:
+    if files := config.rtmps_files:
         settings |= {
             "rtmpEncryption": "optional",
             "rtmpsAddress": _address(config.rtmp.host, config.rtmp.tls_port),
-            "rtmpServerCert": config.rtmp.tls_certificate,
-            "rtmpServerKey": config.rtmp.tls_key,
+            "rtmpServerCert": str(files[0]),
+            "rtmpServerKey": str(files[1]),
         }
     return settings
 
@@ -155,6 +162,10 @@ def command(config: Config) -> list[str]:
     binary = find_binary(config)
     if binary is None:
         raise UserError(f"MediaMTX ({config.media.binary}) is not on PATH")
+    if config.rtmps_files and not config.rtmp.tls_certificate:
+        from appliance.https import Keeper  # late: every service imports us, and few need what signs certificates
+
+        Keeper(config).refresh(now().utc)  # the site, which keeps it, may start after us; MediaMTX sees new files
     path = config.run / "mediamtx.yml"
     write_config(config, path)
     return [binary, str(path)]

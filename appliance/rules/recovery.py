@@ -19,7 +19,7 @@ from appliance.store.backup import BackupError, Backups
 def back_up(config: Config, path: Path | None, utc: float) -> Path:
     """Copy the record to `path`, or among the backups; where the copy is. Raises UserError."""
     refuse_unsound(config)
-    with _in_one_line("the copy cannot be made"):
+    with in_one_line("the copy cannot be made"):
         refuse_new(config)
         if path is None:
             keep = max(1, config.backup.keep)
@@ -30,7 +30,7 @@ def back_up(config: Config, path: Path | None, utc: float) -> Path:
 
 def restore(config: Config, chosen: Path | None, utc: float) -> str:
     """Put a copy, or the newest backup, in the place of the record; what was done. Raises UserError."""
-    with _in_one_line("the copy cannot be put back"):
+    with in_one_line("the copy cannot be put back"):
         newest = Backups(config.backups_dir).newest()
         source = chosen or (newest.path if newest else None)
         if source is None:
@@ -41,7 +41,7 @@ def restore(config: Config, chosen: Path | None, utc: float) -> str:
 
 def start_empty(config: Config, utc: float) -> str:
     """Set the record and its images aside and begin an empty one; what was done. Raises UserError."""
-    with _in_one_line("an empty record cannot be begun"):
+    with in_one_line("an empty record cannot be begun"):
         make = partial(backup.start_empty, config.store_path, config.images_dir, utc)
         aside = Reserve(config.state).spend(make)
     return f"{config.store_path} is empty and new; `mb9k claim` prints its claim code.{_kept(*aside)}"
@@ -53,7 +53,8 @@ def _kept(*paths: Path | None) -> str:
 
 
 @contextmanager
-def _in_one_line(what: str) -> Iterator[None]:
+def in_one_line(what: str) -> Iterator[None]:
+    """Trouble with the disk or the store as one line: what could not be done, and why."""
     try:
         yield
     except (OSError, sqlite3.Error) as error:

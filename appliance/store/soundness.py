@@ -195,7 +195,7 @@ def not_ours(db: Database, path: Path, backups: Path | None = None) -> Fault | N
         return Fault(f"has no tables, though {remains} of its record", Remedy.RESTORE) if remains else None
     if not db["_sqlite_migrations"].exists():
         return Fault("is damaged, or a database of another program (it has no list of migrations)", Remedy.RESTORE)
-    known = _newest_known()
+    known = newest_known()
     for row in db.execute("select migration_set, name from _sqlite_migrations"):
         if row[0] not in known or _migration_number(row[1]) > known[row[0]]:
             what = f"was made by a newer mb9k than this one (it has {row[1]} of {row[0]}, unknown to {version('mb9k')})"
@@ -204,7 +204,8 @@ def not_ours(db: Database, path: Path, backups: Path | None = None) -> Fault | N
 
 
 @lru_cache(maxsize=1)
-def _newest_known() -> dict[str, int]:
+def newest_known() -> dict[str, int]:
+    """The number of the newest migration of each set that this version knows: the form of its record."""
     nothing = Database(memory=True)
     numbers = {of.name: max(_migration_number(each.name) for each in of.pending(nothing)) for of in MIGRATIONS}
     nothing.conn.close()

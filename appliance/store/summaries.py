@@ -290,12 +290,15 @@ class Summaries:
         """Tell everything again: somebody asked for it, or this is another centre."""
         self.db.execute("update epochs set acked = 0 where acked > 0")
 
-    def backlog(self) -> Backlog:
-        """How much the centre does not have yet."""
+    def backlog(self, before_utc: float | None = None) -> Backlog:
+        """How much the centre does not have yet, of minutes that began before this moment; None: of all."""
+        began = "" if before_utc is None else f" and {_START_UTC} < :before"
         row = self.db.execute(
             f"select count(*) as rows, count(distinct {_START_UTC}) as minutes, count(distinct epoch) as epochs,"
             f" min({_START_UTC}) as oldest_utc"
-            " from epochs cross join summaries on epoch = number and summaries.seq > acked where acked < epochs.seq"
+            " from epochs cross join summaries on epoch = number and summaries.seq > acked"
+            f" where acked < epochs.seq{began}",
+            {"before": before_utc},
         ).fetchone()
         return Backlog(**row)
 

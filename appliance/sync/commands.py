@@ -7,17 +7,13 @@ answered with what is known of it. A command that comes again is answered again.
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import sqlite3
 from dataclasses import dataclass
-from pathlib import Path
 
 from appliance.config import Config
 from appliance.errors import UserError
 from appliance.messages import Command, Outcome
-from appliance.rules import streams
-from appliance.service import SERVICES
+from appliance.rules import boxes, streams
 from appliance.store import Store
 from appliance.sync.machine import Light
 from appliance.sync.outbox import Outbox
@@ -108,20 +104,13 @@ class Commands:
             self._answer(command.id, False, str(error), now)
 
     def _restart(self, command: Command, now: Now) -> None:
-        if command.detail not in {service.name for service in SERVICES}:
-            raise UserError(f"There is no service {command.detail!r}.")
+        boxes.known_service(command.detail)
         if command.detail == NAME:
             self.is_ending = True
             self._answer(command.id, True, "It ends now, and is started again by whatever runs the box.", now)
             return
-        running = next((each for each in self._store.services.all(now) if each.name == command.detail), None)
-        if running is None or not running.alive or not _is_service(running.pid, command.detail):
-            raise UserError(f"The service {command.detail} is not running here, so it cannot be ended.")
-        try:
-            os.kill(running.pid, signal.SIGTERM)
-        except OSError as error:
-            raise UserError(f"The service {command.detail} could not be ended ({error.strerror}).") from error
-        self._restarts.append(_Restart(command.id, command.detail, running.pid, now.uptime_s + BACK_S))
+        pid = boxes.end_service(self._store, command.detail, now)
+        self._restarts.append(_Restart(command.id, command.detail, pid, now.uptime_s + BACK_S))
 
     def _send_again(self, command: Command, now: Now) -> None:
         words = "Everything is told again, the newest first."
@@ -189,11 +178,3 @@ class Commands:
 
 def _whole(utc: float) -> int:
     return max(0, int(utc))
-
-
-def _is_service(pid: int, name: str) -> bool:
-    """Whether this process is that service: its number may be another's by now."""
-    try:
-        return name.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False

@@ -1,4 +1,4 @@
-"""One connection to the centre, from the first try to its end. The one file of the box that knows paho.
+"""One connection to the centre, from the first try to its end.
 
 paho works in a thread of its own; what it hears is handed over in a bounded queue. Nothing is published again by it:
 each try is a new client, and what was not confirmed is told again by the outbox.

@@ -90,7 +90,7 @@ def state(store: Store, config: Config, epoch: str, now: Now, status: Literal["r
         status=status,
         sent_utc=max(0, int(now.utc)),
         live=live(store, now),
-        backlog=store.summaries.backlog().rows,
+        backlog=store.summaries.backlog(now.utc // 60 * 60).rows,  # somebody may be counted at any moment of this one
         disk_free_mb=machine.disk_free_mb(config.state),
         temperature_c=machine.temperature_c(),
         problem=problem(store, now),

@@ -23,7 +23,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from appliance.config import Config, Mqtt
 from appliance.errors import UserError
-from appliance.service import repeat
+from appliance.rules import on_site as rules
 from appliance.store import DetectionFilter, Store
 from appliance.sync import discovery, machine
 from appliance.sync.figures import OFFLINE, ONLINE, Figures, OfStream, Topic, figures_of, topic
@@ -150,7 +150,7 @@ class OnSite:
 
     def _on_connect(self, client: mqtt.Client, _data: Any, _flags: Any, code: ReasonCode, _properties: Any) -> None:
         if code.is_failure:
-            self._say(f"refuses the box: {code}; see user and password in [mqtt]")
+            self._say(f"refuses the box: {code}; see its user and password")
             return
         with self._lock:
             self._told.clear()
@@ -175,7 +175,7 @@ class OnSite:
             log.warning("what the broker on site kept under %s is not ours", message.topic)
 
     def _on_connect_fail(self, _client: mqtt.Client, _data: Any) -> None:
-        self._say("cannot be reached; see host and port in [mqtt], and whether it runs")
+        self._say("cannot be reached; see its name and port, and whether it runs")
 
     def _on_disconnect(self, _client: mqtt.Client, _data: Any, _flags: Any, code: ReasonCode, _properties: Any) -> None:
         self._up_since_s = None
@@ -191,23 +191,63 @@ class OnSite:
         self.problem = problem
 
 
-def begin(config: Config, stopping: threading.Event) -> OnSite | None:
-    """Tell the broker of [mqtt] until `stopping`; None: there is none. Raises UserError: a file cannot be read."""
-    if not config.mqtt.host:
-        return None
-    version = importlib.metadata.version("mb9k")
-    on_site = OnSite(config.mqtt, Announced(config.box, version, machine.hardware(), config.web.base_url))
+class Teller:
+    """Tells the broker that is set now, and from a few seconds after a change on the page another one, or none.
 
-    def step() -> None:
-        store, moment = Store.open_readonly(config.store_path), now()
+    problem: what people must know, as a sentence; None: nothing.
+    """
+
+    def __init__(self, config: Config) -> None:
+        """Raises UserError: a file that mb9k.toml names cannot be read."""
+        self._config = config
+        self._wrong: str | None = None
+        self._version = rules.version(Mqtt())
+        self._told: OnSite | None = None
+        if rules.is_in_file(config):
+            self._follow()
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with it, as a sentence."""
+        told = self._told
+        if self._wrong or told is None or told.problem is None:
+            return self._wrong
+        return f"The broker on site {told.where} {told.problem}."
+
+    def step(self) -> None:
+        """Tell what is new to whoever is to be told. Raises UserError, sqlite3.Error."""
         try:
-            on_site.step(lambda: figures(store, moment), moment.uptime_s)
+            self._follow()
+            self._wrong = None
+        except UserError as error:
+            self._wrong = str(error)
+            raise
+        if (told := self._told) is None:
+            return
+        store, moment = Store.open_readonly(self._config.store_path), now()
+        try:
+            told.step(lambda: figures(store, moment), moment.uptime_s)
         finally:
             store.close()
 
-    on_site.start()
-    repeat(step, STEP_S, "what the broker on site is told", stopping)
-    return on_site
+    def stop(self) -> None:
+        """Say that the box is off."""
+        if self._told:
+            self._told.stop()
+        self._told = None
+
+    def _follow(self) -> None:
+        settings = rules.in_force(self._config)
+        wanted = rules.version(settings)
+        if wanted == self._version:
+            return
+        self.stop()
+        if settings.host:
+            about = importlib.metadata.version("mb9k"), machine.hardware(), self._config.web.base_url
+            told = OnSite(settings, Announced(self._config.box, *about))
+            told.start()
+            self._told = told
+        self._version = wanted
 
 
 def _password(path: str) -> str | None:

@@ -15,14 +15,14 @@ from appliance.config import Config
 from appliance.errors import UserError
 from appliance.membership import Membership
 from appliance.messages import Command, State
-from appliance.service import HEARTBEAT_S, notify
+from appliance.service import HEARTBEAT_S, notify, repeat
 from appliance.store import FleetStatus, Store
 from appliance.sync import machine, reasons
 from appliance.sync.belonging import Belonging
 from appliance.sync.commands import MAX_ANSWERS, NAME, Commands
 from appliance.sync.conversation import Conversation
 from appliance.sync.link import Link
-from appliance.sync.on_site import OnSite, begin
+from appliance.sync.on_site import STEP_S, Teller
 from appliance.sync.outbox import PACE_S, Outbox
 from appliance.times import Now, now, utc_text
 
@@ -41,7 +41,7 @@ TELL_S = 600.0
 class Sync:
     """The service. All of it but the connection runs in one thread, with one Store."""
 
-    def __init__(self, config: Config, random: Random | None = None, on_site: OnSite | None = None) -> None:
+    def __init__(self, config: Config, random: Random | None = None, on_site: Teller | None = None) -> None:
         self.config = config
         self.on_site = on_site
         self.store = Store.open(config.store_path, BUSY_TIMEOUT_S)
@@ -212,7 +212,7 @@ class Sync:
             elif self._stored or not self._has_noted:
                 self.store.fleet.forget_status()
             if is_beat:
-                problems = (self._for_all_pages(moment), self._of_site())
+                problems = (self._for_all_pages(moment), self.on_site.problem if self.on_site else None)
                 problem = " ".join(filter(None, problems)) or None
                 self.store.services.heartbeat(NAME, os.getpid(), self.started_utc, problem, moment)
         self._stored, self._has_noted = self.status, True
@@ -238,11 +238,6 @@ class Sync:
         if status.connected:
             return f"The centre does not get what this box counts. {status.problem}"
         return f"This box has not reached its centre since {utc_text(status.since_utc)[:16]}Z. {status.problem}"
-
-    def _of_site(self) -> str | None:
-        if self.on_site is None or self.on_site.problem is None:
-            return None
-        return f"The broker on site {self.on_site.where} {self.on_site.problem}."
 
     def _obey(self, moment: Now) -> None:
         """Carry out what was asked."""
@@ -273,10 +268,11 @@ class Sync:
 def serve(config: Config) -> None:
     """Tell the centre, if the box has joined one, and a broker on site, until SIGTERM. Raises UserError."""
     stopping = threading.Event()
-    on_site = begin(config, stopping)
+    on_site = Teller(config)
+    telling = repeat(on_site.step, STEP_S, "what the broker on site is told", stopping)
     try:
         Sync(config, on_site=on_site).run(stopping)
     finally:
         stopping.set()
-        if on_site:
-            on_site.stop()
+        telling.join(STOP_S)
+        on_site.stop()

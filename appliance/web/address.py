@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from bottle import request
 
-from appliance.config import Web
+from appliance.config import WebSite
 from appliance.places import network_of
 
 CLIENT = "mb9k.client"
@@ -48,17 +48,18 @@ class SiteAddress:
 
     base_url: what people open where a proxy stands before it, without a `/` at its end; empty: however they like.
     names: the host names it answers to, in lower case, beside localhost, the host of base_url and every IP address.
-    proxies: whose X-Forwarded-For is believed.
+    proxies: whose X-Forwarded-For is believed. speaks_https: whether we do it ourselves.
     """
 
     base_url: str = ""
     names: frozenset[str] = frozenset()
     proxies: tuple[Network, ...] = ()
+    speaks_https: bool = False
 
     @property
     def https(self) -> bool:
         """Whether people open it by HTTPS only."""
-        return self.base_url.startswith("https://")
+        return self.speaks_https or self.base_url.startswith("https://")
 
     @property
     def prefix(self) -> str:
@@ -86,7 +87,8 @@ class SiteAddress:
         base = urlsplit(self.base_url)
         own = {f"{base.scheme}://{base.netloc}".lower()}
         if not self.host or (host_in(authority) or "").lower() != self.host.lower():
-            own |= {f"http://{authority}".lower(), f"https://{authority}".lower()}
+            schemes = ("https",) if self.speaks_https else ("http", "https")
+            own |= {f"{scheme}://{authority}".lower() for scheme in schemes}
         return origin.lower() in own
 
     def enter(self, environ: dict[str, Any]) -> None:
@@ -124,7 +126,7 @@ class SiteAddress:
         return any(address in network for network in self.proxies)
 
 
-def site_address(web: Web, short_names: Iterable[str], host: str) -> SiteAddress:
+def site_address(web: WebSite, short_names: Iterable[str], host: str, speaks_https: bool = False) -> SiteAddress:
     """How a site is reached: by its machine's names and these, also with .local, by this host, and as configured."""
     machine = socket.gethostname().lower()
     short = {machine, machine.partition(".")[0], *short_names}
@@ -133,6 +135,7 @@ def site_address(web: Web, short_names: Iterable[str], host: str) -> SiteAddress
         base_url=web.base_url,
         names=frozenset({*short, *(f"{name}.local" for name in short), *(name.lower() for name in configured)}),
         proxies=tuple(ipaddress.ip_network(proxy) for proxy in web.proxies),
+        speaks_https=speaks_https,
     )
 
 

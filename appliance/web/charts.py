@@ -10,7 +10,7 @@ from appliance.rates import Rate
 from appliance.times import utc_text
 
 WIDTH, HEIGHT = 720, 180
-LEFT, BOTTOM, TOP = 34, 22, 10
+LEFT, BOTTOM, TOP = 40, 22, 10
 LABELS_AT_MOST, LONG_LABELS_AT_MOST = 8, 6
 WITH_DAY_S = 26 * 3600  # a chart so long says the day of a time, too
 CHARACTER = 6.7  # px of a label
@@ -72,6 +72,7 @@ def stacked_bars(bars: list[Bar], title: str, step_s: int = 3600) -> str:
     every = next((n for n in LABELLED_EVERY[step_s] if len(bars) / n <= most), len(bars))
     for index in range(0, len(bars), every):
         pieces.append(_label(bars[index].start_utc, LEFT + (index + 0.5) * step, step_s, len(bars)))
+    pieces += [_near(value, TOP + room * (1 - value / top)) for value in (top // 2, top)]
     return "".join([*pieces, "</svg>"])
 
 
@@ -80,6 +81,11 @@ def _line(value: int, y: float) -> str:
         f'<line class="grid" x1="{LEFT}" x2="{WIDTH}" y1="{y:.1f}" y2="{y:.1f}"/>'
         f'<text class="scale" x="{LEFT - 6}" y="{y + 4:.1f}">{_short(value)}</text>'
     )
+
+
+def _near(value: int, y: float) -> str:
+    """The scale again, at the end that a narrow screen shows first; app.css hides it on wide ones."""
+    return f'<text class="near" x="{WIDTH - 4}" y="{y + 4:.1f}" aria-hidden="true">{_short(value)}</text>'
 
 
 def _short(value: int) -> str:

@@ -128,14 +128,24 @@ def map_of(points: list[Point], title: str) -> str:
     for point in reversed(points):
         x, y = view.place(point)
         pieces.append(
-            f'<a href="{escape(point.href)}"><circle class="{escape(point.mark)}" cx="{x:.1f}" cy="{y:.1f}"'
-            f' r="{RADIUS}"><title>{escape(f"{point.name}: {point.about}" if point.about else point.name)}</title>'
-            "</circle></a>"
+            f'<a href="{escape(point.href)}"><path class="{escape(point.mark)}" d="{_shape(point.mark, x, y)}">'
+            f"<title>{escape(f'{point.name}: {point.about}' if point.about else point.name)}</title></path></a>"
         )
     for label in placed:
         left, top, right, _ = label.rect
         pieces.append(f'<text x="{(left + right) / 2:.1f}" y="{top + 12:.1f}">{escape(label.text)}</text>')
     return "".join([*pieces, _scale(view), "</svg>"])
+
+
+def _shape(mark: str, x: float, y: float) -> str:
+    """The same shapes as of a mark in a list, so that no state is told by its colour alone."""
+    r = RADIUS - 1
+    if mark == "problem-mark":
+        return f"M{x - r:.1f} {y - r:.1f}h{2 * r}v{2 * r}h{-2 * r}z"
+    if mark == "notice-mark":
+        r = RADIUS + 1
+        return f"M{x:.1f} {y - r:.1f}l{r} {r}l{-r} {r}l{-r} {-r}z"
+    return f"M{x - RADIUS:.1f} {y:.1f}a{RADIUS} {RADIUS} 0 1 0 {2 * RADIUS} 0a{RADIUS} {RADIUS} 0 1 0 {-2 * RADIUS} 0z"
 
 
 def _scale(view: View) -> str:

@@ -37,11 +37,12 @@ ERROR_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An entry of the navigation."""
+    """An entry of the navigation. also: how the addresses of other pages begin that belong to it."""
 
     address: str
     label: str
     admin_only: bool = False
+    also: tuple[str, ...] = ()
 
 
 class Viewer(Protocol):
@@ -62,6 +63,7 @@ class Pages:
     name: what stands beside the brand. noun: what people call the machine (box, centre). viewer: who signed in, if
     anybody. form_cookie: holds the CSRF token of those who did not. values: what the site's own views use.
     address: where the site is reached; views write their links as if it had its host to itself.
+    title: what stands beside the brand instead of the name, which people may change meanwhile.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Pages:
     navigation: Sequence[Link]
     values: Mapping[str, Any] = field(default_factory=dict)
     address: SiteAddress = field(default_factory=SiteAddress)
+    title: Callable[[], str] | None = None
 
     def page(self, view: str, *, status: int = 200, problem: UserError | str | None = None, **values: Any) -> Page:
         """The page `view`, for its viewer. problem: why a form was not accepted; an error brings its own status."""
@@ -89,8 +92,9 @@ class Pages:
         if error.exception is not None and error.status_code >= 500:
             log.error("%s %s", request.method, error.exception, exc_info=error.exception)
         title, default = (text.format(noun=self.noun) for text in ERROR_WORDS.get(error.status_code, ERROR_WORDS[500]))
-        # Bottle's own texts are for developers; ours end in a full stop.
-        message = error.body if isinstance(error.body, str) and error.body.endswith(".") else default
+        # Bottle's own texts are for developers; ours end in a full stop, as does one of its own.
+        ours = isinstance(error.body, str) and error.body.endswith(".") and error.body != "Method not allowed."
+        message = error.body if ours else default
         if wants_json():
             response.content_type = "application/json"
             return msgspec.json.encode({"error": message}).decode()
@@ -101,7 +105,7 @@ class Pages:
 
     def _render(self, view: str, viewer: Viewer | None, **values: Any) -> str:
         common = {
-            "site_name": self.name,
+            "site_name": self.title() if self.title else self.name,
             "noun": self.noun,
             "static": self.static.url,
             "path": request.path,

@@ -3,17 +3,22 @@
 waitress reads every request to its end in one loop before a thread gets it, so a slow client costs a place and no
 thread. What it leaves out stands here: a deadline for the whole request and for reading the answer (its own time-out
 begins again with every byte), and places that nobody can hold for long (beyond its own limit it accepts nobody).
+With a TLS context it speaks HTTPS. Its handshake, too, is done piece by piece in the loop, within the time that there
+is until a request begins, and so costs a silent client's place and no thread.
 """
 
 from __future__ import annotations
 
 import logging
 import socket
+import ssl
 import struct
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
@@ -37,6 +42,8 @@ MAX_PIPELINED = 8
 BACKLOG = 512
 END_S = 3  # for answers that are being made when it is told to end; whoever runs us kills after eight
 CHECK_S = 0.5  # how often deadlines are checked
+TLS_RECORD_BYTES = 16_384
+NO_TLS = "This port speaks HTTPS: open the address with https:// at its front."
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +124,107 @@ class _Channel(HTTPChannel):
         self.handle_close()
 
 
+class _Later(Exception):
+    """TLS has nothing for us yet. No OSError: waitress would hang up."""
+
+
+class _TlsChannel(_Channel):
+    """One connection over TLS. `since_s` begins with it and not with its handshake, which drips in vain."""
+
+    socket: ssl.SSLSocket
+
+    def __init__(self, server: _Server, sock: ssl.SSLSocket, addr: Any, adj: Any, map: Any = None) -> None:
+        self._one_at_a_time = threading.RLock()  # before Python 3.13 nothing else keeps two threads from one TLS object
+        self._is_secured = self._wants_to_write = False
+        super().__init__(server, sock, addr, adj, map=map)
+
+    def readable(self) -> bool:
+        """During the handshake whenever it waits for the client."""
+        return bool(super().readable()) if self._is_secured else not self._wants_to_write
+
+    def writable(self) -> bool:
+        """During the handshake when our part of it did not go out at once."""
+        return bool(super().writable()) if self._is_secured else self._wants_to_write or self.will_close
+
+    def handle_read(self) -> None:
+        """Go on with the handshake, or take what came."""
+        if self._is_secured or self._shake_hands():
+            with suppress(_Later):
+                super().handle_read()
+
+    def handle_write(self) -> None:
+        """Go on with the handshake, or send what waits."""
+        if self._is_secured or self._shake_hands():
+            super().handle_write()
+
+    def recv(self, buffer_size: int) -> bytes:
+        """What came; all that TLS holds, since nothing would tell us of the rest. Raises _Later."""
+        try:
+            with self._one_at_a_time:
+                return bytes(super().recv(max(buffer_size, TLS_RECORD_BYTES)))
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
+            raise _Later from error
+
+    def send(self, data: Any, do_close: bool = True) -> int:
+        """Send what the socket takes; how much that was."""
+        try:
+            with self._one_at_a_time:
+                return super().send(data, do_close=do_close)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return 0
+
+    def handle_close(self) -> None:
+        """Hang up, and say so within TLS, so that a client knows that an answer was whole."""
+        if self._is_secured and self.socket is not None and self.connected:
+            self._is_secured = False
+            with suppress(OSError, ValueError), self._one_at_a_time:
+                self.socket.unwrap()  # says it, and does not wait for the client's
+        super().handle_close()
+
+    def _shake_hands(self) -> bool:
+        """A step of the handshake; whether it is done."""
+        self._wants_to_write = False
+        try:
+            self.socket.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        except ssl.SSLWantWriteError:
+            self._wants_to_write = True
+            return False
+        except OSError as error:
+            if getattr(error, "reason", "") == "HTTP_REQUEST":
+                with suppress(OSError):
+                    socket.socket.recv(self.socket, MAX_HEADER_BYTES)  # what is unread would make a reset of our end
+                    socket.socket.send(self.socket, _refusal(NO_TLS))
+            self.handle_close()
+            return False
+        self._is_secured = True
+        return True
+
+
+def _refusal(text: str) -> bytes:
+    """An answer in plain HTTP, after which the connection ends."""
+    head = f"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: {len(text)}\r\nConnection: close"
+    return f"{head}\r\n\r\n{text}".encode("ascii")
+
+
+Tls: TypeAlias = Callable[[], ssl.SSLContext]
+"""How the next connection is spoken with: certificates are renewed while the site runs."""
+
+
 class _Server(TcpWSGIServer):
-    channel_class = _Channel
     active_channels: dict[int, _Channel]  # type: ignore[assignment]
 
     def __init__(
-        self, app: Any, listening: socket.socket, threads: int, places: Places, proxies: Sequence[Network]
+        self,
+        app: Any,
+        listening: socket.socket,
+        threads: int,
+        places: Places,
+        proxies: Sequence[Network],
+        tls: Tls | None = None,
     ) -> None:
-        self.places, self.proxies = places, proxies
+        self.places, self.proxies, self.tls = places, proxies, tls
         self.threads = threads
         self.sockets: dict[int, Any] = {}  # of waitress's loop, by file descriptor
         settings = Adjustments(
@@ -134,6 +234,7 @@ class _Server(TcpWSGIServer):
             backlog=BACKLOG,
             log_socket_errors=False,
             ident=None,
+            url_scheme="https" if tls else "http",
             clear_untrusted_proxy_headers=False,  # whom to believe is decided where they are read
         )
         where = (listening.family, listening.type, listening.proto, listening.getsockname())
@@ -180,9 +281,21 @@ class _Server(TcpWSGIServer):
         connection, address = accepted
         if self._has_room(str(address[0])):
             self.set_socket_options(connection)
-            self.channel_class(self, connection, address, self.adj, map=self.sockets)
+            self._open(connection, address)
         else:
             connection.close()
+
+    def _open(self, connection: socket.socket, address: Any) -> None:
+        if self.tls is None:
+            _Channel(self, connection, address, self.adj, map=self.sockets)
+            return
+        connection.setblocking(False)
+        try:
+            secured = self.tls().wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        except OSError:
+            connection.close()  # gone again
+            return
+        _TlsChannel(self, secured, address, self.adj, map=self.sockets)
 
     def is_from_here(self, address: str) -> bool:
         """Whether it is an address of this machine or of one of its proxies."""
@@ -205,12 +318,13 @@ def make_server(
     threads: int = THREADS,
     places: Places = Places(),
     proxies: Sequence[Network] = (),
+    tls: Tls | None = None,
 ) -> _Server:
     """A server for `service.serve_http`. Raises UserError: the port cannot be had.
 
-    setting: where the port is configured; proxies: for whom people ask from other machines.
+    setting: where the port is configured; proxies: for whom people ask from other machines. tls: None: plain HTTP.
     """
     refuse_busy_port(host, port, setting)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.create_server((host, port), family=family, dualstack_ipv6=host == "::")
-    return _Server(app, listening, threads, places, proxies)
+    return _Server(app, listening, threads, places, proxies, tls)

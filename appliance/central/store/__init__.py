@@ -2,7 +2,7 @@
 
 from appliance.central.store.boxes import Box, Boxes, Stream
 from appliance.central.store.centre import CentralStore, explain_trouble
-from appliance.central.store.records import Command, Letter, Records
+from appliance.central.store.records import Command, Event, Letter, Records
 from appliance.central.store.sites import Site, Sites
 from appliance.central.store.sums import EVERYTHING, Scope, Span, Sums, Watched
 
@@ -12,6 +12,7 @@ __all__ = [
     "Boxes",
     "CentralStore",
     "Command",
+    "Event",
     "Letter",
     "Records",
     "Scope",

@@ -14,8 +14,9 @@ from appliance.central.database import Database
 class Box:
     """A box that joined. Times in seconds since 1970; None: never. What it said of itself is not to be trusted.
 
-    status: running, stopped, gone. live: numbers of streams. backlog: rows it has yet to tell. told: what the centre
-    sees wrong with it, in words. sums_utc: when rows came last; complete_utc: up to when nothing is missing.
+    status: running, stopped, gone. live: numbers of streams, while it runs and belongs here. backlog: rows it has yet
+    to tell. told: what the centre sees wrong with it, in words. sums_utc: when rows came last; complete_utc: up to when
+    nothing is missing.
     """
 
     id: str
@@ -104,7 +105,7 @@ def _box(row: Mapping[str, Any]) -> Box:
         hello_utc=row["hello_utc"],
         status=row["status"] or "",
         state_utc=row["state_utc"],
-        live=_numbers(row["live"]),
+        live=_numbers(row["live"]) if row["status"] == "running" and row["revoked_utc"] is None else (),
         backlog=row["backlog"] or 0,
         disk_free_mb=row["disk_free_mb"],
         temperature_c=row["temperature_c"],

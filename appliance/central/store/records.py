@@ -52,6 +52,17 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened. person: who did it, None: no person; box_id: with which box, None: with none."""
+
+    id: int
+    at_utc: int
+    box_id: str | None
+    person: str | None
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class OpenJoin:
     """A join code that may still be used. box_id: whose place it gives; title: of the one box it is for."""
 
@@ -113,14 +124,16 @@ class Records:
         join = "" if person is None else "join boxes on boxes.id = letters.box_id"
         rows = self.db.query(
             f"select letters.* from letters {join} where {seen_by(person)}"
-            " and (:box is null or letters.box_id = :box) order by letters.id desc limit :most",
+            " and (:box is null or letters.box_id = :box) order by letters.at_utc desc, letters.id desc limit :most",
             {"person": person, "box": box_id, "most": limit},
         )
         return [_letter(row) for row in rows]
 
     def count_letters(self, since_utc: float) -> int:
-        """How many messages were refused since then."""
-        rows = self.db.query("select count(*) as letters from letters where at_utc >= ?", [int(since_utc)])
+        """How many messages were refused since then: of those that are alike all, if one came since then."""
+        rows = self.db.query(
+            "select coalesce(sum(times), 0) as letters from letters where at_utc >= ?", [int(since_utc)]
+        )
         return next(int(row["letters"]) for row in rows)
 
     def commands(self, box_id: str, limit: int = 20) -> list[Command]:
@@ -147,6 +160,24 @@ class Records:
             "insert into events (at_utc, box_id, person, what) values (?, ?, ?, ?)",
             [int(now_utc), box_id, person, what],
         )
+
+    def events(
+        self, box_id: str | None = None, limit: int = 100, offset: int = 0, before_id: int | None = None
+    ) -> list[Event]:
+        """What happened, newest first; of one box, and from before an event, where these are given."""
+        rows = self.db.query(
+            "select * from events where (:box is null or box_id = :box) and (:before is null or id < :before)"
+            " order by id desc limit :most offset :offset",
+            {"box": box_id, "before": before_id, "most": limit, "offset": offset},
+        )
+        return [Event(row["id"], row["at_utc"], row["box_id"], row["person"], row["what"]) for row in rows]
+
+    def count_events(self, box_id: str | None = None) -> int:
+        """How many events are on record, of all or of one box."""
+        rows = self.db.query(
+            "select count(*) as events from events where :box is null or box_id = :box", {"box": box_id}
+        )
+        return next(int(row["events"]) for row in rows)
 
     def processes(self) -> list[Process]:
         """Every process of the centre that was heard of, by kind and name."""

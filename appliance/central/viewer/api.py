@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, get_args
 
@@ -20,6 +21,7 @@ from appliance.central.viewer.openapi import OPERATIONS, document
 from appliance.central.viewer.pages import Centre
 from appliance.central.viewer.series import bars
 from appliance.errors import InputError
+from appliance.messages import BOX
 from appliance.times import Now, utc_text
 from appliance.web.access import Access, App
 from appliance.web.api import KnownParameters, answer, id_parameter, parameters
@@ -89,7 +91,7 @@ def _add_lists(app: App) -> None:
     def streams(store: CentralStore, visitor: Visitor) -> HTTPResponse:
         """The streams that the visitor sees."""
         live = {box.id: box.live for box in store.boxes.all(visitor.sees_only)}
-        found = store.boxes.streams(visitor.sees_only, parameters().get("box"), id_parameter("site"))
+        found = store.boxes.streams(visitor.sees_only, _box_parameter(), id_parameter("site"))
         return _listed("streams", shapes.StreamList, [shapes.stream_json(each, live[each.box_id]) for each in found])
 
     @app.get("/api/v1/letters", access=Access.ADMIN)
@@ -98,13 +100,19 @@ def _add_lists(app: App) -> None:
         found = store.records.letters(None, limit=MOST_LETTERS)
         return _listed("letters", shapes.LetterList, [shapes.letter_json(each) for each in found])
 
+    @app.get("/api/v1/events", access=Access.ADMIN)
+    def events(store: CentralStore) -> HTTPResponse:
+        """What happened."""
+        found = store.records.events(_box_parameter(), MOST_LETTERS, before_id=id_parameter("before"))
+        return _listed("events", shapes.EventList, [shapes.event_json(each) for each in found])
+
 
 def _add_counts(app: App) -> None:
     @app.get("/api/v1/counts", access=Access.SIGNED_IN)
     def counts(store: CentralStore, visitor: Visitor, now: Now) -> HTTPResponse:
         """Persons over time, of what the visitor sees."""
         span = _span(now, parameters().get("step"))
-        scope = Scope(visitor.sees_only, id_parameter("site"), parameters().get("box"), id_parameter("stream"))
+        scope = Scope(visitor.sees_only, id_parameter("site"), _box_parameter(), id_parameter("stream"))
         series = store.sums.series(scope, span)
         steps = [
             shapes.Step(
@@ -127,6 +135,14 @@ def _add_counts(app: App) -> None:
         found = [shapes.compared_json(each) for each in compared(store, visitor.sees_only, span, kind)]
         about = {"since": utc_text(span.since_utc), "until": utc_text(span.until_utc)}
         return _listed("compare", shapes.Comparison, found, **about)
+
+
+def _box_parameter() -> str | None:
+    """The box that is asked for; None if none is. Raises InputError."""
+    box_id = parameters().get("box")
+    if box_id is not None and not re.fullmatch(BOX, box_id):
+        raise InputError(f"box must be the name of a box: {BOX}.")
+    return box_id
 
 
 def _span(now: Now, step: str | None) -> Span:

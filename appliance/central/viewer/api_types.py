@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from appliance.central.store import Command as StoredCommand
+from appliance.central.store import Event as StoredEvent
 from appliance.central.store import Letter as StoredLetter
 from appliance.central.store import Site as StoredSite
 from appliance.central.store import Stream as StoredStream
@@ -112,6 +113,16 @@ class Letter(Struct, kw_only=True):
     payload: str
 
 
+class Event(Struct, kw_only=True):
+    """Something that happened. person: who did it, if somebody did; box: with which box."""
+
+    id: int
+    at: str
+    box: str | None
+    person: str | None
+    what: str
+
+
 class Command(Struct, kw_only=True):
     """What somebody asked a box to do. done: null until it answers."""
 
@@ -181,6 +192,12 @@ class LetterList(Struct):
     """Messages that could not be taken, newest first."""
 
     letters: list[Letter]
+
+
+class EventList(Struct):
+    """What happened, newest first."""
+
+    events: list[Event]
 
 
 class CommandList(Struct):
@@ -273,6 +290,11 @@ def letter_json(letter: StoredLetter) -> Letter:
         times=letter.times,
         payload=letter.payload,
     )
+
+
+def event_json(event: StoredEvent) -> Event:
+    """Something that happened."""
+    return Event(id=event.id, at=utc_text(event.at_utc), box=event.box_id, person=event.person, what=event.what)
 
 
 def command_json(command: StoredCommand, now_utc: float) -> Command:

@@ -8,8 +8,9 @@ from typing import Any
 from appliance.accounts.guard import Visitor
 from appliance.central.store import Box, CentralStore, Command, Scope
 from appliance.central.store.sums import total
-from appliance.central.viewer import ranges, series
+from appliance.central.viewer import ranges, series, words
 from appliance.central.viewer.condition import condition
+from appliance.central.viewer.fleet import silent
 from appliance.central.viewer.joins import revoke
 from appliance.central.viewer.pages import Centre
 from appliance.central.viewer.words import ACTIONS, SERVICES
@@ -23,6 +24,10 @@ from appliance.web.pages import Page
 
 COMMAND_S = 3600
 """For how long a command waits for its box."""
+NO_BROKER_HERE = (
+    "The box is shut out: nothing of it is counted any more. No mosquitto of ours runs on this machine: bring"
+    " `{folder}` to the broker, if it is elsewhere, so that it ends the connection, too."
+)
 
 
 def add_routes(app: App, centre: Centre) -> None:
@@ -60,8 +65,10 @@ def add_routes(app: App, centre: Centre) -> None:
 
     @app.post("/boxes/<box_id>/revoke", access=Access.ADMIN)
     def revoke_box(store: CentralStore, visitor: Visitor, now: Now, box_id: str) -> Page:
-        revoke(centre.config, store, found(store, box_id), visitor.name, now)
-        return see_other(f"/boxes/{box_id}")
+        if revoke(centre.config, store, found(store, box_id), visitor.name, now):
+            return see_other(f"/boxes/{box_id}")
+        untold = NO_BROKER_HERE.format(folder=centre.config.broker_dir)
+        return _page(centre, store, visitor, now, found(store, box_id), problem=untold)
 
 
 def found(store: CentralStore, box_id: str) -> Box:
@@ -100,7 +107,7 @@ def give_command(store: CentralStore, box: Box, action: str, detail: str, by: st
     command = Command(secrets.token_hex(8), box.id, action, detail, by, given, given + COMMAND_S, None, None, "", None)
     with store.saving():
         store.records.give_command(command)
-        store.records.note(now.utc, f"asked for: {ACTIONS[action]} {numbers.get(detail, detail)}".rstrip(), by, box.id)
+        store.records.note(now.utc, f"asked for: {words.command(action, detail, numbers)}", by, box.id)
 
 
 def _page(centre: Centre, store: CentralStore, visitor: Visitor, now: Now, box: Box, **values: Any) -> Page:
@@ -108,6 +115,7 @@ def _page(centre: Centre, store: CentralStore, visitor: Visitor, now: Now, box: 
     scope = Scope(visitor.sees_only, box_id=box.id)
     steps = store.sums.series(scope, asked.span)
     sums = total(steps.values())
+    streams = store.boxes.streams(visitor.sees_only, box.id)
     typed = {"title": box.title, "site": str(box.site_id or ""), "note": box.note}
     shown = {
         "box": box,
@@ -116,7 +124,8 @@ def _page(centre: Centre, store: CentralStore, visitor: Visitor, now: Now, box: 
         "sums": sums,
         "rate": compliance(sums.counts),
         "chart": series.chart(steps, asked.span, now.utc, box.name),
-        "streams": store.boxes.streams(visitor.sees_only, box.id),
+        "streams": streams,
+        "stream_names": {str(stream.number): stream.title for stream in streams},
         "by_stream": store.sums.by_stream(scope, asked.span),
         "letters": store.records.letters(visitor.sees_only, box.id, 10),
         "commands": store.records.commands(box.id),
@@ -124,5 +133,6 @@ def _page(centre: Centre, store: CentralStore, visitor: Visitor, now: Now, box: 
         "typed": typed,
         "now": now,
         "compliance": compliance,
+        "silent": silent(store, now.utc) if visitor.is_admin else [],
     }
     return centre.pages.page("box.html", **{"problem": asked.problem, **shown, **values})

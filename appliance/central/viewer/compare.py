@@ -21,12 +21,16 @@ NO_GROUP = "without a group"
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One of those that are compared. key: its id, or the name of the group; href: its page, empty: it has none."""
+    """One of those that are compared. key: its id, or the name of the group; href: its page, empty: it has none.
+
+    place: where it stands: boxes of different sites may be called alike.
+    """
 
     key: str
     name: str
     href: str
     sums: Watched
+    place: str = ""
 
     @property
     def rate(self) -> Rate | None:
@@ -39,7 +43,10 @@ def compared(store: CentralStore, person: int | None, span: Span, kind: str) -> 
     if kind == "box":
         by_box = store.sums.by_box(Scope(person), span)
         boxes = store.boxes.all(person)
-        found = [Compared(box.id, box.name, f"/boxes/{box.id}", by_box.get(box.id, Watched())) for box in boxes]
+        found = [
+            Compared(box.id, box.name, f"/boxes/{box.id}", by_box.get(box.id, Watched()), box.site or NOWHERE)
+            for box in boxes
+        ]
     else:
         by_site = store.sums.by_site(Scope(person), span)
         sites = store.sites.all(person)

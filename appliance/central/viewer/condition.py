@@ -32,12 +32,17 @@ class Severity(enum.IntEnum):
     NOTICE = 1
     PROBLEM = 2
 
+    @property
+    def mark(self) -> str:
+        """The CSS class."""
+        return ("well", "notice-mark", "problem-mark")[self]
+
 
 @dataclass(frozen=True, slots=True)
 class Condition:
     """age_s: of the newest data, None: there is none. words: what is wrong, worst first; empty when all is well.
 
-    bad: how many of the words, from the first on, tell of a problem.
+    bad: how many of the words, from the first on, tell of a problem. is_revoked: then its age is of no interest.
     """
 
     age: Age
@@ -45,11 +50,12 @@ class Condition:
     severity: Severity
     words: tuple[str, ...]
     bad: int = 0
+    is_revoked: bool = False
 
     @property
     def mark(self) -> str:
         """The CSS class."""
-        return ("well", "notice-mark", "problem-mark")[self.severity]
+        return "off-mark" if self.is_revoked else self.severity.mark
 
 
 def age_of(box: Box, now_utc: float) -> tuple[Age, float | None]:
@@ -64,7 +70,7 @@ def condition(box: Box, now_utc: float, unverified: int = 0) -> Condition:
     """How a box is. unverified: rows of today whose time nothing confirmed."""
     age, age_s = age_of(box, now_utc)
     if box.revoked_utc is not None:
-        return Condition(age, age_s, Severity.WELL, ("revoked",))
+        return Condition(age, age_s, Severity.WELL, ("revoked",), is_revoked=True)
     bad = [box.told, box.problem]
     if age is Age.STALE:
         assert age_s is not None
@@ -88,7 +94,9 @@ def condition(box: Box, now_utc: float, unverified: int = 0) -> Condition:
 
 
 def _gone(box: Box) -> str:
-    return "switched off on purpose, nothing" if box.status == "stopped" else "nothing has come"
+    if box.status == "stopped":
+        return "switched off on purpose, nothing"
+    return "its connection was lost, nothing has come" if box.status == "gone" else "nothing has come"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from appliance.accounts.guard import Visitor
@@ -26,12 +28,16 @@ TILES, ROWS = 60, 300
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A box with how it is and whom it saw today. streams: how many it has."""
+    """A box with how it is and whom it saw today. streams: how many it has.
+
+    newer: the newest version in the fleet, where its own is older.
+    """
 
     box: Box
     condition: Condition
     today: Watched
     streams: int
+    newer: str = ""
 
     @property
     def rate(self) -> Rate | None:
@@ -47,12 +53,20 @@ def tiles(store: CentralStore, person: int | None, now_utc: float, site_id: int 
     """Every box that a person sees, problems first; revoked ones come last."""
     today = store.sums.by_box(Scope(person, site_id), ranges.today(now_utc))
     streams = Counter(stream.box_id for stream in store.boxes.streams(person, site_id=site_id))
-    found = []
-    for box in store.boxes.all(person, site_id):
+    found, boxes = [], store.boxes.all(person, site_id)
+    newest = max((box.version for box in boxes if box.revoked_utc is None), key=_release, default="")
+    for box in boxes:
         sums = today.get(box.id, Watched())
-        found.append(Tile(box, condition(box, now_utc, sums.unverified), sums, streams[box.id]))
+        newer = newest if () != _release(box.version) < _release(newest) else ""
+        found.append(Tile(box, condition(box, now_utc, sums.unverified), sums, streams[box.id], newer))
     found.sort(key=lambda tile: (tile.box.revoked_utc is not None, -tile.condition.severity))
     return found
+
+
+@lru_cache(maxsize=1000)
+def _release(version: str) -> tuple[int, ...]:
+    """A version as it is sorted; nothing where it is none of ours."""
+    return tuple(map(int, version.split("."))) if re.fullmatch(r"\d{1,4}(\.\d{1,4}){1,3}", version, re.ASCII) else ()
 
 
 def add_routes(app: App, centre: Centre) -> None:
@@ -73,7 +87,7 @@ def add_routes(app: App, centre: Centre) -> None:
         points = points_of(sites, found)
         drawing = map_of(points, "Sites on a map") if points else ""
         placeless = [site for site in sites if not site.has_place]
-        return centre.pages.page("map.html", drawing=drawing, placeless=placeless, form="map")
+        return centre.pages.page("map.html", drawing=drawing, points=points, placeless=placeless, form="map")
 
 
 def _page(centre: Centre, store: CentralStore, visitor: Visitor, now: Now, view: str, at_once: int) -> Page:
@@ -113,6 +127,7 @@ def overview(store: CentralStore, person: int | None, now: Now, everything: Sequ
         "boxes": len(present),
         "Severity": Severity,
         "silent": [] if person is not None else silent(store, now.utc),
+        "refused": 0 if person is not None else store.records.count_letters(now.utc - 86400),
     }
 
 
@@ -126,13 +141,18 @@ def silent(store: CentralStore, now_utc: float) -> list[str]:
     return found
 
 
-def points_of(sites: Sequence[Site], found: Sequence[Tile]) -> list[Point]:
-    """The sites that have a place, those with the worst problem first."""
+def worst_of(found: Sequence[Tile]) -> dict[int | None, Severity]:
+    """How the box of each site is that is worst off."""
     worst: dict[int | None, Severity] = {}
     for tile in found:
         site_id = tile.box.site_id
         worst[site_id] = max(worst.get(site_id, Severity.WELL), tile.condition.severity)
-    marks = {Severity.WELL: "well", Severity.NOTICE: "notice-mark", Severity.PROBLEM: "problem-mark"}
+    return worst
+
+
+def points_of(sites: Sequence[Site], found: Sequence[Tile]) -> list[Point]:
+    """The sites that have a place, those with the worst problem first."""
+    worst = worst_of(found)
     about = {Severity.WELL: "all is well", Severity.NOTICE: "something to look at", Severity.PROBLEM: "a problem"}
     points = []
     for site in sorted(sites, key=lambda each: -worst.get(each.id, Severity.WELL)):
@@ -140,5 +160,5 @@ def points_of(sites: Sequence[Site], found: Sequence[Tile]) -> list[Point]:
             severity = worst.get(site.id, Severity.WELL)
             told = f"{site.boxes} {'box' if site.boxes == 1 else 'boxes'}, {about[severity]}"
             place = site.latitude, site.longitude
-            points.append(Point(*place, site.name, f"/sites/{site.id}", marks[severity], told))
+            points.append(Point(*place, site.name, f"/sites/{site.id}", severity.mark, told))
     return points

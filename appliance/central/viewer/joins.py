@@ -12,7 +12,7 @@ from appliance.central.viewer.pages import Centre
 from appliance.errors import InputError, UserError
 from appliance.times import Now
 from appliance.web.access import Access, App
-from appliance.web.forms import field, see_other, whole_number
+from appliance.web.forms import field, query_value, see_other, whole_number
 from appliance.web.pages import Page
 
 VALID_S = {
@@ -30,7 +30,7 @@ def add_routes(app: App, centre: Centre) -> None:
 
     @app.get("/add-box", access=Access.ADMIN)
     def form(store: CentralStore, now: Now) -> Page:
-        return _form(centre, store, now)
+        return _form(centre, store, now, typed={name: query_value(name) for name in FIELDS})
 
     @app.post("/add-box", access=Access.ADMIN)
     def add(store: CentralStore, visitor: Visitor, now: Now) -> Page:

@@ -57,6 +57,11 @@ OPERATIONS = (
         "GET", "/api/v1/letters", "Messages that could not be taken (admin)", shapes.LetterList,
         query=FORMAT, also=(403,), table=True,
     ),
+    Operation(
+        "GET", "/api/v1/events", "Who did what, the newest 1000 (admin)", shapes.EventList,
+        query={"box": OF["box"], "before": (ID, "only those before the event with this id: the next 1000"), **FORMAT},
+        also=(403,), table=True,
+    ),
 )  # fmt: skip
 
 API = Api(

@@ -25,10 +25,10 @@ from appliance.web.static import Static
 
 VIEWS = Path(__file__).parent / "views"
 NAVIGATION = (
-    Link("/", "Fleet"),
+    Link("/", "Fleet", also=("/boxes", "/streams", "/map", "/add-box")),
     Link("/sites", "Sites"),
     Link("/compare", "Compare"),
-    Link("/letters", "Refused", admin_only=True),
+    Link("/events", "Events", admin_only=True, also=("/letters",)),
     Link("/people", "People", admin_only=True),
     Link("/account", "Account"),
 )

@@ -81,8 +81,8 @@ def asked(now_utc: float, default: str = "day") -> Asked:
         problem = None if last in (known, "") else "There is no such choice of time."
         return Asked(quick(known, now_utc), known, problem)
     try:
-        until_utc = moment_utc(until, "until", zone_needed=False) if until else now_utc + 1
-        since_utc = moment_utc(since, "from", zone_needed=False) if since else until_utc - 86400
+        until_utc = moment_utc(until, "Until", zone_needed=False) if until else now_utc + 1
+        since_utc = moment_utc(since, "From", zone_needed=False) if since else until_utc - 86400
         return Asked(span_of(since_utc, until_utc), None)
     except InputError as error:
         return Asked(quick(default, now_utc), default, str(error))

@@ -8,8 +8,8 @@ from appliance.accounts.guard import Visitor
 from appliance.central.store import CentralStore, Scope, Site
 from appliance.central.store.sums import total
 from appliance.central.viewer import ranges, series
-from appliance.central.viewer.condition import completeness
-from appliance.central.viewer.fleet import tiles
+from appliance.central.viewer.condition import Severity, completeness
+from appliance.central.viewer.fleet import tiles, worst_of
 from appliance.central.viewer.pages import Centre
 from appliance.errors import InputError, NotFound, UserError
 from appliance.names import clean_name
@@ -96,8 +96,10 @@ def _found(store: CentralStore, site_id: int) -> Site:
 
 def _list(centre: Centre, store: CentralStore, visitor: Visitor, now: Now, **values: Any) -> Page:
     person = visitor.sees_only
+    sites, worst = store.sites.all(person), worst_of(tiles(store, person, now.utc))
     lists = {
-        "sites": store.sites.all(person),
+        "sites": sites,
+        "marks": {site.id: worst.get(site.id, Severity.WELL).mark for site in sites},
         "today": store.sums.by_site(Scope(person), ranges.today(now.utc)),
         "compliance": compliance,
         "typed": dict.fromkeys(FIELDS, ""),

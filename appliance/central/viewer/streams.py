@@ -26,7 +26,7 @@ def add_routes(app: App, centre: Centre) -> None:
             "stream.html",
             problem=asked.problem,
             stream=stream,
-            is_live=box is not None and stream.number in box.live and box.status == "running",
+            is_live=box is not None and stream.number in box.live,
             asked=asked,
             sums=sums,
             rate=compliance(sums.counts),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from appliance.central.store import Box
-from appliance.central.viewer.condition import Age
+from collections.abc import Mapping
+
+from appliance.central import intake
+from appliance.central.store import Box, Command
+from appliance.central.viewer.condition import Age, Severity
 from appliance.web.words import duration as duration
 from appliance.web.words import number as number
 from appliance.web.words import percent as percent
@@ -19,6 +22,32 @@ SERVICES = ("watch", "ingest", "gate", "serve", "sync")
 """What can be restarted on a box."""
 STATUS = {"running": "running", "stopped": "stopped on purpose", "gone": "lost its connection", "": "not heard of yet"}
 UNKNOWN = "not known"
+NEXT_STEPS = {
+    "running": "It says that it runs, but tells nothing: see what its own page Fleet says. Restarting its service sync"
+    " may help.",
+    "stopped": "Switch it on again, or revoke it if it is to stay away.",
+    "gone": "See whether it has power and network; its own page Fleet says why it does not reach this centre. It keeps"
+    " what it counts, and tells it later.",
+    "": "This takes a minute or two after it joined. If it stays so, its own page Fleet says why it does not reach this"
+    " centre.",
+}
+"""What to do about a box from which nothing comes, by its status."""
+WRONG_SENDER = (
+    "Boxes of ours do not send this: bring the older of box and centre up to date. If no box of yours is called like"
+    " this, see who may write at your broker."
+)
+REMEDIES = {
+    intake.STRANGER: "If you know the box, add it and have it join again. If not, see who may write at your broker.",
+    intake.REVOKED: "Nothing, if it came as the box was revoked. If more comes, the broker still lets it in: bring it"
+    " the lists that `mb9k central broker-config` writes. If the box is to come back, make a join code for its place.",
+    intake.TOO_MANY: "Nothing, if it is rare: what was refused comes again. If it stays so, raise"
+    " `ingest.rows_per_minute` in central.toml.",
+    intake.CLOCK_AHEAD: "Set the clock of the box, or give it a time server that it reaches. What was refused comes"
+    " again.",
+    intake.TOO_OLD: "Nothing: hours so old are closed. `keep.minutes_days` in central.toml says how long they are kept"
+    " open.",
+}
+"""What to do about a letter, by the reason for it."""
 CLOCK = {"believed": "confirmed", "unknown": "not confirmed", "leapt": "jumped", "": "not known"}
 
 
@@ -27,6 +56,36 @@ def age(kind: Age, age_s: float | None) -> str:
     if age_s is None:
         return "nothing yet"
     return "fresh" if kind is Age.FRESH else f"{duration(age_s)} old"
+
+
+def sentence(text: str) -> str:
+    """What is wrong, as a sentence."""
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"
+
+
+def next_step(box: Box, kind: Age) -> str:
+    """What to do about a box from which nothing comes; empty where something comes."""
+    return NEXT_STEPS.get(box.status, "") if kind in (Age.STALE, Age.NEVER) and box.revoked_utc is None else ""
+
+
+def remedy(reason: str) -> str:
+    """What to do about a message that was refused for this reason, with what to type in backticks."""
+    if reason.startswith(intake.REFUSED):
+        return "See the log of the centre's ingest. The message comes again by itself."
+    return REMEDIES.get(reason, WRONG_SENDER)
+
+
+def command(action: str, detail: str, streams: Mapping[str, str]) -> str:
+    """A command and of what: `Restart a service: watch`. streams: their names by number, as text."""
+    what = streams.get(detail, f"stream {detail}") if action == "rotate_key" else detail
+    return f"{ACTIONS.get(action, action)}{f': {what}' if what else ''}"
+
+
+def outcome_mark(given: Command, now_utc: float) -> str:
+    """The CSS class of what became of a command: done; refused, failed or expired; or still on its way."""
+    if given.done is None:
+        return (Severity.PROBLEM if now_utc > given.expires_utc else Severity.NOTICE).mark
+    return (Severity.WELL if given.done else Severity.PROBLEM).mark
 
 
 def megabytes(free_mb: int | None) -> str:
@@ -46,9 +105,9 @@ def share(part: float, whole: float) -> str:
     return percent(min(1.0, part / whole)) if whole > 0 else UNKNOWN
 
 
-def machine(box: Box) -> str:
-    """Version, disk and temperature in a line, as far as they are known."""
-    known = [box.version]
+def machine(box: Box, newer: str = "") -> str:
+    """Version, disk and temperature in a line, as far as they are known. newer: the version that others have."""
+    known = [f"{box.version} (others have {newer})" if newer else box.version]
     known += [] if box.disk_free_mb is None else [f"{megabytes(box.disk_free_mb)} of disk free"]
     known += [] if box.temperature_c is None else [degrees(box.temperature_c)]
     return " · ".join(part for part in known if part)

@@ -18,6 +18,8 @@ function localise(root) {
   for (const label of root.querySelectorAll("[data-moment]"))
     label.textContent = new Date(label.dataset.moment).toLocaleString(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   for (const hint of root.querySelectorAll("[data-utc-hint]")) hint.hidden = true;
+  for (const zone of root.querySelectorAll("[data-zone]"))
+    zone.textContent = Intl.DateTimeFormat().resolvedOptions().timeZone.replaceAll("_", " ");
   for (const hidden of root.querySelectorAll("[data-script]")) hidden.hidden = false;
   for (const input of root.querySelectorAll("input[data-utc]")) {
     if (!input.dataset.utc) continue;

@@ -1,0 +1,172 @@
+"""What admins set and see of the box itself: its name, its certificate, its services; and a bundle for support."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from bottle import HTTPError, HTTPResponse, request
+
+from appliance.accounts.guard import Visitor
+from appliance.config import Config
+from appliance.errors import UserError
+from appliance.https import Certificate, Keeper, Source
+from appliance.interfaces import addresses
+from appliance.local import bundle
+from appliance.local.pages import Site
+from appliance.media import mediamtx
+from appliance.rules import boxes
+from appliance.service import SERVICES
+from appliance.store import Store
+from appliance.times import Now
+from appliance.vision import manifest
+from appliance.web.access import Access, App
+from appliance.web.forms import field, see_other
+from appliance.web.pages import Page
+
+log = logging.getLogger(__name__)
+MAX_FILE_BYTES = 60_000
+ANSWER_S = 1.0
+"""The site ends itself only so long after it was asked to, so that whoever asked gets an answer."""
+SITE = "serve"
+
+
+def version() -> str:
+    """The version of this program."""
+    return importlib.metadata.version("mb9k")
+
+
+def model_id(config: Config) -> str:
+    """The model that judges; empty if there is none as configured."""
+    try:
+        return manifest.find(config.vision.model).id
+    except UserError:
+        return ""
+
+
+def add_routes(app: App, site: Site) -> None:
+    """See, set, restart, and take a bundle along."""
+
+    @app.get("/settings", access=Access.ADMIN)
+    def settings(store: Store, now: Now) -> Page:
+        return _page(site, store, now)
+
+    @app.post("/settings/title", access=Access.ADMIN)
+    def set_title(store: Store, now: Now) -> Page:
+        try:
+            with _kept():
+                boxes.set_box_title(site.config, field("title"))
+        except UserError as error:
+            return _page(site, store, now, problem=error)
+        return see_other("/settings")
+
+    @app.post("/settings/certificate", access=Access.ADMIN)
+    def give_certificate(store: Store, now: Now, visitor: Visitor) -> Page:
+        keeper = _keeper(site)
+        try:
+            with _kept():
+                keeper.give(_text("chain"), _text("key"), now.utc)
+        except UserError as error:
+            return _page(site, store, now, problem=error)
+        log.warning("%s gave the box another certificate", visitor.name)
+        return _page(site, store, now, done="The new certificate is shown from now on; open the page anew to see it.")
+
+    @app.post("/settings/certificate/own", access=Access.ADMIN)
+    def own_certificate(store: Store, now: Now, visitor: Visitor) -> Page:
+        keeper = _keeper(site)
+        try:
+            with _kept():
+                keeper.go_back(now.utc)
+        except UserError as error:
+            return _page(site, store, now, problem=error)
+        log.warning("%s had the box show its own certificate again", visitor.name)
+        return _page(site, store, now, done="The box shows its own certificate again.")
+
+    @app.get("/settings/certificate.pem", access=Access.ADMIN)
+    def certificate_file() -> HTTPResponse:
+        kind = {"Content-Type": "application/x-pem-file", "Content-Disposition": 'attachment; filename="mb9k.pem"'}
+        return HTTPResponse(_keeper(site).public_text(), headers=kind)
+
+    @app.post("/settings/restart", access=Access.ADMIN)
+    def restart(store: Store, now: Now, visitor: Visitor) -> Page:
+        try:
+            words = _restart(store, field("service"), now)
+        except UserError as error:
+            return _page(site, store, now, problem=error)
+        log.warning("%s had the service %s end", visitor.name, field("service"))
+        return _page(site, store, now, done=words)
+
+    @app.get("/settings/bundle.zip", access=Access.ADMIN)
+    def support_bundle(store: Store, now: Now) -> HTTPResponse:
+        name = f"mb9k-{site.config.box}-{bundle.stamp(now.utc)}.zip"
+        content = bundle.make(site.config, store, now, bundle.journal(), version(), model_id(site.config))
+        kind = {"Content-Type": "application/zip", "Content-Disposition": f'attachment; filename="{name}"'}
+        return HTTPResponse(content, headers=kind)
+
+
+@contextmanager
+def _kept() -> Iterator[None]:
+    """Says of a file that cannot be written why. Raises UserError."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"This could not be kept ({error.strerror}); see whether the disk is full.") from error
+
+
+def _keeper(site: Site) -> Keeper:
+    if site.keeper is None:
+        raise HTTPError(404, "This site speaks plain HTTP, so it has no certificate.")
+    return site.keeper
+
+
+def _text(name: str) -> str:
+    """A file of a form, or what was pasted instead of it."""
+    sent = request.files.get(f"{name}_file")
+    content = sent.file.read(MAX_FILE_BYTES) if sent is not None else b""
+    return str(content.decode(errors="replace")) if content.strip() else field(name)
+
+
+def _restart(store: Store, name: str, now: Now) -> str:
+    boxes.known_service(name)
+    if name == SITE:
+        threading.Timer(ANSWER_S, _end_site, [boxes.process_of(store, name, now)]).start()
+        return "The site ends now, and is back in a few seconds."
+    boxes.end_service(store, name, now)
+    return f"The service {name} ends now, and is back in a few seconds."
+
+
+def _end_site(pid: int) -> None:
+    try:
+        boxes.end_process(pid)
+    except UserError as error:
+        log.error("%s", error)
+
+
+def _page(site: Site, store: Store, now: Now, **values: Any) -> Page:
+    config, known = site.config, {service.name: service for service in SERVICES}
+    shown = {
+        "config": config,
+        "box_title": boxes.box_title(config),
+        "host": socket.gethostname(),
+        "addresses": addresses(),
+        "version": version(),
+        "model": model_id(config),
+        "certificate": _certificate(site, now),
+        "sources": Source,
+        "is_named": bool(config.web.tls_certificate),
+        "has_rtmps": mediamtx.has_rtmps(config),
+        "services": [each for each in store.services.all(now) if each.name in known],
+        "summaries": {name: service.summary for name, service in known.items()},
+        "now_utc": now.utc,
+        "done": None,
+    }
+    return site.pages.page("settings.html", **{**shown, **values})
+
+
+def _certificate(site: Site, now: Now) -> Certificate | None:
+    return site.keeper.certificate(now.utc) if site.keeper else None

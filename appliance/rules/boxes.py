@@ -1,0 +1,69 @@
+"""The box itself, as people set it: what it is called on its pages, and its services."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from appliance.config import Config
+from appliance.errors import InputError, UserError
+from appliance.files import replace_file
+from appliance.names import MAX_LENGTH, clean_name
+from appliance.service import SERVICES
+from appliance.store import Store
+from appliance.times import Now
+
+
+def box_title(config: Config) -> str:
+    """What the pages call this box: as people set it, else its name in the configuration."""
+    try:
+        text = config.title_path.read_text(errors="replace").strip()
+    except OSError:
+        return config.box
+    return text if text and len(text) <= MAX_LENGTH and text.isprintable() else config.box
+
+
+def set_box_title(config: Config, text: str) -> None:
+    """Call the box so on its pages; by its name again where there is nothing. Raises InputError, OSError."""
+    if not text.strip() or text.strip() == config.box:
+        config.title_path.unlink(missing_ok=True)
+        return
+    replace_file(config.title_path, f"{clean_name(text, 'the box')}\n")
+
+
+def known_service(name: str) -> None:
+    """Refuse what is no service of ours. Raises InputError."""
+    if name not in {service.name for service in SERVICES}:
+        raise InputError(f"There is no service {name!r}.")
+
+
+def process_of(store: Store, name: str, now: Now) -> int:
+    """The process of a service that runs here. Raises UserError."""
+    running = next((each for each in store.services.all(now) if each.name == name), None)
+    if running is None or not running.alive or not _is_service(running.pid, name):
+        raise UserError(f"The service {name} is not running here, so it cannot be ended.")
+    return running.pid
+
+
+def end_service(store: Store, name: str, now: Now) -> int:
+    """Ask a service to end, which whatever runs the box then starts again; its process. Raises UserError."""
+    pid = process_of(store, name, now)
+    end_process(pid)
+    return pid
+
+
+def end_process(pid: int) -> None:
+    """Ask a process of ours to end. Raises UserError."""
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except OSError as error:
+        raise UserError(f"The service could not be ended ({error.strerror}).") from error
+
+
+def _is_service(pid: int, name: str) -> bool:
+    """Whether this process is that service: its number may be another's by now."""
+    try:
+        return name.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False

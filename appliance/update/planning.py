@@ -1,0 +1,71 @@
+"""Whether a bundle may follow what runs, and what people are told before it does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from appliance.update.bundle import Bundle, packages
+from appliance.update.versions import UpdateError, order, span
+
+
+def refuse_unfit(bundle: Bundle, current: str, there: list[str], python: str, machine: str) -> None:
+    """Raise UpdateError if the bundle is not newer, skips a version it needs, or is for another machine.
+
+    there: the releases that are kept.
+    """
+    told = bundle.manifest
+    if (told.python, told.machine) != (python, machine):
+        raise UpdateError(
+            f"{bundle.path} is for Python {told.python} on {told.machine}, this box has Python {python} on {machine};"
+            " take the bundle that is made for it"
+        )
+    if order(told.version) == order(current):
+        raise UpdateError(f"{bundle.path} is {told.version}, which runs already; there is nothing to do")
+    if order(told.version) < order(current):
+        raise UpdateError(
+            f"{bundle.path} is {told.version}, older than {current}, which runs; take a newer one (`mb9k update back`"
+            " goes back to a release that is kept)"
+        )
+    if order(current) < order(told.updates_from):
+        raise UpdateError(
+            f"{bundle.path} is {told.version}, which may follow {told.updates_from} or later, and {current} runs;"
+            f" update to {told.updates_from} first"
+        )
+    if any(order(told.version) == order(release) for release in there):
+        raise UpdateError(
+            f"{told.version} is kept already; `mb9k update back --to {told.version}` lets it run"
+            " (`mb9k update list` shows what is kept)"
+        )
+
+
+def what_changes(
+    bundle: Bundle, current: str, installed: Mapping[str, str], schema: Mapping[str, int], health_s: float
+) -> list[str]:
+    """What people should know beforehand, a sentence each.
+
+    installed: versions of the packages there are now; schema: the newest migration of each set that is known now.
+    """
+    told = bundle.manifest
+    changed = [
+        f"{name} {installed.get(name, 'new')} -> {version}" if name in installed else f"{name} {version} (new)"
+        for name, version in sorted(packages(told.wheels).items())
+        if name not in ("mb9k", "pip") and installed.get(name) != version
+    ]
+    lines = [f"From {current} to {told.version}, signed by {bundle.signer}.", *(f"New: {note}" for note in told.notes)]
+    lines += [f"Packages: {', '.join(changed)}."] if changed else []
+    patience = span(health_s)
+    if any(number > schema.get(name, 0) for name, number in told.schema.items()):
+        lines.append(
+            f"The record gets another form, which {current} cannot read. If {told.version} is not well within"
+            f" {patience}, {current} gets the record back as it was before; what was counted meanwhile is set aside,"
+            " not shown."
+        )
+    else:
+        lines.append(
+            f"The record keeps its form: if {told.version} is not well within {patience}, {current} runs again with all"
+            " that was counted meanwhile."
+        )
+    lines.append(
+        "Nothing is counted while one takes over from the other: for seconds, on a small board up to a minute."
+    )
+    return lines

@@ -1,0 +1,50 @@
+"""Versions, and what a bundle was built for: compared here, and nowhere else."""
+
+from __future__ import annotations
+
+import platform
+import re
+import sys
+
+from appliance.errors import UserError
+
+VERSION = r"^[0-9]{1,6}(\.[0-9]{1,6}){1,3}$"
+_NAME = re.compile(r"^([0-9]{1,6}(?:\.[0-9]{1,6}){1,3})(?:[-+][A-Za-z0-9._+-]{1,60})?$")
+
+
+class UpdateError(UserError):
+    """An update cannot be made, or was undone; one line that names the next step."""
+
+
+ELSEWHERE = "this box was set up in another way; update it in that way, with pip for one"
+
+
+def is_version(name: str) -> bool:
+    """Whether a release may have this name: 0.2.0, also with a suffix, as 0.2.0-test."""
+    return _NAME.match(name) is not None
+
+
+def order(version: str) -> tuple[int, ...]:
+    """What to sort versions by: their numbers; a suffix says nothing of older or newer. 0.2 and 0.2.0 are the same."""
+    match = _NAME.match(version)
+    if match is None:
+        raise UpdateError(f"{version!r} is no version: it must be like 0.2.0")
+    numbers = [int(number) for number in match[1].split(".")]
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    return tuple(numbers)
+
+
+def span(seconds: float) -> str:
+    """A time for people: 5 minutes, 8 s."""
+    return f"{seconds / 60:g} minutes" if seconds >= 120 else f"{seconds:g} s"
+
+
+def this_python() -> str:
+    """The Python that runs, as a bundle names it: 3.11."""
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def this_machine() -> str:
+    """The processor, as a bundle names it: x86_64 or aarch64."""
+    return platform.machine()

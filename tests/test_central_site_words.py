@@ -1,0 +1,97 @@
+"""What the pages of a centre say when something is wrong, or missing, and where it is on record; on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.central import intake
+from tests.fleets import NOON, Fleet
+from tests.test_central_site_pages import main_of
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, database_address: str) -> Iterator[Fleet]:
+    made = Fleet(tmp_path / "state", database_address)
+    yield made
+    made.close()
+
+
+def test_events_are_listed_newest_first_by_pages_and_of_one_box(fleet: Fleet) -> None:
+    with fleet.db.writing():
+        for number in range(230):
+            fleet.store.records.note(NOON + number, f"asked {number}", "ann", ("lobby", "dock", None)[number % 3])
+    ann = fleet.browser("ann")
+    first = main_of(ann.get("/events").text)
+    assert first.index("Asked 229.") < first.index("Asked 130.") and "Asked 129." not in first
+    assert (
+        "page 1 of 3, 230 events" in first and "Asked 228. by ann \u00b7 lobby \u00b7 2026-11-24 12:03:48 UTC" in first
+    )
+    assert "Asked 29." in main_of(ann.get("/events?page=3").text)
+    lobby = main_of(ann.get("/events?box=lobby").text)
+    assert "Asked 228." in lobby and "Asked 229." not in lobby and "Asked 0." in lobby
+    assert "no events of a box with this id" in main_of(ann.get("/events?box=nobody").text)
+    assert "What happened with this box" in main_of(ann.get("/boxes/lobby").text)
+    told = ann.get("/api/v1/events?before=4").json()["events"]
+    assert [(each["what"], each["person"], each["box"]) for each in told] == [
+        ("asked 2", "ann", None),
+        ("asked 1", "ann", "dock"),
+        ("asked 0", "ann", "lobby"),
+    ]
+    assert len(ann.get("/api/v1/events?box=dock&format=csv").text.splitlines()) == 1 + 77
+
+
+def test_a_refused_message_says_what_to_do_about_it(fleet: Fleet) -> None:
+    for number, reason in enumerate((intake.STRANGER, intake.REVOKED, intake.CLOCK_AHEAD, f"{intake.REFUSED}: x", "?")):
+        fleet.db.execute(
+            "insert into letters (at_utc, box_id, topic, reason, payload) values (?, 'x', 'mb9k/x/sums', ?, ?)",
+            [NOON - number, reason, b"{}"],
+        )
+    page = fleet.browser("ann").get("/letters").text
+    words = ("have it join again", "broker-config", "Set the clock of the box", "log of the centre", "up to date")
+    places = [page.index(each) for each in words]
+    assert places == sorted(places), "newest first, each with its own"
+    assert "<code>mb9k central broker-config</code>" in page
+
+
+def test_a_silent_box_says_what_to_do_and_a_lost_one_has_no_stream_live(fleet: Fleet) -> None:
+    fleet.change_box("lobby", status="gone", sums_utc=NOON - 4000, complete_utc=NOON - 4000)
+    fleet.change_box("dock", status="", sums_utc=None, complete_utc=None, hello_utc=None)
+    fleet.db.execute(
+        "insert into processes (name, kind, started_utc, heartbeat_utc) values ('ingest', 'ingest', ?, ?)", [NOON, NOON]
+    )
+    ann = fleet.browser("ann")
+    lost = main_of(ann.get("/boxes/lobby").text)
+    assert "Its connection was lost, nothing has come for 1 h 6 min. See whether it has power" in lost
+    assert "door LIVE" not in lost and "0 of 1" in main_of(ann.get("/").text)
+    assert "Joined, but has not told anything yet. This takes a minute" in main_of(ann.get("/boxes/dock").text)
+    fleet.clock.forward(60)
+    silent = main_of(ann.get("/boxes/lobby").text)
+    assert "ingest of this centre does not run" in silent and "power" not in silent, "it is not the box's doing"
+
+
+def test_an_older_version_is_said(fleet: Fleet) -> None:
+    fleet.change_box("lobby", version="0.10.0")
+    fleet.change_box("dock", version="0.9.2")
+    fleet.add_box("van", None, version="99.nonsense")
+    text = main_of(fleet.browser("ann").get("/").text)
+    assert "0.9.2 (others have 0.10.0)" in text and text.count("others have") == 1
+    assert main_of(fleet.browser("ann").get("/boxes").text).count("older") == 1
+
+
+def test_a_page_with_nothing_on_it_says_what_comes_next(fleet: Fleet) -> None:
+    for path in ("/", "/boxes"):
+        assert "An admin gives you sites" in main_of(fleet.browser("eve").get(path).text), path
+        assert "No box is called like this" in main_of(fleet.browser("ann").get(f"{path}?search=zzz").text), path
+    for path in ("/sites", "/compare", "/map"):
+        assert "on the page People" in main_of(fleet.browser("eve").get(path).text), path
+    fleet.db.execute("update boxes set revoked_utc = 1")
+    for path in ("/", "/sites/1"):
+        assert "Add a box" in main_of(fleet.browser("ann").get(path).text), path
+
+
+def test_what_is_sent_the_wrong_way_is_refused_in_our_words(fleet: Fleet) -> None:
+    refused = fleet.browser("ann").get("/boxes/lobby/commands")
+    assert refused.status_code == 405 and "This address does not take what was sent" in refused.text
