@@ -8,6 +8,7 @@ MB9K_BENCH_BOXES: how many reconnect (2000). TLS is not in these figures: see th
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -19,7 +20,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from appliance.central import sums
 from appliance.central.database import Database
 from appliance.central.housekeeping import roll_up_all
-from appliance.central.ingest import BYTES, MESSAGES, Ingest
+from appliance.central.ingest import BYTES, MESSAGES, Ahead, Ingest
 from appliance.central.intake import Incoming, Intake
 from appliance.central.mqtt import Connection
 from appliance.central.opening import open_database
@@ -47,6 +48,8 @@ ROWS = 480_000
 DAY_MINUTES, ROWS_A_MESSAGE, WINDOW = 1440, 240, 4
 DELAY_S = 15
 KEEP_DAYS = 100
+IN_TURN = 3
+"""How many batches each way of taking rows in gets before the next one's turn."""
 
 
 def fleet() -> None:
@@ -55,7 +58,7 @@ def fleet() -> None:
         for name in ("SQLite", "PostgreSQL"):
             address = partial(_address, name, Path(folder), cluster)
             for rows_each in (ROWS_A_MESSAGE, 4):
-                _drain(name, address(f"ours-{rows_each}"), address(f"bare-{rows_each}"), rows_each)
+                _drain(name, address, rows_each)
             _roll_up(name, address("roll-up"))
             with running_broker(Path(folder) / f"broker {name}", port_giver()()) as broker:
                 for rate in (200, 1000):
@@ -72,7 +75,8 @@ def _made(address: str, boxes: int) -> Database:
     make_ahead(database, KEEP_DAYS, int(time.time()))
     with database.writing():
         database.executemany(
-            "insert into boxes (id, joined_utc) values (?, ?)", [(f"box-{number}", 1) for number in range(boxes)]
+            "insert into boxes (id, joined_utc, hello_utc) values (?, 1, 1)",
+            [(f"box-{number}",) for number in range(boxes)],
         )
     return database
 
@@ -85,9 +89,9 @@ def _rows(count: int, streams: int, first: int, start_utc: int) -> list[Row]:
     ]
 
 
-def _messages(rows_each: int, boxes: int, count: int) -> Iterator[Incoming]:
-    """Messages of boxes in turns, of four streams each."""
-    start_utc = int(time.time()) // 60 * 60 - 40 * 86_400
+def _messages(rows_each: int, boxes: int, count: int, start_utc: int | None = None) -> Iterator[Incoming]:
+    """Messages of boxes in turns, of four streams each, that begin to count then or 40 days ago."""
+    start_utc = start_utc or int(time.time()) // 60 * 60 - 40 * 86_400
     for number in range(count):
         box, turn = f"box-{number % boxes}", number // boxes
         first = turn * rows_each
@@ -109,54 +113,141 @@ def _batches(messages: Sequence[Incoming]) -> Iterator[list[Incoming]]:
         yield batch
 
 
-def _drain(name: str, ours: str, bare: str, rows_each: int) -> None:
-    """Messages that wait, to committed rows with watermarks; beside the same rows in the same batches, upserted only:
-    as sorted tuples (bare), or decoded from the same messages first (decoded).
+Part = Sequence[tuple[list[Incoming], list[tuple[int, ...]]]]
+"""Batches of messages, and their rows as they are stored."""
 
-    In turns, batch by batch, so that both see the same load.
+
+class _Ours:
+    """Ingest without a broker. minutes_from: then the clock goes on by a minute with each batch."""
+
+    def __init__(self, database: Database, minutes_from: int | None) -> None:
+        self._database, self._intake = database, Intake(10**9, KEEP_DAYS)
+        self._now_utc = minutes_from
+
+    def take(self, part: Part) -> None:
+        """As the service does it: read a batch while the one before it is stored."""
+        waiting = iter(part)
+        ahead = Ahead(lambda: self._intake.read(next(waiting, ([], []))[0], 0.0))
+        for _ in part:
+            batch = ahead.next()
+            if self._now_utc is not None:
+                self._now_utc += 60
+            self._intake.store(self._database, batch, self._now_utc or int(time.time()))
+        ahead.close()
+
+
+class _Bare:
+    """The alternative: rows of the same messages into an equal table by nothing but an upsert, a commit a batch.
+
+    Same guard (the newest seq stays), same batches, same durability. No box is looked up, nothing is refused, no
+    watermark is kept and no hour marked.
     """
-    boxes = 500
-    messages = list(_messages(rows_each, boxes, ROWS // rows_each))
-    database, other, intake = _made(ours, boxes), _made(bare, boxes), Intake(10**9, KEEP_DAYS)
-    spent = {"ours": [0.0, 0.0], "bare": [0.0, 0.0], "decoded": [0.0, 0.0]}
-    source_ids: dict[tuple[str, int], int] = {}
-    for turn, batch in enumerate(_batches(messages)):
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._source_ids: dict[tuple[str, int], int] = {}
+
+    def decode(self, batch: Sequence[Incoming]) -> list[tuple[int, ...]]:
+        """Rows as they are stored, in the order of their key."""
+        found: list[tuple[int, ...]] = []
+        for message in batch:
+            box, _ = parse_topic(message.topic)
+            rows = decode(message.payload, Sums).rows
+            ids = {number: self._source_id(box, number) for number in {row.stream for row in rows}}
+            found += [
+                (
+                    ids[row.stream], row.minute, row.seq, row.start_utc, row.watched_s, row.mask, row.no_mask,
+                    row.incorrect, row.unknown, row.verified,
+                )
+                for row in rows
+            ]  # fmt: skip
+        if self._database.dialect == "postgresql":
+            found = [(*row, row[3]) for row in found]
+        return sorted(found)
+
+    def _source_id(self, box: str, number: int) -> int:
+        return self._source_ids.setdefault((box, number), len(self._source_ids) + 1)
+
+    def decode_and_upsert(self, part: Part) -> None:
+        """From bytes."""
+        for batch, _ in part:
+            with self._database.writing():
+                sums.upsert(self._database, self.decode(batch))
+
+    def upsert(self, part: Part) -> None:
+        """Of rows that are there, by the statements that ingest uses, too."""
+        for _, rows in part:
+            with self._database.writing():
+                sums.upsert(self._database, rows)
+
+    def executemany(self, part: Part) -> None:
+        """Of rows that are there, by a statement that puts one."""
+        for _, rows in part:
+            with self._database.writing():
+                self._database.executemany(sums.UPSERT_ONE, rows)
+
+
+def _drain(name: str, address: Callable[[str], str], rows_each: int) -> None:
+    """From bytes that wait in a queue to committed rows, watermarks and marks, beside three alternatives (`_Bare`):
+
+    decoded: an upsert from the same bytes, which is what "from queue to committed row" means without a centre.
+    upsert: of tuples that are there, sorted, by ingest's own statements. executemany (SQLite): of the tuples, by a
+    statement a row, as one would write it first. A few batches each in turns, so that all see the same load. What no
+    side does: the broker, paho, and the answers to boxes; these are in the delays below. With 4 rows a message each
+    message of a box comes a minute after the one before it, as when a fleet is on line, so that each also changes what
+    is known of its box.
+    """
+    boxes, start_utc = 500, int(time.time()) // 60 * 60 - 40 * 86_400
+    databases = {way: _made(address(f"{way}-{rows_each}"), boxes) for way in ("ours", "decoded", "upsert")}
+    ours = _Ours(databases["ours"], start_utc if rows_each == 4 else None)
+    bare = _Bare(databases["upsert"])
+    ways: dict[str, Callable[[Part], None]] = {
+        "ours": ours.take,
+        "decoded": _Bare(databases["decoded"]).decode_and_upsert,
+        "upsert": bare.upsert,
+    }
+    if name == "SQLite":
+        databases["executemany"] = _made(address(f"executemany-{rows_each}"), boxes)
+        ways["executemany"] = _Bare(databases["executemany"]).executemany
+    watch, order = _Watch(), list(ways)
+    batches = list(_batches(list(_messages(rows_each, boxes, ROWS // rows_each, start_utc))))
+    gc.freeze()  # what is built beforehand costs the collector nothing
+    for begin in range(0, len(batches), IN_TURN):
+        part = [(batch, bare.decode(batch)) for batch in batches[begin : begin + IN_TURN]]
+        for way in order:
+            with watch.spent(way):
+                ways[way](part)
+        order = order[1:] + order[:1]
+    gc.unfreeze()
+    count = sum(map(len, batches)) * rows_each
+    print(f"  {f'{name}, {rows_each} rows a message':34} {watch.figures(count)}")
+    for database in databases.values():
+        assert database.one("select count(*) from sums") == count
+        database.close()
+
+
+class _Watch:
+    """Seconds on the wall and of this process's CPU that each way took."""
+
+    def __init__(self) -> None:
+        self._spent: dict[str, tuple[float, float]] = {}
+
+    @contextmanager
+    def spent(self, way: str) -> Iterator[None]:
+        """Add what the block takes."""
         begun_s, cpu_s = time.perf_counter(), time.process_time()
-        rows = [(parse_topic(message.topic)[0], row) for message in batch for row in decode(message.payload, Sums).rows]
-        kept = other.dialect == "postgresql"
-        tuples = sorted(
-            sums.values(_source(source_ids.setdefault((box, row.stream), len(source_ids) + 1)), row)
-            + ((row.start_utc,) if kept else ())
-            for box, row in rows
+        yield
+        wall_s, all_cpu_s = self._spent.get(way, (0.0, 0.0))
+        self._spent[way] = wall_s + time.perf_counter() - begun_s, all_cpu_s + time.process_time() - cpu_s
+
+    def figures(self, count: int) -> str:
+        """Rows a second of each way, microseconds of CPU a row, and ours as a part of it."""
+        ours_s, _ = self._spent["ours"]
+        return "; ".join(
+            f"{way} {count / wall_s:,.0f} rows/s ({cpu_s / count * 1e6:.1f} us CPU)"
+            + ("" if way == "ours" else f" {wall_s / ours_s:.2f}")
+            for way, (wall_s, cpu_s) in self._spent.items()
         )
-        spent["decoded"][0] += time.perf_counter() - begun_s
-        spent["decoded"][1] += time.process_time() - cpu_s
-        for what in ("ours", "bare") if turn % 2 else ("bare", "ours"):
-            begun_s, cpu_s = time.perf_counter(), time.process_time()
-            if what == "ours":
-                intake.store(database, intake.read(batch, 0.0), int(time.time()))
-            else:
-                with other.writing():
-                    sums.upsert(other, tuples)
-            spent[what][0] += time.perf_counter() - begun_s
-            spent[what][1] += time.process_time() - cpu_s
-    spent["decoded"] = [decoding + storing for decoding, storing in zip(spent["decoded"], spent["bare"], strict=True)]
-    count = len(messages) * rows_each
-    assert database.one("select count(*) from sums") == other.one("select count(*) from sums") == count
-    rates = {what: count / wall_s for what, (wall_s, _) in spent.items()}
-    cpu_us = {what: cpu_s / count * 1e6 for what, (_, cpu_s) in spent.items()}
-    print(
-        f"  {f'{name}, {rows_each} rows a message':34} {rates['ours']:8,.0f} rows/s, bare upsert {rates['bare']:8,.0f}"
-        f" ({rates['ours'] / rates['bare']:.2f}), decoded {rates['decoded']:8,.0f}"
-        f" ({rates['ours'] / rates['decoded']:.2f}); CPU {cpu_us['ours']:.1f} us a row, bare {cpu_us['bare']:.1f},"
-        f" decoded {cpu_us['decoded']:.1f}"
-    )
-    database.close()
-    other.close()
-
-
-def _source(number: int) -> sums.Source:
-    return sums.Source(number, 0, 0, 0, 0, 0)
 
 
 def _roll_up(name: str, address: str) -> None:

@@ -72,7 +72,7 @@ class Database(abc.ABC):
         """Run one statement for each of the rows. Raises sqlite3.Error."""
 
     @abc.abstractmethod
-    def put(self, into: str, rows: Sequence[Sequence[int | str]], otherwise: str = "") -> None:
+    def put(self, into: str, rows: Iterable[Sequence[int | str]], otherwise: str = "") -> None:
         """Insert many rows in few statements, in this order. Raises sqlite3.Error.
 
         into: the table and its columns. otherwise: `on conflict ...`; on PostgreSQL no row may then come twice.
@@ -146,18 +146,14 @@ class SqliteDatabase(Database):
         """Run one statement for each of the rows. Raises sqlite3.Error."""
         self.connection.executemany(for_sqlite(sql), rows)
 
-    def put(self, into: str, rows: Sequence[Sequence[int | str]], otherwise: str = "") -> None:
+    def put(self, into: str, rows: Iterable[Sequence[int | str]], otherwise: str = "") -> None:
         """Insert many rows in few statements. Raises sqlite3.Error."""
-        places = f"({', '.join('?' * (into.count(',') + 1))})"
-        whole = len(rows) // ROWS_AT_ONCE * ROWS_AT_ONCE
-        self.connection.executemany(
-            f"insert into {into} values {', '.join([places] * ROWS_AT_ONCE)} {otherwise}",
-            (
-                list(itertools.chain.from_iterable(rows[begin : begin + ROWS_AT_ONCE]))
-                for begin in range(0, whole, ROWS_AT_ONCE)
-            ),
-        )
-        self.connection.executemany(f"insert into {into} values {places} {otherwise}", rows[whole:])
+        one = f"({', '.join('?' * (into.count(',') + 1))})"
+        many = f"insert into {into} values {', '.join([one] * ROWS_AT_ONCE)} {otherwise}"
+        waiting = iter(rows)
+        while len(some := list(itertools.islice(waiting, ROWS_AT_ONCE))) == ROWS_AT_ONCE:
+            self.connection.execute(many, list(itertools.chain.from_iterable(some)))
+        self.connection.executemany(f"insert into {into} values {one} {otherwise}", some)
 
     def among(self, sql: str, keys: Sequence[Sequence[int | str]]) -> list[Any]:
         """The rows whose key is among these. Raises sqlite3.Error."""

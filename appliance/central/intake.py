@@ -223,6 +223,7 @@ class _Storing:
         self._answers = Answers()
         self._letters: list[Letter] = []
         self._patches: dict[str, status.Patch] = defaultdict(dict)
+        self._rows: dict[str, Mapping[str, Any]] = {}
         self._heard: set[str] = set()
         self._closed_utc = 0
 
@@ -247,15 +248,16 @@ class _Storing:
 
     def _admitted(self, notes: Sequence[Note]) -> list[Note]:
         """What boxes sent that have joined and may still send."""
-        rows = status.read(self._database, {note.box for note in notes})
-        returned = {box for box in sorted({note.box for note in notes} - rows.keys()) if self._let_return(box)}
+        boxes = {note.box for note in notes}
+        self._rows = status.read(self._database, boxes | {letter.box for letter in self._letters})
+        returned = {box for box in sorted(boxes - self._rows.keys()) if self._let_return(box)}
+        self._rows |= status.read(self._database, returned)
+        revoked = {box for box, row in self._rows.items() if row["revoked_utc"] is not None}
         admitted = []
         for note in notes:
-            if note.box in returned:
-                admitted.append(note)
-            elif note.box not in rows:
+            if note.box not in self._rows:
                 self._refuse(note, STRANGER)
-            elif rows[note.box]["revoked_utc"] is not None:
+            elif note.box in revoked:
                 self._refuse(note, REVOKED)
             else:
                 admitted.append(note)
@@ -332,12 +334,14 @@ class _Storing:
             if letter.box
         }
         told_by = {note.box for note in notes}
-        rows = status.read(self._database, told_by | problems.keys(), to_change=True)
+        rows = {box: row for box, row in self._rows.items() if box in told_by or box in problems}
+        if self._database.dialect == "postgresql":  # others may have changed them
+            rows = status.read(self._database, rows, to_change=True)
         for note in notes:
             if isinstance(note.message, (Hello, State)) and note.box in rows:
                 self._take_status(note.box, note.message, _Overlaid(rows[note.box], self._patches[note.box]))
         for box, row in rows.items():
-            hello_utc = self._patches[box].get("hello_utc") or row["hello_utc"] or -1
+            hello_utc = self._now_utc if "hello_utc" in self._patches[box] else row["hello_utc"] or -1
             if box in told_by and hello_utc < self._intake._known_since_utc:
                 self._ask(box)
             if box in problems:

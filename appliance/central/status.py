@@ -37,7 +37,7 @@ def read(database: Database, boxes: Iterable[str], to_change: bool = False) -> d
         f" where id in {{keys}} order by id{lock}",
         [(box,) for box in sorted(boxes)],
     )
-    return {row["id"]: row for row in rows}
+    return {row[0]: row for row in rows}
 
 
 def note_heard(database: Database, boxes: Iterable[str], now_utc: int) -> None:

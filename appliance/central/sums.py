@@ -110,15 +110,24 @@ class Sums:
         new = {key: rows for key, rows in told.items() if not _held(self._sources.get(key, {}), rows)}
         if new:
             hours |= self._make_room(database, _by_stream(new), now_utc)
-        stored = []
-        for key, rows in told.items():
-            sources = self._sources[key]
-            stored += [values(sources[row.stream], row) for row in rows]
+        stored = self._stored(told)
         if database.dialect == "postgresql":
             bases = {source.id: source.base_utc for key in told for source in self._sources[key].values()}
-            stored = [(*row, bases[row[0]] + 60 * row[1]) for row in stored]
+            stored = ((*row, bases[row[0]] + 60 * row[1]) for row in stored)
         upsert(database, stored)
         return hours
+
+    def _stored(self, told: Told) -> Iterator[tuple[int, ...]]:
+        """Rows as _COLUMNS; a few at a time, since the collector would look at many thousands again and again."""
+        for key, rows in told.items():
+            ids = {number: source.id for number, source in self._sources[key].items()}
+            yield from [
+                (
+                    ids[row.stream], row.minute, row.seq, row.start_utc, row.watched_s, row.mask, row.no_mask,
+                    row.incorrect, row.unknown, row.verified,
+                )
+                for row in rows
+            ]  # fmt: skip
 
     def _make_room(self, database: Database, groups: Mapping[Key, Sequence[Row]], now_utc: int) -> set[tuple[str, int]]:
         """Have a source for all of these, wide enough; the (box, hour)s in which rows stood that move."""
@@ -183,10 +192,11 @@ def _held(sources: Mapping[int, Source], rows: Sequence[Row]) -> bool:
     """Whether there is a source for all of these rows, of one epoch, and wide enough."""
     starts = [row.start_utc for row in rows]
     first_utc, last_utc = min(starts), max(starts)
-    return all(
-        stream in sources and sources[stream].holds(base_utc, first_utc, last_utc)
-        for stream, base_utc in {(row.stream, row.start_utc - 60 * row.minute) for row in rows}
-    )
+    for stream, base_utc in {(row.stream, row.start_utc - 60 * row.minute) for row in rows}:
+        source = sources.get(stream)
+        if source is None or not source.holds(base_utc, first_utc, last_utc):
+            return False
+    return True
 
 
 def _by_stream(told: Told) -> dict[Key, list[Row]]:
@@ -197,24 +207,16 @@ def _by_stream(told: Told) -> dict[Key, list[Row]]:
     return groups
 
 
-def values(source: Source, row: Row) -> tuple[int, ...]:
-    """A row as it is stored: it sorts by its place, and of one place the newest comes last."""
-    return (
-        source.id, row.minute, row.seq, row.start_utc, row.watched_s, row.mask, row.no_mask, row.incorrect,
-        row.unknown, row.verified,
-    )  # fmt: skip
-
-
 class StaleCache(RuntimeError):
     """What was remembered is no longer in the database; to be tried once more from the beginning."""
 
 
-def upsert(database: Database, rows: list[tuple[int, ...]]) -> None:
-    """Put rows (`values`, on PostgreSQL with kept_utc) where theirs is older. Raises sqlite3.Error."""
+def upsert(database: Database, stored: Iterable[tuple[int, ...]]) -> None:
+    """Put rows, as _COLUMNS or on PostgreSQL as _KEPT, where theirs is older. Raises sqlite3.Error."""
     if database.dialect == "sqlite":
-        database.put(f"sums ({_COLUMNS})", rows, _NEWER_IN_SQLITE)
+        database.put(f"sums ({_COLUMNS})", stored, _NEWER_IN_SQLITE)
         return
-    rows.sort()  # two processes must not wait for each other in a circle
+    rows = sorted(stored)  # two processes must not wait for each other in a circle
     # PostgreSQL refuses to change one row twice in a statement: of one place, the newest.
     rows = [row for row, after in itertools.pairwise(rows) if row[:2] != after[:2]] + rows[-1:]
     if len(rows) < COPY_ROWS:

@@ -27,7 +27,7 @@ class Covered(NamedTuple):
         """What is here when these came, too, in whatever order."""
         upto, ahead, gaps = self.upto, list(self.ahead), self.gaps
         for after, to in ranges:
-            if after <= upto and not ahead:
+            if after <= upto and not ahead:  # as nearly all do: in its turn
                 upto = max(upto, to)
                 continue
             gaps += after > upto
@@ -52,9 +52,7 @@ def note(database: Database, ranges: Mapping[Key, Sequence[Range]], now_utc: int
     keys = sorted(ranges)
     for_update = ""
     if database.dialect == "postgresql":  # so that two processes with ranges of one epoch see each other's
-        database.put(
-            "watermarks (box_id, epoch, at_utc)", [(*key, now_utc) for key in keys], "on conflict do nothing"
-        )
+        database.put("watermarks (box_id, epoch, at_utc)", [(*key, now_utc) for key in keys], "on conflict do nothing")
         for_update = " order by box_id, epoch for update"
     rows = database.among(
         f"select box_id, epoch, upto, ahead, gaps from watermarks where (box_id, epoch) in {{keys}}{for_update}", keys
