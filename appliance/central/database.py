@@ -75,7 +75,8 @@ class Database(abc.ABC):
     def put(self, into: str, rows: Iterable[Sequence[int | str]], otherwise: str = "") -> None:
         """Insert many rows in few statements, in this order. Raises sqlite3.Error.
 
-        into: the table and its columns. otherwise: `on conflict ...`; on PostgreSQL no row may then come twice.
+        into: the table and its columns, of numbers and text without nulls. otherwise: `on conflict ...`; on PostgreSQL
+        no row may then come twice.
         """
 
     @abc.abstractmethod

@@ -102,12 +102,12 @@ class Sums:
         """
         if self._cached > MAX_CACHED:
             self.forget()
-        hours = {
-            (box, number * HOUR_S)
-            for (box, _), rows in told.items()
-            for number in {row.start_utc // HOUR_S for row in rows}
-        }
-        new = {key: rows for key, rows in told.items() if not _held(self._sources.get(key, {}), rows)}
+        hours, new = set(), {}
+        for key, rows in told.items():
+            starts = [row.start_utc for row in rows]
+            hours |= {(key[0], number * HOUR_S) for number in {start_utc // HOUR_S for start_utc in starts}}
+            if not _held(self._sources.get(key, {}), rows, min(starts), max(starts)):
+                new[key] = rows
         if new:
             hours |= self._make_room(database, _by_stream(new), now_utc)
         stored = self._stored(told)
@@ -188,10 +188,8 @@ class Sums:
         self._streams.update({(box, number): stream_id for box, number, stream_id in rows})
 
 
-def _held(sources: Mapping[int, Source], rows: Sequence[Row]) -> bool:
+def _held(sources: Mapping[int, Source], rows: Sequence[Row], first_utc: int, last_utc: int) -> bool:
     """Whether there is a source for all of these rows, of one epoch, and wide enough."""
-    starts = [row.start_utc for row in rows]
-    first_utc, last_utc = min(starts), max(starts)
     for stream, base_utc in {(row.stream, row.start_utc - 60 * row.minute) for row in rows}:
         source = sources.get(stream)
         if source is None or not source.holds(base_utc, first_utc, last_utc):
@@ -200,10 +198,12 @@ def _held(sources: Mapping[int, Source], rows: Sequence[Row]) -> bool:
 
 
 def _by_stream(told: Told) -> dict[Key, list[Row]]:
-    groups: dict[Key, list[Row]] = defaultdict(list)
+    groups: dict[Key, list[Row]] = {}
     for (box, epoch), rows in told.items():
+        parts: dict[int, list[Row]] = defaultdict(list)
         for row in rows:
-            groups[box, epoch, row.stream].append(row)
+            parts[row.stream].append(row)
+        groups |= {(box, epoch, number): part for number, part in parts.items()}
     return groups
 
 
