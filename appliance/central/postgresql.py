@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import sqlite3
 import threading
@@ -28,6 +29,8 @@ from appliance.central.database import (
 CONNECTIONS = 24
 """At most, of one process: the site's threads and a few more."""
 CONNECT_S = 10.0
+COPY_AT_ONCE = 1000
+"""How many rows are written out at a time."""
 
 _pools: dict[str, psycopg_pool.ConnectionPool[psycopg.Connection[Any]]] = {}
 _lock = threading.Lock()
@@ -213,7 +216,9 @@ class PostgresqlDatabase(Database):
             self.connection.cursor() as cursor,
             cursor.copy(f"copy {into} from stdin".encode()) as copying,
         ):
-            copying.write("".join("\t".join(map(str, row)) + "\n" for row in rows))
+            waiting = iter(rows)
+            while some := list(itertools.islice(waiting, COPY_AT_ONCE)):  # the text of all of them takes its place
+                copying.write("".join("\t".join(map(str, row)) + "\n" for row in some))
 
     @contextmanager
     def writing(self) -> Iterator[None]:
