@@ -34,7 +34,6 @@ from appliance.central.ingest import Ingest
 from appliance.central.intake import Intake
 from appliance.central.mqtt import Connection
 from appliance.messages import Hello, Kind, Sums, Watermarks, decode, encode, parse_topic, topic
-from scripts import bench_fleet_viewer
 from scripts.bench_fleet_rows import EPOCH, KEEP_DAYS, batches_of, drain, made, messages_of, rows_of
 from tests.brokers import Broker, running_broker
 from tests.conftest import port_giver
@@ -57,6 +56,9 @@ def fleet() -> None:
                 for rate in (200, 1000):
                     _delay(name, address(f"delay-{rate}"), broker, rate)
                 _reconnect(name, address("reconnect"), broker)
+    # Here, since ingest runs this file in a process of its own, and the site's modules are no part of its memory.
+    from scripts import bench_fleet_viewer
+
     bench_fleet_viewer.main()
 
 
