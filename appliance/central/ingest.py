@@ -48,7 +48,8 @@ class Ahead(Generic[Made]):
 
     def next(self) -> Made:
         """The next one; raises what making it raised."""
-        made = (self._made or self._thread.submit(self._make)).result()
+        waiting, self._made = self._made or self._thread.submit(self._make), None
+        made = waiting.result()
         self._made = self._thread.submit(self._make)
         return made
 
