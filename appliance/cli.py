@@ -142,13 +142,18 @@ def show_config(context: click.Context) -> None:
 
 
 @cli.command()
+@click.option("--repair", is_flag=True, help="First count again the sums by the minute that are wrong; nothing else.")
 @click.pass_context
-def check(context: click.Context) -> None:
+def check(context: click.Context, repair: bool) -> None:
     """Verify the record, and say what to do if it is not well.
 
     This looks at the store and its invariants, at every image, and at names and sources by the rules of today.
     """
     config = config_of(context)
+    if repair:
+        check_rules.refuse_new(config)
+        if done := check_rules.repair_sums(store_of(config)):
+            click.echo(done)
     path, problems = config.store_path, check_rules.problems(config)
     for problem in problems:
         click.echo(problem)

@@ -206,7 +206,8 @@ class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """Refuse what would only fail later. Raises ValueError."""
-        if self.host and not re.fullmatch(r"[A-Za-z0-9._-]{1,253}|[0-9a-fA-F:.]{2,45}", self.host):
+        label = "[A-Za-z0-9_-]{1,63}"  # of others Python's resolver says nothing that could be caught by its kind
+        if self.host and not re.fullmatch(rf"(?=.{{1,253}}$){label}(\.{label})*\.?|[0-9a-fA-F:.]{{2,45}}", self.host):
             raise ValueError(f"host: {self.host!r} is no host name or address; write it without mqtt:// and port")
         if self.password_file and not self.user:
             raise ValueError("password_file: there is no user whose password it is; set user, too")

@@ -93,7 +93,7 @@ class Keeper:
     def refresh(self, now_s: float) -> bool:
         """Put into force what should be; whether that is another certificate than before. Raises UserError, OSError."""
         self._config.tls_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._lock, (self._config.tls_dir / "lock").open("w") as others:  # ingest and site start at once
+        with self._lock, (self._config.tls_dir / "lock").open("a") as others:  # ingest and site start at once
             fcntl.flock(others, fcntl.LOCK_EX)
             self._renew_own(now_s)
             wanted, problem = self._choose(now_s)
@@ -144,7 +144,8 @@ class Keeper:
         """Take a certificate of people's own, if it can be used. Raises InputError: one line, with what to do."""
         if self._config.web.tls_certificate:
             raise InputError("The configuration file names a certificate: take web.tls_certificate out of it first.")
-        text = checked(chain, key, now_s, self._config.tls_dir)
+        text = checked(chain, key, now_s)
+        _try_in_tls(text, self._config.tls_dir)
         replace_file(self._given, text)
         self.refresh(now_s)
 
@@ -176,10 +177,13 @@ class Keeper:
         if not web.tls_certificate and not given:
             return _read(self._own), ""
         try:
-            if not web.tls_certificate:
-                return checked(given, given, now_s, self._config.tls_dir), ""
-            chain, key = _read_named(web.tls_certificate), _read_named(web.tls_key)
-            return checked(chain, key, now_s, self._config.tls_dir), ""
+            if web.tls_certificate:
+                text = checked(_read_named(web.tls_certificate), _read_named(web.tls_key), now_s)
+            else:
+                text = checked(given, given, now_s)
+            if text != served:  # what is in force was tried, and this is asked every few seconds
+                _try_in_tls(text, self._config.tls_dir)
+            return text, ""
         except InputError as error:
             own = _read(self._own)
             if served and served != own and _is_valid(served, now_s):
@@ -216,11 +220,8 @@ def fingerprint(config: Config, now_s: float) -> str:
     return keeper.certificate(now_s).fingerprint
 
 
-def checked(chain: str, key: str, now_s: float, folder: Path) -> str:
-    """A certificate with its chain and key as one text, if TLS can use it now. Raises InputError.
-
-    folder: where it is tried; only its owner can read what is there for a moment.
-    """
+def checked(chain: str, key: str, now_s: float) -> str:
+    """A certificate with its chain and key as one text, if they belong together and are valid. Raises InputError."""
     if not chain.strip() or not key.strip():
         raise InputError("Give both: the certificate with its chain, and its private key, as PEM.")
     if max(len(chain), len(key)) > MAX_PEM_CHARACTERS:
@@ -234,6 +235,11 @@ def checked(chain: str, key: str, now_s: float, folder: Path) -> str:
         raise InputError(f"The certificate ended on {utc_text(facts.expires_utc)[:10]}; get a new one, and give that.")
     if facts.begins_utc > now_s:
         raise InputError(f"The certificate begins on {utc_text(facts.begins_utc)[:10]} only; is the box's clock right?")
+    return text
+
+
+def _try_in_tls(text: str, folder: Path) -> None:
+    """Have TLS load it, from a file that only its owner can read. Raises InputError, OSError."""
     handle, draft = tempfile.mkstemp(dir=folder, prefix="trying")  # mode 0600
     try:
         with os.fdopen(handle, "w") as file:
@@ -244,7 +250,6 @@ def checked(chain: str, key: str, now_s: float, folder: Path) -> str:
         raise InputError(f"TLS cannot use this certificate ({reason}); get one with an EC P-256 or RSA key.") from error
     finally:
         Path(draft).unlink()
-    return text
 
 
 def server_context(path: Path) -> ssl.SSLContext:

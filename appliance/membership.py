@@ -131,11 +131,11 @@ def save(membership: Membership, key: bytes, certificate: str, authority: str) -
         files.write_private(draft / "certificate.pem", certificate)
         files.write_private(draft / "authority.pem", authority)
         files.write_private(draft / "centre.json", msgspec.json.encode(record).decode() + "\n")
-        files.sync_folder(draft)
+        files.sync(draft)
         if folder.exists():
             raise FileExistsError(folder)
         draft.rename(folder)  # fails if there is a folder with files in it
-        files.sync_folder(folder.parent)
+        files.sync(folder.parent)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -148,7 +148,7 @@ def leave(state: Path) -> bool:
         folder.rename(gone)
     except FileNotFoundError:
         return False
-    files.sync_folder(state)
+    files.sync(state)
     shutil.rmtree(gone)
     return True
 

@@ -41,7 +41,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
 SLOWEST = [
     "test_ansible",
     "test_demo_fleet",
-    "test_update",
     "test_fleet_chaos",
     "test_api_schema",
     "test_proxy",

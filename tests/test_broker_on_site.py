@@ -105,6 +105,8 @@ def test_a_password_stays_for_its_user_only(box: Box) -> None:
     [
         ({"host": "mqtt://broker"}, "without mqtt://"),
         ({"host": ""}, "without mqtt://"),
+        ({"host": "broker..lan"}, "without mqtt://"),
+        ({"host": "b" * 64}, "without mqtt://"),
         ({"port": "70000"}, "from 1 to 65535"),
         ({"port": "many"}, "from 1 to 65535"),
         ({"password": "secret"}, "no user"),
@@ -140,6 +142,45 @@ def test_only_an_admin_may(box: Box) -> None:
         assert scientist.post(path).status_code == 403
 
 
-def test_settings_that_cannot_be_read_are_said(box: Box) -> None:
-    (box.config.state / on_site.SETTINGS).write_text("{")
-    assert "set the broker on site on the page" in box.browser("ann").get("/fleet").text
+def test_settings_that_cannot_be_read_are_said_and_can_be_set_again(box: Box) -> None:
+    browser = box.browser("ann")
+    for way_out in ("set", "remove"):
+        (box.config.state / on_site.SETTINGS).write_text("{")
+        assert "set the broker on site on the page" in browser.get("/fleet").text
+        form = browser.get("/fleet/broker")
+        assert "cannot be read" in form.text and "Tell no broker" in form.text
+        if way_out == "set":
+            typed = {"host": "broker", "port": "1883", "user": "", "password": "", **FORM}
+            assert browser.post("/fleet/broker", page="/fleet/broker", **typed).status_code == 303
+            assert on_site.in_force(box.config).host == "broker"
+        else:
+            browser.post("/fleet/broker/remove", page="/fleet/broker")
+            assert on_site.in_force(box.config) == Mqtt()
+
+
+def test_a_form_that_would_change_nothing_is_not_shown(tmp_path: Path) -> None:
+    made = Box(tmp_path / "state", mqtt={"host": "broker.example"})
+    try:
+        assert made.browser("ann").get("/fleet/broker").headers["location"] == "/fleet"
+    finally:
+        made.close()
+
+
+def test_the_page_says_of_the_broker_only_what_is_of_the_broker(box: Box) -> None:
+    browser, at = box.browser("ann"), box.clock.now
+    on_site.set_broker(box.config, "broker", 1883, "", "", False, **FORM)
+    of_centre = "This box has not reached its centre."
+    for of_broker, shown in ((None, False), (f"{on_site.SENTENCE} broker:1883 takes no connections.", True)):
+        said = " ".join(filter(None, (of_centre, of_broker)))
+        box.store.services.heartbeat("sync", 1, at.utc, said, at)
+        card = browser.get("/fleet").text.partition("<h2>Broker on site</h2>")[2]
+        assert of_centre not in card
+        assert ("takes no connections" in card, "Not told" in card) == (shown, shown)
+
+
+def test_a_password_that_is_gone_is_said_on_the_page(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    synced = SyncedBox(tmp_path / "box", free_port)
+    on_site.set_broker(synced.config, "127.0.0.1", free_port(), "ann", "secret", False, **FORM)
+    (synced.config.state / on_site.PASSWORD).unlink()
+    with synced.syncing():
+        until(lambda: f"{on_site.SENTENCE} cannot be told" in problem(synced), 30, "it is said")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.membership import Membership
 from appliance.messages import Kind, Sums, Watermarks, decode, encode, topic
 from tests.boxes import until
 from tests.centres import Centre, Client
@@ -51,17 +52,23 @@ def covered(client: Client, epoch: str) -> int:
     return next((upto[epoch] for upto in reversed(told) if epoch in upto), -1)
 
 
+def north(centre: Centre, folder: Path) -> tuple[Membership, SimulatedBox, Client]:
+    """A box that has joined, what it counts, and its connection, which hears watermarks."""
+    there = centre.box(folder, "north")
+    box = SimulatedBox(there.box)
+    box.begin(A, int(time.time()) - 3600)
+    client = centre.client_of(there)
+    client.connect()
+    client.subscribe(topic(there.box, Kind.WATERMARKS))
+    return there, box, client
+
+
 def test_ingest_takes_rows_in_over_tls_is_killed_and_goes_on(
     database_address: str, tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
     centre = Centre(tmp_path / "centre", free_port, database_address)
     with closing(centre), centre.broker():
-        there = centre.box(tmp_path / "box", "north")
-        box = SimulatedBox(there.box)
-        box.begin(A, int(time.time()) - 3600)
-        client = centre.client_of(there)
-        client.connect()
-        client.subscribe(topic(there.box, Kind.WATERMARKS))
+        there, box, client = north(centre, tmp_path / "box")
 
         def tell(message: Sums) -> None:
             client.publish(topic(there.box, Kind.SUMS), encode(message))
@@ -93,12 +100,7 @@ def test_a_full_disk_costs_no_row(tmp_path: Path, free_port: Callable[[], int]) 
     with small_disk(tmp_path / "disk") as disk:
         centre = Centre(disk / "centre", free_port, str(disk / "centre" / "central.db"))
         with closing(centre), centre.broker():
-            there = centre.box(tmp_path / "box", "north")
-            box = SimulatedBox(there.box)
-            box.begin(A, int(time.time()) - 3600)
-            client = centre.client_of(there)
-            client.connect()
-            client.subscribe(topic(there.box, Kind.WATERMARKS))
+            there, box, client = north(centre, tmp_path / "box")
             try:
                 log_path = tmp_path / "ingest.log"  # one on the full disk would say nothing
                 with ingest(centre, log_path):

@@ -182,6 +182,24 @@ def test_check_finds_a_lost_image_and_says_what_to_do(box: Path) -> None:
     assert "1 images are gone (19700101: 1)" in done.stdout
 
 
+def test_check_counts_wrong_sums_again_if_it_is_asked_to(box: Path) -> None:
+    assert "there is no record yet" in mb9k(box, "check", "--repair").stderr
+    mb9k(box, "user", "add", "ann", "--role", "admin", typed="long enough\n")
+    mb9k(box, "stream", "add", "door", "--owner", "ann")
+    assert "repair" not in mb9k(box, "check", "--repair").stdout
+    store = Store.open(box.parent / "state" / "mb9k.db")
+    store.detections.add(1, Detection(0, 1, State.MASK, 1, 3, (0, 0, 9, 9), 99, 99, "m"))
+    store.db.execute("update summaries set mask = 7")
+    store.close()
+    done = mb9k(box, "check")
+    assert done.returncode == 1
+    assert "mb9k check --repair" in done.stdout
+    done = mb9k(box, "check", "--repair")
+    assert done.returncode == 0
+    assert "1 minute was counted again" in done.stdout and "all is well" in done.stdout
+    assert mb9k(box, "check").returncode == 0
+
+
 def test_the_clock_is_shown_and_confirmed(box: Path) -> None:
     store = Store.open(box.parent / "state" / "mb9k.db")
     assert "The watcher has not noted it yet; start the box." in mb9k(box, "clock", "show").stdout

@@ -22,7 +22,8 @@ from appliance.store import Store, StoredImage, StoreError
 
 AT = 1_795_521_600.0
 WRONG_SUMS = (
-    "the sums by the minute are not those of the detections, so a centre is told wrong figures; please report it"
+    "the sums by the minute are not those of the detections, so a centre is told wrong figures;"
+    " `mb9k check --repair` counts them again; please report it"
 )
 SEEN = Detection(AT, AT, State.MASK, 0.9, 7, (10, 20, 60, 80), 640, 360, "a model")
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import socket
 import ssl
-import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,8 @@ from appliance.service import http_status
 from appliance.web.access import Access, App
 from appliance.web.address import SiteAddress
 from appliance.web.redirect import leading_to_https
-from appliance.web.server import Places, make_server
+from appliance.web.server import Places
+from tests import test_web
 from tests.boxes import until
 from tests.rtmp_client import is_open
 
@@ -40,18 +40,9 @@ def trusting(path: Path) -> ssl.SSLContext:
     return ssl.create_default_context(cadata=path.read_text().partition("-----END PRIVATE KEY-----\n")[2])
 
 
-@contextmanager
-def serving(app: Any, port: int, files: Path, places: Places = Places()) -> Iterator[int]:  # noqa: B008
+def serving(app: Any, port: int, files: Path, places: Places = Places()) -> AbstractContextManager[int]:  # noqa: B008
     """Answer by HTTPS on a port of loopback until the end of the block."""
-    server = make_server(app, "127.0.0.1", port, threads=2, places=places, tls=lambda: server_context(files))
-    server.prepare()
-    thread = threading.Thread(target=server.serve)
-    thread.start()
-    try:
-        yield port
-    finally:
-        server.stop()
-        thread.join(timeout=20)
+    return test_web.serving(app, port, places, lambda: server_context(files))
 
 
 def hello_app() -> App:

@@ -15,6 +15,7 @@ from sqlite_utils import Database
 
 from appliance.accounts.people import Role
 from appliance.accounts.schema import migrations as accounts_migrations
+from appliance.errors import InputError
 from appliance.faces import Detection, State
 from appliance.messages import Row
 from appliance.store import BY_HAND, Backlog, DetectionFilter, EpochState, Store
@@ -161,6 +162,39 @@ def test_a_cascade_that_counts_nobody_out_is_noticed(box: Store) -> None:
     assert box.problems() == [WRONG_SUMS]
 
 
+def test_wrong_sums_are_counted_again_in_the_newest_epoch(box: Store) -> None:
+    find = "select sql from sqlite_schema where name = 'detections_counted_out'"
+    (trigger,) = box.db.execute(find).fetchone()
+    for number in range(3):
+        box.detections.add(1, seen(AT + 60 * number))
+    box.detections.add(2, seen(AT, State.NO_MASK))
+    box.summaries.add_watched({1: 60}, NOW)
+    box.summaries.note_watermarks(box.summaries.tops())
+    box.db.execute("drop trigger detections_counted_out")
+    box.detections.remove(2)
+    box.streams.remove(2)
+    box.db.execute(trigger)
+    assert box.problems() == [WRONG_SUMS]
+    old = box.summaries.newest_epoch()
+    new = box.summaries.begin_epoch(later(60), believed=True)
+    assert box.summaries.recount() == 2
+    assert box.problems() == []
+    assert sums(box) == {(1, AT): (1, 0, 0, 0, 60), (1, AT + 120): (1, 0, 0, 0, 0)}
+    assert old and box.summaries.behind(9) == [EpochState(new, 2, 0)], "the old epoch stays as the centre has it"
+    assert box.summaries.recount() == 0
+
+
+def test_sums_are_not_counted_again_by_a_clock_that_may_be_wrong(box: Store) -> None:
+    box.summaries.begin_epoch(later(60), believed=False)
+    box.detections.add(1, seen(AT))
+    box.db.execute("update summaries set mask = mask + 1")
+    with pytest.raises(InputError, match="clock"):
+        box.summaries.recount()
+    box.summaries.correct_clock(later(90))
+    assert box.summaries.recount() == 1
+    assert box.problems() == []
+
+
 def test_a_transaction_that_is_taken_back_leaves_no_sum(box: Store) -> None:
     box.detections.add(1, seen(AT))
     before = told(box), box.summaries.tops()
@@ -285,6 +319,24 @@ def test_rows_are_told_in_the_order_of_their_last_change_until_the_watermark_cov
     assert (box.summaries.behind(9), box.summaries.backlog()) == ([], Backlog(0, 0, 0, None))
     assert box.summaries.range_after(epoch, 6, 9) == ([], 6)
     assert box.summaries.range_after("0123456789abcdef", 3, 9) == ([], 3)
+
+
+def test_what_is_counted_while_rows_are_read_is_in_no_range_that_lacks_it(tmp_path: Path) -> None:
+    path = tmp_path / "mb9k.db"
+    with closing(Store.open(path)) as watcher, closing(Store.open(path)) as sync:
+        add_streams(watcher)
+        epoch = watcher.summaries.begin_epoch(NOW, believed=True)
+        watcher.detections.add(1, seen(AT))
+
+        def count_somebody(_statement: str) -> None:  # before each statement by which sync reads
+            watcher.detections.add(1, seen(AT + 60 * watcher.summaries.tops()[epoch]))
+
+        sync.db.conn.set_trace_callback(count_somebody)
+        rows, upto = sync.summaries.range_after(epoch, 0, 100)
+        sync.db.conn.set_trace_callback(None)
+        assert [row.seq for row in rows] == list(range(1, upto + 1))
+        assert watcher.summaries.tops()[epoch] > upto
+        assert [row.seq for row in sync.summaries.range_after(epoch, upto, 100)[0]] == [upto + 1]
 
 
 def test_a_centre_that_lost_rows_rewinds_and_another_centre_is_told_everything(box: Store) -> None:

@@ -9,9 +9,7 @@ import contextlib
 import fcntl
 import ipaddress
 import logging
-import os
 import re
-import secrets
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -22,6 +20,7 @@ from appliance import certificates
 from appliance.central.config import CentralConfig
 from appliance.certificates import Authority, CertificateError
 from appliance.errors import UserError
+from appliance.files import replace_file
 
 log = logging.getLogger(__name__)
 CENTRE = "mb9k-centre"
@@ -156,8 +155,8 @@ def _authority(config: CentralConfig, folder: Path, now_s: float) -> Authority:
     certificate_path, key_path = folder / "authority.pem", folder / "authority-key.pem"
     if not certificate_path.exists():
         authority, key = Authority.make(config.name, now_s)
-        _write(key_path, key.decode())
-        _write(certificate_path, authority.certificate)
+        replace_file(key_path, key.decode())
+        replace_file(certificate_path, authority.certificate)
         log.info("the authority of this centre was made; keep a copy of %s", folder)
         return authority
     return Authority(certificate_path.read_text(), key_path.read_bytes())
@@ -173,14 +172,14 @@ def _renew_server(trust: Trust, config: CentralConfig, now_s: float) -> None:
         if set(names) <= set(before) and not _ends(there, now_s) and certificates.belongs(there, key):
             return
         names = list(dict.fromkeys([*names, *before]))[:MAX_NAMES]
-    _write(trust.server_path, trust.authority.sign_server(key, names, now_s).pem)
+    replace_file(trust.server_path, trust.authority.sign_server(key, names, now_s).pem)
     log.info("the server's certificate was made for %s", ", ".join(names))
 
 
 def _renew_centre(trust: Trust, now_s: float) -> None:
     key = _key(trust.centre_key_path)
     if not trust.centre_path.exists() or _ends(trust.centre_path.read_text(), now_s):
-        _write(trust.centre_path, trust.authority.sign_client(key, CENTRE, now_s).pem)
+        replace_file(trust.centre_path, trust.authority.sign_client(key, CENTRE, now_s).pem)
 
 
 def _ends(certificate: str, now_s: float) -> bool:
@@ -192,19 +191,5 @@ def _key(path: Path) -> bytes:
     """The key in this file; made at the first call."""
     make: Callable[[], bytes] = certificates.new_key
     if not path.exists():
-        _write(path, make().decode())
+        replace_file(path, make().decode())
     return path.read_bytes()
-
-
-def _write(path: Path, text: str) -> None:
-    """Put a whole file, which only its owner can read, under this name."""
-    draft = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.rename(path)
-    finally:
-        draft.unlink(missing_ok=True)

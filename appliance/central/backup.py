@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from appliance.errors import UserError
+from appliance.files import sync
 
 NAME = re.compile(r"^central-(\d{8}T\d{6}Z)\.db$")
 PARTIAL = ".partial"
@@ -61,17 +62,9 @@ def make(database_path: Path, folder: Path, keep: int, now_utc: int) -> Path:
         (said,) = copy.execute("pragma quick_check(1)").fetchone()
         if said != "ok":
             raise BackupError(f"{database_path} is damaged ({said}), so it was not copied; put back an older copy")
-    _sync(draft)
+    sync(draft)
     draft.rename(path)
-    _sync(folder)
+    sync(folder)
     for old in all_of_them(folder)[:-keep]:
         old.unlink(missing_ok=True)
     return path
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -11,7 +11,6 @@ import getpass
 import hashlib
 import logging
 import os
-import secrets
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from appliance.central.authority import CENTRE, Trust
 from appliance.central.config import CentralConfig
 from appliance.central.database import Database
 from appliance.errors import UserError
+from appliance.files import replace_file
 from appliance.messages import FROM_BOX, ROOT, TO_BOX, Kind
 
 log = logging.getLogger(__name__)
@@ -139,12 +139,5 @@ def _put(path: Path, text: str) -> bool:
     with contextlib.suppress(OSError):
         if path.read_text() == text:
             return False
-    draft = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-    try:
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-        draft.rename(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    replace_file(path, text)
     return True

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import asdict
+
 from appliance.config import Mqtt
 from appliance.errors import UserError
 from appliance.local.pages import Site
@@ -55,7 +57,7 @@ def add_routes(app: App, site: Site) -> None:
 
     @app.get("/fleet/broker", access=Access.ADMIN)
     def broker() -> Page:
-        return _broker_page(site)
+        return see_other("/fleet") if on_site.is_in_file(site.config) else _broker_page(site)
 
     @app.post("/fleet/broker", access=Access.ADMIN)
     def set_broker() -> Page:
@@ -82,10 +84,12 @@ def action_words(command: CommandRecord) -> str:
 
 
 def _broker_page(site: Site, typed: dict[str, Any] | None = None, problem: UserError | None = None) -> Page:
-    now_set = on_site.in_force(site.config)
-    shown = typed or {"host": now_set.host, "port": now_set.port, "user": now_set.user, "tls": now_set.tls,
-                      "topic": now_set.topic, "discovery": now_set.discovery}  # fmt: skip
-    return site.pages.page("fleet_broker.html", typed=shown, is_set=bool(now_set.host), problem=problem)
+    try:
+        now_set = on_site.in_force(site.config)
+        is_set = bool(now_set.host)
+    except UserError as unreadable:
+        now_set, is_set, problem = Mqtt(), True, problem or unreadable
+    return site.pages.page("fleet_broker.html", typed=typed or asdict(now_set), is_set=is_set, problem=problem)
 
 
 def _broker_now(site: Site, store: Store, now: Now) -> dict[str, Any]:
@@ -95,11 +99,14 @@ def _broker_now(site: Site, store: Store, now: Now) -> dict[str, Any]:
     except UserError as error:
         broker, unreadable = Mqtt(), str(error)
     of_sync = next((each for each in store.services.all(now) if each.name == "sync"), None)
-    said = (of_sync.problem or "") if of_sync and of_sync.alive else "The service `sync` is not running."
+    is_syncing = of_sync is not None and of_sync.alive
+    # It also says what is wrong with the centre, before that.
+    _, of_broker, words = ((of_sync and of_sync.problem) or "").partition(on_site.SENTENCE)
+    said = f"{of_broker}{words}" if is_syncing else "The service `sync` is not running."
     return {
         "broker": broker,
         "broker_in_file": on_site.is_in_file(site.config),
-        "broker_problem": unreadable or (said if "broker on site" in said or "`sync`" in said else None),
+        "broker_problem": unreadable or (said if broker.host else None) or None,
     }
 
 

@@ -91,6 +91,16 @@ def refuse_new(config: Config) -> None:
         raise UserError(f"{config.store_path}: there is no record yet; `mb9k run` begins one")
 
 
+def repair_sums(store: Store) -> str | None:
+    """Count again the minutes whose sums are wrong; what was done, None if nothing. Raises InputError, NotSaved."""
+    with store.saving():
+        count = store.summaries.recount()
+    if not count:
+        return None
+    minutes = "1 minute was" if count == 1 else f"{count} minutes were"
+    return f"{minutes} counted again by the detections; a centre is told what changed"
+
+
 def notes(config: Config) -> list[str]:
     """What is no fault, but good to know of a store that is well, a line each."""
     if not config.store_path.exists():

@@ -12,6 +12,8 @@ from appliance.files import replace_file
 
 SETTINGS, PASSWORD = "broker-on-site.json", "broker-on-site.password"
 """Files, not rows: copies of the record must not carry a password."""
+SENTENCE = "The broker on site"
+"""How everything begins that `sync` says of it."""
 _WORDS = {
     "host": "The broker is a host name or an address, without mqtt:// and without a port.",
     "port": "The port is a number from 1 to 65535; mostly 1883, with TLS 8883.",
@@ -60,8 +62,7 @@ def set_broker(
         raise InputError(_WORDS["host"])
     if any(ord(letter) < 32 for letter in password):
         raise InputError("The password must be one line, without control characters.")
-    before = in_force(config)
-    kept = before.password_file if user and user == before.user else ""
+    kept = _password_of(config, user)
     path = str(config.state / PASSWORD) if password else kept
     wished = {"host": host, "port": port, "user": user, "password_file": path, "tls": tls}
     try:
@@ -76,6 +77,15 @@ def set_broker(
             (config.state / PASSWORD).unlink(missing_ok=True)
     except OSError as error:
         raise NotSaved(f"The broker on site cannot be saved: {error.strerror or error}.") from error
+
+
+def _password_of(config: Config, user: str) -> str:
+    """The file with the password that was set for this user; empty: there is none, or nothing that can be read."""
+    try:
+        before = in_force(config)
+    except NotSaved:
+        return ""
+    return before.password_file if user and user == before.user else ""
 
 
 def forget_broker(config: Config) -> None:

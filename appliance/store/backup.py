@@ -22,6 +22,7 @@ from sqlite_utils import Database
 
 from appliance.disk import LOG_BYTES
 from appliance.errors import UserError
+from appliance.files import sync
 from appliance.store import soundness
 from appliance.store.schema import MIGRATIONS
 from appliance.store.soundness import ASIDE, COMPANIONS
@@ -136,13 +137,13 @@ def start_empty(store_path: Path, images: Path, utc: float) -> tuple[Path | None
                 migrations.apply(Database(connection))
             with connection:  # a centre may know other streams by the first numbers
                 Summaries(Database(connection)).skip_numbers(secrets.randbelow(NUMBERS))
-        _sync(draft)
+        sync(draft)
         return set_aside(images, utc), _exchange(draft, store_path, utc)
 
 
 def _exchange(draft: Path, store_path: Path, utc: float) -> Path | None:
     """Put a draft in the place of the store, which is set aside once the draft is on the disk."""
-    _sync(draft)
+    sync(draft)
     aside = set_aside(store_path, utc)
     _publish(draft, store_path)
     return aside
@@ -164,7 +165,7 @@ def set_aside(store_path: Path, utc: float) -> Path | None:
         if part.exists():
             part.rename(f"{aside}{suffix}")
             moved = aside
-    _sync(store_path.parent)
+    sync(store_path.parent)
     return moved
 
 
@@ -184,17 +185,9 @@ def _draft(path: Path) -> Iterator[Path]:
 
 
 def _publish(draft: Path, path: Path) -> None:
-    _sync(draft)
+    sync(draft)
     draft.rename(path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync(path.parent)
 
 
 def _stamp(utc: float) -> str:

@@ -218,7 +218,8 @@ INVARIANTS = (
     ),
     (
         WRONG_MINUTES,
-        "the sums by the minute are not those of the detections, so a centre is told wrong figures; please report it",
+        "the sums by the minute are not those of the detections, so a centre is told wrong figures;"
+        " `mb9k check --repair` counts them again; please report it",
     ),
 )
 """(a count that must be 0, what it means if it is not)"""

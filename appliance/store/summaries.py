@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from sqlite_utils import Database
 
+from appliance.errors import InputError
 from appliance.faces import State
 from appliance.messages import Row
 from appliance.store.summaries_schema import BY_HAND, MINUTE_START
@@ -56,9 +57,8 @@ _ROW = (
 _TOLD = f"{_START_UTC} between 0 and {LATEST_UTC}"
 
 _STATES = [state.value for state in State]
-WRONG_MINUTES = f"""
-    select count(*) from (
-      select stream from (
+_DIFFERENCES = f"""
+      select stream, start_utc, {", ".join(f"sum({state}) as {state}" for state in _STATES)} from (
         select stream, {_START_UTC} as start_utc, {", ".join(_STATES)} from epochs join summaries on epoch = number
         union all
         select number, cast({MINUTE_START.format(row="detections")} as integer),
@@ -69,8 +69,9 @@ WRONG_MINUTES = f"""
       where start_utc >= (select since_utc from summaries_kept where id = 1)
       group by stream, start_utc
       having {" or ".join(f"sum({state}) <> 0" for state in _STATES)}
-    )
 """
+"""By how much the sums of a minute are above its detections, where they are not the same."""
+WRONG_MINUTES = f"select count(*) from ({_DIFFERENCES})"
 """In how many minutes the sums are not those of the detections: always 0. Nothing is known of what was forgotten."""
 
 
@@ -186,6 +187,27 @@ class Summaries:
                     [row["number"], _minute_utc(now.utc), watched_s],
                 )
 
+    def recount(self) -> int:
+        """Put the sums right by the detections, as a correction in the newest epoch; of how many minutes.
+
+        Raises InputError while the clock is not believed: what it counted is still to be moved.
+        """
+        newest = self.db.execute(f"select * from epochs where number = {_NEWEST}").fetchone()
+        if not newest["verified"]:
+            raise InputError("The clock of the box is not known to be right yet; let it be set, then repair the sums.")
+        wrong = self.db.execute(_DIFFERENCES).fetchall()
+        for row in wrong:
+            self.db.execute("update epochs set seq = seq + 1 where number = ?", [newest["number"]])
+            self.db.execute(
+                f"insert into summaries (epoch, stream, minute, {', '.join(_STATES)}, seq)"
+                " select number, :stream, (:start_utc - started_utc) / 60,"
+                f" {', '.join(f'-:{state}' for state in _STATES)}, seq from epochs where number = :epoch"
+                " on conflict (epoch, stream, minute) do update set seq = excluded.seq,"
+                f" {', '.join(f'{state} = {state} + excluded.{state}' for state in _STATES)}",
+                {**dict(row), "epoch": newest["number"]},
+            )
+        return len(wrong)
+
     def forget_old(self, before_utc: float) -> int:
         """Forget minutes before this; how many rows. At most FORGOTTEN_AT_ONCE: if so many, call it again.
 
@@ -247,16 +269,16 @@ class Summaries:
 
         Fewer rows than `limit` are the rest: up to the epoch's last seq. For an epoch that is not there: none, `after`.
         """
+        # The end first: the watcher may commit between two statements, and what comes then has a seq after it.
+        top = self.db.execute("select seq from epochs where id = ?", [epoch]).fetchone()
+        upto = max(after, top["seq"]) if top else after
         rows = self.db.execute(
             f"{_ROW} from epochs join summaries on epoch = number"
-            f" where epochs.id = ? and summaries.seq > ? order by summaries.seq limit ?",
-            [epoch, after, limit],
+            f" where epochs.id = ? and summaries.seq > ? and summaries.seq <= ? order by summaries.seq limit ?",
+            [epoch, after, upto, limit],
         ).fetchall()
         if len(rows) == limit:
             upto = rows[-1]["seq"]
-        else:
-            row = self.db.execute("select seq from epochs where id = ?", [epoch]).fetchone()
-            upto = max(after, row["seq"]) if row else after
         return [_row(row) for row in rows if 0 <= row["start_utc"] <= LATEST_UTC], upto
 
     def newest_rows(self, since_utc: float, limit: int) -> dict[str, list[Row]]:

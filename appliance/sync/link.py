@@ -48,7 +48,7 @@ class Arrived:
     retained: bool
 
 
-class _Socket(ssl.SSLSocket):
+class ClosingSocket(ssl.SSLSocket):
     """Closed where TLS fails, which paho leaves to chance."""
 
     def do_handshake(self, block: bool = False) -> None:
@@ -87,7 +87,7 @@ class Link:
             CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv5, reconnect_on_failure=False
         )
         tls = self._there.tls()
-        tls.sslsocket_class = _Socket
+        tls.sslsocket_class = ClosingSocket
         client.tls_set_context(tls)
         client.connect_timeout = CONNECT_TIMEOUT_S
         client.max_queued_messages_set(MAX_UNCONFIRMED)

@@ -9,7 +9,9 @@ import importlib.metadata
 import json
 import logging
 import ssl
+import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -25,8 +27,9 @@ from appliance.config import Config, Mqtt
 from appliance.errors import UserError
 from appliance.rules import on_site as rules
 from appliance.store import DetectionFilter, Store
-from appliance.sync import discovery, machine
+from appliance.sync import discovery, machine, reasons
 from appliance.sync.figures import OFFLINE, ONLINE, Figures, OfStream, Topic, figures_of, topic
+from appliance.sync.link import ClosingSocket
 from appliance.times import Now, midnight_utc, now
 
 log = logging.getLogger(__name__)
@@ -75,6 +78,7 @@ class OnSite:
         self._announced: frozenset[str] = frozenset()
         self._lock = threading.Lock()
         self._up_since_s: float | None = None
+        self._is_refused = False
         self._client = self._made()
 
     @property
@@ -149,6 +153,7 @@ class OnSite:
         return int(number) if number.isdecimal() else -1
 
     def _on_connect(self, client: mqtt.Client, _data: Any, _flags: Any, code: ReasonCode, _properties: Any) -> None:
+        self._is_refused = code.is_failure
         if code.is_failure:
             self._say(f"refuses the box: {code}; see its user and password")
             return
@@ -175,12 +180,16 @@ class OnSite:
             log.warning("what the broker on site kept under %s is not ours", message.topic)
 
     def _on_connect_fail(self, _client: mqtt.Client, _data: Any) -> None:
-        self._say("cannot be reached; see its name and port, and whether it runs")
+        error = sys.exc_info()[1]  # paho calls this where it caught it, and tells it nowhere
+        self._say(reasons.of_site(error or OSError("no reason given"), self._settings.tls, time.time()))
 
     def _on_disconnect(self, _client: mqtt.Client, _data: Any, _flags: Any, code: ReasonCode, _properties: Any) -> None:
-        self._up_since_s = None
-        if code.is_failure:
-            self._say(self.problem or "ended the connection; it is tried again")
+        was_up, self._up_since_s = self._up_since_s is not None, None
+        was_refused, self._is_refused = self._is_refused, False
+        if code.is_failure and not was_refused:
+            self._say(
+                "ended the connection; it is tried again" if was_up else reasons.of_site_closing(self._settings.tls)
+            )
 
     def _say(self, problem: str | None) -> None:
         if problem != self.problem:
@@ -212,7 +221,7 @@ class Teller:
         told = self._told
         if self._wrong or told is None or told.problem is None:
             return self._wrong
-        return f"The broker on site {told.where} {told.problem}."
+        return f"{rules.SENTENCE} {told.where} {told.problem}."
 
     def step(self) -> None:
         """Tell what is new to whoever is to be told. Raises UserError, sqlite3.Error."""
@@ -220,7 +229,7 @@ class Teller:
             self._follow()
             self._wrong = None
         except UserError as error:
-            self._wrong = str(error)
+            self._wrong = f"{rules.SENTENCE} cannot be told: {str(error).rstrip('.')}."
             raise
         if (told := self._told) is None:
             return
@@ -259,6 +268,8 @@ def _password(path: str) -> str | None:
 
 def _tls(authority: str) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=authority or None)
+        context = ssl.create_default_context(cafile=authority or None)
     except (OSError, ssl.SSLError) as error:
         raise UserError(f"[mqtt] tls_authority: {authority} is no PEM file that can be read: {error}") from error
+    context.sslsocket_class = ClosingSocket
+    return context

@@ -1,4 +1,4 @@
-"""Why the centre cannot be reached, in words that name the next step: pure functions.
+"""Why the centre, or a broker on site, cannot be reached, in words that name the next step: pure functions.
 
 Numbers of reasons: https://docs.oasis-open.org/mqtt/mqtt/v5.0/mqtt-v5.0.html section 2.4; of certificates:
 https://docs.openssl.org/3.0/man3/X509_STORE_CTX_get_error/.
@@ -31,6 +31,7 @@ TAKEN_OVER = (
     " runs with a copy of this one's card: have one of them leave, and join again."
 )
 
+_NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN)
 _NOT_YET_VALID, _EXPIRED, _REVOKED, _NAME, _ADDRESS = 9, 10, 23, 62, 64
 
 _ALERTS = (
@@ -89,7 +90,7 @@ def of_error(error: BaseException, host: str, port: int, now_utc: float) -> str:
         return f"{host} takes no connections at port {port}. See whether the centre's broker runs there."
     if isinstance(error, ConnectionError):
         return CLOSED
-    if isinstance(error, OSError) and error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN):
+    if isinstance(error, OSError) and error.errno in _NO_WAY:
         return f"There is no way to {host}. See whether the box has a network."
     return f"The connection to {host} port {port} failed ({error})."
 
@@ -121,6 +122,49 @@ def of_our_certificate(facts: Facts, now_utc: float) -> str:
     if now_utc < facts.begins_utc:
         return _clock(f"this box's certificate begins on {utc_text(facts.begins_utc)[:10]}", now_utc)
     return ""
+
+
+def of_site(error: BaseException, tls: bool, now_utc: float) -> str:
+    """Why a broker on site cannot be told: what follows its name in a sentence, without the full stop.
+
+    tls: whether the box speaks TLS with it.
+    """
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _of_site_certificate(error, now_utc)
+    if isinstance(error, ssl.SSLError):
+        if isinstance(error, ssl.SSLEOFError) or _reason(error) == "wrong version number":
+            return of_site_closing(tls)
+        return f"cannot be told: TLS with it fails ({_reason(error)}); see its log"
+    if isinstance(error, socket.gaierror):
+        return "cannot be reached: its name does not resolve; see the name, and whether the box has a DNS server"
+    if isinstance(error, TimeoutError):
+        return "does not answer; see its address, whether it runs, and whether a firewall lets its port through"
+    if isinstance(error, ConnectionRefusedError):
+        return "takes no connections at this port; see the port, and whether it runs"
+    if isinstance(error, ConnectionError):
+        return of_site_closing(tls)
+    if isinstance(error, OSError) and error.errno in _NO_WAY:
+        return "cannot be reached: there is no way to it; see whether the box has a network"
+    return f"cannot be reached ({error})"
+
+
+def of_site_closing(tls: bool) -> str:
+    """What is likely wrong when a broker on site ends a connection before it answers."""
+    return f"ended the connection before it answered; see its port, and whether it {'speaks' if tls else 'wants'} TLS"
+
+
+def _of_site_certificate(error: ssl.SSLCertVerificationError, now_utc: float) -> str:
+    day = utc_text(now_utc)[:10]
+    if error.verify_code == _NOT_YET_VALID:
+        return f"shows a certificate that is not valid yet; the box's clock says {day}: see whether it is right"
+    if error.verify_code == _EXPIRED:
+        return f"shows a certificate that has expired; renew it there, if the box's clock is right, which says {day}"
+    if error.verify_code in (_NAME, _ADDRESS):
+        return "shows a certificate that is for another name; name the broker here as its certificate does"
+    return (
+        "shows a certificate that is not trusted; name the PEM file of who signed it as `tls_authority` under `[mqtt]`"
+        " in `mb9k.toml`"
+    )
 
 
 def _of_their_certificate(error: ssl.SSLCertVerificationError, host: str, now_utc: float) -> str:

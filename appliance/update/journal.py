@@ -12,7 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from appliance.update.releases import DRAFT, sync
+from appliance.files import sync
+from appliance.update.releases import DRAFT
 from appliance.update.versions import UpdateError
 
 OUTCOMES_KEPT = 20

@@ -11,6 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from appliance.files import sync
 from appliance.update.versions import ELSEWHERE, UpdateError, is_version, order
 
 CURRENT, PROVEN = "current", "proven"
@@ -103,12 +104,3 @@ class Releases:
         except OSError:
             return None
         return name if is_version(name) and (self.folder / name).is_dir() else None
-
-
-def sync(folder: Path) -> None:
-    """Have what a folder names on the disk. Raises OSError."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

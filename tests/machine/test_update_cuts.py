@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from appliance.update.releases import CURRENT, PROVEN
-from tests.test_update import NEW_FORM, NO_SITE
+from tests.machine.test_update import NEW_FORM, NO_SITE
 from tests.update_cut import ALONE, IN_PIP, cut_at_call, cut_off
 from tests.update_room import Bundles, Room
 
@@ -26,16 +26,6 @@ WHILE_NOTHING_RUNS = [
 WHILE_IT_RUNS = ["after start", *(["say Starting"] * ALL)]
 WHILE_SETTLING = ["say is well", "after point proven", "after prune", "after forget"]
 WHILE_UNDOING = ["say Undoing", "after point current", "after put_back", "after forget"]
-
-
-@pytest.fixture(scope="module")
-def bundles(tmp_path_factory: pytest.TempPathFactory) -> Bundles:
-    return Bundles(tmp_path_factory.mktemp("bundles"))
-
-
-@pytest.fixture(scope="module")
-def good(bundles: Bundles) -> Path:
-    return bundles.make("0.2.0")
 
 
 @pytest.fixture(scope="module")

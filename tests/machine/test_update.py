@@ -1,4 +1,4 @@
-"""Updates: real wheels become real releases; what is not well is undone. Power cuts: machine/test_update_cuts.py."""
+"""Updates: real wheels become real releases; what is not well is undone. Power cuts: test_update_cuts.py."""
 
 from __future__ import annotations
 
@@ -37,16 +37,6 @@ NEW_FORM = {
         '    """For tests."""\n    db.execute("create table colours (id integer primary key) strict")\n',
     )
 }
-
-
-@pytest.fixture(scope="module")
-def bundles(tmp_path_factory: pytest.TempPathFactory) -> Bundles:
-    return Bundles(tmp_path_factory.mktemp("bundles"))
-
-
-@pytest.fixture(scope="module")
-def good(bundles: Bundles) -> Path:
-    return bundles.make("0.2.0")
 
 
 @pytest.fixture(scope="module")
