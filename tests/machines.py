@@ -28,6 +28,8 @@ PACKAGES = (
     "dbus",
     "iproute2",
     "nftables",
+    "openssh-server",
+    "procps",
     "python3",
     "python3-apt",
     "python3-venv",
@@ -144,8 +146,12 @@ class Machine:
 
     def reboot(self) -> None:
         """Restart it, as its power button does. Who started systemd-nspawn is to start it again."""
-        assert self.process is not None
         self.try_run("systemctl", "reboot")
+        self.await_restart()
+
+    def await_restart(self) -> None:
+        """Somebody in there restarts it: wait until it ends, and start it again."""
+        assert self.process is not None
         assert self.process.wait(BOOT_S) == REBOOT
         self._boot()
 
