@@ -213,6 +213,14 @@ class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("password_file: there is no user whose password it is; set user, too")
 
 
+class Screen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The screen of a box that is nothing else: `mb9k screen`."""
+
+    counts: Annotated[
+        bool, about("Whether it shows, once the box was claimed, today's counts and the names of LIVE streams")
+    ] = False
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file; every field has a default, so an empty file is a working box."""
 
@@ -231,6 +239,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mqtt: Mqtt = Mqtt()
     fleet: Fleet = Fleet()
     update: Update = Update()
+    screen: Screen = Screen()
 
     @property
     def state(self) -> Path:
