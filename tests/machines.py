@@ -39,7 +39,6 @@ PACKAGES = (
 """What the role installs, too: the container cannot reach an archive."""
 APPLIANCE_PACKAGES = (
     "avahi-daemon",
-    "console-setup-linux",
     "dnsmasq-base",
     "iw",
     "kbd",

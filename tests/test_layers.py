@@ -39,6 +39,7 @@ PARTS = {
     *RECORD,
     "accounts",
     "children",
+    "first_boot",
     "https",
     "joining",
     "membership",

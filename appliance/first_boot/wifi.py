@@ -22,7 +22,7 @@ _EXAMPLE = "It has three lines: ssid=NAME, password=PASSWORD and country=DE."
 
 @dataclass(frozen=True, slots=True)
 class Wifi:
-    """A Wi-Fi to join. password: empty for an open one. country: two letters, for the radio's rules; empty: as it is."""
+    """A Wi-Fi to join. password: empty for an open one. country: two letters, for the radio; empty: as it is."""
 
     ssid: str
     password: str
