@@ -41,6 +41,7 @@ LATE = {
     "fleet": ("appliance.commands.fleet", "fleet", "cryptography"),
     "hotspot": ("appliance.commands.first_boot", "watch_hotspot", "segno"),
     "screen": ("appliance.commands.screen", "show", "segno"),
+    "machine": ("appliance.commands.machine", "machine", "cryptography"),
     "update": ("appliance.commands.update", "update", "cryptography"),
 }
 

@@ -42,6 +42,7 @@ PARTS = {
     "first_boot",
     "https",
     "joining",
+    "machine",
     "membership",
     "previews",
     "media.mediamtx",
