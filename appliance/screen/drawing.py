@@ -161,7 +161,7 @@ def _with_counts(seen: Seen, columns: int, rows: int) -> list[str]:
     values = [str(getattr(seen.counts, name)) for name, _ in STATES]
     titles = [title for _, title in STATES]
     tail = [*_lives(seen, columns - 2 * MARGIN), "", *_troubles(seen, columns - 2 * MARGIN)]
-    each = (columns - 2 * MARGIN) // len(STATES)
+    each = max((columns - 2 * MARGIN) // len(STATES), 1)
     room = rows - 6 - len(tail)
     drawn = [[value] for value in values]
     for scale in (8, 6, 5, 4, 3, 2, 1):
