@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Sequence
 
@@ -20,15 +21,19 @@ class Terminal:
         self.columns, self.rows = columns, rows
         self.cells = [[" "] * columns for _ in range(rows)]
         self.column = self.row = 0
-        self.writes = 0
+        self._rest = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
 
     def feed(self, data: bytes) -> None:
         """Show what was written."""
-        text, at = data.decode(), 0
-        self.writes += bool(data)
+        text, at = self._rest + self._decoder.decode(data), 0
+        self._rest = ""
         while at < len(text):
             if text[at] == "\x1b":
                 found = _SEQUENCE.match(text, at)
+                if not found and len(text) - at < 8:
+                    self._rest = text[at:]
+                    return
                 assert found, f"no sequence of ours: {text[at : at + 10]!r}"
                 self._obey(found[0][1:])
                 at = found.end()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import select
 import termios
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,6 +14,7 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 PLAIN_COLUMNS, PLAIN_ROWS = 80, 25
+WRITE_S = 1.0
 CONSOLES = Path("/sys/class/tty/console/active")
 _HIDE_CURSOR, _HOME, _TO_END_OF_LINE, _TO_END_OF_SCREEN = "\033[?25l", "\033[H", "\033[K", "\033[J"
 _NEVER_BLANK, _NO_WRAP = "\033[9;0]", "\033[?7l"
@@ -100,9 +102,13 @@ def _set_quiet(handle: int) -> None:
 
 
 def _write_all(handle: int, data: bytes) -> None:
-    """Write, and give up at what does not take it: a stopped terminal raises BlockingIOError, an OSError."""
+    """Write; raises BlockingIOError, an OSError, if it takes nothing for WRITE_S."""
     while data:
-        data = data[os.write(handle, data) :]
+        try:
+            data = data[os.write(handle, data) :]
+        except BlockingIOError:
+            if not select.select([], [handle], [], WRITE_S)[1]:
+                raise
 
 
 def serial_consoles(active: Path = CONSOLES) -> list[Path]:

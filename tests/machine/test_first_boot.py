@@ -12,6 +12,7 @@ import struct
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -180,11 +181,15 @@ def _streams_are_judged(person: Any, tmp_path: Path) -> None:
     page.goto(f"{PAGE}/streams/new")
     page.fill("input[name=name]", "door")
     page.click("button.main")
-    key = page.inner_text("[data-copied] >> nth=-1")
+    key = page.inner_text("#stream-key")
     for url in (f"rtmp://{GUEST}/live/{key}", f"rtmps://{GUEST}:1936/live/{key}"):
         before = _total(person)
         with publishing(clip, url):
-            until(lambda before=before: _total(person) > before, PATIENCE_S, f"somebody is counted by {url[:6]}")
+            until(partial(_has_more, person, before), PATIENCE_S, f"somebody is counted by {url[:6]}")
+
+
+def _has_more(person: Any, before: int) -> bool:
+    return _total(person) > before
 
 
 def _total(person: Any) -> int:
