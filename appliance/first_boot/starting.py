@@ -24,7 +24,11 @@ def start(boot: Path, etc: Path, notes: Notes, run_program: Run = run) -> list[s
     boot: the partition that other computers can write, where the file lies. etc: the folder /etc.
     """
     problems = []
-    parts: list[Callable[[], None]] = [partial(_name, etc), partial(_take_wifi, boot, etc, notes, run_program)]
+    parts: list[Callable[[], None]] = [
+        partial(_name, etc),
+        partial(_take_wifi, boot, etc, notes, run_program),
+        partial(_tell_country, etc, run_program),
+    ]
     for part in parts:
         try:
             part()
@@ -50,16 +54,27 @@ def _take_wifi(boot: Path, etc: Path, notes: Notes, run_program: Run) -> None:
         notes.say_wifi(f"{error} It stays on the card: correct it, and restart the box.")
         log.error("%s", error)
         return
-    wifi.keep(found, etc / "NetworkManager" / "system-connections", etc / "modprobe.d")
-    if found.country:
-        with suppress(OSError, subprocess.SubprocessError):  # not every machine has a radio; the next start knows it
-            run_program(["iw", "reg", "set", found.country])
+    wifi.keep(found, etc)
     _writable(boot, lambda: wifi.wipe(path), run_program)
     notes.say_wifi(
         f"The Wi-Fi “{found.ssid}” was taken from {wifi.FILE}. If it does not connect in a minute, its name or its"
         " password may be wrong: write the file again."
     )
     log.info("the Wi-Fi of %s was taken over, and the file removed", wifi.FILE)
+
+
+def _tell_country(etc: Path, run_program: Run) -> None:
+    """Tell the radio its country at each start, whether its code is loaded already or comes later. Raises OSError."""
+    line = wifi.country_line(etc)
+    if not line:
+        return
+    path = etc / "modprobe.d" / "mb9k-wifi.conf"
+    if not path.exists() or path.read_text() != line:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(line)
+        path.chmod(0o644)
+    with suppress(OSError, subprocess.SubprocessError):  # not loaded yet, or there is no radio
+        run_program(["iw", "reg", "set", line.strip()[-2:]])
 
 
 def _writable(folder: Path, act: Callable[[], None], run_program: Run) -> None:

@@ -119,18 +119,26 @@ def read(path: Path) -> Wifi:
         return parse(file.read(MAX_BYTES + 1))
 
 
-def keep(wifi: Wifi, connections: Path, modprobe: Path) -> None:
-    """Hand it to NetworkManager, and its country to the kernel. Raises OSError.
+def keep(wifi: Wifi, etc: Path) -> None:
+    """Hand it to NetworkManager, which ignores files that others may read, and note its country. Raises OSError.
 
-    connections: NetworkManager's folder; it ignores files that others may read. modprobe: the folder modprobe.d.
+    etc: the folder /etc.
     """
+    connections = etc / "NetworkManager" / "system-connections"
     connections.mkdir(mode=0o700, parents=True, exist_ok=True)
     replace_file(connections / "mb9k-wifi.nmconnection", connection(wifi))
     if wifi.country:
-        modprobe.mkdir(parents=True, exist_ok=True)
-        path = modprobe / "mb9k-wifi.conf"
-        path.write_text(f"options cfg80211 ieee80211_regdom={wifi.country}\n")
-        path.chmod(0o644)
+        (etc / "mb9k").mkdir(exist_ok=True)
+        replace_file(etc / "mb9k" / "wifi-country", f"{wifi.country}\n")
+
+
+def country_line(etc: Path) -> str:
+    """What tells the kernel's radio code the country when it is loaded (modprobe.d(5)); empty: nobody named one."""
+    try:
+        country = (etc / "mb9k" / "wifi-country").read_text().strip()
+    except FileNotFoundError:
+        return ""
+    return f"options cfg80211 ieee80211_regdom={country}\n" if re.fullmatch("[A-Z]{2}", country) else ""
 
 
 def wipe(path: Path) -> None:

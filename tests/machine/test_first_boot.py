@@ -6,7 +6,6 @@ Beside the container there is a real Chromium, a real publisher by RTMP and by R
 from __future__ import annotations
 
 import base64
-import hashlib
 import shutil
 import socket
 import ssl
@@ -20,10 +19,8 @@ from typing import Any
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from appliance.certificates import whole_fingerprint
+from appliance.certificates import pem_fingerprint, whole_fingerprint
 from appliance.service import SERVICES
 from appliance.vision.clip import make_clip
 from tests.boxes import publishing, until
@@ -59,9 +56,7 @@ def trusting_browser() -> Iterator[Callable[[str], Any]]:
     with sync_playwright() as playwright, ExitStack() as started:
 
         def start(certificate: str) -> Any:
-            key = x509.load_pem_x509_certificate(certificate.encode()).public_key()
-            plain = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-            pin = base64.b64encode(hashlib.sha256(plain).digest()).decode()
+            pin = base64.b64encode(pem_fingerprint(certificate)).decode()
             arguments = [*CHROMIUM_ARGUMENTS, f"--ignore-certificate-errors-spki-list={pin}"]
             browser = playwright.chromium.launch(executable_path=binary, args=arguments)
             started.callback(browser.close)
