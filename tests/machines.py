@@ -28,6 +28,7 @@ PACKAGES = (
     "dbus",
     "iproute2",
     "nftables",
+    "openssh-server",
     "python3",
     "python3-apt",
     "python3-venv",
