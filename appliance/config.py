@@ -19,7 +19,7 @@ from appliance.errors import UserError
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 BOX_NAME = r"^[a-z0-9-]{1,40}$"
-Verb = Literal["restart", "shut_down", "name", "time_zone", "ssh", "factory_reset", "update"]
+Verb = Literal["restart", "shut_down", "name", "time_zone", "ssh", "factory_reset", "wifi", "update"]
 
 
 class ConfigError(UserError):
@@ -190,6 +190,7 @@ class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         "time_zone",
         "ssh",
         "factory_reset",
+        "wifi",
         "update",
     )
     ssh_dir: Annotated[str, about("The folder of the ssh server that the page turns on: its settings, its keys")] = (

@@ -46,14 +46,16 @@ class Notes:
         self._write("hotspot", msgspec.json.encode(hotspot).decode() if hotspot else "")
 
     def _write(self, name: str, text: str) -> None:
-        """Whole or not at all; the group may read it, whatever the umask: the password is for the screen alone."""
+        """Whole or not at all. The folder's group may read it, and nobody else: it may hold a password."""
         path = self.folder / name
         if not text:
             path.unlink(missing_ok=True)
             return
         draft = path.with_name(f".{name}-{os.getpid()}")
         try:
+            draft.touch(0o600)
             draft.write_text(text)
+            os.chown(draft, -1, self.folder.stat().st_gid)
             draft.chmod(0o640)
             draft.rename(path)
         finally:

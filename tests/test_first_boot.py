@@ -13,7 +13,7 @@ import pytest
 
 from appliance.errors import InputError, UserError
 from appliance.first_boot import hotspot, naming, starting, wifi
-from appliance.first_boot.hotspot import ON_S, PATIENCE_S, PAUSE_S, Decision, Facts, NetworkManager
+from appliance.first_boot.hotspot import JOIN_S, ON_S, PATIENCE_S, PAUSE_S, Decision, Facts, NetworkManager
 from appliance.first_boot.wifi import Wifi
 from appliance.notes import Hotspot, Notes
 from appliance.secrets import KEY_ALPHABET
@@ -83,6 +83,7 @@ def test_the_wifi_file_is_understood_as_editors_write_it(content: bytes) -> None
     [
         (b"", "ssid= is missing"),
         (b"password=three long words\n", "ssid= is missing"),
+        (b"ssid=\npassword=three long words\n", "1 to 32 bytes"),
         (b"ssid=Hall\n", "password= is missing"),
         (b"ssid=Hall\nsecretpassword\n", "line 2"),
         (b"ssid=Hall\npsk=secretpassword\n", "line 2"),
@@ -91,8 +92,8 @@ def test_the_wifi_file_is_understood_as_editors_write_it(content: bytes) -> None
         (b"ssid=Hall\npassword=" + b"secret" * 11 + b"\n", "8 to 63"),
         ("ssid=Hall\npassword=secretö1234\n".encode(), "8 to 63"),
         (b"ssid=Hall\npassword=secretpassword\ncountry=Germany\n", "two letters"),
-        (b"ssid=" + b"x" * 33 + b"\npassword=secretpassword\n", "longer than"),
-        (b"ssid=a\x1bb\npassword=secretpassword\n", "longer than"),
+        (b"ssid=" + b"x" * 33 + b"\npassword=secretpassword\n", "1 to 32 bytes"),
+        (b"ssid=a\x1bb\npassword=secretpassword\n", "1 to 32 bytes"),
         (b"ssid=caf\xe9\npassword=secretpassword\n", "UTF-8"),
         (b"\xff\xfes", "UTF-8"),
         (b"#" * 5000, "too long"),
@@ -199,7 +200,7 @@ def test_one_part_that_fails_does_not_stop_the_others(etc: Path, card: Path, not
 
 def facts(**others: object) -> Facts:
     values: dict[str, object] = {"radio": "wlan0", "is_on": False, "has_network": False, "knows_wifi": False}
-    return Facts(**{**values, "has_guests": False, **others})  # type: ignore[arg-type]
+    return Facts(**{**values, "is_joining": False, "has_guests": False, **others})  # type: ignore[arg-type]
 
 
 def test_the_hotspot_comes_on_two_minutes_after_the_network_was_lost_and_goes_when_it_is_back() -> None:
@@ -231,6 +232,15 @@ def test_where_a_wifi_is_known_the_hotspot_makes_room_for_it_now_and_then_but_no
     assert all(alone.wants(facts(is_on=True), now_s) for now_s in range(0, 10_000, 10)), "nothing else to try"
 
 
+def test_a_wifi_that_is_being_joined_is_let_try_for_a_while() -> None:
+    decision = Decision(-PATIENCE_S)
+    joining = facts(knows_wifi=True, is_joining=True)
+    assert not decision.wants(joining, 0) and not decision.wants(joining, JOIN_S - 1)
+    assert decision.wants(joining, JOIN_S)
+    assert decision.wants(facts(knows_wifi=True), JOIN_S + 1), "it could not be joined"
+    assert not decision.wants(joining, JOIN_S + 2), "somebody gave another password"
+
+
 DEVICES = "wlan0:wifi:{wifi}\neth0:ethernet:unavailable:\nlo:loopback:connected (externally):lo\n"
 
 
@@ -239,6 +249,8 @@ DEVICES = "wlan0:wifi:{wifi}\neth0:ethernet:unavailable:\nlo:loopback:connected 
     [
         (DEVICES.format(wifi="disconnected:"), "", facts()),
         (DEVICES.format(wifi="unavailable:"), "", facts(radio="")),
+        (DEVICES.format(wifi="connecting (getting IP configuration):a"), "", facts(is_joining=True)),
+        (DEVICES.format(wifi="connecting (prepare):mb9k-hotspot"), "", facts()),
         (DEVICES.format(wifi="unmanaged:"), "802-11-wireless:mb9k-wifi\n", facts(radio="", knows_wifi=True)),
         (DEVICES.format(wifi="connected:mb9k-hotspot"), "802-11-wireless:mb9k-hotspot\n", facts(is_on=True)),
         (DEVICES.format(wifi="connected:a\\:b"), "802-11-wireless:a\\:b\n", facts(has_network=True, knows_wifi=True)),

@@ -26,6 +26,7 @@ ADDRESS = "10.42.0.1"
 PATIENCE_S = 120.0  # without a network, until the hotspot comes on
 ON_S, PAUSE_S = 600.0, 90.0
 """A radio that is a hotspot joins nothing: now and then it is off for so long, so that a known Wi-Fi is tried."""
+JOIN_S = 90.0  # so long it is let try to join a Wi-Fi
 STEP_S = 10.0
 ANSWER_S = 60.0
 _NETWORKS = frozenset({"ethernet", "wifi", "gsm", "bond", "vlan", "wifi-p2p"})
@@ -36,13 +37,14 @@ _NAMESPACE = uuid.UUID("8d6f3c1e-7a0b-4c43-9a6e-0f6f7c2b9d51")
 class Facts:
     """How things are. radio: the Wi-Fi device, empty: none. is_on: the hotspot. has_network: another one than that.
 
-    knows_wifi: there is a Wi-Fi to join. has_guests: somebody is in the hotspot.
+    knows_wifi: there is a Wi-Fi to join; is_joining: that is tried now. has_guests: somebody is in the hotspot.
     """
 
     radio: str
     is_on: bool
     has_network: bool
     knows_wifi: bool
+    is_joining: bool
     has_guests: bool
 
 
@@ -53,13 +55,17 @@ class Decision:
         self._lost_s = lost_s
         self._on_s: float | None = None
         self._paused_s: float | None = None
+        self._joining_s: float | None = None
 
     def wants(self, facts: Facts, now_s: float) -> bool:
         """now_s: seconds of a clock that never goes back."""
         if facts.has_network or not facts.radio:
-            self._lost_s = self._on_s = self._paused_s = None
+            self._lost_s = self._on_s = self._paused_s = self._joining_s = None
             return False
         self._lost_s = now_s if self._lost_s is None else self._lost_s
+        self._joining_s = None if not facts.is_joining else now_s if self._joining_s is None else self._joining_s
+        if self._joining_s is not None and now_s - self._joining_s < JOIN_S:
+            return False
         if not facts.is_on:
             self._on_s = None
             since_s, wait_s = (self._lost_s, PATIENCE_S) if self._paused_s is None else (self._paused_s, PAUSE_S)
@@ -102,6 +108,7 @@ class NetworkManager:
             is_on,
             any(kind in _NETWORKS and name != NAME for kind, name in connected),
             any(row[0] == "802-11-wireless" and row[1] != NAME for row in known if len(row) == 2),
+            any(kind == "wifi" and state.startswith("connecting") and name != NAME for _, kind, state, name in there),
             is_on and bool(self._run(["iw", "dev", radio, "station", "dump"]).strip()),
         )
 

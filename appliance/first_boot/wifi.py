@@ -12,6 +12,8 @@ from appliance.errors import InputError
 from appliance.files import replace_file, sync
 
 FILE = "mb9k-wifi.txt"
+NAME = "mb9k-wifi"
+"""Of the connection."""
 _NAMES = frozenset({FILE, f"{FILE}.txt"})  # some editors add the second .txt, and hide it
 MAX_BYTES = 4096
 MAX_SSID_BYTES = 32
@@ -51,22 +53,26 @@ def parse(content: bytes) -> Wifi:
         if name in found:
             raise InputError(f"{FILE}, line {number}: {name}= is there twice.")
         found[name] = value.strip()
-    return _checked(found)
-
-
-def _checked(found: dict[str, str]) -> Wifi:
-    ssid, password, country = found.get("ssid", ""), found.get("password", ""), found.get("country", "").upper()
-    if not ssid:
+    if "ssid" not in found:
         raise InputError(f"{FILE}: ssid= is missing, the name of the Wi-Fi. {_EXAMPLE}")
-    if len(ssid.encode()) > MAX_SSID_BYTES or not ssid.isprintable():
-        raise InputError(f"{FILE}: ssid= is longer than a Wi-Fi's name can be, or holds what none does.")
     if "password" not in found:
         raise InputError(f"{FILE}: password= is missing; leave it empty for a Wi-Fi without one.")
+    try:
+        return checked(found["ssid"], found["password"], found.get("country", ""))
+    except InputError as error:
+        raise InputError(f"{FILE}: {error}") from error
+
+
+def checked(ssid: str, password: str, country: str) -> Wifi:
+    """A Wi-Fi as there can be one. Raises InputError, whose words repeat nothing of the password."""
+    country = country.upper()
+    if not ssid or len(ssid.encode("utf-8", "replace")) > MAX_SSID_BYTES or not ssid.isprintable():
+        raise InputError("The name of a Wi-Fi has 1 to 32 bytes, and nothing invisible in it.")
     is_key = re.fullmatch("[0-9a-fA-F]{64}", password)
     if password and not is_key and not re.fullmatch("[ -~]{8,63}", password):
-        raise InputError(f"{FILE}: a Wi-Fi password has 8 to 63 characters, without accents and umlauts.")
+        raise InputError("A Wi-Fi password has 8 to 63 characters, without accents and umlauts.")
     if country and not re.fullmatch("[A-Z]{2}", country):
-        raise InputError(f"{FILE}: country= takes two letters, such as DE or US.")
+        raise InputError("The country is two letters, such as DE or US.")
     return Wifi(ssid, password, country)
 
 
@@ -77,7 +83,7 @@ def connection(wifi: Wifi) -> str:
     """
     security = f"\n[wifi-security]\nkey-mgmt=wpa-psk\npsk={escaped(wifi.password)}\n" if wifi.password else ""
     return f"""[connection]
-id=mb9k-wifi
+id={NAME}
 uuid={uuid.uuid5(_NAMESPACE, wifi.ssid)}
 type=wifi
 autoconnect-priority={PRIORITY}
@@ -126,7 +132,7 @@ def keep(wifi: Wifi, etc: Path) -> None:
     """
     connections = etc / "NetworkManager" / "system-connections"
     connections.mkdir(mode=0o700, parents=True, exist_ok=True)
-    replace_file(connections / "mb9k-wifi.nmconnection", connection(wifi))
+    replace_file(connections / f"{NAME}.nmconnection", connection(wifi))
     if wifi.country:
         (etc / "mb9k").mkdir(exist_ok=True)
         replace_file(etc / "mb9k" / "wifi-country", f"{wifi.country}\n")
