@@ -119,7 +119,7 @@ def update_system(context: click.Context, config: Config, path: Path, yes: bool,
     bundle = inspected(path, MACHINE.rauc)
     refuse_unfit(bundle, MACHINE.compatible(), build, program)
     _refuse_too_full(config)
-    for line in what_changes(bundle, number(build), program, newest_known(), config.update.health_s):
+    for line in what_changes(bundle, build, program, newest_known(), config.update.health_s):
         click.echo(line)
     if not yes and sys.stdin.isatty():
         click.confirm("Go on?", abort=True)

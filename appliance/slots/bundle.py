@@ -19,7 +19,7 @@ from appliance.update.versions import UpdateError
 MAGIC = b"hsqs"  # of a squashfs, which every bundle of RAUC begins with
 FORMAT = 1
 INFO_S = 300
-_SIGNER = re.compile(r"Verified \w+ signature by '(?:.*CN ?= ?)?(.+?)'")
+_SIGNER = re.compile(r"Verified \w+ signature by '(?:.*CN ?= ?)?(.+)'")
 
 
 class Told(msgspec.Struct, frozen=True):

@@ -38,17 +38,18 @@ def refuse_unfit(bundle: SystemBundle, compatible: str, build: str, program: str
 
 
 def what_changes(
-    bundle: SystemBundle, version: str, program: str, schema: Mapping[str, int], health_s: float
+    bundle: SystemBundle, build: str, program: str, schema: Mapping[str, int], health_s: float
 ) -> list[str]:
     """What people should know beforehand, a sentence each. schema: the newest migration of each set known now."""
-    told = bundle.told
-    lines = [f"The whole system, from {version} to {bundle.version}, signed by {bundle.signer}."]
+    told, version = bundle.told, number(build)
+    change = f"from {version} to {bundle.version}" if version != bundle.version else f"another build of {version}"
+    lines = [f"The whole system, {change}, signed by {bundle.signer}."]
     lines += [f"mb9k: from {program} to {told.program}." if told.program != program else f"mb9k stays {program}."]
     lines += [f"New: {note}" for note in told.notes]
     undone = (
         f"If {bundle.version} is not well within {span(health_s)} of a start, {ATTEMPTS} times, {version} starts again"
     )
-    if any(number > schema.get(name, 0) for name, number in told.schema.items()):
+    if any(newest > schema.get(name, 0) for name, newest in told.schema.items()):
         lines.append(
             f"The record gets another form, which mb9k {program} cannot read. {undone} with the record as it was"
             " before; what was counted meanwhile is set aside, not shown."
