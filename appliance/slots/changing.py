@@ -130,23 +130,20 @@ class Changer:
         self._forget(trial, Outcome(utc, trial.before, trial.after, trial.before, trouble, record))
         return f"{trouble}; {trial.before} runs again: {record}"
 
-    def prove(self, build: str, patience_s: float, utc: float) -> str:
-        """Say that the slot that runs is good, once it is; what was found. Raises UpdateError: it is not.
+    def prove(self, patience_s: float, utc: float) -> str:
+        """Say that the slot that runs is good; one on trial must be well for that. What was found.
 
-        Only a system that has not proved itself here must be well for that, and only if the other slot could start in
-        its place: what ails a system that was well before is not mended by an older one.
+        Raises UpdateError: it is on trial, and not well; OSError. What ails a system that was well before is not mended
+        by an older one, so that one need not be well.
         """
         trial = self.trials.read()
-        is_tried = trial is not None and trial.step is Step.TRYING and trial.slot_after == self.slot
-        if is_tried or not self.trials.is_proven(self.slot, build):
-            if is_tried or self.loader.is_good(other(self.slot)):
-                self._refuse_unwell(patience_s, trial.was_ailing if trial and is_tried else False)
-            self.trials.note_proven(self.slot, build)
+        if trial is None or trial.step is not Step.TRYING or trial.slot_after != self.slot:
+            self.loader.set_good(self.slot, True)
+            return f"slot {self.slot} is good"
+        self._refuse_unwell(patience_s, trial.was_ailing)
         self.loader.set_good(self.slot, True)
-        if trial and is_tried:
-            self._forget(trial, Outcome(utc, trial.before, trial.after, trial.after))
-            return f"the system {trial.after} is well, and stays"
-        return f"slot {self.slot} is good"
+        self._forget(trial, Outcome(utc, trial.before, trial.after, trial.after))
+        return f"the system {trial.after} is well, and stays"
 
     def _refuse_unwell(self, patience_s: float, was_ailing: bool) -> None:
         trouble = ailment(lambda: self.box.health(self.python), patience_s, patience_s / 30, was_ailing)

@@ -1,4 +1,4 @@
-"""How far an update of the system is, how the last ones ended, which builds proved themselves: files of root's.
+"""How far an update of the system is, and how the last ones ended: two small files of root's.
 
 They lie where both slots read them. Each is whole at any moment.
 """
@@ -37,12 +37,12 @@ class Trial(msgspec.Struct, frozen=True):
 
 
 class Trials:
-    """The files in a folder, which is made when it is needed."""
+    """The two files in a folder, which is made when it is needed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.path = folder / "update.json"
-        self._outcomes, self._proven = folder / "outcomes.json", folder / "proven.json"
+        self._outcomes = folder / "outcomes.json"
 
     def read(self) -> Trial | None:
         """The one under way, or cut off; None: there is none. Raises UpdateError, OSError."""
@@ -69,19 +69,3 @@ class Trials:
         """Note how it ended; then there is none under way. Raises OSError."""
         replace_readable(self._outcomes, [*self.outcomes(), outcome][-OUTCOMES_KEPT:])
         self.path.unlink(missing_ok=True)
-
-    def is_proven(self, slot: str, build: str) -> bool:
-        """Whether this build proved itself in this slot."""
-        return self._proven_builds().get(slot) == build
-
-    def note_proven(self, slot: str, build: str) -> None:
-        """From now on. Raises OSError."""
-        if not self.is_proven(slot, build):
-            self.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-            replace_readable(self._proven, {**self._proven_builds(), slot: build})
-
-    def _proven_builds(self) -> dict[str, str]:
-        try:
-            return msgspec.json.decode(self._proven.read_bytes(), type=dict[str, str])
-        except (OSError, msgspec.DecodeError):
-            return {}
