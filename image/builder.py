@@ -105,7 +105,7 @@ class Build:
     def _say_which_ingest(self) -> None:
         lines = self.log_path.read_text(errors="replace").splitlines()
         for line in lines:
-            if '"msg": "' in line and "the streams" in line:
+            if '"msg": "' in line and ("ingest" in line or "MediaMTX" in line):
                 self.progress.note(f"  {line.partition(': ')[2].strip().strip(chr(34))}")
 
     def _make_image(self) -> Path:

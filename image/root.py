@@ -25,6 +25,7 @@ MASKED = (
     "e2scrub_all.timer",
     "e2scrub_reap.service",
     "fstrim.timer",
+    "grub-common.service",
     "rauc-mark-good.service",  # mb9k says itself whether a slot is good
     "systemd-firstboot.service",
 )
@@ -65,7 +66,11 @@ def unpack(target: Target, root: Path, log_path: Path) -> None:
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
     run(["tar", "--numeric-owner", "-xpf", str(base_path(target)), "-C", str(root)], log_path)
-    run(["cp", "-rT", "--no-preserve=ownership", "--preserve=mode", str(FILES), str(root)], log_path)
+    for path in sorted(each for each in FILES.rglob("*") if each.is_file()):
+        here = root / path.relative_to(FILES)
+        here.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, here)
+        here.chmod(0o755 if path.stat().st_mode & stat.S_IXUSR else 0o644)  # whatever umask the checkout had
     (root / "usr/lib/mb9k/drivers").write_text("".join(f"{each}\n" for each in target.drivers))
     for folder in ("data", "efi", "var/lib/mb9k"):
         (root / folder).mkdir(parents=True, exist_ok=True)
@@ -102,6 +107,7 @@ def _name(target: Target, root: Path) -> None:
     etc = root / "etc"
     (etc / "machine-id").write_text("")
     (root / "var/lib/dbus").mkdir(exist_ok=True)
+    (root / "var/lib/dbus/machine-id").unlink(missing_ok=True)
     (root / "var/lib/dbus/machine-id").symlink_to("/etc/machine-id")
     (etc / "hostname").write_text("mb9k\n")
     (etc / "hosts").write_text("127.0.0.1 localhost\n127.0.1.1 mb9k\n::1 localhost ip6-localhost ip6-loopback\n")
@@ -120,7 +126,7 @@ def _switch_units(root: Path) -> None:
         (units / folder / name).unlink(missing_ok=True)
         (units / folder / name).symlink_to(f"/usr/lib/systemd/system/{name}")
     for name in OFF:
-        for link in (*units.glob(f"*.wants/{name}"), *units.glob(f"*.requires/{name}"), units / name):
+        for link in (units / name, *(folder / name for folder in units.glob("*.wants"))):
             link.unlink(missing_ok=True)
 
 
