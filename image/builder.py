@@ -26,6 +26,8 @@ from image.wheels import REPOSITORY, fetch_wheels, own_wheel, wheels_path
 
 KNOBS: dict[str, Any] = {
     "mb9k_appliance": True,
+    "mb9k_machine_may": ["restart", "shut_down", "name", "time_zone", "ssh", "factory_reset", "update"],
+    "mb9k_machine_reset_file": "/data/factory-reset",  # root/usr/lib/mb9k/lay-data looks for it
     "mb9k_settings": {"web": {"https": True, "port": 443, "http_port": 80}},
     "mb9k_journal_storage": "volatile",
     "mb9k_journal_size": "32M",
