@@ -8,12 +8,14 @@ import shutil
 from pathlib import Path
 
 from image.base import base_key, cache
+from image.disk import number
 from image.root import FILES
 from image.targets import Target
 from image.tools import run_in_root
 
 HERE = Path(__file__).parent
 ENVIRONMENT_BYTES = 1024
+PI_WORDS = "panic=10 quiet loglevel=4 systemd.ssh_auto=no console=tty0"
 FIRST = {"ORDER": "A B", "A_OK": "1", "A_TRY": "0", "B_OK": "0", "B_TRY": "0"}
 """Slot B is empty until the first system update."""
 
@@ -73,3 +75,23 @@ def fill_esp(target: Target, root: Path, esp: Path) -> None:
     shutil.copyfile(signed, boot / grub)
     (debian / "grub.cfg").write_text(grub_configuration(target))
     (esp / "grubenv").write_bytes(environment(FIRST))
+    if target.is_pi:
+        first, second = (number(target, name) for name in ("boot_a", "boot_b"))
+        text = f"[all]\ntryboot_a_b=1\nboot_partition={first}\n[tryboot]\nboot_partition={second}\n"
+        (esp / "autoboot.txt").write_text(text)  # appliance/slots/tryboot.py rewrites it
+
+
+def fill_pi(target: Target, root: Path, boot: Path) -> None:
+    """Write the files of a Pi's boot partition into a folder. The same files serve both slots."""
+    boot.mkdir(parents=True)
+    for name in ("vmlinuz", "initrd.img"):
+        shutil.copyfile(root / "boot" / name, boot / name)
+    for pattern in target.pi_files:
+        for path in sorted(root.glob(pattern)):
+            shutil.copyfile(path, boot / path.name)
+    lines = (HERE / "pi-config.txt").read_text()
+    for slot in ("a", "b"):
+        words = f"root=PARTLABEL=root_{slot} ro rauc.slot={slot.upper()} {PI_WORDS} console={target.pi_console}"
+        (boot / f"cmdline-{slot}.txt").write_text(f"{words}\n")
+        lines += f"[boot_partition={number(target, f'boot_{slot}')}]\ncmdline=cmdline-{slot}.txt\n"
+    (boot / "config.txt").write_text(lines)

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ import click
 
 from appliance.errors import UserError
 from image.base import base_key, base_path, make_base
-from image.boot import fill_esp, initramfs_path, make_initramfs, put_kernel
-from image.disk import ESP_MIB, layout, make_disk, make_fat, make_roots
+from image.boot import fill_esp, fill_pi, initramfs_path, make_initramfs, put_kernel
+from image.disk import BOOT_MIB, ESP_MIB, layout, make_disk, make_fat, make_roots
 from image.progress import Progress
 from image.root import finish, play_role, unpack, version_in
 from image.sbom import sbom
@@ -114,10 +115,9 @@ class Build:
         step, log_path, name = self.progress.step, self.log_path, f"mb9k-{self.target.name}.img"
         with step("File systems"):
             make_roots(self.root, self.parts, self.build, self.epoch_s, log_path)
-            esp = self.parts / "esp"
-            shutil.rmtree(esp, ignore_errors=True)
-            fill_esp(self.target, self.root, esp)
-            make_fat(self.parts / "esp.vfat", esp, ESP_MIB, "MB9K", self.epoch_s, log_path)
+            self._make_fat("esp", fill_esp, ESP_MIB)
+            if self.target.is_pi:
+                self._make_fat("boot", fill_pi, BOOT_MIB)
         image = self.out / name
         with step("The disk"):
             make_disk(self.target, self.parts, image, self.build, log_path)
@@ -130,6 +130,12 @@ class Build:
             (self.out / f"{name}.json").write_text(json.dumps(self._manifest(image, packed), indent=1) + "\n")
             (self.out / f"{packed.name}.sha256").write_text(f"{sha256_of(packed)}  {packed.name}\n")
         return packed
+
+    def _make_fat(self, name: str, fill: Callable[[Target, Path, Path], None], size_mib: int) -> None:
+        folder = self.parts / name
+        shutil.rmtree(folder, ignore_errors=True)
+        fill(self.target, self.root, folder)
+        make_fat(self.parts / f"{name}.vfat", folder, size_mib, self.epoch_s, self.log_path)
 
     def _manifest(self, image: Path, packed: Path) -> dict[str, Any]:
         return {

@@ -46,6 +46,11 @@ def layout(target: Target) -> list[Partition]:
     ]
 
 
+def number(target: Target, name: str) -> int:
+    """The number of a partition, from 1 on."""
+    return [each.name for each in layout(target)].index(name) + 1
+
+
 def name_uuid(build: str, name: str) -> str:
     """A UUID that is the same for the same build and name."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"mb9k:{build}:{name}"))
@@ -63,13 +68,13 @@ def genimage_configuration(target: Target, build: str, image: str) -> str:
     return "\n".join([*lines, "}", ""])
 
 
-def make_fat(path: Path, folder: Path, size_mib: int, label: str, epoch_s: int, log_path: Path) -> None:
-    """A FAT32 file system with what is in a folder. Raises UserError."""
+def make_fat(path: Path, folder: Path, size_mib: int, epoch_s: int, log_path: Path) -> None:
+    """A FAT32 file system with what is in a folder, and its name. Raises UserError."""
     variables = {"SOURCE_DATE_EPOCH": str(epoch_s), "TZ": "UTC"}
     path.unlink(missing_ok=True)
     with path.open("wb") as file:
         file.truncate(size_mib * MIB)
-    run(["mkfs.vfat", "-F", "32", "--invariant", "-n", label, str(path)], log_path, variables=variables)
+    run(["mkfs.vfat", "-F", "32", "--invariant", "-n", path.stem.upper(), str(path)], log_path, variables=variables)
     for each in sorted(folder.rglob("*")):
         os.utime(each, (epoch_s, epoch_s))
     names = [str(each) for each in sorted(folder.iterdir())]

@@ -95,7 +95,7 @@ def finish(target: Target, root: Path, version: str, epoch_s: int) -> str:
     _name(target, root)
     _switch_units(root)
     _same_days(root / "etc/shadow", epoch_s)
-    _same_times(root, epoch_s)
+    same_times(root, epoch_s)
     build = f"{version}-{content_sum(root)[:16]}"
     (root / "usr/lib/mb9k/build-id").write_text(f"{build}\n")
     for path in (root / "usr/lib/mb9k/build-id", root / "usr/lib/mb9k"):
@@ -145,7 +145,7 @@ def _all(root: Path) -> Iterator[Path]:
     yield root
 
 
-def _same_times(root: Path, epoch_s: int) -> None:
+def same_times(root: Path, epoch_s: int) -> None:
     """Nothing is newer than the commit. Compiled Python files remember the time of their source: it is set in them."""
     for path in _all(root):
         if path.suffix == ".pyc" and path.parent.name == "__pycache__":

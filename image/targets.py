@@ -52,7 +52,8 @@ class Target:
 
     machine: as `uname -m` says. kernel_suite: where the kernel comes from, if not from SUITE. console: the serial one.
     efi: the names of Debian's signed shim and GRUB, and of the file that UEFI starts. drivers: folders and modules of
-    the kernel that the initramfs holds. On a Pi the firmware reads the first partition and a boot partition per slot.
+    the kernel that the initramfs holds. On a Pi the firmware reads the first partition and
+    a boot partition per slot. pi_files: what lies there beside kernel and initramfs, as patterns below the root.
     """
 
     name: str
@@ -64,6 +65,8 @@ class Target:
     efi: tuple[str, str, str]
     drivers: tuple[str, ...]
     is_pi: bool = False
+    pi_files: tuple[str, ...] = ()
+    pi_console: str = ""
     kernel_suite: str = ""
 
 
@@ -83,6 +86,7 @@ DISKS = (
     "ext4",
     "overlay",
 )
+PI4_FIRMWARE = (f"usr/lib/{PI_FIRMWARE}/start4.elf", f"usr/lib/{PI_FIRMWARE}/fixup4.dat")
 PI_BUSES = tuple(
     f"kernel/drivers/{each}"
     for each in (
@@ -126,6 +130,8 @@ TARGETS = {
             efi=ARM64_EFI,
             drivers=(*DISKS, *PI_BUSES),
             is_pi=True,
+            pi_files=(*PI4_FIRMWARE, "usr/lib/linux-image-*/broadcom/bcm2711-rpi-*.dtb"),
+            pi_console="ttyS1,115200",
         ),
         Target(
             name="rpi5",
@@ -137,6 +143,8 @@ TARGETS = {
             efi=ARM64_EFI,
             drivers=(*DISKS, *PI_BUSES),
             is_pi=True,
+            pi_files=("usr/lib/linux-image-*/broadcom/bcm2712*-rpi-*.dtb",),
+            pi_console="ttyAMA10,115200",
             kernel_suite="trixie-backports",
         ),
     )
