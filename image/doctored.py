@@ -21,7 +21,7 @@ After=systemd-udevd.service
 StartLimitIntervalSec=0
 
 [Service]
-Environment=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/var/lib/mb9k-releases/current/bin HOME=/root
+Environment=PATH=/usr/sbin:/usr/bin:/sbin:/bin:/var/lib/mb9k-releases/current/bin HOME=/root
 ExecStart=/bin/sh -c 'exec /bin/sh <>/dev/virtio-ports/{PORT} >&0 2>&1'
 Restart=always
 RestartSec=1
