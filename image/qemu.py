@@ -83,8 +83,9 @@ class Machine:
         words += ["-device", f"virtserialport,chardev=shell,name={PORT}"]
         words += ["-qmp", f"unix:{self._qmp_path},server=on,wait=off"]
         self._log = (folder / "qemu.log").open("wb")
-        files = {"stdin": subprocess.DEVNULL, "stdout": self._log, "stderr": self._log}
-        self._process = start_child(words, end_signal=signal.SIGKILL, **files)
+        self._process = start_child(
+            words, end_signal=signal.SIGKILL, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log
+        )
         self._shell: socket.socket | None = None
         self._qmp: socket.socket | None = None
         self._said_by_qmp = b""
