@@ -42,6 +42,7 @@ LATE = {
     "hotspot": ("appliance.commands.first_boot", "watch_hotspot", "segno"),
     "screen": ("appliance.commands.screen", "show", "segno"),
     "machine": ("appliance.commands.machine", "machine", "cryptography"),
+    "slots": ("appliance.commands.slots", "slots", "cryptography"),
     "update": ("appliance.commands.update", "update", "cryptography"),
 }
 

@@ -93,6 +93,12 @@ http_port = 80
 tls_certificate = "c"
 tls_key = "k"
 
+[slots]
+loader = "grub"
+grubenv = "/boot/grubenv"
+autoboot = "/boot/autoboot.txt"
+folder = "/srv/slots"
+
 [mqtt]
 host = "::1"
 port = 8883

@@ -47,6 +47,7 @@ PARTS = {
     "previews",
     "media.mediamtx",
     "rules",
+    "slots",
     "update",
 }
 SERVICES = {"central", "watch", "local", "screen", "media.gate", "media.ingest", "media.embedded"}
