@@ -85,6 +85,8 @@ DECLARED = {
     "POST /settings/restart": D,
     "GET /settings/bundle.zip": D,
     "POST /settings/host": D,
+    "GET /settings/wifi": D,
+    "POST /settings/wifi": D,
     "POST /settings/time-zone": D,
     "POST /settings/ssh": D,
     "POST /settings/ssh/add": D,

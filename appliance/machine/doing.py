@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from appliance.config import Config
-from appliance.machine import naming, reset, ssh
+from appliance.machine import joining, naming, reset, ssh
 from appliance.machine.programs import later
-from appliance.machine.requests import Done, FactoryReset, Name, Request, Restart, ShutDown, Ssh, TimeZone
+from appliance.machine.requests import Done, FactoryReset, JoinWifi, Name, Request, Restart, ShutDown, Ssh, TimeZone
 
 Say: TypeAlias = Callable[[str], None]
 Afterwards: TypeAlias = Callable[[], None]
@@ -34,3 +34,5 @@ def do(config: Config, request: Request, _say: Say) -> Outcome:
         case FactoryReset():
             words, wipe = reset.begin(config, request)
             return Done(words), wipe
+        case JoinWifi():
+            return joining.begin(request)

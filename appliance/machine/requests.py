@@ -47,7 +47,18 @@ class FactoryReset(Asked, frozen=True, tag="factory_reset"):
     confirmed: str
 
 
-Request: TypeAlias = Restart | ShutDown | Name | TimeZone | Ssh | FactoryReset
+class JoinWifi(Asked, frozen=True, tag="wifi"):
+    """Join this Wi-Fi, now and from now on. password: empty for an open one. country: two letters, or empty."""
+
+    ssid: str
+    password: str
+    country: str = ""
+
+    def __repr__(self) -> str:
+        return f"JoinWifi({self.ssid!r})"  # whatever prints it, no password is in it
+
+
+Request: TypeAlias = Restart | ShutDown | Name | TimeZone | Ssh | FactoryReset | JoinWifi
 
 
 class Said(msgspec.Struct, frozen=True, tag_field="answer", tag="said"):
