@@ -20,6 +20,7 @@ from appliance.config import Config
 from tests.conftest import REPOSITORY
 
 STAND_INS = ("systemctl", "hostnamectl", "timedatectl", "loginctl", "sed")
+POLL_S = 0.1
 REAL = ("find", "ssh-keygen")
 
 
@@ -56,6 +57,8 @@ class Room:
         self._listening = socket.socket(socket.AF_UNIX)
         self._listening.bind(str(self.socket_path))
         self._listening.listen()
+        self._listening.settimeout(POLL_S)
+        self._closed = threading.Event()
         self._thread = threading.Thread(target=self._accept)
         self._thread.start()
 
@@ -72,11 +75,11 @@ class Room:
         return self.noted_path.read_text().splitlines() if self.noted_path.exists() else []
 
     def _accept(self) -> None:
-        while True:
+        while not self._closed.is_set():
             try:
                 connection, _ = self._listening.accept()
-            except OSError:
-                return
+            except TimeoutError:
+                continue
             with connection:
                 self.processes.append(self.start(connection.fileno()))
 
@@ -97,7 +100,7 @@ class Room:
         return said.decode()
 
     def close(self) -> None:
-        self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
+        self._closed.set()
         self._thread.join()
+        self._listening.close()
         self.ended()

@@ -31,6 +31,7 @@ from appliance.machine.requests import (
     answer_in,
     as_line,
 )
+from tests.boxes import until
 from tests.conftest import REPOSITORY
 from tests.machine_room import Room
 
@@ -132,8 +133,7 @@ def test_whoever_hangs_up_does_not_stop_what_was_asked(room: Room) -> None:
     with socket.socket(socket.AF_UNIX) as gone:
         gone.connect(str(room.socket_path))
         gone.sendall(as_line(TimeZone("Europe/Oslo")))
-    while not room.processes:
-        pass
+    until(lambda: bool(room.processes), 60, "it is heard")
     room.ended()
     assert room.noted()[0] == "timedatectl set-timezone Europe/Oslo"
 

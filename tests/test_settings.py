@@ -28,6 +28,8 @@ LOG = """
 2026-11-27T13:35:13+0000 box mb9k[8]: ingest INFO: live/ZZZZKEYKEYKEYKEY2233 from 198.51.100.9:41234
 2026-11-27T13:35:14+0000 box mb9k[8]: gate INFO: Marguerite publishes to Marguerite:Delivery Ramp; ZZZZKEYKEYKEYKEY2233
 2026-11-27T13:35:15+0000 box mb9k[9]: serve INFO: marguerite signed in, mail m.durand@example.org, claim code ABCD-EFGH
+2026-11-27T13:35:15+0000 sshd[11]: Accepted key for root: ED25519 SHA256:qH8baHrA5X0qCBovKCZyM02Q7TFtK4GMqVgOo4TZJAE
+2026-11-27T13:35:15+0000 mb9k[12]: machine WARNING: refused: To wipe this box, type its name in the network: praxis-7.
 -----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg
 -----END PRIVATE KEY-----
@@ -81,6 +83,7 @@ def test_a_bundle_of_a_box_full_of_secrets_has_none_of_them(tmp_path: Path, monk
     key = ec.generate_private_key(ec.SECP256R1())
     assert made.keeper
     made.keeper.give(Signer().sign(key), pem(key), time.time())
+    monkeypatch.setattr("socket.gethostname", lambda: "praxis-7")
     monkeypatch.setattr(bundle, "journal", lambda: LOG)  # a stand-in: there is no systemd here
 
     files = opened(made.browser("ann").get("/settings/bundle.zip"))
@@ -91,6 +94,7 @@ def test_a_bundle_of_a_box_full_of_secrets_has_none_of_them(tmp_path: Path, monk
         "Marguerite", "Weekly Report", "Delivery Ramp", "Roof", "ZZZZKEYKEYKEYKEY2233", "Quench3r", "Latchkey9",
         "camera-7", "10.20.30.40", "203.0.113.77", "198.51.100.9", "2001:db8::17", "viewer", "hash-of-marguerite",
         "mb9k1-abc", "wicker", "Wickerwork", "broker-password", "durand", "172.30.0.1", "image-token-Xyz", "ABCD-EFGH",
+        "qH8baHrA5X0q", "praxis-7",
         "BEGIN PRIVATE", "MIGHAgEA", "\xff\xd8", digest("ZZZZKEYKEYKEYKEY2233"), digest("token-secret"), *key_lines,
         claim_code(made.config.claim_code_path), secret_from_file(made.config.local_secret_path),
     ]  # fmt: skip

@@ -12,6 +12,7 @@ import os
 import platform
 import re
 import shutil
+import socket
 import subprocess
 import zipfile
 from collections.abc import Iterable
@@ -50,6 +51,7 @@ _PATTERNS = tuple(
         r"\b[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]+",  # any address, with whatever it holds
         r"(?<=live/)[^\s\"'?]+",
         rf"\b[{KEY_ALPHABET}]{{20}}\b",
+        r"\bSHA256:[A-Za-z0-9+/]{43}",  # whose key let them in by ssh
         r"\b[A-Za-z0-9_-]{40,}\b",  # tokens, digests, join codes
         rf"\b[{KEY_ALPHABET}]{{4}}-[{KEY_ALPHABET}]{{4}}\b",
         r"\b\d{1,3}(\.\d{1,3}){3}\b",
@@ -90,6 +92,7 @@ def journal() -> str:
     if program is None:
         return ""
     command = [program, "--unit=mb9k*", f"--lines={LOG_LINES}", "--no-pager", "--quiet", "--output=short-iso"]
+    command += ["--no-hostname"]  # it may have been another one then
     try:
         read = subprocess.run(command, capture_output=True, timeout=LOG_S, check=False, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired):
@@ -123,6 +126,7 @@ def _names(config: Config, store: Store, now: Now) -> set[str]:
         for text in (stream.source_url or "", stream.watch_url or ""):
             found |= _parts(text)
     found |= {box_title(config), config.box} - {Config().box}
+    found |= {socket.gethostname()} - {Config().box, "localhost", "mb9k"}
     found |= {config.fleet.join_code, config.mqtt.user, config.mqtt.host}
     return found
 

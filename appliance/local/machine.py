@@ -21,7 +21,7 @@ from appliance.local.pages import Site
 from appliance.machine import naming, ssh
 from appliance.machine.asking import ask, can
 from appliance.machine.keys import key
-from appliance.machine.requests import FactoryReset, Name, Request, Restart, ShutDown, Ssh, TimeZone
+from appliance.machine.requests import FactoryReset, Name, Request, Restart, ShutDown, Ssh, TimeZone, verb_of
 from appliance.store import Store
 from appliance.times import Now
 from appliance.update.releases import Releases
@@ -219,7 +219,7 @@ def _request(verb: Verb) -> Request:
 def _ask(config: Config, request: Request, visitor: Visitor) -> str:
     """Have root do it; its words. Raises UserError."""
     done = ask(config, request)
-    log.warning("%s had root act: %s", visitor.name, done.words)
+    log.warning("%s had root act: %s", visitor.name, verb_of(request))
     return done.words
 
 

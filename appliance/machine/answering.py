@@ -41,8 +41,9 @@ Clock = Callable[[], float]
 def answer(connection: socket.socket, config: Config, clock: Clock = time.monotonic) -> None:
     """Read what is asked, do it, answer; then do what must wait until the page has answered, such as a restart."""
     try:
+        line = _line(connection, clock)  # also from others: closing on what was not read would lose them the answer
         refuse_others(connection, config)
-        request = request_in(_line(connection, clock))
+        request = request_in(line)
         log.info("asked: %s", verb_of(request))
         refuse_what_may_not(request, config)
         with alone(config):
@@ -119,7 +120,10 @@ def _line(connection: socket.socket, clock: Clock) -> bytes:
 
 def _finish(connection: socket.socket, outcome: Done | Refused) -> None:
     """Give the last answer, and close."""
-    log.log(logging.INFO if isinstance(outcome, Done) else logging.WARNING, "%s", outcome.words)
+    if isinstance(outcome, Done):
+        log.info("done")  # its words may hold a name
+    else:
+        log.warning("refused: %s", outcome.words)
     _tell(connection, outcome)
     with suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)

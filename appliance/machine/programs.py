@@ -11,19 +11,18 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from appliance.errors import UserError
 
 log = logging.getLogger(__name__)
 ANSWER_S = 2.0
 """The page needs so long to pass the answer on."""
-PROGRAM_S = 120.0
+PROGRAM_S = 50.0  # less than the page waits for (asking.PATIENCE_S)
 WORDS_SHOWN = 300
 
 
-def run(*words: str | Path, **options: Any) -> str:
-    """What a program says. options: of subprocess.run. Raises UserError with what it complains of."""
+def run(*words: str | Path, timeout_s: float = PROGRAM_S) -> str:
+    """What a program says. Raises UserError with what it complains of."""
     named = [str(word) for word in words]
     try:
         done = subprocess.run(
@@ -32,9 +31,8 @@ def run(*words: str | Path, **options: Any) -> str:
             text=True,
             errors="replace",
             check=False,
-            timeout=PROGRAM_S,
+            timeout=timeout_s,
             stdin=subprocess.DEVNULL,
-            **options,
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise UserError(f"`{named[0]}` could not be run ({error}).") from error

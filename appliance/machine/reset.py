@@ -25,6 +25,8 @@ from appliance.service import SERVICES
 log = logging.getLogger(__name__)
 UNITS = ("mb9k.target", *(f"mb9k-{service.name}.service" for service in SERVICES))
 MARK = "reset-begun"
+STOP_S = 120.0
+WIPE_S = 3600.0  # a large card full of small files
 
 
 def begin(config: Config, asked: FactoryReset) -> tuple[str, Callable[[], None]]:
@@ -55,7 +57,7 @@ def mark_path(config: Config) -> Path:
 def wipe(config: Config, *, at_boot: bool = False) -> None:
     """Empty the box's folders and start it anew. at_boot: nothing runs yet, and others start it. Raises UserError."""
     if not at_boot:
-        run("systemctl", "stop", *UNITS)
+        run("systemctl", "stop", *UNITS, timeout_s=STOP_S)
     try:
         for folder in (config.state, config.run):
             if folder.is_dir():
@@ -67,18 +69,18 @@ def wipe(config: Config, *, at_boot: bool = False) -> None:
         raise UserError(f"{error.filename}: {error.strerror}, so not everything was wiped.") from error
     finally:
         if not at_boot:
-            run("systemctl", "start", "mb9k.target")
+            run("systemctl", "start", "mb9k.target", timeout_s=STOP_S)
 
 
 def _empty(folder: Path) -> None:
     """Remove all in a folder, whoever put it there. Raises UserError.
 
-    find follows no link and stays on this disk: what is mounted below, such as a disk of copies, is not only the box's.
+    find follows no link and stays on this disk: what is mounted below, such as a disk of copies, is another's, too.
     """
     if folder.is_symlink() or folder.parent == folder:
         raise UserError(f"{folder} is no folder of the box's own, so nothing was wiped.")
     removed = ["(", "-type", "d", "-empty", "-o", "-not", "-type", "d", ")", "-delete"]
-    run("find", folder, "-xdev", "-depth", "-mindepth", "1", *removed)
+    run("find", folder, "-xdev", "-depth", "-mindepth", "1", *removed, timeout_s=WIPE_S)
 
 
 def _soon(act: Callable[[], object]) -> None:
