@@ -256,3 +256,15 @@ def test_without_a_record_it_says_that_the_box_starts_and_then_that_something_is
     config.store_path.write_bytes(b"no database at all" * 100)
     assert "cannot be read" in looker.look(moment).problems[0]
     looker.close()
+
+
+def test_what_stands_on_the_screen_can_be_printed_anywhere(store: Store, config_path: Path, tmp_path: Path) -> None:
+    be_alive(store)
+    (tmp_path / "wifi").write_text("The Wi-Fi Hall 5 could not be joined.")
+    command = [sys.executable, "-m", "appliance.cli", "--config", str(config_path), "screen"]
+    command += ["--once", "--notes", str(tmp_path)]
+    size = {**os.environ, "COLUMNS": "100", "LINES": "40"}
+    text = subprocess.run(command, cwd=REPOSITORY, env=size, capture_output=True, text=True, check=True).stdout
+    code = load(config_path).claim_code_path.read_text().strip()
+    assert code in text and "! The Wi-Fi Hall 5 could not be joined." in text
+    assert all(len(line) <= 100 for line in text.splitlines())
