@@ -263,7 +263,7 @@ def test_what_stands_on_the_screen_can_be_printed_anywhere(store: Store, config_
     (tmp_path / "wifi").write_text("The Wi-Fi Hall 5 could not be joined.")
     command = [sys.executable, "-m", "appliance.cli", "--config", str(config_path), "screen"]
     command += ["--once", "--notes", str(tmp_path)]
-    size = {**os.environ, "COLUMNS": "100", "LINES": "40"}
+    size = {**os.environ, "COLUMNS": "100", "LINES": "30"}
     text = subprocess.run(command, cwd=REPOSITORY, env=size, capture_output=True, text=True, check=True).stdout
     code = load(config_path).claim_code_path.read_text().strip()
     assert code in text and "! The Wi-Fi Hall 5 could not be joined." in text
