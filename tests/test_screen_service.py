@@ -27,7 +27,7 @@ from appliance.https import Keeper
 from appliance.interfaces import addresses
 from appliance.notes import Hotspot, Notes
 from appliance.screen.looking import PATIENCE_S, Looker
-from appliance.screen.terminal import Console, Serial, serial_consoles
+from appliance.screen.terminal import AGAIN_S, Console, Serial, serial_consoles
 from appliance.service import SERVICES
 from appliance.store import Store
 from appliance.times import Now, now
@@ -189,9 +189,11 @@ def test_what_somebody_types_does_not_appear_nor_stop_it(terminal: Pty) -> None:
     console = Console(terminal.path)
     assert console.size() == (80, 25)
     os.write(terminal.ours, b"who is there\x13")
-    assert console.draw(["first"], (80, 25)) and not console.draw(["first"], (80, 25))
+    assert console.draw(["first"], (80, 25), 0.0) and not console.draw(["first"], (80, 25), AGAIN_S - 1)
     assert terminal.has("first") and not terminal.has("who")
-    assert console.draw(["next"], (80, 25)) and terminal.read()[0] == "next"
+    os.write(terminal.theirs, b"\x1b[Hsomebody writes over it")
+    assert console.draw(["first"], (80, 25), AGAIN_S) and terminal.read()[0] == "first"
+    assert console.draw(["next"], (80, 25), AGAIN_S + 1) and terminal.read()[0] == "next"
     console.close()
 
 
