@@ -127,8 +127,10 @@ class Build:
             run(["zstd", "-q", "-f", "-T0", "-6", str(image), "-o", str(packed)], log_path)
             document = sbom(self.root, f"mb9k-{self.target.name}", self.build, self.epoch_s)
             (self.out / f"{name}.cdx.json").write_text(json.dumps(document, indent=1) + "\n")
-            (self.out / f"{name}.json").write_text(json.dumps(self._manifest(image, packed), indent=1) + "\n")
-            (self.out / f"{packed.name}.sha256").write_text(f"{sha256_of(packed)}  {packed.name}\n")
+            sha256 = sha256_of(packed)
+            (self.out / f"{packed.name}.sha256").write_text(f"{sha256}  {packed.name}\n")
+            manifest = self._manifest(image, packed, sha256)
+            (self.out / f"{name}.json").write_text(json.dumps(manifest, indent=1) + "\n")
         return packed
 
     def _make_fat(self, name: str, fill: Callable[[Target, Path, Path], None], size_mib: int) -> None:
@@ -137,14 +139,14 @@ class Build:
         fill(self.target, self.root, folder)
         make_fat(self.parts / f"{name}.vfat", folder, size_mib, self.epoch_s, self.log_path)
 
-    def _manifest(self, image: Path, packed: Path) -> dict[str, Any]:
+    def _manifest(self, image: Path, packed: Path, sha256: str) -> dict[str, Any]:
         return {
             "target": self.target.name,
             "build": self.build,
             "source_date_epoch": self.epoch_s,
             "base": base_key(self.target),
-            "image": {"name": image.name, "bytes": image.stat().st_size, "sha256": sha256_of(image)},
-            "packed": {"name": packed.name, "bytes": packed.stat().st_size, "sha256": sha256_of(packed)},
+            "image": {"name": image.name, "bytes": image.stat().st_size},
+            "packed": {"name": packed.name, "bytes": packed.stat().st_size, "sha256": sha256},
             "partitions": [
                 {"name": each.name, "type": each.type, "mib": each.size_mib} for each in layout(self.target)
             ],
