@@ -169,6 +169,8 @@ def command(name: str, out: Path, mediamtx: str, authority: str, fresh: bool) ->
         initramfs_path(wanted).unlink(missing_ok=True)
     knobs = {
         **KNOBS,
+        "mb9k_slots": "auto" if wanted.is_pi else "grub",
+        "mb9k_compatible": f"mb9k-{wanted.name}",
         "mb9k_mediamtx": mediamtx,
         "mb9k_update_authority": str(Path(authority).resolve()) if authority else "",
     }
