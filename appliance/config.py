@@ -176,6 +176,20 @@ class Update(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = 300
 
 
+class Slots(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole system in two slots, as an image of ours has it: `mb9k update FILE` with a bundle of RAUC's."""
+
+    loader: Annotated[
+        Literal["none", "auto", "grub", "tryboot", "jetson"],
+        about("The bootloader that starts one of them; auto: tryboot on a Raspberry Pi, else grub; none: no slots"),
+    ] = "none"
+    grubenv: Annotated[str, about("The file in which GRUB keeps which slot it starts")] = "/efi/grubenv"
+    autoboot: Annotated[str, about("The file in which a Raspberry Pi finds which slot it starts")] = "/efi/autoboot.txt"
+    folder: Annotated[str, about("Where both slots read how far an update of the system is; root's alone")] = (
+        "/data/update"
+    )
+
+
 class Fleet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What this box tells a centre, once it has joined one."""
 
@@ -231,6 +245,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mqtt: Mqtt = Mqtt()
     fleet: Fleet = Fleet()
     update: Update = Update()
+    slots: Slots = Slots()
 
     @property
     def state(self) -> Path:

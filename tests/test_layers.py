@@ -44,6 +44,7 @@ PARTS = {
     "previews",
     "media.mediamtx",
     "rules",
+    "slots",
     "update",
 }
 SERVICES = {"central", "watch", "local", "media.gate", "media.ingest", "media.embedded"}
