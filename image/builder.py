@@ -37,6 +37,17 @@ KNOBS: dict[str, Any] = {
 PIECE_BYTES = 1 << 20
 
 
+def knobs(wanted: Target, mediamtx: str = "auto", authority: str = "") -> dict[str, Any]:
+    """What the role is told for a target. authority: a PEM file with who may sign updates; empty: nobody."""
+    return {
+        **KNOBS,
+        "mb9k_slots": "auto" if wanted.is_pi else "grub",
+        "mb9k_compatible": f"mb9k-{wanted.name}",
+        "mb9k_mediamtx": mediamtx,
+        "mb9k_update_authority": str(Path(authority).resolve()) if authority else "",
+    }
+
+
 def commit_time() -> int:
     """SOURCE_DATE_EPOCH, else when the checkout's last commit was made, in seconds. Raises UserError."""
     given = os.environ.get("SOURCE_DATE_EPOCH")
@@ -167,14 +178,7 @@ def command(name: str, out: Path, mediamtx: str, authority: str, fresh: bool) ->
     if fresh:
         base_path(wanted).unlink(missing_ok=True)
         initramfs_path(wanted).unlink(missing_ok=True)
-    knobs = {
-        **KNOBS,
-        "mb9k_slots": "auto" if wanted.is_pi else "grub",
-        "mb9k_compatible": f"mb9k-{wanted.name}",
-        "mb9k_mediamtx": mediamtx,
-        "mb9k_update_authority": str(Path(authority).resolve()) if authority else "",
-    }
-    build = Build(wanted, out.resolve(), knobs)
+    build = Build(wanted, out.resolve(), knobs(wanted, mediamtx, authority))
     path = build.make()
     took_s = sum(build.progress.took_s.values())
     print(f"{path}: {path.stat().st_size / 1e6:.0f} MB, build {build.build}, {took_s:.0f} s", file=sys.stderr)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from image.builder import KNOBS, Build
+from image.builder import Build, knobs
 from image.targets import TARGETS
 from image.tools import PROGRAMS
 from tests.boxes import until
@@ -82,7 +82,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         if not shutil.which(program):
             pytest.skip(f"there is no {program}; scripts/test installs it")
     out = tmp_path_factory.mktemp("image")
-    build = Build(TARGETS["amd64"], out, {**KNOBS, "mb9k_mediamtx": "none"})
+    build = Build(TARGETS["amd64"], out, knobs(TARGETS["amd64"], mediamtx="none"))
     build.make()
     print(build.progress.took_s)
     yield build.root
