@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -14,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from appliance.errors import UserError
+from appliance.processes import start_child
 from image.doctored import PORT
 
 FIRMWARE = (
@@ -81,7 +83,9 @@ class Machine:
         words += ["-device", f"virtserialport,chardev=shell,name={PORT}"]
         words += ["-qmp", f"unix:{self._qmp_path},server=on,wait=off"]
         self._log = (folder / "qemu.log").open("wb")
-        self._process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log)
+        self._process = start_child(
+            words, end_signal=signal.SIGKILL, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log
+        )
         self._shell: socket.socket | None = None
         self._qmp: socket.socket | None = None
         self._said_by_qmp = b""

@@ -10,10 +10,14 @@ import time
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from appliance.certificates import Authority, new_key
+from appliance.config import Slots, load
 from appliance.slots.bundle import inspected, is_of_rauc
+from appliance.slots.machine import Machine
 from appliance.slots.planning import refuse_unfit, what_changes
+from appliance.slots.preparing import prepare_system
 from appliance.store.soundness import newest_known
 from appliance.update.versions import UpdateError
 from scripts.signing_keys import AUTHORITY, AUTHORITY_KEY, SIGNER, SIGNER_KEY, make_authority, make_signer
@@ -165,3 +169,26 @@ def test_people_are_told_beforehand_what_becomes_of_the_record() -> None:
     assert "another form, which mb9k 0.1.0 cannot read" in changed and "set aside, not shown" in changed
     same = what_changes(bundle("0.2.0"), "0.2.0-a", "0.2.0", known, 300)
     assert same[:2] == ["The whole system, another build of 0.2.0, signed by the tests' signer.", "mb9k stays 0.2.0."]
+
+
+def test_a_bundle_is_looked_at_before_anything_is_done(maker: Maker, good: Path, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "releases" / "0.1.0-abc").mkdir(parents=True)
+    (tmp_path / "releases" / "current").symlink_to("0.1.0-abc")
+    (tmp_path / "build-id").write_text("0.1.0-0123456789abcdef\n")
+    settings = [f'state_dir = "{tmp_path / "state"}"', "[update]", f'releases = "{tmp_path / "releases"}"']
+    settings += [f'authority = "{maker.keys / AUTHORITY}"', "[slots]", 'loader = "grub"']
+    (tmp_path / "mb9k.toml").write_text("\n".join(settings))
+    config, machine = load(tmp_path / "mb9k.toml"), Machine(maker.conf, tmp_path / "build-id")
+    prepared = prepare_system(config, good, machine)
+    assert (prepared.before, prepared.after) == ("0.1.0", "0.2.0") and "mb9k: from 0.1.0 to 0.2.0." in prepared.lines
+    with pytest.raises(UpdateError, match=r"no room for a copy of the record: \d+ MB more"):
+        prepare_system(config, good, machine, copy_bytes=1 << 60)
+    with pytest.raises(UpdateError, match="no second slot"):
+        prepare_system(replace(config, slots=Slots()), good, machine)
+    (tmp_path / "build-id").write_text("0.2.0-1a2b\n")
+    with pytest.raises(UpdateError, match="runs already"):
+        prepare_system(config, good, machine)
+    missing = replace(config, update=replace(config.update, authority=str(tmp_path / "nobody.pem")))
+    with pytest.raises(UpdateError, match=r"nobody\.pem is not there"):
+        prepare_system(missing, good, machine)

@@ -13,24 +13,19 @@ import click
 from appliance.alone import refuse_company, stay_alone
 from appliance.commands.kit import config_of
 from appliance.config import Config
-from appliance.disk import LOG_BYTES, free_bytes
 from appliance.errors import UserError
 from appliance.slots import loader, rauc
-from appliance.slots.bundle import inspected
 from appliance.slots.changing import Changer
 from appliance.slots.machine import Machine
-from appliance.slots.planning import refuse_unfit, what_changes
+from appliance.slots.preparing import prepare_system
 from appliance.slots.trials import Trials
-from appliance.store.soundness import COMPANIONS, newest_known
 from appliance.times import now
 from appliance.update.asking import Box
-from appliance.update.releases import Releases
 from appliance.update.services import Systemd
-from appliance.update.versions import UpdateError, number
+from appliance.update.versions import UpdateError
 
 MACHINE = Machine()
 LOCK = "update"
-MB = 1_000_000
 
 
 @click.group(invoke_without_command=True)
@@ -38,7 +33,7 @@ MB = 1_000_000
 def slots(context: click.Context) -> None:
     """Show the slots of the whole system, of which one runs and the other takes updates.
 
-    Its commands are for the units of an image and for RAUC. `mb9k update FILE` updates.
+    Its commands are for the units of an image and for RAUC; for people there is `mb9k update FILE`.
     """
     if context.invoked_subcommand is None:
         config = config_of(context)
@@ -111,39 +106,23 @@ def update_system(context: click.Context, config: Config, path: Path, yes: bool,
     Raises UpdateError.
     """
     changer = _changer(config, context)
-    build, program = MACHINE.build(), number(Releases(Path(config.update.releases)).current())
     if os.geteuid():
         raise UpdateError(f"this user may not change the system; do it as root: sudo {sys.argv[0]} update ...")
     stay_alone(changer.trials.folder, LOCK)
     changer.refuse_unfinished()
-    bundle = inspected(path, MACHINE.rauc)
-    refuse_unfit(bundle, MACHINE.compatible(), build, program)
-    _refuse_too_full(config)
-    for line in what_changes(bundle, build, program, newest_known(), config.update.health_s):
+    prepared = prepare_system(config, path, MACHINE)
+    for line in prepared.lines:
         click.echo(line)
     if not yes and sys.stdin.isatty():
         click.confirm("Go on?", abort=True)
     listen()
-    changer.update(bundle, number(build), now().utc)
+    changer.update(prepared.bundle, prepared.before, now().utc)
 
 
 def refuse_during_trial(config: Config) -> None:
     """Raise UpdateError if a system must prove itself, or was cut off: then nothing else may change."""
     if config.slots.loader != "none" and (trial := Trials(Path(config.slots.folder)).read()):
         raise UpdateError(f"the system {trial.after} is to prove itself first; try again in some minutes")
-
-
-def _refuse_too_full(config: Config) -> None:
-    """Raise UpdateError if there is no room for two copies of the record."""
-    parts = (Path(f"{config.store_path}{suffix}") for suffix in ("", *COMPANIONS))
-    record_bytes = sum(part.stat().st_size for part in parts if part.exists())
-    needed = 2 * record_bytes + max(LOG_BYTES, config.images.min_free_mb * MB)
-    missing_bytes = needed - free_bytes(config.state)
-    if missing_bytes > 0:
-        raise UpdateError(
-            f"there is no room for a copy of the record: {missing_bytes // MB + 1} MB more than are free are needed on"
-            f" the disk of {config.state}; keep images for fewer days, and try again"
-        )
 
 
 def _changer(config: Config, context: click.Context) -> Changer:

@@ -68,7 +68,6 @@ def install(context: click.Context, file: Path, yes: bool) -> None:
     config = config_of(context)
     updater = _updater(config, context)
     if is_of_rauc(file):
-        _authorities(config)
         update_system(context, config, file, yes, _ending.listen)
         return
     releases = updater.releases
