@@ -135,7 +135,7 @@ class Build:
         packed = self.out / f"{name}.zst"
         with step("Compressed, with its sums and lists"):
             run(["bmaptool", "create", "-o", str(self.out / f"{name}.bmap"), str(image)], log_path)
-            run(["zstd", "-q", "-f", "-T0", "-6", str(image), "-o", str(packed)], log_path)
+            run(["zstd", "-q", "-f", "-T0", str(image), "-o", str(packed)], log_path)
             document = sbom(self.root, f"mb9k-{self.target.name}", self.build, self.epoch_s)
             (self.out / f"{name}.cdx.json").write_text(json.dumps(document, indent=1) + "\n")
             sha256 = sha256_of(packed)
