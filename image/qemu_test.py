@@ -60,7 +60,7 @@ class Run:
             keys.mkdir()
             make_authority(keys, time.time())
             make_signer(keys, "image/test-qemu", time.time())
-            doctored = Doctored(self.image, (keys / AUTHORITY).read_text(), self.folder)
+            doctored = Doctored(self.image, (keys / AUTHORITY).read_text(), self.folder, int(self.patience))
             self.disk = doctored.disk(self.folder / "disk.img")
             self.build = doctored.build
             self.version = number(doctored.build)
@@ -85,6 +85,8 @@ class Run:
 
     def all(self) -> None:
         """Every step. Raises NotInTime, UserError."""
+        if self.patience > 1:
+            self.say(f"without KVM: the box in the copy has {self.patience:.0f} times its patience, too")
         self.say(f"QEMU with {self.kind}; the console is in {self.machine.serial_path}")
         with self.step("From power-on to the page (UEFI, GRUB, slot A)"):
             self.wait_for_page(240)
