@@ -94,6 +94,8 @@ def finish(target: Target, root: Path, version: str, epoch_s: int) -> str:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     _name(target, root)
     _switch_units(root)
+    for folder in ("etc", "var"):
+        (root / folder / ".updated").write_text("")  # else systemd makes caches again that are there
     _same_days(root / "etc/shadow", epoch_s)
     same_times(root, epoch_s)
     build = f"{version}-{content_sum(root)[:16]}"
