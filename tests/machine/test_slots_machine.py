@@ -1,8 +1,7 @@
 """An update of the whole system on a whole Debian: the role's units, the real services, restarts, and the undoing.
 
-A container has no bootloader and no partitions: GRUB's choice is our model's, with which another test compares grub.cfg;
-RAUC verifies, and a stand-in writes nothing. Both "slots" are one root, in which a version is broken or not.
-image/test-qemu does it with real ones.
+A container has no bootloader and no partitions. GRUB's choice is our model's; RAUC verifies, a stand-in writes nothing.
+Both "slots" are one root, in which a version is broken or not. image/test-qemu does it with real ones.
 """
 
 from __future__ import annotations
