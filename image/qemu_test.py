@@ -121,7 +121,8 @@ class Run:
             code = self.machine.wait_for_serial(CODE, 30 * self.patience)[1]
         except NotInTime:
             self.say("no claim code on the console: this image has no screen; the shell is asked")
-            code = self.machine.run("runuser -u mb9k -- mb9k claim", 60 * self.patience).strip().splitlines()[-1]
+            found = re.search(CODE, self.machine.run("runuser -u mb9k -- mb9k claim", 60 * self.patience))
+            code = found[1] if found else ""
         with self.client() as page:
             token = re.search(r'name="csrf" value="([^"]*)"', page.get("/claim").text)
             form = {"csrf": token[1] if token else "", "name": "ann", "code": code}
