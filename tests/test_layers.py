@@ -24,6 +24,7 @@ GROUND = {
     "loopback",
     "messages",
     "names",
+    "notes",
     "places",
     "processes",
     "rates",
@@ -38,8 +39,10 @@ PARTS = {
     *RECORD,
     "accounts",
     "children",
+    "first_boot",
     "https",
     "joining",
+    "machine",
     "membership",
     "previews",
     "media.mediamtx",
@@ -47,7 +50,7 @@ PARTS = {
     "slots",
     "update",
 }
-SERVICES = {"central", "watch", "local", "media.gate", "media.ingest", "media.embedded"}
+SERVICES = {"central", "watch", "local", "screen", "media.gate", "media.ingest", "media.embedded"}
 TOP = {"cli", "commands", "supervisor"}
 
 SOURCES = sorted((REPOSITORY / "appliance").rglob("*.py"))
