@@ -120,7 +120,7 @@ class Run:
         try:
             code = self.machine.wait_for_serial(CODE, 30 * self.patience)[1]
         except NotInTime:
-            self.say("no claim code on the console: this image has no screen; the shell is asked")
+            self.say("no claim code on the console yet; the shell is asked")
             found = re.search(CODE, self.machine.run("runuser -u mb9k -- mb9k claim", 60 * self.patience))
             code = found[1] if found else ""
         with self.client() as page:
@@ -135,7 +135,7 @@ class Run:
 
         def is_there() -> bool:
             try:
-                said = self.machine.run("mb9k slots; test ! -e /data/update/update.json && echo settled", 60)
+                said = self.machine.run("mb9k slots; test ! -e /data/update/update.json && echo settled", 60 * self.patience)
             except (NotInTime, UserError):
                 self.machine.forget_shell()
                 return False
@@ -146,7 +146,7 @@ class Run:
 
     def _install(self, name: str) -> None:
         machine = self.machine
-        machine.run("mkdir -p /run/bundles; mountpoint -q /run/bundles || mount -o ro /dev/vdb /run/bundles", 60)
+        machine.run("mkdir -p /run/bundles; mountpoint -q /run/bundles || mount -o ro /dev/vdb /run/bundles", 60 * self.patience)
         began = len(machine.serial())
         try:
             machine.run(
