@@ -27,6 +27,8 @@ CODE = r"\b([2-9A-HJKMNP-Z]{4}-[2-9A-HJKMNP-Z]{4})\b"
 STARTED = r"BdsDxe: starting.*?mb9k: slot ([AB]);"
 """What UEFI and then GRUB say on the console; GRUB may say it twice, once through UEFI."""
 BROKEN = {"appliance/cli.py": ("from __future__ import annotations\n", "raise SystemExit('broken for tests')\n")}
+SETTLED = "mb9k slots; test ! -e /data/update/update.json && echo settled"
+BUNDLES = "mkdir -p /run/bundles; mountpoint -q /run/bundles || mount -o ro /dev/vdb /run/bundles"
 KVM, TCG = 1.0, 4.0
 """How much longer than usual things may take."""
 
@@ -135,7 +137,7 @@ class Run:
 
         def is_there() -> bool:
             try:
-                said = self.machine.run("mb9k slots; test ! -e /data/update/update.json && echo settled", 60 * self.patience)
+                said = self.machine.run(SETTLED, 60 * self.patience)
             except (NotInTime, UserError):
                 self.machine.forget_shell()
                 return False
@@ -146,7 +148,7 @@ class Run:
 
     def _install(self, name: str) -> None:
         machine = self.machine
-        machine.run("mkdir -p /run/bundles; mountpoint -q /run/bundles || mount -o ro /dev/vdb /run/bundles", 60 * self.patience)
+        machine.run(BUNDLES, 60 * self.patience)
         began = len(machine.serial())
         try:
             machine.run(
