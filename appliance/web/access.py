@@ -13,6 +13,7 @@ from bottle import Bottle, HTTPError, HTTPResponse, request
 from appliance.web.address import SiteAddress, host_in
 from appliance.web.forms import MAX_ID, whole_number
 from appliance.web.headers import SECURITY_HEADERS
+from appliance.web.uploads import note_arrival
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 ErrorPage = Callable[[HTTPError], Any]
@@ -84,6 +85,7 @@ class App(Bottle):  # type: ignore[misc]
     def wsgi(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer, with the strict headers on whatever the answer turns out to be."""
         self.address.enter(environ)
+        note_arrival(environ)
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             named = {name.lower() for name, _ in headers}
