@@ -38,6 +38,7 @@ LATE = {
     "join": ("appliance.commands.fleet", "join", "cryptography"),
     "leave": ("appliance.commands.fleet", "leave", "cryptography"),
     "fleet": ("appliance.commands.fleet", "fleet", "cryptography"),
+    "machine": ("appliance.commands.machine", "machine", "cryptography"),
     "update": ("appliance.commands.update", "update", "cryptography"),
 }
 

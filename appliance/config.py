@@ -19,6 +19,7 @@ from appliance.errors import UserError
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 BOX_NAME = r"^[a-z0-9-]{1,40}$"
+Verb = Literal["restart", "shut_down", "name", "time_zone", "ssh", "factory_reset", "update"]
 
 
 class ConfigError(UserError):
@@ -176,6 +177,23 @@ class Update(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = 300
 
 
+class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What only root may do on this machine, asked by the page."""
+
+    socket: Annotated[
+        str, about("Where mb9k-machine.socket listens; empty: a box set up by hand, whose page asks root for nothing")
+    ] = ""
+    may: Annotated[tuple[Verb, ...], about("What the page's admins may have root do, of these words")] = (
+        "restart",
+        "shut_down",
+        "name",
+        "time_zone",
+        "ssh",
+        "factory_reset",
+        "update",
+    )
+
+
 class Fleet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What this box tells a centre, once it has joined one."""
 
@@ -231,6 +249,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mqtt: Mqtt = Mqtt()
     fleet: Fleet = Fleet()
     update: Update = Update()
+    machine: Machine = Machine()
 
     @property
     def state(self) -> Path:

@@ -40,6 +40,7 @@ PARTS = {
     "children",
     "https",
     "joining",
+    "machine",
     "membership",
     "previews",
     "media.mediamtx",
