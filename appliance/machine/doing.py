@@ -14,7 +14,8 @@ from typing import TypeAlias
 
 from appliance.config import Config
 from appliance.errors import UserError
-from appliance.machine.requests import Done, Request, Restart
+from appliance.machine import updates
+from appliance.machine.requests import Done, Request, Restart, Update
 
 log = logging.getLogger(__name__)
 Say: TypeAlias = Callable[[str], None]
@@ -26,11 +27,13 @@ ANSWER_S = 2.0
 PROGRAM_S = 60.0
 
 
-def do(config: Config, request: Request, say: Say) -> Outcome:  # noqa: ARG001 - deeds to come need both
+def do(config: Config, request: Request, say: Say) -> Outcome:
     """Do it. say: takes sentences on how far it is. Raises InputError, UserError."""
     match request:
         case Restart():
             return Done("The machine restarts now."), lambda: later("systemctl", "reboot")
+        case Update(file=file):
+            return Done(updates.begin(config, file, say, run)), None
 
 
 def later(*words: str) -> None:

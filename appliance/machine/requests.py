@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
@@ -14,7 +14,13 @@ class Restart(msgspec.Struct, frozen=True, tag_field="verb", tag="restart", forb
     """Restart the machine."""
 
 
-Request: TypeAlias = Restart
+class Update(msgspec.Struct, frozen=True, tag_field="verb", tag="update", forbid_unknown_fields=True):
+    """Let another release run. file: of the folder of uploads, a signed bundle; empty: go back to the release before."""
+
+    file: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{16}\.bundle)?$")] = ""
+
+
+Request: TypeAlias = Restart | Update
 
 
 class Said(msgspec.Struct, frozen=True, tag_field="answer", tag="said"):
@@ -38,7 +44,7 @@ class Refused(msgspec.Struct, frozen=True, tag_field="answer", tag="refused"):
 
 Answer: TypeAlias = Said | Done | Refused
 _encoder = msgspec.json.Encoder()
-_requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Restart)
+_requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Restart | Update)
 _answers: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Said | Done | Refused)
 
 

@@ -18,13 +18,16 @@ PIP_S = 3600
 MB = 1_000_000
 
 
-def refuse_too_full(bundle: Bundle, releases: Releases, state: Path, record_bytes: int, leave_bytes: int) -> None:
+def refuse_too_full(
+    bundle: Bundle, releases: Releases, state: Path, record_bytes: int, leave_bytes: int, copy_bytes: int = 0
+) -> None:
     """Raise UpdateError if there is no room for the release and for two copies of the record.
 
-    leave_bytes: what must be left on the record's disk, or the box would delete images to have that.
+    leave_bytes: what must be left on the record's disk, or the box would delete images to have that. copy_bytes: of a
+    copy of the bundle that is still to be made.
     """
     needed = {
-        releases.folder: bundle.manifest.bundle_bytes + bundle.manifest.installed_bytes,
+        releases.folder: bundle.manifest.bundle_bytes + bundle.manifest.installed_bytes + copy_bytes,
         state: 2 * record_bytes + max(LOG_BYTES, leave_bytes),
     }
     if releases.folder.stat().st_dev == state.stat().st_dev:
