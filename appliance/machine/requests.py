@@ -15,7 +15,7 @@ class Restart(msgspec.Struct, frozen=True, tag_field="verb", tag="restart", forb
 
 
 class Update(msgspec.Struct, frozen=True, tag_field="verb", tag="update", forbid_unknown_fields=True):
-    """Let another release run. file: of the folder of uploads, a signed bundle; empty: go back to the release before."""
+    """Let another release run. file: a signed bundle in the folder of uploads; empty: back to the release before."""
 
     file: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{16}\.bundle)?$")] = ""
 
