@@ -195,6 +195,13 @@ class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         "factory_reset",
         "update",
     )
+    ssh_dir: Annotated[str, about("The folder of the ssh server that the page turns on: its settings, its keys")] = (
+        "/etc/mb9k/ssh"
+    )
+    reset_file: Annotated[
+        str,
+        about("On an image: the file that has all data wiped at the next start; empty: a reset empties state_dir"),
+    ] = ""
 
 
 class Fleet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

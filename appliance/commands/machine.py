@@ -13,6 +13,7 @@ import click
 from appliance.commands.kit import config_of
 from appliance.errors import UserError
 from appliance.machine import answering
+from appliance.machine import reset as wiping
 
 
 @click.group()
@@ -33,3 +34,14 @@ def answer(context: click.Context) -> None:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="machine %(levelname)s: %(message)s")
     with socket.socket(fileno=0) as connection:
         answering.answer(connection, config)
+
+
+@machine.command()
+@click.pass_context
+def reset(context: click.Context) -> None:
+    """End a factory reset that was cut off, before the services start; mb9k-reset.service does it."""
+    config = config_of(context)
+    if not wiping.mark_path(config).exists():
+        raise UserError("no factory reset was begun; an admin begins one on the page Settings")
+    wiping.wipe(config, at_boot=True)
+    click.echo("What the box had recorded is wiped.")

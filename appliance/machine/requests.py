@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -10,17 +10,50 @@ MAX_LINE_BYTES = 64_000
 """Of a line in either direction, with its end."""
 
 
-class Restart(msgspec.Struct, frozen=True, tag_field="verb", tag="restart", forbid_unknown_fields=True):
+class Asked(msgspec.Struct, frozen=True, tag_field="verb", forbid_unknown_fields=True):
+    """A verb and its words. Whoever answers checks them as if an attacker had written them."""
+
+
+class Restart(Asked, frozen=True, tag="restart"):
     """Restart the machine."""
 
 
-class Update(msgspec.Struct, frozen=True, tag_field="verb", tag="update", forbid_unknown_fields=True):
+class ShutDown(Asked, frozen=True, tag="shut_down"):
+    """Shut the machine down."""
+
+
+class Name(Asked, frozen=True, tag="name"):
+    """Give the machine this name in the network: a label of RFC 1123, without a domain."""
+
+    host: str
+
+
+class TimeZone(Asked, frozen=True, tag="time_zone"):
+    """Set the machine's time zone, by its name in the system's list: Europe/Berlin."""
+
+    zone: str
+
+
+class Ssh(Asked, frozen=True, tag="ssh"):
+    """Let exactly these public keys in by ssh, as root, or nobody. keys: a line of an `authorized_keys` each."""
+
+    on: bool
+    keys: tuple[str, ...]
+
+
+class FactoryReset(Asked, frozen=True, tag="factory_reset"):
+    """Wipe what the box has recorded. confirmed: the machine's name, as a person has typed it."""
+
+    confirmed: str
+
+
+class Update(Asked, frozen=True, tag="update"):
     """Let another release run. file: a signed bundle in the folder of uploads; empty: back to the release before."""
 
-    file: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{16}\.bundle)?$")] = ""
+    file: str = ""
 
 
-Request: TypeAlias = Restart | Update
+Request: TypeAlias = Restart | ShutDown | Name | TimeZone | Ssh | FactoryReset | Update
 
 
 class Said(msgspec.Struct, frozen=True, tag_field="answer", tag="said"):
@@ -44,8 +77,8 @@ class Refused(msgspec.Struct, frozen=True, tag_field="answer", tag="refused"):
 
 Answer: TypeAlias = Said | Done | Refused
 _encoder = msgspec.json.Encoder()
-_requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Restart | Update)
-_answers: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Said | Done | Refused)
+_requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
+_answers: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
 
 
 def verb_of(request: Request) -> str:

@@ -18,6 +18,7 @@ from appliance.alone import alone
 from appliance.config import Config
 from appliance.disk import free_bytes
 from appliance.errors import InputError, UserError
+from appliance.machine.programs import run
 from appliance.update.journal import Journal
 from appliance.update.preparing import prepare
 from appliance.update.releases import DRAFT, Releases
@@ -29,10 +30,10 @@ SAY_S = 5.0
 BUSY = "An update is under way, or was cut off and is still to be undone; wait until that is done."
 
 
-def begin(config: Config, file: str, say: Callable[[str], None], run: Callable[..., object]) -> str:
+def begin(config: Config, file: str, say: Callable[[str], None]) -> str:
     """Have an upload installed, or the release before run again (no file); a sentence of what happens now.
 
-    run: runs a program. It goes on when this returns. Raises InputError, UserError.
+    It goes on when this returns. Raises InputError, UserError.
     """
     releases = Releases(Path(config.update.releases))
     _refuse_during(releases)
