@@ -13,7 +13,7 @@ from bottle import Bottle, HTTPError, HTTPResponse, request
 from appliance.web.address import SiteAddress, host_in
 from appliance.web.forms import MAX_ID, whole_number
 from appliance.web.headers import SECURITY_HEADERS
-from appliance.web.uploads import note_arrival
+from appliance.web.uploads import Admit, note_arrival
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 ErrorPage = Callable[[HTTPError], Any]
@@ -34,12 +34,14 @@ class App(Bottle):  # type: ignore[misc]
     """A Bottle whose every route says who may use it, and whose every answer carries the strict headers.
 
     `bearer`: programs may use the route with a token of theirs instead of a session, as they may all below /api/.
+    `admit`: which requests bring a file (uploads.py), where a server runs it.
     Addresses, in routes and in answers, are written as if the site had its host to itself; `address` knows the rest.
     """
 
     def __init__(self, error_page: ErrorPage, address: SiteAddress | None = None) -> None:
         super().__init__()
         self._error_page = error_page
+        self.admit: Admit | None = None
         self.address = address or SiteAddress()
         self.router.add_filter("int", _id_filter)
         self.add_hook("before_request", _refuse_unreadable_headers)

@@ -42,7 +42,7 @@ class Arrival:
             return
         try:
             if self._file is None:
-                self._file = os.fdopen(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+                self._file = os.fdopen(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
             self._file.write(data)
             self.size_bytes += len(data)
         except OSError as error:
