@@ -18,7 +18,7 @@ from tests.update_room import Bundles
 
 
 class UpdateBox:
-    """0.1.0 runs, as far as its folder of releases says; what root is asked for is really asked, and systemd a stand-in."""
+    """0.1.0 runs, as far as its folder of releases says. Root is really asked; systemd is a stand-in."""
 
     def __init__(self, folder: Path, bundles: Bundles, has_room: bool = True, **update: object) -> None:
         self.releases = Releases(folder / "releases")

@@ -38,10 +38,11 @@ class App(Bottle):  # type: ignore[misc]
     Addresses, in routes and in answers, are written as if the site had its host to itself; `address` knows the rest.
     """
 
+    admit: Admit | None = None
+
     def __init__(self, error_page: ErrorPage, address: SiteAddress | None = None) -> None:
         super().__init__()
         self._error_page = error_page
-        self.admit: Admit | None = None
         self.address = address or SiteAddress()
         self.router.add_filter("int", _id_filter)
         self.add_hook("before_request", _refuse_unreadable_headers)
