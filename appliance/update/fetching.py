@@ -172,7 +172,11 @@ class _HttpsOnly(urllib.request.HTTPRedirectHandler):
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
         """Follow, but never to plain HTTP. Raises UpdateError."""
-        checked_address(newurl)
+        try:
+            checked_address(newurl)
+        except UpdateError:
+            fp.close()
+            raise
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
