@@ -86,7 +86,7 @@ def _unknown(text: str) -> tuple[str, Kind]:
     raise Malformed(f"there is no topic {text[:100]!r}")
 
 
-class Row(msgspec.Struct, array_like=True, frozen=True):
+class Row(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What one stream counted in one minute, as far as one epoch knows: cumulative, so repeating it is harmless.
 
     stream: its number on the box, never given twice. minute: of the epoch, the key of the row; negative for what is

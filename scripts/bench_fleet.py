@@ -1,7 +1,8 @@
 """The centre's figures: taking rows in, on SQLite and on PostgreSQL, beside a bare batched upsert in the same run.
 
-Rows per second from a queue of messages to committed rows; delay from a box's message to its watermark through a real
-mosquitto; boxes that all reconnect at once after a day without the centre; memory of ingest.
+Rows per second from a queue of messages to committed rows (bench_fleet_rows.py); delay from a box's message to its
+watermark through a real mosquitto; boxes that all reconnect at once after a day without the centre; memory of ingest;
+the viewer with a day and with a year (bench_fleet_viewer.py).
 
 MB9K_BENCH_BOXES: how many reconnect (2000). TLS is not in these figures: see the facts of mosquitto for handshakes.
 """
@@ -19,7 +20,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -28,25 +29,19 @@ from typing import Any
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from appliance.central import sums
-from appliance.central.database import Database
 from appliance.central.housekeeping import roll_up_all
-from appliance.central.ingest import BYTES, MESSAGES, Ingest
-from appliance.central.intake import Incoming, Intake
+from appliance.central.ingest import Ingest
+from appliance.central.intake import Intake
 from appliance.central.mqtt import Connection
-from appliance.central.opening import open_database
-from appliance.central.partitions import make_ahead
-from appliance.messages import Hello, Kind, Row, Sums, Watermarks, decode, encode, parse_topic, topic
+from appliance.messages import Hello, Kind, Sums, Watermarks, decode, encode, parse_topic, topic
+from scripts.bench_fleet_rows import EPOCH, KEEP_DAYS, batches_of, drain, made, messages_of, rows_of
 from tests.brokers import Broker, running_broker
 from tests.conftest import port_giver
 from tests.postgres import Cluster, running_cluster
 
-EPOCH = "00000000000000aa"
 BOXES = int(os.environ.get("MB9K_BENCH_BOXES", "2000"))
-ROWS = 120_000
 DAY_MINUTES, ROWS_A_MESSAGE, WINDOW = 1440, 240, 4
 DELAY_S = 15
-KEEP_DAYS = 100
 
 
 def fleet() -> None:
@@ -55,107 +50,26 @@ def fleet() -> None:
         for name in ("SQLite", "PostgreSQL"):
             address = partial(_address, name, Path(folder), cluster)
             for rows_each in (ROWS_A_MESSAGE, 4):
-                _drain(name, address(f"ours-{rows_each}"), address(f"bare-{rows_each}"), rows_each)
+                drain(name, address, rows_each)
             _roll_up(name, address("roll-up"))
             with running_broker(Path(folder) / f"broker {name}", port_giver()()) as broker:
                 for rate in (200, 1000):
                     _delay(name, address(f"delay-{rate}"), broker, rate)
                 _reconnect(name, address("reconnect"), broker)
+    # Here, since ingest runs this file in a process of its own, and the site's modules are no part of its memory.
+    from scripts import bench_fleet_viewer
+
+    bench_fleet_viewer.main()
 
 
 def _address(kind: str, folder: Path, cluster: Cluster, name: str) -> str:
     return cluster.new_database() if kind == "PostgreSQL" else str(folder / f"{name}.db")
 
 
-def _made(address: str, boxes: int) -> Database:
-    database = open_database(address)
-    make_ahead(database, KEEP_DAYS, int(time.time()))
-    with database.writing():
-        database.executemany(
-            "insert into boxes (id, joined_utc) values (?, ?)", [(f"box-{number}", 1) for number in range(boxes)]
-        )
-    return database
-
-
-def _rows(count: int, streams: int, first: int, start_utc: int) -> list[Row]:
-    """So many rows, of all streams minute by minute."""
-    return [
-        Row(1 + place % streams, place // streams, start_utc + place // streams * 60, place + 1, 60, 3, 1, 0, 1)
-        for place in range(first, first + count)
-    ]
-
-
-def _messages(rows_each: int, boxes: int, count: int) -> Iterator[Incoming]:
-    """Messages of boxes in turns, of four streams each."""
-    start_utc = int(time.time()) // 60 * 60 - 40 * 86_400
-    for number in range(count):
-        box, turn = f"box-{number % boxes}", number // boxes
-        first = turn * rows_each
-        message = Sums(epoch=EPOCH, rows=_rows(rows_each, 4, first, start_utc), after=first, upto=first + rows_each)
-        yield Incoming(topic(box, Kind.SUMS), encode(message))
-
-
-def _batches(messages: Sequence[Incoming]) -> Iterator[list[Incoming]]:
-    """As the service cuts them."""
-    batch: list[Incoming] = []
-    size = 0
-    for message in messages:
-        batch.append(message)
-        size += len(message.payload)
-        if len(batch) == MESSAGES or size >= BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
-def _drain(name: str, ours: str, bare: str, rows_each: int) -> None:
-    """Messages that wait, to committed rows with watermarks; beside the same rows in the same batches, upserted only.
-
-    In turns, batch by batch, so that both see the same load.
-    """
-    boxes = 500
-    messages = list(_messages(rows_each, boxes, ROWS // rows_each))
-    database, other, intake = _made(ours, boxes), _made(bare, boxes), Intake(10**9, KEEP_DAYS)
-    spent = {"ours": [0.0, 0.0], "bare": [0.0, 0.0]}
-    source_ids: dict[tuple[str, int], int] = {}
-    for turn, batch in enumerate(_batches(messages)):
-        rows = [(parse_topic(message.topic)[0], row) for message in batch for row in decode(message.payload, Sums).rows]
-        kept = other.dialect == "postgresql"
-        tuples = sorted(
-            sums.values(_source(source_ids.setdefault((box, row.stream), len(source_ids) + 1)), row)
-            + ((row.start_utc,) if kept else ())
-            for box, row in rows
-        )
-        for what in ("ours", "bare") if turn % 2 else ("bare", "ours"):
-            begun_s, cpu_s = time.perf_counter(), time.process_time()
-            if what == "ours":
-                intake.store(database, intake.read(batch, 0.0), int(time.time()))
-            else:
-                with other.writing():
-                    sums.upsert(other, tuples)
-            spent[what][0] += time.perf_counter() - begun_s
-            spent[what][1] += time.process_time() - cpu_s
-    count = len(messages) * rows_each
-    assert database.one("select count(*) from sums") == other.one("select count(*) from sums") == count
-    rates = {what: count / wall_s for what, (wall_s, _) in spent.items()}
-    cpu_us = {what: cpu_s / count * 1e6 for what, (_, cpu_s) in spent.items()}
-    print(
-        f"  {f'{name}, {rows_each} rows a message':34} {rates['ours']:8,.0f} rows/s, bare upsert {rates['bare']:8,.0f}"
-        f" ({rates['ours'] / rates['bare']:.2f}); CPU {cpu_us['ours']:.1f} us a row, bare {cpu_us['bare']:.1f}"
-    )
-    database.close()
-    other.close()
-
-
-def _source(number: int) -> sums.Source:
-    return sums.Source(number, 0, 0, 0, 0, 0)
-
-
 def _roll_up(name: str, address: str) -> None:
     boxes = 100
-    database, intake = _made(address, boxes), Intake(10**9, KEEP_DAYS)
-    for batch in _batches(list(_messages(ROWS_A_MESSAGE, boxes, 500))):
+    database, intake = made(address, boxes), Intake(10**9, KEEP_DAYS)
+    for batch in batches_of(list(messages_of(ROWS_A_MESSAGE, boxes, 500))):
         intake.store(database, intake.read(batch, 0.0), int(time.time()))
     begun_s = time.perf_counter()
     roll_up_all(database)
@@ -199,8 +113,8 @@ def _memory_mb(process: subprocess.Popen[bytes]) -> float:
 def _delay(name: str, address: str, broker: Broker, rate: int) -> None:
     """From a message of four rows to the watermark that covers it, at so many messages a second of 1,000 boxes."""
     boxes = 1000
-    _made(address, boxes).close()
-    messages = list(_messages(4, boxes, rate * DELAY_S))
+    made(address, boxes).close()
+    messages = list(messages_of(4, boxes, rate * DELAY_S))
     sent_s: dict[tuple[str, int], float] = {}
     delays: list[float] = []
 
@@ -244,7 +158,7 @@ def _reconnect(name: str, address: str, broker: Broker) -> None:
     """All boxes connect at once, say hello, and send a day of one stream, WINDOW messages unanswered at most."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    database = _made(address, BOXES)
+    database = made(address, BOXES)
     with _ingest(address, broker.port) as process:
         begun_s = time.perf_counter()
         crowd = _Crowd(broker.port, BOXES)
@@ -270,7 +184,7 @@ class _Crowd:
             encode(
                 Sums(
                     epoch=EPOCH,
-                    rows=_rows(ROWS_A_MESSAGE, 1, first, start_utc),
+                    rows=rows_of(ROWS_A_MESSAGE, 1, first, start_utc),
                     after=first,
                     upto=first + ROWS_A_MESSAGE,
                 )

@@ -1,4 +1,8 @@
-"""How fast the page of a centre is with a year of 1,000 boxes, beside one that has a day of them: asked in turn."""
+"""How fast the page of a centre is with a year of 1,000 boxes, beside one that has a day of them: asked in turn.
+
+Compared are pages that show the same on both: their range is one that both have. A longer range draws what only one
+of them has, a bar for each hour or day, and so stands apart.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +30,12 @@ REPEATS = 40
 PAGES = {
     "the fleet": "/",
     "its table": "/boxes",
+    "one site, its usual range": "/sites/1",
+    "one site, 24 hours": "/sites/1?last=day",
+    "a box, its usual range": "/boxes/box-7",
+    "a box, 24 hours": "/boxes/box-7?last=day",
+}
+LONGER = {
     "one site, 7 days": "/sites/1?last=week",
     "a box, a year": "/boxes/box-7?last=year",
 }
@@ -97,7 +107,7 @@ def viewer_row(day_address: str, year_address: str) -> list[str]:
         viewer(day_address, Path(folder), 24) as day,
         viewer(year_address, Path(folder), 24 * 365) as year,
     ):
-        for title, path in PAGES.items():
+        for title, path in (PAGES | LONGER).items():
             took: dict[str, list[float]] = {"day": [], "year": []}
             for client in (day, year):
                 answer_ms(client, path)  # the first one reads the file
@@ -106,9 +116,10 @@ def viewer_row(day_address: str, year_address: str) -> list[str]:
                     took[name].append(answer_ms(client, path))
             middle = {name: statistics.median(values) for name, values in took.items()}
             slow = {name: p95(values) for name, values in took.items()}
+            apart = ", of which one has a day and the other all" if title in LONGER else ""
             lines.append(
-                f"{title}: p50 {middle['day']:.0f} ms with a day, {middle['year']:.0f} ms with a year;"
-                f" p95 {slow['day']:.0f} and {slow['year']:.0f} ms, {slow['year'] / slow['day']:.2f} times"
+                f"{title}{apart}: p50 {middle['day']:.1f} ms with a day, {middle['year']:.1f} ms with a year;"
+                f" p95 {slow['day']:.1f} and {slow['year']:.1f} ms, {slow['year'] / slow['day']:.2f} times"
             )
     return lines
 

@@ -88,7 +88,7 @@ def _add() -> None:
     """The centre adds what comes to what it has."""
     from appliance.central import sums
 
-    sums.UPSERT_SQLITE = sums.UPSERT_SQLITE.replace(sums._NEWER, MORE)
+    sums._NEWER_IN_SQLITE = sums._NEWER_IN_SQLITE.replace(sums._NEWER, MORE)
 
 
 def _answer_first() -> None:

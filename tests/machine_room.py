@@ -19,7 +19,7 @@ import msgspec
 from appliance.config import Config
 from tests.conftest import REPOSITORY
 
-STAND_INS = ("systemctl", "hostnamectl", "timedatectl", "loginctl")
+STAND_INS = ("systemctl", "hostnamectl", "timedatectl", "loginctl", "sed")
 REAL = ("find", "ssh-keygen")
 
 
@@ -33,8 +33,16 @@ class Room:
         self.socket_path = folder / "room.sock"
         self.noted_path = folder / "noted"
         self.programs = folder / "programs"
-        machine = {"socket": str(self.socket_path), **config.pop("machine", {})}
-        whole = {"state_dir": str(folder / "state"), "machine": machine, **config}
+        ssh_dir, releases = folder / "ssh", folder / "releases"
+        for made in (ssh_dir, releases):
+            made.mkdir()
+        machine = {"socket": str(self.socket_path), "ssh_dir": str(ssh_dir), **config.pop("machine", {})}
+        whole = {
+            "state_dir": str(folder / "state"),
+            "machine": machine,
+            "update": {"releases": str(releases)},
+            **config,
+        }
         self.path.write_bytes(msgspec.toml.encode(whole))
         self.config: Config = msgspec.convert(whole, Config)
         self.config.state.mkdir(exist_ok=True)
@@ -51,10 +59,12 @@ class Room:
         self._thread = threading.Thread(target=self._accept)
         self._thread.start()
 
-    def stand_in(self, name: str, says: str = "", code: int = 0) -> None:
-        """A program that notes its words, says something, and ends with a code."""
+    def stand_in(self, name: str, says: str = "", code: int = 0, also: str = "") -> None:
+        """A program that notes its words, says something, and ends with a code. also: what it does in between."""
         path = self.programs / name
-        path.write_text(f'#!/bin/sh\necho "{name} $*" >> {self.noted_path}\nprintf %s "{says}" >&2\nexit {code}\n')
+        path.write_text(
+            f'#!/bin/sh\necho "{name} $*" >> {self.noted_path}\nprintf %s "{says}" >&2\n{also}\nexit {code}\n'
+        )
         path.chmod(0o755)
 
     def noted(self) -> list[str]:
@@ -70,10 +80,10 @@ class Room:
             with connection:
                 self.processes.append(self.start(connection.fileno()))
 
-    def start(self, handle: int) -> subprocess.Popen[bytes]:
-        """What mb9k-machine@.service runs, with this as its standard input."""
-        command = [sys.executable, "-m", "appliance.cli", "--config", str(self.path), "machine", "answer"]
-        environment = {**os.environ, "PATH": f"{self.programs}:/usr/bin:/bin", "PYTHONPATH": str(REPOSITORY)}
+    def start(self, handle: int, command_name: str = "answer") -> subprocess.Popen[bytes]:
+        """What mb9k-machine@.service runs, with this as its standard input; or another command of the room."""
+        command = [sys.executable, "-m", "appliance.cli", "--config", str(self.path), "machine", command_name]
+        environment = {**os.environ, "PATH": str(self.programs), "PYTHONPATH": str(REPOSITORY)}
         return subprocess.Popen(
             command, stdin=handle, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, cwd="/"
         )

@@ -76,6 +76,36 @@ def test_the_common_words_mean_the_same(database: Database) -> None:
     assert bytes(database.one("select payload from letters")) == b"\0\xff"
 
 
+ODD = ["", "a,b", 'quo"ted', "back\\slash", "{brace}", "NULL", "line\nbreak", "100%s", "\U0001f637", " spaced "]
+
+
+@pytest.mark.parametrize("count", [0, 1, 49, 50, 51, 230])
+def test_many_rows_are_put_in_their_order_and_found_by_their_keys(database: Database, count: int) -> None:
+    boxes = [(f"box-{number:03}", ODD[number % len(ODD)], number) for number in range(count)]
+    database.put("boxes (id, title, joined_utc)", boxes)
+    columns = "id, title, joined_utc"
+    assert [tuple(row) for row in database.execute(f"select {columns} from boxes order by id")] == boxes
+    wanted = [(title, at) for _, title, at in boxes[1::2]]
+    found = database.among(f"select {columns} from boxes where (title, joined_utc) in {{keys}} order by id", wanted)
+    assert [tuple(row) for row in found] == boxes[1::2]
+    assert all(row["id"] == row[0] for row in found)
+    marks = [(title, -at) for _, title, at in reversed(boxes)]
+    database.put("stale_hours (box_id, hour_utc)", (mark for mark in marks))
+    assert [tuple(row) for row in database.execute("select box_id, hour_utc from stale_hours order by id")] == marks
+
+
+def test_a_row_that_is_put_again_does_what_is_asked_for(database: Database) -> None:
+    newer = (
+        "on conflict (id) do update set joined_utc = excluded.joined_utc where excluded.joined_utc > boxes.joined_utc"
+    )
+    for at_utc in (2, 3, 1):
+        database.put("boxes (id, joined_utc)", [(f"box-{number}", at_utc) for number in range(60)], newer)
+    assert database.one("select min(joined_utc) from boxes") == database.one("select max(joined_utc) from boxes") == 3
+    with pytest.raises(sqlite3.IntegrityError), database.writing():
+        database.put("boxes (id, joined_utc)", [("new", 1), ("box-59", 4)])
+    assert database.one("select count(*) from boxes") == 60
+
+
 def test_processes_that_start_together_do_not_both_migrate(database_address: str) -> None:
     problems: list[BaseException] = []
 

@@ -18,7 +18,7 @@ from appliance.central.config import CentralConfig
 from appliance.central.config import Database as DatabaseConfig
 from appliance.central.database import Database, is_postgresql
 from appliance.central.housekeeping import Housekeeping
-from appliance.central.ingest import Ingest, Renew
+from appliance.central.ingest import Ahead, Ingest, Renew
 from appliance.central.intake import Intake
 from appliance.central.mqtt import Connection
 from appliance.central.opening import connect, open_database
@@ -361,3 +361,24 @@ def test_rows_ahead_of_their_turn_get_no_answer(
         north.send(Kind.SUMS, box.range(A, 0))
         north.wait_for(A, 1)
     assert sums_of(database, "north") == rows_of(box)
+
+
+def test_one_is_made_ahead_and_what_goes_wrong_with_it_is_said_in_its_turn() -> None:
+    made, made_two = list[int](), threading.Event()
+
+    def make() -> int:
+        made.append(len(made))
+        if len(made) == 2:
+            made_two.set()
+        if len(made) == 3:
+            raise ValueError("third")
+        return made[-1]
+
+    ahead = Ahead(make)
+    assert ahead.next() == 0
+    assert made_two.wait(PATIENCE_S)
+    assert ahead.next() == 1
+    with pytest.raises(ValueError, match="third"):
+        ahead.next()
+    assert ahead.next() == 3
+    ahead.close()

@@ -11,6 +11,8 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, TypeVar
 
 from appliance import service
 from appliance.central import members, partitions, processes
@@ -33,6 +35,27 @@ HUNG_S = 60.0
 """After so long without a turn of the loop, ingest hangs; it goes on turning while it waits for the database."""
 
 Renew = Callable[[Database, str, Renewal], Certificate | None]
+Made = TypeVar("Made")
+
+
+class Ahead(Generic[Made]):
+    """Makes the next of something in a thread while the one before it is used. make: for one thread."""
+
+    def __init__(self, make: Callable[[], Made]) -> None:
+        self._make = make
+        self._thread = ThreadPoolExecutor(1, "ahead")
+        self._made: Future[Made] | None = None
+
+    def next(self) -> Made:
+        """The next one; raises what making it raised."""
+        waiting, self._made = self._made or self._thread.submit(self._make), None
+        made = waiting.result()
+        self._made = self._thread.submit(self._make)
+        return made
+
+    def close(self) -> None:
+        """Make no more; what was made ahead is not used."""
+        self._thread.shutdown()
 
 
 class Ingest:
@@ -51,6 +74,7 @@ class Ingest:
         self._database: Database | None = None
         self._database_trouble = ""
         self._turned_s = time.monotonic()
+        self._batches = Ahead(self._next_batch)
         self.rows, self.messages = 0, 0
 
     @property
@@ -65,15 +89,22 @@ class Ingest:
     def turn(self) -> bool:
         """Take in what there is; whether there was something. Returns only when it is committed and answered."""
         self._turned_s = time.monotonic()
-        messages = self._connection.take(MESSAGES, BYTES, PATIENCE_S, GATHER_S)
+        messages, batch = self._batches.next()
         if not messages:
             return False
-        answers = self._store(self._intake.read(messages, time.monotonic()))
-        self._answer(answers, messages)
+        self._answer(self._store(batch), messages)
         return True
 
+    def _next_batch(self) -> tuple[list[Incoming], Batch]:
+        messages = self._connection.take(MESSAGES, BYTES, PATIENCE_S, GATHER_S)
+        return messages, self._intake.read(messages, time.monotonic())
+
     def close(self) -> None:
-        """Close the database."""
+        """End; what was read ahead was not acknowledged, so it comes again."""
+        self._batches.close()
+        self._close_database()
+
+    def _close_database(self) -> None:
         if self._database:
             self._database.close()
         self._database = None
@@ -111,7 +142,7 @@ class Ingest:
             or isinstance(error, DatabaseAway)
             or "locked" not in trouble
         ):
-            self.close()
+            self._close_database()
         time.sleep(RETRY_S)
 
     def _answer(self, answers: Answers, messages: Sequence[Incoming]) -> None:

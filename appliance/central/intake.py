@@ -223,6 +223,8 @@ class _Storing:
         self._answers = Answers()
         self._letters: list[Letter] = []
         self._patches: dict[str, status.Patch] = defaultdict(dict)
+        self._rows: dict[str, Mapping[str, Any]] = {}
+        self._heard: set[str] = set()
         self._closed_utc = 0
 
     def run(self, batch: Batch) -> Answers:
@@ -246,15 +248,16 @@ class _Storing:
 
     def _admitted(self, notes: Sequence[Note]) -> list[Note]:
         """What boxes sent that have joined and may still send."""
-        rows = status.read(self._database, {note.box for note in notes})
-        returned = {box for box in sorted({note.box for note in notes} - rows.keys()) if self._let_return(box)}
+        boxes = {note.box for note in notes}
+        self._rows = status.read(self._database, boxes | {letter.box for letter in self._letters})
+        returned = {box for box in sorted(boxes - self._rows.keys()) if self._let_return(box)}
+        self._rows |= status.read(self._database, returned)
+        revoked = {box for box, row in self._rows.items() if row["revoked_utc"] is not None}
         admitted = []
         for note in notes:
-            if note.box in returned:
-                admitted.append(note)
-            elif note.box not in rows:
+            if note.box not in self._rows:
                 self._refuse(note, STRANGER)
-            elif rows[note.box]["revoked_utc"] is not None:
+            elif note.box in revoked:
                 self._refuse(note, REVOKED)
             else:
                 admitted.append(note)
@@ -286,34 +289,42 @@ class _Storing:
             self._answers.upto[note.box].update({epoch: have.get(epoch, 0) for epoch in hello.tops})
 
     def _take_sums(self, notes: Sequence[Note]) -> None:
-        groups: dict[tuple[str, str, int], list[Row]] = defaultdict(list)
+        told: dict[tuple[str, str], list[Row]] = defaultdict(list)
         ranges: dict[watermarks.Key, list[watermarks.Range]] = defaultdict(list)
-        latest_utc = self._now_utc + AHEAD_S
-        earliest_utc = max(self._closed_utc, self._now_utc - self._intake._keep_s)
         for note in notes:
             sums = note.message
             assert isinstance(sums, SumsMessage)
-            good = [row for row in sums.rows if row.start_utc <= latest_utc]
-            if len(good) < len(sums.rows):
-                self._refuse(note, CLOCK_AHEAD)
-            elif sums.after is not None and sums.upto is not None:
+            rows, all_of_it = self._believed(note, sums.rows)
+            if rows:
+                told[note.box, sums.epoch] += rows
+            if all_of_it and sums.after is not None and sums.upto is not None:
                 ranges[note.box, sums.epoch].append((sums.after, sums.upto))
-            # One whose time nothing confirms is kept whatever it says: it is corrected later.
-            young = [row for row in good if row.start_utc >= earliest_utc or not row.verified]
-            if len(young) < len(good):
-                self._refuse(note, TOO_OLD)
-            for row in young:
-                groups[note.box, sums.epoch, row.stream].append(row)
-            self._answers.rows += len(young)
-            self._patches[note.box]["sums_utc"] = self._now_utc
-        changed = self._intake._sums.take(self._database, groups, self._now_utc) if groups else set()
-        self._database.executemany(
-            "insert into stale_hours (box_id, hour_utc) values (?, ?)",
-            sorted(one for one in changed if one[1] >= self._closed_utc),
-        )
+            self._answers.rows += len(rows)
+            self._heard.add(note.box)
+        if told:
+            changed = self._intake._sums.take(self._database, told, self._now_utc)
+            self._database.put(
+                "stale_hours (box_id, hour_utc)", sorted(one for one in changed if one[1] >= self._closed_utc)
+            )
         if ranges:
             for (box, epoch), upto in watermarks.note(self._database, ranges, self._now_utc).items():
                 self._answers.upto[box][epoch] = upto
+
+    def _believed(self, note: Note, rows: Sequence[Row]) -> tuple[Sequence[Row], bool]:
+        """Those rows whose time we believe, and whether none is from the future, so that their range is covered."""
+        latest_utc = self._now_utc + AHEAD_S
+        earliest_utc = max(self._closed_utc, self._now_utc - self._intake._keep_s)
+        starts = [row.start_utc for row in rows]
+        if not starts or (min(starts) >= earliest_utc and max(starts) <= latest_utc):
+            return rows, True
+        good = [row for row in rows if row.start_utc <= latest_utc]
+        if len(good) < len(rows):
+            self._refuse(note, CLOCK_AHEAD)
+        # One whose time nothing confirms is kept whatever it says: it is corrected later.
+        young = [row for row in good if row.start_utc >= earliest_utc or not row.verified]
+        if len(young) < len(good):
+            self._refuse(note, TOO_OLD)
+        return young, len(good) == len(rows)
 
     def _change_boxes(self, notes: Sequence[Note]) -> None:
         """Note what boxes tell of themselves, and what we see wrong with it."""
@@ -323,31 +334,31 @@ class _Storing:
             if letter.box
         }
         told_by = {note.box for note in notes}
-        rows = status.read(self._database, told_by | problems.keys(), to_change=True)
+        rows = {box: row for box, row in self._rows.items() if box in told_by or box in problems}
+        if self._database.dialect == "postgresql":  # others may have changed them
+            rows = status.read(self._database, rows, to_change=True)
         for note in notes:
-            if note.box not in rows:
-                continue
-            seen = _Overlaid(rows[note.box], self._patches[note.box])
-            if isinstance(note.message, Hello):
-                self._patches[note.box] |= status.after_hello(seen, note.message, self._now_utc)
-            elif isinstance(note.message, State):
-                patch = status.after_state(seen, note.message, self._now_utc)
-                self._patches[note.box] |= patch or {}
-                if patch is None and note.message.status == "running":
-                    self._ask(note.box)
-        patches: dict[str, status.Patch] = {}
-        for box in rows:
-            patch = self._patches[box]
-            if box in told_by and (patch.get("hello_utc") or rows[box]["hello_utc"] or -1) < (
-                self._intake._known_since_utc
-            ):
+            if isinstance(note.message, (Hello, State)) and note.box in rows:
+                self._take_status(note.box, note.message, _Overlaid(rows[note.box], self._patches[note.box]))
+        for box, row in rows.items():
+            hello_utc = self._now_utc if "hello_utc" in self._patches[box] else row["hello_utc"] or -1
+            if box in told_by and hello_utc < self._intake._known_since_utc:
                 self._ask(box)
             if box in problems:
-                patch = status.told(problems[box], self._now_utc) | patch
-            elif patch.keys() == {"sums_utc"} and (rows[box]["sums_utc"] or 0) > self._now_utc - SUMS_NOTED_S:
-                continue
-            patches[box] = patch
-        status.change(self._database, patches)
+                self._patches[box] = status.told(problems[box], self._now_utc) | self._patches[box]
+        status.change(self._database, {box: self._patches[box] for box in rows})
+        before_utc = self._now_utc - SUMS_NOTED_S
+        quiet = [box for box, row in rows.items() if box in self._heard and (row["sums_utc"] or 0) <= before_utc]
+        status.note_heard(self._database, quiet, self._now_utc)
+
+    def _take_status(self, box: str, message: Hello | State, seen: Mapping[str, Any]) -> None:
+        if isinstance(message, Hello):
+            self._patches[box] |= status.after_hello(seen, message, self._now_utc)
+            return
+        patch = status.after_state(seen, message, self._now_utc)
+        self._patches[box] |= patch or {}
+        if patch is None and message.status == "running":
+            self._ask(box)
 
     def _ask(self, box: str) -> None:
         """Have a box say hello, as we may know less of it than we once did; at most each ASK_AGAIN_S."""

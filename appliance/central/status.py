@@ -10,7 +10,6 @@ from appliance.central.database import Database
 from appliance.central.letters import plain
 from appliance.messages import Hello, State
 
-KEYS = 400
 TWO_MACHINES_S = 86_400
 """A machine that says hello again within so long, after another one of the same name did, is not a replaced one."""
 SKEW_S = 300
@@ -33,16 +32,17 @@ def read(database: Database, boxes: Iterable[str], to_change: bool = False) -> d
     """
     # Not `for update`: that would also wait for whoever adds a stream of the box.
     lock = " for no key update" if to_change and database.dialect == "postgresql" else ""
-    names, found = sorted(boxes), {}
-    for begin in range(0, len(names), KEYS):
-        some = names[begin : begin + KEYS]
-        rows = database.execute(
-            "select id, revoked_utc, epoch, machine, other_machine, other_utc, clock, hello_utc, sums_utc from boxes"
-            f" where id in ({', '.join('?' * len(some))}) order by id{lock}",
-            some,
-        )
-        found.update({row["id"]: row for row in rows})
-    return found
+    rows = database.among(
+        "select id, revoked_utc, epoch, machine, other_machine, other_utc, clock, hello_utc, sums_utc from boxes"
+        f" where id in {{keys}} order by id{lock}",
+        [(box,) for box in sorted(boxes)],
+    )
+    return {row[0]: row for row in rows}
+
+
+def note_heard(database: Database, boxes: Iterable[str], now_utc: int) -> None:
+    """Note that rows of these boxes came. Raises sqlite3.Error."""
+    database.among(f"update boxes set sums_utc = {now_utc} where id in {{keys}} returning id", [(b,) for b in boxes])
 
 
 def change(database: Database, patches: Mapping[str, Patch]) -> None:

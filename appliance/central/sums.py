@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,8 +15,9 @@ DAY_S, HOUR_S = 86_400, 3600
 MAX_CACHED = 100_000
 COPY_ROWS = 300
 """From so many rows on PostgreSQL takes them in faster by COPY."""
-KEYS = 400
 
+Told = Mapping[tuple[str, str], Sequence[Row]]
+"""Rows by box and epoch; some of each."""
 Key = tuple[str, str, int]
 """A box, an epoch, and the number of a stream."""
 
@@ -25,19 +27,15 @@ _NEWER = (
     " no_mask = excluded.no_mask, incorrect = excluded.incorrect, unknown = excluded.unknown,"
     " verified = excluded.verified, seq = excluded.seq where excluded.seq > sums.seq"
 )
-UPSERT_SQLITE = (
-    f"insert into sums ({_COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (source_id, minute) {_NEWER}"
-)
+_NEWER_IN_SQLITE = f"on conflict (source_id, minute) {_NEWER}"
 _KEPT = f"{_COLUMNS}, kept_utc"
-UPSERT_POSTGRESQL = (
-    f"insert into sums ({_KEPT}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    f" on conflict (source_id, minute, kept_utc) {_NEWER}"
-)
+_NEWER_IN_POSTGRESQL = f"on conflict (source_id, minute, kept_utc) {_NEWER}"
 _INCOMING = "create temp table if not exists incoming (like sums) on commit delete rows"
 _UPSERT_INCOMING = (
-    f"insert into sums ({_KEPT}) select {_KEPT} from incoming order by source_id, minute"
-    f" on conflict (source_id, minute, kept_utc) {_NEWER}"
+    f"insert into sums ({_KEPT}) select {_KEPT} from incoming order by source_id, minute {_NEWER_IN_POSTGRESQL}"
 )
+UPSERT_ONE = f"insert into sums ({_COLUMNS}) values ({', '.join('?' * 10)}) {_NEWER_IN_SQLITE}"
+"""What `upsert` does on SQLite, row by row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +49,26 @@ class Source:
     since_utc: int
     until_utc: int
 
+    def holds(self, base_utc: int, first_utc: int, last_utc: int) -> bool:
+        """Whether rows that begin in first..last, by so much later than their minutes, are as those it has."""
+        return (
+            base_utc - self.base_utc == self.low_shift == self.high_shift
+            and self.since_utc <= first_utc
+            and last_utc < self.until_utc
+        )
+
     def widened(self, rows: Iterable[Row]) -> Source:
         """The same, wide enough for these rows."""
         starts = [row.start_utc for row in rows]
-        shifts = {row.start_utc - 60 * row.minute for row in rows}
-        low, high = min(shifts) - self.base_utc, max(shifts) - self.base_utc
-        if low == high == self.low_shift == self.high_shift and self.since_utc <= min(starts) <= max(starts) < (
-            self.until_utc
-        ):
-            return self
-        return replace(
+        shifts = {row.start_utc - 60 * row.minute - self.base_utc for row in rows}
+        wide = replace(
             self,
-            low_shift=min(self.low_shift, low),
-            high_shift=max(self.high_shift, high),
+            low_shift=min(self.low_shift, *shifts),
+            high_shift=max(self.high_shift, *shifts),
             since_utc=min(self.since_utc, day_of(min(starts))),
             until_utc=max(self.until_utc, day_of(max(starts)) + DAY_S),
         )
+        return self if wide == self else wide
 
 
 def day_of(utc: int) -> int:
@@ -84,34 +86,61 @@ class Sums:
 
     def __init__(self) -> None:
         self._streams: dict[tuple[str, int], int] = {}
-        self._sources: dict[Key, Source] = {}
+        self._sources: dict[tuple[str, str], dict[int, Source]] = {}  # by box and epoch, then number of the stream
+        self._cached = 0
 
     def forget(self) -> None:
         """Believe nothing that was read before."""
         self._streams.clear()
         self._sources.clear()
+        self._cached = 0
 
-    def take(self, database: Database, groups: Mapping[Key, Sequence[Row]], now_utc: int) -> set[tuple[str, int]]:
+    def take(self, database: Database, told: Told, now_utc: int) -> set[tuple[str, int]]:
         """Take rows in, in a transaction of the caller's; the (box, hour)s that they change. Raises sqlite3.Error.
 
         Of each row the one with the highest seq stays, in whatever order they come.
         """
+        if self._cached > MAX_CACHED:
+            self.forget()
+        hours, new = set(), {}
+        for key, rows in told.items():
+            starts = [row.start_utc for row in rows]
+            hours |= {(key[0], number * HOUR_S) for number in {start_utc // HOUR_S for start_utc in starts}}
+            if not _held(self._sources.get(key, {}), rows, min(starts), max(starts)):
+                new[key] = rows
+        if new:
+            hours |= self._make_room(database, _by_stream(new), now_utc)
+        stored = self._stored(told)
+        if database.dialect == "postgresql":
+            bases = {source.id: source.base_utc for key in told for source in self._sources[key].values()}
+            stored = ((*row, bases[row[0]] + 60 * row[1]) for row in stored)
+        upsert(database, stored)
+        return hours
+
+    def _stored(self, told: Told) -> Iterator[tuple[int, ...]]:
+        """Rows as _COLUMNS; a few at a time, since the collector would look at many thousands again and again."""
+        for key, rows in told.items():
+            ids = {number: source.id for number, source in self._sources[key].items()}
+            yield from [
+                (
+                    ids[row.stream], row.minute, row.seq, row.start_utc, row.watched_s, row.mask, row.no_mask,
+                    row.incorrect, row.unknown, row.verified,
+                )
+                for row in rows
+            ]  # fmt: skip
+
+    def _make_room(self, database: Database, groups: Mapping[Key, Sequence[Row]], now_utc: int) -> set[tuple[str, int]]:
+        """Have a source for all of these, wide enough; the (box, hour)s in which rows stood that move."""
         keys = sorted(groups)
-        self._find(database, keys, groups, now_utc)
-        hours = {
-            (key[0], number * HOUR_S) for key in keys for number in {row.start_utc // HOUR_S for row in groups[key]}
-        }
-        before = {key: self._sources[key] for key in keys}
-        self._sources.update({key: before[key].widened(groups[key]) for key in keys})
-        wider = [key for key in keys if self._sources[key] is not before[key]]
-        moved = [key for key in keys if self._sources[key].low_shift != self._sources[key].high_shift]
+        before = self._find(database, keys, groups, now_utc)
+        after = {key: before[key].widened(groups[key]) for key in keys}
+        wider = [key for key in keys if after[key] is not before[key]]
+        moved = [key for key in keys if after[key].low_shift != after[key].high_shift]
         _lock(database, sorted({before[key].id for key in (*wider, *moved)}))
         for key in wider:
-            self._widen(database, key, self._sources[key])
-        for key in moved:
-            hours |= {(key[0], hour) for hour in _hours_before(database, before[key], groups[key])}
-        self._store(database, [(self._sources[key], groups[key]) for key in keys])
-        return hours
+            self._widen(database, key, after[key])
+            self._sources[key[:2]][key[2]] = after[key]
+        return {(key[0], hour) for key in moved for hour in _hours_before(database, before[key], groups[key])}
 
     def _widen(self, database: Database, key: Key, wide: Source) -> None:
         changed = database.execute(
@@ -122,86 +151,76 @@ class Sums:
         if changed.rowcount == 0:
             raise StaleCache(f"the source of {key} is gone")
 
-    def _find(self, database: Database, keys: Sequence[Key], groups: Mapping[Key, Sequence[Row]], now_utc: int) -> None:
-        """Have the source of every key, a new one where there was none."""
-        if len(self._sources) + len(keys) > MAX_CACHED:
-            self.forget()
-        missing = [key for key in keys if key not in self._sources]
-        if not missing:
-            return
+    def _find(
+        self, database: Database, keys: Sequence[Key], groups: Mapping[Key, Sequence[Row]], now_utc: int
+    ) -> dict[Key, Source]:
+        """The source of every key, a new one where there was none."""
+        missing = [key for key in keys if key[2] not in self._sources.get(key[:2], {})]
         self.find_streams(database, {(box, number) for box, _, number in missing})
-        new = []
+        new, by_stream = [], {}
         for box, epoch, number in missing:
             first = groups[box, epoch, number][0]
             since = day_of(first.start_utc)
             base = first.start_utc - 60 * first.minute
-            new.append((self._streams[box, number], epoch, base, since, since + DAY_S, now_utc))
-        database.executemany(
-            "insert into sources (stream_id, epoch, base_utc, since_utc, until_utc, made_utc)"
-            " values (?, ?, ?, ?, ?, ?) on conflict (stream_id, epoch) do nothing",
+            stream_id = self._streams[box, number]
+            new.append((stream_id, epoch, base, since, since + DAY_S, now_utc))
+            by_stream[stream_id, epoch] = box, epoch, number
+        database.put(
+            "sources (stream_id, epoch, base_utc, since_utc, until_utc, made_utc)",
             sorted(new),
+            "on conflict (stream_id, epoch) do nothing",
         )
-        by_stream = {(self._streams[box, number], epoch): (box, epoch, number) for box, epoch, number in missing}
-        wanted = sorted(by_stream)
-        for begin in range(0, len(wanted), KEYS):
-            some = wanted[begin : begin + KEYS]
-            rows = database.execute(
-                "select stream_id, epoch, id, base_utc, low_shift, high_shift, since_utc, until_utc from sources"
-                f" where (stream_id, epoch) in (values {', '.join(['(?, ?)'] * len(some))})",
-                [part for one in some for part in one],
-            )
-            for stream_id, epoch, *rest in rows:
-                self._sources[by_stream[stream_id, epoch]] = Source(*rest)
+        for stream_id, epoch, *rest in database.among(
+            "select stream_id, epoch, id, base_utc, low_shift, high_shift, since_utc, until_utc from sources"
+            " where (stream_id, epoch) in {keys}",
+            sorted(by_stream),
+        ):
+            box, _, number = by_stream[stream_id, epoch]
+            self._sources.setdefault((box, epoch), {})[number] = Source(*rest)
+            self._cached += 1
+        return {key: self._sources[key[:2]][key[2]] for key in keys}
 
     def find_streams(self, database: Database, wanted: set[tuple[str, int]]) -> None:
         """Have the id of every stream of a box that is named by its number, a new one where there was none."""
         missing = sorted(wanted - self._streams.keys())
-        if not missing:
-            return
-        database.executemany(
-            "insert into streams (box_id, number) values (?, ?) on conflict (box_id, number) do nothing", missing
-        )
-        for begin in range(0, len(missing), KEYS):
-            some = missing[begin : begin + KEYS]
-            rows = database.execute(
-                "select box_id, number, id from streams"
-                f" where (box_id, number) in (values {', '.join(['(?, ?)'] * len(some))})",
-                [part for one in some for part in one],
-            )
-            self._streams.update({(box, number): stream_id for box, number, stream_id in rows})
-
-    def _store(self, database: Database, groups: Iterable[tuple[Source, Sequence[Row]]]) -> None:
-        kept = database.dialect == "postgresql"
-        stored = [
-            values(source, row) + ((source.base_utc + 60 * row.minute,) if kept else ())
-            for source, rows in groups
-            for row in rows
-        ]
-        stored.sort()  # two processes must not wait for each other in a circle
-        upsert(database, stored)
+        database.put("streams (box_id, number)", missing, "on conflict (box_id, number) do nothing")
+        rows = database.among("select box_id, number, id from streams where (box_id, number) in {keys}", missing)
+        self._streams.update({(box, number): stream_id for box, number, stream_id in rows})
 
 
-def values(source: Source, row: Row) -> tuple[int, ...]:
-    """A row as it is stored: it sorts by its place, and of one place the newest comes last."""
-    return (
-        source.id, row.minute, row.seq, row.start_utc, row.watched_s, row.mask, row.no_mask, row.incorrect,
-        row.unknown, row.verified,
-    )  # fmt: skip
+def _held(sources: Mapping[int, Source], rows: Sequence[Row], first_utc: int, last_utc: int) -> bool:
+    """Whether there is a source for all of these rows, of one epoch, and wide enough."""
+    for stream, base_utc in {(row.stream, row.start_utc - 60 * row.minute) for row in rows}:
+        source = sources.get(stream)
+        if source is None or not source.holds(base_utc, first_utc, last_utc):
+            return False
+    return True
+
+
+def _by_stream(told: Told) -> dict[Key, list[Row]]:
+    groups: dict[Key, list[Row]] = {}
+    for (box, epoch), rows in told.items():
+        parts: dict[int, list[Row]] = defaultdict(list)
+        for row in rows:
+            parts[row.stream].append(row)
+        groups |= {(box, epoch, number): part for number, part in parts.items()}
+    return groups
 
 
 class StaleCache(RuntimeError):
     """What was remembered is no longer in the database; to be tried once more from the beginning."""
 
 
-def upsert(database: Database, rows: list[tuple[int, ...]]) -> None:
-    """Put sorted rows (`values`, on PostgreSQL with kept_utc) where theirs is older. Raises sqlite3.Error."""
+def upsert(database: Database, stored: Iterable[tuple[int, ...]]) -> None:
+    """Put rows, as _COLUMNS or on PostgreSQL as _KEPT, where theirs is older. Raises sqlite3.Error."""
     if database.dialect == "sqlite":
-        database.executemany(UPSERT_SQLITE, rows)
+        database.put(f"sums ({_COLUMNS})", stored, _NEWER_IN_SQLITE)
         return
+    rows = sorted(stored)  # two processes must not wait for each other in a circle
     # PostgreSQL refuses to change one row twice in a statement: of one place, the newest.
     rows = [row for row, after in itertools.pairwise(rows) if row[:2] != after[:2]] + rows[-1:]
     if len(rows) < COPY_ROWS:
-        database.executemany(UPSERT_POSTGRESQL, rows)
+        database.put(f"sums ({_KEPT})", rows, _NEWER_IN_POSTGRESQL)
     else:
         database.execute(_INCOMING)
         database.copy(f"incoming ({_KEPT})", rows)
@@ -211,10 +230,7 @@ def upsert(database: Database, rows: list[tuple[int, ...]]) -> None:
 def _lock(database: Database, sources: Sequence[int]) -> None:
     """Keep other processes from changing these, all in the same order. SQLite has one writer anyway."""
     if database.dialect == "postgresql":
-        for begin in range(0, len(sources), KEYS):
-            some = sources[begin : begin + KEYS]
-            places = ", ".join("?" * len(some))
-            database.execute(f"select id from sources where id in ({places}) order by id for update", some).fetchall()
+        database.among("select id from sources where id in {keys} order by id for update", [(id,) for id in sources])
 
 
 def _hours_before(database: Database, source: Source, rows: Sequence[Row]) -> set[int]:

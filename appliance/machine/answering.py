@@ -12,15 +12,25 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import msgspec
 
 from appliance.config import Config
 from appliance.errors import InputError, UserError
 from appliance.machine import doing
-from appliance.machine.requests import MAX_LINE_BYTES, Answer, Done, Refused, Said, as_line, request_in, verb_of
+from appliance.machine.requests import (
+    MAX_LINE_BYTES,
+    Answer,
+    Done,
+    Refused,
+    Request,
+    Said,
+    as_line,
+    request_in,
+    verb_of,
+)
 
 log = logging.getLogger(__name__)
 LISTEN_S = 10.0
@@ -30,31 +40,26 @@ Clock = Callable[[], float]
 
 def answer(connection: socket.socket, config: Config, clock: Clock = time.monotonic) -> None:
     """Read what is asked, do it, answer; then do what must wait until the page has answered, such as a restart."""
-    outcome: Done | Refused
-    afterwards: doing.Afterwards | None = None
     try:
         refuse_others(connection, config)
         request = request_in(_line(connection, clock))
         log.info("asked: %s", verb_of(request))
-        if verb_of(request) not in config.machine.may:
-            raise UserError(f"This box does not do that for its page ({verb_of(request)} is not in machine.may).")
-        stay_alone(config)
-        outcome, afterwards = doing.do(config, request, lambda words: _tell(connection, Said(words)))
+        refuse_what_may_not(request, config)
+        with alone(config):
+            done, afterwards = doing.do(config, request, lambda words: _tell(connection, Said(words)))
+            _finish(connection, done)
+            if afterwards:
+                afterwards()
     except InputError as error:
-        outcome = Refused(str(error), "input")
+        _finish(connection, Refused(str(error), "input"))
     except msgspec.DecodeError as error:
-        outcome = Refused(f"This was not understood ({error}).", "input")
+        _finish(connection, Refused(f"This was not understood ({error}).", "input"))
     except UserError as error:
-        outcome = Refused(str(error))
+        _finish(connection, Refused(str(error)))
     except Exception as error:  # who asked must hear that it did not work
         log.exception("it did not work")
-        outcome = Refused(f"It did not work ({type(error).__name__}); `journalctl -u 'mb9k-machine@*'` says why.")
-    log.log(logging.INFO if isinstance(outcome, Done) else logging.WARNING, "%s", outcome.words)
-    _tell(connection, outcome)
-    with suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)
-    if afterwards:
-        afterwards()
+        words = f"It did not work ({type(error).__name__}); `journalctl -u 'mb9k-machine@*'` says why."
+        _finish(connection, Refused(words))
 
 
 def refuse_others(connection: socket.socket, config: Config) -> None:
@@ -68,14 +73,23 @@ def refuse_others(connection: socket.socket, config: Config) -> None:
         raise UserError("Only the box's own services may ask for this.")
 
 
-def stay_alone(config: Config) -> None:
-    """Do one thing at a time, until this process ends. Raises UserError: another one is at work."""
+def refuse_what_may_not(request: Request, config: Config) -> None:
+    """Raise UserError for a verb that this box's configuration leaves out."""
+    if verb_of(request) not in config.machine.may:
+        raise UserError(f"This box does not do that for its page: {verb_of(request)} is not in machine.may.")
+
+
+@contextmanager
+def alone(config: Config) -> Iterator[None]:
+    """Do one thing at a time. Raises UserError: another one is at work."""
     handle = os.open(f"{config.machine.socket}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel lets it go, however this process ends
+        yield
     except BlockingIOError as error:
-        os.close(handle)
         raise UserError("The machine is being changed just now, perhaps updated; try again in some minutes.") from error
+    finally:
+        os.close(handle)
 
 
 def peer_uid(connection: socket.socket) -> int:
@@ -101,6 +115,14 @@ def _line(connection: socket.socket, clock: Clock) -> bytes:
         if not part or len(data) > MAX_LINE_BYTES:
             raise InputError("No whole line came, or one too long.")
     return data
+
+
+def _finish(connection: socket.socket, outcome: Done | Refused) -> None:
+    """Give the last answer, and close."""
+    log.log(logging.INFO if isinstance(outcome, Done) else logging.WARNING, "%s", outcome.words)
+    _tell(connection, outcome)
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _tell(connection: socket.socket, answer: Answer) -> None:

@@ -47,7 +47,7 @@ def can(config: Config, verb: Verb) -> bool:
 def answers(config: Config, request: Request, patience_s: float = PATIENCE_S) -> Iterator[Answer]:
     """What root answers, line by line; whoever stops listening does not stop root. Raises UserError."""
     if not config.machine.socket:
-        raise UserError(BY_HAND)
+        raise InputError(BY_HAND)
     try:
         with socket.socket(socket.AF_UNIX) as room:
             room.settimeout(CONNECT_S)

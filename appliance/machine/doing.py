@@ -6,9 +6,20 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from appliance.config import Config
-from appliance.machine import naming, reset, ssh, updates
+from appliance.machine import joining, naming, reset, ssh, updates
 from appliance.machine.programs import later
-from appliance.machine.requests import Done, FactoryReset, Name, Request, Restart, ShutDown, Ssh, TimeZone, Update
+from appliance.machine.requests import (
+    Done,
+    FactoryReset,
+    JoinWifi,
+    Name,
+    Request,
+    Restart,
+    ShutDown,
+    Ssh,
+    TimeZone,
+    Update,
+)
 
 Say: TypeAlias = Callable[[str], None]
 Afterwards: TypeAlias = Callable[[], None]
@@ -34,5 +45,7 @@ def do(config: Config, request: Request, say: Say) -> Outcome:
         case FactoryReset():
             words, wipe = reset.begin(config, request)
             return Done(words), wipe
+        case JoinWifi():
+            return joining.begin(request)
         case Update():
             return Done(updates.begin(config, request.file, say)), None

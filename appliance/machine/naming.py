@@ -12,8 +12,8 @@ from appliance.machine.programs import run, try_run
 
 LOCAL_TIME, ZONES, HOSTS = Path("/etc/localtime"), Path("/usr/share/zoneinfo"), Path("/etc/hosts")
 SITE, SYNC = "mb9k-serve.service", "mb9k-sync.service"
-OWN_NAMES = "127.0.1.1"
-"""Where Debian has the machine's own name in /etc/hosts."""
+OWN_NAME = r"s/^127\.0\.1\.1\s.*/127.0.1.1\t{}/"
+"""What puts it into Debian's line of /etc/hosts: a machine that does not find itself by name is slow in places."""
 
 
 def host_name(text: str) -> str:
@@ -30,25 +30,13 @@ def host_name(text: str) -> str:
     return name
 
 
-def set_host_name(text: str, hosts: Path = HOSTS) -> str:
+def set_host_name(text: str) -> str:
     """Name the machine, for the network (.local) and for itself; the name. Raises InputError, UserError."""
     name = host_name(text)
     run("hostnamectl", "set-hostname", name)
-    with suppress(OSError):  # a machine that does not find itself by name is slow in places, and works
-        _name_in_hosts(name, hosts)
+    try_run("sed", "-i", OWN_NAME.format(name), HOSTS)
     try_run("systemctl", "try-restart", "avahi-daemon.service")
     return name
-
-
-def _name_in_hosts(name: str, hosts: Path) -> None:
-    """Replace the machine's own name where the system keeps it; where there is none, another piece finds it."""
-    lines = hosts.read_text().splitlines()
-    changed = [f"{OWN_NAMES}\t{name}" if line.split()[:1] == [OWN_NAMES] else line for line in lines]
-    if changed != lines:
-        draft = hosts.with_name(f"{hosts.name}.mb9k")
-        draft.write_text("\n".join(changed) + "\n")
-        draft.chmod(0o644)
-        draft.replace(hosts)
 
 
 @lru_cache(maxsize=2)

@@ -47,13 +47,24 @@ class FactoryReset(Asked, frozen=True, tag="factory_reset"):
     confirmed: str
 
 
+class JoinWifi(Asked, frozen=True, tag="wifi"):
+    """Join this Wi-Fi, now and from now on. password: empty for an open one. country: two letters, or empty."""
+
+    ssid: str
+    password: str
+    country: str = ""
+
+    def __repr__(self) -> str:
+        return f"JoinWifi({self.ssid!r})"  # whatever prints it, no password is in it
+
+
 class Update(Asked, frozen=True, tag="update"):
     """Let another release run. file: a signed bundle in the folder of uploads; empty: back to the release before."""
 
     file: str = ""
 
 
-Request: TypeAlias = Restart | ShutDown | Name | TimeZone | Ssh | FactoryReset | Update
+Request: TypeAlias = Restart | ShutDown | Name | TimeZone | Ssh | FactoryReset | JoinWifi | Update
 
 
 class Said(msgspec.Struct, frozen=True, tag_field="answer", tag="said"):

@@ -13,7 +13,6 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from appliance.config import Config
 from appliance.errors import InputError, UserError
@@ -72,14 +71,14 @@ def wipe(config: Config, *, at_boot: bool = False) -> None:
 
 
 def _empty(folder: Path) -> None:
-    """Remove all in a folder, as its owner: what lies there can lead root nowhere. Raises OSError, UserError."""
-    owner = folder.stat()
+    """Remove all in a folder, whoever put it there. Raises UserError.
+
+    find follows no link and stays on this disk: what is mounted below, such as a disk of copies, is not only the box's.
+    """
     if folder.is_symlink() or folder.parent == folder:
         raise UserError(f"{folder} is no folder of the box's own, so nothing was wiped.")
-    options: dict[str, Any] = {"cwd": "/"}
-    if os.geteuid() == 0:
-        options |= {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []}
-    run("find", folder, "-xdev", "-mindepth", "1", "-delete", **options)
+    removed = ["(", "-type", "d", "-empty", "-o", "-not", "-type", "d", ")", "-delete"]
+    run("find", folder, "-xdev", "-depth", "-mindepth", "1", *removed)
 
 
 def _soon(act: Callable[[], object]) -> None:

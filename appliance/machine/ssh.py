@@ -73,6 +73,7 @@ def set_access(config: Config, asked: Ssh) -> str:
     keys = {each.fingerprint: each for each in map(key, asked.keys)}
     if asked.on and not keys:
         raise InputError("Add a public key first: with none nobody could come in.")
+    was_on = (folder / "on").exists()
     try:
         _replace(folder / "keys", HEAD + "".join(f"{each.line}\n" for each in keys.values()))
         if not asked.on:
@@ -83,7 +84,7 @@ def set_access(config: Config, asked: Ssh) -> str:
     if asked.on:
         _open(folder)
         return "ssh is on."
-    close()
+    close(was_on)
     return "ssh is off."
 
 
@@ -98,16 +99,17 @@ def _open(folder: Path) -> None:
         raise
 
 
-def close() -> None:
+def close(was_on: bool) -> None:
     """Let nobody in, and those out that are. Raises UserError."""
     run("systemctl", "stop", UNIT)
-    try_run("loginctl", "terminate-user", "root")  # sessions are in a unit of their own where there is logind
+    if was_on:
+        try_run("loginctl", "terminate-user", "root")  # sessions are in a unit of their own where there is logind
 
 
 def forget(config: Config) -> None:
     """Close it, and forget the keys and the machine's own. Raises OSError, UserError."""
-    close()
     folder = Path(config.machine.ssh_dir)
+    close((folder / "on").exists())
     for name in ("on", "keys", "host_ed25519", "host_ed25519.pub"):
         (folder / name).unlink(missing_ok=True)
 

@@ -147,6 +147,14 @@ for (const form of document.querySelectorAll("form[data-kinds]")) {
   show();
 }
 
+// The QR code on a box's screen brings the claim code behind the #, which a browser sends to nobody.
+const code = document.querySelector("input[data-from-fragment]");
+if (code && /^#[A-Z0-9]{4}-[A-Z0-9]{4}$/.test(location.hash)) {
+  code.value = location.hash.slice(1);
+  history.replaceState(null, "", location.pathname + location.search);
+  code.form.elements.name.focus();
+}
+
 // A large file: how much of it was sent, and what the site said to it.
 function sendFile(form) {
   const shown = form.querySelector("[data-upload-progress]");
