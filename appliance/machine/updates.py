@@ -19,8 +19,8 @@ from appliance.config import Config
 from appliance.disk import free_bytes
 from appliance.errors import InputError, UserError
 from appliance.machine.programs import run
+from appliance.slots.either import prepare_either
 from appliance.update.journal import Journal
-from appliance.update.preparing import prepare
 from appliance.update.releases import DRAFT, Releases
 from appliance.update.uploads import MB, open_upload
 
@@ -46,7 +46,7 @@ def begin(config: Config, file: str, say: Callable[[str], None]) -> str:
         _take_over(config, file, releases, say)
         say("Verifying it ...")
         try:
-            prepared = prepare(config, releases.waiting, time.time())
+            prepared = prepare_either(config, releases.waiting, time.time())
         except UserError as error:
             releases.waiting.unlink(missing_ok=True)
             raise InputError(str(error)) from error

@@ -12,6 +12,7 @@ from appliance.errors import InputError, UserError
 from appliance.files import replace_file
 from appliance.machine.asking import ask, can
 from appliance.machine.requests import Update
+from appliance.slots.trials import Trial, Trials
 from appliance.update.journal import Journal, Outcome, Progress
 from appliance.update.releases import Releases
 from appliance.update.uploads import Upload, Uploads
@@ -36,14 +37,16 @@ class Standing:
     """How a box stands with its updates.
 
     current: the release that runs; None: it has no releases, and `problem` says why. releases: oldest first, of which
-    one may be made just now. before: the one to go back to. progress: of an update that is under way or was cut off.
-    outcomes: newest first. asked: begun by root, not in the journal yet. can: whether the page may have root act.
+    one may be made just now. before: the one to go back to. progress: of an update that is under way or was cut off;
+    trial: of a whole system, the same. outcomes: of both, newest first. asked: begun by root, not in the journal yet.
+    can: whether the page may have root act.
     """
 
     current: str | None
     releases: list[str]
     before: str | None
     progress: Progress | None
+    trial: Trial | None
     outcomes: list[Outcome]
     asked: Asked | None
     can: bool
@@ -52,7 +55,7 @@ class Standing:
     @property
     def is_at_work(self) -> bool:
         """Whether an update is under way, or begins."""
-        return self.progress is not None or self.asked is not None
+        return any(each is not None for each in (self.progress, self.trial, self.asked))
 
     @property
     def is_idle(self) -> bool:
@@ -63,16 +66,17 @@ class Standing:
 def standing(config: Config, utc: float) -> Standing:
     """How things stand. Raises nothing: what cannot be read is said."""
     releases = Releases(Path(config.update.releases))
-    journal = Journal(releases.folder)
+    journal, trials = Journal(releases.folder), Trials(Path(config.slots.folder))
     may = can(config, "update")
     try:
         current, there, progress = releases.current(), releases.all(), journal.read()
+        trial = trials.read() if config.slots.loader != "none" else None
     except UpdateError as error:
-        return Standing(None, [], None, None, [], None, may, str(error))
+        return Standing(None, [], None, None, None, [], None, may, str(error))
     except OSError as error:
         words = f"{releases.folder} cannot be read ({error.strerror}): this box was set up in another way; update it so"
-        return Standing(None, [], None, None, [], None, may, words)
-    outcomes = journal.outcomes()[::-1]
+        return Standing(None, [], None, None, None, [], None, may, words)
+    outcomes = _outcomes(config)
     try:
         before = releases.before_current()
     except UpdateError:
@@ -80,9 +84,11 @@ def standing(config: Config, utc: float) -> Standing:
     if progress and progress.is_new and progress.after in there:
         there.remove(progress.after)
     asked = _asked(config)
-    if asked and (not asked.utc <= utc < asked.utc + BEGIN_S or progress or any(asked.utc < o.utc for o in outcomes)):
+    if asked and (
+        not asked.utc <= utc < asked.utc + BEGIN_S or progress or trial or any(asked.utc < o.utc for o in outcomes)
+    ):
         asked = None
-    return Standing(current, there, before, progress, outcomes, asked, may)
+    return Standing(current, there, before, progress, trial, outcomes, asked, may)
 
 
 def never_began(config: Config, utc: float) -> Asked | None:
@@ -90,8 +96,7 @@ def never_began(config: Config, utc: float) -> Asked | None:
     asked = _asked(config)
     if asked is None or not asked.utc + BEGIN_S <= utc < asked.utc + 86_400:
         return None
-    ended = Journal(Path(config.update.releases)).outcomes()
-    return None if any(asked.utc < outcome.utc for outcome in ended) else asked
+    return None if any(asked.utc < outcome.utc for outcome in _outcomes(config)) else asked
 
 
 def usable_upload(config: Config, uploads: Uploads, utc: float) -> Upload | None:
@@ -100,7 +105,9 @@ def usable_upload(config: Config, uploads: Uploads, utc: float) -> Upload | None
     if upload is None:
         return None
     try:
-        if upload.plan.before == Releases(Path(config.update.releases)).current():
+        if any(upload.utc < outcome.utc and not outcome.trouble for outcome in _outcomes(config)):
+            raise UpdateError("it was installed, or another was")
+        if upload.plan.release == Releases(Path(config.update.releases)).current():
             return upload
         return uploads.look_again(upload, utc)
     except (UpdateError, OSError):
@@ -127,6 +134,14 @@ def back(config: Config, by: str, utc: float) -> str:
     said = ask(config, Update(), patience_s=TAKE_OVER_S).words
     _note(config, Asked(utc, before, by))
     return said
+
+
+def _outcomes(config: Config) -> list[Outcome]:
+    """How the last updates ended, of this program and of whole systems; newest first."""
+    ended = Journal(Path(config.update.releases)).outcomes()
+    if config.slots.loader != "none":
+        ended += Trials(Path(config.slots.folder)).outcomes()
+    return sorted(ended, key=lambda outcome: outcome.utc, reverse=True)
 
 
 def _path(config: Config) -> Path:

@@ -16,7 +16,8 @@ from msgspec.structs import replace
 from appliance.config import Config
 from appliance.disk import LOG_BYTES, free_bytes
 from appliance.files import replace_file, sync
-from appliance.update.preparing import prepare
+from appliance.slots.either import prepare_either
+from appliance.update.releases import Releases
 from appliance.update.versions import UpdateError
 
 MB = 1_000_000
@@ -26,11 +27,15 @@ UPLOAD_NAME = r"^[0-9a-f]{16}\.bundle$"
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What an upload would change. before, after: the versions. lines: a sentence each, for people."""
+    """What an upload would change. before, after: the versions. lines: a sentence each, for people.
+
+    release: which one ran when it was made; the plan is of no use when another does.
+    """
 
     before: str
     after: str
     lines: list[str]
+    release: str
 
 
 class Upload(msgspec.Struct, frozen=True):
@@ -127,8 +132,9 @@ class Uploads:
                 path.unlink(missing_ok=True)
 
     def _plan(self, path: Path, size_bytes: int, utc: float) -> Plan:
-        prepared = prepare(self.config, path, utc, copy_bytes=size_bytes)
-        return Plan(prepared.before, prepared.after, prepared.lines)
+        prepared = prepare_either(self.config, path, utc, copy_bytes=size_bytes)
+        release = Releases(Path(self.config.update.releases)).current()
+        return Plan(prepared.before, prepared.after, prepared.lines, release)
 
 
 def open_upload(folder: Path, name: str) -> int:
