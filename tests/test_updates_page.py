@@ -55,6 +55,7 @@ def test_from_a_file_to_the_version_that_runs(box: UpdateBox, ann: httpx.Client,
     assert send(ann, good).headers["location"].endswith("/updates")
     page = ann.get("/updates").text
     assert "From 0.1.0 to 0.2.0, signed by the tests&#039; signer." in page and "New: What is new in 0.2.0." in page
+    assert "Later, too, 0.1.0 can run again" in page and "MB on the disk, which has them" in page
     assert "The record keeps its form" in page and "mb9k-0.2.0.mb9k" in page and "by ann" in page
     assert [(box.uploads / name).stat().st_mode & 0o777 for name in box.files] == [0o600, 0o600]
     assert box.uploads.stat().st_mode & 0o777 == 0o700
@@ -83,6 +84,33 @@ def test_from_a_file_to_the_version_that_runs(box: UpdateBox, ann: httpx.Client,
     box.site.clock.forward(600)
     page = press(ann, "/updates/back").text
     assert "0.1.0 is about to be tried" in page and box.room.noted() == [BEGIN, BACK]
+
+
+def test_a_program_does_the_same(box: UpdateBox, ann: httpx.Client, good: bytes) -> None:
+    with httpx.Client(base_url=ann.base_url, headers={"Authorization": "Bearer token of ann"}, timeout=60) as program:
+        place = program.post("/api/v1/updates/upload").json()
+        raw = {"Content-Type": "application/octet-stream"}
+        refused = program.post(place["address"], content=good[:5000], headers=raw)
+        assert refused.status_code == 400 and "not all of it came" in refused.json()["error"]
+        assert program.get("/api/v1/updates").json()["bundle"] is None
+        assert program.post(place["address"], content=good, headers=raw).status_code == 303
+        there = program.get("/api/v1/updates").json()
+        assert (there["release"], there["can"], there["bundle"]["after"]) == ("0.1.0", True, "0.2.0")
+        assert there["bundle"]["size_bytes"] == len(good) and len(there["bundle"]["changes"]) > 3
+        assert program.post("/api/v1/updates/back").status_code == 400
+        assert "Updating from 0.1.0 to 0.2.0" in program.post("/api/v1/updates/start").json()["words"]
+        there = program.get("/api/v1/updates").json()
+        assert there["progress"]["step"] == "asked" and there["bundle"] is None
+        box.journal.write(Progress(Step.CHECKING, "0.1.0", "0.2.0", time.time(), is_new=True))
+        assert program.get("/api/v1/updates").json()["progress"]["step"] == "checking"
+        fetch = {"address": "https://updates.example.org/a"}
+        assert program.post("/api/v1/updates/fetch", json=fetch).status_code == 503, "an update is under way"
+        box.journal.end(Outcome(time.time(), "0.1.0", "0.2.0", "0.1.0", "it was not well"))
+        there = program.get("/api/v1/updates").json()
+        assert there["outcomes"][0]["trouble"] == "it was not well" and there["bundle"]["after"] == "0.2.0"
+        assert program.delete("/api/v1/updates/upload").status_code == 204
+        assert program.post("/api/v1/updates/fetch", json={"address": "http://a/b"}).status_code == 400
+    assert box.room.noted() == [BEGIN]
 
 
 def test_a_bundle_that_is_not_taken_is_gone_and_says_why(

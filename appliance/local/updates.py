@@ -12,7 +12,7 @@ from appliance.local.settings import version
 from appliance.rules import updates as rules
 from appliance.times import Now
 from appliance.update.journal import Progress, Step
-from appliance.web.access import Access, App
+from appliance.web.access import Access, App, wants_json
 from appliance.web.forms import field, see_other
 from appliance.web.pages import Page
 from appliance.web.uploads import arrival_now
@@ -40,7 +40,7 @@ def add_routes(app: App, site: Site) -> None:
     def updates(now: Now) -> Page:
         return _page(site, now)
 
-    @app.post("/updates/upload/<_ticket>", access=Access.ADMIN)
+    @app.post("/updates/upload/<_ticket>", access=Access.ADMIN, bearer=True)
     def take(_ticket: str, now: Now, visitor: Visitor) -> Page:
         arrival = arrival_now()
         return _done(site, now, lambda: desk.keep(arrival, arrival.name if arrival else "", visitor.name, now.utc))
@@ -83,6 +83,8 @@ def _done(site: Site, now: Now, act: Any, **values: Any) -> Page:
     try:
         act()
     except UserError as error:
+        if wants_json():
+            raise
         return _page(site, now, problem=error, **values)
     return see_other("/updates")
 

@@ -17,6 +17,7 @@ from appliance.config import Config
 from appliance.disk import LOG_BYTES, free_bytes
 from appliance.files import replace_file, sync
 from appliance.slots.either import prepare_either
+from appliance.update.preparing import Prepared
 from appliance.update.releases import Releases
 from appliance.update.versions import UpdateError
 
@@ -134,7 +135,8 @@ class Uploads:
     def _plan(self, path: Path, size_bytes: int, utc: float) -> Plan:
         prepared = prepare_either(self.config, path, utc, copy_bytes=size_bytes)
         release = Releases(Path(self.config.update.releases)).current()
-        return Plan(prepared.before, prepared.after, prepared.lines, release)
+        later = prepared.later if isinstance(prepared, Prepared) else []
+        return Plan(prepared.before, prepared.after, [*prepared.lines, *later], release)
 
 
 def open_upload(folder: Path, name: str) -> int:

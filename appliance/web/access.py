@@ -52,9 +52,9 @@ class App(Bottle):  # type: ignore[misc]
         """Add a route that changes nothing."""
         return self._route("GET", path, access, bearer)
 
-    def post(self, path: str, *, access: Access) -> Callable[[Handler], Handler]:
+    def post(self, path: str, *, access: Access, bearer: bool = False) -> Callable[[Handler], Handler]:
         """Add a route that changes something, from a form or a program."""
-        return self._route("POST", path, access)
+        return self._route("POST", path, access, bearer)
 
     def patch(self, path: str, *, access: Access) -> Callable[[Handler], Handler]:
         """Add a route that changes a part of something, for programs."""
