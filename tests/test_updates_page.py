@@ -283,7 +283,7 @@ def test_root_begins_nothing_while_an_update_is_under_way(box: UpdateBox) -> Non
     box.journal.write(Progress(Step.BUILDING, "0.1.0", "0.2.0", 0.0, is_new=True))
     assert "An update is under way" in refused(box.room.config, "0123456789abcdef.bundle")
     box.journal.end(Outcome(0.0, "0.1.0", "0.2.0", "0.1.0", "x"))
-    assert "no release older than 0.1.0 is kept" in refused(box.room.config, "")
+    assert "No release older than 0.1.0 is kept" in refused(box.room.config, "")
 
 
 def test_a_box_whose_page_may_not_update_it_says_so(tmp_path: Path, bundles: Bundles) -> None:

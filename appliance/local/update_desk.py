@@ -15,7 +15,7 @@ from appliance.secrets import equal_in_constant_time, secret_from_file
 from appliance.times import now
 from appliance.update.fetching import ENDED, Fetch, checked_address, name_in
 from appliance.update.uploads import Upload, Uploads
-from appliance.update.versions import UpdateError
+from appliance.update.versions import UpdateError, sentence
 from appliance.web.uploads import NO_FILE, Arrival
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class Desk:
                 self._part = self.uploads.new_part(size_bytes)
                 self._part.touch(mode=0o600, exist_ok=False)
             except UpdateError as error:
-                return Arrival(None, str(error))
+                return Arrival(None, sentence(error))
             except OSError as error:
                 return Arrival(None, f"The box cannot take it ({error.strerror}).")
             return Arrival(self._part)
@@ -70,6 +70,7 @@ class Desk:
         if arrival.problem:
             raise InputError(arrival.problem)
         if not arrival.size_bytes:
+            arrival.fail(NO_FILE)
             raise InputError(NO_FILE)
         part = arrival.taken()
         log.warning("%s sent a bundle of %d MB", by, arrival.size_bytes // 1_000_000)
@@ -80,7 +81,7 @@ class Desk:
         try:
             checked_address(address)
         except UpdateError as error:
-            raise InputError(str(error)) from error
+            raise InputError(sentence(error)) from error
         with self._lock:
             if self._fetch is not None:
                 raise InputError(BUSY)
@@ -108,7 +109,7 @@ class Desk:
         try:
             self._keep(fetch.run(sha256), name_in(fetch.address), by, self._wall_s())
         except UserError as error:
-            self.problem = "" if str(error) == ENDED else str(error)
+            self.problem = "" if str(error) == ENDED else sentence(error)
         except OSError as error:
             self.problem = f"The bundle could not be kept ({error.strerror}); see whether the disk is full."
         finally:
@@ -120,8 +121,7 @@ class Desk:
         try:
             upload = self.uploads.keep(part, name, by, utc)
         except UpdateError as error:
-            words = str(error).replace(f"{part}", "The bundle")
-            raise InputError(words[0].upper() + words[1:]) from error
+            raise InputError(sentence(error).replace(f"{part}", "The bundle")) from error
         self.problem = ""
         return upload
 

@@ -23,6 +23,7 @@ from appliance.slots.either import prepare_either
 from appliance.update.journal import Journal
 from appliance.update.releases import DRAFT, Releases
 from appliance.update.uploads import MB, open_upload
+from appliance.update.versions import UpdateError, sentence
 
 UNIT = "mb9k-update@{}.service"
 CHUNK_BYTES = 1 << 20
@@ -38,7 +39,10 @@ def begin(config: Config, file: str, say: Callable[[str], None]) -> str:
     releases = Releases(Path(config.update.releases))
     _refuse_during(releases)
     if not file:
-        before = releases.before_current()
+        try:
+            before = releases.before_current()
+        except UpdateError as error:
+            raise InputError(sentence(error)) from error
         run("systemctl", "start", "--no-block", UNIT.format("back"))
         return f"Going back to {before}."
     with alone(releases.folder, "update"):
@@ -49,7 +53,7 @@ def begin(config: Config, file: str, say: Callable[[str], None]) -> str:
             prepared = prepare_either(config, releases.waiting, time.time())
         except UserError as error:
             releases.waiting.unlink(missing_ok=True)
-            raise InputError(str(error)) from error
+            raise InputError(sentence(error)) from error
     run("systemctl", "start", "--no-block", UNIT.format("waiting"))
     return f"Updating from {prepared.before} to {prepared.after}."
 

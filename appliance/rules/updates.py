@@ -16,7 +16,7 @@ from appliance.slots.trials import Trial, Trials
 from appliance.update.journal import Journal, Outcome, Progress
 from appliance.update.releases import Releases
 from appliance.update.uploads import Upload, Uploads
-from appliance.update.versions import UpdateError
+from appliance.update.versions import UpdateError, sentence
 
 TAKE_OVER_S = 600.0
 """Root copies and verifies hundreds of megabytes, on a slow card."""
@@ -72,9 +72,11 @@ def standing(config: Config, utc: float) -> Standing:
         current, there, progress = releases.current(), releases.all(), journal.read()
         trial = trials.read() if config.slots.loader != "none" else None
     except UpdateError as error:
-        return Standing(None, [], None, None, None, [], None, may, str(error))
+        return Standing(None, [], None, None, None, [], None, may, sentence(error))
     except OSError as error:
-        words = f"{releases.folder} cannot be read ({error.strerror}): this box was set up in another way; update it so"
+        words = (
+            f"{releases.folder} cannot be read ({error.strerror}): this box was set up in another way; update it so."
+        )
         return Standing(None, [], None, None, None, [], None, may, words)
     outcomes = _outcomes(config)
     try:
@@ -130,7 +132,7 @@ def back(config: Config, by: str, utc: float) -> str:
     try:
         before = Releases(Path(config.update.releases)).before_current()
     except UpdateError as error:
-        raise InputError(str(error)) from error
+        raise InputError(sentence(error)) from error
     said = ask(config, Update(), patience_s=TAKE_OVER_S).words
     _note(config, Asked(utc, before, by))
     return said
