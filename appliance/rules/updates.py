@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from appliance.config import Config
-from appliance.errors import InputError, UserError
+from appliance.errors import InputError, NotSaved, UserError
 from appliance.files import replace_file
 from appliance.machine.asking import ask, can
 from appliance.machine.requests import Update
@@ -136,6 +136,28 @@ def back(config: Config, by: str, utc: float) -> str:
     said = ask(config, Update(), patience_s=TAKE_OVER_S).words
     _note(config, Asked(utc, before, by))
     return said
+
+
+def centre_may_update(config: Config) -> bool:
+    """Whether this box lets its centre update it."""
+    return config.fleet.allow_updates or _allowed_path(config).exists()
+
+
+def let_centre_update(config: Config, allowed: bool) -> None:
+    """Allow it, or end that. Raises InputError: the configuration file allows it; NotSaved."""
+    if config.fleet.allow_updates:
+        raise InputError("It stands in mb9k.toml (fleet.allow_updates), and is changed there.")
+    try:
+        if allowed:
+            replace_file(_allowed_path(config), "")
+        else:
+            _allowed_path(config).unlink(missing_ok=True)
+    except OSError as error:
+        raise NotSaved(f"This could not be kept ({error.strerror}); see whether the disk is full.") from error
+
+
+def _allowed_path(config: Config) -> Path:
+    return config.state / "centre-may-update"
 
 
 def _outcomes(config: Config) -> list[Outcome]:
