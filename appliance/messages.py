@@ -172,8 +172,8 @@ class Watermarks(msgspec.Struct, frozen=True, kw_only=True):
 class Command(msgspec.Struct, frozen=True, kw_only=True):
     """What a person at the centre asks a box to do. by: the person's name. detail: the service, or the stream's number.
 
-    An update names where its bundle is (https) and its sha-256; its outcome comes when it has ended. A command is carried
-    out once, before expires_utc by the box's clock, and only if the box takes commands, and updates.
+    An update names where its bundle is (https) and its sha-256; its outcome comes when it has ended. A command is
+    carried out once, before expires_utc by the box's clock, and only if the box takes commands, and updates.
     """
 
     v: int = SCHEMA

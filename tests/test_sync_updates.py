@@ -84,7 +84,13 @@ def answer(commands: Commands, later_s: float = 0.0) -> Answer | None:
 
 def answered(commands: Commands) -> Answer:
     found: list[Answer] = []
-    until(lambda: bool(found) or bool(found.extend(filter(None, [answer(commands)]))) or bool(found), 30, "an answer")
+
+    def is_there() -> bool:
+        told = answer(commands)
+        found.extend([told] if told else [])
+        return bool(found)
+
+    until(is_there, 30, "an answer")
     return found[0]
 
 
@@ -108,11 +114,10 @@ def test_from_the_command_to_the_version_that_runs(box: UpdateBox, shelf: Shelf,
     commands.take(command, now())
     assert answer(commands) is None
     box.journal.end(Outcome(now().utc, "0.1.0", "0.2.0", "0.2.0"))
-    told = answer(commands)
-    assert told is not None and (told.done, told.words) == (True, "0.2.0 runs.")
+    told = answered(commands)
+    assert (told.done, told.words) == (True, "0.2.0 runs.")
     commands.take(command, now())
-    again = answer(commands)
-    assert again is not None and again.words == told.words and box.room.noted() == [BEGIN], "it is carried out once"
+    assert answered(commands).words == told.words and box.room.noted() == [BEGIN], "it is carried out once"
     assert "centre.json" not in box.files
 
 
