@@ -148,7 +148,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     the newest hello means nothing.
 
     live: numbers of the streams that are LIVE. backlog: rows that no watermark has covered, but for the minute that is
-    not over. problem: in words.
+    not over. problem: in words. update: how far one is that the centre asked for, in words; empty: there is none.
     """
 
     v: int = SCHEMA
@@ -160,6 +160,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     disk_free_mb: Annotated[int, Meta(ge=0, le=2**40)] | None = None
     temperature_c: Annotated[float, Meta(ge=-100, le=200)] | None = None
     problem: Words = ""
+    update: Words = ""
 
 
 class Watermarks(msgspec.Struct, frozen=True, kw_only=True):

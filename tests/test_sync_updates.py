@@ -105,9 +105,9 @@ def test_from_the_command_to_the_version_that_runs(box: UpdateBox, shelf: Shelf,
     commands.take(command, now())  # the broker may bring it twice
     until(lambda: box.room.noted() == [BEGIN], 30, "root's part")
     assert box.releases.waiting.read_bytes() == good
-    assert answer(commands) is None
+    assert answer(commands) is None and commands.updating.words(now()) == "0.2.0 is about to be tried."
     box.journal.write(Progress(Step.CHECKING, "0.1.0", "0.2.0", now().utc, is_new=True))
-    assert answer(commands) is None
+    assert answer(commands) is None and commands.updating.words(now()) == "0.2.0: checking."
     commands.stop()
 
     commands = obeying(box)  # the update has started it anew

@@ -44,7 +44,7 @@ class _Restart:
 class Commands:
     """For one thread. `take` each command that comes, `step` now and then, and publish what is in `answers`.
 
-    is_ending: this very service is to end, once its answers are published.
+    updating: an update that was asked for. is_ending: this very service is to end, once its answers are published.
     """
 
     def __init__(self, store: Store, config: Config, outbox: Outbox, light: Light) -> None:
@@ -57,7 +57,7 @@ class Commands:
         self._dark_due_s: float | None = None
         self._restarts: list[_Restart] = []
         self._unwritten: list[Outcome] = []
-        self._updating = Updating(config)
+        self.updating = Updating(config)
 
     def take(self, command: Command, now: Now) -> None:
         """Carry a command out, unless it came before. Raises sqlite3.Error; then nothing was done."""
@@ -88,7 +88,7 @@ class Commands:
         elif command.id not in {
             *(restart.command_id for restart in self._restarts),
             *(outcome.id for outcome in self._unwritten),
-            *((self._updating.order.id,) if self._updating.order else ()),
+            *((self.updating.order.id,) if self.updating.order else ()),
         }:
             self._answer(command.id, False, CUT_OFF, now)
         return True
@@ -100,7 +100,7 @@ class Commands:
             elif command.action == "send_again":
                 self._send_again(command, now)
             elif command.action == "update":
-                self._updating.begin(command, now)
+                self.updating.begin(command, now)
             elif command.action == "rotate_key":
                 self._answer(command.id, True, self._rotate_key(command.detail, now), now)
             else:
@@ -159,7 +159,7 @@ class Commands:
                 elif now.uptime_s >= restart.until_s:
                     words = f"The service {restart.service} was ended, but has not come back within a minute."
                     self._end(restart, False, words, now)
-        if updated := self._updating.step(now):
+        if updated := self.updating.step(now):
             self._answer(*updated, now)
         while self._unwritten:
             with self._store.writing():
@@ -169,7 +169,7 @@ class Commands:
     def stop(self) -> None:
         """Leave nothing behind."""
         self._light.stop()
-        self._updating.stop()
+        self.updating.stop()
 
     def _end(self, restart: _Restart, done: bool, words: str, now: Now) -> None:
         self._restarts.remove(restart)

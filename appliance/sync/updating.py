@@ -18,6 +18,7 @@ from appliance.errors import UserError
 from appliance.files import replace_file
 from appliance.messages import Command
 from appliance.rules import updates as rules
+from appliance.sync.news import shortened
 from appliance.times import Now
 from appliance.update.fetching import Fetch, checked_address, name_in
 from appliance.update.uploads import Uploads
@@ -48,6 +49,7 @@ class Updating:
         self._path: Path = self._uploads.folder / "centre.json"
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
+        self._fetch: Fetch | None = None
         self._answer: tuple[str, bool, str] | None = None
         self._look_due_s = 0.0
         self.order = self._read()
@@ -68,6 +70,7 @@ class Updating:
             raise UserError(there.problem or "The page of this box cannot have it updated, or it is just updated.")
         fetch = Fetch(self._uploads, checked_address(command.address), self._ending.wait)
         self._uploads.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._fetch = fetch
         self._note(Order(command.id, f"{command.by} at the centre"))
         self._thread = threading.Thread(target=self._run, args=(fetch, command.sha256, now), daemon=True)
         self._thread.start()
@@ -79,6 +82,20 @@ class Updating:
             self._answer = self.order = None
             self._path.unlink(missing_ok=True)
         return answer
+
+    def words(self, now: Now) -> str:
+        """How far it is, in words; empty: there is none."""
+        order, fetch = self.order, self._fetch
+        if order is None:
+            return ""
+        if order.begun_utc is None:
+            at = fetch.progress if fetch else None
+            if not at or not at.total_bytes:
+                return "The bundle is fetched."
+            tenths = 10 * at.received_bytes // at.total_bytes  # each change is told
+            return f"The bundle is fetched: {10 * tenths} %." if tenths < 10 else "The bundle is verified."
+        progress = rules.standing(self._config, now.utc).progress
+        return f"{order.to}: {progress.step.value}." if progress else f"{order.to} is about to be tried."
 
     def stop(self) -> None:
         """The service ends: what is fetched is left."""
@@ -94,7 +111,7 @@ class Updating:
             self._note(replace(order, to=upload.plan.after, begun_utc=now.utc))
             rules.start(self._config, self._uploads, order.by, now.utc)
         except UserError as error:
-            self._answer = order.id, False, sentence(error)
+            self._answer = order.id, False, shortened(sentence(error))
         except OSError as error:
             self._answer = order.id, False, f"The bundle could not be kept ({error.strerror})."
 
@@ -113,9 +130,13 @@ class Updating:
             if outcome.utc >= order.begun_utc and outcome.after == order.to:
                 if not outcome.trouble:
                     return order.id, True, f"{outcome.after} runs."
-                return order.id, False, f"{outcome.trouble[:TROUBLE_CHARACTERS].rstrip('.')}. {outcome.runs} runs."
+                return (
+                    order.id,
+                    False,
+                    f"{shortened(outcome.trouble)[:TROUBLE_CHARACTERS].rstrip('.')}. {outcome.runs} runs.",
+                )
         if now.utc - order.begun_utc > rules.BEGIN_S:
-            return order.id, False, "It did not begin; see `journalctl -u 'mb9k-update@*'` on the box."
+            return order.id, False, "It did not begin; the page Updates of the box says what to look at."
         return None
 
     def _read(self) -> Order | None:
