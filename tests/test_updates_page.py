@@ -104,7 +104,7 @@ def test_a_program_does_the_same(box: UpdateBox, ann: httpx.Client, good: bytes)
         box.journal.write(Progress(Step.CHECKING, "0.1.0", "0.2.0", time.time(), is_new=True))
         assert program.get("/api/v1/updates").json()["progress"]["step"] == "checking"
         fetch = {"address": "https://updates.example.org/a"}
-        assert program.post("/api/v1/updates/fetch", json=fetch).status_code == 503, "an update is under way"
+        assert program.post("/api/v1/updates/fetch", json=fetch).status_code == 400, "an update is under way"
         box.journal.end(Outcome(time.time(), "0.1.0", "0.2.0", "0.1.0", "it was not well"))
         there = program.get("/api/v1/updates").json()
         assert there["outcomes"][0]["trouble"] == "it was not well" and there["bundle"]["after"] == "0.2.0"

@@ -8,7 +8,7 @@ from bottle import HTTPResponse
 from msgspec import Meta, Struct
 
 from appliance.accounts.guard import Visitor
-from appliance.errors import UserError
+from appliance.errors import InputError
 from appliance.local.api_types import Time
 from appliance.local.pages import Site
 from appliance.local.update_desk import TICKET_S
@@ -140,7 +140,7 @@ def add_routes(app: App, site: Site) -> None:
         wanted = body(UpdateAddress)
         there = rules.standing(site.config, now.utc)
         if not there.is_idle:
-            raise UserError(there.problem or "This box cannot be updated from here, or is being updated just now.")
+            raise InputError(there.problem or "This box cannot be updated from here, or is being updated just now.")
         desk.begin_fetch(wanted.address, visitor.name, wanted.sha256)
         return answer(_updates(site, now), 202)
 
