@@ -175,6 +175,9 @@ class Update(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     health_s: Annotated[
         float, Meta(ge=1, le=3600), about("How long a new version may take to be well before the old one runs again")
     ] = 300
+    upload_mb: Annotated[
+        int, Meta(ge=1, le=100_000), about("The largest bundle (MB) that the page takes, or fetches from an address")
+    ] = 2000
 
 
 class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -226,6 +229,9 @@ class Fleet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     commands: Annotated[
         bool, about("Whether the centre may have a service restarted, a stream key rotated, sums sent again")
     ] = True
+    allow_updates: Annotated[
+        bool, about("Whether the centre may have the box updated, too: by bundles that update.authority lets in")
+    ] = False
 
 
 class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -312,6 +318,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def backups_dir(self) -> Path:
         """The folder of the backups of the store."""
         return Path(self.backup.folder) if self.backup.folder else self.state / "backups"
+
+    @property
+    def uploads_dir(self) -> Path:
+        """The folder of bundles that people gave to the page."""
+        return self.state / "uploads"
 
     @property
     def claim_code_path(self) -> Path:

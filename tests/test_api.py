@@ -88,6 +88,13 @@ EXAMPLES: list[tuple[str, str, Any]] = [
     ("PATCH", "/api/v1/detections/1", {"state": "incorrect"}),
     ("DELETE", "/api/v1/detections/1", None),
     ("GET", "/api/v1/counts", None),
+    ("GET", "/api/v1/updates", None),
+    ("POST", "/api/v1/updates/upload", None),
+    ("DELETE", "/api/v1/updates/upload", None),
+    ("POST", "/api/v1/updates/fetch", {"address": "https://updates.example.org/mb9k-0.2.0.mb9k"}),
+    ("DELETE", "/api/v1/updates/fetch", None),
+    ("POST", "/api/v1/updates/start", None),
+    ("POST", "/api/v1/updates/back", None),
 ]
 
 
