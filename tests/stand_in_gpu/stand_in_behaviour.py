@@ -32,6 +32,12 @@ def behaviour(name: str) -> Any:
     return {**DEFAULTS, **told}[name]
 
 
+def note_build() -> None:
+    """So that tests can count."""
+    with Path(f"{os.environ['STAND_IN_GPU']}.builds").open("a") as file:
+        file.write(f"{behaviour('version')}\n")
+
+
 def crash() -> None:
     """Die as a library in C++ does."""
     signal.signal(signal.SIGSEGV, signal.SIG_DFL)

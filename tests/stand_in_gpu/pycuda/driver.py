@@ -136,8 +136,7 @@ def pagelocked_empty(shape: tuple[int, ...], dtype: Any, order: str = "C", mem_f
     assert (mem_flags == host_alloc_flags.DEVICEMAP) == bool(behaviour("integrated"))
     if behaviour("run") == "memory":
         raise MemoryError("cuMemHostAlloc failed: out of memory")
-    array = np.asarray(HostPointer(int(np.prod(shape)) * np.dtype(dtype).itemsize, shape, dtype))
-    return array
+    return np.asarray(HostPointer(int(np.prod(shape)) * np.dtype(dtype).itemsize, shape, dtype))
 
 
 class DeviceAllocation:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-from stand_in_behaviour import behaviour, crash
+from stand_in_behaviour import behaviour, crash, note_build
 
 if behaviour("import_crashes"):
     crash()
@@ -70,6 +70,7 @@ class Builder:
         if monitor is not None:
             assert MAJOR >= 10 and monitor.is_made
             monitor.phase_start("Building engine", None, 4)
+        note_build()
         until_s = time.monotonic() + behaviour("build_s")
         step = 0
         while time.monotonic() < until_s:
@@ -191,7 +192,9 @@ class Runtime:
         if about["version"] != __version__:
             self.logger.log(_Severity.ERROR, "The engine plan file is not compatible with this version of TensorRT")
             return None
-        return Engine(about, onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"]))
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        return Engine(about, onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"]))
 
 
 class Engine:
