@@ -12,15 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from appliance.faces import State
+from appliance.faces import Face, State
 from appliance.vision import gpu as gpu_module
 from appliance.vision.backends import Backends, Judge
 from appliance.vision.detector import NetworkDetector
 from appliance.vision.engines import Engines
-from appliance.vision.gpu import build_engine
 from appliance.vision.gpu_errors import DeviceLost
-from appliance.vision.manifest import find, verified
 from appliance.vision.onnx import load_detector
+from appliance.vision.pixels import Stack
 from tests.boxes import until
 from tests.colour_detector import ColourDetector
 from tests.gpus import StandInGpu, stand_in_gpu
@@ -270,8 +269,9 @@ def test_jetson_inference_that_is_not_installed_leaves_it_to_the_cpu(cpu: Networ
 class Broken(ColourDetector):
     """A GPU that failed."""
 
-    def look(self, squares: Any, score_threshold: float | None = None) -> Any:
-        raise DeviceLost("gone")
+    def look(self, squares: Stack, score_threshold: float | None = None) -> list[list[Face]]:
+        """It raises."""
+        raise DeviceLost(f"gone with {len(squares)} ({score_threshold})")
 
 
 def test_a_judge_falls_back_in_the_middle_of_a_look_and_forgets_only_who_failed() -> None:
@@ -279,19 +279,8 @@ def test_a_judge_falls_back_in_the_middle_of_a_look_and_forgets_only_who_failed(
     judge.use(Broken())
     ((face,),) = judge.look(SQUARE)
     assert face.state is State.MASK
-    assert judge.lost.is_set() and judge.why == "gone"
+    assert judge.lost.is_set() and judge.why == "gone with 1 (None)"
     fresh = ColourDetector()
     judge.use(fresh)
     judge._lose(Broken(), DeviceLost("an older one"))
     assert judge._gpu is fresh and not judge.lost.is_set()
-
-
-def test_the_forms_for_tensorrt_judge_like_the_model_of_the_cpu() -> None:
-    model = find()
-    for form in model.forms.values():
-        assert verified(form)
-
-
-def test_the_forms_hold_nothing_that_tensorrt_does_not_take(gpu: StandInGpu) -> None:
-    model = find("mb9k-416")
-    assert build_engine(verified(model.forms["tensorrt_int8"]), "int8", 416, lambda *_: None, lambda: False)

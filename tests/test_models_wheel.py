@@ -28,9 +28,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_has_the_weights_of_the_manifest_and_no_others(site: Path) -> None:
     models = site / "appliance" / "_models"
-    assert {model.file for model in load_manifest(models).models.values()} == {
-        str(path.relative_to(models)) for path in models.rglob("weights/*")
-    }
+    named = [each for model in load_manifest(models).models.values() for each in (model, *model.forms.values())]
+    assert {each.file for each in named} == {str(path.relative_to(models)) for path in models.rglob("weights/*")}
     assert {path.name for path in models.iterdir()} == {"manifest.toml", "golden", "weights"}
 
 
