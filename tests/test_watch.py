@@ -310,6 +310,22 @@ def test_a_model_that_is_not_there_or_fails_its_self_test_is_never_used(monkeypa
     assert "self-test" in problem
 
 
+def test_the_heartbeat_says_what_judges(box: Box) -> None:
+    watcher = box.watcher(analysing=False)
+    watcher.begin_judging(ColourDetector())
+    assert watcher.backends is not None and watcher.model_problem is None
+
+    def told() -> str:
+        watcher._heartbeat_due_s = 0.0
+        watcher.step(now())
+        (service,) = box.store.services.all(now())
+        assert service.judging is not None and service.problem is None
+        return f"{service.judging.backend}: {service.judging.reason}"
+
+    until(lambda: told() == "onnx: TensorRT is not installed. The CPU judges.", 30, "the CPU judges")
+    watcher.backends.stop()
+
+
 def test_an_ingest_that_is_gone_puts_all_who_publish_offline_and_is_reported(box: Box, ingest: StandIn) -> None:
     watcher = box.watcher(analysing=False)
     ingest.publish("conn", f"live/{KEY}")

@@ -95,7 +95,8 @@ def build(form: bytes, precision: str, side_px: int, tell: Tell) -> bytes:
     if config.add_optimization_profile(profile) < 0:
         raise BuildFailed(f"TensorRT takes no inputs of {side_px} px")
     if hasattr(trt, "IProgressMonitor"):
-        config.progress_monitor = _monitor(trt, tell)
+        monitor = _monitor(trt, tell)
+        config.progress_monitor = monitor
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise _of_log(logger, BuildFailed("TensorRT built no engine"))
