@@ -22,7 +22,7 @@ from appliance.vision.onnx import load_detector
 from appliance.vision.pixels import Stack
 from tests.boxes import until
 from tests.colour_detector import ColourDetector
-from tests.gpus import StandInGpu, stand_in_gpu
+from tests.gpus import StandInGpu, no_gpu, stand_in_gpu
 
 PATIENCE_S = 90.0
 SQUARE = np.full((1, 160, 160, 3), 90, np.uint8)
@@ -84,8 +84,9 @@ def test_the_cpu_judges_and_nothing_is_asked_where_the_configuration_says_so(
 
 @pytest.mark.parametrize("wanted", ["auto", "tensorrt"])
 def test_without_the_libraries_the_cpu_judges_and_says_which_one_is_missing(
-    cpu: NetworkDetector, tmp_path: Path, wanted: str
+    cpu: NetworkDetector, tmp_path: Path, wanted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    no_gpu(monkeypatch)
     with running(tmp_path / "engines", cpu, wanted) as backends:
         wait_for(backends, gave_up, "the CPU judges")
         assert backends.judging.reason == "TensorRT is not installed. The CPU judges."
@@ -126,7 +127,7 @@ def test_after_an_upgrade_of_jetpack_the_stand_in_engine_is_built_anew(
     assert sorted(entries(folder)) == [("int8", "10.3.0", False), ("int8", "8.6.1", False)]
 
 
-@pytest.mark.parametrize("damage", ["cut in half", "swapped", "foreign"])
+@pytest.mark.parametrize("damage", ["cut in half", "off", "foreign"])
 def test_a_stand_in_engine_on_disk_that_is_of_no_use_is_built_again(
     gpu: StandInGpu, cpu: NetworkDetector, tmp_path: Path, damage: str
 ) -> None:
@@ -141,7 +142,7 @@ def test_a_stand_in_engine_on_disk_that_is_of_no_use_is_built_again(
         path.write_bytes(content[: len(content) // 2])
     else:  # whole by its sum, and wrong inside
         plan = content.partition(b"\n")[2]
-        old, new = (b'"swapped": false', b'"swapped": true') if damage == "swapped" else (b'"10.3.0"', b'"10.2.0"')
+        old, new = (b'"wrong": ""', b'"wrong": "off"') if damage == "off" else (b'"10.3.0"', b'"10.2.0"')
         assert old in plan
         Engines(folder).keep(entry.key, plan.replace(old, new, 1), "", 0, "")
     with running(folder, cpu) as backends:
@@ -166,6 +167,19 @@ def test_a_stand_in_engine_with_swapped_labels_is_refused_with_the_figures_and_n
         wait_for(backends, gave_up, "it is refused still")
         assert "says mask, is no_mask" in backends.judging.reason
     assert len(gpu.builds) == 2  # INT8 and FP16
+
+
+def test_a_stand_in_engine_that_passes_the_self_test_and_is_a_bit_off_is_refused_with_the_figures(
+    gpu: StandInGpu, cpu: NetworkDetector, tmp_path: Path
+) -> None:
+    gpu.set(build="off")
+    with running(tmp_path / "engines", cpu) as backends:
+        wait_for(backends, gave_up, "it is refused")
+        figures = (
+            "The engine does not judge as ONNX Runtime does: 16 faces, 0 of one only, 0 in another state, least IoU"
+        )
+        assert figures in backends.judging.reason
+        assert "self-test" not in backends.judging.reason
 
 
 def test_where_the_stand_in_computes_int8_wrongly_fp16_judges(

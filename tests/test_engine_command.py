@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.gpus import StandInGpu, stand_in_gpu
+from tests.gpus import StandInGpu, no_gpu, stand_in_gpu
 from tests.test_cli import mb9k
 
 
@@ -24,7 +24,10 @@ def gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandInGpu:
     return stand_in_gpu(tmp_path, monkeypatch)
 
 
-def test_without_a_gpu_the_command_says_so_in_one_line_and_lists_nothing(box: Path) -> None:
+def test_without_a_gpu_the_command_says_so_in_one_line_and_lists_nothing(
+    box: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_gpu(monkeypatch)
     ended = mb9k(box, "engine", "build")
     assert (ended.returncode, ended.stderr) == (
         1, "mb9k: no engine: TensorRT is not installed; the box judges on the CPU\n",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 
 import pytest
 
+from appliance.faces import Face, State
 from appliance.vision.detector import NetworkDetector
 from appliance.vision.golden import AGREED_SCORE, agreement, self_test
 from appliance.vision.manifest import find, load_manifest, verified
 from appliance.vision.onnx import load_detector, load_form
+from appliance.vision.pixels import Pixels
 
 FLOAT, UINT8, INT8, INT64, FLOAT16 = 1, 2, 3, 7, 10  # onnx.proto: TensorProto.DataType
 TAKEN = {"Cast", "Transpose", "Mul", "Sub", "Conv", "Relu", "Add", "MaxPool", "Resize", "Constant"}
@@ -114,3 +116,40 @@ def test_a_detector_agrees_with_itself_to_the_last_bit() -> None:
     close = agreement(detector, detector)
     assert close.is_close
     assert (close.faces, close.missed, close.iou, close.score, close.states) == (16, 0, 1.0, 0.0, 0)
+
+
+class Changed(NetworkDetector):
+    """A detector of whose faces in whole pictures something is changed."""
+
+    def __init__(self, good: NetworkDetector, change: Callable[[Face], Face | None]) -> None:
+        super().__init__(good.model, good._run)
+        self.change = change
+
+    def detect(self, image: Pixels, score_threshold: float | None = None) -> list[Face]:
+        """See Detector."""
+        found = [self.change(face) for face in super().detect(image, score_threshold)]
+        return [face for face in found if face is not None]
+
+
+def moved(face: Face) -> Face:
+    left, top, right, bottom = face.bbox_px
+    by = (right - left) / 10
+    return replace(face, bbox_px=(left + by, top, right + by, bottom))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda face: None, "8 of one only"),
+        (lambda face: replace(face, state=State.UNKNOWN), "8 in another state"),
+        (moved, "least IoU 0.8"),
+        (lambda face: replace(face, score=face.score - 0.06), "up to 0.060 apart"),
+    ],
+    ids=["missed", "state", "place", "score"],
+)
+def test_detectors_that_differ_in_one_thing_do_not_agree(change: Callable[[Face], Face | None], says: str) -> None:
+    good = load_form(find(), "tensorrt_int8")
+    for first, second in ((Changed(good, change), good), (good, Changed(good, change))):
+        close = agreement(first, second)
+        assert not close.is_close
+        assert says in str(close)

@@ -30,6 +30,7 @@ from appliance.watch.service import Watcher, usable_detector
 from tests.boxes import until
 from tests.clock import Clock
 from tests.colour_detector import ColourDetector, people
+from tests.gpus import no_gpu
 from tests.stand_in_ingest import StandIn, answering
 from tests.videos import in_parts, make_video
 
@@ -310,7 +311,8 @@ def test_a_model_that_is_not_there_or_fails_its_self_test_is_never_used(monkeypa
     assert "self-test" in problem
 
 
-def test_the_heartbeat_says_what_judges(box: Box) -> None:
+def test_the_heartbeat_says_what_judges(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_gpu(monkeypatch)
     watcher = box.watcher(analysing=False)
     watcher.begin_judging(ColourDetector())
     assert watcher.backends is not None and watcher.model_problem is None
