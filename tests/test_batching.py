@@ -274,7 +274,7 @@ def test_more_streams_than_may_wait_are_all_answered(streams: ThreadPoolExecutor
 
 def test_the_detector_judges_in_batches_as_it_does_alone(streams: ThreadPoolExecutor) -> None:
     alone, model = load_detector(), find()
-    with shared(alone._run, company_s=COMPANY_S) as batching:
+    with shared(alone.run, company_s=COMPANY_S) as batching:
         batched = NetworkDetector(model, batching, alone.fixed)
         assert self_test(batched) == []
         stacks = [scale_to(image, 320, 320)[None] for _, image in load_golden()]
