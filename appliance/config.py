@@ -125,6 +125,10 @@ class Vision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str,
         about("mb9k-320: for a small board such as a Pi; mb9k-416: where there is room; empty: the manifest's default"),
     ] = ""
+    backend: Annotated[
+        Literal["auto", "onnx", "tensorrt", "jetson"],
+        about("What judges: auto (TensorRT where it and a GPU answer, else onnx), onnx (the CPU), tensorrt or jetson"),
+    ] = "auto"
     frames_per_second: Annotated[
         float, Meta(gt=0, le=30), about("How many frames of each stream are looked at, where something new moves")
     ] = 10.0
@@ -256,6 +260,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def images_dir(self) -> Path:
         """The folder of the image day files."""
         return self.state / "images"
+
+    @property
+    def engines_dir(self) -> Path:
+        """The folder of the engines that the box built for its GPU."""
+        return self.state / "engines"
 
     @property
     def backups_dir(self) -> Path:

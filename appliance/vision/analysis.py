@@ -84,7 +84,13 @@ class Analysis:
         self.camera = Camera(url, reach=reach, transport=transport)
         self._purse = budget.open_purse()
         self.observer = Observer(
-            detector, vision.frames_per_second, vision.lost_s, self._purse, costs, accept=self.camera.decoded
+            detector,
+            vision.frames_per_second,
+            vision.lost_s,
+            self._purse,
+            costs,
+            accept=self.camera.decoded,
+            cpu_s=costs.spent_s,
         )
         self._sub_stream = SubStream(watch_url, reach, self.camera.nudge) if watch_url else None
         self._preview_due_s = 0.0

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from appliance.errors import UserError
 from appliance.vision.bboxes import STRIDES, normalised
 from appliance.vision.detector import NetworkDetector, Run
-from appliance.vision.manifest import find, verified
+from appliance.vision.manifest import Model, find, verified
 from appliance.vision.pixels import Stack
 
 OUTPUTS = [f"p{stride}" for stride in STRIDES]
@@ -31,24 +31,33 @@ BYTES = "tensor(uint8)"
 def load_detector(name: str = "", directory: Path | None = None) -> NetworkDetector:
     """The detector of that name (empty: the default), on the CPU. Raises UserError if it cannot be trusted or run."""
     model = find(name, directory)
+    session = _session(model.id, verified(model, directory))
+    fixed = fixed_size(session) is not None
+    if fixed and model.second_pass:
+        raise UserError(f"the model {model.id} takes one size only and cannot have a second pass; take second_pass out")
+    return NetworkDetector(model, runner(session), fixed)
+
+
+def load_form(model: Model, form: str, directory: Path | None = None) -> NetworkDetector:
+    """A form of a model for another runtime, on the CPU: what that one is compared with. Raises UserError."""
+    session = _session(f"{model.id} ({form})", verified(model.forms[form], directory))
+    return NetworkDetector(model.of_regions(), runner(session))
+
+
+def _session(what: str, content: bytes) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     # Many streams share the processor: one thread each, and none that spins while it waits.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(verified(model, directory), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         names = {output.name for output in session.get_outputs()}
-    except UserError:
-        raise
     except Exception as error:  # ONNX Runtime raises a dozen kinds that share no base of their own
-        raise UserError(f"the model {model.id} cannot be loaded: {str(error).splitlines()[0]}") from error
+        raise UserError(f"the model {what} cannot be loaded: {str(error).splitlines()[0]}") from error
     if not names.issuperset(OUTPUTS):
-        raise UserError(f"the model {model.id} has the outputs {', '.join(sorted(names))}, not {', '.join(OUTPUTS)}")
-    fixed = fixed_size(session) is not None
-    if fixed and model.second_pass:
-        raise UserError(f"the model {model.id} takes one size only and cannot have a second pass; take second_pass out")
-    return NetworkDetector(model, runner(session), fixed)
+        raise UserError(f"the model {what} has the outputs {', '.join(sorted(names))}, not {', '.join(OUTPUTS)}")
+    return session
 
 
 def fixed_size(session: onnxruntime.InferenceSession) -> tuple[int, int] | None:
