@@ -157,9 +157,9 @@ class Worker:
     Raises GpuError, after which it is of no use.
     """
 
-    def __init__(self, plan: bytes, side_px: int, opening_s: float = OPEN_S, pass_s: float = PASS_S) -> None:
+    def __init__(self, plan: bytes, side_px: int, opening_s: float | None = None, pass_s: float | None = None) -> None:
         self.side_px = side_px
-        self._pass_s = pass_s
+        opening_s, self._pass_s = opening_s or OPEN_S, pass_s or PASS_S
         self._lock = threading.Lock()
         self._failure: Exception | None = None
         memory_fd = os.memfd_create("mb9k-gpu")
