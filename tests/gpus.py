@@ -36,6 +36,11 @@ class StandInGpu:
         return path.read_text().split() if path.exists() else []
 
 
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorRT is not installed, also where it is."""
+    monkeypatch.setattr("appliance.vision.gpu.LIBRARIES", {"a_library_that_nobody_has": "TensorRT"})
+
+
 def stand_in_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandInGpu:
     """The stand-ins, found by this process and its children."""
     gpu = StandInGpu(tmp_path / "stand-in-gpu.json")

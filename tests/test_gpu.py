@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +28,7 @@ from appliance.vision.gpu_errors import (
 from appliance.vision.manifest import Model, find, verified
 from appliance.vision.onnx import load_form
 from appliance.vision.tensorrt import MOST, Device
-from tests.gpus import VERSIONS, StandInGpu, stand_in_gpu
+from tests.gpus import VERSIONS, StandInGpu, no_gpu, stand_in_gpu
 
 SIDE = 320
 
@@ -67,9 +66,11 @@ def pictures(count: int, side: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return np.random.default_rng(count).integers(0, 255, (count, side, side, 3), dtype=np.uint8)
 
 
-def test_without_the_libraries_no_process_is_started_and_the_missing_one_is_named() -> None:
-    if importlib.util.find_spec("tensorrt"):
-        return  # on a Jetson
+def test_without_the_libraries_no_process_is_started_and_the_missing_one_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    no_gpu(monkeypatch)
+    monkeypatch.setattr("appliance.vision.gpu.start_child", None)
     with pytest.raises(NotInstalled, match="TensorRT is not installed"):
         ask_device()
 

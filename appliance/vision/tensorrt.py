@@ -95,7 +95,8 @@ def build(form: bytes, precision: str, side_px: int, tell: Tell) -> bytes:
     if config.add_optimization_profile(profile) < 0:
         raise BuildFailed(f"TensorRT takes no inputs of {side_px} px")
     if hasattr(trt, "IProgressMonitor"):
-        config.progress_monitor = _monitor(trt, tell)
+        monitor = _monitor(trt, tell)
+        config.progress_monitor = monitor
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise _of_log(logger, BuildFailed("TensorRT built no engine"))
@@ -164,11 +165,16 @@ class Engine:
         return inputs[0], wanted
 
     def _bind(self, exits: Sequence[str]) -> None:
-        """Tell the engine where everything lies. Raises EngineUnusable where a shape is another."""
+        """Tell the engine where everything lies. Raises EngineUnusable where a shape is another.
+
+        The engine itself may call a side free that its profile has fixed, so the context is asked.
+        """
+        if not self._context.set_input_shape(self._entrance, self._in.host.shape):
+            raise EngineUnusable(f"the engine takes no {self._in.host.shape}")
         for name, buffer in zip([self._entrance, *exits], [self._in, *self._out], strict=True):
-            shape = tuple(self._engine.get_tensor_shape(name))[1:]
-            if shape != buffer.host.shape[1:] or not self._context.set_tensor_address(name, buffer.address):
-                raise EngineUnusable(f"the engine's {name} is {shape}, not {buffer.host.shape[1:]}")
+            shape = tuple(self._context.get_tensor_shape(name))
+            if shape != buffer.host.shape or not self._context.set_tensor_address(name, buffer.address):
+                raise EngineUnusable(f"the engine's {name} is {shape}, not {buffer.host.shape}")
 
 
 class _Buffer:

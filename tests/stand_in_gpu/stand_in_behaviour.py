@@ -17,7 +17,8 @@ DEFAULTS: dict[str, Any] = {
     "driver": True,
     "devices": 1,
     "import_crashes": False,  # TensorRT dies by SIGSEGV when it is loaded
-    "build": "right",  # right, none (returns None), memory, crash, swapped (two states), or a phrase the parser says
+    # right, none (it returns None), memory, crash, swapped (two states), off (bboxes a bit), "parser: " and its words
+    "build": "right",
     "build_s": 0.0,
     "run": "right",  # right, lost, hung, crash, memory (when buffers are made)
     "no_int8": False,  # engines with INT8 are never right

@@ -96,11 +96,11 @@ class Builder:
             return None
         (profile,) = config.profiles
         assert profile.shapes is not None and config.workspace_bytes > 0
-        wrong = how == "swapped" or (is_int8 and behaviour("no_int8"))
+        wrong = how if how in ("swapped", "off") else "swapped" if is_int8 and behaviour("no_int8") else ""
         header = {
             "version": __version__,
             "gpu": behaviour("gpu"),
-            "swapped": wrong,
+            "wrong": wrong,
             "side": profile.shapes[0][1],
             "most": profile.shapes[2][0],
         }
@@ -212,10 +212,6 @@ class Engine:
     def get_tensor_mode(self, name: str) -> Any:
         return TensorIOMode["INPUT" if name == "input_0" else "OUTPUT"]
 
-    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
-        side = self.about["side"]
-        return (-1, side, side, 3) if name == "input_0" else (-1, 8, *[side // int(name.removeprefix("p"))] * 2)
-
     def create_execution_context(self) -> ExecutionContext:
         return ExecutionContext(self)
 
@@ -232,7 +228,12 @@ class ExecutionContext:
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         self.shape = tuple(shape)
-        return name == "input_0" and 1 <= shape[0] <= self.engine.about["most"]
+        side, most = self.engine.about["side"], self.engine.about["most"]
+        return name == "input_0" and 1 <= shape[0] <= most and self.shape[1:] == (side, side, 3)
+
+    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+        count, side = self.shape[0], self.shape[1]
+        return self.shape if name == "input_0" else (count, 8, *[side // int(name.removeprefix("p"))] * 2)
 
     def execute_async_v3(self, stream_handle: int) -> bool:
         from pycuda.driver import memory
@@ -241,8 +242,10 @@ class ExecutionContext:
         pictures = memory[self.addresses["input_0"]][: int(np.prod(self.shape))].reshape(self.shape)
         names = self.engine.names[1:]
         for name, result in zip(names, self.engine.session.run(names, {"input_0": pictures}), strict=True):
-            if self.engine.about["swapped"]:  # mask and no_mask
+            if self.engine.about["wrong"] == "swapped":  # mask and no_mask
                 result = result[:, [0, 2, 1, 3, 4, 5, 6, 7]]
+            if self.engine.about["wrong"] == "off":
+                result[:, 4] += 0.4  # cells to the right
             flat = np.ascontiguousarray(result, np.float32).reshape(-1).view(np.uint8)
             memory[self.addresses[name]][: flat.nbytes] = flat
         return True
