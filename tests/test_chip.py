@@ -77,7 +77,7 @@ class Steady(Pipeline):
                 yield one
             if self._behind <= MOST_BEHIND:
                 return
-            if not self._send_and_read(PATIENCE_S):
+            if not self.comes(PATIENCE_S):
                 raise PipelineError("it does not answer")
 
 
@@ -284,8 +284,8 @@ def test_rows_are_padded_to_four_bytes(width: int, height: int) -> None:
     across, down = (width + 1) // 2, (height + 1) // 2
     strides, rows = [-(-width // 4) * 4, *[-(-across // 4) * 4] * 2], [down * 2, down, down]
     content = b"".join(bytes([10 + plane]) * strides[plane] * rows[plane] for plane in range(3))
-    frame = frame_of(memoryview(content), width, height)
+    frame = frame_of(bytearray(content), width, height)
     assert (frame.width, frame.height, frame.format.name) == (width, height, "yuv420p")
     assert [bytes(plane)[0] for plane in frame.planes] == [10, 11, 12]
     with pytest.raises(PipelineError):
-        frame_of(memoryview(content[:-1]), width, height)
+        frame_of(bytearray(content[:-1]), width, height)

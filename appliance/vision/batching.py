@@ -278,7 +278,7 @@ class Batching:
         try:
             answers = split(run(stacks[0] if len(stacks) == 1 else np.concatenate(stacks)), list(map(len, stacks)))
         except BaseException as error:  # a backend may fail in any way, and the thread goes on
-            failure = BackendFailed(f"the backend failed ({type(error).__name__})")
+            failure = BackendFailed(str(error).partition("\n")[0] or f"the backend failed ({type(error).__name__})")
             failure.__cause__ = error
         spent_s, pictures = time.monotonic() - begun_s, max(1, sum(map(len, stacks)))
         with self._changed:

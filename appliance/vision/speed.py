@@ -24,6 +24,7 @@ from appliance.vision.onnx import inputs_of, load_detector
 Opening = Callable[[str, Config], AbstractContextManager[Run]]
 """Opens a backend for a model of the manifest (its name; empty: the default). Raises UserError: why it cannot, here."""
 
+FORM = "tensorrt_int8"  # what trtexec is given: the same as what our TensorRT is
 BATCHES = (1, 2, 4, 8)
 SECONDS = 10.0
 FEWEST_ROUNDS = 3
@@ -80,8 +81,9 @@ def measured(
             absent[name] = f"it failed ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
     for name, path in _trtexec():
         try:
-            file = folder() / f"weights/mb9k-int8-tensorrt-{of_model.region_px}.onnx"
-            figures += trtexec(path, file, batches)
+            if FORM not in of_model.forms:
+                raise UserError(f"the model {of_model.id} has no form for it")
+            figures += trtexec(path, folder() / of_model.forms[FORM].file, batches)
         except UserError as error:
             absent[name] = str(error)
     return Outcome(of_model.id, of_model.region_px, figures, absent)

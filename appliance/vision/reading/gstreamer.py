@@ -7,6 +7,7 @@ for, so nothing is scaled.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import select
@@ -29,7 +30,7 @@ ASK_S = 20.0
 HEADER = struct.Struct(">BBBxHIQ44x")  # version, flags, kind, length, time stamp, ns
 BUFFER, CAPS = 1, 2
 MAX_LENGTH = 8192 * 8192 * 2  # of anything that it tells
-READ_BYTES = 1 << 20
+PIPE_BYTES = 1 << 20
 WHOLE_S = 2.0  # a frame that began to come is there within
 MAX_UNSENT_BYTES = 16_000_000
 END_S = 2.0
@@ -88,8 +89,13 @@ class Pipeline:
         self._to, self._from = self._process.stdin.fileno(), self._process.stdout.fileno()
         os.set_blocking(self._to, False)
         os.set_blocking(self._from, False)
-        self._unsent, self._come = bytearray(FLV_HEADER), bytearray()
+        for pipe in (self._to, self._from):
+            with suppress(OSError):  # the most that anybody may have; less works, too
+                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        self._unsent = bytearray(FLV_HEADER)
         self._size: tuple[int, int] | None = None
+        self._kind = self._time_ns = 0
+        self._expect(0)
 
     def begin(self, parameters: bytes, dts_ms: int) -> None:
         """What follows has these parameters (an AVCDecoderConfigurationRecord)."""
@@ -101,13 +107,21 @@ class Pipeline:
 
     def frames(self) -> Iterator[tuple[int, av.VideoFrame]]:
         """The frames that have come, with their time stamps; waits only for the rest of one that began to come."""
-        yield from self._parsed()
-        while self._send_and_read(0.0):
-            yield from self._parsed()
-        while self._come:  # a part of something
-            if not self._send_and_read(WHOLE_S):
-                raise PipelineError("a picture stopped half-way")
-            yield from self._parsed()
+        while self.comes(WHOLE_S if self._filled or self._is_content else 0.0):
+            frame = self._read()
+            if frame is not None:
+                yield frame
+        if self._filled or self._is_content:
+            raise PipelineError("a picture stopped half-way")
+
+    def comes(self, wait_s: float) -> bool:
+        """Whether anything comes within a while; what was not sent is sent meanwhile."""
+        while True:
+            readable, writable, _ = select.select([self._from], [self._to] if self._unsent else [], [], wait_s)
+            if writable:
+                self._write()
+            if readable or not writable:
+                return bool(readable)
 
     def close(self) -> None:
         """End it."""
@@ -128,47 +142,40 @@ class Pipeline:
     def _write(self) -> None:
         try:
             while self._unsent:
-                del self._unsent[: os.write(self._to, memoryview(self._unsent)[:READ_BYTES].tobytes())]
+                del self._unsent[: os.write(self._to, memoryview(self._unsent)[:PIPE_BYTES].tobytes())]
         except BlockingIOError:
             pass
         except OSError as error:
             raise PipelineError("it ended by itself") from error
 
-    def _send_and_read(self, wait_s: float) -> bool:
-        """Whether anything came, within a while."""
-        writing = [self._to] if self._unsent else []
-        readable, writable, _ = select.select([self._from], writing, [], wait_s)
-        if writable:
-            self._write()
-        if not readable:
-            return bool(writable) and wait_s > 0
-        content = os.read(self._from, READ_BYTES)
-        if not content:
+    def _read(self) -> tuple[int, av.VideoFrame] | None:
+        """Read on; the frame that is whole with that, if one is. A header is read, then what it announces."""
+        with memoryview(self._coming) as place:
+            count = os.readv(self._from, [place[self._filled :]])
+        if not count:
             raise PipelineError("it ended by itself")
-        self._come += content
-        return True
-
-    def _parsed(self) -> Iterator[tuple[int, av.VideoFrame]]:
-        """The frames that are whole."""
-        at = 0
-        while len(self._come) - at >= HEADER.size:
-            version, _, _, kind, length, time_ns = HEADER.unpack_from(self._come, at)
+        self._filled += count
+        if self._filled < len(self._coming):
+            return None
+        whole, was_content = self._coming, self._is_content
+        if not was_content:
+            version, _, _, self._kind, length, self._time_ns = HEADER.unpack(whole)
             if version != 1 or length > MAX_LENGTH:
                 raise PipelineError("it tells something that is no GDP")
-            if len(self._come) - at < HEADER.size + length:
-                break
-            content = memoryview(self._come)[at + HEADER.size : at + HEADER.size + length]
-            try:
-                if kind == CAPS:
-                    self._size = size_of(bytes(content))
-                elif kind == BUFFER:
-                    if self._size is None:
-                        raise PipelineError("a picture came before its size")
-                    yield time_ns // 1_000_000, frame_of(content, *self._size)
-            finally:
-                content.release()
-            at += HEADER.size + length
-        del self._come[:at]
+            self._expect(length)
+            return None
+        self._expect(0)
+        if self._kind == CAPS:
+            self._size = size_of(bytes(whole))
+        if self._kind != BUFFER:
+            return None
+        if self._size is None:
+            raise PipelineError("a picture came before its size")
+        return self._time_ns // 1_000_000, frame_of(whole, *self._size)
+
+    def _expect(self, length: int) -> None:
+        """What comes next: so much content, or, if there is none, a header."""
+        self._coming, self._filled, self._is_content = bytearray(length or HEADER.size), 0, length > 0
 
 
 def tag(dts_ms: int, frame_type: int, packet_type: int, offset_ms: int, content: bytes) -> bytes:
@@ -187,19 +194,20 @@ def size_of(caps: bytes) -> tuple[int, int]:
     return int(width[1]), int(height[1])
 
 
-def frame_of(content: memoryview, width: int, height: int) -> av.VideoFrame:
+def frame_of(content: bytearray, width: int, height: int) -> av.VideoFrame:
     """A picture as GStreamer lays I420 out: rows of a multiple of four bytes. Raises PipelineError."""
     across, down = (width + 1) // 2, (height + 1) // 2
-    strides = [-(-width // 4) * 4, *[-(-across // 4) * 4] * 2]
-    rows = [down * 2, down, down]
+    strides, rows = [-(-width // 4) * 4, *[-(-across // 4) * 4] * 2], [down * 2, down, down]
     if len(content) != sum(stride * count for stride, count in zip(strides, rows, strict=True)):
         raise PipelineError("a picture is not as large as it says")
-    frame, at, data = av.VideoFrame(width, height, "yuv420p"), 0, np.frombuffer(content, np.uint8)
+    data = np.frombuffer(content, np.uint8)
+    if width % 8 == 0 and height % 2 == 0:  # nothing lies between the rows: FFmpeg may use it as it is
+        return av.VideoFrame.from_numpy_buffer(data.reshape(height * 3 // 2, width), "yuv420p")
+    frame, at = av.VideoFrame(width, height, "yuv420p"), 0
     for plane, stride, count in zip(frame.planes, strides, rows, strict=True):
-        lines = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)  # type: ignore[call-overload]
-        lines[: plane.height, : plane.width] = data[at : at + stride * count].reshape(count, stride)[
-            : plane.height, : plane.width
-        ]
+        lines = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, -1)
+        whole = data[at : at + stride * count].reshape(count, stride)
+        lines[:, : plane.width] = whole[: plane.height, : plane.width]
         at += stride * count
     return frame
 
