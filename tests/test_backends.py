@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -175,10 +177,8 @@ def test_a_stand_in_engine_that_passes_the_self_test_and_is_a_bit_off_is_refused
     gpu.set(build="off")
     with running(tmp_path / "engines", cpu) as backends:
         wait_for(backends, gave_up, "it is refused")
-        figures = (
-            "The engine does not judge as ONNX Runtime does: 16 faces, 0 of one only, 0 in another state, least IoU"
-        )
-        assert figures in backends.judging.reason
+        figures = "16 faces, 0 of one only, 0 in another state, least IoU"
+        assert f"The engine does not judge as ONNX Runtime does: {figures}" in backends.judging.reason
         assert "self-test" not in backends.judging.reason
 
 
@@ -298,3 +298,25 @@ def test_a_judge_falls_back_in_the_middle_of_a_look_and_forgets_only_who_failed(
     judge.use(fresh)
     judge._lose(Broken(), DeviceLost("an older one"))
     assert judge._gpu is fresh and not judge.lost.is_set()
+
+
+class Slow(ColourDetector):
+    """A GPU that one waits for."""
+
+    def look(self, squares: Stack, score_threshold: float | None = None) -> list[list[Face]]:
+        """It takes a while."""
+        time.sleep(0.05)
+        return super().look(squares, score_threshold)
+
+
+def test_who_waits_for_the_gpu_is_charged_for_it_and_nobody_else() -> None:
+    judge = Judge(ColourDetector())
+    judge.use(Slow())
+    before_s = judge.spent_s() - time.thread_time()
+    judge.look(SQUARE)
+    assert judge.spent_s() - time.thread_time() >= before_s + 0.04
+    others: list[float] = []
+    other = threading.Thread(target=lambda: others.append(judge.spent_s() - time.thread_time()))
+    other.start()
+    other.join()
+    assert others[0] < 0.04

@@ -140,7 +140,7 @@ def moved(face: Face) -> Face:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda face: None, "8 of one only"),
+        (lambda _: None, "8 of one only"),
         (lambda face: replace(face, state=State.UNKNOWN), "8 in another state"),
         (moved, "least IoU 0.8"),
         (lambda face: replace(face, score=face.score - 0.06), "up to 0.060 apart"),

@@ -15,16 +15,17 @@ from appliance.vision.manifest import find
 
 
 class _Printed:
-    """Prints what is being done, each sentence once."""
+    """Prints what is being done; of a build, a line a minute."""
 
     def __init__(self) -> None:
-        self._said = ""
+        self._said: list[str] = []
 
     def tell(self, sentence: str) -> None:
         """See Progress."""
-        if sentence != self._said:
+        begin = sentence.rstrip(".").split(", ")[:2]
+        if begin != self._said:
             click.echo(sentence)
-        self._said = sentence
+        self._said = begin
 
     def is_stopping(self) -> bool:
         """See Progress: Ctrl-C ends it."""

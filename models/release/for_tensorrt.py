@@ -1,8 +1,9 @@
 """What TensorRT wants of an ONNX file: bytes in, biases and weights in floating point, half precision that is typed.
 
-Its parser dequantises only eight bits, so no bias of 32 (onnxruntime/issues/14229), and TensorRT 8 quantises weights
-itself: they are given in floating point, before a Q/DQ pair. TensorRT 11 computes in the types that the file has, so
-half precision must stand in it. It takes bytes as an input and nowhere else: the first thing is a Cast.
+Its parser dequantises only eight bits, so no bias of 32 (https://github.com/onnx/onnx-tensorrt, docs/operators.md), and
+TensorRT 8 quantises weights itself: they are given in floating point, before a Q/DQ pair. TensorRT 11 computes in the
+types that the file has, so half precision must stand in it. It takes bytes as an input and nowhere else: the first
+thing is a Cast.
 """
 
 from __future__ import annotations
