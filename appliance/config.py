@@ -130,6 +130,12 @@ class Vision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Literal["auto", "onnx", "tensorrt", "jetson"],
         about("What judges: auto (TensorRT where it and a GPU answer, else onnx), onnx (the CPU), tensorrt or jetson"),
     ] = "auto"
+    decoder: Annotated[
+        Literal["auto", "ffmpeg"],
+        about(
+            "What decodes. auto: H.264 by the chip of a Jetson, where it shows what FFmpeg does; ffmpeg: the processor"
+        ),
+    ] = "auto"
     frames_per_second: Annotated[
         float, Meta(gt=0, le=30), about("How many frames of each stream are looked at, where something new moves")
     ] = 10.0

@@ -106,7 +106,7 @@ def test_each_version_of_the_stand_in_builds_an_engine_that_says_what_onnx_runti
     reference = load_form(model, f"tensorrt_{precision}")
     with working(plan(model, precision)) as worker:
         stack = pictures(3, SIDE)
-        for ours, theirs in zip(worker(stack), reference._run(stack), strict=True):
+        for ours, theirs in zip(worker(stack), reference.run(stack), strict=True):
             np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 

@@ -106,7 +106,7 @@ def test_a_form_passes_the_self_test_and_judges_nearly_as_the_model_of_the_cpu(n
     detector = load_form(find(name), form)
     assert self_test(detector) == []
     of_cpu = load_detector(name)
-    close = agreement(detector, NetworkDetector(of_cpu.model.of_regions(), of_cpu._run))
+    close = agreement(detector, NetworkDetector(of_cpu.model.of_regions(), of_cpu.run))
     assert (close.missed, close.states) == (0, 0), close
     assert close.score < AGREED_SCORE and close.iou > 0.8, close
 
@@ -122,7 +122,7 @@ class Changed(NetworkDetector):
     """A detector of whose faces in whole pictures something is changed."""
 
     def __init__(self, good: NetworkDetector, change: Callable[[Face], Face | None]) -> None:
-        super().__init__(good.model, good._run)
+        super().__init__(good.model, good.run)
         self.change = change
 
     def detect(self, image: Pixels, score_threshold: float | None = None) -> list[Face]:

@@ -260,3 +260,13 @@ def m012_judging(db: Database) -> None:
           -- Of the watcher: what judges, why, since when, as JSON (faces.Judging); null: nothing yet.
           judging text;
     """)
+
+
+@migrations()
+def m013_decoded_by(db: Database) -> None:
+    """What decodes a stream: FFmpeg, or a chip."""
+    db.executescript("""
+        alter table stream_status add column
+          -- FFmpeg, or the name of what decodes in its place; null: not known.
+          decoded_by text;
+    """)

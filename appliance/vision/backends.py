@@ -6,7 +6,6 @@ tests, and gives back at the first failure, in the middle of a look. Everything 
 
 from __future__ import annotations
 
-import importlib
 import logging
 import threading
 import time
@@ -23,6 +22,7 @@ from appliance.vision.detector import Detector, NetworkDetector
 from appliance.vision.engines import Engines, Key
 from appliance.vision.golden import agreement, self_test
 from appliance.vision.gpu_errors import BuildFailed, ChildCrashed, EngineRefused, EngineUnusable, GpuError, NotInstalled
+from appliance.vision.jetson import open_detector
 from appliance.vision.manifest import Model, find, verified
 from appliance.vision.onnx import load_form
 from appliance.vision.pixels import Pixels, Stack
@@ -225,14 +225,10 @@ def _if_there_is_room(write: Callable[[], None]) -> None:
         log.warning("the engine cannot be kept (%s); it will be built again at the next start", error.strerror)
 
 
-def _jetson(model: Model, progress: Progress, directory: Path | None) -> Opened:
+def _jetson(model: Model, engines: Engines, progress: Progress, directory: Path | None) -> Opened:
     """jetson-inference, by a file of its own."""
-    try:
-        module = importlib.import_module("appliance.vision.jetson")
-    except ModuleNotFoundError as error:
-        raise NotInstalled("jetson-inference is not installed") from error
-    opened: Opened = module.open_detector(model, progress, directory)
-    return opened
+    progress.tell("detectNet loads the model; the first time it builds an engine, which takes minutes.")
+    return open_detector(model, engines.folder, directory)
 
 
 class Backends:
@@ -304,7 +300,7 @@ class Backends:
     def _opened(self) -> Opened:
         model = find(self._model, self._directory)
         if self._wanted == JETSON:
-            return _jetson(model, self, self._directory)
+            return _jetson(model, self._engines, self, self._directory)
         return TensorRT(model, self._engines, self, self._directory)
 
     def _judge_until_lost(self, opened: Opened) -> None:

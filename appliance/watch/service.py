@@ -64,6 +64,7 @@ class Status:
     height: int = 0
     transport: str | None = None
     key_interval_s: int | None = None
+    decoded_by: str | None = None
     health: Health = field(default_factory=Health)
 
     @property
@@ -231,6 +232,7 @@ class Watcher:
             height=camera.height,
             transport=camera.transport if camera.has_transports else None,
             key_interval_s=None if interval_s is None else round(interval_s),
+            decoded_by=analysis.observer.decoding.decoder_name,
             health=_rounded(analysis.health),
         )
 
@@ -316,7 +318,7 @@ class Watcher:
             streams.set_problem(stream_id, status.problem, status.watch_problem)
             if status.width:
                 shape = (status.codec, status.width, status.height)
-                streams.describe(stream_id, *shape, status.transport, status.key_interval_s)
+                streams.describe(stream_id, *shape, status.transport, status.key_interval_s, status.decoded_by)
             streams.set_health(stream_id, status.health)
 
     def _problem(self) -> str | None:
