@@ -6,7 +6,8 @@ import fcntl
 import logging
 import os
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from appliance.errors import UserError
@@ -27,6 +28,16 @@ def stay_alone(folder: Path, name: str) -> None:
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()} {os.getppid()}\n".encode(), 0)
     _held.append(handle)
+
+
+@contextmanager
+def alone(folder: Path, name: str) -> Iterator[None]:
+    """Be the only `name` on this folder until the end of the block. Raises UserError as stay_alone does."""
+    handle = _lock(folder, name)
+    try:
+        yield
+    finally:
+        os.close(handle)
 
 
 def refuse_company(folder: Path, name: str) -> None:

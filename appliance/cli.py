@@ -33,7 +33,9 @@ DEFAULT_CONFIG = Path("/etc/mb9k/mb9k.toml")
 
 LATE = {
     # command: (its module and name there, what must be installed for it)
+    "bench": ("appliance.commands.bench", "bench", "av"),
     "central": ("appliance.commands.central", "central", "paho"),
+    "engine": ("appliance.commands.engine", "engine", "onnxruntime"),
     "detect": ("appliance.vision.detect", "detect_command", "av"),
     "join": ("appliance.commands.fleet", "join", "cryptography"),
     "leave": ("appliance.commands.fleet", "leave", "cryptography"),

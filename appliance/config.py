@@ -126,6 +126,16 @@ class Vision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str,
         about("mb9k-320: for a small board such as a Pi; mb9k-416: where there is room; empty: the manifest's default"),
     ] = ""
+    backend: Annotated[
+        Literal["auto", "onnx", "tensorrt", "jetson"],
+        about("What judges: auto (TensorRT where it and a GPU answer, else onnx), onnx (the CPU), tensorrt or jetson"),
+    ] = "auto"
+    decoder: Annotated[
+        Literal["auto", "ffmpeg"],
+        about(
+            "What decodes. auto: H.264 by the chip of a Jetson, where it shows what FFmpeg does; ffmpeg: the processor"
+        ),
+    ] = "auto"
     frames_per_second: Annotated[
         float, Meta(gt=0, le=30), about("How many frames of each stream are looked at, where something new moves")
     ] = 10.0
@@ -175,6 +185,9 @@ class Update(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     health_s: Annotated[
         float, Meta(ge=1, le=3600), about("How long a new version may take to be well before the old one runs again")
     ] = 300
+    upload_mb: Annotated[
+        int, Meta(ge=1, le=100_000), about("The largest bundle (MB) that the page takes, or fetches from an address")
+    ] = 2000
 
 
 class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -226,6 +239,9 @@ class Fleet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     commands: Annotated[
         bool, about("Whether the centre may have a service restarted, a stream key rotated, sums sent again")
     ] = True
+    allow_updates: Annotated[
+        bool, about("Whether the centre may have the box updated, too: by bundles that update.authority lets in")
+    ] = False
 
 
 class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -309,9 +325,19 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.state / "images"
 
     @property
+    def engines_dir(self) -> Path:
+        """The folder of the engines that the box built for its GPU."""
+        return self.state / "engines"
+
+    @property
     def backups_dir(self) -> Path:
         """The folder of the backups of the store."""
         return Path(self.backup.folder) if self.backup.folder else self.state / "backups"
+
+    @property
+    def uploads_dir(self) -> Path:
+        """The folder of bundles that people gave to the page."""
+        return self.state / "uploads"
 
     @property
     def claim_code_path(self) -> Path:

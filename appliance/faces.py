@@ -82,6 +82,21 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
+class Judging:
+    """What judges the streams just now.
+
+    backend: onnx, tensorrt or jetson. name: the same for people. reason: why this one, a sentence or two. since_utc:
+    since when (2026-11-23T16:00:00Z). progress: what is being prepared meanwhile, a sentence.
+    """
+
+    backend: str
+    name: str
+    reason: str
+    since_utc: str
+    progress: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """Persons by state."""
 

@@ -148,7 +148,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     the newest hello means nothing.
 
     live: numbers of the streams that are LIVE. backlog: rows that no watermark has covered, but for the minute that is
-    not over. problem: in words.
+    not over. problem: in words. update: how far one is that the centre asked for, in words; empty: there is none.
     """
 
     v: int = SCHEMA
@@ -160,6 +160,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     disk_free_mb: Annotated[int, Meta(ge=0, le=2**40)] | None = None
     temperature_c: Annotated[float, Meta(ge=-100, le=200)] | None = None
     problem: Words = ""
+    update: Words = ""
 
 
 class Watermarks(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,16 +173,19 @@ class Watermarks(msgspec.Struct, frozen=True, kw_only=True):
 class Command(msgspec.Struct, frozen=True, kw_only=True):
     """What a person at the centre asks a box to do. by: the person's name. detail: the service, or the stream's number.
 
-    It is carried out once, before expires_utc by the box's clock, and only if the box takes commands.
+    An update names where its bundle is (https) and its sha-256; its outcome comes when it has ended. A command is
+    carried out once, before expires_utc by the box's clock, and only if the box takes commands, and updates.
     """
 
     v: int = SCHEMA
     id: Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
-    action: Literal["restart", "send_again", "rotate_key", "identify"]
+    action: Literal["restart", "send_again", "rotate_key", "identify", "update"]
     detail: Annotated[str, Meta(max_length=40)] = ""
     by: ShortWords
     given_utc: Seconds
     expires_utc: Seconds
+    address: Annotated[str, Meta(max_length=500)] = ""
+    sha256: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")] = ""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

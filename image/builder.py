@@ -37,6 +37,17 @@ KNOBS: dict[str, Any] = {
 PIECE_BYTES = 1 << 20
 
 
+def knobs(wanted: Target, mediamtx: str = "auto", authority: str = "") -> dict[str, Any]:
+    """What the role is told for a target. authority: a PEM file with who may sign updates; empty: nobody."""
+    return {
+        **KNOBS,
+        "mb9k_slots": "auto" if wanted.is_pi else "grub",
+        "mb9k_compatible": f"mb9k-{wanted.name}",
+        "mb9k_mediamtx": mediamtx,
+        "mb9k_update_authority": str(Path(authority).resolve()) if authority else "",
+    }
+
+
 def commit_time() -> int:
     """SOURCE_DATE_EPOCH, else when the checkout's last commit was made, in seconds. Raises UserError."""
     given = os.environ.get("SOURCE_DATE_EPOCH")
@@ -124,11 +135,13 @@ class Build:
         packed = self.out / f"{name}.zst"
         with step("Compressed, with its sums and lists"):
             run(["bmaptool", "create", "-o", str(self.out / f"{name}.bmap"), str(image)], log_path)
-            run(["zstd", "-q", "-f", "-T0", "-6", str(image), "-o", str(packed)], log_path)
+            run(["zstd", "-q", "-f", "-T0", str(image), "-o", str(packed)], log_path)
             document = sbom(self.root, f"mb9k-{self.target.name}", self.build, self.epoch_s)
             (self.out / f"{name}.cdx.json").write_text(json.dumps(document, indent=1) + "\n")
-            (self.out / f"{name}.json").write_text(json.dumps(self._manifest(image, packed), indent=1) + "\n")
-            (self.out / f"{packed.name}.sha256").write_text(f"{sha256_of(packed)}  {packed.name}\n")
+            sha256 = sha256_of(packed)
+            (self.out / f"{packed.name}.sha256").write_text(f"{sha256}  {packed.name}\n")
+            manifest = self._manifest(image, packed, sha256)
+            (self.out / f"{name}.json").write_text(json.dumps(manifest, indent=1) + "\n")
         return packed
 
     def _make_fat(self, name: str, fill: Callable[[Target, Path, Path], None], size_mib: int) -> None:
@@ -137,14 +150,14 @@ class Build:
         fill(self.target, self.root, folder)
         make_fat(self.parts / f"{name}.vfat", folder, size_mib, self.epoch_s, self.log_path)
 
-    def _manifest(self, image: Path, packed: Path) -> dict[str, Any]:
+    def _manifest(self, image: Path, packed: Path, sha256: str) -> dict[str, Any]:
         return {
             "target": self.target.name,
             "build": self.build,
             "source_date_epoch": self.epoch_s,
             "base": base_key(self.target),
-            "image": {"name": image.name, "bytes": image.stat().st_size, "sha256": sha256_of(image)},
-            "packed": {"name": packed.name, "bytes": packed.stat().st_size, "sha256": sha256_of(packed)},
+            "image": {"name": image.name, "bytes": image.stat().st_size},
+            "packed": {"name": packed.name, "bytes": packed.stat().st_size, "sha256": sha256},
             "partitions": [
                 {"name": each.name, "type": each.type, "mib": each.size_mib} for each in layout(self.target)
             ],
@@ -165,14 +178,7 @@ def command(name: str, out: Path, mediamtx: str, authority: str, fresh: bool) ->
     if fresh:
         base_path(wanted).unlink(missing_ok=True)
         initramfs_path(wanted).unlink(missing_ok=True)
-    knobs = {
-        **KNOBS,
-        "mb9k_slots": "auto" if wanted.is_pi else "grub",
-        "mb9k_compatible": f"mb9k-{wanted.name}",
-        "mb9k_mediamtx": mediamtx,
-        "mb9k_update_authority": str(Path(authority).resolve()) if authority else "",
-    }
-    build = Build(wanted, out.resolve(), knobs)
+    build = Build(wanted, out.resolve(), knobs(wanted, mediamtx, authority))
     path = build.make()
     took_s = sum(build.progress.took_s.values())
     print(f"{path}: {path.stat().st_size / 1e6:.0f} MB, build {build.build}, {took_s:.0f} s", file=sys.stderr)

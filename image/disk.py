@@ -19,6 +19,7 @@ SPARE = 1.12
 ESP = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
 ROOTS = {"amd64": "4f68bce3-e8cd-4db1-96e7-fbcaf984b709", "arm64": "b921b045-1df0-41c3-af44-4c6f280d3fae"}
 LINUX = "0fc63daf-8483-4772-8e79-3d69d8477de4"
+FAT_LABELS = {"esp": "MB9K", "boot": "MB9K-BOOT"}
 FAT = "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7"
 """Types of partitions, of the discoverable partitions specification; the data partition is the only plain Linux one."""
 
@@ -38,7 +39,8 @@ def layout(target: Target) -> list[Partition]:
     root = ROOTS[target.architecture]
     boots = [Partition("boot_a", FAT, BOOT_MIB, "boot.vfat"), Partition("boot_b", FAT, BOOT_MIB)]
     return [
-        Partition("esp", ESP, ESP_MIB, "esp.vfat"),
+        # A Pi does not mind, and Windows hides an ESP: people write their Wi-Fi there.
+        Partition("esp", FAT if target.is_pi else ESP, ESP_MIB, "esp.vfat"),
         Partition("root_a", root, SLOT_MIB, "root.ext4"),
         Partition("root_b", root, SLOT_MIB),
         *(boots if target.is_pi else []),
@@ -74,7 +76,7 @@ def make_fat(path: Path, folder: Path, size_mib: int, epoch_s: int, log_path: Pa
     path.unlink(missing_ok=True)
     with path.open("wb") as file:
         file.truncate(size_mib * MIB)
-    run(["mkfs.vfat", "-F", "32", "--invariant", "-n", path.stem.upper(), str(path)], log_path, variables=variables)
+    run(["mkfs.vfat", "-F", "32", "--invariant", "-n", FAT_LABELS[path.stem], str(path)], log_path, variables=variables)
     for each in sorted(folder.rglob("*")):
         os.utime(each, (epoch_s, epoch_s))
     names = [str(each) for each in sorted(folder.iterdir())]

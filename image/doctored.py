@@ -6,6 +6,7 @@ Nothing of it is in an image that image/build makes. The root is changed by debu
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,6 +32,8 @@ WantedBy=sysinit.target
 """
 SPARE_BYTES = 2 << 30
 UNIT_PATH = "/etc/systemd/system/mb9k-test-shell.service"
+CONFIG_PATH = "/etc/mb9k/mb9k.toml"
+PATIENT_UNITS = ("mb9k-slot-good.service", "mb9k-slot-undo.timer")
 AUTHORITY_PATH, BUILD_PATH = "/etc/mb9k/update-authority.pem", "/usr/lib/mb9k/build-id"
 
 
@@ -57,16 +60,34 @@ def change(root: Path, commands: list[str], scratch: Path) -> None:
         raise UserError(f"{root}: debugfs: {done.stderr.strip()[-300:]}")
 
 
-class Doctored:
-    """Copies of an image's root, each changed, in a folder. authority: PEM."""
+def slower(root: Path, times: int) -> dict[str, bytes]:
+    """Files by which a root is more patient with itself, on a machine so many times slower. Raises UserError."""
+    units = "/etc/systemd/system"
+    files = {name: debugfs(root, f"cat {name}") for name in (f"{units}/{each}" for each in PATIENT_UNITS)}
+    for name, text in files.items():
+        files[name] = re.sub(r"=(\d+)s$", lambda found: f"={int(found[1]) * times}s", text, flags=re.MULTILINE)
+    files["/etc/systemd/system.conf.d/60-slow.conf"] = (
+        f"[Manager]\nRuntimeWatchdogSec={15 * times}\nDefaultTimeoutStartSec={90 * times}\n"
+        f"DefaultDeviceTimeoutSec={90 * times}\n"
+    )
+    settings = debugfs(root, f"cat {CONFIG_PATH}")
+    if "[update]" in settings:
+        raise UserError(f"{CONFIG_PATH} of the image sets [update] itself, which this test does not know")
+    files[CONFIG_PATH] = f"{settings}\n[update]\nhealth_s = {300 * times}\n"
+    return {name: text.encode() for name, text in files.items()}
 
-    def __init__(self, image: Path, authority: str, folder: Path) -> None:
+
+class Doctored:
+    """Copies of an image's root, each changed, in a folder. authority: PEM. times: see slower; 1: as it is."""
+
+    def __init__(self, image: Path, authority: str, folder: Path, times: int = 1) -> None:
         """Raises UserError: it is no image."""
         self.image, self.folder = image, folder
         self._at = partitions(image)["root_a"].offset
         self._root = folder / "root.ext4"
         cut(image, self._at, file_system_bytes(image, self._at), self._root)
-        put(self._root, {UNIT_PATH: UNIT.encode(), AUTHORITY_PATH: authority.encode()}, folder)
+        patience = slower(self._root, times) if times > 1 else {}
+        put(self._root, {UNIT_PATH: UNIT.encode(), AUTHORITY_PATH: authority.encode(), **patience}, folder)
         wants = "/etc/systemd/system/sysinit.target.wants"
         change(self._root, [f"symlink {wants}/{Path(UNIT_PATH).name} {UNIT_PATH}"], folder)
         self.build = debugfs(self._root, f"cat {BUILD_PATH}").strip()

@@ -23,10 +23,12 @@ from scripts.signing_keys import AUTHORITY, REPOSITORY, make_authority, make_sig
 
 IMAGE = "mb9k-amd64.img"
 PASSWORD = "a good password for tests"  # noqa: S105 - of a machine that lives for an hour
-CODE = r"\b([A-HJ-NP-Z2-9]{4}(?:-[A-HJ-NP-Z2-9]{4}){2})\b"
+CODE = r"\b([2-9A-HJKMNP-Z]{4}-[2-9A-HJKMNP-Z]{4})\b"
 STARTED = r"BdsDxe: starting.*?mb9k: slot ([AB]);"
 """What UEFI and then GRUB say on the console; GRUB may say it twice, once through UEFI."""
 BROKEN = {"appliance/cli.py": ("from __future__ import annotations\n", "raise SystemExit('broken for tests')\n")}
+SETTLED = "mb9k slots; test ! -e /data/update/update.json && echo settled"
+BUNDLES = "mkdir -p /run/bundles; mountpoint -q /run/bundles || mount -o ro /dev/vdb /run/bundles"
 KVM, TCG = 1.0, 4.0
 """How much longer than usual things may take."""
 
@@ -60,7 +62,7 @@ class Run:
             keys.mkdir()
             make_authority(keys, time.time())
             make_signer(keys, "image/test-qemu", time.time())
-            doctored = Doctored(self.image, (keys / AUTHORITY).read_text(), self.folder)
+            doctored = Doctored(self.image, (keys / AUTHORITY).read_text(), self.folder, int(self.patience))
             self.disk = doctored.disk(self.folder / "disk.img")
             self.build = doctored.build
             self.version = number(doctored.build)
@@ -85,6 +87,8 @@ class Run:
 
     def all(self) -> None:
         """Every step. Raises NotInTime, UserError."""
+        if self.patience > 1:
+            self.say(f"without KVM: the box in the copy has {self.patience:.0f} times its patience, too")
         self.say(f"QEMU with {self.kind}; the console is in {self.machine.serial_path}")
         with self.step("From power-on to the page (UEFI, GRUB, slot A)"):
             self.wait_for_page(240)
@@ -118,8 +122,9 @@ class Run:
         try:
             code = self.machine.wait_for_serial(CODE, 30 * self.patience)[1]
         except NotInTime:
-            self.say("no claim code on the console: this image has no screen; the shell is asked")
-            code = self.machine.run("runuser -u mb9k -- mb9k claim", 60 * self.patience).strip().splitlines()[-1]
+            self.say("no claim code on the console yet; the shell is asked")
+            found = re.search(CODE, self.machine.run("runuser -u mb9k -- mb9k claim", 60 * self.patience))
+            code = found[1] if found else ""
         with self.client() as page:
             token = re.search(r'name="csrf" value="([^"]*)"', page.get("/claim").text)
             form = {"csrf": token[1] if token else "", "name": "ann", "code": code}
@@ -132,7 +137,7 @@ class Run:
 
         def is_there() -> bool:
             try:
-                said = self.machine.run("mb9k slots; test ! -e /data/update/update.json && echo settled", 60)
+                said = self.machine.run(SETTLED, 60 * self.patience)
             except (NotInTime, UserError):
                 self.machine.forget_shell()
                 return False
@@ -143,7 +148,7 @@ class Run:
 
     def _install(self, name: str) -> None:
         machine = self.machine
-        machine.run("mkdir -p /run/bundles; mountpoint -q /run/bundles || mount -o ro /dev/vdb /run/bundles", 60)
+        machine.run(BUNDLES, 60 * self.patience)
         began = len(machine.serial())
         try:
             machine.run(

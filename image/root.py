@@ -94,6 +94,8 @@ def finish(target: Target, root: Path, version: str, epoch_s: int) -> str:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     _name(target, root)
     _switch_units(root)
+    for folder in ("etc", "var"):
+        (root / folder / ".updated").write_text("")  # else systemd makes caches again that are there
     _same_days(root / "etc/shadow", epoch_s)
     same_times(root, epoch_s)
     build = f"{version}-{content_sum(root)[:16]}"
@@ -146,13 +148,17 @@ def _all(root: Path) -> Iterator[Path]:
 
 
 def same_times(root: Path, epoch_s: int) -> None:
-    """Nothing is newer than the commit. Compiled Python files remember the time of their source: it is set in them."""
+    """No file is newer than the commit, and each folder is as old: its time says only what was done in it meanwhile.
+
+    Compiled Python files remember the time of their source: it is set in them.
+    """
     for path in _all(root):
         if path.suffix == ".pyc" and path.parent.name == "__pycache__":
             source = path.parent.parent / f"{path.name.split('.')[0]}.py"
             if source.exists():
                 _compiled_at(path, min(int(source.stat().st_mtime), epoch_s))
-        if path.lstat().st_mtime > epoch_s:
+        status = path.lstat()
+        if status.st_mtime > epoch_s or stat.S_ISDIR(status.st_mode):
             os.utime(path, (epoch_s, epoch_s), follow_symlinks=False)
 
 

@@ -30,6 +30,7 @@ PACKAGES = (
     # What the role mb9k installs: the root has no way out while it is set up
     "avahi-daemon",
     "dnsmasq-base",  # the hotspot's addresses
+    "iw",
     "network-manager",
     "nftables",
     "openssh-server",

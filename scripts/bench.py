@@ -4,6 +4,7 @@ detector: milliseconds per picture, and per stack of regions, beside the publish
 they are in).
 gate: latency of the answer at 200 requests a second, and with 200 slow sockets open.
 streams: scenes from nobody to a crowd: CPU beside bare decoding of the same file, as a table (bench_streams.py).
+batching: what it costs and saves where streams share a GPU, with a simulated one (bench_batching.py).
 capacity: how many streams of a door one core holds with nobody missed, and the memory of each (bench_capacity.py).
 delay: from a person wholly visible to the stored detection, in a whole box (bench_delay.py).
 far: who is found, judged right and counted once, by the size of the face (bench_far.py).
@@ -39,6 +40,7 @@ from appliance.vision.detector import Detector
 from appliance.vision.manifest import load_manifest
 from appliance.vision.onnx import load_detector
 from appliance.vision.pixels import Pixels, pixels_of, scale_to
+from scripts.bench_batching import batching
 from scripts.bench_capacity import capacity
 from scripts.bench_count import count
 from scripts.bench_delay import a_box, delay
@@ -60,6 +62,7 @@ def main(names: Sequence[str]) -> None:
         "detector": detector,
         "gate": gate,
         "streams": streams,
+        "batching": batching,
         "capacity": capacity,
         "delay": delay,
         "far": far,

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,6 +33,8 @@ PACKAGES = (
     "python3",
     "python3-apt",
     "python3-venv",
+    "rauc",
+    "rauc-service",
     "systemd",
     "systemd-sysv",
     "systemd-timesyncd",
@@ -164,6 +166,13 @@ class Machine:
         """Somebody in there restarts it: wait until it ends, and start it again."""
         assert self.process is not None
         assert self.process.wait(BOOT_S) == REBOOT
+        self._boot()
+
+    def starts_again(self, prepare: Callable[[], object]) -> None:
+        """Wait until it restarts by itself. prepare: what comes before its first process."""
+        assert self.process is not None
+        assert self.process.wait(BOOT_S) == REBOOT
+        prepare()
         self._boot()
 
     def _await_boot(self) -> None:

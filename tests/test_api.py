@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 
 from appliance.accounts.people import Role
 from appliance.config import Config
-from appliance.faces import Detection, Health, State
+from appliance.faces import Detection, Health, Judging, State
 from appliance.images import ImageFiles
 from appliance.local.openapi import OPERATIONS, document
 from appliance.local.site import make_app
@@ -88,6 +88,13 @@ EXAMPLES: list[tuple[str, str, Any]] = [
     ("PATCH", "/api/v1/detections/1", {"state": "incorrect"}),
     ("DELETE", "/api/v1/detections/1", None),
     ("GET", "/api/v1/counts", None),
+    ("GET", "/api/v1/updates", None),
+    ("POST", "/api/v1/updates/upload", None),
+    ("DELETE", "/api/v1/updates/upload", None),
+    ("POST", "/api/v1/updates/fetch", {"address": "https://updates.example.org/mb9k-0.2.0.mb9k"}),
+    ("DELETE", "/api/v1/updates/fetch", None),
+    ("POST", "/api/v1/updates/start", None),
+    ("POST", "/api/v1/updates/back", None),
 ]
 
 
@@ -196,6 +203,21 @@ def test_a_sub_stream_is_given_shown_without_its_password_and_ended(api: Api) ->
     assert api.call("PATCH", path, json={"watch_url": None}).json()["watch_url"] is None
     other = api.call("GET", "/api/v1/streams/1").json()
     assert (other["watch_url"], other["watch_problem"]) == (None, None)
+
+
+def test_the_status_says_what_judges(api: Api) -> None:
+    judging = Judging("tensorrt", "TensorRT 10.3.0 on Orin, INT8", "A GPU answers.", "2026-11-27T16:00:00Z")
+    api.store.services.heartbeat("gate", 1, NOON, None, now())
+    api.store.services.heartbeat("watch", 1, NOON, None, now(), judging)
+    told = {each["name"]: each["judging"] for each in api.call("GET", "/api/v1/status").json()["services"]}
+    assert told["gate"] is None
+    assert told["watch"] == {
+        "backend": "tensorrt",
+        "name": "TensorRT 10.3.0 on Orin, INT8",
+        "reason": "A GPU answers.",
+        "since": "2026-11-27T16:00:00Z",
+        "progress": None,
+    }
 
 
 def test_a_stream_says_how_well_it_can_be_judged_and_a_detection_why_it_could_not(api: Api) -> None:

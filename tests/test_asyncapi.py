@@ -26,6 +26,7 @@ EXAMPLES: tuple[Message, ...] = (
     Renewal(request="-----BEGIN CERTIFICATE REQUEST-----"),
     messages.Watermarks(upto={EPOCH: 5}),
     Command(id=EPOCH, action="restart", detail="watch", by="eva", given_utc=5, expires_utc=65),
+    Command(id=EPOCH, action="update", by="eva", given_utc=5, expires_utc=65, address="https://a/b", sha256="0" * 64),
     Certificate(certificate="-----BEGIN", authority="-----BEGIN"),
 )
 

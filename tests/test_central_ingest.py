@@ -337,6 +337,28 @@ def test_a_command_is_sent_once_and_none_that_has_expired(
     connection.stop()
 
 
+def test_an_update_is_sent_with_its_address_and_shows_how_far_it_is(
+    database: Database, database_address: str, broker: Broker, tmp_path: Path
+) -> None:
+    now, address = int(time.time()), f"https://updates.example.org/{'a' * 90}/mb9k-0.2.0.mb9k"
+    database.execute(
+        "insert into commands (id, box_id, action, detail, given_by, given_utc, expires_utc) values"
+        " (?, 'north', 'update', ?, 'ann', ?, ?)",
+        [A, f"{address} {'0a' * 32}", now, now + 60],
+    )
+    url = database_address if is_postgresql(database_address) else ""
+    connection = Connection("127.0.0.1", broker.port)
+    housekeeping = Housekeeping(CentralConfig(state_dir=str(tmp_path), database=DatabaseConfig(url=url)), connection)
+    with client("north", broker) as north:
+        connection.start()
+        until(lambda: not connection.trouble, PATIENCE_S, "connected")
+        housekeeping.step()
+        told = decode(north.next(Kind.COMMAND), Command)
+    assert (told.action, told.address, told.sha256, told.detail) == ("update", address, "0a" * 32, "mb9k-0.2.0.mb9k")
+    housekeeping.close()
+    connection.stop()
+
+
 def test_a_certificate_is_renewed_over_the_connection(
     database: Database, database_address: str, broker: Broker
 ) -> None:

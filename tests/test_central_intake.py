@@ -334,6 +334,26 @@ def test_an_outcome_stands_with_its_command_and_only_the_first_counts(database: 
     }  # fmt: skip
 
 
+def test_how_far_an_update_is_stands_with_its_command_until_it_is_answered(
+    database: Database, intake: Intake, box: SimulatedBox
+) -> None:
+    for number, (box_id, action, sent_utc) in enumerate(
+        [("north", "update", NOW), ("north", "identify", NOW), ("south", "update", NOW), ("north", "update", None)]
+    ):
+        database.execute(
+            "insert into commands (id, box_id, action, given_by, given_utc, expires_utc, sent_utc)"
+            " values (?, ?, ?, 'ann', ?, ?, ?)",
+            [f"{number:016x}", box_id, action, NOW, NOW + 60, sent_utc],
+        )
+    take(intake, database, sent("north", box.hello()))
+    take(intake, database, sent("north", box.state(update="0.2.0: checking.")))
+    words = [row["words"] for row in database.query("select words from commands order by id")]
+    assert words == ["0.2.0: checking.", "", "", ""]
+    take(intake, database, sent("north", Outcome(id=f"{0:016x}", done=True, words="0.2.0 runs.", at_utc=NOW)))
+    take(intake, database, sent("north", box.state(update="late")))
+    assert database.one(f"select words from commands where id = '{0:016x}'") == "0.2.0 runs."
+
+
 def test_what_a_corrected_clock_moves_is_counted_once_and_where_it_belongs(
     database: Database, intake: Intake, box: SimulatedBox
 ) -> None:

@@ -221,6 +221,40 @@ def test_a_command_is_put_on_record_for_ingest_with_who_gave_it_and_when_it_ends
     assert "Identify" not in main_of(ann.get("/boxes/dock").text), "what is not taken is not offered"
 
 
+BUNDLE = "https://updates.example.org/mb9k-0.2.0.mb9k"
+
+
+def test_an_update_is_asked_of_one_box_or_of_all_of_a_site(fleet: Fleet) -> None:
+    ann, sum_of = fleet.browser("ann"), "0a" * 32
+    ann.post("/boxes/lobby/commands", action="update", address=BUNDLE, sha256=sum_of.upper())
+    (row,) = fleet.db.query("select box_id, action, detail from commands")
+    assert (row["box_id"], row["action"], row["detail"]) == ("lobby", "update", f"{BUNDLE} {sum_of}")
+    told = main_of(ann.get("/boxes/lobby").text)
+    assert f"Update: {BUNDLE} by ann" in told and sum_of not in told
+    for address, sha256 in (
+        ("http://updates.example.org/a", sum_of),
+        ("https://user:word@updates.example.org/a", sum_of),
+        ("https://updates.example.org/a b", sum_of),
+        (f"https://updates.example.org/{'a' * 500}", sum_of),
+        (BUNDLE, "0a"),
+        (BUNDLE, ""),
+        ("", ""),
+    ):
+        fields = {"address": address, "sha256": sha256}
+        assert ann.post("/boxes/lobby/commands", action="update", **fields).status_code == 400, fields
+        assert ann.post("/sites/1/update", **fields).status_code == 400, fields
+    assert fleet.db.one("select count(*) from commands") == 1
+    there = [box.id for box in fleet.store.boxes.all(None, 1)]
+    assert "Update them" in ann.get("/sites/1").text and there
+    assert ann.post("/sites/1/update", address=BUNDLE, sha256=sum_of).status_code == 303
+    asked = [row["box_id"] for row in fleet.db.query("select box_id from commands where action = 'update'")]
+    assert sorted(asked) == sorted(["lobby", *there])
+    assert fleet.browser("sci").post("/sites/1/update", address=BUNDLE, sha256=sum_of).status_code == 403
+    fleet.change_box(there[0], takes_commands=0)
+    refused = ann.post("/sites/1/update", address=BUNDLE, sha256=sum_of)
+    assert refused.status_code == 200 and "set to take no commands" in refused.text
+
+
 def test_refused_messages_are_shown_with_their_reason(fleet: Fleet) -> None:
     for box, reason in (("lobby", "it is neither JSON nor compressed"), ("nobody", "there is no box of this name")):
         fleet.db.execute(

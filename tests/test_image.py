@@ -112,6 +112,7 @@ def test_a_tree_is_the_same_twice(tmp_path: Path) -> None:
         (package / "link").symlink_to("module.py")
         compileall.compile_dir(package, quiet=1, stripdir=str(tmp_path / name))
         assert len(list(package.glob("__pycache__/*.pyc"))) == 1
+        os.utime(package, (EPOCH_S, EPOCH_S - len(sums) * 1000))  # something was done in it, and undone
         same_times(tmp_path / name, EPOCH_S)
         sums.append(content_sum(tmp_path / name))
         said = subprocess.run(
@@ -176,3 +177,20 @@ def test_nothing_of_this_folder_is_secret_or_lets_anybody_in() -> None:
         text = path.read_text(errors="replace")
         assert "BEGIN" not in text and "PRIVATE KEY" not in text, path
         assert path.name != "authorized_keys"
+
+
+def test_a_jetson_is_to_set_itself_up_at_its_next_start(tmp_path: Path) -> None:
+    install = str(REPOSITORY / "image/jetson/install")
+    refused = subprocess.run([install, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert "is no JetPack" in refused.stderr
+    if os.geteuid():
+        pytest.skip("no right to mount a disk")
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/nv_tegra_release").write_text("# R36 (release), REVISION: 5.0\n")
+    subprocess.run([install, str(tmp_path)], capture_output=True, check=True)
+    assert (tmp_path / "opt/mb9k/image/jetson/set-up").stat().st_mode & 0o111
+    assert (tmp_path / "opt/mb9k/ansible/roles/mb9k/tasks/main.yml").exists()
+    unit = tmp_path / "etc/systemd/system/multi-user.target.wants/mb9k-set-up.service"
+    assert "/opt/mb9k/image/jetson/set-up" in unit.read_text()
+    assert not (tmp_path / "opt/mb9k/.venv").exists()

@@ -28,9 +28,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_has_the_weights_of_the_manifest_and_no_others(site: Path) -> None:
     models = site / "appliance" / "_models"
-    assert {model.file for model in load_manifest(models).models.values()} == {
-        str(path.relative_to(models)) for path in models.rglob("weights/*")
+    models_named = load_manifest(models).models.values()
+    files = {model.file for model in models_named} | {
+        form.file for each in models_named for form in each.forms.values()
     }
+    assert files == {str(path.relative_to(models)) for path in models.rglob("weights/*")}
     assert {path.name for path in models.iterdir()} == {"manifest.toml", "golden", "weights"}
 
 

@@ -27,7 +27,7 @@ from appliance.https import Keeper
 from appliance.interfaces import addresses
 from appliance.notes import Hotspot, Notes
 from appliance.screen.looking import PATIENCE_S, Looker
-from appliance.screen.terminal import Console, Serial, serial_consoles
+from appliance.screen.terminal import AGAIN_S, Console, Serial, serial_consoles
 from appliance.service import SERVICES
 from appliance.store import Store
 from appliance.times import Now, now
@@ -189,9 +189,11 @@ def test_what_somebody_types_does_not_appear_nor_stop_it(terminal: Pty) -> None:
     console = Console(terminal.path)
     assert console.size() == (80, 25)
     os.write(terminal.ours, b"who is there\x13")
-    assert console.draw(["first"], (80, 25)) and not console.draw(["first"], (80, 25))
+    assert console.draw(["first"], (80, 25), 0.0) and not console.draw(["first"], (80, 25), AGAIN_S - 1)
     assert terminal.has("first") and not terminal.has("who")
-    assert console.draw(["next"], (80, 25)) and terminal.read()[0] == "next"
+    os.write(terminal.theirs, b"\x1b[Hsomebody writes over it")
+    assert console.draw(["first"], (80, 25), AGAIN_S) and terminal.read()[0] == "first"
+    assert console.draw(["next"], (80, 25), AGAIN_S + 1) and terminal.read()[0] == "next"
     console.close()
 
 
@@ -256,3 +258,15 @@ def test_without_a_record_it_says_that_the_box_starts_and_then_that_something_is
     config.store_path.write_bytes(b"no database at all" * 100)
     assert "cannot be read" in looker.look(moment).problems[0]
     looker.close()
+
+
+def test_what_stands_on_the_screen_can_be_printed_anywhere(store: Store, config_path: Path, tmp_path: Path) -> None:
+    be_alive(store)
+    (tmp_path / "wifi").write_text("The Wi-Fi Hall 5 could not be joined.")
+    command = [sys.executable, "-m", "appliance.cli", "--config", str(config_path), "screen"]
+    command += ["--once", "--notes", str(tmp_path)]
+    size = {**os.environ, "COLUMNS": "100", "LINES": "30"}
+    text = subprocess.run(command, cwd=REPOSITORY, env=size, capture_output=True, text=True, check=True).stdout
+    code = load(config_path).claim_code_path.read_text().strip()
+    assert code in text and "! The Wi-Fi Hall 5 could not be joined." in text
+    assert all(len(line) <= 100 for line in text.splitlines())

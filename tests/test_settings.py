@@ -14,7 +14,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from appliance.faces import State
+from appliance.faces import Judging, State
 from appliance.local import bundle
 from appliance.rules import boxes
 from appliance.secrets import claim_code, digest, secret_from_file
@@ -124,6 +124,20 @@ def test_the_page_shows_the_certificate_and_the_machine_and_hands_out_no_key(box
     saved = ann.get("/settings/certificate.pem").text
     assert saved.startswith("-----BEGIN CERTIFICATE-----") and "KEY" not in saved
     assert "UTC" in page and "mb9k-" in page
+
+
+def test_the_page_says_what_judges_why_since_when_and_what_is_being_built(box: Box) -> None:
+    ann, at = box.browser("ann"), box.clock.now
+    assert "nothing yet" in ann.get("/settings").text
+    for progress in ("An engine is being built (INT8), for 2 min.", None):
+        judging = Judging("onnx", "ONNX Runtime on the CPU", "It <fails>.", "2026-11-27T16:00:00Z", progress)
+        box.store.services.heartbeat("watch", 1, 0.0, None, at, judging)
+        page = ann.get("/settings").text
+        assert "ONNX Runtime on the CPU" in page and "It &lt;fails&gt;." in page
+        assert '<time datetime="2026-11-27T16:00:00Z">' in page
+        assert ("An engine is being built" in page) == (progress is not None)
+    figures = json.loads(opened(ann.get("/settings/bundle.zip"))["figures.json"])
+    assert figures["services"][0]["judging"]["backend"] == "onnx"
 
 
 def test_the_name_on_the_pages_is_changed_and_given_back(box: Box) -> None:

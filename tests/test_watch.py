@@ -30,6 +30,7 @@ from appliance.watch.service import Watcher, usable_detector
 from tests.boxes import until
 from tests.clock import Clock
 from tests.colour_detector import ColourDetector, people
+from tests.gpus import no_gpu
 from tests.stand_in_ingest import StandIn, answering
 from tests.videos import in_parts, make_video
 
@@ -308,6 +309,23 @@ def test_a_model_that_is_not_there_or_fails_its_self_test_is_never_used(monkeypa
     assert detector is None
     assert problem is not None
     assert "self-test" in problem
+
+
+def test_the_heartbeat_says_what_judges(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_gpu(monkeypatch)
+    watcher = box.watcher(analysing=False)
+    watcher.begin_judging(ColourDetector())
+    assert watcher.backends is not None and watcher.model_problem is None
+
+    def told() -> str:
+        watcher._heartbeat_due_s = 0.0
+        watcher.step(now())
+        (service,) = box.store.services.all(now())
+        assert service.judging is not None and service.problem is None
+        return f"{service.judging.backend}: {service.judging.reason}"
+
+    until(lambda: told() == "onnx: TensorRT is not installed. The CPU judges.", 30, "the CPU judges")
+    watcher.backends.stop()
 
 
 def test_an_ingest_that_is_gone_puts_all_who_publish_offline_and_is_reported(box: Box, ingest: StandIn) -> None:

@@ -24,6 +24,7 @@ from appliance.web.charts import Bar, nice_top, stacked_bars
 from appliance.web.forms import local_path
 from appliance.web.server import Places, Tls, make_server
 from appliance.web.static import Static
+from appliance.web.uploads import Admit
 from tests.boxes import until
 from tests.rtmp_client import is_open
 
@@ -105,9 +106,15 @@ def test_a_busy_port_is_one_line_that_names_it(app: App, free_port: Callable[[],
 
 
 @contextmanager
-def serving(app: Any, port: int, places: Places = Places(), tls: Tls | None = None) -> Iterator[int]:  # noqa: B008
-    """Answer on a port of loopback until the end of the block. tls: by HTTPS."""
-    server = make_server(app, "127.0.0.1", port, threads=2, places=places, tls=tls)
+def serving(
+    app: Any,
+    port: int,
+    places: Places = Places(),  # noqa: B008
+    tls: Tls | None = None,
+    admit: Admit | None = None,
+) -> Iterator[int]:
+    """Answer on a port of loopback until the end of the block. tls: by HTTPS; admit: which requests bring a file."""
+    server = make_server(app, "127.0.0.1", port, threads=2, places=places, tls=tls, admit=admit)
     server.prepare()
     thread = threading.Thread(target=server.serve)
     thread.start()

@@ -34,7 +34,8 @@ from tests.conftest import REPOSITORY, port_giver
 
 UTC = 1_790_000_000.0
 SYSTEMCTL = """#!{python}
-# A stand-in for systemctl, for tests: mb9k.target is `mb9k run` of the current release, as the user whose data it is.
+# A stand-in for systemctl, for tests: mb9k.target is `mb9k run` of the current release, as the user whose data it is;
+# mb9k-update@.service is `mb9k update`.
 import os, signal, subprocess, sys, time
 from pathlib import Path
 pid_path, words = Path("{folder}/run.pid"), sys.argv[1:]
@@ -47,6 +48,11 @@ if words == ["start", "mb9k.target"]:
         files.update(user=owner.st_uid, group=owner.st_gid, extra_groups=[])
     process = subprocess.Popen(command, cwd="/", start_new_session=True, **files)
     pid_path.write_text(str(process.pid))
+elif words[:2] == ["start", "--no-block"]:
+    name = words[2].removeprefix("mb9k-update@").removesuffix(".service")
+    command = ["{folder}/releases/current/bin/mb9k", "--config", "{folder}/mb9k.toml", "update", name]
+    log = open("{folder}/update.log", "ab")
+    subprocess.Popen(command, cwd="/", start_new_session=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 elif words == ["stop", "mb9k.target"] and pid_path.exists():
     pid = int(pid_path.read_text())
     try:

@@ -101,10 +101,14 @@ def send_commands(database: Database, connection: Connection, now_utc: int) -> N
     if connection.trouble:
         return
     for row in waiting:
+        is_update = row["action"] == "update"  # then the detail is an address and a sha-256
+        address, _, sha256 = row["detail"].partition(" ") if is_update else ("", "", "")
         command = Command(
             id=row["id"],
             action=row["action"],
-            detail=row["detail"],
+            detail=address.rpartition("/")[2][:40] if is_update else row["detail"],
+            address=address,
+            sha256=sha256,
             by=letters.plain(row["given_by"], 80),
             given_utc=row["given_utc"],
             expires_utc=row["expires_utc"],

@@ -357,6 +357,12 @@ class _Storing:
             return
         patch = status.after_state(seen, message, self._now_utc)
         self._patches[box] |= patch or {}
+        if patch is not None and message.update:
+            self._database.execute(
+                "update commands set words = ? where box_id = ? and action = 'update' and done is null"
+                " and sent_utc is not null",
+                [letters.plain(message.update), box],
+            )
         if patch is None and message.status == "running":
             self._ask(box)
 

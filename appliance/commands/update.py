@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import sys
 from contextlib import suppress
-from importlib.metadata import distributions
 from pathlib import Path
 from types import FrameType
 
@@ -19,16 +18,13 @@ from appliance.config import Config
 from appliance.errors import UserError
 from appliance.slots.bundle import is_of_rauc
 from appliance.slots.trials import Trials
-from appliance.store.soundness import COMPANIONS, newest_known
 from appliance.times import now, utc_text
 from appliance.update.asking import Box
-from appliance.update.building import refuse_too_full
-from appliance.update.bundle import verified
-from appliance.update.planning import refuse_unfit, what_changes
+from appliance.update.preparing import prepare
 from appliance.update.releases import Releases
 from appliance.update.services import Systemd
 from appliance.update.updating import Patience, Updater
-from appliance.update.versions import ELSEWHERE, UpdateError, this_machine, this_python
+from appliance.update.versions import ELSEWHERE, UpdateError
 
 
 class UpdateGroup(click.Group):
@@ -70,21 +66,25 @@ def install(context: click.Context, file: Path, yes: bool) -> None:
     if is_of_rauc(file):
         update_system(context, config, file, yes, _ending.listen)
         return
-    releases = updater.releases
-    bundle = verified(file, _authorities(config), now().utc)
-    current = releases.current()
-    refuse_unfit(bundle, current, releases.all(), this_python(), this_machine())
-    parts = (Path(f"{config.store_path}{suffix}") for suffix in ("", *COMPANIONS))
-    record_bytes = sum(part.stat().st_size for part in parts if part.exists())
-    refuse_too_full(bundle, releases, config.state, record_bytes, config.images.min_free_mb * 1_000_000)
-    installed = {each.name.replace("_", "-").lower(): each.version for each in distributions()}
-    for line in what_changes(bundle, current, installed, newest_known(), config.update.health_s):
+    prepared = prepare(config, file, now().utc)
+    for line in prepared.lines:
         click.echo(line)
     if not yes and sys.stdin.isatty():
         click.confirm("Go on?", abort=True)
     _ending.listen()
-    updater.update(bundle, now().utc)
-    click.echo(f"{bundle.manifest.version} runs now. `mb9k update back` lets {current} run again.")
+    updater.update(prepared.bundle, now().utc)
+    click.echo(f"{prepared.after} runs now. `mb9k update back` lets {prepared.before} run again.")
+
+
+@update.command(hidden=True)
+@click.pass_context
+def waiting(context: click.Context) -> None:
+    """Let the version run whose bundle root has taken over from the page; mb9k-update@waiting.service does it."""
+    path = Releases(Path(config_of(context).update.releases)).waiting
+    try:
+        context.invoke(install, file=path, yes=True)
+    finally:
+        path.unlink(missing_ok=True)
 
 
 @update.command()
@@ -201,14 +201,3 @@ class _Ending:
 
 
 _ending = _Ending()
-
-
-def _authorities(config: Config) -> str:
-    """Who may sign, PEM. Raises UpdateError."""
-    path = Path(config.update.authority)
-    try:
-        return path.read_text("ascii")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UpdateError(
-            f"{path}: {error}; put the certificate of your updates' authority there (update.authority)"
-        ) from error

@@ -158,13 +158,24 @@ class Counts(Struct, kw_only=True):
     judged: int
 
 
+class Judging(Struct, kw_only=True, rename={"since_utc": "since"}):
+    """What judges the streams. backend: onnx (the processor), tensorrt or jetson. progress: what is being prepared."""
+
+    backend: str
+    name: str
+    reason: str
+    since_utc: str
+    progress: str | None
+
+
 class Service(Struct, kw_only=True, rename={"started_utc": "started"}):
-    """A service of the box. alive: its last heartbeat is a few seconds old at most."""
+    """A service of the box. alive: its last heartbeat is a few seconds old at most. judging: of the watcher."""
 
     name: str
     alive: bool
     started_utc: str
     problem: str | None
+    judging: Judging | None
 
 
 class Status(Struct, kw_only=True):

@@ -169,6 +169,7 @@ def _figures(config: Config, store: Store, now: Now, hide: _Hiding) -> dict[str,
                 "alive": each.alive,
                 "started_utc": each.started_utc,
                 "problem": hide(each.problem or ""),
+                "judging": {key: hide(text or "") for key, text in msgspec.to_builtins(each.judging or {}).items()},
             }
             for each in store.services.all(now)
         ],

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from msgspec.structs import asdict
 
+from appliance.accounts.guard import Visitor
 from appliance.config import Mqtt
 from appliance.errors import UserError
 from appliance.local.pages import Site
 from appliance.rules import fleet as rules
-from appliance.rules import on_site
+from appliance.rules import on_site, updates
 from appliance.store import CommandRecord, Store
 from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.forms import field, secret_field, see_other, whole_number
 from appliance.web.pages import Page
 
+log = logging.getLogger(__name__)
 COMMANDS_SHOWN = 50
 ACTIONS = {
     "restart": "Restart the service {detail}",
     "send_again": "Send everything again",
     "rotate_key": "New key for stream {detail}",
     "identify": "Show which box this is",
+    "update": "Update by {detail}",
 }
 
 
@@ -54,6 +58,16 @@ def add_routes(app: App, site: Site) -> None:
         except UserError as error:
             return _page(site, store, now, problem=error)
         return _page(site, store, now, done=done)
+
+    @app.post("/fleet/updates", access=Access.ADMIN)
+    def let_update(store: Store, now: Now, visitor: Visitor) -> Page:
+        allowed = field("allowed") == "yes"
+        try:
+            updates.let_centre_update(site.config, allowed)
+        except UserError as error:
+            return _page(site, store, now, problem=error)
+        log.warning("%s %s the centre to update this box", visitor.name, "allows" if allowed else "no longer allows")
+        return see_other("/fleet")
 
     @app.get("/fleet/broker", access=Access.ADMIN)
     def broker() -> Page:
@@ -115,6 +129,8 @@ def _page(site: Site, store: Store, now: Now, **values: Any) -> Page:
         "fleet": rules.status(site.config, store, now),
         "commands": store.fleet.commands(COMMANDS_SHOWN),
         "takes_commands": site.config.fleet.commands,
+        "may_update": updates.centre_may_update(site.config),
+        "may_update_in_file": site.config.fleet.allow_updates,
         "names": site.config.fleet.stream_names,
         "action_words": action_words,
         "rules": rules,

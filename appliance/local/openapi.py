@@ -7,6 +7,7 @@ from typing import Any
 
 from appliance.faces import State
 from appliance.local import api_types as shapes
+from appliance.local import api_updates
 from appliance.web.openapi import ID, Api, Operation
 from appliance.web.openapi import TIME_SCHEMA as TIME
 
@@ -61,6 +62,7 @@ OPERATIONS = (
         also=(403,),
     ),
     Operation("GET", "/api/v1/counts", "Persons by state, and the compliance rate", shapes.Counts, query=FILTERS),
+    *api_updates.OPERATIONS,
 )  # fmt: skip
 
 

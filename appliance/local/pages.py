@@ -14,6 +14,7 @@ from appliance.disk import Reserve
 from appliance.https import Keeper
 from appliance.images import ImageFiles
 from appliance.local import words
+from appliance.local.update_desk import Desk
 from appliance.previews import Previews
 from appliance.rules.boxes import box_title
 from appliance.store import explain_trouble
@@ -30,7 +31,7 @@ NAVIGATION = (
     Link("/detections", "Detections"),
     Link("/people", "People", admin_only=True),
     Link("/fleet", "Fleet", admin_only=True),
-    Link("/settings", "Settings", admin_only=True),
+    Link("/settings", "Settings", admin_only=True, also=("/updates",)),
     Link("/account", "Account"),
 )
 
@@ -45,6 +46,7 @@ class Site:
     images: ImageFiles
     previews: Previews
     reserve: Reserve
+    desk: Desk
     keeper: Keeper | None = None
 
     @classmethod
@@ -73,5 +75,6 @@ class Site:
             images=ImageFiles(config.images_dir),
             previews=Previews(config.run),
             reserve=Reserve(config.state),
+            desk=Desk(config),
             keeper=keeper,
         )

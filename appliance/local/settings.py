@@ -149,6 +149,7 @@ def _end_site(pid: int) -> None:
 
 def _page(site: Site, store: Store, now: Now, **values: Any) -> Page:
     config, known = site.config, {service.name: service for service in SERVICES}
+    services = [each for each in store.services.all(now) if each.name in known]
     shown = {
         "config": config,
         "box_title": boxes.box_title(config),
@@ -159,7 +160,8 @@ def _page(site: Site, store: Store, now: Now, **values: Any) -> Page:
         "sources": Source,
         "is_named": bool(config.web.tls_certificate),
         "has_rtmps": mediamtx.has_rtmps(config),
-        "services": [each for each in store.services.all(now) if each.name in known],
+        "services": services,
+        "judging": next((each.judging for each in services if each.alive and each.judging), None),
         "summaries": {name: service.summary for name, service in known.items()},
         "now_utc": now.utc,
         "done": None,

@@ -6,9 +6,20 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from appliance.config import Config
-from appliance.machine import joining, naming, reset, ssh
+from appliance.machine import joining, naming, reset, ssh, updates
 from appliance.machine.programs import later
-from appliance.machine.requests import Done, FactoryReset, JoinWifi, Name, Request, Restart, ShutDown, Ssh, TimeZone
+from appliance.machine.requests import (
+    Done,
+    FactoryReset,
+    JoinWifi,
+    Name,
+    Request,
+    Restart,
+    ShutDown,
+    Ssh,
+    TimeZone,
+    Update,
+)
 
 Say: TypeAlias = Callable[[str], None]
 Afterwards: TypeAlias = Callable[[], None]
@@ -16,7 +27,7 @@ Afterwards: TypeAlias = Callable[[], None]
 Outcome: TypeAlias = tuple[Done, Afterwards | None]
 
 
-def do(config: Config, request: Request, _say: Say) -> Outcome:
+def do(config: Config, request: Request, say: Say) -> Outcome:
     """Do it. say: takes sentences on how far it is. Raises InputError, UserError."""
     match request:
         case Restart():
@@ -36,3 +47,5 @@ def do(config: Config, request: Request, _say: Say) -> Outcome:
             return Done(words), wipe
         case JoinWifi():
             return joining.begin(request)
+        case Update():
+            return Done(updates.begin(config, request.file, say)), None

@@ -58,7 +58,13 @@ class JoinWifi(Asked, frozen=True, tag="wifi"):
         return f"JoinWifi({self.ssid!r})"  # whatever prints it, no password is in it
 
 
-Request: TypeAlias = Restart | ShutDown | Name | TimeZone | Ssh | FactoryReset | JoinWifi
+class Update(Asked, frozen=True, tag="update"):
+    """Let another release run. file: a signed bundle in the folder of uploads; empty: back to the release before."""
+
+    file: str = ""
+
+
+Request: TypeAlias = Restart | ShutDown | Name | TimeZone | Ssh | FactoryReset | JoinWifi | Update
 
 
 class Said(msgspec.Struct, frozen=True, tag_field="answer", tag="said"):

@@ -75,7 +75,7 @@ def wipe(config: Config, *, at_boot: bool = False) -> None:
 def _empty(folder: Path) -> None:
     """Remove all in a folder, whoever put it there. Raises UserError.
 
-    find follows no link and stays on this disk: what is mounted below, such as a disk of copies, is not only the box's.
+    find follows no link and stays on this disk: what is mounted below, such as a disk of copies, is another's, too.
     """
     if folder.is_symlink() or folder.parent == folder:
         raise UserError(f"{folder} is no folder of the box's own, so nothing was wiped.")

@@ -41,7 +41,7 @@ class Screen:
             return None
         self._trouble = ""
         if self._console and (size := self._console.size()):
-            self._console.draw(drawing.screen(seen, *size), size)
+            self._console.draw(drawing.screen(seen, *size), size, moment.uptime_s)
         if not seen.starts and (seen.is_ready or not seen.claim_code):  # each text stays there, so none is for a moment
             for serial in self._serials:
                 serial.tell(drawing.serial(seen))

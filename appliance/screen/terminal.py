@@ -15,6 +15,8 @@ log = logging.getLogger(__name__)
 
 PLAIN_COLUMNS, PLAIN_ROWS = 80, 25
 WRITE_S = 1.0
+AGAIN_S = 60.0
+"""The kernel and systemd may have written over it."""
 CONSOLES = Path("/sys/class/tty/console/active")
 _HIDE_CURSOR, _HOME, _TO_END_OF_LINE, _TO_END_OF_SCREEN = "\033[?25l", "\033[H", "\033[K", "\033[J"
 _NEVER_BLANK, _NO_WRAP = "\033[9;0]", "\033[?7l"
@@ -28,6 +30,7 @@ class Console:
         self.path = path
         self._handle = -1
         self._drawn: tuple[list[str], tuple[int, int]] | None = None
+        self._drawn_s = 0.0
         self._trouble = ""
 
     def size(self) -> tuple[int, int] | None:
@@ -42,10 +45,13 @@ class Console:
         # A serial line says 0 x 0; no console is smaller than an old one.
         return there.columns or PLAIN_COLUMNS, there.lines or PLAIN_ROWS
 
-    def draw(self, lines: Sequence[str], size: tuple[int, int]) -> bool:
-        """Have these lines on it; whether anything was written. Lines are overwritten, never cleared: no flicker."""
+    def draw(self, lines: Sequence[str], size: tuple[int, int], now_s: float) -> bool:
+        """Have these lines on it; whether anything was written. Lines are overwritten, never cleared: no flicker.
+
+        now_s: seconds of a clock that never goes back. After AGAIN_S all is written again.
+        """
         wanted = list(lines), size
-        if wanted == self._drawn or not self._opened():
+        if (wanted == self._drawn and now_s - self._drawn_s < AGAIN_S) or not self._opened():
             return False
         body = f"{_TO_END_OF_LINE}\r\n".join(lines)
         text = f"{_NEVER_BLANK}{_HIDE_CURSOR}{_NO_WRAP}{_HOME}{body}{_TO_END_OF_LINE}{_TO_END_OF_SCREEN}"
@@ -54,7 +60,7 @@ class Console:
         except OSError as error:
             self._forget(error)
             return False
-        self._drawn = wanted
+        self._drawn, self._drawn_s = wanted, now_s
         return True
 
     def close(self) -> None:

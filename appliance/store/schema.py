@@ -250,3 +250,23 @@ def m010_health(db: Database) -> None:
 def m011_summaries(db: Database) -> None:
     """Sums by the minute, kept with the detections, for a centre; and how the box and its centre get on."""
     summaries_schema.make(db)
+
+
+@migrations()
+def m012_judging(db: Database) -> None:
+    """What judges the streams: the processor or a GPU."""
+    db.executescript("""
+        alter table services add column
+          -- Of the watcher: what judges, why, since when, as JSON (faces.Judging); null: nothing yet.
+          judging text;
+    """)
+
+
+@migrations()
+def m013_decoded_by(db: Database) -> None:
+    """What decodes a stream: FFmpeg, or a chip."""
+    db.executescript("""
+        alter table stream_status add column
+          -- FFmpeg, or the name of what decodes in its place; null: not known.
+          decoded_by text;
+    """)

@@ -49,6 +49,7 @@ class Stream:
     watch_problem: str | None
     transport: Literal["tcp", "udp"] | None
     key_interval_s: int | None
+    decoded_by: str | None
     health: Health
 
     @property
@@ -84,7 +85,7 @@ _SELECT = f"""
       watch_url, active, streams.created_utc, {_LIVE} as live, iif({_LIVE}, since_utc, null) as live_since_utc,
       iif({_LIVE}, remote, null) as remote, codec, width, height, stream_status.problem,
       watch_problem, transport,
-      key_interval_s, {", ".join(f"iif({_LIVE}, {name}, null) as {name}" for name in _HEALTH)}
+      key_interval_s, decoded_by, {", ".join(f"iif({_LIVE}, {name}, null) as {name}" for name in _HEALTH)}
     from streams
     join people on people.id = owner_id
     left join stream_status on stream_id = streams.id
@@ -238,12 +239,13 @@ class Streams:
         height: int,
         transport: str | None = None,
         key_interval_s: int | None = None,
+        decoded_by: str | None = None,
     ) -> None:
         """What the picture is like. key_interval_s None: not known yet, what was known before stays."""
         self.db.execute(
             "update stream_status set codec = ?, width = ?, height = ?, transport = ?,"
-            " key_interval_s = coalesce(?, key_interval_s) where stream_id = ?",
-            [codec, width, height, transport, key_interval_s, stream_id],
+            " key_interval_s = coalesce(?, key_interval_s), decoded_by = ? where stream_id = ?",
+            [codec, width, height, transport, key_interval_s, decoded_by, stream_id],
         )
 
     def set_health(self, stream_id: int, health: Health) -> None:

@@ -17,6 +17,7 @@ from appliance.rules import boxes, streams
 from appliance.store import Store
 from appliance.sync.machine import Light
 from appliance.sync.outbox import Outbox
+from appliance.sync.updating import Updating
 from appliance.times import Now, utc_text
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ class _Restart:
 class Commands:
     """For one thread. `take` each command that comes, `step` now and then, and publish what is in `answers`.
 
-    is_ending: this very service is to end, once its answers are published.
+    updating: an update that was asked for. is_ending: this very service is to end, once its answers are published.
     """
 
     def __init__(self, store: Store, config: Config, outbox: Outbox, light: Light) -> None:
@@ -56,6 +57,7 @@ class Commands:
         self._dark_due_s: float | None = None
         self._restarts: list[_Restart] = []
         self._unwritten: list[Outcome] = []
+        self.updating = Updating(config)
 
     def take(self, command: Command, now: Now) -> None:
         """Carry a command out, unless it came before. Raises sqlite3.Error; then nothing was done."""
@@ -86,6 +88,7 @@ class Commands:
         elif command.id not in {
             *(restart.command_id for restart in self._restarts),
             *(outcome.id for outcome in self._unwritten),
+            *((self.updating.order.id,) if self.updating.order else ()),
         }:
             self._answer(command.id, False, CUT_OFF, now)
         return True
@@ -96,11 +99,13 @@ class Commands:
                 self._restart(command, now)
             elif command.action == "send_again":
                 self._send_again(command, now)
+            elif command.action == "update":
+                self.updating.begin(command, now)
             elif command.action == "rotate_key":
                 self._answer(command.id, True, self._rotate_key(command.detail, now), now)
             else:
                 self._answer(command.id, True, self._identify(command.by, now), now)
-        except (UserError, sqlite3.Error) as error:
+        except (UserError, OSError, sqlite3.Error) as error:
             self._answer(command.id, False, str(error), now)
 
     def _restart(self, command: Command, now: Now) -> None:
@@ -154,6 +159,8 @@ class Commands:
                 elif now.uptime_s >= restart.until_s:
                     words = f"The service {restart.service} was ended, but has not come back within a minute."
                     self._end(restart, False, words, now)
+        if updated := self.updating.step(now):
+            self._answer(*updated, now)
         while self._unwritten:
             with self._store.writing():
                 self._store.fleet.note_outcome(self._unwritten[0])
@@ -162,6 +169,7 @@ class Commands:
     def stop(self) -> None:
         """Leave nothing behind."""
         self._light.stop()
+        self.updating.stop()
 
     def _end(self, restart: _Restart, done: bool, words: str, now: Now) -> None:
         self._restarts.remove(restart)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from random import Random
+from typing import Literal
 
 from appliance import messages
 from appliance.certificates import CertificateError
@@ -40,6 +41,7 @@ class _Said:
     clock: str
     live: list[int]
     problem: str
+    update: str
 
 
 class Conversation:
@@ -52,6 +54,7 @@ class Conversation:
         self, link: Link, there: Membership, epoch: str, config: Config, store: Store, outbox: Outbox, random: Random
     ) -> None:
         self.watermark_utc: float | None = None
+        self._update = ""
         self._link = link
         self._there = there
         self._epoch = epoch
@@ -97,6 +100,7 @@ class Conversation:
 
     def tell(self, commands: Commands, now: Now) -> None:
         """Say what is to be said now. Raises sqlite3.Error."""
+        self._update = commands.updating.words(now)
         if now.uptime_s >= self._look_due_s:
             self._look_due_s = now.uptime_s + LOOK_S
             self._look(now)
@@ -118,6 +122,7 @@ class Conversation:
             news.clock(self._store, now),
             news.live(self._store, now),
             news.problem(self._store, now),
+            self._update,
         )
         if self._said is None or (found.names, found.clock) != (self._said.names, self._said.clock):
             self._hello_due_s = 0.0
@@ -138,7 +143,8 @@ class Conversation:
 
     def state(self, now: Now, *, is_stopping: bool = False) -> State:
         """How the box is. Raises sqlite3.Error."""
-        return news.state(self._store, self._config, self._epoch, now, "stopped" if is_stopping else "running")
+        status: Literal["running", "stopped"] = "stopped" if is_stopping else "running"
+        return news.state(self._store, self._config, self._epoch, now, status, self._update)
 
     def _ask_for_renewal(self, now: Now) -> None:
         self._renewal_due_s = now.uptime_s + RENEWAL_S * self._random.uniform(0.5, 1)

@@ -83,8 +83,10 @@ def live(store: Store, now: Now) -> list[int]:
     return [number for number, stream_id in store.summaries.stream_ids().items() if stream_id in playing][:MAX_STREAMS]
 
 
-def state(store: Store, config: Config, epoch: str, now: Now, status: Literal["running", "stopped"]) -> State:
-    """How the box is. Raises sqlite3.Error."""
+def state(
+    store: Store, config: Config, epoch: str, now: Now, status: Literal["running", "stopped"], update: str = ""
+) -> State:
+    """How the box is. update: how far one is that the centre asked for. Raises sqlite3.Error."""
     return State(
         epoch=epoch,
         status=status,
@@ -94,6 +96,7 @@ def state(store: Store, config: Config, epoch: str, now: Now, status: Literal["r
         disk_free_mb=machine.disk_free_mb(config.state),
         temperature_c=machine.temperature_c(),
         problem=problem(store, now),
+        update=update,
     )
 
 

@@ -18,13 +18,16 @@ PIP_S = 3600
 MB = 1_000_000
 
 
-def refuse_too_full(bundle: Bundle, releases: Releases, state: Path, record_bytes: int, leave_bytes: int) -> None:
-    """Raise UpdateError if there is no room for the release and for two copies of the record.
+def refuse_too_full(
+    bundle: Bundle, releases: Releases, state: Path, record_bytes: int, leave_bytes: int, copy_bytes: int = 0
+) -> int:
+    """How many bytes the release and two copies of the record need. Raises UpdateError if there is no room for them.
 
-    leave_bytes: what must be left on the record's disk, or the box would delete images to have that.
+    leave_bytes: what must be left on the record's disk, or the box would delete images to have that. copy_bytes: of a
+    copy of the bundle that is still to be made.
     """
     needed = {
-        releases.folder: bundle.manifest.bundle_bytes + bundle.manifest.installed_bytes,
+        releases.folder: bundle.manifest.bundle_bytes + bundle.manifest.installed_bytes + copy_bytes,
         state: 2 * record_bytes + max(LOG_BYTES, leave_bytes),
     }
     if releases.folder.stat().st_dev == state.stat().st_dev:
@@ -36,6 +39,7 @@ def refuse_too_full(bundle: Bundle, releases: Releases, state: Path, record_byte
                 f"there is no room: {needed_bytes // MB + 1} MB are needed on the disk of {folder},"
                 f" {missing_bytes // MB + 1} MB more than are free; keep images for fewer days, and try again"
             )
+    return bundle.manifest.bundle_bytes + bundle.manifest.installed_bytes + copy_bytes + 2 * record_bytes
 
 
 def build(bundle: Bundle, releases: Releases, like: str) -> None:

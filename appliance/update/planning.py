@@ -38,6 +38,11 @@ def refuse_unfit(bundle: Bundle, current: str, there: list[str], python: str, ma
         )
 
 
+def changes_form(bundle: Bundle, schema: Mapping[str, int]) -> bool:
+    """Whether the record gets another form. schema: the newest migration of each set that is known now."""
+    return any(number > schema.get(name, 0) for name, number in bundle.manifest.schema.items())
+
+
 def what_changes(
     bundle: Bundle, current: str, installed: Mapping[str, str], schema: Mapping[str, int], health_s: float
 ) -> list[str]:
@@ -54,7 +59,7 @@ def what_changes(
     lines = [f"From {current} to {told.version}, signed by {bundle.signer}.", *(f"New: {note}" for note in told.notes)]
     lines += [f"Packages: {', '.join(changed)}."] if changed else []
     patience = span(health_s)
-    if any(number > schema.get(name, 0) for name, number in told.schema.items()):
+    if changes_form(bundle, schema):
         lines.append(
             f"The record gets another form, which {current} cannot read. If {told.version} is not well within"
             f" {patience}, {current} gets the record back as it was before; what was counted meanwhile is set aside,"

@@ -17,7 +17,7 @@ from appliance.update.versions import ELSEWHERE, UpdateError, is_version, order
 CURRENT, PROVEN = "current", "proven"
 KEPT = 3
 DRAFT = ".new"
-_WHEELS, _GONE = ".wheels", ".gone-"
+_WHEELS, _GONE, _WAITING = ".wheels", ".gone-", ".waiting.mb9k"
 
 
 class Releases:
@@ -83,6 +83,11 @@ class Releases:
     def wheels(self) -> Path:
         """Where the wheels of a bundle lie while they are installed."""
         return self.folder / _WHEELS
+
+    @property
+    def waiting(self) -> Path:
+        """The bundle that root has taken over from the page, until it is installed or refused."""
+        return self.folder / _WAITING
 
     def sweep(self) -> None:
         """Remove what a making or removing left that was cut off. Raises OSError."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import subprocess
 from typing import Protocol
 
+from appliance.service import SERVICES
 from appliance.update.versions import ELSEWHERE, UpdateError
 
 TARGET = "mb9k.target"
+UNITS = tuple(f"mb9k-{service.name}.service" for service in SERVICES)
 TIMEOUT_S = 120
 
 
@@ -25,8 +27,9 @@ class Systemd:
     """The units under mb9k.target, which are stopped and started with it."""
 
     def stop(self) -> None:
-        """Stop them. Raises UpdateError."""
+        """Stop them, and wait until none runs. Raises UpdateError."""
         _systemctl("stop", TARGET)
+        _systemctl("stop", *UNITS)  # the target's job is done before theirs
 
     def start(self) -> None:
         """Start them, also those that systemd has given up. Raises UpdateError."""

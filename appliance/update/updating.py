@@ -78,6 +78,7 @@ class Updater:
 
         Raises UpdateError, OSError.
         """
+        self.releases.waiting.unlink(missing_ok=True)
         progress = self.journal.read()
         if progress is None:
             self.releases.sweep()

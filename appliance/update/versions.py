@@ -19,6 +19,12 @@ class UpdateError(UserError):
 ELSEWHERE = "this box was set up in another way; update it in that way, with pip for one"
 
 
+def sentence(error: Exception) -> str:
+    """What an error says, as pages say it: with a capital letter and a full stop."""
+    text = str(error).rstrip(".")
+    return f"{text[:1].upper()}{text[1:]}."
+
+
 def is_version(name: str) -> bool:
     """Whether a release may have this name: 0.2.0, also with a suffix, as 0.2.0-test."""
     return _NAME.match(name) is not None

@@ -18,6 +18,7 @@ from appliance.vision.detector import Detector
 from appliance.vision.jpeg import encode_jpeg
 from appliance.vision.observer import Look, Observer
 from appliance.vision.reading.camera import Camera
+from appliance.vision.reading.gstreamer import NVIDIA, has
 from appliance.vision.reading.reach import Reach
 from appliance.vision.reading.source import Transport
 from appliance.vision.reading.substream import SubStream
@@ -84,7 +85,14 @@ class Analysis:
         self.camera = Camera(url, reach=reach, transport=transport)
         self._purse = budget.open_purse()
         self.observer = Observer(
-            detector, vision.frames_per_second, vision.lost_s, self._purse, costs, accept=self.camera.decoded
+            detector,
+            vision.frames_per_second,
+            vision.lost_s,
+            self._purse,
+            costs,
+            accept=self.camera.decoded,
+            cpu_s=costs.spent_s,
+            chip=NVIDIA if vision.decoder == "auto" and has(NVIDIA) else None,
         )
         self._sub_stream = SubStream(watch_url, reach, self.camera.nudge) if watch_url else None
         self._preview_due_s = 0.0
@@ -152,6 +160,7 @@ class Analysis:
                 self._stopping.wait(pause_s)
                 pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
                 self.observer.restart()
+        self.observer.decoding.close()
         for track in self.observer.tracker.end_all():
             self._tell(track, ended=True)
 

@@ -138,10 +138,14 @@ def fair_shares(total: float, wanted: Sequence[float]) -> list[float]:
 
 
 class Costs:
-    """What a region costs on this machine: CPU milliseconds by the side of the network's input."""
+    """What a region costs on this machine: CPU milliseconds by the side of the network's input.
 
-    def __init__(self, base_ms: float, per_pixel_ms: float) -> None:
+    spent_s: what the calling thread has spent; with a GPU, the time that it waits for that counts, too.
+    """
+
+    def __init__(self, base_ms: float, per_pixel_ms: float, spent_s: Callable[[], float] = time.thread_time) -> None:
         self.base_ms, self.per_pixel_ms = base_ms, per_pixel_ms
+        self.spent_s = spent_s
         self._factor = 1.0
 
     def __call__(self, input_px: int) -> float:

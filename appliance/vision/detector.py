@@ -71,7 +71,7 @@ class NetworkDetector:
         self.score_threshold = model.score_threshold
         self.region_px = model.region_px
         self.smallest_face_px = model.smallest_face_px
-        self._run = run
+        self.run = run
         self.fixed = fixed
 
     def detect(self, image: Pixels, score_threshold: float | None = None) -> list[Face]:
@@ -90,7 +90,7 @@ class NetworkDetector:
         if not len(squares):
             return []
         size = squares.shape[2], squares.shape[1]
-        found = decode(self._run(squares), self._threshold(score_threshold))
+        found = decode(self.run(squares), self._threshold(score_threshold))
         return [self._faces(candidates, size, size) for candidates in found]
 
     def _threshold(self, score_threshold: float | None) -> float:
@@ -104,7 +104,7 @@ class NetworkDetector:
             columns, rows = aligned(width, height)
         canvas = np.full((1, rows, columns, 3), PAD_GREY, dtype=np.uint8)
         canvas[0, :height, :width] = content
-        (candidates,) = decode(self._run(canvas), score_threshold)
+        (candidates,) = decode(self.run(canvas), score_threshold)
         return candidates
 
     def _second_pass(self, content: Pixels, score_threshold: float) -> Candidates:

@@ -6,7 +6,7 @@ Swapped labels are the classic fault of mask detectors: everything works, and ev
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
@@ -23,6 +23,7 @@ from appliance.vision.manifest import folder
 from appliance.vision.pixels import Pixels, pixels_of, scale_to
 
 MIN_IOU = 0.4
+AGREED_IOU, AGREED_SCORE = 0.9, 0.05  # of two runtimes with the same file
 _FACES_ACROSS = 3  # how many times as large as the face a region around it is
 
 
@@ -86,6 +87,59 @@ def self_test(detector: Detector, directory: Path | None = None) -> list[str]:
         moved = [replace(face, bbox_px=region.to_frame(face.bbox_px)) for face in found]
         problems += [f"a region of {picture.file}: {what}" for what in _wrong(picture.faces, moved)]
     return problems
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far two detectors that ought to judge alike do, on the golden pictures.
+
+    faces: compared; missed: of one that the other has not. iou: the least of their bboxes; score: the most that scores
+    or class probabilities differ; states: faces of which they say another state.
+    """
+
+    faces: int
+    missed: int
+    iou: float
+    score: float
+    states: int
+
+    @property
+    def is_close(self) -> bool:
+        """Whether one may judge in the other's place."""
+        return (
+            self.faces > 0
+            and not self.missed
+            and not self.states
+            and self.iou >= AGREED_IOU
+            and self.score <= AGREED_SCORE
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{self.faces} faces, {self.missed} of one only, {self.states} in another state,"
+            f" least IoU {self.iou:.3f}, scores up to {self.score:.3f} apart"
+        )
+
+
+def agreement(detector: Detector, reference: Detector, directory: Path | None = None) -> Agreement:
+    """How far the detector agrees with the reference, at whole pictures and at regions. Raises what they raise."""
+    pictures = load_golden(directory)
+    cuts = [_cut(image, each) for picture, image in pictures for each in _regions(picture, image, detector)]
+    stack = np.stack(cuts)
+    pairs = [(detector.detect(image), reference.detect(image)) for _, image in pictures]
+    pairs += zip(detector.look(stack), reference.look(stack), strict=True)
+    faces, missed, states, least, most = 0, 0, 0, 1.0, 0.0
+    for ours, theirs in pairs:
+        missed += abs(len(ours) - len(theirs))
+        overlaps = iou(*(np.array([face.bbox_px for face in of], np.float32).reshape(-1, 4) for of in (ours, theirs)))
+        for face, row in zip(ours, overlaps, strict=True):
+            if not len(theirs):
+                continue
+            other = theirs[int(row.argmax())]
+            faces, states, least = faces + 1, states + (face.state is not other.state), min(least, float(row.max()))
+            numbers = zip(face.class_probabilities, other.class_probabilities, strict=True)
+            most = max(most, abs(face.score - other.score), *(abs(one - two) for one, two in numbers))
+    return Agreement(faces, missed, least, most, states)
 
 
 def _wrong(faces: Sequence[GoldenFace], found: Sequence[Face]) -> Iterator[str]:

@@ -16,6 +16,13 @@ log = logging.getLogger(__name__)
 ZeroToOne = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
+class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A model as another runtime takes it. file: in the folder of the manifest; sha256: of the file."""
+
+    file: str
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+
+
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One model of the manifest.
 
@@ -29,6 +36,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     input, below which a face is too small and its state unknown. min_margin: how far the likeliest state must be ahead
     of the next one. max_iou: of two bboxes that overlap more, only the one with the higher score stays.
     source: what it was trained on and by whom; measured: figures and what they were measured on.
+    forms: the same for other runtimes, by name; they take regions of region_px.
     """
 
     id: str
@@ -44,6 +52,11 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: str
     second_pass: Annotated[int, msgspec.Meta(ge=0, le=16)] = 0
     measured: dict[str, float | str] = {}
+    forms: dict[str, Form] = {}
+
+    def of_regions(self) -> Model:
+        """The same for a network that takes nothing but regions: a whole picture is scaled to one."""
+        return msgspec.structs.replace(self, input_width=self.region_px, input_height=self.region_px, second_pass=0)
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -89,8 +102,8 @@ def find(name: str = "", directory: Path | None = None) -> Model:
     return model
 
 
-def verified(model: Model, directory: Path | None = None) -> bytes:
-    """The model's file, if it is the one the manifest means. Raises UserError."""
+def verified(model: Model | Form, directory: Path | None = None) -> bytes:
+    """The file of a model or of a form of it, if it is the one the manifest means. Raises UserError."""
     path = (directory or folder()) / model.file
     try:
         content = path.read_bytes()

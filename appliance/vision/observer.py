@@ -27,6 +27,7 @@ from appliance.vision.looking.motion import Motion, Moving
 from appliance.vision.looking.region import Region
 from appliance.vision.looking.regions import Plan, Planner
 from appliance.vision.reading.decoding import Decoding
+from appliance.vision.reading.gstreamer import Chip
 from appliance.vision.reading.packets import Packet
 from appliance.vision.tracking.tracker import Seen, Tracker, Update
 
@@ -59,6 +60,7 @@ class Observer:
 
     looks_per_s: where something new moves. lost_s: out of view for longer is gone. purse: what this stream may spend;
     costs: what a region costs. cpu_s: the CPU time of this thread. accept: whether a frame may be looked at.
+    chip: what may decode in FFmpeg's place.
     elsewhere: somebody watches another stream of the camera, and will say when something moves.
     """
 
@@ -71,6 +73,7 @@ class Observer:
         costs: Costs,
         accept: Callable[[Frame], bool] = lambda _: True,
         cpu_s: Callable[[], float] = time.thread_time,
+        chip: Chip | None = None,
     ) -> None:
         self.detector = detector
         self.tracker = Tracker(detector.score_threshold, lost_s)
@@ -78,13 +81,15 @@ class Observer:
         self._purse, self._costs, self._accept, self._cpu_s = purse, costs, accept, cpu_s
         self._tally, self._decoding_rate = Tally(), Rate()
         self.elsewhere = False
-        self.decoding = Decoding(looks_per_s)
+        self._chip = chip
+        self.decoding = Decoding(looks_per_s, chip)
         self.restart()
 
     def restart(self) -> None:
         """Begin again with the next key frame, after an error; who is in view stays known."""
         self.decoding.flush()
-        self.decoding = Decoding(self._looks_per_s)
+        self.decoding.close()
+        self.decoding = Decoding(self._looks_per_s, self._chip)
         self._motion = Motion()
         self._planner = Planner(self.detector.region_px, self._costs)
         self._charged_ms = 0.0

@@ -7,7 +7,7 @@ point.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from appliance.errors import UserError
 from appliance.vision.bboxes import STRIDES, normalised
 from appliance.vision.detector import NetworkDetector, Run
-from appliance.vision.manifest import find, verified
-from appliance.vision.pixels import Stack
+from appliance.vision.manifest import Model, find, verified
+from appliance.vision.pixels import Pixels, Stack
 
 OUTPUTS = [f"p{stride}" for stride in STRIDES]
 BYTES = "tensor(uint8)"
@@ -31,24 +31,48 @@ BYTES = "tensor(uint8)"
 def load_detector(name: str = "", directory: Path | None = None) -> NetworkDetector:
     """The detector of that name (empty: the default), on the CPU. Raises UserError if it cannot be trusted or run."""
     model = find(name, directory)
+    session = _session(model.id, verified(model, directory))
+    fixed = fixed_size(session) is not None
+    if fixed and model.second_pass:
+        raise UserError(f"the model {model.id} takes one size only and cannot have a second pass; take second_pass out")
+    return NetworkDetector(model, runner(session), fixed)
+
+
+def load_form(model: Model, form: str, directory: Path | None = None) -> NetworkDetector:
+    """A form of a model for another runtime, on the CPU: what that one is compared with. Raises UserError."""
+    session = _session(f"{model.id} ({form})", verified(model.forms[form], directory))
+    return NetworkDetector(model.of_regions(), runner(session))
+
+
+def _options() -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     # Many streams share the processor: one thread each, and none that spins while it waits.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
+    return options
+
+
+def _session(what: str, content: bytes) -> onnxruntime.InferenceSession:
     try:
-        session = onnxruntime.InferenceSession(verified(model, directory), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(content, _options(), providers=["CPUExecutionProvider"])
         names = {output.name for output in session.get_outputs()}
-    except UserError:
-        raise
     except Exception as error:  # ONNX Runtime raises a dozen kinds that share no base of their own
-        raise UserError(f"the model {model.id} cannot be loaded: {str(error).splitlines()[0]}") from error
+        raise UserError(f"the model {what} cannot be loaded: {str(error).splitlines()[0]}") from error
     if not names.issuperset(OUTPUTS):
-        raise UserError(f"the model {model.id} has the outputs {', '.join(sorted(names))}, not {', '.join(OUTPUTS)}")
-    fixed = fixed_size(session) is not None
-    if fixed and model.second_pass:
-        raise UserError(f"the model {model.id} takes one size only and cannot have a second pass; take second_pass out")
-    return NetworkDetector(model, runner(session), fixed)
+        raise UserError(f"the model {what} has the outputs {', '.join(sorted(names))}, not {', '.join(OUTPUTS)}")
+    return session
+
+
+def decoded_runner(content: bytes) -> Callable[[Pixels], tuple[NDArray[Any], NDArray[Any]]]:
+    """Runs the form for detectNet as that does: a picture to scores, N x 4, and bboxes, N x 4 in parts of its sides."""
+    session = onnxruntime.InferenceSession(content, _options(), providers=["CPUExecutionProvider"])
+
+    def run(picture: Pixels) -> tuple[NDArray[Any], NDArray[Any]]:
+        scores, bboxes = session.run(["scores", "boxes"], {"input_0": normalised(picture[None])})
+        return scores[0], bboxes[0]
+
+    return run
 
 
 def fixed_size(session: onnxruntime.InferenceSession) -> tuple[int, int] | None:
@@ -56,6 +80,15 @@ def fixed_size(session: onnxruntime.InferenceSession) -> tuple[int, int] | None:
     entrance = session.get_inputs()[0]
     height, width = entrance.shape[1:3] if entrance.type == BYTES else entrance.shape[2:]
     return (width, height) if isinstance(width, int) and isinstance(height, int) else None  # a free side has a name
+
+
+def inputs_of(path: Path) -> tuple[str, list[int | str]]:
+    """Name and shape of the input of a network; a side that is free has a name. Raises UserError."""
+    try:
+        (entrance,) = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).get_inputs()
+    except Exception as error:  # as above
+        raise UserError(f"{path} is no network with one input: {str(error).splitlines()[0]}") from error
+    return entrance.name, list(entrance.shape)
 
 
 def runner(session: onnxruntime.InferenceSession) -> Run:

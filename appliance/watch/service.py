@@ -27,6 +27,7 @@ from appliance.service import HEARTBEAT_S, notify
 from appliance.store import Store
 from appliance.times import Now, now
 from appliance.vision.analysis import Analysis
+from appliance.vision.backends import Backends
 from appliance.vision.budget import Budget, Costs, measured_costs, processors
 from appliance.vision.detector import Detector
 from appliance.vision.golden import self_test
@@ -63,6 +64,7 @@ class Status:
     height: int = 0
     transport: str | None = None
     key_interval_s: int | None = None
+    decoded_by: str | None = None
     health: Health = field(default_factory=Health)
 
     @property
@@ -110,6 +112,7 @@ class Watcher:
         self.analyses: dict[int, Analysis] = {}
         self.budget = Budget(processors() * 1000 * config.vision.cpu_share)
         self.judging: tuple[Detector, Costs] | None = None
+        self.backends: Backends | None = None
         self.model_problem: str | None = "Starting: the model is being tested."
         self.store_problem: str | None = None
         self.started_utc = time.time()
@@ -125,7 +128,7 @@ class Watcher:
             log.error("the store cannot be written (%s); trying again", error)
         detector, self.model_problem = usable_detector(self.config)
         if detector is not None:
-            self.judge_with(detector)
+            self.begin_judging(detector)
         if self.model_problem:
             log.error("%s", self.model_problem)
         notify("READY=1")
@@ -133,6 +136,15 @@ class Watcher:
             self.loop(stopping)
         finally:
             self._stop()
+
+    def begin_judging(self, cpu: Detector) -> None:
+        """Judge on the CPU, and on a GPU as soon as one does it right."""
+        vision = self.config.vision
+        self.backends = Backends(vision.backend, vision.model, cpu, self.config.engines_dir)
+        costs = measured_costs(cpu)
+        costs.spent_s = self.backends.judge.spent_s
+        self.judging, self.model_problem = (self.backends.judge, costs), None
+        self.backends.start()
 
     def judge_with(self, detector: Detector) -> None:
         """Analyse streams with this detector, which passed its self-test. Measures what it costs here."""
@@ -220,6 +232,7 @@ class Watcher:
             height=camera.height,
             transport=camera.transport if camera.has_transports else None,
             key_interval_s=None if interval_s is None else round(interval_s),
+            decoded_by=analysis.observer.decoding.decoder_name,
             health=_rounded(analysis.health),
         )
 
@@ -280,7 +293,8 @@ class Watcher:
             self.sums.write(self.store, moment)
             self.recorder.write(self.store, moment.uptime_s)
             if heartbeat:
-                self.store.services.heartbeat("watch", os.getpid(), self.started_utc, self._problem(), moment)
+                judging = self.backends.judging if self.backends else None
+                self.store.services.heartbeat("watch", os.getpid(), self.started_utc, self._problem(), moment, judging)
         self.recorder.committed(moment.uptime_s)
         self.sums.committed(moment)
         self._stored = statuses
@@ -304,7 +318,7 @@ class Watcher:
             streams.set_problem(stream_id, status.problem, status.watch_problem)
             if status.width:
                 shape = (status.codec, status.width, status.height)
-                streams.describe(stream_id, *shape, status.transport, status.key_interval_s)
+                streams.describe(stream_id, *shape, status.transport, status.key_interval_s, status.decoded_by)
             streams.set_health(stream_id, status.health)
 
     def _problem(self) -> str | None:
@@ -328,6 +342,8 @@ class Watcher:
             analysis.stop()
         for analysis in self.analyses.values():
             analysis.join(STOP_S)
+        if self.backends is not None:
+            self.backends.stop()
         try:
             with self.store.writing():
                 self.sums.write(self.store, now(), everything=True)

@@ -13,6 +13,7 @@ from bottle import Bottle, HTTPError, HTTPResponse, request
 from appliance.web.address import SiteAddress, host_in
 from appliance.web.forms import MAX_ID, whole_number
 from appliance.web.headers import SECURITY_HEADERS
+from appliance.web.uploads import Admit, note_arrival
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 ErrorPage = Callable[[HTTPError], Any]
@@ -33,8 +34,11 @@ class App(Bottle):  # type: ignore[misc]
     """A Bottle whose every route says who may use it, and whose every answer carries the strict headers.
 
     `bearer`: programs may use the route with a token of theirs instead of a session, as they may all below /api/.
+    `admit`: which requests bring a file (uploads.py), where a server runs it.
     Addresses, in routes and in answers, are written as if the site had its host to itself; `address` knows the rest.
     """
+
+    admit: Admit | None = None
 
     def __init__(self, error_page: ErrorPage, address: SiteAddress | None = None) -> None:
         super().__init__()
@@ -48,9 +52,9 @@ class App(Bottle):  # type: ignore[misc]
         """Add a route that changes nothing."""
         return self._route("GET", path, access, bearer)
 
-    def post(self, path: str, *, access: Access) -> Callable[[Handler], Handler]:
+    def post(self, path: str, *, access: Access, bearer: bool = False) -> Callable[[Handler], Handler]:
         """Add a route that changes something, from a form or a program."""
-        return self._route("POST", path, access)
+        return self._route("POST", path, access, bearer)
 
     def patch(self, path: str, *, access: Access) -> Callable[[Handler], Handler]:
         """Add a route that changes a part of something, for programs."""
@@ -84,6 +88,7 @@ class App(Bottle):  # type: ignore[misc]
     def wsgi(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer, with the strict headers on whatever the answer turns out to be."""
         self.address.enter(environ)
+        note_arrival(environ)
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             named = {name.lower() for name, _ in headers}

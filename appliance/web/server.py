@@ -3,16 +3,19 @@
 waitress reads every request to its end in one loop before a thread gets it, so a slow client costs a place and no
 thread. What it leaves out stands here: a deadline for the whole request and for reading the answer (its own time-out
 begins again with every byte), and places that nobody can hold for long (beyond its own limit it accepts nobody).
-With a TLS context it speaks HTTPS. Its handshake, too, is done piece by piece in the loop, within the time that there
-is until a request begins, and so costs a silent client's place and no thread.
+A large file is written to the disk as it comes, where the site admits one (uploads.py), and may take as long as it
+goes on coming. With a TLS context it speaks HTTPS. Its handshake, too, is done piece by piece in the loop, within the
+time that there is until a request begins, and so costs a silent client's place and no thread.
 """
 
 from __future__ import annotations
 
+import copy
 import logging
 import socket
 import ssl
 import struct
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -24,16 +27,20 @@ from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.receiver import FixedStreamReceiver
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
 from appliance.places import make_room, network_of
 from appliance.service import refuse_busy_port
 from appliance.web.address import Network, ip_in
+from appliance.web.uploads import Admit, Body
 
 THREADS = 16
 CLIENT_TIMEOUT_S = 5  # without a byte of the next request
 REQUEST_TIMEOUT_S = 10  # from a request's first byte to its last
+FILE_TIMEOUT_S = 30  # without a byte of a file that is on its way
+FILE_BYTES_PER_S = 20_000  # at this rate all of it must come
 ANSWER_TIMEOUT_S = 10  # in which a client must take something of an answer
 ANSWER_BYTES_PER_S = 20_000  # and at this rate all of it
 MAX_BODY_BYTES = 100_000
@@ -59,24 +66,55 @@ class Places:
     per_network: int = 32
 
 
+class _Settings(Adjustments):
+    """Of waitress. admit: which requests bring a file."""
+
+    admit: Admit | None = None
+
+
 class _Request(HTTPRequestParser):
+    """file: the body, where it is a file that goes to the disk."""
+
+    adj: _Settings
+    path: str
+    file: Body | None = None
+
     def parse_header(self, header_plus: bytes) -> None:
         """Read a request's head. Raises ParsingError."""
         super().parse_header(header_plus)
         if self.chunked and "CONTENT_LENGTH" in self.headers:
             raise ParsingError("two lengths")  # a proxy may believe the other one (request smuggling)
+        if self.adj.admit and self.content_length > 0 and not self.chunked:
+            arrival = self.adj.admit(self.path, self.content_length)
+            if arrival is not None:
+                self.file = Body(arrival, self.headers.get("CONTENT_TYPE", ""))
+                self.body_rcv = FixedStreamReceiver(self.content_length, self.file)  # type: ignore[arg-type]  # as a buffer
+                self.adj = copy.copy(self.adj)
+                self.adj.max_request_body_size = sys.maxsize  # how large it may be was asked
+
+    def received(self, data: bytes) -> int:
+        """Take what came, and say how much of it."""
+        taken = int(super().received(data))
+        if self.completed and self.file is not None:
+            self.file.finish()
+            self.headers["CONTENT_LENGTH"] = str(len(self.file))  # type: ignore[index]  # a dict
+        return taken
 
 
 class _Channel(HTTPChannel):
-    """One connection. since_s: when it opened, its request's first byte came, or it last took some of an answer."""
+    """One connection. since_s: when it opened, its request's first byte came, or it last took some of an answer.
+
+    Of a file: when some of it came last; begun_s: when its request began.
+    """
 
     parser_class = _Request
+    request: _Request | None
     server: _Server
 
     def __init__(self, server: _Server, sock: socket.socket, addr: Any, adj: Any, map: Any = None) -> None:
         self.network = network_of(str(addr[0]))
         self.is_from_here = server.is_from_here(str(addr[0]))
-        self.since_s = self.answered_s = time.monotonic()
+        self.since_s = self.answered_s = self.begun_s = time.monotonic()
         self.sent_bytes = 0
         super().__init__(server, sock, addr, adj, map=map)
 
@@ -88,6 +126,8 @@ class _Channel(HTTPChannel):
     def received(self, data: bytes) -> bool:
         """Take what came; a request that begins with it has its time from now on."""
         if self.request is None:
+            self.since_s = self.begun_s = time.monotonic()
+        elif self.request.file is not None:
             self.since_s = time.monotonic()
         taken = bool(super().received(data))
         if len(self.requests) > MAX_PIPELINED:
@@ -114,8 +154,19 @@ class _Channel(HTTPChannel):
         if self.total_outbufs_len:
             allowed_s = ANSWER_TIMEOUT_S + self.sent_bytes / ANSWER_BYTES_PER_S
             return now_s - self.since_s > ANSWER_TIMEOUT_S or now_s - self.answered_s > allowed_s
+        coming = self.request
+        if coming is not None and coming.file is not None:
+            allowed_s = FILE_TIMEOUT_S + coming.body_bytes_received / FILE_BYTES_PER_S
+            return now_s - self.since_s > FILE_TIMEOUT_S or now_s - self.begun_s > allowed_s
         allowed_s = CLIENT_TIMEOUT_S if self.request is None else REQUEST_TIMEOUT_S
         return self.waits and now_s - self.since_s > allowed_s
+
+    def handle_close(self) -> None:
+        """Hang up; a file that has come in part goes."""
+        coming, self.request = self.request, None
+        if coming is not None:
+            coming.close()
+        super().handle_close()
 
     def abort(self) -> None:
         """End it at once, with a reset: else waitress, and then the kernel, keeps an answer that nobody reads."""
@@ -223,11 +274,12 @@ class _Server(TcpWSGIServer):
         places: Places,
         proxies: Sequence[Network],
         tls: Tls | None = None,
+        admit: Admit | None = None,
     ) -> None:
         self.places, self.proxies, self.tls = places, proxies, tls
         self.threads = threads
         self.sockets: dict[int, Any] = {}  # of waitress's loop, by file descriptor
-        settings = Adjustments(
+        settings = _Settings(
             sockets=[listening],
             max_request_body_size=MAX_BODY_BYTES + 1,
             max_request_header_size=MAX_HEADER_BYTES,
@@ -237,6 +289,7 @@ class _Server(TcpWSGIServer):
             url_scheme="https" if tls else "http",
             clear_untrusted_proxy_headers=False,  # whom to believe is decided where they are read
         )
+        settings.admit = admit
         where = (listening.family, listening.type, listening.proto, listening.getsockname())
         super().__init__(
             app, self.sockets, False, listening, ThreadedTaskDispatcher(), settings, sockinfo=where, bind_socket=False
@@ -319,12 +372,14 @@ def make_server(
     places: Places = Places(),
     proxies: Sequence[Network] = (),
     tls: Tls | None = None,
+    admit: Admit | None = None,
 ) -> _Server:
     """A server for `service.serve_http`. Raises UserError: the port cannot be had.
 
     setting: where the port is configured; proxies: for whom people ask from other machines. tls: None: plain HTTP.
+    admit: which requests bring a file; None: none.
     """
     refuse_busy_port(host, port, setting)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.create_server((host, port), family=family, dualstack_ipv6=host == "::")
-    return _Server(app, listening, threads, places, proxies, tls)
+    return _Server(app, listening, threads, places, proxies, tls, admit)

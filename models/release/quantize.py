@@ -9,7 +9,8 @@ cpu       unsigned activations, which ONNX Runtime fuses with ReLU. Weights have
           It takes the pictures' bytes, N x H x W x 3, which are its first activations: a tenth of the time saved,
           and a twelfth by space to depth.
 tensorrt  signed, symmetric, zero-point 0, eight bits: the only Q/DQ form that TensorRT takes. The sides of the input
-          are fixed, the number of pictures is free.
+          are fixed, the number of pictures is free. It takes bytes, too, and is written as its parser wants it
+          (for_tensorrt.py).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from appliance.vision.bboxes import PAD_GREY, normalised
 from models.evaluation.readers import letterbox
+from models.release.for_tensorrt import int8_form
 from models.release.space_to_depth import space_to_depth
 
 
@@ -76,6 +78,7 @@ def quantize_for_tensorrt(model: Path, files: list[Path], out: Path, side: int) 
     fixed = onnx.load(model)
     _fix_input(fixed, side)
     _quantize(fixed, files, out, side, signed=True)
+    onnx.save(int8_form(onnx.load(out)), out)
 
 
 def _quantize(model: onnx.ModelProto, files: list[Path], out: Path, side: int, signed: bool) -> None:

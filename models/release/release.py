@@ -12,12 +12,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+import onnx
 import torch
 
 from models.evaluation.evaluate import detect_all, load_pictures
 from models.evaluation.readers import read
 from models.release.calibrate import calibrated, calibration
 from models.release.export import export_decoded, export_raw
+from models.release.for_tensorrt import fp16_form
 from models.release.quantize import evenly, quantize_for_cpu, quantize_for_tensorrt
 from models.training import checkpoint
 from models.training.checkpoint import Weights
@@ -72,6 +74,7 @@ def write_forms(source: Path, files: list[Path], out: Path) -> None:
     net, fp32 = checkpoint.load(source), out / "mb9k-fp32.onnx"
     export_raw(net, fp32)
     quantize_for_cpu(fp32, files[::3], out / "mb9k-int8.onnx")
+    onnx.save(fp16_form(onnx.load(fp32)), out / "mb9k-fp16-tensorrt.onnx")
     # The forms for detectNet were first written from norms with these statistics; without them a release of the same
     # weights would round some biases otherwise, by 6e-8.
     checkpoint.measure_statistics(net, torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)))

@@ -6,11 +6,13 @@ Beside the container there is a real Chromium, a real publisher by RTMP and by R
 from __future__ import annotations
 
 import base64
+import io
 import shutil
 import socket
 import ssl
 import struct
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -21,6 +23,7 @@ import httpx
 import pytest
 
 from appliance.certificates import pem_fingerprint, whole_fingerprint
+from appliance.local.bundle import NO_LOG
 from appliance.service import SERVICES
 from appliance.vision.clip import make_clip
 from tests.boxes import publishing, until
@@ -119,6 +122,7 @@ def test_from_the_power_switch_to_a_claimed_box(
         person = _claim(machine, trusting_browser)
         mark("claimed")
         _streams_are_judged(person, tmp_path)
+        assert b"mb9k" in _log_in_bundle(person), "the page may read the journal"
         mark("judged")
         _killed_services_recover(machine)
         mark("recovered")
@@ -197,6 +201,17 @@ def _streams_are_judged(person: Any, tmp_path: Path) -> None:
 
 def _has_more(person: Any, before: int) -> bool:
     return _total(person) > before
+
+
+def _log_in_bundle(person: Any) -> bytes:
+    """The log in the support bundle, as this browser is given it."""
+    cookies = {each["name"]: each["value"] for each in person.page.context.cookies()}
+    trust = ssl.create_default_context(cadata=shown_certificate())
+    answer = httpx.get(f"{PAGE}/settings/bundle.zip", cookies=cookies, verify=trust, timeout=60)
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as bundle:
+        log = bundle.read("log.txt")
+    assert not log.startswith(NO_LOG.encode()[:20])
+    return log
 
 
 def _total(person: Any) -> int:

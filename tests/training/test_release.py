@@ -14,7 +14,7 @@ import torch
 
 from appliance.vision import bboxes as runtime
 from models.evaluation.readers import letterbox
-from models.release import calibrate, export, quantize, release
+from models.release import calibrate, export, for_tensorrt, quantize, release
 from models.training import checkpoint
 from models.training.network import MaskNet, Widths, decode
 from tests.conftest import REPOSITORY
@@ -52,8 +52,9 @@ def test_a_release_has_every_form(net: MaskNet, data: Path, tmp_path: Path) -> N
         entrance = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).get_inputs()[0]
         sizes[path.stem.removeprefix("mb9k-")] = tuple(entrance.shape)
     expected: dict[str, tuple[int | str, ...]] = {"fp32": ("n", 3, "h", "w"), "int8": ("n", "h", "w", 3)}
+    expected["fp16-tensorrt"] = ("n", "h", "w", 3)
     for side in (320, 416):
-        expected |= {f"int8-tensorrt-{side}": ("n", 3, side, side), f"decoded-{side}": (1, 3, side, side)}
+        expected |= {f"int8-tensorrt-{side}": ("n", side, side, 3), f"decoded-{side}": (1, 3, side, side)}
     assert sizes == expected
 
 
@@ -67,6 +68,12 @@ def test_the_committed_checkpoint_gives_the_committed_files(tmp_path: Path) -> N
     )
     for one, other in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(onnx.numpy_helper.to_array(one), onnx.numpy_helper.to_array(other), atol=1e-6)
+
+
+def test_the_committed_forms_for_tensorrt_are_those_of_the_committed_files(tmp_path: Path) -> None:
+    form = for_tensorrt.fp16_form(onnx.load(WEIGHTS / "mb9k-fp32.onnx"))
+    onnx.save(form, tmp_path / "fp16.onnx")
+    assert (tmp_path / "fp16.onnx").read_bytes() == (WEIGHTS / "mb9k-fp16-tensorrt.onnx").read_bytes()
 
 
 def test_a_release_takes_the_checkpoints_of_some_epochs(tmp_path: Path) -> None:
@@ -133,9 +140,9 @@ def test_int8_for_tensorrt_is_symmetric_fixed_and_near_fp32(net: MaskNet, pictur
     sizes = [[axis.dim_value for axis in output.type.tensor_type.shape.dim] for output in graph.output]
     assert sizes == [[0, 8, 16, 16], [0, 8, 8, 8], [0, 8, 4, 4]]  # 0: a free number of pictures
     points = [onnx.numpy_helper.to_array(array) for array in graph.initializer if "zero_point" in array.name]
-    assert points and all(not point.any() and point.dtype in (np.int8, np.int32) for point in points)
-    tensor = runtime.normalised(letterboxed(picture, 128)[None])
-    near(outputs(tmp_path / "net.onnx", tensor), outputs(tmp_path / "int8.onnx", tensor))
+    assert points and all(not point.any() and point.dtype == np.int8 for point in points)
+    canvas = letterboxed(picture, 128)[None]
+    near(outputs(tmp_path / "net.onnx", runtime.normalised(canvas)), outputs(tmp_path / "int8.onnx", canvas))
 
 
 def letterboxed(picture: Path, side: int) -> np.ndarray[Any, Any]:
@@ -174,7 +181,7 @@ def test_a_stack_says_what_its_pictures_say_one_by_one(form: str, net: MaskNet, 
         quantize.quantize_for_cpu(path, [picture], path, 96)
     elif form == "tensorrt":
         quantize.quantize_for_tensorrt(path, [picture], path, 96)
-    stack = pixels if form == "cpu" else runtime.normalised(pixels)
+    stack = runtime.normalised(pixels) if form == "fp32" else pixels
     together, alone = outputs(path, stack), [outputs(path, stack[number : number + 1]) for number in range(3)]
     for maps, parts in zip(together, zip(*alone, strict=True), strict=True):
         np.testing.assert_allclose(maps, np.concatenate(parts), atol=1e-6 if form == "fp32" else 0)

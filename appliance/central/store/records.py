@@ -46,6 +46,8 @@ class Command:
         """How it stands, in words."""
         if self.done is not None:
             return self.words or ("done" if self.done else "refused")
+        if self.words:
+            return self.words  # how far an update is
         if now_utc > self.expires_utc:
             return "expired: the box did not answer in time"
         return "waits to be sent" if self.sent_utc is None else "sent, no answer yet"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import Any
 
@@ -54,7 +55,8 @@ def add_routes(app: App, centre: Centre) -> None:
     def ask(store: CentralStore, visitor: Visitor, now: Now, box_id: str) -> Page:
         box = found(store, box_id)
         try:
-            give_command(store, box, field("action"), field("detail"), visitor.name, now)
+            detail = f"{field('address')} {field('sha256')}" if field("action") == "update" else field("detail")
+            give_command(store, box, field("action"), detail, visitor.name, now)
         except UserError as error:
             return _page(centre, store, visitor, now, box, problem=error)
         return see_other(f"/boxes/{box.id}#commands")
@@ -102,12 +104,24 @@ def give_command(store: CentralStore, box: Box, action: str, detail: str, by: st
     numbers = {str(stream.number): stream.title for stream in store.boxes.streams(None, box.id)}
     if action == "rotate_key" and detail not in numbers:
         raise InputError("Choose the stream that is to have a new key.")
-    detail = detail if action in ("restart", "rotate_key") else ""
+    if action == "update":
+        detail = bundle_named(detail)
+    detail = detail if action in ("restart", "rotate_key", "update") else ""
     given = int(now.utc)
     command = Command(secrets.token_hex(8), box.id, action, detail, by, given, given + COMMAND_S, None, None, "", None)
     with store.saving():
         store.records.give_command(command)
         store.records.note(now.utc, f"asked for: {words.command(action, detail, numbers)}", by, box.id)
+
+
+def bundle_named(text: str) -> str:
+    """A bundle as a command's detail has it: its address, a space, its sha-256. Raises InputError."""
+    address, _, sha256 = text.partition(" ")
+    if not re.fullmatch(r"https://[^\s/@]+/[!-~]{1,400}", address):
+        raise InputError("Give the address of the bundle: https://updates.example.org/mb9k-0.2.0.mb9k.")
+    if not re.fullmatch("[0-9a-f]{64}", sha256.strip().lower()):
+        raise InputError("Give the bundle's sha-256, 64 digits and letters a to f: `sha256sum FILE` prints it.")
+    return f"{address} {sha256.strip().lower()}"
 
 
 def _page(centre: Centre, store: CentralStore, visitor: Visitor, now: Now, box: Box, **values: Any) -> Page:

@@ -8,6 +8,7 @@ from appliance.accounts.guard import Visitor
 from appliance.central.store import CentralStore, Scope, Site
 from appliance.central.store.sums import total
 from appliance.central.viewer import ranges, series
+from appliance.central.viewer.boxes import bundle_named, give_command
 from appliance.central.viewer.condition import Severity, completeness
 from appliance.central.viewer.fleet import tiles, worst_of
 from appliance.central.viewer.pages import Centre
@@ -51,6 +52,23 @@ def add_routes(app: App, centre: Centre) -> None:
                 store.sites.change(site_from(site.id, typed))
         except UserError as error:
             return _page(centre, store, visitor, now, site, problem=error, typed=typed)
+        return see_other(f"/sites/{site.id}")
+
+    @app.post("/sites/<site_id:int>/update", access=Access.ADMIN)
+    def update_boxes(store: CentralStore, visitor: Visitor, now: Now, site_id: int) -> Page:
+        site, refused = _found(store, site_id), []
+        try:
+            detail = bundle_named(f"{field('address')} {field('sha256')}")
+        except UserError as error:
+            return _page(centre, store, visitor, now, site, problem=error)
+        for box in store.boxes.all(None, site.id):
+            if box.revoked_utc is None:
+                try:
+                    give_command(store, box, "update", detail, visitor.name, now)
+                except UserError as error:
+                    refused.append(f"{box.name}: {error}")
+        if refused:
+            return _page(centre, store, visitor, now, site, problem=" ".join(refused))
         return see_other(f"/sites/{site.id}")
 
     @app.get("/sites/<site_id:int>/remove", access=Access.ADMIN)

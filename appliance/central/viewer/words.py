@@ -17,6 +17,7 @@ ACTIONS = {
     "restart": "Restart a service",
     "send_again": "Send everything again",
     "rotate_key": "Give a stream a new key",
+    "update": "Update",
 }
 SERVICES = ("watch", "ingest", "gate", "serve", "sync")
 """What can be restarted on a box."""
@@ -78,6 +79,7 @@ def remedy(reason: str) -> str:
 def command(action: str, detail: str, streams: Mapping[str, str]) -> str:
     """A command and of what: `Restart a service: watch`. streams: their names by number, as text."""
     what = streams.get(detail, f"stream {detail}") if action == "rotate_key" else detail
+    what = detail.partition(" ")[0] if action == "update" else what  # its sha-256 is for programs
     return f"{ACTIONS.get(action, action)}{f': {what}' if what else ''}"
 
 

@@ -17,6 +17,8 @@ from av.codec.context import Flags
 from av.video.codeccontext import VideoCodecContext
 
 from appliance.vision.frame import Frame
+from appliance.vision.reading.chip import FFMPEG, ChipDecoder
+from appliance.vision.reading.gstreamer import Chip
 from appliance.vision.reading.nal import Content, content
 from appliance.vision.reading.packets import KEYS_PAUSE_S, Packet
 
@@ -45,14 +47,17 @@ class Decoding:
     """Decodes the packets of one stream, in their order.
 
     looks_per_s: frames that nobody refers to are dropped where as many as this remain.
+    chip: what may decode H.264 in FFmpeg's place.
     idle: key frames alone are decoded. elsewhere: not even those. decoding_ms: CPU time spent decoding, in all.
     """
 
-    def __init__(self, looks_per_s: float = LOOKS_PER_S) -> None:
+    def __init__(self, looks_per_s: float = LOOKS_PER_S, chip: Chip | None = None) -> None:
         self.idle = self.elsewhere = False
         self.decoding_ms = 0.0
         self._looks_pause_s = 1 / looks_per_s
-        self._decoder: VideoCodecContext | None = None
+        self._chip = chip
+        self._decoder: VideoCodecContext | None = None  # of the connection
+        self._working: VideoCodecContext | ChipDecoder | None = None  # the same, or what does its work
         self._keys_decoder: VideoCodecContext | None = None  # None: the same
         self._rest_at_key = self._elsewhere_at_key = False
         self._pending: deque[Packet] = deque()
@@ -133,8 +138,18 @@ class Decoding:
 
     def flush(self) -> None:
         """Let the decoder forget what it holds; it goes on with a key frame."""
-        if self._decoder is not None and self._decoder.is_open:
-            self._decoder.flush_buffers()
+        if self._working is not None and self._working.is_open:
+            self._working.flush_buffers()
+
+    def close(self) -> None:
+        """End what decodes in a process of its own. Begins again with a key frame, if packets come."""
+        if isinstance(self._working, ChipDecoder):
+            self._working.close()
+
+    @property
+    def decoder_name(self) -> str:
+        """What decodes now: FFmpeg, or the name of a chip."""
+        return self._working.name if isinstance(self._working, ChipDecoder) else FFMPEG
 
     def _replay(self, since_s: float | None) -> None:
         """Let what was kept be decoded next. since_s: as for `wake`."""
@@ -199,12 +214,14 @@ class Decoding:
             yield from self._idle(packet)
         elif not self._is_spare(packet):
             self._times_s.append(packet.time_s)
-            yield from self._stamped(self._decode(packet.decoder, packet))
+            yield from self._stamped(self._decode(self._working, packet))
 
     def _connect(self, decoder: VideoCodecContext) -> None:
         self._leave_idle()
         self._forget_keys()
+        self.close()
         self._decoder, self._keys_decoder = decoder, _decoder_of_keys(decoder)
+        self._working = ChipDecoder(decoder, self._chip) if self._chip and decoder.name == "h264" else decoder
         self._from_pts, self._skip_number, self._newest_number = None, -1, -1
         self._times_s.clear()
 
@@ -232,7 +249,7 @@ class Decoding:
         if packet.key:
             yield from self._idle_key(packet)
         elif packet.size < MAX_PARAMETERS_BYTES and content_of(packet) is Content.NO_PICTURE:
-            for decoder in {packet.decoder, self._keys_decoder or packet.decoder}:
+            for decoder in {self._working, self._keys_decoder or self._working}:
                 self._decode(decoder, packet)  # parameters, which the next key frame may need
         if self._kept_bytes > MAX_KEPT_BYTES:
             self._keep_from(max((kept.number for kept in self._kept if kept.key), default=packet.number))
@@ -274,7 +291,8 @@ class Decoding:
 
     def _key_frame(self, packet: Packet) -> Frame | None:
         """The picture of a key frame alone, at once. None: it has none."""
-        decoder = self._keys_decoder or packet.decoder
+        decoder = self._keys_decoder or self._working
+        assert decoder is not None
         self._from_pts = None
         frames = self._decode(decoder, packet) + self._decode(decoder, None)
         decoder.flush_buffers()
@@ -290,7 +308,7 @@ class Decoding:
         later = (time_s for time_s in self._times_s if time_s > packet.time_s)
         return min(later, default=packet.time_s + self._frame_s) - before_s <= self._looks_pause_s * TOLERANCE
 
-    def _decode(self, decoder: VideoCodecContext | None, packet: Packet | None) -> list[av.VideoFrame]:
+    def _decode(self, decoder: VideoCodecContext | ChipDecoder | None, packet: Packet | None) -> list[av.VideoFrame]:
         """What is due with the packet; None: all that is left. What is broken is passed over; a key frame mends it."""
         if decoder is None:
             return []
@@ -309,7 +327,7 @@ class Decoding:
 
     def _drain(self) -> Iterator[Frame]:
         """What the decoder still holds; it goes on with a key frame."""
-        frames = self._decode(self._decoder, None)
+        frames = self._decode(self._working, None)
         self.flush()
         return self._stamped(frames)
 

@@ -64,6 +64,10 @@ function isBusy(main) {
   return document.hidden || inField || (selected && !selected.isCollapsed);
 }
 
+function look(page) {
+  return page.querySelector("link[rel=stylesheet]")?.getAttribute("href");
+}
+
 function keepUpToDate(main) {
   const stale = document.getElementById("stale");
   let etag = null;
@@ -78,7 +82,9 @@ function keepUpToDate(main) {
     const text = await answer.text();
     if (isBusy(main)) return;
     etag = answer.headers.get("ETag");
-    const next = new DOMParser().parseFromString(text, "text/html").querySelector("main");
+    const page = new DOMParser().parseFromString(text, "text/html");
+    if (look(page) !== look(document)) return location.reload(); // another version answers
+    const next = page.querySelector("main");
     if (!next || next.innerHTML === drawn) return;
     drawn = next.innerHTML;
     localise(next);
@@ -148,6 +154,39 @@ if (code && /^#[A-Z0-9]{4}-[A-Z0-9]{4}$/.test(location.hash)) {
   history.replaceState(null, "", location.pathname + location.search);
   code.form.elements.name.focus();
 }
+
+// A large file: how much of it was sent, and what the site said to it.
+function sendFile(form) {
+  const shown = form.querySelector("[data-upload-progress]");
+  const button = form.querySelector("button");
+  const request = new XMLHttpRequest();
+  const say = (words) => { shown.hidden = false; shown.lastElementChild.textContent = words; button.disabled = false; };
+  const file = form.querySelector("input[type=file]").files[0];
+  if (file.size > Number(form.dataset.max)) return say("This file is larger than the box takes.");
+  request.upload.addEventListener("progress", ({ loaded, total }) => {
+    shown.firstElementChild.value = loaded / total;
+    const percent = Math.floor(100 * loaded / total);
+    shown.lastElementChild.textContent = percent < 100 ? `${percent} % sent` : "Sent; the box verifies it.";
+  });
+  request.addEventListener("load", () => {
+    if (request.status < 400) return location.assign(request.responseURL);
+    const next = new DOMParser().parseFromString(request.responseText, "text/html").querySelector("main");
+    if (!next) return say("The box did not take it. Reload this page, and try again.");
+    localise(next);
+    renew(document.getElementById("main"), next);
+  });
+  request.addEventListener("error", () => say("The connection broke off. Send it again."));
+  request.open("POST", form.action);
+  request.send(new FormData(form));
+  shown.hidden = false;
+  button.disabled = true;
+}
+
+document.addEventListener("submit", (event) => {
+  if (!event.target.matches("[data-upload]")) return;
+  event.preventDefault();
+  sendFile(event.target);
+});
 
 localise(document);
 const main = document.querySelector("main[data-refresh]");

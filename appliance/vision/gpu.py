@@ -1,0 +1,206 @@
+"""What we ask of the GPU, by way of a process of its own (gpu_child.py): which there is, an engine, and to judge.
+
+A kernel that hangs cannot be ended within a process, and a context that failed stays so: here the child is ended, and
+another one begins. A child ends with the thread that started it (processes.py), so that thread must live as long.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import mmap
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.processes import start_child
+from appliance.vision.bboxes import PAD_GREY, STRIDES
+from appliance.vision.gpu_child import Answer, Task, views
+from appliance.vision.gpu_errors import BY_NAME, ChildCrashed, DeviceHung, DeviceLost, NotInstalled, Stopped
+from appliance.vision.pixels import Stack
+from appliance.vision.tensorrt import MOST, Device, Tell, bytes_for
+
+LIBRARIES = {"tensorrt": "TensorRT", "pycuda": "pycuda"}
+ASK_S = 20.0
+OPEN_S = 60.0
+PASS_S = 3.0  # a batch takes milliseconds; one that takes longer has hung
+BUILD_S = 3600.0
+END_S = 5.0
+POLL_S = 0.2
+
+
+class Child:
+    """One process with one task. payload: the form or the engine. Raises OSError, GpuError."""
+
+    def __init__(self, task: Task, payload: bytes | None = None, memory_fd: int | None = None) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            passed = [theirs.fileno()] + ([] if memory_fd is None else [memory_fd])
+            command = [sys.executable, "-m", "appliance.vision.gpu_child", str(theirs.fileno())]
+            self._pipe = Connection(ours.detach())
+            try:
+                self._process = start_child(
+                    command,
+                    end_signal=signal.SIGKILL,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    pass_fds=passed,
+                )
+            except BaseException:
+                self._pipe.close()
+                raise
+        try:
+            self.send(msgspec.json.encode(task))
+            if payload is not None:
+                self.send(payload)
+        except BaseException:
+            self.end()
+            raise
+
+    def send(self, content: bytes) -> None:
+        """Tell it something. Raises ChildCrashed."""
+        try:
+            self._pipe.send_bytes(content)
+        except OSError as error:
+            raise self._crashed() from error
+
+    def answer(self, timeout_s: float) -> Answer | None:
+        """What it says within the time; None: nothing. Raises what it reports, ChildCrashed."""
+        if not self.has_news(timeout_s):
+            return None
+        answer = msgspec.json.decode(self.content(), type=Answer)
+        if answer.kind == "error":
+            raise BY_NAME.get(answer.error, DeviceLost)(answer.text)
+        return answer
+
+    def has_news(self, timeout_s: float) -> bool:
+        """Whether it says something within the time, or ended. Raises ChildCrashed."""
+        try:
+            return self._pipe.poll(timeout_s)
+        except OSError as error:
+            raise self._crashed() from error
+
+    def content(self) -> bytes:
+        """What it sends. Raises ChildCrashed."""
+        try:
+            return self._pipe.recv_bytes()
+        except (EOFError, OSError) as error:
+            raise self._crashed() from error
+
+    def end(self) -> None:
+        """End it, however it is."""
+        self._process.kill()
+        with suppress(subprocess.TimeoutExpired):  # a driver may hold it; it ends when that lets go
+            self._process.wait(END_S)
+        self._pipe.close()
+
+    def _crashed(self) -> ChildCrashed:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(END_S)
+        code = self._process.returncode
+        if code is not None and code < 0:
+            return ChildCrashed(f"the process that speaks with the GPU crashed ({signal.Signals(-code).name})")
+        return ChildCrashed("the process that speaks with the GPU ended by itself")
+
+
+def ask_device(timeout_s: float = ASK_S) -> Device:
+    """Which GPU there is. Raises NoDevice, NotInstalled, ChildCrashed, DeviceHung."""
+    for module, name in LIBRARIES.items():
+        if importlib.util.find_spec(module) is None:  # no process is needed to know that
+            raise NotInstalled(f"{name} is not installed")
+    child = Child(Task("device"))
+    try:
+        answer = child.answer(timeout_s)
+        if answer is None or answer.device is None:
+            raise DeviceHung(f"the CUDA driver did not answer within {timeout_s:g} s")
+        return answer.device
+    finally:
+        child.end()
+
+
+def build_engine(
+    form: bytes, precision: str, side_px: int, tell: Tell, is_stopping: Callable[[], bool], limit_s: float = BUILD_S
+) -> bytes:
+    """The engine of a form, made in a child of low priority; see tensorrt.build.
+
+    Raises BuildFailed, OutOfMemory, ChildCrashed, DeviceHung, Stopped.
+    """
+    child, begun_s = Child(Task("build", precision, side_px), form), time.monotonic()
+    try:
+        while not is_stopping():
+            answer = child.answer(POLL_S)
+            if answer is None and time.monotonic() - begun_s > limit_s:
+                raise DeviceHung(f"the engine was not built within {limit_s / 60:.0f} minutes")
+            if answer is not None and answer.kind == "progress":
+                tell(answer.text, answer.step, answer.steps)
+            elif answer is not None:
+                return child.content()
+        raise Stopped("the box stops")
+    finally:
+        child.end()
+
+
+class Worker:
+    """An engine that judges, in a child. Is a `Run` for squares of side_px or less; one call at a time, others wait.
+
+    Raises GpuError, after which it is of no use.
+    """
+
+    def __init__(self, plan: bytes, side_px: int, opening_s: float | None = None, pass_s: float | None = None) -> None:
+        self.side_px = side_px
+        opening_s, self._pass_s = opening_s or OPEN_S, pass_s or PASS_S
+        self._lock = threading.Lock()
+        self._failure: Exception | None = None
+        memory_fd = os.memfd_create("mb9k-gpu")
+        try:
+            os.ftruncate(memory_fd, bytes_for(side_px))
+            self._pictures, self._outputs = views(mmap.mmap(memory_fd, bytes_for(side_px)), side_px)
+            self._child = Child(Task("judge", side_px=side_px, memory_fd=memory_fd), plan, memory_fd)
+        finally:
+            os.close(memory_fd)
+        try:
+            if self._child.answer(opening_s) is None:
+                raise DeviceHung(f"the engine could not be opened within {opening_s:g} s")
+        except BaseException:
+            self.close()
+            raise
+
+    def __call__(self, squares: Stack) -> Sequence[NDArray[Any]]:
+        """See `Run`. Smaller squares lie in the upper left corner of grey, of which nothing is told."""
+        with self._lock:
+            pieces = [self._pass(squares[begin : begin + MOST]) for begin in range(0, len(squares), MOST)]
+        return pieces[0] if len(pieces) == 1 else [np.concatenate(maps) for maps in zip(*pieces, strict=True)]
+
+    def close(self) -> None:
+        """End it."""
+        self._failure = self._failure or DeviceLost("it was closed")
+        self._child.end()
+
+    def _pass(self, squares: Stack) -> list[NDArray[Any]]:
+        if self._failure is not None:
+            raise DeviceLost(str(self._failure)) from self._failure
+        count, side = len(squares), squares.shape[1]
+        if side < self.side_px:
+            self._pictures[:count] = PAD_GREY
+        self._pictures[:count, :side, :side] = squares
+        try:
+            self._child.send(count.to_bytes(4, "little"))
+            if self._child.answer(self._pass_s) is None:
+                raise DeviceHung(f"the GPU did not answer within {self._pass_s:g} s")
+        except Exception as error:
+            self._failure = error
+            self._child.end()
+            raise
+        cells = [side // stride for stride in STRIDES]
+        return [np.array(maps[:count, :, :some, :some]) for maps, some in zip(self._outputs, cells, strict=True)]
