@@ -15,6 +15,7 @@ from image.tools import run_in_root
 
 HERE = Path(__file__).parent
 ENVIRONMENT_BYTES = 1024
+INITRAMFS_S = 315_532_800  # 1980: it is kept from commit to commit, so its files are as old as none of them
 PI_WORDS = "panic=10 quiet loglevel=4 systemd.ssh_auto=no console=tty0"
 FIRST = {"ORDER": "A B", "A_OK": "1", "A_TRY": "0", "B_OK": "0", "B_TRY": "0"}
 """Slot B is empty until the first system update."""
@@ -22,7 +23,7 @@ FIRST = {"ORDER": "A B", "A_OK": "1", "A_TRY": "0", "B_OK": "0", "B_TRY": "0"}
 
 def initramfs_path(target: Target) -> Path:
     """Where the initramfs is kept, by the base and all that goes into it from here."""
-    total = hashlib.sha256(repr((base_key(target), target.drivers)).encode())
+    total = hashlib.sha256(repr((base_key(target), target.drivers, INITRAMFS_S)).encode())
     for path in sorted(FILES.rglob("*")):
         is_in_it = "initramfs-tools" in path.parts or path.name == "lay-data"
         if path.is_file() and is_in_it:
@@ -30,12 +31,12 @@ def initramfs_path(target: Target) -> Path:
     return cache() / f"image-initramfs-{target.name}-{total.hexdigest()[:16]}"
 
 
-def make_initramfs(target: Target, root: Path, epoch_s: int, log_path: Path) -> None:
+def make_initramfs(target: Target, root: Path, log_path: Path) -> None:
     """Make the initramfs by the root's own program: seconds, emulated minutes. Raises UserError."""
     path = initramfs_path(target)
     (kernel,) = root.glob("boot/vmlinuz-*")
     words = ["mkinitramfs", "-o", "/boot/initrd.img", kernel.name.partition("-")[2]]
-    run_in_root(root, words, log_path, {"SOURCE_DATE_EPOCH": str(epoch_s)})
+    run_in_root(root, words, log_path, {"SOURCE_DATE_EPOCH": str(INITRAMFS_S)})
     draft = path.with_name(f"draft-{os.getpid()}-{path.name}")
     shutil.copyfile(root / "boot/initrd.img", draft)
     draft.replace(path)

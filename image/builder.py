@@ -102,7 +102,7 @@ class Build:
             unpack(self.target, self.root, log_path)
         if not initramfs_path(self.target).exists():
             with step("The initramfs, kept for the next time"):
-                make_initramfs(self.target, self.root, self.epoch_s, log_path)
+                make_initramfs(self.target, self.root, log_path)
         with step("The role mb9k, through chroot"):
             play_role(self.root, wheel, wheels_path(self.target), self.knobs, log_path)
         self._say_which_ingest()
