@@ -65,9 +65,9 @@ elif words == ["stop", "mb9k.target"] and pid_path.exists():
 """
 
 
-def host_packages(folder: Path) -> Path:
-    """A wheel, a stand-in for all that mb9k needs: the release then finds what this environment has."""
-    site = next(path for path in sys.path if path.endswith("site-packages"))
+def host_packages(folder: Path, site: str = "") -> Path:
+    """A wheel, a stand-in for all that mb9k needs: the release then finds what is in site; empty: what is here."""
+    site = site or next(path for path in sys.path if path.endswith("site-packages"))
     path = folder / "host_packages-1.0-py3-none-any.whl"
     info = "host_packages-1.0.dist-info"
     files = {
@@ -138,9 +138,11 @@ class Bundles:
         python: str = this_python(),
         machine: str = this_machine(),
         updates_from: str = "0.1.0",
+        site: str = "",
     ) -> Path:
-        """A bundle of this tree under another version. changes: see own_wheel."""
-        wheels = [own_wheel(self.folder, version, changes), self._host, pip_wheel()]
+        """A bundle of this tree under another version. changes: see own_wheel; site: see host_packages."""
+        host = host_packages(self.folder, site) if site else self._host
+        wheels = [own_wheel(self.folder, version, changes), host, pip_wheel()]
         manifest = describe(wheels, python, machine, updates_from, [f"What is new in {version}."])
         path = self.folder / f"mb9k-{version}.mb9k"
         key, certificate = (self.keys / SIGNER_KEY).read_bytes(), (self.keys / SIGNER).read_text()
