@@ -38,7 +38,12 @@ LATE = {
     "detect": ("appliance.vision.detect", "detect_command", "av"),
     "join": ("appliance.commands.fleet", "join", "cryptography"),
     "leave": ("appliance.commands.fleet", "leave", "cryptography"),
+    "first-boot": ("appliance.commands.first_boot", "first_boot", "segno"),
     "fleet": ("appliance.commands.fleet", "fleet", "cryptography"),
+    "hotspot": ("appliance.commands.first_boot", "watch_hotspot", "segno"),
+    "screen": ("appliance.commands.screen", "show", "segno"),
+    "machine": ("appliance.commands.machine", "machine", "cryptography"),
+    "slots": ("appliance.commands.slots", "slots", "cryptography"),
     "update": ("appliance.commands.update", "update", "cryptography"),
 }
 

@@ -19,6 +19,7 @@ from appliance.errors import UserError
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 BOX_NAME = r"^[a-z0-9-]{1,40}$"
+Verb = Literal["restart", "shut_down", "name", "time_zone", "ssh", "factory_reset", "wifi", "update"]
 
 
 class ConfigError(UserError):
@@ -180,6 +181,45 @@ class Update(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = 300
 
 
+class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What only root may do on this machine, asked by the page."""
+
+    socket: Annotated[
+        str, about("Where mb9k-machine.socket listens; empty: a box set up by hand, whose page asks root for nothing")
+    ] = ""
+    may: Annotated[tuple[Verb, ...], about("What the page's admins may have root do, of these words")] = (
+        "restart",
+        "shut_down",
+        "name",
+        "time_zone",
+        "ssh",
+        "factory_reset",
+        "wifi",
+        "update",
+    )
+    ssh_dir: Annotated[str, about("The folder of the ssh server that the page turns on: its settings, its keys")] = (
+        "/etc/mb9k/ssh"
+    )
+    reset_file: Annotated[
+        str,
+        about("On an image: the file that has all data wiped at the next start; empty: a reset empties state_dir"),
+    ] = ""
+
+
+class Slots(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole system in two slots, as an image of ours has it: `mb9k update FILE` with a bundle of RAUC's."""
+
+    loader: Annotated[
+        Literal["none", "auto", "grub", "tryboot", "jetson"],
+        about("The bootloader that starts one of them; auto: tryboot on a Raspberry Pi, else grub; none: no slots"),
+    ] = "none"
+    grubenv: Annotated[str, about("The file in which GRUB keeps which slot it starts")] = "/efi/grubenv"
+    autoboot: Annotated[str, about("The file in which a Raspberry Pi finds which slot it starts")] = "/efi/autoboot.txt"
+    folder: Annotated[str, about("Where both slots read how far an update of the system is; root's alone")] = (
+        "/data/update"
+    )
+
+
 class Fleet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What this box tells a centre, once it has joined one."""
 
@@ -217,6 +257,14 @@ class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("password_file: there is no user whose password it is; set user, too")
 
 
+class Screen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The screen of a box that is nothing else: `mb9k screen`."""
+
+    counts: Annotated[
+        bool, about("Whether it shows, once the box was claimed, today's counts and the names of LIVE streams")
+    ] = False
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file; every field has a default, so an empty file is a working box."""
 
@@ -235,6 +283,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mqtt: Mqtt = Mqtt()
     fleet: Fleet = Fleet()
     update: Update = Update()
+    screen: Screen = Screen()
+    machine: Machine = Machine()
+    slots: Slots = Slots()
 
     @property
     def state(self) -> Path:

@@ -28,6 +28,8 @@ PACKAGES = (
     "dbus",
     "iproute2",
     "nftables",
+    "openssh-server",
+    "procps",
     "python3",
     "python3-apt",
     "python3-venv",
@@ -37,6 +39,16 @@ PACKAGES = (
     "udev",
 )
 """What the role installs, too: the container cannot reach an archive."""
+APPLIANCE_PACKAGES = (
+    "avahi-daemon",
+    "dnsmasq-base",
+    "iw",
+    "kbd",
+    "network-manager",
+    "wireless-regdb",
+    "wpasupplicant",
+)
+"""What it installs beside, with mb9k_appliance."""
 NO_DOCUMENTS = [f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "man", "locale")]
 WHEELS_FOR = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014")
 PATHS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -67,13 +79,14 @@ def _cached(name: str, inputs: object) -> tuple[Path, bool]:
     return path, False
 
 
-def base() -> Path:
-    """A tar archive of a Debian with systemd and Python."""
+def base(more: Sequence[str] = ()) -> Path:
+    """A tar archive of a Debian with systemd and Python. more: packages beside PACKAGES."""
     options = ["--variant=minbase", "--mode=root", '--aptopt=Acquire::Languages "none"', *NO_DOCUMENTS]
-    path, is_there = _cached("debian", (SUITE, PACKAGES, options))
+    packages = (*PACKAGES, *more)
+    path, is_there = _cached("appliance" if more else "debian", (SUITE, packages, options))
     if not is_there:
         draft = path.with_name(f"draft-{os.getpid()}.tar")
-        command = ["mmdebstrap", "--quiet", *options, f"--include={','.join(PACKAGES)}", SUITE, str(draft)]
+        command = ["mmdebstrap", "--quiet", *options, f"--include={','.join(packages)}", SUITE, str(draft)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             pytest.skip(f"Debian's archive gave no base: {done.stderr[-300:]}")
@@ -109,13 +122,13 @@ def wheels(ours: Path, extras: Sequence[str]) -> Path:
 class Machine:
     """A container on a root folder. Only one process may have one at a time: they share an address."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, packages: Sequence[str] = ()) -> None:
         self.root = root
         self.name = f"mb9k{os.getpid()}"
         self.log_path = root.with_suffix(".log")
         self.process: subprocess.Popen[bytes] | None = None
         root.mkdir()
-        subprocess.run(["tar", "-xpf", str(base()), "-C", str(root)], check=True)
+        subprocess.run(["tar", "-xpf", str(base(packages)), "-C", str(root)], check=True)
 
     @contextmanager
     def booted(self) -> Iterator[None]:
@@ -144,8 +157,12 @@ class Machine:
 
     def reboot(self) -> None:
         """Restart it, as its power button does. Who started systemd-nspawn is to start it again."""
-        assert self.process is not None
         self.try_run("systemctl", "reboot")
+        self.await_restart()
+
+    def await_restart(self) -> None:
+        """Somebody in there restarts it: wait until it ends, and start it again."""
+        assert self.process is not None
         assert self.process.wait(BOOT_S) == REBOOT
         self._boot()
 

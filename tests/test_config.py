@@ -78,6 +78,8 @@ vision = {model = "mb9k-320", backend = "onnx", frames_per_second = 0.1, cpu_sha
 sources = {folders = ["/srv/films", "clips"], own_ports = [8555]}
 images = {keep = false, pixelate_eyes = false, keep_days = 3650, min_free_mb = 0}
 backup = {keep = 0, every_h = 0.5, folder = "/mnt/backups"}
+screen = {counts = true}
+machine = {socket = "/run/room.sock", may = ["restart"], ssh_dir = "/s", reset_file = "/r/s"}
 fleet = {join_code = "mb9k1-abc", stream_names = false, commands = false}
 
 [web]
@@ -90,6 +92,12 @@ https = true
 http_port = 80
 tls_certificate = "c"
 tls_key = "k"
+
+[slots]
+loader = "grub"
+grubenv = "/boot/grubenv"
+autoboot = "/boot/autoboot.txt"
+folder = "/srv/slots"
 
 [mqtt]
 host = "::1"

@@ -84,6 +84,20 @@ DECLARED = {
     "GET /settings/certificate.pem": D,
     "POST /settings/restart": D,
     "GET /settings/bundle.zip": D,
+    "POST /settings/host": D,
+    "GET /settings/wifi": D,
+    "POST /settings/wifi": D,
+    "POST /settings/time-zone": D,
+    "POST /settings/ssh": D,
+    "POST /settings/ssh/add": D,
+    "POST /settings/ssh/remove": D,
+    "GET /settings/restart-machine": D,
+    "POST /settings/restart-machine": D,
+    "GET /settings/shut-down": D,
+    "POST /settings/shut-down": D,
+    "GET /settings/reset": D,
+    "POST /settings/reset": D,
+    "GET /settings/waiting": D,
 }
 ROLES = ("anyone", "eve", "sci", "ann")  # nobody, another's scientist, the owner of stream 2, the admin
 

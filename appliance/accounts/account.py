@@ -80,6 +80,15 @@ def _page(accounts: Accounts, store: Store, visitor: Visitor, now: Now, **values
 
 def _change_password(accounts: Accounts, store: Store, visitor: Visitor, now: Now, keep_tokens: bool) -> None:
     """Raises InputError, NotSaved."""
+    refuse_wrong_password(accounts, visitor, now)
+    password_hash = accounts.new_password_hash(visitor.name)
+    with store.saving():
+        store.people.set_password(visitor.person.id, password_hash, visitor.session, keep_tokens)
+    log.info("%s has a new password%s", visitor.name, "" if keep_tokens else "; tokens have ended")
+
+
+def refuse_wrong_password(accounts: Accounts, visitor: Visitor, now: Now) -> None:
+    """Before what a stolen session must not do: the field `current` holds the visitor's password. Raises InputError."""
     # Counted by session: whoever has stolen one and guesses there does not hold up the person in another.
     guess = accounts.guesses.by_known_device(f"session {visitor.session}")
     wait_s = accounts.guesses.wait_s(guess, now.uptime_s)
@@ -88,10 +97,6 @@ def _change_password(accounts: Accounts, store: Store, visitor: Visitor, now: No
     with accounts.hashing:
         right = password_matches(secret_field("current"), visitor.person.password_hash)
     if not right:
-        log.warning("a change of the password of %s failed: the current one was wrong", visitor.name)
+        log.warning("%s was not let change anything: the current password was wrong", visitor.name)
         raise InputError("The current password is wrong; nothing was changed.")
     accounts.guesses.take_back(guess, now.uptime_s)
-    password_hash = accounts.new_password_hash(visitor.name)
-    with store.saving():
-        store.people.set_password(visitor.person.id, password_hash, visitor.session, keep_tokens)
-    log.info("%s has a new password%s", visitor.name, "" if keep_tokens else "; tokens have ended")

@@ -14,8 +14,11 @@ import click
 from appliance.alone import refuse_company, stay_alone
 from appliance.commands import asked
 from appliance.commands.kit import config_of
+from appliance.commands.slots import refuse_during_trial, update_system
 from appliance.config import Config
 from appliance.errors import UserError
+from appliance.slots.bundle import is_of_rauc
+from appliance.slots.trials import Trials
 from appliance.store.soundness import COMPANIONS, newest_known
 from appliance.times import now, utc_text
 from appliance.update.asking import Box
@@ -46,6 +49,7 @@ def update() -> None:
 
     A FILE in the place of COMMAND is a signed bundle to install. It is tried on a copy of the record first; then the
     services change over, and if the new version is not well within minutes, the old one runs again with its record.
+    A bundle of a whole system does the same with the other slot of the machine, which restarts.
 
     Who may sign stands in the file that update.authority of the configuration names.
     """
@@ -58,10 +62,14 @@ def update() -> None:
 def install(context: click.Context, file: Path, yes: bool) -> None:
     """Let the version in the bundle FILE run; it says beforehand what changes.
 
-    Nothing is unpacked before the signature and every sum were found right. Do it as root.
+    Nothing is unpacked before the signature and every sum were found right. Do it as root. On a machine with two
+    slots, FILE may be a whole system: it is written into the slot that does not run, and the machine restarts.
     """
     config = config_of(context)
     updater = _updater(config, context)
+    if is_of_rauc(file):
+        update_system(context, config, file, yes, _ending.listen)
+        return
     releases = updater.releases
     bundle = verified(file, _authorities(config), now().utc)
     current = releases.current()
@@ -98,18 +106,23 @@ def back(context: click.Context, version: str | None) -> None:
 @click.pass_context
 def list_releases(context: click.Context) -> None:
     """List the releases that are kept, and how the last updates ended."""
-    updater = _updater(config_of(context), context, may_change=False)
+    config = config_of(context)
+    updater = _updater(config, context, may_change=False)
     releases, progress = updater.releases, updater.journal.read()
     current = releases.current()
     for version in releases.all():
         making = progress is not None and progress.is_new and version == progress.after
         word = "runs" if version == current else "is being made" if making else "kept"
         click.echo(f"{version}\t{word}")
-    for outcome in updater.journal.outcomes():
+    trials = Trials(Path(config.slots.folder))
+    ended = [("", each) for each in updater.journal.outcomes()] + [("the system ", each) for each in trials.outcomes()]
+    for what, outcome in sorted(ended, key=lambda each: each[1].utc):
         how = f"undone: {outcome.trouble}; {outcome.record}".rstrip("; ") if outcome.trouble else "done"
-        click.echo(f"{utc_text(outcome.utc)}\t{outcome.before} -> {outcome.after}\t{how}")
+        click.echo(f"{utc_text(outcome.utc)}\t{what}{outcome.before} -> {outcome.after}\t{how}")
     if progress:
         click.echo(f"under way, or cut off: {progress.before} -> {progress.after}, {progress.step.value}")
+    if trial := trials.read():
+        click.echo(f"under way, or cut off: the system {trial.before} -> {trial.after}, {trial.step.value}")
 
 
 @update.command()
@@ -158,6 +171,7 @@ def _updater(
             Systemd.refuse_absent()
         if not may_be_unfinished:
             updater.refuse_unfinished()
+            refuse_during_trial(config)
     return updater
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import logging
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +16,7 @@ from appliance.accounts.guard import Visitor
 from appliance.config import Config
 from appliance.errors import UserError
 from appliance.https import Certificate, Keeper, Source
-from appliance.interfaces import addresses
-from appliance.local import bundle
+from appliance.local import bundle, machine
 from appliance.local.pages import Site
 from appliance.media import mediamtx
 from appliance.rules import boxes
@@ -51,6 +50,7 @@ def model_id(config: Config) -> str:
 
 def add_routes(app: App, site: Site) -> None:
     """See, set, restart, and take a bundle along."""
+    machine.add_routes(app, site, functools.partial(_page, site))
 
     @app.get("/settings", access=Access.ADMIN)
     def settings(store: Store, now: Now) -> Page:
@@ -72,7 +72,7 @@ def add_routes(app: App, site: Site) -> None:
             with _kept():
                 keeper.give(_text("chain"), _text("key"), now.utc)
         except UserError as error:
-            return _page(site, store, now, problem=error)
+            return _page(site, store, now, problem=error, gives=True)
         log.warning("%s gave the box another certificate", visitor.name)
         return _page(site, store, now, done="The new certificate is shown from now on; open the page anew to see it.")
 
@@ -153,8 +153,7 @@ def _page(site: Site, store: Store, now: Now, **values: Any) -> Page:
     shown = {
         "config": config,
         "box_title": boxes.box_title(config),
-        "host": socket.gethostname(),
-        "addresses": addresses(),
+        **machine.shown(config),
         "version": version(),
         "model": model_id(config),
         "certificate": _certificate(site, now),
@@ -166,6 +165,9 @@ def _page(site: Site, store: Store, now: Now, **values: Any) -> Page:
         "summaries": {name: service.summary for name, service in known.items()},
         "now_utc": now.utc,
         "done": None,
+        "gives": False,
+        "typed_host": "",
+        "typed_key": "",
     }
     return site.pages.page("settings.html", **{**shown, **values})
 

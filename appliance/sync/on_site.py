@@ -12,7 +12,8 @@ import ssl
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 KEEPALIVE_S = 30
 STEP_S = 5.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1, 60
+LAST_S = 1.0
+"""So long the broker has to take the last of what it is told."""
 LEARN_S = 2.0
 """So long the broker has to tell what was announced there before, of which some may be gone."""
 
@@ -107,8 +110,31 @@ class OnSite:
 
     def stop(self) -> None:
         """Say that the box is off, and end the connection."""
+        self._end({self._topic(Topic.AVAILABILITY): OFFLINE})
+
+    def leave(self, settings: Mqtt) -> None:
+        """The same, before others are told: take away what this broker keeps of the box and those will not replace."""
+        with self._lock:
+            told = {where for where, payload in self._told.items() if payload} | {self._topic(Topic.AVAILABILITY)}
+        gone = {where: "" for where in told if not self._stays(where, settings)}
+        self._end({self._topic(Topic.AVAILABILITY): OFFLINE} | gone)
+
+    def _stays(self, where: str, settings: Mqtt) -> bool:
+        """Whether these settings tell this topic, too."""
+        before = self._settings
+        if (settings.host, settings.port) != (before.host, before.port):
+            return False
+        if where == discovery.config_topic(before.discovery, self._about.box):
+            return settings.discovery == before.discovery
+        return settings.topic == before.topic
+
+    def _end(self, last: Mapping[str, str]) -> None:
         if self._up_since_s is not None:
-            self._client.publish(self._topic(Topic.AVAILABILITY), OFFLINE, qos=1, retain=True).wait_for_publish(1.0)
+            sent = [self._client.publish(where, payload, qos=1, retain=True) for where, payload in last.items()]
+            until_s = time.monotonic() + LAST_S
+            with suppress(RuntimeError):  # the connection was lost meanwhile
+                for each in sent:
+                    each.wait_for_publish(max(0.0, until_s - time.monotonic()))
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -250,7 +276,9 @@ class Teller:
         wanted = rules.version(settings)
         if wanted == self._version:
             return
-        self.stop()
+        if self._told:
+            self._told.leave(settings)
+        self._told = None
         if settings.host:
             about = importlib.metadata.version("mb9k"), machine.hardware(), self._config.web.base_url
             told = OnSite(settings, Announced(self._config.box, *about))

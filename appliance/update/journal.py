@@ -81,7 +81,7 @@ class Journal:
 
     def write(self, progress: Progress) -> None:
         """Note how far it is, on the disk. Raises OSError."""
-        _replace(self.path, progress)
+        replace_readable(self.path, progress)
 
     def outcomes(self) -> list[Outcome]:
         """How the last ones ended, oldest first."""
@@ -92,13 +92,13 @@ class Journal:
 
     def end(self, outcome: Outcome) -> None:
         """Note how it ended; then there is none under way. Raises OSError."""
-        _replace(self._outcomes, [*self.outcomes(), outcome][-OUTCOMES_KEPT:])
+        replace_readable(self._outcomes, [*self.outcomes(), outcome][-OUTCOMES_KEPT:])
         self.path.unlink(missing_ok=True)
         sync(self.path.parent)
 
 
-def _replace(path: Path, content: object) -> None:
-    """Give a file other content, from one moment to the next, also on the disk."""
+def replace_readable(path: Path, content: object) -> None:
+    """Give a file other content as JSON, from one moment to the next, also on the disk. Raises OSError."""
     draft = path.with_name(f".{path.name}{DRAFT}")  # swept if it is left over
     with draft.open("wb") as file:
         file.write(msgspec.json.encode(content))

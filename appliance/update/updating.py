@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,16 +9,16 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from appliance.update.asking import Box, Health
+from appliance.update.asking import Box
 from appliance.update.building import build
 from appliance.update.bundle import Bundle
+from appliance.update.health import ailment
 from appliance.update.journal import Journal, Outcome, Progress, Step
 from appliance.update.releases import CURRENT, PROVEN, Releases
 from appliance.update.services import Running
 from appliance.update.versions import UpdateError, span
 
 TRIED_COPY, KEPT_COPY = "trial.db", "before.db"
-POLL_S = 1.0
 OLD_ONE_S = 120.0
 ENDED = "it was asked to end"
 
@@ -190,23 +189,6 @@ class Updater:
     def _ailment(
         self, version: str, within_s: float, was_ailing: bool, refuse: Callable[[], None] = lambda: None
     ) -> str | None:
-        """What keeps a release from being well; None as soon as it has been well for long enough.
-
-        Well: every service gives heartbeats, and is the same process as before; the site answers; the watcher has no
-        problem, or had one before (was_ailing). refuse: raises when there is no more waiting.
-        """
-        deadline_s = time.monotonic() + within_s
-        well: tuple[float, Health] | None = None
-        while True:
-            refuse()
-            health, now_s = self.box.health(self.releases.python(version)), time.monotonic()
-            ailing = [*health.missing, *([health.problem] if health.problem and not was_ailing else [])]
-            if ailing:
-                well = None
-            elif well is None or well[1].pids != health.pids:
-                well = now_s, health
-            elif now_s - well[0] >= self.patience.steady_s:
-                return None
-            if now_s > deadline_s:
-                return "; ".join(ailing) or "its services do not stay up"
-            time.sleep(POLL_S)
+        """What keeps a release from being well; None as soon as it has been well for long enough."""
+        python = self.releases.python(version)
+        return ailment(lambda: self.box.health(python), within_s, self.patience.steady_s, was_ailing, refuse)

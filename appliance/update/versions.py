@@ -26,13 +26,18 @@ def is_version(name: str) -> bool:
 
 def order(version: str) -> tuple[int, ...]:
     """What to sort versions by: their numbers; a suffix says nothing of older or newer. 0.2 and 0.2.0 are the same."""
-    match = _NAME.match(version)
-    if match is None:
-        raise UpdateError(f"{version!r} is no version: it must be like 0.2.0")
-    numbers = [int(number) for number in match[1].split(".")]
+    numbers = [int(part) for part in number(version).split(".")]
     while numbers and numbers[-1] == 0:
         numbers.pop()
     return tuple(numbers)
+
+
+def number(name: str) -> str:
+    """The version in the name of a release: 0.2.0 of 0.2.0-1a2b. Raises UpdateError."""
+    match = _NAME.match(name)
+    if match is None:
+        raise UpdateError(f"{name!r} is no version: it must be like 0.2.0")
+    return match[1]
 
 
 def span(seconds: float) -> str:

@@ -141,6 +141,14 @@ for (const form of document.querySelectorAll("form[data-kinds]")) {
   show();
 }
 
+// The QR code on a box's screen brings the claim code behind the #, which a browser sends to nobody.
+const code = document.querySelector("input[data-from-fragment]");
+if (code && /^#[A-Z0-9]{4}-[A-Z0-9]{4}$/.test(location.hash)) {
+  code.value = location.hash.slice(1);
+  history.replaceState(null, "", location.pathname + location.search);
+  code.form.elements.name.focus();
+}
+
 localise(document);
 const main = document.querySelector("main[data-refresh]");
 if (main) keepUpToDate(main);

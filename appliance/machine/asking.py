@@ -1,0 +1,70 @@
+"""The page's side: asks root for something, and hears how it went."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from appliance.config import Config, Verb
+from appliance.errors import InputError, UserError
+from appliance.machine.requests import MAX_LINE_BYTES, Answer, Done, Refused, Request, Said, answer_in, as_line
+
+CONNECT_S = 5.0
+PATIENCE_S = 60.0
+BY_HAND = (
+    "This box was set up by hand, so its page can do nothing that only root may do; see docs/settings.md for what to"
+    " type instead."
+)
+
+
+def ask(
+    config: Config,
+    request: Request,
+    heard: Callable[[str], None] | None = None,
+    patience_s: float = PATIENCE_S,
+) -> Done:
+    """Have root do it; what was done. heard: is told how far it is. patience_s: between two of root's lines.
+
+    Raises InputError: root refuses what was asked; UserError: it cannot be asked, or it did not work.
+    """
+    for answer in answers(config, request, patience_s):
+        if isinstance(answer, Done):
+            return answer
+        if isinstance(answer, Refused):
+            raise (InputError if answer.because == "input" else UserError)(answer.words)
+        if heard:
+            heard(answer.words)
+    raise UserError("The machine room ended without an answer; `journalctl -u 'mb9k-machine@*'` says why.")
+
+
+def can(config: Config, verb: Verb) -> bool:
+    """Whether the page may have root do this."""
+    return bool(config.machine.socket) and verb in config.machine.may
+
+
+def answers(config: Config, request: Request, patience_s: float = PATIENCE_S) -> Iterator[Answer]:
+    """What root answers, line by line; whoever stops listening does not stop root. Raises UserError."""
+    if not config.machine.socket:
+        raise InputError(BY_HAND)
+    try:
+        with socket.socket(socket.AF_UNIX) as room:
+            room.settimeout(CONNECT_S)
+            room.connect(config.machine.socket)
+            room.sendall(as_line(request))
+            room.settimeout(patience_s)
+            with room.makefile("rb") as lines:
+                while line := lines.readline(MAX_LINE_BYTES):
+                    yield answer_in(line)
+    except TimeoutError as error:
+        raise UserError(f"The machine room at {config.machine.socket} does not answer; restart the machine.") from error
+    except (OSError, ValueError, msgspec.DecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"The machine room at {config.machine.socket} cannot be asked ({reason}); run the playbook again, or see"
+            " `systemctl status mb9k-machine.socket`."
+        ) from error
+
+
+__all__ = ["Answer", "Done", "Refused", "Said", "answers", "ask"]

@@ -1,0 +1,63 @@
+"""Whether a system may follow the one that runs, and what people are told before it does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from appliance.slots.bundle import SystemBundle
+from appliance.slots.loader import ATTEMPTS
+from appliance.update.versions import UpdateError, number, order, span
+
+
+def refuse_unfit(bundle: SystemBundle, compatible: str, build: str, program: str) -> None:
+    """Raise UpdateError if the bundle is for another machine, older, what runs, or skips a version that it needs.
+
+    build: of the system that runs; another build of its version is taken: Debian's packages in it may be newer.
+    program: the mb9k that runs in it, which may have been updated alone.
+    """
+    told, version = bundle.told, number(build)
+    if bundle.compatible != compatible:
+        raise UpdateError(
+            f"{bundle.path} is for {bundle.compatible}, and this machine is {compatible}; take the bundle made for it"
+        )
+    if bundle.build == build:
+        raise UpdateError(f"{bundle.path} is the system {build}, which runs already; there is nothing to do")
+    if order(bundle.version) < order(version):
+        raise UpdateError(
+            f"{bundle.path} is the system {bundle.version}, older than {version}, which runs; take a newer one"
+        )
+    if order(told.program) < order(program):
+        raise UpdateError(
+            f"{bundle.path} brings mb9k {told.program}, older than {program}, which runs; take a newer one"
+        )
+    if order(version) < order(told.updates_from):
+        raise UpdateError(
+            f"{bundle.path} is the system {bundle.version}, which may follow {told.updates_from} or later, and"
+            f" {version} runs; update to {told.updates_from} first"
+        )
+
+
+def what_changes(
+    bundle: SystemBundle, build: str, program: str, schema: Mapping[str, int], health_s: float
+) -> list[str]:
+    """What people should know beforehand, a sentence each. schema: the newest migration of each set known now."""
+    told, version = bundle.told, number(build)
+    change = f"from {version} to {bundle.version}" if version != bundle.version else f"another build of {version}"
+    lines = [f"The whole system, {change}, signed by {bundle.signer}."]
+    lines += [f"mb9k: from {program} to {told.program}." if told.program != program else f"mb9k stays {program}."]
+    lines += [f"New: {note}" for note in told.notes]
+    undone = (
+        f"If {bundle.version} is not well within {span(health_s)} of a start, {ATTEMPTS} times, {version} starts again"
+    )
+    if any(newest > schema.get(name, 0) for name, newest in told.schema.items()):
+        lines.append(
+            f"The record gets another form, which mb9k {program} cannot read. {undone} with the record as it was"
+            " before; what was counted meanwhile is set aside, not shown."
+        )
+    else:
+        lines.append(f"The record keeps its form. {undone} with all that was counted meanwhile.")
+    lines.append(
+        "It is written beside what runs, while the box counts: for minutes. Then the box restarts, and counts nothing"
+        " for a minute or two."
+    )
+    return lines

@@ -1,0 +1,1 @@
+"""Makes images that are flashed onto a device: `image/build TARGET`. See README.md beside it."""

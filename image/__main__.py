@@ -1,0 +1,5 @@
+"""`python -m image`: see image/build."""
+
+from image.builder import main
+
+main()
