@@ -135,12 +135,14 @@ def test_a_stream_says_how_often_key_frames_come_and_over_what(box: Box) -> None
     assert "this box fetches rtsp://camera/1, over UDP" in page
     assert "a key frame every 1 s" in page
     assert "Set the key-frame interval" not in page
+    assert "Decoded by" not in page
     box.store.streams.set_live(stream_id, None, box.clock.now.utc)
-    box.store.streams.describe(stream_id, "h264", 640, 360, "udp", 2)
+    box.store.streams.describe(stream_id, "h264", 640, 360, "udp", 2, "nvv4l2decoder")
     box.store.streams.set_health(stream_id, Health(decoding_ms=118, idle_ms=14))
     page = browser.get(location).text
     assert "Set the key-frame interval to 1 s in the camera&#039;s settings" in page
     assert "would cost about 14 instead of 118 ms of computing a second while nothing moves." in page
+    assert "<dt>Decoded by</dt><dd>nvv4l2decoder</dd>" in page
 
 
 def test_a_sub_stream_that_fails_is_no_problem_of_the_stream(box: Box) -> None:

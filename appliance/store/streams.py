@@ -84,8 +84,8 @@ _SELECT = f"""
     select streams.id, owner_id, people.name as owner, streams.name, key_sha256 is not null as has_key, source_url,
       watch_url, active, streams.created_utc, {_LIVE} as live, iif({_LIVE}, since_utc, null) as live_since_utc,
       iif({_LIVE}, remote, null) as remote, codec, width, height, stream_status.problem,
-      watch_problem, transport,
-      key_interval_s, decoded_by, {", ".join(f"iif({_LIVE}, {name}, null) as {name}" for name in _HEALTH)}
+      watch_problem, transport, key_interval_s, iif({_LIVE}, decoded_by, null) as decoded_by,
+      {", ".join(f"iif({_LIVE}, {name}, null) as {name}" for name in _HEALTH)}
     from streams
     join people on people.id = owner_id
     left join stream_status on stream_id = streams.id

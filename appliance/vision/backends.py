@@ -9,15 +9,18 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
 
 from appliance.errors import UserError
 from appliance.faces import Face, Judging
 from appliance.times import utc_text
 from appliance.vision import gpu
+from appliance.vision.batching import Batching
 from appliance.vision.detector import Detector, NetworkDetector
 from appliance.vision.engines import Engines, Key
 from appliance.vision.golden import agreement, self_test
@@ -138,6 +141,8 @@ class TensorRT:
                 log.error("no engine in %s: %s", precision.upper(), error)
                 failures.append(error)
                 continue
+            self._batching = Batching.around(self._worker)
+            self._detector = NetworkDetector(model.of_regions(), self._batching)
             self.name = f"TensorRT {device.tensorrt} on {device.gpu}, {precision.upper()}"
             return
         if not failures:
@@ -149,9 +154,14 @@ class TensorRT:
         """See Opened."""
         return self._detector
 
+    def run(self, stack: Stack) -> Sequence[NDArray[Any]]:
+        """The engine alone, without others' pictures: see `Run`."""
+        return self._worker(stack)
+
     def close(self) -> None:
         """End it."""
-        self._worker.close()
+        self._worker.close()  # first: a pass that hangs ends with it
+        self._batching.close()
 
     def _open(self, key: Key, form: str) -> tuple[NetworkDetector, gpu.Worker, str]:
         """From the folder, or built. One that is there and of no use is built again, once."""

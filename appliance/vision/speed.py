@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 
 import msgspec
@@ -17,7 +17,11 @@ import numpy as np
 from appliance.config import Config
 from appliance.errors import UserError
 from appliance.processes import ended_child
+from appliance.vision.backends import TensorRT
 from appliance.vision.detector import Run
+from appliance.vision.engines import Engines
+from appliance.vision.gpu_errors import GpuError
+from appliance.vision.jetson import open_detector
 from appliance.vision.manifest import find, folder
 from appliance.vision.onnx import inputs_of, load_detector
 
@@ -56,7 +60,31 @@ def _onnx(model: str, _: Config) -> AbstractContextManager[Run]:
     return nullcontext(load_detector(model).run)
 
 
-BACKENDS: dict[str, Opening] = {"onnx": _onnx}
+@contextmanager
+def _tensorrt(model: str, config: Config) -> Iterator[Run]:
+    opened = TensorRT(find(model), Engines(config.engines_dir), _Silent())
+    with closing(opened):
+        yield opened.run
+
+
+@contextmanager
+def _jetson(model: str, config: Config) -> Iterator[Run]:
+    with closing(open_detector(find(model), config.engines_dir)) as opened:
+        yield opened.run
+
+
+class _Silent:
+    """Whom nothing need be told while an engine is built."""
+
+    def tell(self, sentence: str) -> None:
+        """See Progress."""
+
+    def is_stopping(self) -> bool:
+        """See Progress."""
+        return False
+
+
+BACKENDS: dict[str, Opening] = {"onnx": _onnx, "tensorrt": _tensorrt, "jetson": _jetson}
 """All backends there are, by the name that the configuration has for them."""
 
 
@@ -75,7 +103,7 @@ def measured(
         try:
             with opening(model, config) as run:
                 figures += _figures(name, run, of_model.region_px, batches, seconds)
-        except UserError as error:
+        except (UserError, GpuError) as error:
             absent[name] = str(error)
         except Exception as error:  # whatever a backend raises, the others are measured
             absent[name] = f"it failed ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
