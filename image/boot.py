@@ -16,7 +16,7 @@ from image.tools import run_in_root
 HERE = Path(__file__).parent
 ENVIRONMENT_BYTES = 1024
 INITRAMFS_S = 315_532_800  # 1980: it is kept from commit to commit, so its files are as old as none of them
-PI_WORDS = "panic=10 quiet loglevel=4 systemd.ssh_auto=no console=tty0"
+PI_WORDS = "panic=10 quiet loglevel=4 systemd.show_status=false systemd.ssh_auto=no console=tty0"
 FIRST = {"ORDER": "A B", "A_OK": "1", "A_TRY": "0", "B_OK": "0", "B_TRY": "0"}
 """Slot B is empty until the first system update."""
 
