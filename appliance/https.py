@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import socket
 import ssl
 import tempfile
 import threading
@@ -68,7 +69,11 @@ def names_of(config: Config) -> list[str]:
     """The host names and addresses that the box's own certificate is for, the one people are told first."""
     names = site_address(config.web, [config.box], config.rtmp.public_host).names
     address = site_address(config.web, (), "").host
-    hosts = sorted({*names, "localhost"} - {"", "0.0.0.0", "::"}, key=lambda name: (not name.endswith(".local"), name))
+    announced = f"{socket.gethostname().lower().partition('.')[0]}.local"  # by mDNS, where there is any
+    hosts = sorted(
+        {*names, "localhost"} - {"", "0.0.0.0", "::"},
+        key=lambda name: (name != announced, not name.endswith(".local"), name),
+    )
     found = dict.fromkeys([*([address] if address else []), *hosts, *addresses(), "127.0.0.1", "::1"])
     return [name for name in found if _fits(name)][:MAX_NAMES]
 
