@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +73,13 @@ def all_are_active(machine: Machine) -> Callable[[], bool]:
     return lambda: all(machine.state(unit, "ActiveState") == ["active"] for unit in ["mb9k.target", *UNITS])
 
 
-def claimed(machine: Machine) -> Admin:
+@contextmanager
+def claimed(machine: Machine) -> Iterator[Admin]:
+    """Ann, who has claimed the box."""
     ann = Admin()
-    ann.claim(machine.run("runuser", "-u", "mb9k", "--", "mb9k", "claim").strip())
-    return ann
+    with ann.page:
+        ann.claim(machine.run("runuser", "-u", "mb9k", "--", "mb9k", "claim").strip())
+        yield ann
 
 
 @pytest.mark.timeout(900)
@@ -90,14 +94,18 @@ def test_an_admin_sets_the_machine_from_the_page(machine: Machine, tmp_path: Pat
     with machine.booted():
         until(all_are_active(machine), PATIENCE_S, "what was set up through chroot starts by itself")
         assert playbooks.play("site.yml")["changed"] == 0
-        ann = claimed(machine)
-        _only_the_box_may_ask(machine)
-        _it_is_named(machine, ann)
-        _its_zone_is_set(machine, ann)
-        _ssh_is_opened_and_closed(machine, ann, tmp_path)
-        _it_restarts(machine, ann)
-        _a_reset_leaves_nothing_of_before(machine, ann)
+        with claimed(machine) as ann:
+            _what_the_page_does(machine, ann, tmp_path)
         _a_reset_that_was_cut_off_is_ended(machine)
+
+
+def _what_the_page_does(machine: Machine, ann: Admin, folder: Path) -> None:
+    _only_the_box_may_ask(machine)
+    _it_is_named(machine, ann)
+    _its_zone_is_set(machine, ann)
+    _ssh_is_opened_and_closed(machine, ann, folder)
+    _it_restarts(machine, ann)
+    _a_reset_leaves_nothing_of_before(machine, ann)
 
 
 def _only_the_box_may_ask(machine: Machine) -> None:
@@ -202,8 +210,8 @@ def _a_reset_leaves_nothing_of_before(machine: Machine, ann: Admin) -> None:
         name for name, at in before.items() if (state / name).exists() and (state / name).stat().st_mtime_ns == at
     ]
     assert ann.page.get("/settings").headers["location"] == "/claim", "nobody is signed in any more"
-    again = claimed(machine)
-    assert "ann@laptop" not in again.settings()
+    with claimed(machine) as again:
+        assert "ann@laptop" not in again.settings()
 
 
 def _a_reset_that_was_cut_off_is_ended(machine: Machine) -> None:
