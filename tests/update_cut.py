@@ -19,7 +19,7 @@ from appliance.update.updating import Patience, Updater
 from tests.conftest import REPOSITORY
 from tests.update_room import UTC, Room
 
-CALLS = "rename,renameat,renameat2,unlink,unlinkat,symlink,symlinkat,fsync,rmdir"
+CALLS = ("rename", "renameat", "renameat2", "unlink", "unlinkat", "symlink", "symlinkat", "fsync", "rmdir")
 ALONE = "the updater alone "
 IN_PIP = "while pip installs"
 METHODS = ("point", "stop", "start", "keep", "trial", "keep_at_rest", "put_back", "forget", "remove", "prune")
@@ -116,10 +116,10 @@ def cut_off(room: Room, at: str, *what: str) -> None:
     assert done.returncode == -signal.SIGKILL, f"{at} never came: {done.stdout}{done.stderr}"
 
 
-def cut_at_call(room: Room, number: int, *what: str) -> bool:
-    """Do it in a process of 0.1.0 that is killed as it enters this system call of those by which it changes anything;
-    whether it came so far. Needs strace."""
-    kill = ["-e", f"trace={CALLS}", "-e", f"inject={CALLS}:signal=KILL:when={number}"]
+def cut_at_call(room: Room, call: str, number: int, *what: str) -> bool:
+    """Do it in a process of 0.1.0 that is killed as it begins this system call for so many times; whether it came so
+    far. Needs strace, which counts each call by itself."""
+    kill = ["-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={number}"]
     command = ["strace", "-o", "/dev/null", *kill, *program(room, "never", *what)]
     done = subprocess.run(command, capture_output=True, check=False, cwd="/", env=room.environment)
     room.kill_services()

@@ -13,7 +13,7 @@ import pytest
 
 from appliance.update.releases import CURRENT, PROVEN
 from tests.machine.test_update import NEW_FORM, NO_SITE
-from tests.update_cut import ALONE, IN_PIP, cut_at_call, cut_off
+from tests.update_cut import ALONE, CALLS, IN_PIP, cut_at_call, cut_off
 from tests.update_room import Bundles, Room
 
 ALL = os.environ.get("MB9K_UPDATE_CUTS") == "all"
@@ -116,14 +116,18 @@ if ALL:
     @pytest.mark.timeout(1200)
     def test_a_cut_at_each_system_call_of_the_updater_leaves_a_box_that_works(room: Room) -> None:
         room.releases.point(PROVEN, "0.1.0")
-        number, ended_in = 1, []
-        while cut_at_call(room, number, "back", "0.2.0"):
-            resume(room)
-            ended_in.append(room.releases.current())
-            assert room.faults(ended_in[-1]) == [], number
-            for link in (CURRENT, PROVEN):
-                room.releases.point(link, "0.1.0")
-            number += 1
-        assert ended_in == sorted(ended_in) and set(ended_in) == {"0.1.0", "0.2.0"}, "old up to a point, then new"
+        cuts = 0
+        for call in CALLS:
+            ended_in: list[str] = []
+            while cut_at_call(room, call, len(ended_in) + 1, "back", "0.2.0"):
+                resume(room)
+                ended_in.append(room.releases.current())
+                assert room.faults(ended_in[-1]) == [], (call, len(ended_in))
+                for link in (CURRENT, PROVEN):
+                    room.releases.point(link, "0.1.0")
+            assert ended_in == sorted(ended_in), f"{call}: old up to a point, then new"
+            cuts += len(ended_in)
+        print(f"{cuts} cuts")
+        assert cuts > 10
         for link in (CURRENT, PROVEN):
             room.releases.point(link, "0.1.0")

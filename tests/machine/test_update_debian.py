@@ -45,21 +45,26 @@ def test_an_admin_updates_a_machine_from_the_page_and_goes_back(
     with machine.booted():
         until(all_are_active(machine), PATIENCE_S, "all of it runs")
         until(answers, PATIENCE_S, "it answers")
-        page = claimed(machine).page
-        assert f">{first}<" in page.get("/updates").text, "the site reads the folder of releases"
-        address = upload_address(page.get("/updates").text)
-        sent = page.post(address, data={"csrf": csrf(page)}, files={"bundle": ("new.mb9k", bundle.read_bytes())})
-        assert sent.status_code == 303, sent.text
-        begun = page.post("/updates/start", data={"csrf": csrf(page)}, timeout=120)
-        assert begun.status_code == 303, begun.text
-        until(lambda: "0.2.0 runs since" in seen(page), TAKES_OVER_S, "the new release")
-        assert releases.joinpath("current").readlink().name == "0.2.0"
-        until(lambda: not (releases / ".waiting.mb9k").exists(), PATIENCE_S, "root's copy goes")
-        assert list((machine.root / "var/lib/mb9k/uploads").glob("*.bundle")) == []
-        assert machine.run("systemctl", "--failed", "--no-legend").strip() == ""
-        assert page.post("/updates/back", data={"csrf": csrf(page)}).status_code == 303
-        until(lambda: f"{first} runs since" in seen(page), TAKES_OVER_S, "the release before")
+        with claimed(machine) as ann:
+            _it_is_updated_and_goes_back(machine, ann.page, bundle, first)
         assert playbooks.play("site.yml")["changed"] == 0
+
+
+def _it_is_updated_and_goes_back(machine: Machine, page: httpx.Client, bundle: Path, first: str) -> None:
+    releases = machine.root / "var/lib/mb9k-releases"
+    assert f">{first}<" in page.get("/updates").text, "the site reads the folder of releases"
+    address = upload_address(page.get("/updates").text)
+    sent = page.post(address, data={"csrf": csrf(page)}, files={"bundle": ("new.mb9k", bundle.read_bytes())})
+    assert sent.status_code == 303, sent.text
+    begun = page.post("/updates/start", data={"csrf": csrf(page)}, timeout=120)
+    assert begun.status_code == 303, begun.text
+    until(lambda: "0.2.0 runs since" in seen(page), TAKES_OVER_S, "the new release")
+    assert releases.joinpath("current").readlink().name == "0.2.0"
+    until(lambda: not (releases / ".waiting.mb9k").exists(), PATIENCE_S, "root's copy goes")
+    assert list((machine.root / "var/lib/mb9k/uploads").glob("*.bundle")) == []
+    assert machine.run("systemctl", "--failed", "--no-legend").strip() == ""
+    assert page.post("/updates/back", data={"csrf": csrf(page)}).status_code == 303
+    until(lambda: f"{first} runs since" in seen(page), TAKES_OVER_S, "the release before")
 
 
 def csrf(page: httpx.Client) -> str:
