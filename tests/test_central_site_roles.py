@@ -40,6 +40,7 @@ DECLARED = {
     "POST /sites/<site_id:int>/edit": D,
     "GET /sites/<site_id:int>/remove": D,
     "POST /sites/<site_id:int>/remove": D,
+    "POST /sites/<site_id:int>/update": D,
     "GET /compare": S,
     "GET /letters": D,
     "GET /events": D,

@@ -646,6 +646,7 @@ class Healthy:
     """Stands in for an analysis whose health the test says."""
 
     crash = problem = watch_problem = watch_url = reach = None
+    decoded_by = ""
     url = "rtsp://127.0.0.1:1/1"
 
     def __init__(self, camera: Camera) -> None:

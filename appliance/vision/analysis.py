@@ -116,6 +116,11 @@ class Analysis:
         """How well the stream can be judged."""
         return self.observer.health
 
+    @property
+    def decoded_by(self) -> str:
+        """What decodes the stream: FFmpeg, or the name of a chip."""
+        return self.observer.decoding.decoder_name
+
     def start(self) -> None:
         """Begin."""
         self.camera.start()

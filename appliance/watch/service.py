@@ -232,7 +232,7 @@ class Watcher:
             height=camera.height,
             transport=camera.transport if camera.has_transports else None,
             key_interval_s=None if interval_s is None else round(interval_s),
-            decoded_by=analysis.observer.decoding.decoder_name,
+            decoded_by=analysis.decoded_by,
             health=_rounded(analysis.health),
         )
 
