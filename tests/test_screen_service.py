@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,7 @@ import pytest
 
 from appliance.accounts.people import Role
 from appliance.certificates import whole_fingerprint
+from appliance.commands.screen import show
 from appliance.config import load
 from appliance.disk import Reserve
 from appliance.faces import Detection, State
@@ -36,6 +38,7 @@ from tests.conftest import REPOSITORY
 from tests.screens import Terminal, scanned
 
 WAIT_S = 30.0
+NOBODY = 65534
 
 
 class Pty:
@@ -195,6 +198,23 @@ def test_what_somebody_types_does_not_appear_nor_stop_it(terminal: Pty) -> None:
     assert console.draw(["first"], (80, 25), AGAIN_S) and terminal.read()[0] == "first"
     assert console.draw(["next"], (80, 25), AGAIN_S + 1) and terminal.read()[0] == "next"
     console.close()
+
+
+def test_a_console_that_may_only_be_written_is_one(terminal: Pty) -> None:
+    """As Debian's are for the group `tty`: click would refuse a file that it cannot read."""
+    terminal.path.chmod(0o222)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of threads, which the child does not need
+        child = os.fork()
+    if not child:
+        try:
+            if not os.geteuid():
+                os.setresuid(NOBODY, NOBODY, NOBODY)
+            console = show.make_context("screen", ["--tty", str(terminal.path)]).params["tty"]
+            os._exit(0 if Console(console).size() else 2)
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_a_line_that_nobody_reads_holds_nothing_up(terminal: Pty) -> None:

@@ -11,22 +11,21 @@ from appliance import notes, screen, service
 from appliance.commands.kit import config_of
 from appliance.screen.terminal import serial_consoles
 
-A_PATH = click.Path(path_type=Path)
+# Written only: as the group `tty`, whose consoles it is, may do no more.
+A_CONSOLE = click.Path(path_type=Path, readable=False)
 
 
 @click.command("screen")
-@click.option(
-    "--tty", type=click.Path(path_type=Path), default=Path("/dev/tty1"), show_default=True, help="The console."
-)
+@click.option("--tty", type=A_CONSOLE, default=Path("/dev/tty1"), show_default=True, help="The console.")
 @click.option(
     "--serial",
     "serials",
-    type=A_PATH,
+    type=A_CONSOLE,
     multiple=True,
     help="A serial line to write to; by default those that are consoles of the kernel.",
 )
 @click.option("--once", is_flag=True, help="Print it here, once, instead.")
-@click.option("--notes", "folder", type=A_PATH, default=notes.FOLDER, hidden=True)
+@click.option("--notes", "folder", type=click.Path(path_type=Path), default=notes.FOLDER, hidden=True)
 @click.pass_context
 def show(context: click.Context, tty: Path, serials: tuple[Path, ...], once: bool, folder: Path) -> None:
     """Show claim code, address and counts on the screen of the box.
