@@ -19,6 +19,7 @@ REPOSITORY = Path(__file__).parent.parent
 MAY_BE_ABSENT = (
     "MediaMTX",
     "labelled pictures",
+    "no right to give a console away",
     "no right to mount a disk",
     "no right to start a container",
     "no right to trace a process",

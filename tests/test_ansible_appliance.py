@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import grp
 import json
+import os
+import pty
+import stat
+import subprocess
 from pathlib import Path
 
 import msgspec
@@ -91,10 +96,27 @@ def test_what_the_role_installs_the_machine_of_the_tests_has() -> None:
     assert tuple(each["name"] for each in packages if "mb9k_appliance" in str(each["needed"])) == APPLIANCE_PACKAGES
 
 
-def test_the_script_for_the_font_is_one_and_does_nothing_where_there_is_no_console(tmp_path: Path) -> None:
-    text = (REPOSITORY / "ansible/roles/mb9k/templates/screen-font.j2").read_text()
-    script = tmp_path / "screen-font"
-    script.write_text(text.replace("{{ ansible_managed }}", "").replace("/dev/tty1", str(tmp_path / "none")))
-    assert run("sh", "-n", str(script)).returncode == 0
-    done = run("sh", str(script))
+def prepared(console: Path, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    """What the script says that prepares the screen, for this console."""
+    text = (REPOSITORY / "ansible/roles/mb9k/templates/prepare-screen.j2").read_text()
+    script = tmp_path / "prepare-screen"
+    script.write_text(text.replace("{{ ansible_managed }}", "").replace("/dev/tty1", str(console)))
+    return run("sh", str(script))
+
+
+def test_the_script_for_the_screen_does_nothing_where_there_is_no_console(tmp_path: Path) -> None:
+    done = prepared(tmp_path / "none", tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="no right to give a console away")
+def test_a_console_that_only_root_may_write_is_opened_to_its_group(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    console = Path(os.ttyname(theirs))
+    os.chown(console, 0, 0)
+    console.chmod(0o600)
+    assert prepared(console, tmp_path).returncode == 0
+    about = console.stat()
+    assert (stat.S_IMODE(about.st_mode), about.st_gid) == (0o620, grp.getgrnam("tty").gr_gid)
+    os.close(ours)
+    os.close(theirs)
