@@ -189,8 +189,8 @@ class Run:
         """A kernel that hangs is restarted by the watchdog."""
         self.machine.watchdog_resets()
         with self.step("A kernel that hangs (panic without a restart) is restarted by the watchdog"):
-            command = "sysctl -w kernel.panic=0 kernel.sysrq=1 >/dev/null; sync; (sleep 1; echo c >/proc/sysrq-trigger) & true"
-            self.machine.run(command, 60 * self.patience)
+            self.machine.run("sysctl -w kernel.panic=0 kernel.sysrq=1; sync", 60 * self.patience)
+            self.machine.run("(sleep 1; echo c >/proc/sysrq-trigger) & true", 60 * self.patience)
             self.machine.forget_shell()
             self.machine.wait(lambda: self.machine.watchdog_resets() > 0, 120 * self.patience, "the watchdog")
         with self.step("The box is back"):
