@@ -79,6 +79,8 @@ def test_whoever_trusts_the_certificate_gets_an_answer(tmp_path: Path, free_port
             httpx.get(f"https://localhost:{port}/")
 
 
+# waitress lets go of a temporary file without closing it when it shortens what a slow client left (buffers.py, prune).
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_large_requests_and_answers_pass_whole(tmp_path: Path, free_port: Callable[[], int]) -> None:
     def application(environ: dict[str, Any], start: Any) -> list[bytes]:
         body = environ["wsgi.input"].read()
