@@ -132,6 +132,27 @@ def add_routes(app: App, site: Site, page: SettingsPage) -> None:
             return page(store, now, problem=error)
         return page(store, now, done=words)
 
+    _add_ssh(app, site, page)
+    for path, deed in DEEDS.items():
+        _add_deed(app, site, path, deed)
+
+    @app.get("/settings/waiting", access=Access.ADMIN)
+    def waiting() -> Page:
+        if query_value("run") != RUN:
+            return see_other("/settings")
+        deed = next((each for each in DEEDS.values() if each.verb == query_value("for")), None)
+        values: dict[str, Any] = {
+            "deed": deed,
+            "name": query_value("name"),
+            "refresh": REFRESH_S,
+            "address": _address(site),
+        }
+        return site.pages.page("machine_waiting.html", **values)
+
+
+def _add_ssh(app: App, site: Site, page: SettingsPage) -> None:
+    config = site.config
+
     @app.post("/settings/ssh", access=Access.ADMIN)
     def switch_ssh(store: Store, now: Now, visitor: Visitor) -> Page:
         there = ssh.access(config)
@@ -165,22 +186,6 @@ def add_routes(app: App, site: Site, page: SettingsPage) -> None:
         except UserError as error:
             return page(store, now, problem=error)
         return page(store, now, done=f"The key is removed. {words}")
-
-    for path, deed in DEEDS.items():
-        _add_deed(app, site, path, deed)
-
-    @app.get("/settings/waiting", access=Access.ADMIN)
-    def waiting() -> Page:
-        if query_value("run") != RUN:
-            return see_other("/settings")
-        deed = next((each for each in DEEDS.values() if each.verb == query_value("for")), None)
-        values: dict[str, Any] = {
-            "deed": deed,
-            "name": query_value("name"),
-            "refresh": REFRESH_S,
-            "address": _address(site),
-        }
-        return site.pages.page("machine_waiting.html", **values)
 
 
 def _add_deed(app: App, site: Site, path: str, deed: Deed) -> None:

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from appliance.update.journal import OUTCOMES_KEPT, Outcome, replace_readable
-from appliance.update.versions import UpdateError
+from appliance.update.journal import Steps
 
 
 class Step(enum.Enum):
@@ -36,36 +35,13 @@ class Trial(msgspec.Struct, frozen=True):
     was_ailing: bool = False
 
 
-class Trials:
-    """The two files in a folder, which is made when it is needed."""
+class Trials(Steps[Trial]):
+    """Its two files, in a folder that is made when it is needed."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.path = folder / "update.json"
-        self._outcomes = folder / "outcomes.json"
-
-    def read(self) -> Trial | None:
-        """The one under way, or cut off; None: there is none. Raises UpdateError, OSError."""
-        try:
-            return msgspec.json.decode(self.path.read_bytes(), type=Trial)
-        except FileNotFoundError:
-            return None
-        except msgspec.DecodeError as error:
-            raise UpdateError(f"{self.path}: {error}; look which slot runs (`mb9k slots`), and remove it") from error
+        super().__init__(folder, Trial, "look which slot runs (`mb9k slots`), and remove it")
 
     def write(self, trial: Trial) -> None:
-        """Note how far it is. Raises OSError."""
+        """Note how far it is, on the disk. Raises OSError."""
         self.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        replace_readable(self.path, trial)
-
-    def outcomes(self) -> list[Outcome]:
-        """How the last ones ended, oldest first."""
-        try:
-            return msgspec.json.decode(self._outcomes.read_bytes(), type=list[Outcome])
-        except (OSError, msgspec.DecodeError):
-            return []
-
-    def end(self, outcome: Outcome) -> None:
-        """Note how it ended; then there is none under way. Raises OSError."""
-        replace_readable(self._outcomes, [*self.outcomes(), outcome][-OUTCOMES_KEPT:])
-        self.path.unlink(missing_ok=True)
+        super().write(trial)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import os
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -17,6 +18,9 @@ from appliance.update.releases import DRAFT
 from appliance.update.versions import UpdateError
 
 OUTCOMES_KEPT = 20
+
+
+Told = TypeVar("Told", bound=msgspec.Struct)
 
 
 class Step(enum.Enum):
@@ -63,23 +67,25 @@ class Outcome(msgspec.Struct, frozen=True):
     record: str = ""
 
 
-class Journal:
-    """The two files in the folder of releases."""
+class Steps(Generic[Told]):
+    """Two files in a folder: how far an update is, and how the last ones ended. next_step: if the first is damaged."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, shape: type[Told], next_step: str) -> None:
+        self.folder = folder
         self.path = folder / "update.json"
         self._outcomes = folder / "outcomes.json"
+        self._shape, self._next_step = shape, next_step
 
-    def read(self) -> Progress | None:
+    def read(self) -> Told | None:
         """How far the update is that is under way or was cut off; None: there is none. Raises UpdateError, OSError."""
         try:
-            return msgspec.json.decode(self.path.read_bytes(), type=Progress)
+            return msgspec.json.decode(self.path.read_bytes(), type=self._shape)
         except FileNotFoundError:
             return None
         except msgspec.DecodeError as error:
-            raise UpdateError(f"{self.path}: {error}; look which release runs, and remove this file") from error
+            raise UpdateError(f"{self.path}: {error}; {self._next_step}") from error
 
-    def write(self, progress: Progress) -> None:
+    def write(self, progress: Told) -> None:
         """Note how far it is, on the disk. Raises OSError."""
         replace_readable(self.path, progress)
 
@@ -94,7 +100,14 @@ class Journal:
         """Note how it ended; then there is none under way. Raises OSError."""
         replace_readable(self._outcomes, [*self.outcomes(), outcome][-OUTCOMES_KEPT:])
         self.path.unlink(missing_ok=True)
-        sync(self.path.parent)
+        sync(self.folder)
+
+
+class Journal(Steps[Progress]):
+    """That of updates of mb9k alone, in the folder of releases."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, Progress, "look which release runs, and remove this file")
 
 
 def replace_readable(path: Path, content: object) -> None:
