@@ -21,6 +21,7 @@ GROUND = {
     "files",
     "interfaces",
     "join_code",
+    "keeping",
     "loopback",
     "messages",
     "names",

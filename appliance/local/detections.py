@@ -133,9 +133,9 @@ def _add_changes(app: App, site: Site) -> None:
         return site.pages.page("detection_delete.html", found=rules.find(store, detection_id), filters=requested())
 
     @app.post("/detections/<detection_id:int>/delete", access=Access.ADMIN)
-    def delete(store: Store, detection_id: int) -> Page:
-        rules.delete(store, site.images, detection_id)
-        return see_other(f"/detections{requested().query()}")
+    def delete(store: Store, visitor: Visitor, detection_id: int, now: Now) -> Page:
+        receipt_id = rules.delete(store, site.images, visitor.person, detection_id, now)
+        return see_other(f"/receipts/{receipt_id}{requested().query()}")
 
 
 def _page_of(store: Store, only: DetectionFilter) -> list[StoredDetection]:

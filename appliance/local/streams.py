@@ -10,6 +10,7 @@ from appliance.accounts.guard import Visitor
 from appliance.https import is_self_signed
 from appliance.local.dashboard import period
 from appliance.local.pages import Site
+from appliance.local.words import kept
 from appliance.media import mediamtx
 from appliance.rules import streams as rules
 from appliance.store import DetectionFilter, Store, Stream
@@ -81,6 +82,7 @@ def add_routes(app: App, site: Site) -> None:
             periods=[period(store, "Today", today), period(store, "All", only)],
             detections=store.detections.page(only, limit=8),
             smallest_face=smallest_face(stream),
+            kept=_kept(site, stream),
             has_preview=_newest_preview(site, stream) is not None,
             now=now,
         )
@@ -113,9 +115,24 @@ def add_routes(app: App, site: Site) -> None:
         return site.pages.page("stream_delete.html", stream=stream, total=total, images=images)
 
     @app.post("/streams/<stream_id:int>/delete", access=Access.OWNER)
-    def delete(store: Store, stream: Stream) -> Page:
-        rules.delete(store, site.images, site.previews, stream)
-        return see_other("/streams")
+    def delete(store: Store, visitor: Visitor, stream: Stream, now: Now) -> Page:
+        receipt_id = rules.delete(store, site.images, site.previews, visitor.person, stream, now)
+        return see_other(f"/receipts/{receipt_id}")
+
+    @app.get("/streams/<stream_id:int>/delete-images", access=Access.OWNER)
+    def confirm_deletion_of_images(store: Store, stream: Stream) -> Page:
+        images = store.detections.count_images(stream.id)
+        return site.pages.page("stream_delete_images.html", stream=stream, images=images)
+
+    @app.post("/streams/<stream_id:int>/delete-images", access=Access.OWNER)
+    def delete_images(store: Store, visitor: Visitor, stream: Stream, now: Now) -> Page:
+        receipt_id = rules.delete_images(store, site.images, visitor.person, stream, now)
+        return see_other(f"/receipts/{receipt_id}")
+
+
+def _kept(site: Site, stream: Stream) -> str:
+    images = site.config.images
+    return kept(stream.keeping.mode(images.keep, images.pixelate_eyes), stream.keeping, images.keep_days)
 
 
 def key_page(site: Site, stream_id: int, title: str, key: str) -> Page:

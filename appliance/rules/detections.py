@@ -9,7 +9,8 @@ from appliance.accounts.people import Person
 from appliance.errors import InputError, NotFound
 from appliance.faces import Detection, State
 from appliance.images import ImageFiles
-from appliance.store import BY_HAND, Store, StoredDetection
+from appliance.store import BY_HAND, Kind, Store, StoredDetection
+from appliance.times import Now
 
 log = logging.getLogger(__name__)
 ERASED_AT_ONCE = 100  # a slow card overwrites that many in a fraction of a second
@@ -50,12 +51,15 @@ def correct(store: Store, by: Person, detection_id: int, state: State) -> None:
         store.detections.correct_state(detection_id, state, by.name)
 
 
-def delete(store: Store, files: ImageFiles, detection_id: int) -> None:
-    """Delete a detection, then erase its image. Raises NotFound, NotSaved."""
+def delete(store: Store, files: ImageFiles, by: Person, detection_id: int, now: Now) -> int:
+    """Delete a detection, then erase its image. The id of the receipt. Raises NotFound, NotSaved."""
     with store.saving():
-        find(store, detection_id)
+        title = f"detection {detection_id} of {find(store, detection_id).stream}"
+        deleted = store.receipts.measure("id = ?", detection_id)
+        receipt_id = store.receipts.add(Kind.DETECTION, title, by.name, deleted, now.utc)
         store.detections.remove(detection_id)
     erase_some(store, files)
+    return receipt_id
 
 
 def erase_some(store: Store, files: ImageFiles) -> bool:

@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from appliance.config import Images, Vision
+from appliance.config import Vision
 from appliance.faces import Bbox, Detection, Face, Health
+from appliance.keeping import ImageMode
 from appliance.previews import Previews
 from appliance.vision.annotate import draw_bboxes
 from appliance.vision.bboxes import rescale_bbox
@@ -66,7 +67,7 @@ class Analysis:
         url: str,
         detector: Detector,
         vision: Vision,
-        images: Images,
+        image_mode: ImageMode,
         previews: Previews,
         sink: Callable[[Sighting], None],
         reach: Reach | None,
@@ -78,7 +79,7 @@ class Analysis:
         self.stream_id = stream_id
         self.url, self.reach, self.watch_url = url, reach, watch_url
         self.detector = detector
-        self.images = images
+        self.image_mode = image_mode  # may be set while it runs
         self.previews = previews
         self.sink = sink
         self.crash: str | None = None
@@ -224,7 +225,8 @@ class Analysis:
         bbox_px = track.detection.bbox_px if track.detection else track.bbox_px
         if track.quality > track.image_quality * BETTER:
             track.image_quality, bbox_px = track.quality, track.bbox_px
-            jpeg = encode_jpeg(snapshot(frame, bbox_px, self._hidden(look)), JPEG_QUALITY) if self.images.keep else None
+            if self.image_mode is not ImageMode.NO_IMAGES:
+                jpeg = encode_jpeg(snapshot(frame, bbox_px, self._hidden(look)), JPEG_QUALITY)
         track.detection = Detection(
             first_seen_utc=track.first_seen_utc,
             last_seen_utc=frame.utc,
@@ -245,7 +247,7 @@ class Analysis:
 
     def _hidden(self, look: Look) -> list[Bbox]:
         """The faces whose eyes nobody may see: those of this look, and those where nobody looked this time."""
-        if not self.images.pixelate_eyes:
+        if self.image_mode is ImageMode.FULL:
             return []
         return [face.bbox_px for face in self._in_view(look)] + [bbox_px for _, bbox_px in self._faint]
 

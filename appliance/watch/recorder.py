@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from appliance.disk import Reserve
 from appliance.images import ImageFiles
+from appliance.keeping import STRICTNESS, ImageMode
 from appliance.secrets import new_token
 from appliance.store import Store, StoredImage
 from appliance.vision.analysis import Sighting
@@ -53,6 +55,7 @@ class Recorder:
         self.reserve = reserve
         self.problem: str | None = None
         self.news = threading.Event()  # somebody came, or is in another state: worth a transaction soon
+        self._modes: dict[int, ImageMode] = {}
         self._people: dict[str, _Person] = {}
         self._batch: list[tuple[_Person, Sighting, int | None]] = []
         self._lock = threading.Lock()
@@ -71,6 +74,18 @@ class Recorder:
             person.newest = replace(sighting, jpeg=None)
             if sighting.jpeg and (person.jpeg or self._waiting_images() < MAX_WAITING_IMAGES):
                 person.jpeg = sighting.jpeg
+
+    def follow(self, modes: Mapping[int, ImageMode]) -> None:
+        """What is written of the images of these streams from now on. Images that wait were taken for what was before.
+
+        Where that was less strict, they are dropped: nobody should find one that was forbidden a moment ago.
+        """
+        with self._lock:
+            for person in self._people.values():
+                mode, before = modes.get(person.newest.stream_id), self._modes.get(person.newest.stream_id)
+                if mode is not None and before is not None and STRICTNESS[mode] > STRICTNESS[before]:
+                    person.jpeg = None
+            self._modes = dict(modes)
 
     def waiting(self) -> int:
         """How many persons are not yet stored as they are now."""

@@ -19,6 +19,7 @@ from appliance.disk import FOR_PEOPLE_BYTES, Reserve
 from appliance.errors import UserError
 from appliance.faces import Health
 from appliance.images import ImageFiles
+from appliance.keeping import ImageMode, Keeping
 from appliance.media.mediamtx import Client, read_url
 from appliance.previews import Previews
 from appliance.rules.detections import erase_some
@@ -33,6 +34,7 @@ from appliance.vision.detector import Detector
 from appliance.vision.golden import self_test
 from appliance.vision.onnx import load_detector
 from appliance.vision.reading.reach import Reach
+from appliance.watch.forgetting import Forgetting
 from appliance.watch.publishers import Publisher, Publishers
 from appliance.watch.recorder import Recorder
 from appliance.watch.retention import Retention
@@ -107,6 +109,7 @@ class Watcher:
         self.reserve = Reserve(config.state)
         self.recorder = Recorder(self.images, self.reserve)
         self.retention = Retention(self.images, config.images, self.reserve)
+        self.forgetting = Forgetting(config.images.keep_days)
         self.sums = Sums()
         self.publishers = Publishers(Client(config.media.api_port, self.secret))
         self.analyses: dict[int, Analysis] = {}
@@ -206,9 +209,20 @@ class Watcher:
         }
         origins |= {each: Origin(source.url, self.reach, source.watch_url) for each, source in sources.items()}
         self._reconcile(origins, moment)
+        self._follow_keeping()
         statuses = {stream_id: Status(False, None, CONNECTED) for stream_id in self.publishers.waiting}
         statuses |= {stream_id: self._pushed(publisher) for stream_id, publisher in publishers.items()}
         return statuses | {stream_id: self._pulled(stream_id) for stream_id in sources}
+
+    def _follow_keeping(self) -> None:
+        """Write of images what was chosen for each stream, from now on."""
+        modes = {each: self._image_mode(keeping) for each, keeping in self.store.streams.keeping().items()}
+        for stream_id, analysis in self.analyses.items():
+            analysis.image_mode = modes.get(stream_id, ImageMode.NO_IMAGES)
+        self.recorder.follow(modes)
+
+    def _image_mode(self, keeping: Keeping) -> ImageMode:
+        return keeping.mode(self.config.images.keep, self.config.images.pixelate_eyes)
 
     def _pushed(self, publisher: Publisher) -> Status:
         return self._status(publisher.stream_id, True, publisher.remote)
@@ -259,14 +273,14 @@ class Watcher:
                 self._begin(stream_id, origin, *self.judging, moment)
 
     def _begin(self, stream_id: int, origin: Origin, detector: Detector, costs: Costs, moment: Now) -> None:
-        vision, images = self.config.vision, self.config.images
+        vision = self.config.vision
         stream = self.store.streams.get(stream_id, moment)
         analysis = Analysis(
             stream_id,
             origin.url,
             detector,
             vision,
-            images,
+            self._image_mode(stream.keeping if stream else Keeping()),
             self.previews,
             self.recorder.take,
             origin.reach,
@@ -325,9 +339,8 @@ class Watcher:
         return self.model_problem or self.publishers.problem or self.recorder.problem
 
     def _tidy(self, moment: Now) -> None:
-        """Once a minute, and at the start: erase what was deleted, forget images that are too old."""
+        """Once a minute, and at the start: erase what was deleted, forget what is past its time."""
         more = erase_some(self.store, self.images)
-        self._tidy_due_s = moment.uptime_s + (0.0 if more else TIDY_S)
         if moment.uptime_s >= self._retain_due_s:
             self._retain_due_s = moment.uptime_s + TIDY_S
             self.reserve.make()
@@ -336,6 +349,10 @@ class Watcher:
             except OSError as error:
                 log.error("images that are too old cannot be removed: %s", error)
             self.sums.tidy(self.store, moment)
+        if clock := self.store.ages.clock():
+            more |= self.forgetting.step(self.store, clock)
+            self.forgetting.leave_nothing(self.store, clock, moment.utc)
+        self._tidy_due_s = moment.uptime_s + (0.0 if more else TIDY_S)
 
     def _stop(self) -> None:
         for analysis in self.analyses.values():
