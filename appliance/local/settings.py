@@ -74,7 +74,7 @@ def add_routes(app: App, site: Site) -> None:
         except UserError as error:
             return _page(site, store, now, problem=error, gives=True)
         log.warning("%s gave the box another certificate", visitor.name)
-        return _page(site, store, now, done="The new certificate is shown from now on; open the page anew to see it.")
+        return _page(site, store, now, done="The new certificate is shown from now on; reload the page to see it.")
 
     @app.post("/settings/certificate/own", access=Access.ADMIN)
     def own_certificate(store: Store, now: Now, visitor: Visitor) -> Page:
