@@ -30,6 +30,7 @@ GROUND = {
     "rates",
     "secrets",
     "service",
+    "sqlite",
     "times",
 }
 KIT = {"web"}
