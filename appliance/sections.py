@@ -260,6 +260,9 @@ class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Screen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The screen of a box that is nothing else: `mb9k screen`."""
 
+    present: Annotated[
+        bool, about("Whether `mb9k screen` draws on this box's screen: the page Settings then has a switch for counts")
+    ] = False
     counts: Annotated[
         bool, about("Whether it shows, once the box was claimed, today's counts and the names of LIVE streams")
     ] = False

@@ -31,6 +31,7 @@ GROUND = {
     "secrets",
     "sections",
     "service",
+    "sqlite",
     "times",
 }
 KIT = {"web"}

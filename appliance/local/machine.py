@@ -78,7 +78,7 @@ DEEDS = {
         "Wipe the box",
         "The box forgets whom it belonged to and what it saw. This cannot be undone.",
         "Then it has a new claim code, on its screen or by `mb9k claim`, and with HTTPS another certificate, of which"
-        " browsers warn: open its page anew.",
+        " browsers warn: open its page again.",
     ),
 }
 
