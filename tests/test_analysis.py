@@ -14,10 +14,10 @@ import av
 import numpy as np
 import pytest
 
-from appliance.config import Vision
 from appliance.faces import Bbox, Detection, Face, State
 from appliance.keeping import ImageMode
 from appliance.previews import Previews
+from appliance.sections import Vision
 from appliance.vision.analysis import Analysis, Sighting
 from appliance.vision.budget import Budget, Costs
 from appliance.vision.detector import Detector

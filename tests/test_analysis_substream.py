@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from appliance.config import Vision
 from appliance.faces import State
 from appliance.keeping import ImageMode
 from appliance.previews import Previews
+from appliance.sections import Vision
 from appliance.vision.analysis import Analysis, Sighting
 from appliance.vision.budget import Budget, Costs
 from tests.boxes import until

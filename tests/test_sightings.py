@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from appliance.config import Vision
 from appliance.faces import Bbox, Detection, Face, State
 from appliance.keeping import ImageMode
 from appliance.previews import Previews
+from appliance.sections import Vision
 from appliance.vision.analysis import TOLD_A_LOOK, Analysis, Sighting
 from appliance.vision.annotate import COLOURS
 from appliance.vision.budget import Budget, Costs

@@ -5,8 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, replace
 
-from sqlite_utils import Database
-
+from appliance.sqlite import Database
 from appliance.times import Now, utc_seconds, utc_text
 
 FIRST_DAY = "2026-01-01"  # there was no mb9k before

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from sqlite_utils import Database
-
 from appliance.keeping import MAX_DAYS, ImageMode
+from appliance.sqlite import Database
 from appliance.store.summaries_schema import count_out, file_under_epoch
 
 _DAYS = f"between 1 and {MAX_DAYS}"

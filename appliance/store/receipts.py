@@ -13,8 +13,7 @@ import hashlib
 import sqlite3
 from dataclasses import dataclass
 
-from sqlite_utils import Database
-
+from appliance.sqlite import Database
 from appliance.times import utc_text
 
 

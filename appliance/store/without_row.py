@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 
-from sqlite_utils import Database
-
 from appliance.faces import Counts
+from appliance.sqlite import Database
 
 _NEWEST = "(select max(number) from epochs)"
 _STREAM = "(select max(number) from stream_numbers where stream_id = ?)"
