@@ -30,6 +30,7 @@ GROUND = {
     "rates",
     "secrets",
     "service",
+    "time_zone",
     "times",
 }
 KIT = {"web"}
