@@ -11,11 +11,13 @@ from appliance.store.services import ServiceStatus
 from appliance.store.streams import Refusal, Source, Stream
 from appliance.store.summaries import Backlog, EpochState
 from appliance.store.summaries_schema import BY_HAND
+from appliance.store.trends import Bucket, Step
 
 __all__ = [
     "BY_HAND",
     "Backlog",
     "BoxClock",
+    "Bucket",
     "CommandRecord",
     "Deleted",
     "DetectionFilter",
@@ -28,6 +30,7 @@ __all__ = [
     "Refusal",
     "ServiceStatus",
     "Source",
+    "Step",
     "Store",
     "StoreError",
     "StoredDetection",

@@ -25,6 +25,7 @@ from appliance.store.services import Services
 from appliance.store.soundness import BUSY_TIMEOUT_S, Cause, cause_of, connect
 from appliance.store.streams import Streams
 from appliance.store.summaries import WRONG_MINUTES, Summaries
+from appliance.store.trends import Trends
 from appliance.store.without_row import WithoutRow
 
 log = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ class Store:
         self.erasures = Erasures(self.db)
         self.ages = Ages(self.db)
         self.summaries = Summaries(self.db)
+        self.trends = Trends(self.db, self.detections)
         self.without_row = WithoutRow(self.db)
         self.receipts = Receipts(self.db)
         self.fleet = Fleet(self.db)
