@@ -48,11 +48,12 @@ def add_routes(app: App, site: Site) -> None:
     @app.get("/api/v1/status", access=Access.SIGNED_IN)
     def status(store: Store, visitor: Visitor, now: Now) -> HTTPResponse:
         """How the box is."""
-        full = site.reserve.is_needed()
+        full, statistics = site.reserve.is_needed(), store.privacy.statistics_only()
         return answer(
             shapes.Status(
                 box=site.config.box,
                 time=utc_text(now.utc),
+                statistics_only_since=statistics.since_utc if statistics else None,
                 services=[shapes.service_json(service, full) for service in store.services.all(now)],
                 live=[stream.title for stream in store.streams.all(now, visitor.sees_only) if stream.live],
             )

@@ -193,10 +193,11 @@ class Service(Struct, kw_only=True, rename={"started_utc": "started"}):
 
 
 class Status(Struct, kw_only=True):
-    """How the box is."""
+    """How the box is. statistics_only_since: since when it keeps no detections and no images; null: it does."""
 
     box: str
     time: str
+    statistics_only_since: str | None
     services: list[Service]
     live: list[str]
 

@@ -46,6 +46,7 @@ def add_routes(app: App, site: Site) -> None:
             latest=store.detections.latest_with_image(),
             problems=service_problems(store.services.all(now), site.reserve.is_needed()),
             clock=store.ages.clock(),
+            statistics=store.privacy.statistics_only(),
             chart=_chart(store, now) if periods[2].counts.total else "",
             now=now,
         )

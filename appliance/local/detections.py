@@ -90,6 +90,7 @@ def add_routes(app: App, site: Site) -> None:
             rate=compliance(counts),
             states=State,
             streams=store.streams.all(now),
+            statistics=store.privacy.statistics_only(),
             older=_older(store, filters, page),
             newer=_newer(store, filters, page),
         )

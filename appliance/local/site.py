@@ -18,6 +18,7 @@ from appliance.local import (
     detections,
     fleet,
     people,
+    privacy,
     receipts,
     settings,
     stream_forms,
@@ -41,7 +42,7 @@ log = logging.getLogger(__name__)
 BACKUP_POLL_S = 60.0
 CERTIFICATE_POLL_S = 10.0
 REDIRECT_THREADS = 2
-MODULES = (dashboard, streams, stream_forms, detections, receipts, people, fleet, settings, wifi, updates, api)
+MODULES = (dashboard, streams, stream_forms, detections, receipts, privacy, people, fleet, settings, wifi, updates, api)
 
 
 def make_app(

@@ -83,13 +83,14 @@ def add_routes(app: App, site: Site) -> None:
             detections=store.detections.page(only, limit=8),
             smallest_face=smallest_face(stream),
             kept=_kept(site, stream),
-            has_preview=_newest_preview(site, stream) is not None,
+            statistics=store.privacy.statistics_only(),
+            has_preview=_newest_preview(site, store, stream) is not None,
             now=now,
         )
 
     @app.get("/streams/<stream_id:int>/preview.jpg", access=Access.OWNER, bearer=True)
-    def preview(stream: Stream) -> HTTPResponse:
-        jpeg = _newest_preview(site, stream)
+    def preview(store: Store, stream: Stream) -> HTTPResponse:
+        jpeg = _newest_preview(site, store, stream)
         if jpeg is None:
             return HTTPResponse(status=204)
         return HTTPResponse(jpeg, headers={"Content-Type": "image/jpeg"})
@@ -159,9 +160,9 @@ def public_host(site: Site) -> str:
     return site.config.rtmp.public_host or site.pages.address.host or host_in(request.headers.get("Host", "")) or ""
 
 
-def _newest_preview(site: Site, stream: Stream) -> bytes | None:
+def _newest_preview(site: Site, store: Store, stream: Stream) -> bytes | None:
     """The newest preview of a live stream; tells the watcher that somebody wants to see it."""
-    if not stream.live:
+    if not stream.live or store.privacy.statistics_only():
         return None
     try:
         site.previews.request(stream.id)

@@ -13,6 +13,7 @@ from appliance.store import BY_HAND, Kind, Store, StoredDetection
 from appliance.times import Now
 
 log = logging.getLogger(__name__)
+STATISTICS_ONLY = "This box keeps statistics only, so none is entered; an admin can change that on /settings/privacy."
 ERASED_AT_ONCE = 100  # a slow card overwrites that many in a fraction of a second
 
 
@@ -34,6 +35,8 @@ def enter(
     last_seen_utc: float,
 ) -> int:
     """Enter a detection by hand, for instance from an older system; its id. Raises InputError, NotSaved."""
+    if store.privacy.statistics_only():
+        raise InputError(STATISTICS_ONLY)
     if stream_id not in store.streams.ids():
         raise NotFound("There is no such stream; look it up in the list of streams.")
     if last_seen_utc < first_seen_utc:

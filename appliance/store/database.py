@@ -19,6 +19,7 @@ from appliance.store.ages import Ages
 from appliance.store.detections import Detections
 from appliance.store.erasures import Erasures
 from appliance.store.fleet import Fleet
+from appliance.store.privacy import Privacy
 from appliance.store.receipts import Receipts
 from appliance.store.schema import MIGRATIONS
 from appliance.store.services import Services
@@ -56,6 +57,7 @@ class Store:
         self.trends = Trends(self.db, self.detections)
         self.without_row = WithoutRow(self.db)
         self.receipts = Receipts(self.db)
+        self.privacy = Privacy(self.db)
         self.fleet = Fleet(self.db)
         self.reserve: Reserve | None = None
 

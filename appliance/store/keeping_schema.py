@@ -68,7 +68,8 @@ _TABLES = f"""
       -- One row, if this box keeps statistics only.
       id integer primary key check (id = 1),
       since_utc text not null,
-      by_name text not null
+      by_name text not null,
+      files_removed integer not null default 0 check (files_removed in (0, 1))  -- images and copies of before
     ) strict;
 """
 

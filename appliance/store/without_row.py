@@ -47,7 +47,11 @@ class WithoutRow:
     def add(self, counts: Mapping[int, Counts], start_utc: int) -> None:
         """Count persons of whom there is no detection, by stream (id), in the minute that began at start_utc."""
         for stream_id, of_stream in counts.items():
-            (number,) = self.db.execute(f"select {_STREAM}", [stream_id]).fetchone()
+            (number,) = self.db.execute(
+                f"select {_STREAM} where exists (select 1 from streams where id = ?)", [stream_id, stream_id]
+            ).fetchone() or (None,)
+            if number is None:
+                continue  # the stream was removed meanwhile
             values = {**asdict(of_stream), "stream": number, "start_utc": start_utc}
             self.db.execute(f"update epochs set seq = seq + 1 where number = {_NEWEST}")
             self.db.execute(_ADD.format(table="summaries", seq=", seq", seq_too=", seq = excluded.seq"), values)

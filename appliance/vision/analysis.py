@@ -79,7 +79,8 @@ class Analysis:
         self.stream_id = stream_id
         self.url, self.reach, self.watch_url = url, reach, watch_url
         self.detector = detector
-        self.image_mode = image_mode  # may be set while it runs
+        self.image_mode = image_mode  # may be set while it runs, and so may this: whether live pictures are drawn
+        self.draws = True
         self.previews = previews
         self.sink = sink
         self.crash: str | None = None
@@ -255,6 +256,8 @@ class Analysis:
         return [*filter(self._is_sure, look.faces), *look.presumed]
 
     def _preview(self, look: Look) -> None:
+        if not self.draws:
+            return
         frame = look.frame
         if frame.time_s < self._preview_due_s - EARLY_S or not self.previews.is_requested(self.stream_id):
             return

@@ -19,7 +19,7 @@ from appliance.disk import FOR_PEOPLE_BYTES, Reserve
 from appliance.errors import UserError
 from appliance.faces import Health
 from appliance.images import ImageFiles
-from appliance.keeping import ImageMode, Keeping
+from appliance.keeping import Keeping
 from appliance.media.mediamtx import Client, read_url
 from appliance.previews import Previews
 from appliance.rules.detections import erase_some
@@ -34,7 +34,7 @@ from appliance.vision.detector import Detector
 from appliance.vision.golden import self_test
 from appliance.vision.onnx import load_detector
 from appliance.vision.reading.reach import Reach
-from appliance.watch.forgetting import Forgetting
+from appliance.watch.kept import Kept
 from appliance.watch.publishers import Publisher, Publishers
 from appliance.watch.recorder import Recorder
 from appliance.watch.retention import Retention
@@ -109,7 +109,7 @@ class Watcher:
         self.reserve = Reserve(config.state)
         self.recorder = Recorder(self.images, self.reserve)
         self.retention = Retention(self.images, config.images, self.reserve)
-        self.forgetting = Forgetting(config.images.keep_days)
+        self.kept = Kept(config, self.previews)
         self.sums = Sums()
         self.publishers = Publishers(Client(config.media.api_port, self.secret))
         self.analyses: dict[int, Analysis] = {}
@@ -209,20 +209,10 @@ class Watcher:
         }
         origins |= {each: Origin(source.url, self.reach, source.watch_url) for each, source in sources.items()}
         self._reconcile(origins, moment)
-        self._follow_keeping()
+        self.kept.follow(self.store, self.analyses, self.recorder, self.sums)
         statuses = {stream_id: Status(False, None, CONNECTED) for stream_id in self.publishers.waiting}
         statuses |= {stream_id: self._pushed(publisher) for stream_id, publisher in publishers.items()}
         return statuses | {stream_id: self._pulled(stream_id) for stream_id in sources}
-
-    def _follow_keeping(self) -> None:
-        """Write of images what was chosen for each stream, from now on."""
-        modes = {each: self._image_mode(keeping) for each, keeping in self.store.streams.keeping().items()}
-        for stream_id, analysis in self.analyses.items():
-            analysis.image_mode = modes.get(stream_id, ImageMode.NO_IMAGES)
-        self.recorder.follow(modes)
-
-    def _image_mode(self, keeping: Keeping) -> ImageMode:
-        return keeping.mode(self.config.images.keep, self.config.images.pixelate_eyes)
 
     def _pushed(self, publisher: Publisher) -> Status:
         return self._status(publisher.stream_id, True, publisher.remote)
@@ -280,7 +270,7 @@ class Watcher:
             origin.url,
             detector,
             vision,
-            self._image_mode(stream.keeping if stream else Keeping()),
+            self.kept.mode(stream.keeping if stream else Keeping()),
             self.previews,
             self.recorder.take,
             origin.reach,
@@ -298,7 +288,8 @@ class Watcher:
         """One transaction, if there is anything to say. Raises sqlite3.Error."""
         statuses = self._statuses
         heartbeat = moment.uptime_s >= self._heartbeat_due_s
-        if statuses == self._stored and not heartbeat and not self.recorder.waiting():
+        due = self.recorder.tally.due(moment.utc)
+        if statuses == self._stored and not heartbeat and not self.recorder.waiting() and not due:
             return
         with self.store.writing():
             if self._stored is None:
@@ -306,10 +297,13 @@ class Watcher:
             self._write_statuses(statuses, self._stored or {}, moment)
             self.sums.write(self.store, moment)
             self.recorder.write(self.store, moment.uptime_s)
+            if due:
+                self.store.without_row.add(due.counts, due.start_utc)
             if heartbeat:
                 judging = self.backends.judging if self.backends else None
                 self.store.services.heartbeat("watch", os.getpid(), self.started_utc, self._problem(), moment, judging)
         self.recorder.committed(moment.uptime_s)
+        self.recorder.tally.committed()
         self.sums.committed(moment)
         self._stored = statuses
         if heartbeat:
@@ -349,9 +343,7 @@ class Watcher:
             except OSError as error:
                 log.error("images that are too old cannot be removed: %s", error)
             self.sums.tidy(self.store, moment)
-        if clock := self.store.ages.clock():
-            more |= self.forgetting.step(self.store, clock)
-            self.forgetting.leave_nothing(self.store, clock, moment.utc)
+        more |= self.kept.forget(self.store, moment)
         self._tidy_due_s = moment.uptime_s + (0.0 if more else TIDY_S)
 
     def _stop(self) -> None:
@@ -367,6 +359,9 @@ class Watcher:
                 self.recorder.write(self.store, now().uptime_s, everything=True)
                 self.store.streams.all_offline()
             self.recorder.committed(now().uptime_s)
+            if due := self.recorder.tally.due(now().utc, everything=True):
+                with self.store.writing():
+                    self.store.without_row.add(due.counts, due.start_utc)
         except sqlite3.Error as error:
             log.error("the last %d persons could not be recorded: %s", self.recorder.waiting(), error)
         self.store.close()
