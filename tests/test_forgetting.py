@@ -70,12 +70,19 @@ class Watched(Box):
 
     def passes(self, stream_id: int) -> Passing:
         """Somebody passes a stream now, and is on the disk."""
-        self.count += 1
-        self.clock.forward(0.317)  # so that this time is that of nothing else
-        who = Passing(self.clock.now.utc, self.count)
-        self.watcher.recorder.take(Sighting(who.model, stream_id, None, who.detection, who.jpeg, ended=True))
+        return self.pass_by(stream_id, 1)[0]
+
+    def pass_by(self, stream_id: int, count: int) -> list[Passing]:
+        """So many, one after the other, who are written together."""
+        found = []
+        for _ in range(count):
+            self.count += 1
+            self.clock.forward(0.317)  # so that this time is that of nothing else
+            who = Passing(self.clock.now.utc, self.count)
+            self.watcher.recorder.take(Sighting(who.model, stream_id, None, who.detection, who.jpeg, ended=True))
+            found.append(who)
         self.step(1)
-        return who
+        return found
 
     def keep(self, stream_id: int, **chosen: object) -> None:
         self.store.streams.set_keeping(stream_id, Keeping(**chosen))  # type: ignore[arg-type]
@@ -104,7 +111,7 @@ def box(tmp_path: Path) -> Iterator[Watched]:
 
 def test_what_is_past_its_time_is_nowhere_on_the_disk_within_the_hour_and_its_sums_stay(box: Watched) -> None:
     box.keep(DOOR, images_days=1, detections_days=2)
-    gone, other = [box.passes(DOOR) for _ in range(10)], box.passes(LAB)
+    gone, other = box.pass_by(DOOR, 10), box.passes(LAB)
     box.run(12 * HOUR_S)
     later = box.passes(DOOR)
     counted = box.sums()
@@ -173,7 +180,7 @@ def test_a_stream_that_is_deleted_leaves_nothing_and_gives_a_receipt(box: Watche
     box.keep(DOOR, detections_days=1)
     forgotten = box.passes(DOOR)
     box.run(26 * HOUR_S)
-    there, other = [box.passes(DOOR) for _ in range(102)], box.passes(LAB)
+    there, other = box.pass_by(DOOR, 102), box.passes(LAB)
     browser = box.browser("ann")
     answer = browser.post(f"/streams/{DOOR}/delete")
     page = browser.get(answer.headers["location"])
@@ -213,7 +220,7 @@ def test_the_digest_of_a_receipt_is_that_of_what_an_export_has(box: Watched) -> 
 
 
 def test_all_images_of_a_stream_are_deleted_at_once_and_its_detections_stay(box: Watched) -> None:
-    there = [box.passes(DOOR) for _ in range(3)]
+    there = box.pass_by(DOOR, 3)
     answer = box.browser("ann").post(f"/streams/{DOOR}/delete-images")
     assert answer.status_code == 303
     box.step(61)

@@ -141,6 +141,7 @@ def ask(box: Box, role: str, route: str) -> httpx.Response:
     """Ask for a route with what it needs to be asked properly; a browser's session and the form's own token."""
     method, path = route.split(" ", 1)
     path = path.replace("<stream_id:int>", "2").replace("<detection_id:int>", "2").replace("<person_id:int>", "3")
+    path = path.replace("<receipt_id:int>", "1")
     path = path.replace("<token_id:int>", "1").replace("<token>", "unguessable").replace("<name>", "no-such-file")
     browser = box.browser(None if role == "anyone" else role)
     csrf = browser.csrf("/sign-in" if role == "anyone" else "/account")
@@ -183,10 +184,10 @@ def test_a_route_opens_only_to_those_who_may(box: Box, route: str) -> None:
 @pytest.mark.parametrize("route", [route for route in DECLARED if " /api/" not in route])
 def test_a_token_opens_no_page(box: Box, route: str) -> None:
     # Uploads: programs send a bundle there, too.
-    if DECLARED[route] is Access.ANYONE or any(word in route for word in ("images", "preview", "updates/upload")):
+    if DECLARED[route] is Access.ANYONE or any(word in route for word in ("/images/", "preview", "updates/upload")):
         return
     method, path = route.replace("<stream_id:int>", "2").replace("<detection_id:int>", "2").split(" ", 1)
-    path = path.replace("<person_id:int>", "3").replace("<token_id:int>", "1")
+    path = path.replace("<person_id:int>", "3").replace("<token_id:int>", "1").replace("<receipt_id:int>", "1")
     answer = box.browser().client.request(method, path, headers={"Authorization": "Bearer token of ann"})
     assert answer.status_code == 401
 

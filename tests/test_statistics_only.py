@@ -57,7 +57,7 @@ def everything(box: Watched) -> bytes:
 
 
 def test_no_image_is_left_of_what_was_there_and_none_comes(box: Watched) -> None:
-    before = [box.passes(DOOR) for _ in range(6)] + [box.passes(LAB)]
+    before = [*box.pass_by(DOOR, 6), box.passes(LAB)]
     Backups(box.config.backups_dir).make(box.config.store_path, box.clock.now.utc, 7)
     box.watcher.previews.request(DOOR)
     box.watcher.previews.write(DOOR, before[0].jpeg)
