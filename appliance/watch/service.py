@@ -335,6 +335,7 @@ class Watcher:
     def _tidy(self, moment: Now) -> None:
         """Once a minute, and at the start: erase what was deleted, forget what is past its time."""
         more = erase_some(self.store, self.images)
+        self._tidy_due_s = moment.uptime_s + (0.0 if more else TIDY_S)  # first: whatever cannot be done waits a minute
         if moment.uptime_s >= self._retain_due_s:
             self._retain_due_s = moment.uptime_s + TIDY_S
             self.reserve.make()
@@ -343,8 +344,8 @@ class Watcher:
             except OSError as error:
                 log.error("images that are too old cannot be removed: %s", error)
             self.sums.tidy(self.store, moment)
-        more |= self.kept.forget(self.store, moment)
-        self._tidy_due_s = moment.uptime_s + (0.0 if more else TIDY_S)
+        if self.kept.forget(self.store, moment):
+            self._tidy_due_s = moment.uptime_s
 
     def _stop(self) -> None:
         for analysis in self.analyses.values():
