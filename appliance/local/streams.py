@@ -15,7 +15,7 @@ from appliance.media import mediamtx
 from appliance.rules import streams as rules
 from appliance.secrets import digest
 from appliance.store import DetectionFilter, Store, Stream
-from appliance.times import Now, midnight_utc
+from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.address import host_in
 from appliance.web.forms import query_value, see_other
@@ -64,19 +64,15 @@ def add_routes(app: App, site: Site) -> None:
     @app.get("/streams", access=Access.SIGNED_IN)
     def streams(store: Store, visitor: Visitor, now: Now) -> Page:
         search = query_value("search")[:100]
-        today_utc = midnight_utc(now.utc)
         found = store.streams.all(now, visitor.sees_only, search)
-        today = {
-            stream.id: store.detections.counts(DetectionFilter(stream_id=stream.id, since_utc=today_utc))
-            for stream in found
-        }
+        today = store.trends.by_stream([stream.id for stream in found], store.trends.midnight_utc(now.utc))
         refusals = store.streams.refusals(8) if visitor.is_admin else []
         return site.pages.page("streams.html", streams=found, today=today, search=search, refusals=refusals, now=now)
 
     @app.get("/streams/<stream_id:int>", access=Access.OWNER)
     def stream(store: Store, stream: Stream, now: Now) -> Page:
         only = DetectionFilter(stream_id=stream.id)
-        today = DetectionFilter(stream_id=stream.id, since_utc=midnight_utc(now.utc))
+        today = DetectionFilter(stream_id=stream.id, since_utc=store.trends.midnight_utc(now.utc))
         return site.pages.page(
             "stream.html",
             stream=stream,
@@ -128,7 +124,7 @@ def add_routes(app: App, site: Site) -> None:
 
     @app.get("/streams/<stream_id:int>/delete", access=Access.OWNER)
     def confirm_deletion(store: Store, stream: Stream) -> Page:
-        total = store.detections.counts(DetectionFilter(stream_id=stream.id)).total
+        total = store.trends.counts(DetectionFilter(stream_id=stream.id)).total
         images = store.detections.count_images(stream.id)
         return site.pages.page("stream_delete.html", stream=stream, total=total, images=images)
 
