@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import BoundedSemaphore
 from typing import Protocol
 
+from appliance.accounts.audit import Audit
 from appliance.accounts.guesses import Guesses
 from appliance.accounts.people import People
 from appliance.errors import InputError
@@ -25,6 +26,9 @@ class Store(Protocol):
 
     @property
     def people(self) -> People: ...
+
+    @property
+    def audit(self) -> Audit: ...
 
     def saving(self) -> AbstractContextManager[None]:
         """One transaction: all of it is stored, or nothing. Raises NotSaved."""

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from appliance.accounts.audit import Audit
+from appliance.accounts.audit_chain import HeadFile
 from appliance.accounts.people import People
 from appliance.disk import FULL, MAKE_ROOM, Reserve, means_full
 from appliance.errors import NotSaved, UserError
@@ -51,6 +53,7 @@ class Store:
         self.ages = Ages(self.db)
         self.summaries = Summaries(self.db)
         self.fleet = Fleet(self.db)
+        self.audit = Audit(self.db)
         self.reserve: Reserve | None = None
 
     @classmethod
@@ -98,6 +101,7 @@ class Store:
         connection.execute("pragma temp_store=memory")  # a full disk must not stop what makes room
         store = cls(connection)
         store.reserve = Reserve(path.parent)
+        store.audit.outside = HeadFile(audit_head_path(path))
         return store
 
     @classmethod
@@ -135,16 +139,15 @@ class Store:
         at any time when another process wrote in between.
         """
         self.db.conn.execute("begin immediate")
+        self.audit.begin()
         try:
             yield
-        except BaseException:
-            self.db.rollback()
-            raise
-        try:
             self.db.conn.execute("commit")
         except BaseException:
+            self.audit.rolled_back()
             self.db.rollback()
             raise
+        self.audit.committed()
 
     @contextmanager
     def saving(self) -> Iterator[None]:
@@ -173,6 +176,11 @@ class Store:
     def _count(self, sql: str, parameters: tuple[Any, ...] = ()) -> int:
         (count,) = self.db.execute(sql, parameters).fetchone()
         return int(count)
+
+
+def audit_head_path(store_path: Path) -> Path:
+    """Where the last entry of the audit is noted beside the store."""
+    return store_path.with_name(f"{store_path.name}.audit-head")
 
 
 def _refuse(path: Path, fault: soundness.Fault | None) -> None:
