@@ -32,6 +32,11 @@ def head_of(text: str) -> Head:
     return Head(int(match[1]), match[2])
 
 
+def head_path(database_path: Path) -> Path:
+    """Where the head is noted beside a database."""
+    return database_path.with_name(f"{database_path.name}.audit-head")
+
+
 class HeadFile:
     """The file with the head. It is written in its place: that takes no room, and a sector is written whole or not.
 
@@ -121,11 +126,8 @@ def _links(audit: Audit, start: Head) -> tuple[list[str], Head]:
 def entries(audit: Audit, after: int = 0) -> Iterator[tuple[Entry, str]]:
     """Every entry with the hash that is stored with it, in order."""
     while True:
-        rows = list(
-            audit.db.query(
-                f"select {COLUMNS}, sha256 from audit where number > ? order by number limit {AT_ONCE}", [after]
-            )
-        )
+        some = f"select {COLUMNS}, sha256 from audit where number > ? order by number limit {AT_ONCE}"
+        rows = list(audit.db.query(some, [after]))
         for row in rows:
             yield entry_of(row), row["sha256"]
         if len(rows) < AT_ONCE:

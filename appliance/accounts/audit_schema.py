@@ -34,7 +34,7 @@ TABLES = """
 
 TRIGGERS_OF_SQLITE = """
     create trigger audit_unchanged before update on audit begin
-      -- Against mistakes, not against people: whoever can write the file can take this away, and is found by the hashes.
+      -- Against mistakes, not people: whoever can write the file can take this away; the hashes show it.
       select raise(abort, 'an audit entry is never changed');
     end;
     create trigger audit_kept before delete on audit

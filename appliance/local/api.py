@@ -125,12 +125,13 @@ def _add_detection_routes(app: App, site: Site) -> None:
         return _detection(site, store, detection_id)
 
     @app.get("/api/v1/detections/<detection_id:int>/image", access=Access.SIGNED_IN)
-    def image_of_detection(detection_id: int, store: Store) -> HTTPResponse:
+    def image_of_detection(detection_id: int, store: Store, visitor: Visitor, now: Now) -> HTTPResponse:
         """Its image, a JPEG."""
-        image = detection_rules.find(store, detection_id).image
-        jpeg = site.images.read(image) if image else None
+        found = detection_rules.find(store, detection_id)
+        jpeg = site.images.read(found.image) if found.image else None
         if jpeg is None:
             raise NotFound("This detection has no image, or no longer.")
+        site.viewing.image(store, visitor, now, found)
         return HTTPResponse(jpeg, headers={"Content-Type": "image/jpeg"})
 
     @app.get("/api/v1/counts", access=Access.SIGNED_IN)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 
+from appliance.accounts.audit import Action
 from appliance.address import shown
 from appliance.config import Config
 from appliance.disk import FULL, MAKE_ROOM, Reserve
@@ -94,7 +95,8 @@ def refuse_new(config: Config) -> None:
 def repair_sums(store: Store) -> str | None:
     """Count again the minutes whose sums are wrong; what was done, None if nothing. Raises InputError, NotSaved."""
     with store.saving():
-        count = store.summaries.recount()
+        if count := store.summaries.recount():
+            store.audit.add(Action.SUMS_REPAIRED, f"{count} minutes")
     if not count:
         return None
     minutes = "1 minute was" if count == 1 else f"{count} minutes were"

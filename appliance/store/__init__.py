@@ -1,7 +1,7 @@
 """What the box remembers: one SQLite file, and every SQL statement of the box as a named method."""
 
 from appliance.store.ages import BoxClock, ImageDay, WallClock
-from appliance.store.database import Store, StoreError, audit_head_path, explain_trouble
+from appliance.store.database import Store, StoreError, explain_trouble
 from appliance.store.detections import StoredDetection, StoredImage
 from appliance.store.filters import DetectionFilter
 from appliance.store.fleet import CommandRecord, FleetStatus
@@ -30,6 +30,5 @@ __all__ = [
     "StoredImage",
     "Stream",
     "WallClock",
-    "audit_head_path",
     "explain_trouble",
 ]

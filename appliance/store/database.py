@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.accounts.audit import Audit
-from appliance.accounts.audit_chain import HeadFile
+from appliance.accounts.audit_chain import HeadFile, head_path
 from appliance.accounts.people import People
 from appliance.disk import FULL, MAKE_ROOM, Reserve, means_full
 from appliance.errors import NotSaved, UserError
@@ -101,7 +101,7 @@ class Store:
         connection.execute("pragma temp_store=memory")  # a full disk must not stop what makes room
         store = cls(connection)
         store.reserve = Reserve(path.parent)
-        store.audit.outside = HeadFile(audit_head_path(path))
+        store.audit.outside = HeadFile(head_path(path))
         return store
 
     @classmethod
@@ -138,16 +138,18 @@ class Store:
         It takes the write lock at once: a transaction that reads first and then writes may be refused
         at any time when another process wrote in between.
         """
+        with self.audit.within(self._transaction()):
+            yield
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
         self.db.conn.execute("begin immediate")
-        self.audit.begin()
         try:
             yield
             self.db.conn.execute("commit")
         except BaseException:
-            self.audit.rolled_back()
             self.db.rollback()
             raise
-        self.audit.committed()
 
     @contextmanager
     def saving(self) -> Iterator[None]:
@@ -176,11 +178,6 @@ class Store:
     def _count(self, sql: str, parameters: tuple[Any, ...] = ()) -> int:
         (count,) = self.db.execute(sql, parameters).fetchone()
         return int(count)
-
-
-def audit_head_path(store_path: Path) -> Path:
-    """Where the last entry of the audit is noted beside the store."""
-    return store_path.with_name(f"{store_path.name}.audit-head")
 
 
 def _refuse(path: Path, fault: soundness.Fault | None) -> None:
