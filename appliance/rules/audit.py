@@ -11,6 +11,10 @@ from appliance.accounts.audit import Head
 from appliance.config import Config
 from appliance.store import Store, soundness
 from appliance.store.backup import Backups
+from appliance.times import Now
+
+KEPT_S = 2 * 365 * 86_400.0
+"""How long an entry is kept: two years."""
 
 
 def problems(config: Config, store: Store, noted: Head | None = None) -> list[str]:
@@ -38,6 +42,14 @@ def problems(config: Config, store: Store, noted: Head | None = None) -> list[st
         return found + audit_chain.problems(store.audit, known)
     finally:
         store.db.execute("rollback")
+
+
+def drop_old_entries(config: Config, moment: Now) -> None:
+    """Drop entries older than KEPT_S, while the clock is believed. Raises UserError, sqlite3.Error."""
+    with closing(Store.open_existing(config.store_path)) as store:
+        if store.ages.believes(moment):
+            with store.writing():
+                store.audit.drop(moment.utc - KEPT_S)
 
 
 def _head_in(copy: Path) -> Head | None:
