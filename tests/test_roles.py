@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from appliance.web.access import Access
-from tests.site import Box
+from tests.site import Box, dump
 
 A, S, O, D = Access.ANYONE, Access.SIGNED_IN, Access.OWNER, Access.ADMIN  # noqa: E741
 DECLARED = {
@@ -139,11 +139,6 @@ def ask(box: Box, role: str, route: str) -> httpx.Response:
     if method == "GET":
         return browser.get(path)
     return browser.client.request(method, path, data={"csrf": csrf, "state": "mask", "name": "x", "kind": "key"})
-
-
-def dump(box: Box) -> str:
-    """All that is in the record but the audit, in which a refusal is an entry."""
-    return "\n".join(line for line in box.store.db.conn.iterdump() if not line.startswith('INSERT INTO "audit'))
 
 
 def may(access: Access, role: str) -> bool:
