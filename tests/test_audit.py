@@ -234,7 +234,7 @@ def test_a_copy_that_is_put_back_goes_on_with_the_chain_and_says_so(box: Box) ->
 
 
 def test_a_copy_of_before_there_was_an_audit_is_migrated_and_put_back(tmp_path: Path) -> None:
-    config = Config(state_dir=str(tmp_path / "state"))
+    config = Config(state_dir=str(tmp_path))
     copy = tmp_path / "old.db"
     with closing(sqlite3.connect(copy)) as db:
         db.executescript((REPOSITORY / "tests" / "box_before_accounts.sql").read_text())
@@ -271,7 +271,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_chain_with_all_that_was_committed(t
         for writer in writers:
             os.kill(writer.pid, signal.SIGKILL)
             lines = writer.communicate()[0].split("\n")
-            told = max(told, *(int(line) for line in lines[:-1] if line))
+            told = max([told, *(int(line) for line in lines[:-1])])
         with closing(Store.open_readonly(config.store_path)) as store:
             assert rules.problems(config, store) == []
             assert store.audit.head().number >= told
@@ -372,10 +372,10 @@ def test_an_admin_searches_the_page_and_pages_on(box: Box) -> None:
         record(box.store, Action.EXPORTED if number % 2 else Action.DOWNLOADED, f"part {number}", note="<b>50%</b>")
     ann = box.browser("ann")
     first = ann.get("/audit").text
-    assert "part 59" in first and "part 9<" not in first and "at the command line" in first
+    assert "part 59" in first and not re.search(r"part 9\b", first) and "at the command line" in first
     assert "<b>" not in first and "&lt;b&gt;50%" in first
     older = re.search(r'rel="next" href="([^"]+)"', first)
-    assert older and "part 9<" in ann.get(older[1].replace("&amp;", "&")).text
+    assert older and re.search(r"part 9\b", ann.get(older[1].replace("&amp;", "&")).text)
     assert str(box.store.audit.head()) in first
     only = ann.get("/audit?action=downloaded&search=PART+1").text
     assert "part 10" in only and "part 11" not in only and "part 20" not in only
