@@ -138,7 +138,7 @@ def _add_detection_routes(app: App, site: Site) -> None:
     @app.get("/api/v1/counts", access=Access.SIGNED_IN)
     def counts(store: Store) -> HTTPResponse:
         """How many persons, by state, under the same filters."""
-        return answer(shapes.counts_json(store.detections.counts(detection_filter())))
+        return answer(shapes.counts_json(store.trends.counts(detection_filter())))
 
 
 def _add_detection_writes(app: App, site: Site) -> None:

@@ -80,7 +80,7 @@ def add_routes(app: App, site: Site) -> None:
     def detections(store: Store, visitor: Visitor, now: Now) -> Page:
         filters = requested()
         page = _page_of(store, filters.filter)
-        counts = store.detections.counts(filters.filter)
+        counts = store.trends.counts(filters.filter)
         site.viewing.page(store, visitor, now, page)
         return site.pages.page(
             "detections.html",

@@ -14,6 +14,7 @@ from appliance.disk import Reserve
 from appliance.https import Keeper
 from appliance.images import ImageFiles
 from appliance.local import words
+from appliance.local.shown_keys import ShownKeys
 from appliance.local.update_desk import Desk
 from appliance.local.viewing import Viewing
 from appliance.previews import Previews
@@ -49,6 +50,7 @@ class Site:
     previews: Previews
     reserve: Reserve
     desk: Desk
+    shown_keys: ShownKeys
     keeper: Keeper | None = None
     viewing: Viewing = field(default_factory=Viewing)
 
@@ -79,5 +81,6 @@ class Site:
             previews=Previews(config.run),
             reserve=Reserve(config.state),
             desk=Desk(config),
+            shown_keys=ShownKeys(),
             keeper=keeper,
         )

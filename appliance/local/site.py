@@ -20,6 +20,7 @@ from appliance.secrets import claim_code
 from appliance.service import http_status, keep_alive, reachable_host, repeat, serve_http
 from appliance.store import Heartbeat, Store
 from appliance.store.schedule import BackupSchedule
+from appliance.time_zone import time_zone
 from appliance.times import Now
 from appliance.times import now as clock_now
 from appliance.web.access import Access, App
@@ -67,6 +68,7 @@ def serve(config: Config) -> None:
     claimed = store.people.count() > 0
     with store.writing():  # before anybody enters, corrects or deletes anything
         store.summaries.begin_epoch(clock_now(), store.ages.believes(clock_now()))
+        store.trends.follow_zone(time_zone())
     store.close()
     web, keeper = config.web, Keeper(config) if config.web.https else None
     if keeper:

@@ -26,6 +26,8 @@ from appliance.store.services import Services
 from appliance.store.soundness import BUSY_TIMEOUT_S, Cause, cause_of, connect
 from appliance.store.streams import Streams
 from appliance.store.summaries import WRONG_MINUTES, Summaries
+from appliance.store.trends import Trends
+from appliance.store.trends_schema import WRONG_DAYS, WRONG_QUARTERS
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,7 @@ class Store:
         self.erasures = Erasures(self.db)
         self.ages = Ages(self.db)
         self.summaries = Summaries(self.db)
+        self.trends = Trends(self.db, self.detections)
         self.fleet = Fleet(self.db)
         self.audit = Audit(self.db)
         self.reserve: Reserve | None = None
@@ -223,6 +226,16 @@ INVARIANTS = (
     (
         WRONG_MINUTES,
         "the sums by the minute are not those of the detections, so a centre is told wrong figures;"
+        " `mb9k check --repair` counts them again; please report it",
+    ),
+    (
+        WRONG_QUARTERS,
+        "the sums by the quarter of an hour are not those of the minutes, so pages show wrong figures;"
+        " `mb9k check --repair` counts them again; please report it",
+    ),
+    (
+        WRONG_DAYS,
+        "the sums by the day are not those of the quarters of an hour, so pages show wrong figures;"
         " `mb9k check --repair` counts them again; please report it",
     ),
 )

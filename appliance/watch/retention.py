@@ -24,9 +24,9 @@ from dataclasses import replace
 from datetime import datetime, timezone
 
 from appliance.accounts.audit import Action
-from appliance.config import Images
 from appliance.disk import Reserve, free_bytes
 from appliance.images import ImageFiles, day_of
+from appliance.sections import Images
 from appliance.store import BoxClock, ImageDay, Store, WallClock
 from appliance.store.ages import STEADY_S
 from appliance.times import Now, clock_is_synchronised, utc_text
