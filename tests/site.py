@@ -135,3 +135,8 @@ class Box:
 
     def close(self) -> None:
         self.store.close()
+
+
+def dump(box: Box) -> str:
+    """All that is in the record but the audit, in which a refusal is an entry."""
+    return "\n".join(line for line in box.store.db.conn.iterdump() if not line.startswith('INSERT INTO "audit'))

@@ -37,13 +37,15 @@ def add_routes(app: App, site: Site) -> None:
         starts = [("Today", today_utc), ("Last 7 days", now.utc - 7 * 86400), ("All", None)]
         periods = [period(store, title, DetectionFilter(since_utc=since)) for title, since in starts]
         streams = store.streams.all(now, visitor.sees_only)
+        latest = store.detections.latest_with_image()
+        site.viewing.page(store, visitor, now, [latest] if latest else [])
         return site.pages.page(
             "home.html",
             periods=periods,
             streams=streams,
             live=[stream for stream in streams if stream.live],
             with_problem=[stream for stream in streams if stream.active and stream.problem],
-            latest=store.detections.latest_with_image(),
+            latest=latest,
             problems=service_problems(store.services.all(now), site.reserve.is_needed()),
             clock=store.ages.clock(),
             chart=_chart(store, now) if periods[2].counts.total else "",

@@ -70,24 +70,27 @@ def add_routes(app: App, site: Site) -> None:
         return site.pages.page("streams.html", streams=found, today=today, search=search, refusals=refusals, now=now)
 
     @app.get("/streams/<stream_id:int>", access=Access.OWNER)
-    def stream(store: Store, stream: Stream, now: Now) -> Page:
+    def stream(store: Store, visitor: Visitor, stream: Stream, now: Now) -> Page:
         only = DetectionFilter(stream_id=stream.id)
         today = DetectionFilter(stream_id=stream.id, since_utc=store.trends.midnight_utc(now.utc))
+        detections = store.detections.page(only, limit=8)
+        site.viewing.page(store, visitor, now, detections)
         return site.pages.page(
             "stream.html",
             stream=stream,
             periods=[period(store, "Today", today), period(store, "All", only)],
-            detections=store.detections.page(only, limit=8),
+            detections=detections,
             smallest_face=smallest_face(stream),
             has_preview=_newest_preview(site, stream) is not None,
             now=now,
         )
 
     @app.get("/streams/<stream_id:int>/preview.jpg", access=Access.OWNER, bearer=True)
-    def preview(stream: Stream) -> HTTPResponse:
+    def preview(store: Store, visitor: Visitor, stream: Stream, now: Now) -> HTTPResponse:
         jpeg = _newest_preview(site, stream)
         if jpeg is None:
             return HTTPResponse(status=204)
+        site.viewing.preview(store, visitor, now, rules.named(store, stream.id))
         return HTTPResponse(jpeg, headers={"Content-Type": "image/jpeg"})
 
     @app.get("/streams/<stream_id:int>/new-key", access=Access.OWNER)
