@@ -9,6 +9,8 @@ from pathlib import Path
 from threading import BoundedSemaphore
 from typing import Protocol
 
+from appliance.accounts.audit import Audit
+from appliance.accounts.failures import Failures
 from appliance.accounts.guesses import Guesses
 from appliance.accounts.people import People
 from appliance.errors import InputError
@@ -25,6 +27,9 @@ class Store(Protocol):
 
     @property
     def people(self) -> People: ...
+
+    @property
+    def audit(self) -> Audit: ...
 
     def saving(self) -> AbstractContextManager[None]:
         """One transaction: all of it is stored, or nothing. Raises NotSaved."""
@@ -47,6 +52,7 @@ class Accounts:
     claim_code_path: Path
     explain: Callable[[Exception], str]
     guesses: Guesses = field(default_factory=Guesses)
+    failures: Failures = field(default_factory=Failures)
     hashing: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(2))
     """Argon2 takes 64 MiB at a time: at most two at once, however many sign in."""
     strangers: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(6))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.accounts.guard import visitor_now
@@ -14,7 +14,9 @@ from appliance.disk import Reserve
 from appliance.https import Keeper
 from appliance.images import ImageFiles
 from appliance.local import words
+from appliance.local.shown_keys import ShownKeys
 from appliance.local.update_desk import Desk
+from appliance.local.viewing import Viewing
 from appliance.previews import Previews
 from appliance.rules.boxes import box_title
 from appliance.store import explain_trouble
@@ -32,6 +34,7 @@ NAVIGATION = (
     Link("/people", "People", admin_only=True),
     Link("/fleet", "Fleet", admin_only=True),
     Link("/settings", "Settings", admin_only=True, also=("/updates",)),
+    Link("/audit", "Audit", admin_only=True),
     Link("/account", "Account"),
 )
 
@@ -47,7 +50,9 @@ class Site:
     previews: Previews
     reserve: Reserve
     desk: Desk
+    shown_keys: ShownKeys
     keeper: Keeper | None = None
+    viewing: Viewing = field(default_factory=Viewing)
 
     @classmethod
     def made_from(cls, config: Config, keeper: Keeper | None = None) -> Site:
@@ -76,5 +81,6 @@ class Site:
             previews=Previews(config.run),
             reserve=Reserve(config.state),
             desk=Desk(config),
+            shown_keys=ShownKeys(),
             keeper=keeper,
         )

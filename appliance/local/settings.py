@@ -12,6 +12,7 @@ from typing import Any
 
 from bottle import HTTPError, HTTPResponse, request
 
+from appliance.accounts.audit import Action, record
 from appliance.accounts.guard import Visitor
 from appliance.config import Config
 from appliance.errors import UserError
@@ -115,6 +116,7 @@ def add_routes(app: App, site: Site) -> None:
         name = f"mb9k-{site.config.box}-{bundle.stamp(now.utc)}.zip"
         content = bundle.make(site.config, store, now, bundle.journal(), version(), model_id(site.config))
         kind = {"Content-Type": "application/zip", "Content-Disposition": f'attachment; filename="{name}"'}
+        record(store, Action.DOWNLOADED, "bundle for support")
         return HTTPResponse(content, headers=kind)
 
 

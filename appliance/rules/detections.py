@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 
+from appliance.accounts.audit import Action
 from appliance.accounts.people import Person
 from appliance.errors import InputError, NotFound
 from appliance.faces import Detection, State
@@ -44,23 +45,32 @@ def enter(
     bbox_px, model = (0.0, 0.0, 0.0, 0.0), f"{BY_HAND} {by.name}"
     entered = Detection(first_seen_utc, last_seen_utc, state, confidence, 0, bbox_px, 0, 0, model)
     with store.saving():
-        return store.detections.add(stream_id, entered)
+        detection_id = store.detections.add(stream_id, entered)
+        store.audit.add(Action.DETECTION_ENTERED, f"detection {detection_id}", stream=stream_id, state=state.value)
+    return detection_id
 
 
 def correct(store: Store, by: Person, detection_id: int, state: State) -> None:
     """Say what the state really is. Raises NotFound, NotSaved."""
-    find(store, detection_id)
     with store.saving():
+        before = find(store, detection_id).detection.state
         store.detections.correct_state(detection_id, state, by.name)
+        states = {"before": before.value, "after": state.value}
+        store.audit.add(Action.DETECTION_CORRECTED, f"detection {detection_id}", **states)
 
 
 def delete(store: Store, files: ImageFiles, by: Person, detection_id: int, now: Now) -> int:
     """Delete a detection, then erase its image. The id of the receipt. Raises NotFound, NotSaved."""
     with store.saving():
-        title = f"detection {detection_id} of {find(store, detection_id).stream}"
+        gone = find(store, detection_id)
         deleted = store.receipts.measure("id = ?", detection_id)
-        receipt_id = store.receipts.add(Kind.DETECTION, title, by.name, deleted, now.utc)
+        receipt_id = store.receipts.add(
+            Kind.DETECTION, f"detection {detection_id} of {gone.stream}", by.name, deleted, now.utc
+        )
         store.detections.remove(detection_id)
+        # Not when that was, nor how the mask was worn: a deletion leaves nothing behind.
+        told = {"stream": gone.stream_id, "receipt": receipt_id}
+        store.audit.add(Action.DETECTION_DELETED, f"detection {detection_id}", **told, had_image=gone.image is not None)
     erase_some(store, files)
     return receipt_id
 

@@ -6,6 +6,7 @@ import logging
 import shutil
 from dataclasses import dataclass
 
+from appliance.accounts.audit import Action
 from appliance.accounts.people import Person
 from appliance.config import Config
 from appliance.errors import InputError
@@ -55,6 +56,8 @@ def keep_statistics_only(config: Config, store: Store, by: Person, now: Now) -> 
         deleted = store.receipts.measure()
         receipt_id = store.receipts.add(Kind.STATISTICS, TITLE, by.name, deleted, now.utc)
         store.privacy.keep_statistics_only(by.name, now.utc)
+        told = {"detections": deleted.detections, "images": deleted.images, "receipt": receipt_id}
+        store.audit.add(Action.STATISTICS_ONLY, "the box", **told)
     try:
         remove_files(config, store)
     except OSError as error:
@@ -66,6 +69,7 @@ def keep_detections(store: Store) -> None:
     """Keep detections again from now on. Raises NotSaved."""
     with store.saving():
         store.privacy.keep_detections()
+        store.audit.add(Action.DETECTIONS_KEPT, "the box")
 
 
 def remove_files(config: Config, store: Store) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
+from appliance.accounts.audit import Action
 from appliance.accounts.people import Person, Role
 from appliance.address import shown
 from appliance.errors import InputError, NotAllowed, NotFound
@@ -62,6 +65,7 @@ def add(
         with store.saving():
             stream_id = store.streams.add_with_source(owner_id, name, source, now.utc, watch)
             store.streams.set_keeping(stream_id, keeping)
+            store.audit.add(Action.STREAM_ADDED, named(store, stream_id), source=shown(source))
         return find(store, stream_id, now), None
     if watch:
         raise InputError(NO_SUB_STREAM)
@@ -69,6 +73,7 @@ def add(
     with store.saving():
         stream_id = store.streams.add_with_key(owner_id, name, digest(key), now.utc)
         store.streams.set_keeping(stream_id, keeping)
+        store.audit.add(Action.STREAM_ADDED, named(store, stream_id))
     return find(store, stream_id, now), key
 
 
@@ -112,6 +117,22 @@ def change(
             store.streams.set_active(stream.id, active)
         if keeping is not None:
             store.streams.set_keeping(stream.id, keeping)
+        changes = {
+            "owner_id": owner_id,
+            "name": name if name != stream.name else None,
+            "source": source and shown(source),
+            "watch": shown(watch or "") if watch != stream.watch_url else None,
+            "active": active,
+            **_changes_of(keeping or stream.keeping, stream.keeping),
+        }
+        done = {field: value for field, value in changes.items() if value is not None}
+        store.audit.add(Action.STREAM_CHANGED, named(store, stream.id), **done)
+
+
+def _changes_of(keeping: Keeping, before: Keeping) -> dict[str, str | int]:
+    """What of it is chosen otherwise now."""
+    chosen = {field.name: (getattr(keeping, field.name), getattr(before, field.name)) for field in fields(Keeping)}
+    return {name: new or "as the box" for name, (new, old) in chosen.items() if new != old}
 
 
 def _check_keeping(by: Person, keeping: Keeping, before: Keeping) -> None:
@@ -128,6 +149,7 @@ def rotate_key(store: Store, stream_id: int) -> str:
     key = new_stream_key()
     with store.saving():
         store.streams.set_key(stream_id, digest(key))
+        store.audit.add(Action.KEY_CHANGED, named(store, stream_id))
     return key
 
 
@@ -139,6 +161,8 @@ def delete(store: Store, files: ImageFiles, previews: Previews, by: Person, stre
     with store.saving():
         deleted = store.receipts.measure("stream_id = ?", stream.id)
         receipt_id = store.receipts.add(Kind.STREAM, stream.title, by.name, deleted, now.utc)
+        told = {"detections": deleted.detections, "images": deleted.images, "receipt": receipt_id}
+        store.audit.add(Action.STREAM_DELETED, named(store, stream.id), **told)
         store.without_row.count_out(stream.id)
         store.streams.remove(stream.id)
     detections.erase_some(store, files)
@@ -151,9 +175,16 @@ def delete_images(store: Store, files: ImageFiles, by: Person, stream: Stream, n
     with store.saving():
         deleted = store.receipts.measure("stream_id = ? and image_day is not null", stream.id)
         receipt_id = store.receipts.add(Kind.IMAGES, stream.title, by.name, deleted, now.utc)
+        told = {"images": deleted.images, "receipt": receipt_id}
+        store.audit.add(Action.IMAGES_DELETED, named(store, stream.id), **told)
         store.detections.forget_images_of(stream.id, 0, ALL_IDS, ALL_IDS)
     detections.erase_some(store, files)
     return receipt_id
+
+
+def named(store: Store, stream_id: int) -> str:
+    """A stream as the audit knows it: its number, which is never given twice, and how it is called now."""
+    return f"stream {stream_id} ({store.streams.title(stream_id)})"
 
 
 def _new_source(
