@@ -14,6 +14,7 @@ from appliance.disk import Reserve
 from appliance.https import Keeper
 from appliance.images import ImageFiles
 from appliance.local import words
+from appliance.local.shown_keys import ShownKeys
 from appliance.local.update_desk import Desk
 from appliance.previews import Previews
 from appliance.rules.boxes import box_title
@@ -47,6 +48,7 @@ class Site:
     previews: Previews
     reserve: Reserve
     desk: Desk
+    shown_keys: ShownKeys
     keeper: Keeper | None = None
 
     @classmethod
@@ -76,5 +78,6 @@ class Site:
             previews=Previews(config.run),
             reserve=Reserve(config.state),
             desk=Desk(config),
+            shown_keys=ShownKeys(),
             keeper=keeper,
         )

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bottle import HTTPResponse, request, response
+from bottle import HTTPError, HTTPResponse, request, response
 
 from appliance.accounts.guard import Visitor
 from appliance.https import is_self_signed
 from appliance.local.dashboard import period
 from appliance.local.pages import Site
+from appliance.local.shown_keys import ShownKey
 from appliance.media import mediamtx
 from appliance.rules import streams as rules
+from appliance.secrets import digest
 from appliance.store import DetectionFilter, Store, Stream
 from appliance.times import Now
 from appliance.web.access import Access, App
@@ -88,14 +90,32 @@ def add_routes(app: App, site: Site) -> None:
             return HTTPResponse(status=204)
         return HTTPResponse(jpeg, headers={"Content-Type": "image/jpeg"})
 
+    @app.get("/streams/<stream_id:int>/new-key", access=Access.OWNER)
+    def confirm_key(stream: Stream) -> Page:
+        title = f"A new key for {stream.title}?"
+        return site.pages.page("stream_cut.html", stream=stream, title=title, action="key", button="Make a new key")
+
     @app.post("/streams/<stream_id:int>/key", access=Access.OWNER)
-    def rotate_key(store: Store, stream: Stream) -> Page:
-        return key_page(site, stream.id, stream.title, rules.rotate_key(store, stream.id))
+    def rotate_key(store: Store, visitor: Visitor, stream: Stream, now: Now) -> Page:
+        return to_key_page(site, stream.id, visitor, rules.rotate_key(store, stream.id), now)
+
+    @app.get("/streams/<stream_id:int>/key", access=Access.OWNER)
+    def key(store: Store, visitor: Visitor, stream: Stream, now: Now) -> Page:
+        shown = site.shown_keys.of(stream.id, visitor.person.id, now)
+        if shown is None or store.streams.with_key(digest(shown.key), now) is None:
+            words = "This key is not shown any more. If nobody copied it, make a new one on the stream's page."
+            raise HTTPError(410, words)
+        return _key_page(site, stream, shown)
 
     @app.post("/streams/<stream_id:int>/activate", access=Access.OWNER)
     def activate(store: Store, visitor: Visitor, stream: Stream) -> Page:
         rules.change(store, visitor.person, stream, active=True)
         return see_other(f"/streams/{stream.id}")
+
+    @app.get("/streams/<stream_id:int>/deactivate", access=Access.OWNER)
+    def confirm_deactivation(stream: Stream) -> Page:
+        title = f"Deactivate {stream.title}?"
+        return site.pages.page("stream_cut.html", stream=stream, title=title, action="deactivate", button="Deactivate")
 
     @app.post("/streams/<stream_id:int>/deactivate", access=Access.OWNER)
     def deactivate(store: Store, visitor: Visitor, stream: Stream) -> Page:
@@ -114,8 +134,14 @@ def add_routes(app: App, site: Site) -> None:
         return see_other("/streams")
 
 
-def key_page(site: Site, stream_id: int, title: str, key: str) -> Page:
-    """The one time a stream key is shown, with what to type where."""
+def to_key_page(site: Site, stream_id: int, visitor: Visitor, key: str, now: Now) -> Page:
+    """To the page that shows a key that was just made: reloading that page makes no other one."""
+    site.shown_keys.keep(stream_id, visitor.person.id, key, now)
+    return see_other(f"/streams/{stream_id}/key")
+
+
+def _key_page(site: Site, stream: Stream, shown: ShownKey) -> Page:
+    """The key, with what to type where."""
     rtmp = site.config.rtmp
     servers = [rtmp_server("rtmp", public_host(site), rtmp.port, STANDARD_RTMP_PORT)]
     has_rtmps = mediamtx.has_rtmps(site.config)
@@ -123,9 +149,7 @@ def key_page(site: Site, stream_id: int, title: str, key: str) -> Page:
     if has_rtmps:  # the first one is what people copy: OBS refuses a certificate that nobody signed
         secure = rtmp_server("rtmps", public_host(site), rtmp.tls_port, STANDARD_RTMPS_PORT)
         servers.insert(1 if warns else 0, secure)
-    return site.pages.page(
-        "stream_key.html", stream_id=stream_id, title=title, key=key, servers=servers, is_self_signed=warns
-    )
+    return site.pages.page("stream_key.html", stream=stream, shown=shown, servers=servers, is_self_signed=warns)
 
 
 def rtmp_server(scheme: str, host: str, port: int, standard_port: int) -> str:

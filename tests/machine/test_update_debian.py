@@ -28,7 +28,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     shutil.rmtree(made.root)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2400)
 def test_an_admin_updates_a_machine_from_the_page_and_goes_back(
     machine: Machine, tmp_path: Path, bundles: Bundles
 ) -> None:
@@ -74,7 +74,7 @@ def csrf(page: httpx.Client) -> str:
 
 
 def seen(page: httpx.Client) -> str:
-    """What the page shows; nothing while the site starts anew."""
+    """What the page shows; nothing while the site restarts."""
     try:
         return page.get("/updates").text
     except httpx.HTTPError:
