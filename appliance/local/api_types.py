@@ -147,7 +147,10 @@ class DetectionChange(Struct, forbid_unknown_fields=True):
 
 
 class Counts(Struct, kw_only=True):
-    """Persons by state. compliance: mask / (mask + no_mask + incorrect) with its 95 % interval; null if nobody."""
+    """Persons by state. compliance: mask / (mask + no_mask + incorrect) with its 95 % interval; null if nobody.
+
+    judged: of how many persons that is; enough: whether these are so many that the box's own pages show it.
+    """
 
     total: int
     mask: int
@@ -158,6 +161,7 @@ class Counts(Struct, kw_only=True):
     compliance_low: Ratio | None
     compliance_high: Ratio | None
     judged: int
+    enough: bool
 
 
 class Judging(Struct, kw_only=True, rename={"since_utc": "since"}):
@@ -251,6 +255,7 @@ def counts_json(counts: FaceCounts) -> Counts:
         compliance_low=round(rate.low, 4) if rate else None,
         compliance_high=round(rate.high, 4) if rate else None,
         judged=counts.classified,
+        enough=rate is not None and rate.is_enough,
     )
 
 

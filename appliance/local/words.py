@@ -6,10 +6,11 @@ from appliance.disk import MAKE_ROOM
 from appliance.faces import Detection, Health, State
 from appliance.service import SERVICES
 from appliance.store import ServiceStatus
+from appliance.web.words import TOO_FEW as TOO_FEW  # views find all of them under `words`
 from appliance.web.words import duration as duration
 from appliance.web.words import number as number
 from appliance.web.words import percent as percent
-from appliance.web.words import rate_words as rate_words  # views find all of them under `words`
+from appliance.web.words import rate_words as rate_words
 
 STATE_WORDS = {
     State.MASK: "Mask",
