@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from appliance import cli
-from appliance.config import Config, ConfigError, Web, as_toml, load, sections, settings
+from appliance.config import Config, ConfigError, as_toml, load, sections, settings
+from appliance.sections import Web
 
 
 def written(tmp_path: Path, text: str) -> Path:

@@ -17,10 +17,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from appliance import https
-from appliance.config import Config, Rtmp, Web
+from appliance.config import Config
 from appliance.errors import InputError
 from appliance.https import Keeper, Source, names_of
 from appliance.interfaces import addresses
+from appliance.sections import Rtmp, Web
 from tests.signers import Signer, pem
 
 DAY_S = 86_400.0
