@@ -17,6 +17,7 @@ from appliance.web.access import Access
 from tests.site import Box
 
 A, S, O, D = Access.ANYONE, Access.SIGNED_IN, Access.OWNER, Access.ADMIN  # noqa: E741
+M = Access.METRICS
 DECLARED = {
     "GET /static/<name>": A,
     "GET /health": A,
@@ -48,6 +49,10 @@ DECLARED = {
     "GET /detections/<detection_id:int>/delete": D,
     "POST /detections/<detection_id:int>/delete": D,
     "GET /images/<token>": S,
+    "GET /box-health": S,
+    "POST /box-health/token": D,
+    "POST /box-health/token/forget": D,
+    "GET /metrics": M,
     "GET /people": D,
     "POST /people": D,
     "POST /people/<person_id:int>/role": D,
