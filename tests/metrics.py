@@ -9,6 +9,9 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.conftest import REPOSITORY
+
+FOLDER = REPOSITORY / "docs"
 NAME = re.compile(r"mb9k_[a-z0-9_]+")
 OTHER_UNITS = re.compile(r"_(ms|milliseconds|minutes|hours|days|percent|kb|mb|megabytes|kilobytes|fahrenheit)(_|$)")
 Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -61,6 +64,18 @@ def complaints(text: str) -> Iterator[str]:
             yield f"{name}: has no sample, or no type"
     lines = [line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")]
     yield from (f"{line}: is there twice" for line in {line for line in lines if lines.count(line) > 1})
+
+
+def documented(prefix: str) -> set[str]:
+    """The metrics that docs/monitoring.md has in its tables: those of a centre begin with mb9k_centre_."""
+    rows = [line for line in (FOLDER / "monitoring.md").read_text().splitlines() if line.startswith("| `mb9k_")]
+    names = {name for row in rows for name in NAME.findall(row.split("|")[1])}
+    return {name for name in names if name.startswith(prefix)}
+
+
+def told(text: str) -> set[str]:
+    """The metrics that there are."""
+    return set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
 
 
 def dashboard_complaints(path: Path, text: str) -> Iterator[str]:

@@ -35,6 +35,7 @@ def test_a_prometheus_server_is_told_of_boxes_processes_and_rows(fleet: Fleet) -
     fleet.add_box("thief", None, revoked_utc=NOON - 5)
     told = ask(fleet, "ann").text
     assert not [*metrics.complaints(told)]
+    assert metrics.told(told) == metrics.documented("mb9k_centre_")
     assert not [*dashboard_complaints(REPOSITORY / "docs" / "grafana-centre.json", told)]
     ages = {age: value(told, "mb9k_centre_boxes", age=age) for age in ("fresh", "late", "stale", "never")}
     assert ages == {"fresh": 1, "late": 1, "stale": 1, "never": 0}

@@ -98,6 +98,7 @@ def test_a_prometheus_server_can_read_all_of_it_and_its_names_are_as_they_should
     answer = ask(box, role="ann")
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert not [*metrics.complaints(answer.text)]
+    assert metrics.told(answer.text) == metrics.documented("mb9k_") - metrics.documented("mb9k_centre_")
     one, told = {"stream": "1"}, answer.text
     assert value(told, "mb9k_service_up", service="watch") == value(told, "mb9k_judging") == 1
     assert value(told, "mb9k_judging_info", backend="onnx", name="the processor (CPU)") == 1
@@ -122,7 +123,7 @@ def test_a_service_that_is_gone_or_not_well_is_told_to_people_and_programs_alike
     told, page = ask(box, role="ann").text, box.browser("sci").get("/box-health").text
     assert value(told, "mb9k_judging") == 0 and value(told, "mb9k_service_problem", service="watch") == 1
     assert value(told, "mb9k_problems") == 1 and page.count('class="problem"') == 1
-    assert "the model fails its self-test" in page and "not passed" in page and "The box is well." not in page
+    assert "the model fails its self-test" in page and "not passed" in page and "All is well." not in page
     assert "the model fails its self-test" in box.browser("sci").get("/").text, "one truth"
     box.clock.forward(60)
     told = ask(box, role="ann").text

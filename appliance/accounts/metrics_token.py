@@ -19,6 +19,7 @@ class MetricsToken:
     def make(self) -> str:
         """Another token; the one before ends. Raises OSError."""
         token = new_token()
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         replace_file(self.path, digest(token) + "\n")
         return token
 
