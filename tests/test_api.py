@@ -205,6 +205,16 @@ def test_a_sub_stream_is_given_shown_without_its_password_and_ended(api: Api) ->
     assert (other["watch_url"], other["watch_problem"]) == (None, None)
 
 
+def test_a_stream_says_what_decodes_it_while_it_is_live(api: Api) -> None:
+    assert api.call("GET", "/api/v1/streams/1").json()["decoded_by"] is None
+    api.store.streams.set_live(1, None, NOON)
+    api.store.streams.describe(1, "h264", 1920, 1080, decoded_by="nvv4l2decoder")
+    api.store.services.heartbeat("watch", 1, NOON, None, now())
+    assert api.call("GET", "/api/v1/streams/1").json()["decoded_by"] == "nvv4l2decoder"
+    api.store.streams.set_offline(1)
+    assert [each["decoded_by"] for each in api.call("GET", "/api/v1/streams").json()["streams"]] == [None, None]
+
+
 def test_the_status_says_what_judges(api: Api) -> None:
     judging = Judging("tensorrt", "TensorRT 10.3.0 on Orin, INT8", "A GPU answers.", "2026-11-27T16:00:00Z")
     api.store.services.heartbeat("gate", 1, NOON, None, now())

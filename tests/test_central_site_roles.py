@@ -51,6 +51,7 @@ DECLARED = {
     "GET /add-box": D,
     "POST /add-box": D,
     "POST /add-box/<join_id:int>/withdraw": D,
+    "GET /audit": D,
     "GET /people": D,
     "POST /people": D,
     "GET /people/<person_id:int>/remove": D,

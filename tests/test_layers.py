@@ -33,6 +33,7 @@ GROUND = {
     "sections",
     "service",
     "sqlite",
+    "time_zone",
     "times",
 }
 KIT = {"web"}

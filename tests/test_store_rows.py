@@ -373,13 +373,6 @@ def test_a_page_holds_fifty(filled: Store) -> None:
     assert [len(filled.detections.page(ALL)), len(filled.detections.page_after(ALL, ids[0]))] == [50, 50]
 
 
-def test_hours_are_counted_from_a_moment_on(filled: Store) -> None:
-    for seconds, state in ((-1, State.MASK), (0, State.MASK), (3599, State.NO_MASK), (7200, State.MASK)):
-        filled.detections.add(1, replace(SEEN, first_seen_utc=AT + seconds, last_seen_utc=AT + seconds, state=state))
-    assert filled.detections.counts_by_hour(AT) == {AT: Counts(mask=1, no_mask=1), AT + 7200: Counts(mask=1)}
-    assert filled.detections.counts_by_hour(AT - 1)[AT - 3600] == Counts(mask=1)
-
-
 def test_images_are_counted_by_stream_and_listed_in_the_order_of_their_files(filled: Store) -> None:
     for stream_id, number, day in ((1, 3, "20261125"), (1, 2, "20261124"), (2, 1, "20261124")):
         filled.detections.add(stream_id, SEEN, image(number, day))

@@ -9,6 +9,8 @@ from pathlib import Path
 from threading import BoundedSemaphore
 from typing import Protocol
 
+from appliance.accounts.audit import Audit
+from appliance.accounts.failures import Failures
 from appliance.accounts.guesses import Guesses
 from appliance.accounts.metrics_token import MetricsToken
 from appliance.accounts.people import People
@@ -26,6 +28,9 @@ class Store(Protocol):
 
     @property
     def people(self) -> People: ...
+
+    @property
+    def audit(self) -> Audit: ...
 
     def saving(self) -> AbstractContextManager[None]:
         """One transaction: all of it is stored, or nothing. Raises NotSaved."""
@@ -50,6 +55,7 @@ class Accounts:
     explain: Callable[[Exception], str]
     metrics_token: MetricsToken | None = None
     guesses: Guesses = field(default_factory=Guesses)
+    failures: Failures = field(default_factory=Failures)
     hashing: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(2))
     """Argon2 takes 64 MiB at a time: at most two at once, however many sign in."""
     strangers: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(6))

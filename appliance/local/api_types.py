@@ -48,6 +48,7 @@ class Stream(Struct, kw_only=True, rename={"live_since_utc": "live_since", "crea
 
     watch_url: a smaller picture of the same camera in which the box watches for movement, password masked.
     problem: why nobody in it is being judged. watch_problem: why the large picture is watched instead of the smaller.
+    decoded_by: what decodes it just now, FFmpeg or a chip; null: nothing does, or it is not known yet.
     """
 
     id: int
@@ -64,6 +65,7 @@ class Stream(Struct, kw_only=True, rename={"live_since_utc": "live_since", "crea
     codec: str | None
     width: int | None
     height: int | None
+    decoded_by: str | None
     problem: str | None
     watch_problem: str | None
     health: Health

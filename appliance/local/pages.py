@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.accounts.guard import visitor_now
@@ -15,7 +15,9 @@ from appliance.disk import Reserve
 from appliance.https import Keeper
 from appliance.images import ImageFiles
 from appliance.local import words
+from appliance.local.shown_keys import ShownKeys
 from appliance.local.update_desk import Desk
+from appliance.local.viewing import Viewing
 from appliance.previews import Previews
 from appliance.rules.boxes import box_title
 from appliance.store import explain_trouble
@@ -34,6 +36,7 @@ NAVIGATION = (
     Link("/people", "People", admin_only=True),
     Link("/fleet", "Fleet", admin_only=True),
     Link("/settings", "Settings", admin_only=True, also=("/updates",)),
+    Link("/audit", "Audit", admin_only=True),
     Link("/account", "Account"),
 )
 
@@ -49,7 +52,9 @@ class Site:
     previews: Previews
     reserve: Reserve
     desk: Desk
+    shown_keys: ShownKeys
     keeper: Keeper | None = None
+    viewing: Viewing = field(default_factory=Viewing)
 
     @classmethod
     def made_from(cls, config: Config, keeper: Keeper | None = None) -> Site:
@@ -85,5 +90,6 @@ class Site:
             previews=Previews(config.run),
             reserve=Reserve(config.state),
             desk=Desk(config),
+            shown_keys=ShownKeys(),
             keeper=keeper,
         )

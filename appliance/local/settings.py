@@ -11,6 +11,7 @@ from typing import Any
 
 from bottle import HTTPError, HTTPResponse, request
 
+from appliance.accounts.audit import Action, record
 from appliance.accounts.guard import Visitor
 from appliance.errors import UserError
 from appliance.https import Certificate, Keeper, Source
@@ -100,6 +101,7 @@ def add_routes(app: App, site: Site) -> None:
         name = f"mb9k-{site.config.box}-{bundle.stamp(now.utc)}.zip"
         content = bundle.make(site.config, store, now, bundle.journal(), version(), model_id(site.config))
         kind = {"Content-Type": "application/zip", "Content-Disposition": f'attachment; filename="{name}"'}
+        record(store, Action.DOWNLOADED, "bundle for support")
         return HTTPResponse(content, headers=kind)
 
 

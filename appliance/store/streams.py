@@ -9,7 +9,7 @@ from typing import Any, Literal
 from appliance.errors import NameTaken
 from appliance.faces import Health, Work
 from appliance.sqlite import Database
-from appliance.store.filters import OF_STREAMS, conditions
+from appliance.store.filters import OF_STREAMS, TITLE, conditions
 from appliance.store.services import FRESH_S
 from appliance.times import Now, utc_text
 
@@ -198,6 +198,12 @@ class Streams:
     def remove(self, stream_id: int) -> None:
         """Remove a stream with all its detections; their images are noted as still to be erased."""
         self.db.execute("delete from streams where id = ?", [stream_id])
+
+    def title(self, stream_id: int) -> str:
+        """Its owner:name; empty: there is no such stream."""
+        question = f"select {TITLE} from streams join people on people.id = owner_id where streams.id = ?"
+        rows = self.db.execute(question, [stream_id])
+        return next((str(row[0]) for row in rows), "")
 
     def ids(self) -> set[int]:
         """Every stream there is."""

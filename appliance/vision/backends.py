@@ -84,11 +84,16 @@ class Judge:
     def _waited_s(self) -> float:
         return float(getattr(self._waited, "s", 0.0))
 
-    def use(self, detector: Detector | None) -> None:
-        """Let the GPU judge from now on; None: no longer."""
+    def use(self, detector: Detector) -> None:
+        """Let the GPU judge from now on."""
         with self._lock:
             self._gpu, self.why = detector, ""
             self.lost.clear()
+
+    def leave(self) -> None:
+        """Let the CPU judge from now on."""
+        with self._lock:
+            self._gpu = None
 
     def _lose(self, detector: Detector, error: Exception) -> None:
         with self._lock:
@@ -147,7 +152,8 @@ class TensorRT:
             return
         if not failures:
             raise BuildFailed(f"the model {model.id} has no form for TensorRT")
-        raise type(failures[-1])("; ".join(dict.fromkeys(map(str, failures))))
+        worth_trying = [error for error in failures if not isinstance(error, EngineRefused)]
+        raise type((worth_trying or failures)[0])("; ".join(dict.fromkeys(map(str, failures))))
 
     @property
     def detector(self) -> Detector:
@@ -282,9 +288,11 @@ class Backends:
     def _run(self) -> None:
         pause_s = self._first_pause_s
         while not self._stopping.is_set():
-            begun_s = time.monotonic()
             try:
-                opened = self._opened()
+                judged_s = self._judge_until_lost(self._opened())
+                reason = f"The GPU failed: {_sentence(self.judge.why)}"
+                if judged_s > STEADY_S:
+                    pause_s = self._first_pause_s
             except NotInstalled as error:
                 self._say_cpu(f"{_sentence(error)} The CPU judges.", expected=self._wanted == "auto")
                 return
@@ -294,16 +302,10 @@ class Backends:
             except Exception as error:  # nothing that the GPU does may end the watcher, or this thread
                 if not isinstance(error, (GpuError, UserError, OSError)):
                     log.exception("the GPU could not be used")
-                if not self._stopping.is_set():
-                    self._say_cpu(f"{_sentence(error)} The CPU judges; tried again in {_words(pause_s)}.")
-            else:
-                self._judge_until_lost(opened)
-                if self._stopping.is_set():
-                    return
-                if time.monotonic() - begun_s > STEADY_S:
-                    pause_s = self._first_pause_s
-                again = f"tried again in {_words(pause_s)}"
-                self._say_cpu(f"The GPU failed: {_sentence(self.judge.why)} The CPU judges; {again}.")
+                reason = _sentence(error)
+            if self._stopping.is_set():
+                return
+            self._say_cpu(f"{reason} The CPU judges; tried again in {_words(pause_s)}.")
             self._stopping.wait(pause_s)
             pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
 
@@ -313,19 +315,21 @@ class Backends:
             return _jetson(model, self._engines, self, self._directory)
         return TensorRT(model, self._engines, self, self._directory)
 
-    def _judge_until_lost(self, opened: Opened) -> None:
+    def _judge_until_lost(self, opened: Opened) -> float:
+        """Let it judge until it fails or the box stops; for how long that was."""
         backend = JETSON if self._wanted == JETSON else TENSORRT
         reason = "vision.backend says so." if self._wanted != "auto" else "A GPU answers, and judges as it should."
+        begun_s = time.monotonic()
         try:
             self.judging = Judging(backend, opened.name, reason, utc_text(time.time()))
             self.judge.use(opened.detector)
             log.info("%s judges", opened.name)
-            self.judge.lost.wait()
+            if not self._stopping.is_set():  # `use` takes back what `stop` says
+                self.judge.lost.wait()
         finally:
-            why = self.judge.why
-            self.judge.use(None)
-            self.judge.why = why
+            self.judge.leave()
             opened.close()
+        return time.monotonic() - begun_s
 
     def _say_cpu(self, reason: str, expected: bool = False) -> None:
         log.log(logging.INFO if expected else logging.WARNING, "%s", reason)

@@ -31,6 +31,7 @@ NAVIGATION = (
     Link("/compare", "Compare"),
     Link("/events", "Events", admin_only=True, also=("/letters",)),
     Link("/people", "People", admin_only=True),
+    Link("/audit", "Audit", admin_only=True),
     Link("/account", "Account"),
 )
 
