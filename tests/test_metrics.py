@@ -11,11 +11,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance import board
 from appliance.board import ROOT, Board, Memory, Throttled, Throttling, look
+from appliance.cli import cli
 from appliance.faces import Health, Judging, State, Work
 from appliance.web.metrics import Metric, Sample, counter, exposition, gauge, summary
 from tests import metrics
@@ -152,10 +154,24 @@ def test_the_metrics_token_opens_the_metrics_alone_until_there_is_another(box: B
     kept = box.config.metrics_token_path
     assert second not in kept.read_text() and stat.S_IMODE(kept.stat().st_mode) == 0o600
     box.browser("ann").post("/box-health/token/forget")
+    noted = box.browser("ann").get("/api/v1/audit").text
+    assert noted.count("for /metrics") == 3 and second not in noted
     assert ask(box, second).status_code == 401 and not kept.exists()
     assert ask(box).status_code == ask(box, "").status_code == ask(box, "token of ann").status_code == 401
     assert ask(box, role="sci").status_code == 403
     assert "token" in ask(box).text and ask(box).headers["www-authenticate"] == "Bearer"
+
+
+def test_a_token_of_the_command_line_is_for_the_site_to_read(box: Box, tmp_path: Path) -> None:
+    settings_path = tmp_path / "mb9k.toml"
+    settings_path.write_text(f'state_dir = "{box.config.state}"\n')
+    made = CliRunner().invoke(cli, ["--config", str(settings_path), "metrics", "token"], catch_exceptions=False)
+    assert ask(box, made.stdout.strip()).status_code == 200
+    kept = box.config.metrics_token_path
+    assert kept.stat().st_uid == kept.parent.stat().st_uid
+    ended = CliRunner().invoke(cli, ["--config", str(settings_path), "metrics", "token", "--end"])
+    assert "No token opens /metrics any more." in ended.stdout
+    assert ask(box, made.stdout.strip()).status_code == 401
 
 
 def test_a_box_that_was_claimed_by_nobody_tells_nothing(tmp_path: Path) -> None:

@@ -9,6 +9,9 @@ from pathlib import Path
 from appliance.files import replace_file
 from appliance.secrets import digest, equal_in_constant_time, new_token
 
+METRICS = "for /metrics"
+"""What the audit calls it."""
+
 
 @dataclass(frozen=True, slots=True)
 class MetricsToken:

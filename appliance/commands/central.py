@@ -20,6 +20,7 @@ from appliance.central.check import problems
 from appliance.central.config import CentralConfig, load
 from appliance.central.database import Database
 from appliance.central.opening import open_database
+from appliance.central.store import CentralStore
 from appliance.commands.kit import secret
 from appliance.commands.metrics import print_token
 from appliance.config import as_toml
@@ -253,7 +254,11 @@ def metrics_token(context: click.Context, end: bool) -> None:
 
     It is printed this once, and kept nowhere: whoever has it may read figures, and nothing else.
     """
-    print_token(_config(context).metrics_token_path, end)
+    config = _config(context)
+    with _database(config) as database:
+        store = CentralStore(database)
+        store.records.note(time.time(), "the metrics token was ended" if end else "another metrics token was made", BY)
+    print_token(config.metrics_token_path, end)
 
 
 @central.command("check")

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from appliance.accounts.metrics_token import MetricsToken
-from appliance.commands.kit import config_of
+from appliance.accounts.audit import Action, record
+from appliance.accounts.metrics_token import METRICS, MetricsToken
+from appliance.commands.kit import config_of, store_of
 from appliance.errors import UserError
 
 
@@ -25,13 +26,16 @@ def metrics_token(context: click.Context, end: bool) -> None:
 
     It is printed this once, and kept nowhere: whoever has it may read figures, and nothing else.
     """
-    print_token(config_of(context).metrics_token_path, end)
+    config = config_of(context)
+    store = store_of(config)
+    record(store, Action.TOKEN_REVOKED if end else Action.TOKEN_MADE, METRICS)
+    print_token(config.metrics_token_path, end)
 
 
 def print_token(path: Path, end: bool) -> None:
     """Make a token and print it, or end the one there is. Raises UserError.
 
-    The site reads the digest as its own user, so that the file is given to whoever the folder belongs to.
+    Where root calls it, the file is given to whoever the folder belongs to, as whom the site reads it.
     """
     token = MetricsToken(path)
     try:

@@ -7,15 +7,16 @@ from typing import Any
 
 from bottle import HTTPResponse
 
+from appliance.accounts.audit import Action, record
 from appliance.accounts.guard import Visitor
-from appliance.accounts.metrics_token import MetricsToken
+from appliance.accounts.metrics_token import METRICS, MetricsToken
 from appliance.board import Throttling
 from appliance.local.health import BoxHealth, look, model_id, version
 from appliance.local.metrics import metrics
 from appliance.local.pages import Site
 from appliance.service import SERVICES
-from appliance.store import DetectionFilter, Store
-from appliance.times import Now, midnight_utc
+from appliance.store import Store
+from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.forms import see_other
 from appliance.web.metrics import answer
@@ -36,12 +37,14 @@ def add_routes(app: App, site: Site) -> None:
 
     @app.post(f"{PAGE}/token", access=Access.ADMIN)
     def make_token(store: Store, visitor: Visitor, now: Now) -> Page:
+        record(store, Action.TOKEN_MADE, METRICS)  # first: none is made that is not on record
         new_token = token.make()
         log.warning("%s made another metrics token", visitor.name)
         return _page(site, look(site, store, now), token, new_token=new_token)
 
     @app.post(f"{PAGE}/token/forget", access=Access.ADMIN)
-    def forget_token(visitor: Visitor) -> Page:
+    def forget_token(store: Store, visitor: Visitor) -> Page:
+        record(store, Action.TOKEN_REVOKED, METRICS)
         token.forget()
         log.warning("%s ended the metrics token", visitor.name)
         return see_other(PAGE)
@@ -49,11 +52,8 @@ def add_routes(app: App, site: Site) -> None:
     @app.get("/metrics", access=Access.METRICS)
     def figures(store: Store, now: Now) -> HTTPResponse:
         """For a program with the metrics token, and for admins."""
-        how, since_utc = look(site, store, now), midnight_utc(now.utc)
-        today = {
-            stream.id: store.detections.counts(DetectionFilter(stream_id=stream.id, since_utc=since_utc))
-            for stream in how.streams
-        }
+        how = look(site, store, now)
+        today = store.trends.by_stream([stream.id for stream in how.streams], store.trends.midnight_utc(now.utc))
         return answer(metrics(site.config.box, version(), model_id(site.config), how, today))
 
 

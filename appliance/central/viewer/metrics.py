@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from bottle import HTTPResponse
 
+from appliance.accounts.audit import Action
 from appliance.accounts.guard import Visitor
+from appliance.accounts.metrics_token import METRICS
 from appliance.central.store import Box, CentralStore
 from appliance.central.store.records import Process
 from appliance.central.viewer import events
@@ -40,16 +42,18 @@ def add_routes(app: App, centre: Centre) -> None:
 
     @app.post("/events/metrics-token", access=Access.ADMIN)
     def make_token(store: CentralStore, visitor: Visitor, now: Now) -> Page:
-        new_token = token.make()
-        with store.saving():
+        with store.saving():  # first: none is made that is not on record
             store.records.note(now.utc, "another metrics token was made", visitor.name)
+            store.audit.add(Action.TOKEN_MADE, METRICS)
+        new_token = token.make()
         return events.page(centre, store, new_token=new_token)
 
     @app.post("/events/metrics-token/forget", access=Access.ADMIN)
     def forget_token(store: CentralStore, visitor: Visitor, now: Now) -> Page:
-        token.forget()
         with store.saving():
             store.records.note(now.utc, "the metrics token was ended", visitor.name)
+            store.audit.add(Action.TOKEN_REVOKED, METRICS)
+        token.forget()
         return see_other("/events")
 
 
