@@ -31,7 +31,8 @@ class Health(Struct, kw_only=True):
 
     too_small: share of persons whose faces were too small to judge. looks: share of the looks wanted that the box could
     afford. smallest_face_px: shorter side of the smallest face that is judged. decoding_ms: computing a second that
-    decoding takes; idle_ms: while nothing moves, if key frames came each second (null: they do).
+    decoding takes; idle_ms: while nothing moves, if key frames came each second (null: they do). delay_s: from when the
+    camera showed a frame until it was judged, on average.
     """
 
     too_small: Ratio | None
@@ -39,6 +40,7 @@ class Health(Struct, kw_only=True):
     smallest_face_px: float | None
     decoding_ms: float | None
     idle_ms: float | None
+    delay_s: float | None
 
 
 class Stream(Struct, kw_only=True, rename={"live_since_utc": "live_since", "created_utc": "created"}):
