@@ -13,6 +13,7 @@ from tests.conftest import REPOSITORY
 GROUND = {
     "address",
     "alone",
+    "board",
     "certificates",
     "config",
     "disk",
@@ -32,6 +33,7 @@ GROUND = {
     "sections",
     "service",
     "sqlite",
+    "time_zone",
     "times",
 }
 KIT = {"web"}

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from appliance.accounts.audit import Audit
+from appliance.accounts.audit_chain import HeadFile, head_path
 from appliance.accounts.people import People
 from appliance.disk import FULL, MAKE_ROOM, Reserve, means_full
 from appliance.errors import NotSaved, UserError
@@ -24,6 +26,8 @@ from appliance.store.services import Services
 from appliance.store.soundness import BUSY_TIMEOUT_S, Cause, cause_of, connect
 from appliance.store.streams import Streams
 from appliance.store.summaries import WRONG_MINUTES, Summaries
+from appliance.store.trends import Trends
+from appliance.store.trends_schema import WRONG_DAYS, WRONG_QUARTERS
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +54,9 @@ class Store:
         self.erasures = Erasures(self.db)
         self.ages = Ages(self.db)
         self.summaries = Summaries(self.db)
+        self.trends = Trends(self.db, self.detections)
         self.fleet = Fleet(self.db)
+        self.audit = Audit(self.db)
         self.reserve: Reserve | None = None
 
     @classmethod
@@ -98,6 +104,7 @@ class Store:
         connection.execute("pragma temp_store=memory")  # a full disk must not stop what makes room
         store = cls(connection)
         store.reserve = Reserve(path.parent)
+        store.audit.outside = HeadFile(head_path(path))
         return store
 
     @classmethod
@@ -134,13 +141,14 @@ class Store:
         It takes the write lock at once: a transaction that reads first and then writes may be refused
         at any time when another process wrote in between.
         """
+        with self.audit.within(self._transaction()):
+            yield
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
         self.db.conn.execute("begin immediate")
         try:
             yield
-        except BaseException:
-            self.db.rollback()
-            raise
-        try:
             self.db.conn.execute("commit")
         except BaseException:
             self.db.rollback()
@@ -218,6 +226,16 @@ INVARIANTS = (
     (
         WRONG_MINUTES,
         "the sums by the minute are not those of the detections, so a centre is told wrong figures;"
+        " `mb9k check --repair` counts them again; please report it",
+    ),
+    (
+        WRONG_QUARTERS,
+        "the sums by the quarter of an hour are not those of the minutes, so pages show wrong figures;"
+        " `mb9k check --repair` counts them again; please report it",
+    ),
+    (
+        WRONG_DAYS,
+        "the sums by the day are not those of the quarters of an hour, so pages show wrong figures;"
         " `mb9k check --repair` counts them again; please report it",
     ),
 )

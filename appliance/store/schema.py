@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from appliance.accounts.schema import migrations as accounts_migrations
 from appliance.sqlite import Database, Migrations
-from appliance.store import summaries_schema
+from appliance.store import summaries_schema, trends_schema
 
 migrations = Migrations("appliance")
 MIGRATIONS = (accounts_migrations, migrations)  # streams refer to people, so these come first
@@ -268,4 +268,34 @@ def m013_decoded_by(db: Database) -> None:
         alter table stream_status add column
           -- FFmpeg, or the name of what decodes in its place; null: not known.
           decoded_by text;
+    """)
+
+
+@migrations()
+def m014_trends(db: Database) -> None:
+    """Sums by quarters of an hour and by days, which stay."""
+    trends_schema.make(db)
+
+
+@migrations()
+def m017_work(db: Database) -> None:
+    """How late a stream is judged, and what was done with it since the box began to judge it (faces.Work)."""
+    db.executescript("""
+        alter table stream_status add column
+          -- From when the camera showed a frame until it was judged, on average of the last minutes.
+          delay_s real;
+        alter table stream_status add column frames_judged integer not null default 0;
+        alter table stream_status add column
+          -- For want of computing time.
+          looks_put_off integer not null default 0;
+        alter table stream_status add column persons_left integer not null default 0;
+        alter table stream_status add column
+          -- Of the persons who left: too few pixels to judge.
+          faces_too_small integer not null default 0;
+        alter table stream_status add column
+          -- Sum over the frames judged.
+          delays_s real not null default 0;
+        alter table stream_status add column
+          -- How much of the stream nobody took in time.
+          dropped_s real not null default 0;
     """)
