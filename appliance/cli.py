@@ -18,6 +18,7 @@ from appliance.accounts.people import ROLES_OF_BOX, Role
 from appliance.alone import stay_alone
 from appliance.commands.clock import clock
 from appliance.commands.kit import Options, config_of, operator, secret, store_of
+from appliance.commands.metrics import metrics
 from appliance.commands.streams import stream
 from appliance.config import as_toml
 from appliance.disk import FULL, means_full
@@ -286,6 +287,7 @@ def user_list(context: click.Context) -> None:
 
 cli.add_command(stream)
 cli.add_command(clock)
+cli.add_command(metrics)
 
 
 def main() -> None:

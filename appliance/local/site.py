@@ -12,7 +12,19 @@ from appliance.accounts import account, audit_site, sign_in
 from appliance.accounts.guard import Guard
 from appliance.config import Config
 from appliance.https import Keeper
-from appliance.local import api, dashboard, detections, fleet, people, settings, stream_forms, streams, updates, wifi
+from appliance.local import (
+    api,
+    dashboard,
+    detections,
+    fleet,
+    monitoring,
+    people,
+    settings,
+    stream_forms,
+    streams,
+    updates,
+    wifi,
+)
 from appliance.local.access import owned_stream
 from appliance.local.pages import Site
 from appliance.rules.audit import drop_old_entries
@@ -32,7 +44,7 @@ BACKUP_POLL_S = 60.0
 AUDIT_POLL_S = 3600.0
 CERTIFICATE_POLL_S = 10.0
 REDIRECT_THREADS = 2
-MODULES = (dashboard, streams, stream_forms, detections, people, fleet, settings, wifi, updates, api)
+MODULES = (dashboard, streams, stream_forms, detections, monitoring, people, fleet, settings, wifi, updates, api)
 
 
 def make_app(
