@@ -22,6 +22,7 @@ from appliance.local.site import make_app
 from appliance.secrets import digest
 from appliance.store import Kind, Store, StoredImage
 from appliance.times import now
+from tests.site import new_store
 
 NOON = 1_795_521_600.0  # 2026-11-24T12:00:00Z
 JPEG = b"\xff\xd8 a picture \xff\xd9"
@@ -32,9 +33,16 @@ class Api:
 
     def __init__(self, folder: Path, web: dict[str, Any] | None = None) -> None:
         self.config = msgspec.convert({"state_dir": str(folder), "web": web or {}}, Config)
+        self.config.state.mkdir(parents=True, exist_ok=True)
+        self.config.store_path.write_bytes(new_store())
         self.store = Store.open(self.config.store_path)
         self.images = ImageFiles(self.config.images_dir)
         self.app = make_app(self.config, lambda: Store.open(self.config.store_path))
+        with self.store.writing():
+            self._fill()
+        self.client = httpx.Client(transport=httpx.WSGITransport(app=self.app), base_url="http://box")
+
+    def _fill(self) -> None:
         for name, role in (("ann", Role.ADMIN), ("sci", Role.DATA_SCIENTIST), ("eve", Role.DATA_SCIENTIST)):
             person_id = self.store.people.add(name, "no password", role, NOON)
             self.store.people.add_token(person_id, "test", digest(name), NOON, NOON + 90 * 86400)
@@ -48,7 +56,6 @@ class Api:
             )
             self.store.detections.add(1 + number % 2, seen, self.image if number == 0 else None)
         self.store.receipts.add(Kind.IMAGES, "ann:door", "ann", self.store.receipts.measure(), NOON)
-        self.client = httpx.Client(transport=httpx.WSGITransport(app=self.app), base_url="http://box")
 
     def call(self, method: str, path: str, who: str | None = "ann", **options: Any) -> httpx.Response:
         headers = {} if who is None else {"Authorization": f"Bearer {who}"}
@@ -235,12 +242,12 @@ def test_the_status_says_what_judges(api: Api) -> None:
 
 
 def test_a_stream_says_how_well_it_can_be_judged_and_a_detection_why_it_could_not(api: Api) -> None:
-    unknown = dict.fromkeys(("too_small", "looks", "smallest_face_px", "decoding_ms", "idle_ms"))
+    unknown = dict.fromkeys(("too_small", "looks", "smallest_face_px", "decoding_ms", "idle_ms", "delay_s"))
     assert api.call("GET", "/api/v1/streams/1").json()["health"] == unknown
     api.store.services.heartbeat("watch", 1, NOON, None, now())
     api.store.streams.set_live(1, None, NOON)
-    api.store.streams.set_health(1, Health(0.31, 1, 28, 118, 14))
-    told = {"too_small": 0.31, "looks": 1.0, "smallest_face_px": 28, "decoding_ms": 118, "idle_ms": 14}
+    api.store.streams.set_health(1, Health(0.31, 1, 28, 118, 14, 0.4))
+    told = {"too_small": 0.31, "looks": 1.0, "smallest_face_px": 28, "decoding_ms": 118, "idle_ms": 14, "delay_s": 0.4}
     assert api.call("GET", "/api/v1/streams").json()["streams"][0]["health"] == told
     far = Detection(NOON, NOON, State.UNKNOWN, 0.9, 7, (1, 2, 9, 9), 640, 360, "m", too_small=True)
     number = api.store.detections.add(1, far)

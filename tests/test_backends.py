@@ -11,7 +11,7 @@ import pytest
 
 from appliance.faces import Face, State
 from appliance.vision import backends as backends_module
-from appliance.vision.backends import Backends, Judge, TensorRT
+from appliance.vision.backends import MOST_CUT_OFF, Backends, Judge, TensorRT
 from appliance.vision.engines import Engines, Key
 from appliance.vision.gpu_errors import BuildFailed, ChildCrashed, DeviceLost, EngineRefused, GpuError
 from appliance.vision.manifest import find
@@ -143,3 +143,35 @@ def test_only_when_every_engine_was_refused_it_is_not_tried_again(
     with pytest.raises(kind, match=f"^{of_int8}; {of_fp16}$") as caught:
         TensorRT(find(), Engines(tmp_path), backends)
     assert type(caught.value) is kind
+
+
+def test_an_engine_that_ended_with_the_box_again_and_again_is_not_built_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[Key] = []
+
+    def fail(_: TensorRT, key: Key, form: str) -> bytes:
+        assert form == f"tensorrt_{key.precision}"
+        assert Engines(tmp_path).cut_off(key) == 1, "it is noted before it begins"
+        built.append(key)
+        raise BuildFailed("nothing came of it")
+
+    monkeypatch.setattr("appliance.vision.gpu.ask_device", lambda: Device("Orin", "8.7", "10.3.0"))
+    monkeypatch.setattr(TensorRT, "_build", fail)
+    backends = Backends("auto", "", ColourDetector(), tmp_path)
+
+    def opened() -> list[str]:
+        built.clear()
+        with pytest.raises(BuildFailed):
+            TensorRT(find(), Engines(tmp_path), backends)
+        return [key.precision for key in built]
+
+    assert opened() == ["int8", "fp16"]
+    of_int8 = built[0].name
+    (tmp_path / f"{of_int8}.begun").write_text(str(MOST_CUT_OFF))
+    assert opened() == ["fp16"]
+    assert opened() == ["fp16"], "it is remembered"
+    ((name, entry),) = Engines(tmp_path).all()
+    assert name == of_int8 and entry is not None and entry.refused and "ended 3 times" in entry.figures
+    Engines(tmp_path).remove(of_int8)
+    assert opened() == ["int8", "fp16"]

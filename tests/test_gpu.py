@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from appliance.vision.detector import NetworkDetector
 from appliance.vision.golden import self_test
 from appliance.vision.gpu import Worker, ask_device, build_engine
+from appliance.vision.gpu_child import PRIORITY
 from appliance.vision.gpu_errors import (
     BuildFailed,
     ChildCrashed,
@@ -28,6 +31,7 @@ from appliance.vision.gpu_errors import (
 from appliance.vision.manifest import Model, find, verified
 from appliance.vision.onnx import load_form
 from appliance.vision.tensorrt import MOST, Device
+from tests.boxes import until
 from tests.gpus import VERSIONS, StandInGpu, no_gpu, stand_in_gpu
 
 SIDE = 320
@@ -70,7 +74,7 @@ def test_without_the_libraries_no_process_is_started_and_the_missing_one_is_name
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     no_gpu(monkeypatch)
-    monkeypatch.setattr("appliance.vision.gpu.start_child", None)
+    monkeypatch.setattr("appliance.vision.child.start_child", None)
     with pytest.raises(NotInstalled, match="TensorRT is not installed"):
         ask_device()
 
@@ -115,6 +119,22 @@ def test_the_stand_in_for_an_engine_passes_the_self_test(gpu: StandInGpu, model:
     gpu.set(integrated=integrated)
     with working(plan(model)) as worker:
         assert self_test(NetworkDetector(model.of_regions(), worker)) == []
+
+
+def test_when_memory_is_short_the_process_of_the_stand_in_goes_first(gpu: StandInGpu, model: Model) -> None:
+    with working(plan(model)) as worker:
+        assert Path(f"/proc/{worker._child._process.pid}/oom_score_adj").read_text() == "1000\n"
+
+
+def test_closing_a_stand_in_that_hangs_ends_the_pass_before_the_pipe_is_closed(gpu: StandInGpu, model: Model) -> None:
+    worker = Worker(plan(model), SIDE)
+    gpu.set(run="hung")
+    with ThreadPoolExecutor(1) as streams:
+        passing = streams.submit(worker, pictures(1, 64))
+        until(worker._lock.locked, 20, "the pass has begun")
+        worker.close()
+        assert isinstance(passing.exception(20), ChildCrashed)
+    assert worker._child._process.poll() is not None
 
 
 def test_more_pictures_than_the_stand_in_takes_go_one_batch_after_the_other(gpu: StandInGpu, model: Model) -> None:
@@ -163,6 +183,20 @@ def test_a_build_by_the_stand_in_tells_how_far_it_is_where_that_version_can(
     plan(model, tell=lambda *step: told.append(step))
     assert bool(told) == tells
     assert all(phase == "Building engine" and steps == 4 for phase, _, steps in told)
+
+
+def test_a_build_by_the_stand_in_leaves_the_processor_to_others(gpu: StandInGpu, model: Model) -> None:
+    gpu.set(build_s=1.5)
+    priorities: set[int] = set()
+
+    def look(*_: object) -> None:
+        for path in Path("/proc/self/task").glob("*/children"):
+            for child in path.read_text().split():
+                with suppress(ProcessLookupError):
+                    priorities.add(os.getpriority(os.PRIO_PROCESS, int(child)))
+
+    plan(model, tell=look)
+    assert PRIORITY in priorities
 
 
 def test_a_build_by_the_stand_in_ends_when_the_box_stops_or_when_it_takes_too_long(

@@ -49,18 +49,23 @@ def heartbeats(box: Box, *names: str) -> None:
 
 
 def test_home_counts_persons_and_says_how_sure_the_rate_is(box: Box) -> None:
-    for state in [State.MASK] * 7 + [State.UNKNOWN]:
+    for state in [State.MASK] * 16 + [State.UNKNOWN]:
         box.add_detection(1, state)
     page = box.browser("ann").get("/").text
-    assert "<strong>10</strong> persons" in page
-    assert "<strong>89 %</strong>" in page and re.search(r"57.98 %, n = 9", page)
+    assert "<strong>19</strong> persons" in page
+    assert "Compliance" in page and "not enough people yet" in page, "18 were judged"
+    for state in [State.MASK] * 7:
+        box.add_detection(1, state)
+    page = box.browser("ann").get("/").text
+    assert "<strong>26</strong> persons" in page
+    assert "<strong>96 %</strong>" in page and re.search(r"80.99 %, n = 25", page)
     assert "/images/unguessable" in page and "By hour" in page
 
 
 def test_home_of_an_empty_box_says_what_to_do_first(box: Box) -> None:
     box.store.db.execute("delete from streams")
     page = box.browser("ann").get("/").text
-    assert "/streams/new" in page and "OBS" in page and "not enough data" in page
+    assert "/streams/new" in page and "OBS" in page and "not enough people yet" in page
 
 
 def test_home_says_which_service_is_dead_and_what_its_trouble_is(box: Box) -> None:

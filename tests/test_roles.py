@@ -17,6 +17,7 @@ from appliance.web.access import Access
 from tests.site import Box, dump
 
 A, S, O, D = Access.ANYONE, Access.SIGNED_IN, Access.OWNER, Access.ADMIN  # noqa: E741
+M = Access.METRICS
 DECLARED = {
     "GET /static/<name>": A,
     "GET /health": A,
@@ -65,6 +66,10 @@ DECLARED = {
     "GET /images/<token>": S,
     "GET /audit": D,
     "GET /api/v1/audit": D,
+    "GET /box-health": S,
+    "POST /box-health/token": D,
+    "POST /box-health/token/forget": D,
+    "GET /metrics": M,
     "GET /people": D,
     "POST /people": D,
     "POST /people/<person_id:int>/role": D,

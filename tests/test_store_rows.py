@@ -218,7 +218,7 @@ def test_a_source_may_have_a_smaller_picture_to_watch_and_takes_it_along(filled:
 
 def test_health_is_known_while_the_stream_is_live_and_of_its_present_source(filled: Store) -> None:
     filled.services.heartbeat("watch", 1, AT, None, NOW)
-    health = Health(0.31, 0.62, 27.5, 118, 14)
+    health = Health(0.31, 0.62, 27.5, 118, 14, 0.4)
 
     def known(stream_id: int) -> Health:
         stream = filled.streams.get(stream_id, NOW)

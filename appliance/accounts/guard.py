@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 VISITOR = "mb9k.visitor"
 STATUS: dict[type[UserError], int] = {InputError: 400, NotAllowed: 403, NotFound: 404, NameTaken: 409}
 """How an error for a person is answered where no form is shown again; every other is 503."""
+MONITORS_ONLY = "Send `Authorization: Bearer TOKEN` with the metrics token, which an admin makes."
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,26 +148,33 @@ class Guard:
 
     def _admit(self, store: Store, now: Now, access: Access, route: Any, arguments: dict[str, Any]) -> dict[str, Any]:
         """The visitor, and what of theirs the address names. Raises HTTPResponse where they may not go on."""
+        if access is Access.METRICS and self._is_monitor():
+            return {"visitor": None}
         visitor = self._by_token(store, now) if route.config["bearer"] else None
         visitor = visitor or self._by_session(store, now)
         request.environ[VISITOR] = visitor
         if visitor is not None:
             store.audit.act_for(visitor.actor, now.utc)
         if access is not Access.ANYONE and visitor is None:
-            raise _sign_in_first(store)
+            raise _token_refused(MONITORS_ONLY) if access is Access.METRICS else _sign_in_first(store)
         if request.method not in SAFE_METHODS:
             self._check_write(visitor, access)
-        if access is Access.ADMIN and visitor is not None and not visitor.is_admin:
+        if access in (Access.ADMIN, Access.METRICS) and visitor is not None and not visitor.is_admin:
             raise HTTPError(403, "Only an admin may do this. Ask one, or go back.")
         if access is Access.OWNER and visitor is not None:
             return {"visitor": visitor, **self.find_owned(store, now, visitor, arguments)}
         return {"visitor": visitor}
 
+    def _is_monitor(self) -> bool:
+        token = _bearer_token()
+        known = self.accounts.metrics_token
+        return token is not None and known is not None and known.is_right(token)
+
     def _by_token(self, store: Store, now: Now) -> Visitor | None:
-        kind, _, token = request.headers.get("Authorization", "").partition(" ")
-        if kind.lower() != "bearer":
+        token = _bearer_token()
+        if token is None:
             return None
-        token_digest = digest(token.strip())
+        token_digest = digest(token)
         known = store.people.token(token_digest)
         if known is None:
             raise _token_refused("This token is not known; make one on your account page.")
@@ -215,6 +223,11 @@ class Guard:
                 f"This form was not sent from a page of this {self.accounts.pages.noun}, or is too old."
                 f" Go back, reload it, send again.{proxy}",
             )
+
+
+def _bearer_token() -> str | None:
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else None
 
 
 def _note_change(store: Store, route: Any, result: Any, arguments: Mapping[str, Any]) -> None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from appliance.accounts.guard import Visitor
 from appliance.faces import Counts
+from appliance.local.health import look
 from appliance.local.pages import Site
-from appliance.local.words import service_problems
 from appliance.rates import Rate, compliance
 from appliance.store import DetectionFilter, Step, Store
 from appliance.time_zone import HOUR_S
@@ -36,7 +36,8 @@ def add_routes(app: App, site: Site) -> None:
         today_utc = store.trends.midnight_utc(now.utc)
         starts = [("Today", today_utc), ("Last 7 days", now.utc - 7 * 86400), ("All", None)]
         periods = [period(store, title, DetectionFilter(since_utc=since)) for title, since in starts]
-        streams = store.streams.all(now, visitor.sees_only)
+        how = look(site, store, now, visitor.sees_only)
+        streams = how.streams
         latest = store.detections.latest_with_image()
         site.viewing.page(store, visitor, now, [latest] if latest else [])
         return site.pages.page(
@@ -46,8 +47,8 @@ def add_routes(app: App, site: Site) -> None:
             live=[stream for stream in streams if stream.live],
             with_problem=[stream for stream in streams if stream.active and stream.problem],
             latest=latest,
-            problems=service_problems(store.services.all(now), site.reserve.is_needed()),
-            clock=store.ages.clock(),
+            problems=how.problems,
+            notices=how.notices,
             statistics=store.privacy.statistics_only(),
             chart=_chart(store, now) if periods[2].counts.total else "",
             now=now,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.accounts.guard import visitor_now
+from appliance.accounts.metrics_token import MetricsToken
 from appliance.accounts.people import DEVICE_S
 from appliance.accounts.site import VIEWS as ACCOUNTS_VIEWS
 from appliance.accounts.site import Accounts
@@ -31,6 +32,7 @@ NAVIGATION = (
     Link("/", "Home"),
     Link("/streams", "Streams"),
     Link("/detections", "Detections"),
+    Link("/box-health", "Health"),
     Link("/people", "People", admin_only=True),
     Link("/fleet", "Fleet", admin_only=True),
     Link("/settings", "Settings", admin_only=True, also=("/updates",)),
@@ -76,7 +78,14 @@ class Site:
         return cls(
             config=config,
             pages=pages,
-            accounts=Accounts(pages, session_cookie, device_cookie, config.claim_code_path, explain=explain_trouble),
+            accounts=Accounts(
+                pages,
+                session_cookie,
+                device_cookie,
+                config.claim_code_path,
+                explain_trouble,
+                MetricsToken(config.metrics_token_path),
+            ),
             images=ImageFiles(config.images_dir),
             previews=Previews(config.run),
             reserve=Reserve(config.state),

@@ -17,6 +17,7 @@ from appliance.local import (
     dashboard,
     detections,
     fleet,
+    monitoring,
     people,
     privacy,
     receipts,
@@ -45,7 +46,21 @@ BACKUP_POLL_S = 60.0
 AUDIT_POLL_S = 3600.0
 CERTIFICATE_POLL_S = 10.0
 REDIRECT_THREADS = 2
-MODULES = (dashboard, streams, stream_forms, detections, receipts, privacy, people, fleet, settings, wifi, updates, api)
+MODULES = (
+    dashboard,
+    streams,
+    stream_forms,
+    detections,
+    receipts,
+    monitoring,
+    privacy,
+    people,
+    fleet,
+    settings,
+    wifi,
+    updates,
+    api,
+)
 
 
 def make_app(

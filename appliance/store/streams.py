@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, field, fields
 from typing import Any, Literal
 
 from appliance.errors import NameTaken
-from appliance.faces import Health
+from appliance.faces import Health, Work
 from appliance.keeping import ImageMode, Keeping
 from appliance.sqlite import Database
 from appliance.store.filters import OF_STREAMS, TITLE, conditions
@@ -28,7 +28,7 @@ class Stream:
     watched; the large one is, instead.
     keeping: what was chosen for it of what is kept.
     transport: over which the pictures of a camera came last, tcp or udp. key_interval_s: from key frame to key frame.
-    health: how well it can be judged, while it is live.
+    health: how well it can be judged, work: what was done with it; while it is live.
     """
 
     id: int
@@ -53,6 +53,7 @@ class Stream:
     decoded_by: str | None
     keeping: Keeping
     health: Health
+    work: Work = field(default_factory=Work)
 
     @property
     def title(self) -> str:
@@ -96,15 +97,17 @@ class Refusal:
 
 _LIVE = "(watch.name is not null and active and coalesce(live, 0))"
 # The columns of stream_status have the names of the fields.
-_KEEPING = tuple(field.name for field in fields(Keeping))  # so do those of streams
-_HEALTH = tuple(field.name for field in fields(Health))
+_KEEPING = tuple(each.name for each in fields(Keeping))  # so do those of streams
+_HEALTH = tuple(each.name for each in fields(Health))
+_WORK = tuple(each.name for each in fields(Work))
 _SELECT = f"""
     select streams.id, owner_id, people.name as owner, streams.name, key_sha256 is not null as has_key, source_url,
       watch_url, active, {", ".join(_KEEPING)}, streams.created_utc,
       {_LIVE} as live, iif({_LIVE}, since_utc, null) as live_since_utc,
       iif({_LIVE}, remote, null) as remote, codec, width, height, stream_status.problem,
       watch_problem, transport, key_interval_s, iif({_LIVE}, decoded_by, null) as decoded_by,
-      {", ".join(f"iif({_LIVE}, {name}, null) as {name}" for name in _HEALTH)}
+      {", ".join(f"iif({_LIVE}, {name}, null) as {name}" for name in _HEALTH)},
+      {", ".join(f"iif({_LIVE}, {name}, 0) as {name}" for name in _WORK)}
     from streams
     join people on people.id = owner_id
     left join stream_status on stream_id = streams.id
@@ -300,11 +303,11 @@ class Streams:
             [codec, width, height, transport, key_interval_s, decoded_by, stream_id],
         )
 
-    def set_health(self, stream_id: int, health: Health) -> None:
-        """How well it can be judged, where there is a status of it."""
+    def set_health(self, stream_id: int, health: Health, work: Work | None = None) -> None:
+        """How well it can be judged, and what was done with it (None: nothing yet), where there is a status of it."""
         self.db.execute(
-            f"update stream_status set {', '.join(f'{name} = ?' for name in _HEALTH)} where stream_id = ?",
-            [*astuple(health), stream_id],
+            f"update stream_status set {', '.join(f'{name} = ?' for name in (*_HEALTH, *_WORK))} where stream_id = ?",
+            [*astuple(health), *astuple(work or Work()), stream_id],
         )
 
     def set_problem(self, stream_id: int, problem: str | None, watch_problem: str | None = None) -> None:
@@ -342,9 +345,10 @@ class Streams:
 
 def _stream(row: dict[str, Any]) -> Stream:
     health = Health(**{name: row.pop(name) for name in _HEALTH})
+    work = Work(**{name: row.pop(name) for name in _WORK})
     keeping = _keeping({name: row.pop(name) for name in _KEEPING})
     flags = {name: bool(row[name]) for name in ("has_key", "active", "live")}
-    return Stream(**{**row, **flags}, keeping=keeping, health=health)
+    return Stream(**{**row, **flags}, keeping=keeping, health=health, work=work)
 
 
 def _keeping(row: dict[str, Any]) -> Keeping:

@@ -35,8 +35,11 @@ log = logging.getLogger(__name__)
 
 CPU, TENSORRT, JETSON = "onnx", "tensorrt", "jetson"
 ON_CPU = "ONNX Runtime on the CPU"
+WAITING = "Another process builds the engine; waiting for it."
 PRECISIONS = ("int8", "fp16")  # the first that is right
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 60.0, 3600.0
+MOST_CUT_OFF = 3  # a build that ends with the machine each time must not be what the box does at each start
+CUT_OFF = f"the box ended {MOST_CUT_OFF} times while the engine was built or tested; see `mb9k engine build --again`"
 STEADY_S = 600.0  # who judged for so long may be tried again soon
 END_S = 10.0
 
@@ -172,30 +175,39 @@ class TensorRT:
     def _open(self, key: Key, form: str) -> tuple[NetworkDetector, gpu.Worker, str]:
         """From the folder, or built. One that is there and of no use is built again, once."""
         engines, progress = self._engines, self._progress
-        with engines.building(
-            key, progress.is_stopping, lambda: progress.tell("Another process builds the engine; waiting for it.")
-        ):
+        with engines.building(key, progress.is_stopping, lambda: progress.tell(WAITING)):
+            if engines.cut_off(key) >= MOST_CUT_OFF:
+                _if_there_is_room(lambda: engines.refuse(key, utc_text(time.time()), 0.0, CUT_OFF))
+                raise EngineRefused(CUT_OFF)
             if (figures := engines.refusal(key)) is not None:
                 raise EngineRefused(figures)
-            plan = engines.load(key)
-            if plan is not None:
-                try:
-                    return self._tested(plan, form)
-                except (EngineUnusable, EngineRefused, ChildCrashed) as error:
-                    log.warning("the engine %s is of no use (%s); it is built again", key.name, error)
-                    engines.forget(key)
-            begun_s = time.monotonic()
-            plan = self._build(key, form)
-            built_s, built_utc = time.monotonic() - begun_s, utc_text(time.time())
-            progress.tell("The engine is built; it is being tested.")
-            try:
-                opened = self._tested(plan, form)
-            except EngineRefused as error:
-                figures = str(error)
-                _if_there_is_room(lambda: engines.refuse(key, built_utc, built_s, figures))
-                raise
-            _if_there_is_room(lambda: engines.keep(key, plan, built_utc, built_s, opened[2]))
-            return opened
+            with engines.begun(key):
+                return self._kept(key, form) or self._new(key, form)
+
+    def _kept(self, key: Key, form: str) -> tuple[NetworkDetector, gpu.Worker, str] | None:
+        plan = self._engines.load(key)
+        if plan is None:
+            return None
+        try:
+            return self._tested(plan, form)
+        except (EngineUnusable, EngineRefused, ChildCrashed) as error:
+            log.warning("the engine %s is of no use (%s); it is built again", key.name, error)
+            self._engines.forget(key)
+            return None
+
+    def _new(self, key: Key, form: str) -> tuple[NetworkDetector, gpu.Worker, str]:
+        begun_s = time.monotonic()
+        plan = self._build(key, form)
+        built_s, built_utc = time.monotonic() - begun_s, utc_text(time.time())
+        self._progress.tell("The engine is built; it is being tested.")
+        try:
+            opened = self._tested(plan, form)
+        except EngineRefused as error:
+            figures = str(error)
+            _if_there_is_room(lambda: self._engines.refuse(key, built_utc, built_s, figures))
+            raise
+        _if_there_is_room(lambda: self._engines.keep(key, plan, built_utc, built_s, opened[2]))
+        return opened
 
     def _build(self, key: Key, form: str) -> bytes:
         """A new engine, made by a child."""
@@ -244,7 +256,13 @@ def _if_there_is_room(write: Callable[[], None]) -> None:
 def _jetson(model: Model, engines: Engines, progress: Progress, directory: Path | None) -> Opened:
     """jetson-inference, by a file of its own."""
     progress.tell("detectNet loads the model; the first time it builds an engine, which takes minutes.")
-    return open_detector(model, engines.folder, directory)
+    return open_detector(
+        model,
+        engines.folder,
+        directory,
+        progress.is_stopping,
+        lambda: progress.tell(WAITING),
+    )
 
 
 class Backends:

@@ -25,7 +25,7 @@ from appliance.vision.gpu_errors import Stopped
 
 log = logging.getLogger(__name__)
 
-ENGINE, REFUSED, LOCK, DRAFT = ".engine", ".refused", ".lock", ".draft"
+ENGINE, REFUSED, BEGUN, LOCK, DRAFT = ".engine", ".refused", ".begun", ".lock", ".draft"
 MOST_KEPT = 8  # of a box that is updated again and again; the engines longest not used go
 MAX_HEADER_BYTES = 10_000
 POLL_S = 0.2
@@ -111,6 +111,7 @@ class Engines:
         """Remember that the engine of this key judges wrongly. Raises OSError."""
         entry = Entry(key, "", 0, built_utc, round(built_s, 1), figures, refused=True)
         self._write(self._path(key, REFUSED), msgspec.json.encode(entry))
+        self._unlink(self._path(key, BEGUN))
 
     def refusal(self, key: Key) -> str | None:
         """The figures for which the engine of this key was refused; None: it was not."""
@@ -119,8 +120,26 @@ class Engines:
 
     def forget(self, key: Key) -> None:
         """Build it again next time, whatever was known."""
-        self._unlink(self._path(key, ENGINE))
-        self._unlink(self._path(key, REFUSED))
+        for suffix in (ENGINE, REFUSED):
+            self._unlink(self._path(key, suffix))
+
+    def cut_off(self, key: Key) -> int:
+        """How often in a row what was `begun` never came to an end: the process or the machine ended with it."""
+        try:
+            return int(self._path(key, BEGUN).read_text())
+        except (OSError, ValueError):
+            return 0
+
+    @contextmanager
+    def begun(self, key: Key) -> Iterator[None]:
+        """Do what may take the machine with it: build an engine, or try one."""
+        path = self._path(key, BEGUN)
+        with suppress(OSError):  # a full disk must not keep the engine from being built
+            self._write(path, str(self.cut_off(key) + 1).encode())
+        try:
+            yield
+        finally:
+            self._unlink(path)
 
     def all(self) -> list[tuple[str, Entry | None]]:
         """Every engine and refusal by name; None: it cannot be read."""
@@ -138,29 +157,11 @@ class Engines:
 
     @contextmanager
     def building(self, key: Key, is_stopping: Callable[[], bool], waits: Callable[[], None]) -> Iterator[None]:
-        """Be the only one who builds the engine of this key. waits: told when somebody else does.
-
-        Raises Stopped, OSError.
-        """
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(self._path(key, LOCK), os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            told = False
-            while True:
-                with suppress(BlockingIOError):
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                if not told:
-                    waits()
-                    told = True
-                if is_stopping():
-                    raise Stopped("the box stops")
-                time.sleep(POLL_S)
+        """Be the only one who builds the engine of this key; see `alone`. Raises Stopped, OSError."""
+        with alone(self._path(key, LOCK), is_stopping, waits):
             for draft in self.folder.glob(f"{key.name}.*{DRAFT}"):  # of one that was killed
                 self._unlink(draft)
             yield
-        finally:
-            os.close(handle)
 
     def _path(self, key: Key, suffix: str) -> Path:
         return self.folder / f"{key.name}{suffix}"
@@ -182,6 +183,31 @@ class Engines:
     def _unlink(self, path: Path) -> None:
         with suppress(OSError):
             path.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(lock: Path, is_stopping: Callable[[], bool], waits: Callable[[], None]) -> Iterator[None]:
+    """Be the only one of all processes that hold this file. waits: told once when another one does.
+
+    Raises Stopped, OSError.
+    """
+    lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        told = False
+        while True:
+            with suppress(BlockingIOError):
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            if not told:
+                waits()
+                told = True
+            if is_stopping():
+                raise Stopped("the box stops")
+            time.sleep(POLL_S)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _entry(path: Path) -> Entry | None:

@@ -13,9 +13,6 @@ import importlib
 import importlib.util
 import os
 import shutil
-import signal
-import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -29,13 +26,13 @@ from numpy.typing import NDArray
 
 from appliance.faces import CLASSES, Face
 from appliance.files import sync
-from appliance.processes import start_child
 from appliance.vision.bboxes import PAD_GREY, Candidates, Float32Array, iou
+from appliance.vision.child import Child, parent
 from appliance.vision.detector import NetworkDetector, Run
+from appliance.vision.engines import alone
 from appliance.vision.golden import agreement, self_test
 from appliance.vision.gpu_errors import (
     BuildFailed,
-    ChildCrashed,
     DeviceHung,
     DeviceLost,
     EngineRefused,
@@ -54,10 +51,9 @@ LEAST_SCORE = 0.1  # candidates below are not asked for; those above say how sur
 MOST = 300  # candidates of a picture
 NEVER_CLUSTER = 2.0  # an overlap that no two bboxes have: detectNet unites none, and NMS is ours
 NUMBERS = 6  # of a candidate: left, top, right, bottom, confidence, class (1 to 3; 0: there is none)
-FOLDER = "detectnet-"
+FOLDER, LOCK = "detectnet-", "detectnet.lock"
 BUILD_S = 1800.0  # it builds an engine when it first loads a model
 PASS_S = 3.0
-END_S = 5.0
 READY = b"ready"
 
 
@@ -107,19 +103,9 @@ class Jetson:
         self.name = "detectNet of jetson-inference"
         self._lock = threading.Lock()
         self._failure: Exception | None = None
-        ours, theirs = socket.socketpair()
-        with theirs:
-            words = [str(theirs.fileno()), str(files / "model.onnx"), str(files / "labels.txt")]
-            self._pipe = Connection(ours.detach())
-            try:
-                self._process = start_child(
-                    [sys.executable, "-m", "appliance.vision.jetson", *words],
-                    end_signal=signal.SIGKILL, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL, pass_fds=[theirs.fileno()],
-                )  # fmt: skip
-            except BaseException:
-                self._pipe.close()
-                raise
+        self._child = Child(
+            "of detectNet", "appliance.vision.jetson", [str(files / "model.onnx"), str(files / "labels.txt")]
+        )
         try:
             if self._answer(opening_s) != READY:
                 raise BuildFailed("detectNet does not load the model")
@@ -137,65 +123,57 @@ class Jetson:
                 return [np.stack([self._pass(picture) for picture in stack])]
             except Exception as error:
                 self._failure = error
-                self._end()
+                self._child.end()
                 raise
 
     def close(self) -> None:
-        """End it."""
+        """End it; a pass that hangs ends with it."""
         self._failure = self._failure or DeviceLost("it was closed")
-        self._end()
+        self._child.kill()
+        with self._lock:  # whoever is in a pass lets go of the pipe first
+            self._child.end()
 
     def _pass(self, picture: Pixels) -> Float32Array:
-        try:
-            self._pipe.send_bytes(np.ascontiguousarray(picture).tobytes())
-        except OSError as error:
-            raise self._crashed() from error
+        self._child.send(np.ascontiguousarray(picture).tobytes())
         answer = self._answer(PASS_S)
         if len(answer) != MOST * NUMBERS * 4:
             raise DeviceLost(f"detectNet failed ({answer.decode(errors='replace')})")
         return np.frombuffer(answer, np.float32).reshape(MOST, NUMBERS)
 
     def _answer(self, timeout_s: float) -> bytes:
-        try:
-            if not self._pipe.poll(timeout_s):
-                raise DeviceHung(f"detectNet did not answer within {timeout_s:g} s")
-            return self._pipe.recv_bytes()
-        except (EOFError, OSError) as error:
-            raise self._crashed() from error
-
-    def _crashed(self) -> GpuError:
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(END_S)
-        code = self._process.returncode
-        how = f"crashed ({signal.Signals(-code).name})" if code is not None and code < 0 else "ended by itself"
-        return ChildCrashed(f"the process of detectNet {how}")
-
-    def _end(self) -> None:
-        self._process.kill()
-        with suppress(subprocess.TimeoutExpired):  # a driver may hold it; it ends when that lets go
-            self._process.wait(END_S)
-        self._pipe.close()
+        if not self._child.has_news(timeout_s):
+            raise DeviceHung(f"detectNet did not answer within {timeout_s:g} s")
+        return self._child.content()
 
 
-def open_detector(model: Model, folder: Path, directory: Path | None = None) -> Jetson:
+def open_detector(
+    model: Model,
+    folder: Path,
+    directory: Path | None = None,
+    is_stopping: Callable[[], bool] = lambda: False,
+    waits: Callable[[], None] = lambda: None,
+) -> Jetson:
     """detectNet with the decoded form of the model. folder: where it may keep its engines, beside those of TensorRT.
 
-    Minutes the first time. Raises GpuError, UserError, OSError.
+    Minutes the first time, and one process at a time, since detectNet takes an engine that another one still writes.
+    waits: told when another one does it. Raises GpuError, UserError, OSError.
     """
     for library in LIBRARIES:
         if importlib.util.find_spec(library) is None:
             raise NotInstalled("jetson-inference is not installed")
     if FORM not in model.forms:
         raise BuildFailed(f"the model {model.id} has no form for detectNet")
-    files = laid_out(verified(model.forms[FORM], directory), folder)
-    try:
-        return _tested(model, files, directory)
-    except GpuError:
-        if not (engines := [*files.glob("model.onnx.*")]):
-            raise
-        for engine in engines:  # it may be a half, or another version's: detectNet looks at its name alone
-            engine.unlink()
-        return _tested(model, files, directory)
+    content = verified(model.forms[FORM], directory)
+    with alone(folder / LOCK, is_stopping, waits):
+        files = laid_out(content, folder)
+        try:
+            return _tested(model, files, directory)
+        except GpuError:
+            if not (engines := [*files.glob("model.onnx.*")]):
+                raise
+            for engine in engines:  # it may be a half, or another version's: detectNet looks at its name alone
+                engine.unlink()
+            return _tested(model, files, directory)
 
 
 def _tested(model: Model, files: Path, directory: Path | None) -> Jetson:
@@ -285,7 +263,6 @@ def _rows(detections: Sequence[Any]) -> Iterator[tuple[float, ...]]:
 
 
 if __name__ == "__main__":
-    asked = Connection(int(sys.argv[1]))
     with suppress(EOFError, BrokenPipeError):
-        serve(asked, *sys.argv[2:])
+        serve(parent(), *sys.argv[2:])
     os._exit(0)  # a vendor's library may hang in its own clearing up

@@ -251,14 +251,14 @@ def test_whatever_the_stand_in_does_the_cpu_judges_and_it_is_not_tried_again_at_
 def test_a_box_that_stops_ends_the_stand_in_of_a_build_of_five_minutes(
     gpu: StandInGpu, cpu: NetworkDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    children: list[gpu_module.Child] = []
-    made = gpu_module.Child.__init__
+    children: list[gpu_module.GpuChild] = []
+    made = gpu_module.GpuChild.__init__
 
-    def noted(child: gpu_module.Child, *arguments: Any, **named: Any) -> None:
+    def noted(child: gpu_module.GpuChild, *arguments: Any, **named: Any) -> None:
         made(child, *arguments, **named)
         children.append(child)
 
-    monkeypatch.setattr(gpu_module.Child, "__init__", noted)
+    monkeypatch.setattr(gpu_module.GpuChild, "__init__", noted)
     gpu.set(build_s=300)
     with running(tmp_path / "engines", cpu) as backends:
         wait_for(backends, lambda _: bool(gpu.builds), "it is being built")

@@ -15,7 +15,19 @@ from appliance.central.config import CentralConfig
 from appliance.central.opening import connect, open_database
 from appliance.central.processes import note_alive
 from appliance.central.store import CentralStore
-from appliance.central.viewer import api, boxes, compare, events, fleet, joins, letters, people, sites, streams
+from appliance.central.viewer import (
+    api,
+    boxes,
+    compare,
+    events,
+    fleet,
+    joins,
+    letters,
+    metrics,
+    people,
+    sites,
+    streams,
+)
 from appliance.central.viewer.pages import Centre, owned
 from appliance.secrets import claim_code
 from appliance.service import http_status, keep_alive, reachable_host, serve_http
@@ -25,7 +37,7 @@ from appliance.web.access import Access, App
 from appliance.web.server import CLIENT_TIMEOUT_S, make_server
 
 log = logging.getLogger(__name__)
-MODULES = (fleet, boxes, streams, sites, compare, letters, events, joins, people, api)
+MODULES = (fleet, boxes, streams, sites, compare, letters, events, metrics, joins, people, api)
 
 
 def make_app(
