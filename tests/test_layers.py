@@ -32,6 +32,7 @@ GROUND = {
     "sections",
     "service",
     "sqlite",
+    "time_zone",
     "times",
 }
 KIT = {"web"}
