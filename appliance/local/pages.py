@@ -28,6 +28,7 @@ VIEWS = Path(__file__).parent / "views"
 NAVIGATION = (
     Link("/", "Home"),
     Link("/streams", "Streams"),
+    Link("/trends", "Trends"),
     Link("/detections", "Detections"),
     Link("/people", "People", admin_only=True),
     Link("/fleet", "Fleet", admin_only=True),

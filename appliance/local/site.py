@@ -12,7 +12,19 @@ from appliance.accounts import account, sign_in
 from appliance.accounts.guard import Guard
 from appliance.config import Config
 from appliance.https import Keeper
-from appliance.local import api, dashboard, detections, fleet, people, settings, stream_forms, streams, updates, wifi
+from appliance.local import (
+    api,
+    dashboard,
+    detections,
+    fleet,
+    people,
+    settings,
+    stream_forms,
+    streams,
+    trends,
+    updates,
+    wifi,
+)
 from appliance.local.access import owned_stream
 from appliance.local.pages import Site
 from appliance.secrets import claim_code
@@ -29,7 +41,7 @@ log = logging.getLogger(__name__)
 BACKUP_POLL_S = 60.0
 CERTIFICATE_POLL_S = 10.0
 REDIRECT_THREADS = 2
-MODULES = (dashboard, streams, stream_forms, detections, people, fleet, settings, wifi, updates, api)
+MODULES = (dashboard, trends, streams, stream_forms, detections, people, fleet, settings, wifi, updates, api)
 
 
 def make_app(
