@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from appliance.accounts.guard import Visitor
-from appliance.faces import Counts
+from appliance.faces import Counts, State
 from appliance.local.pages import Site
+from appliance.local.trend_charts import last_day_chart
+from appliance.local.trend_steps import detections_address
 from appliance.local.words import service_problems
 from appliance.rates import Rate, compliance
 from appliance.store import DetectionFilter, Store
 from appliance.times import Now, midnight_utc
 from appliance.web.access import Access, App
-from appliance.web.charts import Bar, stacked_bars
 from appliance.web.pages import Page
-
-CHART_HOURS = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """The persons of a span of time."""
+    """The persons of a span of time. lists: where each number leads, by state; "": all of them."""
 
     title: str
     counts: Counts
     rate: Rate | None
+    lists: Mapping[str, str]
 
 
 def add_routes(app: App, site: Site) -> None:
@@ -46,7 +46,8 @@ def add_routes(app: App, site: Site) -> None:
             latest=store.detections.latest_with_image(),
             problems=service_problems(store.services.all(now), site.reserve.is_needed()),
             clock=store.ages.clock(),
-            chart=_chart(store, now) if periods[2].counts.total else "",
+            chart=last_day_chart(store, now.utc) if periods[2].counts.total else "",
+            zone=store.trends.zone(),
             now=now,
         )
 
@@ -54,22 +55,5 @@ def add_routes(app: App, site: Site) -> None:
 def period(store: Store, title: str, only: DetectionFilter) -> Period:
     """How many persons, and how well."""
     counts = store.detections.counts(only)
-    return Period(title, counts, compliance(counts))
-
-
-def _chart(store: Store, now: Now) -> str:
-    """Persons by hour, the last 24 hours."""
-    hour = datetime.fromtimestamp(now.utc, timezone.utc).replace(minute=0, second=0, microsecond=0)
-    hours = [hour - timedelta(hours=back) for back in range(CHART_HOURS - 1, -1, -1)]
-    by_hour = store.detections.counts_by_hour(hours[0].timestamp())
-    bars = []
-    for start in hours:
-        counts = by_hour.get(start.timestamp(), Counts())
-        parts = (
-            ("mask", counts.mask),
-            ("incorrect", counts.incorrect),
-            ("no_mask", counts.no_mask),
-            ("unknown", counts.unknown),
-        )
-        bars.append(Bar(start.timestamp(), parts))
-    return stacked_bars(bars, "Persons by hour, the last 24 hours")
+    lists = {state.value if state else "": detections_address(replace(only, state=state)) for state in (None, *State)}
+    return Period(title, counts, compliance(counts), lists)

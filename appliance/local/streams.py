@@ -10,6 +10,7 @@ from appliance.accounts.guard import Visitor
 from appliance.https import is_self_signed
 from appliance.local.dashboard import period
 from appliance.local.pages import Site
+from appliance.local.trend_charts import last_day_chart
 from appliance.media import mediamtx
 from appliance.rules import streams as rules
 from appliance.store import DetectionFilter, Store, Stream
@@ -81,6 +82,8 @@ def add_routes(app: App, site: Site) -> None:
             periods=[period(store, "Today", today), period(store, "All", only)],
             detections=store.detections.page(only, limit=8),
             smallest_face=smallest_face(stream),
+            chart=last_day_chart(store, now.utc, stream.id),
+            zone=store.trends.zone(),
             has_preview=_newest_preview(site, stream) is not None,
             now=now,
         )

@@ -9,8 +9,8 @@ from typing import Any
 from msgspec import Struct
 
 from appliance.faces import Counts
-from appliance.local.trend_range import Range, Shown
-from appliance.local.trend_steps import LATE_S, WEEK_S, Figures, address_of, stream_ids
+from appliance.local.trend_range import Range, Shown, last_day
+from appliance.local.trend_steps import LATE_S, WEEK_S, Figures, address_of, figures, stream_ids
 from appliance.rates import compliance
 from appliance.store import Store, Stream
 from appliance.store.trends import Bucket
@@ -116,6 +116,16 @@ def _bar(each: Figures, asked: Range, now_utc: float) -> Bar:
 def persons_chart(steps: Sequence[Figures], asked: Range, now_utc: float) -> str:
     """Persons per state."""
     return stacked_bars(bars(steps, asked, now_utc), f"Persons by {asked.shown.words}", ticks=ticks(steps, asked))
+
+
+def last_day_chart(store: Store, now_utc: float, stream_id: int | None = None) -> str:
+    """Persons by hour, of the last 24 hours; empty: nothing was counted yet."""
+    asked = last_day(now_utc, store.trends.zone(), stream_id)
+    first_utc = store.trends.first_utc(stream_ids(asked))
+    if first_utc is None or first_utc >= asked.until_utc:
+        return ""
+    steps = figures(store, asked, now_utc, compared=False)
+    return stacked_bars(bars(steps, asked, now_utc), "Persons by hour, the last 24 hours", ticks=ticks(steps, asked))
 
 
 def rate_chart(steps: Sequence[Figures], asked: Range) -> str:

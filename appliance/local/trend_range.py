@@ -165,6 +165,12 @@ def own_range(since: str, until: str, now_utc: float, zone: TimeZone, stream_id:
     return Range(Kind.OWN, cuts[0], cuts[-1], zone, shown, stream_id)
 
 
+def last_day(now_utc: float, zone: TimeZone, stream_id: int | None = None) -> Range:
+    """The 24 hours of the clocks up to the one that it is now."""
+    since_utc, *_, until_utc = zone.cuts(now_utc - DAY_S + HOUR_S, now_utc + 1, HOUR_S)
+    return Range(Kind.OWN, since_utc, until_utc, zone, Shown.HOUR, stream_id)
+
+
 def moment_utc(text: str, zone: TimeZone, name: str, is_end: bool = False) -> float:
     """A day or a moment by the clocks of a zone, in seconds since 1970. Raises InputError.
 

@@ -46,12 +46,12 @@ class Figures:
         return not self.is_to_come and self.bucket.watched_s == 0 and self.counts.total == 0
 
 
-def figures(store: Store, asked: Range, now_utc: float) -> list[Figures]:
-    """Every step of a range, in the order of time."""
+def figures(store: Store, asked: Range, now_utc: float, compared: bool = True) -> list[Figures]:
+    """Every step of a range, in the order of time. compared: with the week before, where the range is short enough."""
     ids = stream_ids(asked)
     found = merged(store.trends.buckets(ids, asked.since_utc, asked.until_utc, asked.shown.step), asked)
     before: Callable[[Bucket], Counts | None] = lambda _: None  # noqa: E731
-    if is_compared(asked):
+    if compared and is_compared(asked):
         since_utc, until_utc = asked.since_utc - WEEK_S - SLACK_S, asked.until_utc - WEEK_S + SLACK_S
         first_utc = store.trends.first_utc(ids)
         known = [
@@ -164,10 +164,16 @@ def address_of(each: Figures, asked: Range) -> str:
 
 def list_address(asked: Range, since_utc: float, until_utc: float, state: State | None = None) -> str:
     """The list of the persons of a time."""
+    return detections_address(DetectionFilter(asked.stream_id, state, since_utc, until_utc))
+
+
+def detections_address(only: DetectionFilter) -> str:
+    """The list of these detections."""
     parts = {
-        "stream": asked.stream_id,
-        "state": state and state.value,
-        "since": utc_text(since_utc),
-        "until": utc_text(until_utc),
+        "stream": only.stream_id,
+        "state": only.state and only.state.value,
+        "since": None if only.since_utc is None else utc_text(only.since_utc),
+        "until": None if only.until_utc is None else utc_text(only.until_utc),
     }
-    return f"/detections?{urlencode({name: value for name, value in parts.items() if value is not None})}"
+    query = urlencode({name: value for name, value in parts.items() if value is not None})
+    return f"/detections?{query}" if query else "/detections"

@@ -8,7 +8,7 @@ from html import escape
 from zlib import crc32
 
 WIDTH, HEIGHT = 720, 200
-LEFT, BOTTOM, TOP = 40, 22, 42
+LEFT, BOTTOM, TOP = 46, 22, 42
 TIP_PX = 34  # above the picture: the key, and in its place what the column under the pointer or the focus says
 CHARACTER_PX = 6.7  # of a label
 TIP_CHARACTER_PX = 8.2  # on a phone, where the text is larger
