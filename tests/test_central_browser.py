@@ -115,7 +115,7 @@ def test_a_gap_is_hatched_and_times_are_local(served: Served, chromium: Any) -> 
     page = person.page
     page.click(".box-tile >> text=lobby")
     page.wait_for_selector("svg.chart")
-    gaps = page.locator("svg.chart rect[fill^='url']")
+    gaps = page.locator("svg.chart rect[fill$='-gap)']")
     assert gaps.count() >= 2 and gaps.first.bounding_box()["width"] > 3
     assert "nobody looked" in page.locator("svg.chart").inner_html()
     scale, line = (

@@ -112,7 +112,7 @@ def test_what_nobody_watched_is_a_gap_and_never_a_zero() -> None:
     assert [bar.is_gap for bar in found] == [False, False, True, True, False]
     assert [bar.watched for bar in found] == [1.0, 1.0, 0.0, 0.0, 1200 / 1620]
     drawing = stacked_bars(found, "Persons")
-    assert drawing.count('fill="url(#gap-') == 2 and drawing.count("nobody looked") == 2
+    assert drawing.count('-gap)"') == 2 and drawing.count('nobody looked: no stream was LIVE, or nothing came"') == 2
 
 
 def test_what_may_be_on_its_way_is_no_gap() -> None:
@@ -131,7 +131,7 @@ def test_persons_of_a_time_that_was_not_watched_are_shown_all_the_same() -> None
 def test_a_time_that_is_not_certain_is_drawn_faintly() -> None:
     unsure = bars({NOON - 3600: Watched(Counts(mask=3), 3600, 60)}, Span(NOON - 3600, NOON, "hour"), NOON)
     drawing = stacked_bars(unsure, "Persons")
-    assert 'class="unsure"' in drawing and "the clock may have been wrong" in drawing
+    assert 'class="column unsure"' in drawing and "the clock may have been wrong" in drawing
     assert "unsure" not in stacked_bars([Bar(NOON, (("mask", 3),))], "Persons")
 
 

@@ -79,16 +79,25 @@ def tip(middle: float, lines: Sequence[str]) -> str:
     return f'<g class="tip" aria-hidden="true"><rect width="{WIDTH}" height="{TIP_PX}"/>{texts}</g>'
 
 
-def key(entries: Iterable[tuple[str, str, str]]) -> str:
-    """What the marks mean, on the line above the picture. entries: (CSS class, pattern's id or "", label)."""
-    pieces, x = [], float(LEFT)
-    for name, pattern, label in entries:
+def key(entries: Iterable[tuple[str, str, str]], at_end: bool = True) -> str:
+    """What the marks mean, on the line above the picture. entries: (CSS class, pattern's id or "", label).
+
+    at_end: where a narrow screen begins to show a chart over time; else at the start.
+    """
+    shown = list(entries)
+    x = WIDTH - sum(_key_px(label) for _, _, label in shown) if at_end else float(LEFT)
+    pieces = []
+    for name, pattern, label in shown:
         pieces.append(f'<rect class="{name}" x="{x:.0f}" y="4" width="14" height="10"/>')
         if pattern:
             pieces.append(f'<rect fill="url(#{pattern})" x="{x:.0f}" y="4" width="14" height="10"/>')
         pieces.append(f'<text x="{x + 19:.0f}" y="13">{escape(label)}</text>')
-        x += 34 + TIP_CHARACTER_PX * len(label)
-    return f'<g class="key" aria-hidden="true">{"".join(pieces)}</g>'
+        x += _key_px(label)
+    return f'<g class="chart-key" aria-hidden="true">{"".join(pieces)}</g>'
+
+
+def _key_px(label: str) -> float:
+    return 28 + 7.2 * len(label)
 
 
 def textures(name: str) -> str:

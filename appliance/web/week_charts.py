@@ -48,7 +48,7 @@ def heat_map(cells: list[list[Cell]], title: str, what: str) -> str:
     pieces = [
         svg.opening("heat", title, height),
         f"<defs>{svg.hatching(hatch)}</defs>",
-        svg.key((f"heat-{shade}", "", _range(shade, highest)) for shade in range(1, SHADES) if highest),
+        svg.key(((f"heat-{shade}", "", _range(shade, highest)) for shade in range(1, SHADES) if highest), False),
     ]
     for weekday, row in enumerate(cells):
         y = TIP_PX + 8 + weekday * CELL_PX
@@ -96,7 +96,7 @@ def stream_rows(rows: list[Row], title: str) -> str:
     entries = [
         (f"bar-{state}", f"{name}-{state}" if state in TEXTURED else "", label) for state, label in STATE_LABELS.items()
     ]
-    pieces = [svg.opening("streams", title, height), f"<defs>{svg.textures(name)}</defs>", svg.key(entries)]
+    pieces = [svg.opening("streams", title, height), f"<defs>{svg.textures(name)}</defs>", svg.key(entries, False)]
     textured: dict[str, list[str]] = {state: [] for state in TEXTURED}
     for index, row in enumerate(rows):
         y = TIP_PX + 8 + index * ROW_PX
