@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 from appliance.accounts.guard import Visitor
 from appliance.faces import Counts, State
+from appliance.local.health import look
 from appliance.local.pages import Site
 from appliance.local.trend_charts import last_day_chart
 from appliance.local.trend_steps import detections_address
-from appliance.local.words import service_problems
 from appliance.rates import Rate, compliance
 from appliance.store import DetectionFilter, Store
-from appliance.times import Now, midnight_utc
+from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.pages import Page
 
@@ -33,19 +33,22 @@ def add_routes(app: App, site: Site) -> None:
 
     @app.get("/", access=Access.SIGNED_IN)
     def home(store: Store, visitor: Visitor, now: Now) -> Page:
-        today_utc = midnight_utc(now.utc)
+        today_utc = store.trends.midnight_utc(now.utc)
         starts = [("Today", today_utc), ("Last 7 days", now.utc - 7 * 86400), ("All", None)]
         periods = [period(store, title, DetectionFilter(since_utc=since)) for title, since in starts]
-        streams = store.streams.all(now, visitor.sees_only)
+        how = look(site, store, now, visitor.sees_only)
+        streams = how.streams
+        latest = store.detections.latest_with_image()
+        site.viewing.page(store, visitor, now, [latest] if latest else [])
         return site.pages.page(
             "home.html",
             periods=periods,
             streams=streams,
             live=[stream for stream in streams if stream.live],
             with_problem=[stream for stream in streams if stream.active and stream.problem],
-            latest=store.detections.latest_with_image(),
-            problems=service_problems(store.services.all(now), site.reserve.is_needed()),
-            clock=store.ages.clock(),
+            latest=latest,
+            problems=how.problems,
+            notices=how.notices,
             chart=last_day_chart(store, now.utc) if periods[2].counts.total else "",
             zone=store.trends.zone(),
             now=now,
@@ -54,6 +57,6 @@ def add_routes(app: App, site: Site) -> None:
 
 def period(store: Store, title: str, only: DetectionFilter) -> Period:
     """How many persons, and how well."""
-    counts = store.detections.counts(only)
+    counts = store.trends.counts(only)
     lists = {state.value if state else "": detections_address(replace(only, state=state)) for state in (None, *State)}
     return Period(title, counts, compliance(counts), lists)

@@ -6,8 +6,8 @@ from functools import lru_cache
 from typing import Any
 
 from appliance.faces import State
+from appliance.local import api_audit, api_updates
 from appliance.local import api_types as shapes
-from appliance.local import api_updates
 from appliance.web.openapi import ID, Api, Operation
 from appliance.web.openapi import TIME_SCHEMA as TIME
 
@@ -63,6 +63,7 @@ OPERATIONS = (
     ),
     Operation("GET", "/api/v1/counts", "Persons by state, and the compliance rate", shapes.Counts, query=FILTERS),
     *api_updates.OPERATIONS,
+    *api_audit.OPERATIONS,
 )  # fmt: skip
 
 

@@ -15,9 +15,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlite_utils import Database
-
 from appliance.faces import Counts, State
+from appliance.sqlite import Database
 from appliance.store.detections import Detections
 from appliance.store.filters import OF_STREAMS, DetectionFilter, conditions
 from appliance.store.trends_schema import COLUMNS, CUT_DAYS, DIFFERENCES, TO_QUARTERS, floored
@@ -64,6 +63,10 @@ class Trends:
         (name,) = self.db.execute("select name from time_zone").fetchone()
         rows = self.db.execute("select from_utc, offset_s from zone_offsets order by from_utc")
         return TimeZone(name, tuple((row["from_utc"], row["offset_s"]) for row in rows))
+
+    def midnight_utc(self, utc: float) -> int:
+        """When the day began in which this moment is: Today."""
+        return self.zone().midnight_utc(utc)
 
     def follow_zone(self, zone: TimeZone) -> bool:
         """Cut days in this zone from now on; whether they were cut otherwise. Belongs inside store.writing()."""
