@@ -103,7 +103,7 @@ def test_a_rate_is_drawn_where_there_is_one_with_all_of_its_interval() -> None:
         assert height == pytest.approx(room * (rate.high - rate.low), abs=0.11)
     line = re.search(r'class="rate-line" d="([^"]+)"', chart)
     assert line and re.sub("[^ML]", "", line[1]) == "MLM", "broken where there is no rate"
-    assert "82 %" not in chart and "compliance 50 % (30 to 70 %, n = 20)" in chart
+    assert "82 %" not in chart and "compliance: 50 % (30 to 70 %, n = 20)" in chart
 
 
 @given(st.lists(st.floats(0, 1e7), min_size=1, max_size=30))

@@ -70,9 +70,9 @@ def test_the_ranges_of_a_kind_follow_each_other_without_a_gap(name: str, day: in
 @given(st.integers(1_700_000_000, 1_900_000_000), st.integers(60, 40 * 86400))
 @settings(derandomize=True, max_examples=80, deadline=None)
 def test_a_range_of_ones_own_stays_what_it_is_when_its_address_is_opened(since: int, length_s: int) -> None:
-    texts = [f"{BERLIN.local(at):%Y-%m-%dT%H:%M}" for at in (since, since + length_s)]
+    first, last = (f"{BERLIN.local(at):%Y-%m-%dT%H:%M}" for at in (since, since + length_s))
     try:
-        found = own_range(*texts, 0, BERLIN)
+        found = own_range(first, last, 0, BERLIN)
     except InputError:
         assert is_shown_twice(since, BERLIN) or is_shown_twice(since + length_s, BERLIN)
         return

@@ -10,8 +10,7 @@ from msgspec import Struct
 
 from appliance.faces import Counts
 from appliance.local.trend_range import Range, Shown, last_day
-from appliance.local.trend_steps import LATE_S, WEEK_S, Figures, address_of, figures, stream_ids
-from appliance.rates import compliance
+from appliance.local.trend_steps import LATE_S, WEEK_S, Figures, address_of, figures, shown_rate, stream_ids
 from appliance.store import Store, Stream
 from appliance.store.trends import Bucket
 from appliance.time_zone import HOUR_S, QUARTER_S, TimeZone
@@ -101,7 +100,7 @@ def _bar(each: Figures, asked: Range, now_utc: float) -> Bar:
         share = min(1.0, bucket.watched_s / expected_s)
         # Of several streams it is not known how long each of them should have been watched.
         watched = share if asked.stream_id is not None or not bucket.watched_s else 1.0
-    rate = compliance(each.counts)
+    rate = shown_rate(each.counts)
     return Bar(
         bucket.start_utc,
         tuple((name, getattr(each.counts, name)) for name in STATE_LABELS),
@@ -207,7 +206,7 @@ def week_chart(of: Week) -> str:
 def _cell(bucket: Bucket, weeks: int) -> Cell:
     if bucket.watched_s == 0 and bucket.counts.total == 0:
         return Cell(None)
-    rate = compliance(bucket.counts)
+    rate = shown_rate(bucket.counts)
     return Cell(bucket.counts.total / weeks, f"compliance {rate_words(rate)}" if rate else "")
 
 
@@ -234,7 +233,7 @@ def streams_chart(rows: Sequence[StreamRow], asked: Range) -> str:
     """The streams with the most persons, side by side."""
     return stream_rows(
         [
-            Row(row.stream, counts, compliance(counts), f"/trends{asked.query(stream=row.stream_id)}")
+            Row(row.stream, counts, shown_rate(counts), f"/trends{asked.query(stream=row.stream_id)}")
             for row in rows[:STREAMS_AT_MOST]
             for counts in [Counts(row.mask, row.no_mask, row.incorrect, row.unknown)]
         ],
@@ -263,7 +262,7 @@ def _counted(counts: Counts) -> dict[str, Any]:
 
 
 def _rated(counts: Counts) -> dict[str, Any]:
-    rate = compliance(counts)
+    rate = shown_rate(counts)
     return {
         **_counted(counts),
         "compliance": round(rate.value, 4) if rate else None,

@@ -38,7 +38,7 @@ class Figures:
     @property
     def rate(self) -> Rate | None:
         """Its compliance; None: too few persons to say one."""
-        return compliance(self.counts)
+        return shown_rate(self.counts)
 
     @property
     def is_gap(self) -> bool:
@@ -64,6 +64,12 @@ def figures(store: Store, asked: Range, now_utc: float, compared: bool = True) -
         Figures(bucket, when(bucket, asked.shown, asked.zone), before(bucket), bucket.start_utc > now_utc - LATE_S)
         for bucket in found
     ]
+
+
+def shown_rate(counts: Counts) -> Rate | None:
+    """The compliance, where it is of enough persons to be shown."""
+    rate = compliance(counts)
+    return rate if rate and rate.is_enough else None
 
 
 def stream_ids(asked: Range) -> list[int] | None:

@@ -17,21 +17,19 @@ class Point:
     """The rate of one step. rate: None: too few persons to say one.
 
     when: its span as people read it. is_gap: nobody looked. href: where it leads; empty: nowhere.
-    too_few: what stands in the place of a rate.
     """
 
     when: str
     rate: Rate | None
     is_gap: bool = False
     href: str = ""
-    too_few: str = "not enough people yet"
 
     @property
     def lines(self) -> tuple[str, ...]:
         """What it says."""
         if self.is_gap:
             return (self.when, NOBODY_LOOKED)
-        return (self.when, f"compliance {rate_words(self.rate)}" if self.rate else self.too_few)
+        return (self.when, f"compliance: {rate_words(self.rate)}")
 
 
 def rate_band(points: list[Point], title: str, ticks: list[Tick]) -> str:

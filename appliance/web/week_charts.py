@@ -10,11 +10,11 @@ from appliance.rates import Rate
 from appliance.web import svg
 from appliance.web.charts import short
 from appliance.web.svg import LEFT, STATE_LABELS, TEXTURED, TIP_PX, WIDTH, Column, Tick
-from appliance.web.words import number, percent
+from appliance.web.words import TOO_FEW, number, percent
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 CELL_PX, SHADES = 24, 5
-ROW_PX, NAME_PX, RATE_PX = 30, 190, 130
+ROW_PX, NAME_PX, RATE_PX = 30, 190, 150
 NAME_CHARACTERS = 24
 
 
@@ -126,7 +126,7 @@ def _row(row: Row, y: float, unit: float, textured: dict[str, list[str]]) -> str
     pieces.append(f'<text class="name" x="0" y="{y + 20:.0f}">{escape(title)}</text>')
     pieces.append(f'<text x="{x + 6:.1f}" y="{y + 20:.0f}">{short(row.counts.total)}</text>')
     pieces.append(_whisker(row.rate, WIDTH - RATE_PX, y + ROW_PX / 2))
-    rate = f"compliance {percent(row.rate.value)}, n = {number(row.rate.n)}" if row.rate else "not enough people yet"
+    rate = f"compliance {percent(row.rate.value)}, n = {number(row.rate.n)}" if row.rate else TOO_FEW
     lines = (
         f"{row.title}: {number(row.counts.total)} person{'' if row.counts.total == 1 else 's'}",
         ", ".join([*notes, rate]),
@@ -137,7 +137,7 @@ def _row(row: Row, y: float, unit: float, textured: dict[str, list[str]]) -> str
 def _whisker(rate: Rate | None, left: float, y: float) -> str:
     """The rate from 0 to 100 %, as wide as its room."""
     if rate is None:
-        return f'<text x="{left:.0f}" y="{y + 4:.0f}">not enough yet</text>'
+        return f'<text x="{left:.0f}" y="{y + 4:.0f}">{TOO_FEW}</text>'
     length = RATE_PX - 48
     low, high, value = (left + length * share for share in (rate.low, rate.high, rate.value))
     ends = f"M{left:.0f} {y - 4:.0f}v8M{left + length:.0f} {y - 4:.0f}v8"
