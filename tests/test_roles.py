@@ -27,6 +27,9 @@ DECLARED = {
     "POST /sign-in": A,
     "POST /sign-out": S,
     "GET /": S,
+    "GET /trends": S,
+    "GET /trends/<chart>.svg": S,
+    "GET /trends/<chart>.csv": S,
     "GET /account": S,
     "POST /account/password": S,
     "POST /account/tokens": S,
@@ -153,6 +156,7 @@ def ask(box: Box, role: str, route: str) -> httpx.Response:
     path = path.replace("<stream_id:int>", "2").replace("<detection_id:int>", "2").replace("<person_id:int>", "3")
     path = path.replace("<receipt_id:int>", "1")
     path = path.replace("<token_id:int>", "1").replace("<token>", "unguessable").replace("<name>", "no-such-file")
+    path = path.replace("<chart>", "persons")
     browser = box.browser(None if role == "anyone" else role)
     csrf = browser.csrf("/sign-in" if role == "anyone" else "/account")
     if path.startswith("/api/"):

@@ -31,6 +31,7 @@ VIEWS = Path(__file__).parent / "views"
 NAVIGATION = (
     Link("/", "Home"),
     Link("/streams", "Streams"),
+    Link("/trends", "Trends"),
     Link("/detections", "Detections"),
     Link("/box-health", "Health"),
     Link("/people", "People", admin_only=True),

@@ -24,6 +24,7 @@ from appliance.local import (
     settings,
     stream_forms,
     streams,
+    trends,
     updates,
     wifi,
 )
@@ -48,6 +49,7 @@ CERTIFICATE_POLL_S = 10.0
 REDIRECT_THREADS = 2
 MODULES = (
     dashboard,
+    trends,
     streams,
     stream_forms,
     detections,
