@@ -19,6 +19,7 @@ from appliance.store import soundness
 from appliance.store.ages import Ages
 from appliance.store.detections import Detections
 from appliance.store.erasures import Erasures
+from appliance.store.exports import Exports
 from appliance.store.fleet import Fleet
 from appliance.store.schema import MIGRATIONS
 from appliance.store.services import Services
@@ -47,6 +48,7 @@ class Store:
         self.people = People(self.db)
         self.streams = Streams(self.db)
         self.detections = Detections(self.db)
+        self.exports = Exports(self.db)
         self.services = Services(self.db)
         self.erasures = Erasures(self.db)
         self.ages = Ages(self.db)
