@@ -31,6 +31,7 @@ GROUND = {
     "rates",
     "secrets",
     "service",
+    "time_zone",
     "times",
 }
 KIT = {"web"}

@@ -63,9 +63,10 @@ class Learned:
 
 
 def _unpacked(kept: bytes | bytearray, split: int) -> Iterator[Learned]:
-    for fields in _COMPACT.iter_unpack(kept):
-        if fields[1] == split:
-            yield Learned(*fields[:6], fields[6:])
+    for detection_id, of, category, group, width, height, *bbox_px in _COMPACT.iter_unpack(kept):
+        if of == split:
+            left, top, across, down = bbox_px
+            yield Learned(detection_id, of, category, group, width, height, (left, top, across, down))
 
 
 def zip_parts(
@@ -106,6 +107,7 @@ def learned_from(row: dict[str, Any], jpeg: bytes) -> Learned | None:
     if shrunk_size(x1 - x0, y1 - y0, MAX_SIDE_PX) != size:
         return None
     hour = int(utc_seconds(row["first_seen_utc"]) // 3600)
+    left, top, right, bottom = max(left, x0), max(top, y0), min(right, x1), min(bottom, y1)
     across, down = size[0] / (x1 - x0), size[1] / (y1 - y0)
     bbox_px = ((left - x0) * across, (top - y0) * down, (right - left) * across, (bottom - top) * down)
     split = int(hour % VAL_EACH == 0)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, tzinfo
-from typing import Any
+from datetime import datetime
+from typing import Any, Protocol
 
 from appliance.images import Place
 from appliance.store import DetectionFilter, Store
 from appliance.store.exports import After, ExportedStream, Row
+from appliance.times import utc_seconds
 
 BATCH_ROWS = 1000
 """Some 200 kB of text: little enough for memory, enough that asking costs nothing beside writing."""
@@ -16,14 +17,19 @@ BATCH_ROWS = 1000
 Batch = list[list[Any]]
 
 
+class Zone(Protocol):
+    """A time zone, as `time_zone.TimeZone` is."""
+
+    @property
+    def name(self) -> str: ...
+    def local(self, utc: float) -> datetime: ...
+
+
 class LocalTimes:
-    """Times of the record in a zone, as ISO 8601 with their offset; rows come in the order of time, so most are near.
+    """Times of the record in a zone, as ISO 8601 with their offset. Rows come in the order of time, mostly of one hour."""
 
-    zone: a time zone; name: what it is called.
-    """
-
-    def __init__(self, zone: tzinfo, name: str) -> None:
-        self.zone, self.name = zone, name
+    def __init__(self, zone: Zone) -> None:
+        self.zone = zone
         self._hour, self._local, self._offset = "", "", ""
 
     def local(self, utc: str) -> str:
@@ -32,14 +38,15 @@ class LocalTimes:
             try:
                 first, last = self._at(utc[:13] + ":00:00"), self._at(utc[:13] + ":59:59")
                 if first[13:19] != ":00:00" or first[19:] != last[19:]:  # minutes differ, or the clocks change
-                    return f"{(exact := self._at(utc[:19]))[:19]}{utc[19:-1]}{exact[19:]}"
-            except OverflowError:
+                    exact = self._at(utc[:19])
+                    return f"{exact[:19]}{utc[19:-1]}{exact[19:]}"
+            except (OverflowError, ValueError):
                 return ""
             self._hour, self._local, self._offset = utc[:13], first[:13], first[19:]
         return f"{self._local}{utc[13:-1]}{self._offset}"
 
     def _at(self, utc: str) -> str:
-        return datetime.fromisoformat(f"{utc}+00:00").astimezone(self.zone).isoformat()
+        return self.zone.local(utc_seconds(utc)).isoformat()
 
 
 def detections(store: Store, where: DetectionFilter, times: LocalTimes) -> Iterator[Batch]:
@@ -52,7 +59,7 @@ def with_places(
     store: Store, where: DetectionFilter, times: LocalTimes
 ) -> Iterator[tuple[ExportedStream, Batch, list[Row]]]:
     """The same, each batch with its stream and with its rows as the store has them, for `place`."""
-    local, zone = times.local, times.name
+    local, zone = times.local, times.zone.name
     for stream in store.exports.streams(where):
         after: After | None = None
         stream_id, title = stream.id, stream.title
