@@ -448,6 +448,7 @@ def test_what_was_recorded_before_the_upgrade_is_counted_once(tmp_path: Path, ca
             "stream 1 of 3: 499 minutes with persons",
             "stream 2 of 3: 334 minutes with persons",
             "stream 3 of 3: 0 minutes with persons",
+            "upgrading the record: adding up the quarters of an hour of 3 streams",
         ]
         assert store.problems() == []
         assert store.summaries.streams() == {1: "door", 3: "lab", 4: "empty"}

@@ -10,11 +10,13 @@ from appliance.store.services import ServiceStatus
 from appliance.store.streams import Refusal, Source, Stream
 from appliance.store.summaries import Backlog, EpochState
 from appliance.store.summaries_schema import BY_HAND
+from appliance.store.trends import Bucket, Step
 
 __all__ = [
     "BY_HAND",
     "Backlog",
     "BoxClock",
+    "Bucket",
     "CommandRecord",
     "DetectionFilter",
     "EpochState",
@@ -24,6 +26,7 @@ __all__ = [
     "Refusal",
     "ServiceStatus",
     "Source",
+    "Step",
     "Store",
     "StoreError",
     "StoredDetection",

@@ -26,6 +26,7 @@ from appliance.store.services import Services
 from appliance.store.soundness import BUSY_TIMEOUT_S, Cause, cause_of, connect
 from appliance.store.streams import Streams
 from appliance.store.summaries import WRONG_MINUTES, Summaries
+from appliance.store.trends import Trends
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class Store:
         self.erasures = Erasures(self.db)
         self.ages = Ages(self.db)
         self.summaries = Summaries(self.db)
+        self.trends = Trends(self.db, self.detections)
         self.fleet = Fleet(self.db)
         self.reserve: Reserve | None = None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlite_utils import Database, Migrations
 
 from appliance.accounts.schema import migrations as accounts_migrations
-from appliance.store import summaries_schema
+from appliance.store import summaries_schema, trends_schema
 
 migrations = Migrations("appliance")
 MIGRATIONS = (accounts_migrations, migrations)  # streams refer to people, so these come first
@@ -270,3 +270,9 @@ def m013_decoded_by(db: Database) -> None:
           -- FFmpeg, or the name of what decodes in its place; null: not known.
           decoded_by text;
     """)
+
+
+@migrations()
+def m014_trends(db: Database) -> None:
+    """Sums by quarters of an hour and by days, which stay."""
+    trends_schema.make(db)

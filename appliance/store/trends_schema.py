@@ -1,0 +1,172 @@
+"""The tables of the sums that stay, and the triggers that keep them with the summaries of minutes (m014)."""
+
+from __future__ import annotations
+
+import logging
+
+from sqlite_utils import Database
+
+from appliance.store.summaries_schema import MINUTE_START
+from appliance.time_zone import ALWAYS_UTC, DAY_S, QUARTER_S
+
+log = logging.getLogger(__name__)
+
+COLUMNS = ("watched_s", "mask", "no_mask", "incorrect", "unknown")
+_NAMES = ", ".join(COLUMNS)
+
+_SUMS = """
+      watched_s integer not null default 0,    -- seconds in which the stream was LIVE and judged
+      mask integer not null default 0,         -- persons by state
+      no_mask integer not null default 0,
+      incorrect integer not null default 0,
+      unknown integer not null default 0,
+"""
+_TABLES = f"""
+    create table quarters (
+      -- What one stream counted in a quarter of an hour. It stays when minutes and detections are forgotten.
+      stream_id integer not null references streams (id) on delete cascade,
+      start_utc integer not null,              -- seconds since 1970, a multiple of {QUARTER_S}
+      {_SUMS}
+      primary key (stream_id, start_utc)
+    ) strict, without rowid;
+
+    create table days (
+      -- The same by days, cut where the clocks of the zone in time_zone show midnight.
+      stream_id integer not null references streams (id) on delete cascade,
+      day integer not null,                    -- days since 1970-01-01
+      {_SUMS}
+      primary key (stream_id, day)
+    ) strict, without rowid;
+
+    create table time_zone (
+      -- One row: the zone that days are cut in.
+      id integer primary key check (id = 1),
+      name text not null                       -- Europe/Berlin
+    ) strict;
+    insert into time_zone (id, name) values (1, 'UTC');
+
+    create table zone_offsets (
+      -- How far its clocks are ahead of UTC.
+      from_utc integer primary key,            -- seconds since 1970
+      offset_s integer not null
+    ) strict;
+    insert into zone_offsets (from_utc, offset_s) values ({ALWAYS_UTC}, 0);
+"""
+
+
+def floored(value: str, step: int) -> str:
+    """SQL for the largest multiple of `step` that is not above an integer; division in SQL goes towards 0."""
+    return f"({value} - (({value}) % {step} + {step}) % {step})"
+
+
+def local_day(start_utc: str) -> str:
+    """SQL for the day, since 1970, in which a quarter of an hour began."""
+    offset_s = f"(select offset_s from zone_offsets where from_utc <= {start_utc} order by from_utc desc limit 1)"
+    return f"({floored(f'{start_utc} + {offset_s}', DAY_S)} / {DAY_S})"
+
+
+_ADDED = "on conflict ({key}) do update set " + ", ".join(f"{name} = {name} + excluded.{name}" for name in COLUMNS)
+TO_QUARTERS = f"insert into quarters (stream_id, start_utc, {_NAMES}) {{select}} " + _ADDED.format(
+    key="stream_id, start_utc"
+)
+TO_DAYS = f"insert into days (stream_id, day, {_NAMES}) {{select}} " + _ADDED.format(key="stream_id, day")
+
+CUT_DAYS = (
+    f"insert into days (stream_id, day, {_NAMES}) select stream_id, {local_day('start_utc')} as day,"
+    f" {', '.join(f'sum({name})' for name in COLUMNS)} from quarters group by stream_id, day"
+)
+"""Days, of all quarters."""
+
+OF_MINUTES = f"""
+      select stream_numbers.stream_id as stream_id,
+        {floored("{started_utc} + 60 * {row}.minute", QUARTER_S)} as start_utc, {{columns}}
+      from {{tables}} stream_numbers join streams on streams.id = stream_numbers.stream_id
+      where stream_numbers.number = {{row}}.stream and not exists (
+        select 1 from stream_numbers as later
+        where later.stream_id = stream_numbers.stream_id and later.number > stream_numbers.number)
+"""
+"""Minutes as quarters of the streams there are. One that is being removed counts nobody out: its quarters go, too."""
+
+
+def _of_minute(columns: str) -> str:
+    started_utc = "(select started_utc from epochs where number = new.epoch)"
+    return TO_QUARTERS.format(select=OF_MINUTES.format(started_utc=started_utc, row="new", columns=columns, tables=""))
+
+
+def _of_epoch(sign: str, row: str) -> str:
+    select = OF_MINUTES.format(
+        started_utc=f"{row}.started_utc",
+        row="summaries",
+        columns=", ".join(f"{sign}sum(summaries.{name})" for name in COLUMNS),
+        tables="summaries cross join",
+    )
+    return TO_QUARTERS.format(select=f"{select} and summaries.epoch = new.number group by 1, 2")
+
+
+_IS_ZERO = " and ".join(f"new.{name} = 0" for name in COLUMNS)
+_CHANGE = ", ".join(f"new.{name} - old.{name}" for name in COLUMNS)
+_NEW_DAY = f"select new.stream_id, {local_day('new.start_utc')}"
+
+_TRIGGERS = f"""
+    create trigger summaries_added after insert on summaries begin
+      {_of_minute(", ".join(f"new.{name}" for name in COLUMNS))};
+    end;
+
+    create trigger summaries_changed after update of {_NAMES} on summaries begin
+      {_of_minute(_CHANGE)};
+    end;
+
+    create trigger epochs_moved after update of started_utc on epochs when old.started_utc <> new.started_utc begin
+      -- The clock was put right: all minutes of the epoch move.
+      {_of_epoch("-", "old")};
+      {_of_epoch("", "new")};
+    end;
+
+    create trigger quarters_added after insert on quarters begin
+      {TO_DAYS.format(select=f"{_NEW_DAY}, {', '.join(f'new.{name}' for name in COLUMNS)} where true")};
+    end;
+
+    create trigger quarters_changed after update on quarters begin
+      {TO_DAYS.format(select=f"{_NEW_DAY}, {_CHANGE} where true")};
+    end;
+
+    create trigger quarters_emptied after update on quarters when {_IS_ZERO} begin
+      -- Nothing tells that somebody was counted whom no sum has any more.
+      delete from quarters where stream_id = new.stream_id and start_utc = new.start_utc;
+    end;
+
+    create trigger days_emptied after update on days when {_IS_ZERO} begin
+      delete from days where stream_id = new.stream_id and day = new.day;
+    end;
+"""
+
+
+def make(db: Database) -> None:
+    """Make the tables, add up what is recorded already, and have all that comes added."""
+    db.executescript(_TABLES)
+    streams = [stream_id for (stream_id,) in db.execute("select id from streams order by id").fetchall()]
+    if streams:
+        log.info("upgrading the record: adding up the quarters of an hour of %d streams", len(streams))
+    for stream_id in streams:
+        db.execute(
+            TO_QUARTERS.format(
+                select=f"select ?, {floored('start_utc', QUARTER_S)} as quarter_utc, 0, sum(state = 'mask'),"
+                " sum(state = 'no_mask'), sum(state = 'incorrect'), sum(state = 'unknown')"
+                f" from (select cast({MINUTE_START.format(row='detections')} as integer) as start_utc, state"
+                "  from detections where stream_id = ?) where true group by quarter_utc"
+            ),
+            [stream_id, stream_id],
+        )
+    db.execute(
+        TO_QUARTERS.format(
+            select=OF_MINUTES.format(
+                started_utc="epochs.started_utc",
+                row="summaries",
+                columns="sum(watched_s), 0, 0, 0, 0",
+                tables="epochs cross join summaries on epoch = epochs.number cross join",
+            )
+            + " and watched_s > 0 group by 1, 2"
+        )
+    )
+    db.execute(CUT_DAYS)
+    db.executescript(_TRIGGERS)
