@@ -21,7 +21,7 @@ from appliance.faces import State
 from appliance.images import ImageFiles
 from appliance.rules.recovery import in_one_line
 from appliance.store import DetectionFilter, Store
-from appliance.time_zone import time_zone
+from appliance.store.trends import Step
 from appliance.times import now
 from appliance.web.forms import moment_utc
 
@@ -63,7 +63,34 @@ def _of_rows(command: Callable[..., None]) -> Callable[..., None]:
 @click.pass_context
 def detections(context: click.Context, /, form: str, state: str | None, **which: Any) -> None:
     """One row per person. CSV and JSON lines go to standard output unless --output names a file."""
-    _export(config_of(context), What.DETECTIONS, Format(form), State(state) if state else None, **which)
+    more = {"state": State(state) if state else None}
+    _export(config_of(context), What.DETECTIONS, Format(form), more, **which)
+
+
+@export.command("sums")
+@_of_rows
+@click.option(
+    "--step",
+    type=click.Choice([step.value for step in Step]),
+    default=Step.HOUR.value,
+    show_default=True,
+    help="How long a row is, by the clocks of the box's time zone.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice([form.value for form in FORMATS[What.SUMS]]),
+    default=Format.CSV.value,
+    show_default=True,
+    help="How the rows are written.",
+)
+@click.pass_context
+def sums(context: click.Context, /, form: str, step: str, **which: Any) -> None:
+    """Persons by stream and hour, also of times whose detections are gone.
+
+    Every hour that the range touches is in it as a whole.
+    """
+    _export(config_of(context), What.SUMS, Format(form), {"step": Step(step)}, **which)
 
 
 @export.command("faces")
@@ -74,14 +101,14 @@ def faces(context: click.Context, /, **which: Any) -> None:
 
     Unpacked, it is a folder for `python -m models.training.train --data`. The latter are there to be labelled first.
     """
-    _export(config_of(context), What.FACES, Format.ZIP, None, **which)
+    _export(config_of(context), What.FACES, Format.ZIP, {}, **which)
 
 
 def _export(
     config: Config,
     what: What,
     form: Format,
-    state: State | None,
+    more: dict[str, Any],
     since: str | None,
     until: str | None,
     stream: str | None,
@@ -93,19 +120,20 @@ def _export(
     with closing(store_of(config)) as store, in_one_line("the export cannot be made"):
         where = DetectionFilter(
             _stream_id(store, stream) if stream else None,
-            state,
+            more.pop("state", None),
             moment_utc(since, "--since", zone_needed=False) if since else None,
             moment_utc(until, "--until", zone_needed=False) if until else None,
         )
-        made = Export(what, form, where, store, ImageFiles(config.images_dir), time_zone(), config.box, now().utc)
+        images = ImageFiles(config.images_dir)
+        made = Export(what, form, where, store, images, store.trends.zone(), config.box, now().utc, **more)
         _write(made, output)
 
 
 def _write(made: Export, output: Path | None) -> None:
     """Write it, with a bar on a terminal; what is piped has standard output to itself."""
-    shown = sys.stderr.isatty() and output is not None
-    rows, hidden = made.total_rows() if shown else None, not shown
-    bar: ProgressBar[None] = click.progressbar(length=rows, label="Exporting", file=sys.stderr, hidden=hidden)
+    rows = made.total_rows() if sys.stderr.isatty() and output is not None else None
+    options: dict[str, Any] = {"length": rows or 0, "label": "Exporting", "file": sys.stderr, "hidden": rows is None}
+    bar: ProgressBar[None] = click.progressbar(**options)
     with bar:
         counted = replace(made, said=bar.update)
         if output is not None:

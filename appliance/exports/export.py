@@ -11,12 +11,13 @@ from pathlib import Path
 
 from appliance.errors import InputError, UserError
 from appliance.exports import faces, pictures, rows
-from appliance.exports.columns import DETECTIONS, Table
+from appliance.exports.columns import DETECTIONS, SUMS, Table
 from appliance.exports.formats import Format, csv_parts, json_line_parts, write_sqlite
 from appliance.exports.pictures import May
 from appliance.exports.rows import Batch, LocalTimes, Zone
 from appliance.images import ImageFiles
 from appliance.store import DetectionFilter, Store
+from appliance.store.trends import Step
 from appliance.times import utc_text
 
 
@@ -24,11 +25,13 @@ class What(str, enum.Enum):
     """What is exported."""
 
     DETECTIONS = "detections"
+    SUMS = "sums"
     FACES = "faces"
 
 
 FORMATS = {
     What.DETECTIONS: (Format.CSV, Format.JSON_LINES, Format.SQLITE, Format.ZIP),
+    What.SUMS: (Format.CSV, Format.JSON_LINES, Format.SQLITE),
     What.FACES: (Format.ZIP,),
 }
 """In which forms each may be had. A ZIP has images in it."""
@@ -38,7 +41,7 @@ FORMATS = {
 class Export:
     """An export of a box. Whatever its size, little of it is in memory.
 
-    may: whether the images of a stream may be handed out. said: is told how many rows more are done.
+    may: whether the images of a stream may be handed out. step: of sums. said: is told how many rows more are done.
     """
 
     what: What
@@ -50,6 +53,7 @@ class Export:
     box: str
     now_utc: float
     may: May = lambda _: True
+    step: Step = Step.HOUR
     said: Callable[[int], None] = lambda _: None
 
     def __post_init__(self) -> None:
@@ -63,13 +67,13 @@ class Export:
         stamp = utc_text(self.now_utc)[:19].replace("-", "").replace(":", "")
         return f"mb9k-{self.box}-{self.what.value}-{stamp}Z.{self.format.value}"
 
-    def total_rows(self) -> int:
-        """How many rows there are now."""
-        return self.store.detections.counts(self.where).total
+    def total_rows(self) -> int | None:
+        """How many rows of the record are read; None: of sums nobody knows before."""
+        return None if self.what is What.SUMS else self.store.detections.counts(self.where).total
 
     def parts(self) -> Iterator[bytes]:
         """All of it, part by part; a SQLite file must be written. Raises OSError, sqlite3.Error."""
-        with_images = (self.store, self.images, self.where, LocalTimes(self.zone), self.may, self.now_utc)
+        with_images = (self.store, self.images, self.where, LocalTimes(self.zone), self.may, self.now_utc, self.said)
         if self.what is What.FACES:
             return faces.zip_parts(*with_images)
         if self.format is Format.ZIP:
@@ -82,6 +86,7 @@ class Export:
         about = {
             "box": self.box,
             "what": self._table.about,
+            **({"step": self.step.value} if self.what is What.SUMS else {}),
             "made_utc": utc_text(self.now_utc),
             "time_zone": self.zone.name,
             **{f"only_{name}": str(value) for name, value in self.where.parameters().items()},
@@ -90,10 +95,16 @@ class Export:
 
     @property
     def _table(self) -> Table:
-        return DETECTIONS
+        return SUMS if self.what is What.SUMS else DETECTIONS
 
     def _batches(self) -> Iterator[Batch]:
-        for batch in rows.detections(self.store, self.where, LocalTimes(self.zone)):
+        store, where, times = self.store, self.where, LocalTimes(self.zone)
+        found = (
+            rows.sums(store, where, self.step, times)
+            if self.what is What.SUMS
+            else rows.detections(store, where, times)
+        )
+        for batch in found:
             yield batch
             self.said(len(batch))
 

@@ -17,7 +17,7 @@ import msgspec
 from appliance.cutout import MAX_SIDE_PX, around, shrunk_size
 from appliance.exports.columns import DETECTIONS
 from appliance.exports.jpeg_size import jpeg_size
-from appliance.exports.pictures import May
+from appliance.exports.pictures import May, Said
 from appliance.exports.rows import LocalTimes, place, with_places
 from appliance.exports.zips import ZipWriter
 from appliance.faces import CLASSES, State
@@ -70,20 +70,19 @@ def _unpacked(kept: bytes | bytearray, split: int) -> Iterator[Learned]:
 
 
 def zip_parts(
-    store: Store, images: ImageFiles, where: DetectionFilter, times: LocalTimes, may: May, now_utc: float
+    store: Store, images: ImageFiles, where: DetectionFilter, times: LocalTimes, may: May, now_utc: float, said: Said
 ) -> Iterator[bytes]:
     """images/{train,val}/ID.jpg, then annotations_harmonised/{train,val}.json. Raises OSError, sqlite3.Error."""
     made, kept = ZipWriter(), bytearray()
     for stream, batch, stored in with_places(store, where, times):
-        if not may(stream):
-            continue
-        for values, as_stored in zip(batch, stored, strict=True):
+        for values, as_stored in zip(batch, stored, strict=True) if may(stream) else ():
             row, found = dict(zip(DETECTIONS.names, values, strict=True)), place(as_stored)
             jpeg = images.read(found) if found and category_of(row) else None
             learned = learned_from(row, jpeg) if jpeg else None
             if jpeg and learned:
                 yield made.stored(f"images/{SPLITS[learned.split]}/{learned.name}", utc_seconds(values[4]), jpeg)
                 kept += learned.packed()
+        said(len(batch))
     for number, split in enumerate(SPLITS):
         yield from made.deflated(f"annotations_harmonised/{split}.json", now_utc, _coco(kept, number))
     yield made.end()

@@ -18,10 +18,12 @@ from appliance.times import utc_seconds
 TABLE = DETECTIONS.plus(IMAGE_FILE)
 May = Callable[[ExportedStream], bool]
 """Whether the images of a stream may be handed out."""
+Said = Callable[[int], None]
+"""Is told how many rows more were read."""
 
 
 def zip_parts(
-    store: Store, images: ImageFiles, where: DetectionFilter, times: LocalTimes, may: May, now_utc: float
+    store: Store, images: ImageFiles, where: DetectionFilter, times: LocalTimes, may: May, now_utc: float, said: Said
 ) -> Iterator[bytes]:
     """Images as images/ID.jpg, then detections.csv, which names those that are in. Raises OSError, sqlite3.Error.
 
@@ -34,6 +36,7 @@ def zip_parts(
             if found and (jpeg := images.read(found)):
                 yield made.stored(image_name(row[0]), utc_seconds(row[4]), jpeg)
                 included.append(row[0])
+        said(len(batch))
     ordered = array("Q", sorted(included))
     yield from made.deflated("detections.csv", now_utc, csv_parts(TABLE, _naming(store, where, times, ordered)))
     yield made.end()

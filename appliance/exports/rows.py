@@ -7,12 +7,18 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from appliance.images import Place
+from appliance.rates import compliance
 from appliance.store import DetectionFilter, Store
 from appliance.store.exports import After, ExportedStream, Row
-from appliance.times import utc_seconds
+from appliance.store.trends import Bucket, Step
+from appliance.time_zone import QUARTER_S
+from appliance.times import utc_seconds, utc_text
 
 BATCH_ROWS = 1000
 """Some 200 kB of text: little enough for memory, enough that asking costs nothing beside writing."""
+
+EARLIEST_UTC, LATEST_UTC = -(2**36), 2**38  # before and after all that a detection can say
+WINDOW_S = 30 * 86_400  # of sums that are read at once: some 3000 quarters of an hour
 
 Batch = list[list[Any]]
 
@@ -26,7 +32,7 @@ class Zone(Protocol):
 
 
 class LocalTimes:
-    """Times of the record in a zone, as ISO 8601 with their offset. Rows come in the order of time, mostly of one hour."""
+    """Times of the record in a zone, as ISO 8601 with their offset; one after another they are mostly of one hour."""
 
     def __init__(self, zone: Zone) -> None:
         self.zone = zone
@@ -75,3 +81,25 @@ def place(row: Row) -> Place | None:
     """Where the image of a row as the store has it lies; None: it has none."""
     size_bytes, day, offset, crc32 = row[-4:]
     return None if day is None else Place(day, offset, size_bytes, crc32=crc32)
+
+
+def sums(store: Store, where: DetectionFilter, step: Step, times: LocalTimes) -> Iterator[Batch]:
+    """The rows of columns.SUMS, by stream, then by time; none where nobody looked and nobody was counted."""
+    until_utc = LATEST_UTC if where.until_utc is None else where.until_utc
+    for stream in store.exports.streams(where):
+        since_utc: float = EARLIEST_UTC if where.since_utc is None else where.since_utc // QUARTER_S * QUARTER_S
+        # From one quarter that has sums to the next: the years between those of an older system cost nothing.
+        while (first_utc := store.exports.next_quarter_utc(stream.id, since_utc)) is not None and first_utc < until_utc:
+            buckets = store.trends.buckets([stream.id], first_utc, min(first_utc + WINDOW_S, until_utc), step)
+            yield [_sums_row(stream, each, times) for each in buckets if each.watched_s or each.counts.total]
+            since_utc = buckets[-1].end_utc
+
+
+def _sums_row(stream: ExportedStream, bucket: Bucket, times: LocalTimes) -> list[Any]:
+    start_utc, end_utc = utc_text(bucket.start_utc), utc_text(bucket.end_utc)
+    counts, rate = bucket.counts, compliance(bucket.counts)
+    rates = [round(value, 4) for value in (rate.value, rate.low, rate.high)] if rate else [None] * 3
+    return [
+        *(stream.id, stream.title, start_utc, end_utc, times.local(start_utc), times.zone.name, bucket.watched_s),
+        *(counts.mask, counts.no_mask, counts.incorrect, counts.unknown, *rates),
+    ]

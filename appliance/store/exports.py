@@ -64,3 +64,9 @@ class Exports:
             f" and {conditions(OF_DETECTIONS, parameters)} order by first_seen_utc, id limit :limit",
             parameters,
         ).fetchall()
+
+    def next_quarter_utc(self, stream_id: int, since_utc: float) -> int | None:
+        """When the first quarter of an hour since then begins of which a stream has sums; None: there is none."""
+        sql = "select min(start_utc) as start_utc from quarters where stream_id = ? and start_utc >= ?"
+        start_utc = self.db.execute(sql, [stream_id, int(since_utc)]).fetchone()["start_utc"]
+        return None if start_utc is None else int(start_utc)
