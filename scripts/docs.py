@@ -194,6 +194,7 @@ def _curl(method: str, path: str, operation: dict[str, Any], body: Any, of: Desc
         names = schema.get("required") or list(schema["properties"])[:1]
         words += [f"-d '{json.dumps({name: EXAMPLES.get(name, 1) for name in names})}'"]
     words += ["-o image.jpg"] if path.endswith("/image") else []
+    words += ["-OJ"] if "/export/" in path else []
     return " ".join([*words, f'"${of.variable}{path}"'])
 
 

@@ -37,6 +37,12 @@ FORMATS = {
 """In which forms each may be had. A ZIP has images in it."""
 
 
+def file_name(box: str, what: What, form: Format, now_utc: float) -> str:
+    """What its file is called: mb9k-hallway-detections-20261127T201500Z.csv."""
+    stamp = utc_text(now_utc)[:19].replace("-", "").replace(":", "")
+    return f"mb9k-{box}-{what.value}-{stamp}Z.{form.value}"
+
+
 @dataclass(frozen=True)
 class Export:
     """An export of a box. Whatever its size, little of it is in memory.
@@ -60,12 +66,6 @@ class Export:
         if self.format not in FORMATS[self.what]:
             forms = " or ".join(form.value for form in FORMATS[self.what])
             raise InputError(f"{self.what.value} come as {forms}, not as {self.format.value}.")
-
-    @property
-    def name(self) -> str:
-        """What the file is called: mb9k-hallway-detections-20261127T201500Z.csv."""
-        stamp = utc_text(self.now_utc)[:19].replace("-", "").replace(":", "")
-        return f"mb9k-{self.box}-{self.what.value}-{stamp}Z.{self.format.value}"
 
     def total_rows(self) -> int | None:
         """How many rows of the record are read; None: of sums nobody knows before."""

@@ -13,8 +13,8 @@ from msgspec import UNSET
 
 from appliance.accounts.guard import Visitor
 from appliance.errors import NotFound
+from appliance.local import api_exports, api_updates
 from appliance.local import api_types as shapes
-from appliance.local import api_updates
 from appliance.local.api_query import detection_filter, limit_parameter
 from appliance.local.openapi import OPERATIONS, document
 from appliance.local.pages import Site
@@ -34,6 +34,7 @@ def add_routes(app: App, site: Site) -> None:
     _add_stream_changes(app, site)
     _add_detection_routes(app, site)
     _add_detection_writes(app, site)
+    api_exports.add_routes(app, site)
     api_updates.add_routes(app, site)
 
     @app.get("/api/openapi.json", access=Access.ANYONE)

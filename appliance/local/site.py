@@ -11,8 +11,21 @@ from bottle import HTTPResponse
 from appliance.accounts import account, sign_in
 from appliance.accounts.guard import Guard
 from appliance.config import Config
+from appliance.exports.drafts import sweep
 from appliance.https import Keeper
-from appliance.local import api, dashboard, detections, fleet, people, settings, stream_forms, streams, updates, wifi
+from appliance.local import (
+    api,
+    dashboard,
+    detections,
+    exports,
+    fleet,
+    people,
+    settings,
+    stream_forms,
+    streams,
+    updates,
+    wifi,
+)
 from appliance.local.access import owned_stream
 from appliance.local.pages import Site
 from appliance.secrets import claim_code
@@ -29,7 +42,7 @@ log = logging.getLogger(__name__)
 BACKUP_POLL_S = 60.0
 CERTIFICATE_POLL_S = 10.0
 REDIRECT_THREADS = 2
-MODULES = (dashboard, streams, stream_forms, detections, people, fleet, settings, wifi, updates, api)
+MODULES = (dashboard, streams, stream_forms, detections, exports, people, fleet, settings, wifi, updates, api)
 
 
 def make_app(
@@ -60,6 +73,7 @@ def make_app(
 
 def serve(config: Config) -> None:
     """Run the site until SIGTERM or SIGINT. Raises UserError."""
+    sweep(config.state)
     store = Store.open(config.store_path)  # makes or migrates the file, and says early what is wrong
     claimed = store.people.count() > 0
     with store.writing():  # before anybody enters, corrects or deletes anything
