@@ -160,7 +160,7 @@ class Keeper:
         self.refresh(now_s)
 
     def _renew_own(self, now_s: float) -> None:
-        """Make the box's own certificate, or make it anew, with the same key, when it is no longer right."""
+        """Make the box's own certificate, or make it again, with the same key, when it is no longer right."""
         text, names = _read(self._own), names_of(self._config)
         if text and _is_right(text, names, now_s):
             return
@@ -173,7 +173,7 @@ class Keeper:
         with suppress(CertificateError):  # a damaged file has no fingerprint
             was = _fingerprint(text)
             replace_file(self._before, _certificates(text))
-            log.warning("the box's own certificate is made anew; its sha-256 was %s", was)
+            log.warning("the box's own certificate is made again; its sha-256 was %s", was)
         replace_file(self._own, fresh)
 
     def _choose(self, now_s: float) -> tuple[str, str]:

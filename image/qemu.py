@@ -12,17 +12,47 @@ import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.errors import UserError
 from appliance.processes import start_child
 from image.doctored import PORT
 
-FIRMWARE = (
-    ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
-    ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
-)
-PROGRAM = "qemu-system-x86_64"
+
+@dataclass(frozen=True)
+class Emulated:
+    """How QEMU is called for a target. firmware: where Debian and Fedora have UEFI's code and its variables."""
+
+    program: str
+    package: str
+    machine: str
+    cpu: str
+    processor: str
+    firmware: tuple[tuple[str, str], ...]
+
+
+EMULATED = {
+    "amd64": Emulated(
+        program="qemu-system-x86_64",
+        package="qemu-system-x86 ovmf",
+        machine="q35",
+        cpu="Nehalem",
+        processor="x86_64",
+        firmware=(
+            ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+            ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
+        ),
+    ),
+    "arm64": Emulated(
+        program="qemu-system-aarch64",
+        package="qemu-system-arm qemu-efi-aarch64",
+        machine="virt",
+        cpu="cortex-a72",  # a Raspberry Pi 4's
+        processor="aarch64",
+        firmware=(("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),),
+    ),
+}
 TRY_KVM_S = 4.0
 MARK = "mb9k-test-answer"
 
@@ -31,14 +61,15 @@ class NotInTime(Exception):
     """Something did not happen within its time; says what."""
 
 
-def accelerator(folder: Path) -> str:
+def accelerator(emulated: Emulated, folder: Path) -> str:
     """kvm where it can start a machine, else tcg. There are machines whose /dev/kvm cannot run a usual kernel."""
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+    if os.uname().machine != emulated.processor or not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "tcg"
-    words = [PROGRAM, "-accel", "kvm", "-cpu", "host", "-m", "64", "-display", "none", "-nodefaults", "-serial"]
+    words = [emulated.program, "-machine", emulated.machine, "-accel", "kvm", "-cpu", "host", "-m", "64"]
+    words += ["-display", "none", "-nodefaults", "-serial", "none"]
     log = folder / "kvm.log"
     with log.open("wb") as said:
-        process = subprocess.Popen([*words, "none"], stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
         time.sleep(TRY_KVM_S)
         ended = process.poll()
         process.kill()
@@ -46,12 +77,12 @@ def accelerator(folder: Path) -> str:
     return "tcg" if ended is not None or b"error" in log.read_bytes().lower() else "kvm"
 
 
-def firmware(folder: Path) -> tuple[Path, Path]:
+def firmware(emulated: Emulated, folder: Path) -> tuple[Path, Path]:
     """The code of UEFI and a copy of its variables. Raises UserError."""
-    for code, variables in FIRMWARE:
+    for code, variables in emulated.firmware:
         if Path(code).exists() and Path(variables).exists():
             return Path(code), Path(shutil.copy(variables, folder / "vars.fd"))
-    raise UserError("UEFI for QEMU is missing; install it: apt-get install ovmf")
+    raise UserError(f"UEFI for QEMU is missing; install it: apt-get install {emulated.package}")
 
 
 def free_port() -> int:
@@ -64,19 +95,23 @@ def free_port() -> int:
 class Machine:
     """One that runs until `stop`. https: the port on this machine that leads to its page."""
 
-    def __init__(self, disk: Path, second_disk: Path, folder: Path, kind: str, memory_mb: int) -> None:
+    def __init__(
+        self, emulated: Emulated, disk: Path, second_disk: Path | None, folder: Path, kind: str, memory_mb: int
+    ) -> None:
         self.serial_path = folder / "serial.log"
         self.https = free_port()
         self._shell_path, self._qmp_path = folder / "shell.sock", folder / "qmp.sock"
-        code, variables = firmware(folder)
-        cpu = "host" if kind == "kvm" else "Nehalem"
+        code, variables = firmware(emulated, folder)
+        cpu = "host" if kind == "kvm" else emulated.cpu
         accel = "kvm" if kind == "kvm" else "tcg,thread=multi"
-        words = [PROGRAM, "-machine", "q35", "-accel", accel, "-cpu", cpu, "-m", str(memory_mb), "-smp", "2"]
+        words = [emulated.program, "-machine", emulated.machine, "-accel", accel, "-cpu", cpu]
+        words += ["-m", str(memory_mb), "-smp", "2"]
         words += ["-display", "none", "-serial", f"file:{self.serial_path}"]
         words += ["-drive", f"if=pflash,format=raw,readonly=on,file={code}"]
         words += ["-drive", f"if=pflash,format=raw,file={variables}"]
         words += ["-drive", f"file={disk},format=raw,if=virtio,cache=unsafe"]
-        words += ["-drive", f"file={second_disk},format=raw,if=virtio,readonly=on"]
+        if second_disk:
+            words += ["-drive", f"file={second_disk},format=raw,if=virtio,readonly=on"]
         words += ["-nic", f"user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:{self.https}-:443"]
         words += ["-device", "i6300esb", "-watchdog-action", "reset"]
         words += ["-device", "virtio-serial", "-chardev", f"socket,id=shell,path={self._shell_path},server=on,wait=off"]

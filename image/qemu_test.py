@@ -17,11 +17,11 @@ import httpx
 from appliance.errors import UserError
 from appliance.update.versions import number
 from image.doctored import Doctored
-from image.qemu import PROGRAM, Machine, NotInTime, accelerator
+from image.qemu import EMULATED, Machine, NotInTime, accelerator
 from image.system_bundle import make_from_root, refuse_without_programs
 from scripts.signing_keys import AUTHORITY, REPOSITORY, make_authority, make_signer
 
-IMAGE = "mb9k-amd64.img"
+IMAGE = "mb9k-{target}.img"
 PASSWORD = "a good password for tests"  # noqa: S105 - of a machine that lives for an hour
 CODE = r"\b([2-9A-HJKMNP-Z]{4}-[2-9A-HJKMNP-Z]{4})\b"
 STARTED = r"BdsDxe: starting.*?mb9k: slot ([AB]);"
@@ -36,13 +36,14 @@ KVM, TCG = 1.0, 4.0
 class Run:
     """One run of the steps. patience: what usual times are multiplied by."""
 
-    def __init__(self, image: Path, folder: Path, memory_mb: int) -> None:
-        self.image, self.folder = image, folder
-        self.kind = accelerator(folder)
+    def __init__(self, target: str, image: Path, folder: Path, memory_mb: int, with_updates: bool) -> None:
+        self.image, self.folder, self.with_updates = image, folder, with_updates
+        emulated = EMULATED[target]
+        self.kind = accelerator(emulated, folder)
         self.patience = KVM if self.kind == "kvm" else TCG
         self._begun_s = time.monotonic()
         self._prepare()
-        self.machine = Machine(self.disk, self.bundles, folder, self.kind, memory_mb)
+        self.machine = Machine(emulated, self.disk, self.bundles, folder, self.kind, memory_mb)
 
     def say(self, words: str) -> None:
         """A line with the seconds since the beginning."""
@@ -57,29 +58,34 @@ class Run:
         self.say(f"{what}: done in {time.monotonic() - begun_s:.0f} s")
 
     def _prepare(self) -> None:
-        with self.step("Copy the image, and make two bundles of it: one that is well, one that does not come up"):
-            keys = self.folder / "keys"
-            keys.mkdir()
-            make_authority(keys, time.time())
-            make_signer(keys, "image/test-qemu", time.time())
+        keys = self.folder / "keys"
+        keys.mkdir()
+        make_authority(keys, time.time())
+        make_signer(keys, "image/test-qemu", time.time())
+        with self.step("Copy the image"):
             doctored = Doctored(self.image, (keys / AUTHORITY).read_text(), self.folder, int(self.patience))
             self.disk = doctored.disk(self.folder / "disk.img")
             self.build = doctored.build
             self.version = number(doctored.build)
-            files = self.folder / "bundles"
-            files.mkdir()
-            self.good, self.bad = (f"{self._later(minor)}-f0f0f0f0f0f0f0f0" for minor in (1, 2))
-            for name, build, changes in (("good", self.good, None), ("bad", self.bad, BROKEN)):
-                content = self.folder / name / "content"
-                content.parent.mkdir()
-                doctored.root(content, build, changes)
-                made = make_from_root(content, {"rootfs": "root.ext4"}, keys, files, self.version, ["For tests."])
-                made.rename(files / f"{name}.raucb")
-                shutil.rmtree(content.parent)
-            self.bundles = self.folder / "bundles.ext4"
-            size_mb = sum(each.stat().st_size for each in files.iterdir()) * 11 // 10_000_000 + 16
-            words = ["mke2fs", "-q", "-t", "ext4", "-d", str(files), str(self.bundles), f"{size_mb}M"]
-            subprocess.run(words, check=True, capture_output=True)
+        self.bundles = self.folder / "bundles.ext4" if self.with_updates else None
+        if self.bundles:
+            with self.step("Make two bundles of it: one that is well, one that does not come up"):
+                self._make_bundles(doctored, keys, self.bundles)
+
+    def _make_bundles(self, doctored: Doctored, keys: Path, disk: Path) -> None:
+        files = self.folder / "bundles"
+        files.mkdir()
+        self.good, self.bad = (f"{self._later(minor)}-f0f0f0f0f0f0f0f0" for minor in (1, 2))
+        for name, build, changes in (("good", self.good, None), ("bad", self.bad, BROKEN)):
+            content = self.folder / name / "content"
+            content.parent.mkdir()
+            doctored.root(content, build, changes)
+            made = make_from_root(content, {"rootfs": "root.ext4"}, keys, files, self.version, ["For tests."])
+            made.rename(files / f"{name}.raucb")
+            shutil.rmtree(content.parent)
+        size_mb = sum(each.stat().st_size for each in files.iterdir()) * 11 // 10_000_000 + 16
+        words = ["mke2fs", "-q", "-t", "ext4", "-d", str(files), str(disk), f"{size_mb}M"]
+        subprocess.run(words, check=True, capture_output=True)
 
     def _later(self, by: int) -> str:
         parts = [int(part) for part in self.version.split(".")]
@@ -96,9 +102,10 @@ class Run:
             self.claim()
         with self.step("Slot A is good"):
             self.wait_for_slot("A", self.build)
-        self.update_well()
-        self.update_badly()
-        self.hang()
+        if self.with_updates:
+            self.update_well()
+            self.update_badly()
+            self.hang()
         self.say("all is well")
 
     def client(self) -> httpx.Client:
@@ -206,20 +213,22 @@ class Run:
             raise UserError(f"who claimed the box is gone: {people}")
 
 
-def find_image() -> Path:
+def find_image(target: str) -> Path:
     """The image that image/build made last. Raises UserError."""
-    path = REPOSITORY / "image/out" / IMAGE
+    path = REPOSITORY / "image/out" / IMAGE.format(target=target)
     if not path.exists():
-        raise UserError(f"{path} is not there; make it with image/build amd64, or name one")
+        raise UserError(f"{path} is not there; make it with image/build {target}, or name one")
     return path
 
 
 @click.command()
 @click.argument("image", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=False)
+@click.option("--target", type=click.Choice(list(EMULATED)), default="amd64", show_default=True, help="What it is for.")
+@click.option("--only-start", is_flag=True, help="From power-on to claimed; no update, no hang.")
 @click.option("--work", type=click.Path(path_type=Path), help="Where disks and logs go; without it beside the image.")
 @click.option("--memory", "memory_mb", default=1536, show_default=True, help="The machine's memory, MB.")
-def main(image: Path | None, work: Path | None, memory_mb: int) -> None:
-    """Boot IMAGE (mb9k-amd64.img) in QEMU: from UEFI to claimed, updated, undone, hung and restarted.
+def main(image: Path | None, target: str, only_start: bool, work: Path | None, memory_mb: int) -> None:
+    """Boot IMAGE (mb9k-TARGET.img) in QEMU: from UEFI to claimed, updated, undone, hung and restarted.
 
     The image itself is not changed: a copy gets a shell and an authority for tests. If a step fails, the exit code is
     1, and the last line says where the console's log is.
@@ -228,13 +237,14 @@ def main(image: Path | None, work: Path | None, memory_mb: int) -> None:
     folder: Path | None = None
     try:
         refuse_without_programs()
-        if not shutil.which(PROGRAM):
-            raise UserError("QEMU is missing; install it: apt-get install qemu-system-x86 ovmf")
-        image = image or find_image()
+        emulated = EMULATED[target]
+        if not shutil.which(emulated.program):
+            raise UserError(f"QEMU is missing; install it: apt-get install {emulated.package}")
+        image = image or find_image(target)
         folder = (work or image.parent / "test-qemu").resolve()
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        run = Run(image, folder, memory_mb)
+        run = Run(target, image, folder, memory_mb, with_updates=not only_start)
         run.all()
     except (UserError, NotInTime, OSError, httpx.HTTPError, subprocess.SubprocessError) as error:
         where = f"; the console's log is {run.machine.serial_path}" if run else ""

@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from appliance.config import Mqtt
 from appliance.messages import BOX, FROM_BOX, MAX_BYTES, RETAINED, SHAPES, TO_BOX, Kind
 from appliance.messages import topic as fleet_topic
+from appliance.sections import Mqtt
 from appliance.sync import discovery
 from appliance.sync.figures import OFFLINE, ONLINE, Figures, Topic
 from appliance.sync.figures import topic as site_topic

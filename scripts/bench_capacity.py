@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass, replace
 from itertools import repeat
 from pathlib import Path
 
-from appliance.config import Vision
 from appliance.local.words import FEW_LOOKS
+from appliance.sections import Vision
 from appliance.vision.budget import Budget, Costs, measured_costs
 from appliance.vision.detector import Detector
 from appliance.vision.observer import Observer

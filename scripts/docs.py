@@ -27,7 +27,7 @@ EXAMPLES |= {"address": "https://updates.example.org/mb9k-0.2.0.mb9k"}
 
 
 def configuration() -> str:
-    """The reference of mb9k.toml, from config.py."""
+    """The reference of mb9k.toml, from config.py and sections.py."""
     text = f"""{MADE}
 # Configuration
 

@@ -14,9 +14,9 @@ import av
 import numpy as np
 import pytest
 
-from appliance.config import Images, Vision
 from appliance.faces import Bbox, Detection, Face, State
 from appliance.previews import Previews
+from appliance.sections import Images, Vision
 from appliance.vision.analysis import Analysis, Sighting
 from appliance.vision.budget import Budget, Costs
 from appliance.vision.detector import Detector

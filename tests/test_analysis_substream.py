@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from appliance.config import Images, Vision
 from appliance.faces import State
 from appliance.previews import Previews
+from appliance.sections import Images, Vision
 from appliance.vision.analysis import Analysis, Sighting
 from appliance.vision.budget import Budget, Costs
 from tests.boxes import until

@@ -18,11 +18,12 @@ from sqlite_utils import Database
 
 from appliance.accounts.people import Role
 from appliance.accounts.schema import migrations as accounts_migrations
-from appliance.config import Backup, Config
+from appliance.config import Config
 from appliance.errors import UserError
 from appliance.faces import Detection, State
 from appliance.images import ImageFiles, Integrity
 from appliance.rules.detections import erase_some
+from appliance.sections import Backup
 from appliance.store import Store, StoredImage
 from appliance.store.backup import BackupError, Backups, copy
 from appliance.store.schedule import FIRST_S, RETRY_S, BackupSchedule

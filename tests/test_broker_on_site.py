@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from appliance.config import Mqtt
 from appliance.errors import NotAllowed
 from appliance.rules import on_site
+from appliance.sections import Mqtt
 from appliance.times import now
 from tests.boxes import until
 from tests.brokers import Broker, running_broker

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from appliance import cli
-from appliance.config import Config, ConfigError, Web, as_toml, load, sections, settings
+from appliance.config import Config, ConfigError, as_toml, load, sections, settings
+from appliance.sections import Web
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -78,7 +79,7 @@ vision = {model = "mb9k-320", backend = "onnx", decoder = "ffmpeg", frames_per_s
 sources = {folders = ["/srv/films", "clips"], own_ports = [8555]}
 images = {keep = false, pixelate_eyes = false, keep_days = 3650, min_free_mb = 0}
 backup = {keep = 0, every_h = 0.5, folder = "/mnt/backups"}
-screen = {counts = true}
+screen = {present = true, counts = true}
 machine = {socket = "/run/room.sock", may = ["restart"], ssh_dir = "/s", reset_file = "/r/s"}
 fleet = {join_code = "mb9k1-abc", stream_names = false, commands = false, allow_updates = true}
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from appliance.config import Images
 from appliance.disk import LOG_BYTES, RESERVE_BYTES, Reserve, free_bytes
 from appliance.errors import UserError
 from appliance.faces import Detection, State
 from appliance.secrets import claim_code
+from appliance.sections import Images
 from appliance.store import DetectionFilter, Heartbeat, StoredImage
 from appliance.store.backup import Backups
 from appliance.store.schedule import FIRST_S, RETRY_S, BackupSchedule

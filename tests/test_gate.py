@@ -14,13 +14,14 @@ import httpx
 import pytest
 
 from appliance.accounts.people import Role
-from appliance.config import Config, Media
+from appliance.config import Config
 from appliance.errors import UserError
 from appliance.loopback import USER, authorization
 from appliance.media import gate, refusals
 from appliance.media.gate import AuthRequest, Gate, authorise
 from appliance.media.refusals import Refusals
 from appliance.secrets import digest
+from appliance.sections import Media
 from appliance.store import Store
 from appliance.times import now
 from tests.boxes import until

@@ -187,7 +187,7 @@ def test_a_known_device_is_held_up_by_its_own_wrong_tries_alone() -> None:
     assert may_try(guesses, guesses.by_known_device("of sci"), 0.0)
     assert may_try(guesses, guesses.by_stranger("192.0.2.1", 1), 0.0)
     assert may_try(guesses, ann, 1.0)
-    assert [guesses.wait_s(ann, 1.0) for _ in range(12)] == [0.0] * 11 + [1.0], "the right password began it anew"
+    assert [guesses.wait_s(ann, 1.0) for _ in range(12)] == [0.0] * 11 + [1.0], "the right password began it again"
 
 
 def test_one_good_password_does_not_buy_free_guesses_from_the_same_address() -> None:

@@ -17,10 +17,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from appliance import https
-from appliance.config import Config, Rtmp, Web
+from appliance.config import Config
 from appliance.errors import InputError
 from appliance.https import Keeper, Source, names_of
 from appliance.interfaces import addresses
+from appliance.sections import Rtmp, Web
 from tests.signers import Signer, pem
 
 DAY_S = 86_400.0
@@ -75,14 +76,14 @@ def test_it_stays_as_it_is_from_start_to_start(config: Config) -> None:
 
 
 @pytest.mark.parametrize("later_s", [367 * DAY_S, 5000 * DAY_S, -3 * DAY_S])
-def test_it_is_made_anew_a_month_before_its_end_and_when_the_clock_was_set(config: Config, later_s: float) -> None:
+def test_it_is_made_again_a_month_before_its_end_and_when_the_clock_was_set(config: Config, later_s: float) -> None:
     first = kept(config).certificate(time.time())
     assert Keeper(config).refresh(time.time() + later_s)
     second = Keeper(config).certificate(time.time() + later_s)
     assert second.fingerprint != first.fingerprint and second.before == first.fingerprint
 
 
-def test_another_name_makes_it_anew_with_the_same_key_and_one_less_does_not(
+def test_another_name_makes_it_again_with_the_same_key_and_one_less_does_not(
     config: Config, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = kept(config).certificate(time.time())
@@ -96,7 +97,7 @@ def test_another_name_makes_it_anew_with_the_same_key_and_one_less_does_not(
     assert not Keeper(config).refresh(time.time()), "a name too many is no reason"
 
 
-def test_a_damaged_file_is_made_anew(config: Config) -> None:
+def test_a_damaged_file_is_made_again(config: Config) -> None:
     kept(config)
     for damaged in ("", "rubbish", "-----BEGIN CERTIFICATE-----\nrubbish\n-----END CERTIFICATE-----\n"):
         (config.tls_dir / "own.pem").write_text(damaged)

@@ -22,8 +22,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from appliance import certificates
 from appliance.accounts.people import Role
 from appliance.cli import cli
-from appliance.config import Config, Web, load
+from appliance.config import Config, load
 from appliance.errors import UserError
+from appliance.sections import Web
 from appliance.store import Store
 from appliance.supervisor import refuse_busy_ports
 from appliance.times import now

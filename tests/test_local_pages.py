@@ -69,7 +69,7 @@ def test_a_page_is_sent_again_only_when_it_changed(box: Box) -> None:
     assert browser.get("/", headers={"If-None-Match": etag}).status_code == 200
 
 
-def test_without_script_a_page_loads_itself_anew(box: Box) -> None:
+def test_without_script_a_page_reloads_itself(box: Box) -> None:
     browser = box.browser("ann")
     for path in ("/", "/streams", "/detections"):
         page = browser.get(path).text

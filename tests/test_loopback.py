@@ -11,9 +11,10 @@ import av
 import av.error
 import pytest
 
-from appliance.config import Config, Media
+from appliance.config import Config
 from appliance.loopback import authorization, credentials, is_the_box, objection
 from appliance.media.mediamtx import Engine, read_url
+from appliance.sections import Media
 
 SECRET = "secret-of_the-box"
 RIGHT = {"Host": "127.0.0.1:8001", "Authorization": authorization(SECRET)}

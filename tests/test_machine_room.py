@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from appliance.config import Config, Machine, Update
+from appliance.config import Config
 from appliance.errors import InputError, UserError
 from appliance.machine import answering, doing, naming, programs
 from appliance.machine.asking import ask
@@ -31,6 +31,7 @@ from appliance.machine.requests import (
     answer_in,
     as_line,
 )
+from appliance.sections import Machine, Update
 from tests.boxes import until
 from tests.conftest import REPOSITORY
 from tests.machine_room import Room

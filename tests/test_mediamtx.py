@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from appliance import certificates, supervisor
 from appliance.cli import cli
-from appliance.config import Config, Media, Rtmp, load
+from appliance.config import Config, load
 from appliance.errors import UserError
 from appliance.https import Keeper
 from appliance.loopback import authorization
@@ -31,6 +31,7 @@ from appliance.media import ingest, mediamtx
 from appliance.media.mediamtx import Connection
 from appliance.media.refusals import NOT_OFFERED
 from appliance.processes import can_be_childless
+from appliance.sections import Media, Rtmp
 from appliance.times import now
 from tests.boxes import is_listening, publishing, until
 from tests.media_room import MediaRoom, make_clip, skip_without

@@ -13,9 +13,10 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from appliance.accounts.people import Role
-from appliance.config import ConfigError, Mqtt, load
+from appliance.config import ConfigError, load
 from appliance.errors import UserError
 from appliance.faces import Counts, Detection, State
+from appliance.sections import Mqtt
 from appliance.store import Store
 from appliance.sync import discovery
 from appliance.sync.figures import Figures, OfStream, figures_of

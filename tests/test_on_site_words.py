@@ -15,7 +15,7 @@ import pytest
 
 from appliance import certificates
 from appliance.certificates import Authority
-from appliance.config import Mqtt
+from appliance.sections import Mqtt
 from appliance.sync import reasons
 from appliance.sync.on_site import OnSite
 from tests.boxes import until

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from appliance.accounts.people import Role
-from appliance.config import Images
 from appliance.disk import Reserve
 from appliance.faces import Detection, State
 from appliance.images import ImageFiles, day_of
+from appliance.sections import Images
 from appliance.store import DetectionFilter, Store, StoredImage, WallClock
 from appliance.times import Now, utc_seconds
 from appliance.watch.retention import Retention

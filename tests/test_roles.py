@@ -86,6 +86,7 @@ DECLARED = {
     "GET /fleet/leave": D,
     "POST /fleet/leave": D,
     "GET /settings": D,
+    "POST /settings/screen": D,
     "POST /settings/title": D,
     "POST /settings/certificate": D,
     "POST /settings/certificate/own": D,

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from appliance.accounts.people import Role
-from appliance.config import Config, Sources
+from appliance.config import Config
+from appliance.sections import Sources
 from appliance.store import Store, Stream
 from appliance.times import now
 from appliance.vision.reading.camera import Camera

@@ -16,7 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from appliance.faces import Judging, State
 from appliance.local import bundle
+from appliance.notes import Notes
 from appliance.rules import boxes
+from appliance.screen.looking import Looker
 from appliance.secrets import claim_code, digest, secret_from_file
 from appliance.store import StoredImage
 from tests.signers import Signer, pem
@@ -150,6 +152,33 @@ def test_the_name_on_the_pages_is_changed_and_given_back(box: Box) -> None:
         assert answer.status_code == 400 and "A name" in answer.text
     ann.post("/settings/title", title="")
     assert "Front" not in ann.get("/").text and not box.config.title_path.exists()
+
+
+def test_the_screen_of_a_box_shows_counts_when_an_admin_says_so(tmp_path: Path) -> None:
+    box = Box(tmp_path / "with-a-screen", screen={"present": True})
+    looker = Looker(box.config, Notes(tmp_path / "notes"))
+    ann = box.browser("ann")
+    assert looker.look(box.clock.now).counts is None and "Show today&#039;s counts" in ann.get("/settings").text
+    assert ann.post("/settings/screen", counts="yes").status_code == 303
+    shown = looker.look(box.clock.now)
+    assert shown.counts is not None and shown.counts.mask == 1 and "Show no counts" in ann.get("/settings").text
+    ann.post("/settings/screen", counts="no")
+    assert looker.look(box.clock.now).counts is None
+    looker.close()
+    box.close()
+
+
+def test_who_set_the_screen_in_the_file_changes_it_there(tmp_path: Path) -> None:
+    box = Box(tmp_path / "with-a-screen", screen={"present": True, "counts": True})
+    ann = box.browser("ann")
+    assert "as mb9k.toml says" in ann.get("/settings").text and "/settings/screen" not in ann.get("/settings").text
+    answer = ann.post("/settings/screen", counts="no")
+    assert answer.status_code == 400 and "screen.counts" in answer.text
+    box.close()
+
+
+def test_a_box_without_a_screen_of_ours_has_no_switch_for_it(box: Box) -> None:
+    assert "/settings/screen" not in box.browser("ann").get("/settings").text
 
 
 def test_a_wrong_certificate_is_refused_in_a_line_and_its_key_is_not_repeated(box: Box) -> None:

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from appliance.config import Images, Vision
 from appliance.faces import Bbox, Detection, Face, State
 from appliance.previews import Previews
+from appliance.sections import Images, Vision
 from appliance.vision.analysis import TOLD_A_LOOK, Analysis, Sighting
 from appliance.vision.annotate import COLOURS
 from appliance.vision.budget import Budget, Costs

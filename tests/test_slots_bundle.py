@@ -13,7 +13,8 @@ import pytest
 from msgspec.structs import replace
 
 from appliance.certificates import Authority, new_key
-from appliance.config import Slots, load
+from appliance.config import load
+from appliance.sections import Slots
 from appliance.slots.bundle import inspected, is_of_rauc
 from appliance.slots.machine import Machine
 from appliance.slots.planning import refuse_unfit, what_changes

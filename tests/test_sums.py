@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from appliance.accounts.people import Role
-from appliance.config import Config, Media
+from appliance.config import Config
 from appliance.disk import Reserve
 from appliance.images import ImageFiles
+from appliance.sections import Media
 from appliance.store import BoxClock, Store, WallClock
 from appliance.times import Now
 from appliance.watch.retention import Retention

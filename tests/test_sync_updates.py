@@ -110,7 +110,7 @@ def test_from_the_command_to_the_version_that_runs(box: UpdateBox, shelf: Shelf,
     assert answer(commands) is None and commands.updating.words(now()) == "0.2.0: checking."
     commands.stop()
 
-    commands = obeying(box)  # the update has started it anew
+    commands = obeying(box)  # the update has restarted it
     commands.take(command, now())
     assert answer(commands) is None
     box.journal.end(Outcome(now().utc, "0.1.0", "0.2.0", "0.2.0"))

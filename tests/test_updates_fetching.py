@@ -74,7 +74,7 @@ def test_it_goes_on_where_it_broke_off(shelf: Shelf, uploads: Uploads) -> None:
     assert asked.progress.received_bytes == asked.progress.total_bytes == len(CONTENT)
 
 
-def test_where_the_other_side_cannot_go_on_it_begins_anew(shelf: Shelf, uploads: Uploads) -> None:
+def test_where_the_other_side_cannot_go_on_it_begins_again(shelf: Shelf, uploads: Uploads) -> None:
     shelf.breaks_at = 150_000
     shelf.etag = ""
     waited: list[float] = []

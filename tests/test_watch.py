@@ -15,12 +15,13 @@ from pathlib import Path
 import pytest
 
 from appliance.accounts.people import Role
-from appliance.config import Config, Images, Media, Sources, Vision
+from appliance.config import Config
 from appliance.faces import Detection, Health, State
 from appliance.images import day_of
 from appliance.loopback import authorization
 from appliance.media.mediamtx import Client
 from appliance.secrets import digest
+from appliance.sections import Images, Media, Sources, Vision
 from appliance.store import DetectionFilter, Store, StoredDetection, Stream
 from appliance.times import Now, now
 from appliance.vision.analysis import Sighting

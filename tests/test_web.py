@@ -16,9 +16,10 @@ import httpx
 import pytest
 from bottle import HTTPResponse, request
 
-from appliance.config import Config, Web
+from appliance.config import Config
 from appliance.errors import UserError
 from appliance.local import site
+from appliance.sections import Web
 from appliance.web.access import Access, App, wants_json
 from appliance.web.charts import Bar, nice_top, stacked_bars
 from appliance.web.forms import local_path

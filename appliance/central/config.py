@@ -12,7 +12,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from appliance.config import Port, WebSite, about, decode
+from appliance.config import decode
+from appliance.sections import Port, WebSite, about
 
 HOST = r"[A-Za-z0-9._-]{1,253}|\[?[0-9a-fA-F:.]{2,45}\]?"
 

@@ -37,7 +37,7 @@ def engine() -> None:
     """Engines: the model, built by TensorRT for the GPU of this machine.
 
     The box builds what it needs by itself, while the CPU judges. These commands are for whoever wants to wait for it,
-    or to begin anew.
+    or to begin again.
     """
 
 

@@ -8,11 +8,11 @@ from typing import Any
 from msgspec.structs import asdict
 
 from appliance.accounts.guard import Visitor
-from appliance.config import Mqtt
 from appliance.errors import UserError
 from appliance.local.pages import Site
 from appliance.rules import fleet as rules
 from appliance.rules import on_site, updates
+from appliance.sections import Mqtt
 from appliance.store import CommandRecord, Store
 from appliance.times import Now
 from appliance.web.access import Access, App

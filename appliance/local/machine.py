@@ -14,7 +14,7 @@ from bottle import HTTPResponse
 
 from appliance.accounts.account import refuse_wrong_password
 from appliance.accounts.guard import Visitor
-from appliance.config import Config, Verb
+from appliance.config import Config
 from appliance.errors import InputError, UserError
 from appliance.interfaces import networks
 from appliance.local.pages import Site
@@ -22,6 +22,7 @@ from appliance.machine import naming, ssh
 from appliance.machine.asking import ask, can
 from appliance.machine.keys import key
 from appliance.machine.requests import FactoryReset, Name, Request, Restart, ShutDown, Ssh, TimeZone, verb_of
+from appliance.sections import Verb
 from appliance.store import Store
 from appliance.times import Now
 from appliance.update.releases import Releases
@@ -77,7 +78,7 @@ DEEDS = {
         "Wipe the box",
         "The box forgets whom it belonged to and what it saw. This cannot be undone.",
         "Then it has a new claim code, on its screen or by `mb9k claim`, and with HTTPS another certificate, of which"
-        " browsers warn: open its page anew.",
+        " browsers warn: open its page again.",
     ),
 }
 

@@ -65,6 +65,15 @@ def add_routes(app: App, site: Site) -> None:
             return _page(site, store, now, problem=error)
         return see_other("/settings")
 
+    @app.post("/settings/screen", access=Access.ADMIN)
+    def set_screen(store: Store, now: Now) -> Page:
+        try:
+            with _kept():
+                boxes.let_screen_show_counts(site.config, field("counts") == "yes")
+        except UserError as error:
+            return _page(site, store, now, problem=error)
+        return see_other("/settings")
+
     @app.post("/settings/certificate", access=Access.ADMIN)
     def give_certificate(store: Store, now: Now, visitor: Visitor) -> Page:
         keeper = _keeper(site)
@@ -74,7 +83,7 @@ def add_routes(app: App, site: Site) -> None:
         except UserError as error:
             return _page(site, store, now, problem=error, gives=True)
         log.warning("%s gave the box another certificate", visitor.name)
-        return _page(site, store, now, done="The new certificate is shown from now on; open the page anew to see it.")
+        return _page(site, store, now, done="The new certificate is shown from now on; reload the page to see it.")
 
     @app.post("/settings/certificate/own", access=Access.ADMIN)
     def own_certificate(store: Store, now: Now, visitor: Visitor) -> Page:
@@ -153,6 +162,7 @@ def _page(site: Site, store: Store, now: Now, **values: Any) -> Page:
     shown = {
         "config": config,
         "box_title": boxes.box_title(config),
+        "screen_counts": boxes.screen_shows_counts(config),
         **machine.shown(config),
         "version": version(),
         "model": model_id(config),

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from appliance.config import Config, Verb
+from appliance.config import Config
 from appliance.errors import InputError, UserError
 from appliance.machine.requests import MAX_LINE_BYTES, Answer, Done, Refused, Request, Said, answer_in, as_line
+from appliance.sections import Verb
 
 CONNECT_S = 5.0
 PATIENCE_S = 60.0

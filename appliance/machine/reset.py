@@ -1,4 +1,4 @@
-"""A factory reset: the box forgets whom it belonged to and what it saw, and can be claimed anew.
+"""A factory reset: the box forgets whom it belonged to and what it saw, and can be claimed again.
 
 An image wipes its data before it mounts them, at a start at which it finds machine.reset_file; everything goes. On any
 other machine the box's own folders are emptied. What was begun is ended, also after a power cut: a mark is written
@@ -55,7 +55,7 @@ def mark_path(config: Config) -> Path:
 
 
 def wipe(config: Config, *, at_boot: bool = False) -> None:
-    """Empty the box's folders and start it anew. at_boot: nothing runs yet, and others start it. Raises UserError."""
+    """Empty the box's folders and start it again. at_boot: nothing runs yet, and others start it. Raises UserError."""
     if not at_boot:
         run("systemctl", "stop", *UNITS, timeout_s=STOP_S)
     try:

@@ -1,4 +1,4 @@
-"""The box itself, as people set it: what it is called on its pages, and its services."""
+"""The box itself, as people set it: what it is called on its pages, what its screen shows, and its services."""
 
 from __future__ import annotations
 
@@ -30,6 +30,25 @@ def set_box_title(config: Config, text: str) -> None:
         config.title_path.unlink(missing_ok=True)
         return
     replace_file(config.title_path, f"{clean_name(text, 'the box')}\n")
+
+
+def screen_shows_counts(config: Config) -> bool:
+    """Whether the box's own screen shows today's counts once the box is claimed."""
+    return config.screen.counts or _counts_path(config).exists()
+
+
+def let_screen_show_counts(config: Config, shown: bool) -> None:
+    """Have it show them, or not. Raises InputError: the configuration file has it show them; OSError."""
+    if config.screen.counts:
+        raise InputError("It stands in mb9k.toml (screen.counts), and is changed there.")
+    if shown:
+        replace_file(_counts_path(config), "")
+    else:
+        _counts_path(config).unlink(missing_ok=True)
+
+
+def _counts_path(config: Config) -> Path:
+    return config.state / "screen-shows-counts"
 
 
 def known_service(name: str) -> None:

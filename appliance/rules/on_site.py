@@ -6,9 +6,10 @@ from pathlib import Path
 
 import msgspec
 
-from appliance.config import Config, Mqtt
+from appliance.config import Config
 from appliance.errors import InputError, NotAllowed, NotSaved
 from appliance.files import replace_file
+from appliance.sections import Mqtt
 
 SETTINGS, PASSWORD = "broker-on-site.json", "broker-on-site.password"
 """Files, not rows: copies of the record must not carry a password."""

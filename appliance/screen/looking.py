@@ -15,6 +15,7 @@ from appliance.disk import Reserve
 from appliance.errors import UserError
 from appliance.interfaces import addresses
 from appliance.notes import Notes
+from appliance.rules.boxes import screen_shows_counts
 from appliance.screen.seen import Seen
 from appliance.secrets import claim_code
 from appliance.service import SERVICES
@@ -74,7 +75,7 @@ class Looker:
         problems += [service.problem for service in alive.values() if service.problem]
         code = "" if store.people.count() else claim_code(self._config.claim_code_path)
         seen = replace(seen, claim_code=code, is_ready=SITE in alive, problems=tuple(problems))
-        if code or not self._config.screen.counts:
+        if code or not screen_shows_counts(self._config):
             return seen
         return replace(
             seen,

@@ -91,7 +91,7 @@ def replace_whole(path: Path, content: bytes) -> None:
     """Give a file of a bootloader other content: a new file beside it, on the disk, then its name. Raises OSError.
 
     On FAT that is no transaction, but the name and where its file begins lie in one entry of one sector: Linux writes
-    that entry anew, and whoever reads finds the old file or the new one. What may be left is a file too many.
+    that entry again, and whoever reads finds the old file or the new one. What may be left is a file too many.
     """
     draft = path.with_suffix(".new")  # always the same: of cuts, one file is left at most
     try:

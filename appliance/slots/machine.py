@@ -6,7 +6,7 @@ import configparser
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.config import Slots
+from appliance.sections import Slots
 from appliance.slots.grubenv import Grub
 from appliance.slots.jetson import Jetson
 from appliance.slots.loader import Loader, current_slot

@@ -5,8 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, replace
 
-from sqlite_utils import Database
-
+from appliance.sqlite import Database
 from appliance.times import Now, utc_seconds, utc_text
 
 STEADY_S = 60.0

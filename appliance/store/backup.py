@@ -18,11 +18,10 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from sqlite_utils import Database
-
 from appliance.disk import LOG_BYTES
 from appliance.errors import UserError
 from appliance.files import sync
+from appliance.sqlite import Database
 from appliance.store import soundness
 from appliance.store.schema import MIGRATIONS
 from appliance.store.soundness import ASIDE, COMPANIONS

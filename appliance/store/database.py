@@ -10,11 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlite_utils import Database
-
 from appliance.accounts.people import People
 from appliance.disk import FULL, MAKE_ROOM, Reserve, means_full
 from appliance.errors import NotSaved, UserError
+from appliance.sqlite import Database, Migrated
 from appliance.store import soundness
 from appliance.store.ages import Ages
 from appliance.store.detections import Detections
@@ -45,7 +44,7 @@ class Store:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         connection.row_factory = sqlite3.Row
-        self.db = Database(connection)
+        self.db = Migrated(connection)
         self.people = People(self.db)
         self.streams = Streams(self.db)
         self.detections = Detections(self.db)

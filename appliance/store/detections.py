@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlite_utils import Database
-
 from appliance.faces import Counts, Detection, State
 from appliance.images import Place
+from appliance.sqlite import Database
 from appliance.store.filters import OF_DETECTIONS, OF_STREAMS, TITLE, DetectionFilter, conditions
 from appliance.times import utc_seconds, utc_text
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlite_utils import Database
-
 from appliance.images import Place
+from appliance.sqlite import Database
 
 
 class Erasures:

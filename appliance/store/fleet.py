@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlite_utils import Database
-
 from appliance.messages import Command, Outcome
+from appliance.sqlite import Database
 from appliance.times import utc_seconds, utc_text
 
 MAX_COMMANDS = 1000

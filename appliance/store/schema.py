@@ -5,9 +5,8 @@ Number 1 made the people, whose tables are now the business of `accounts`.
 
 from __future__ import annotations
 
-from sqlite_utils import Database, Migrations
-
 from appliance.accounts.schema import migrations as accounts_migrations
+from appliance.sqlite import Database, Migrations
 from appliance.store import summaries_schema, trends_schema
 
 migrations = Migrations("appliance")

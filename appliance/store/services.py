@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import msgspec
-from sqlite_utils import Database
 
 from appliance.faces import Judging
+from appliance.sqlite import Database
 from appliance.times import Now, utc_text
 
 FRESH_S = 7.0

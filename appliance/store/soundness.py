@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-from sqlite_utils import Database
-
 from appliance.disk import means_full
 from appliance.images import SUFFIX
+from appliance.sqlite import Database, Migrated
 from appliance.store.schema import MIGRATIONS
 
 ASIDE = ".aside-"  # `mb9k restore` puts what was there under this name, with a time
@@ -230,7 +229,7 @@ def missing_parts(db: Database) -> list[str]:
 
 @lru_cache(maxsize=2)
 def _wanted_parts(pending: tuple[tuple[str, ...], ...]) -> list[str]:
-    new = Database(memory=True)
+    new = Migrated(memory=True)
     for migrations, names in zip(MIGRATIONS, pending, strict=True):
         migrations.apply(new, stop_before=names)
     parts = _parts(new)

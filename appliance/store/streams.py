@@ -6,10 +6,9 @@ import sqlite3
 from dataclasses import astuple, dataclass, fields
 from typing import Any, Literal
 
-from sqlite_utils import Database
-
 from appliance.errors import NameTaken
 from appliance.faces import Health
+from appliance.sqlite import Database
 from appliance.store.filters import OF_STREAMS, conditions
 from appliance.store.services import FRESH_S
 from appliance.times import Now, utc_text

@@ -12,11 +12,10 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlite_utils import Database
-
 from appliance.errors import InputError
 from appliance.faces import State
 from appliance.messages import Row
+from appliance.sqlite import Database
 from appliance.store.summaries_schema import BY_HAND, MINUTE_START
 from appliance.times import Now
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 
-from sqlite_utils import Database
+from appliance.sqlite import Database
 
 log = logging.getLogger(__name__)
 

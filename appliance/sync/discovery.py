@@ -85,7 +85,7 @@ def _persons(unique_id: str, where: str, state: str, before: str) -> dict[str, A
         "stat_t": where,
         "val_tpl": f"{{{{ value_json.{state} }}}}",
         "unit_of_meas": "persons",
-        # A correction may lower it, so it is no counter that only rises; its day begins anew with `since`.
+        # A correction may lower it, so it is no counter that only rises; its day begins again with `since`.
         "stat_cla": "total",
         "lrst_val_tpl": "{{ value_json.since }}",
     }

@@ -24,9 +24,10 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
-from appliance.config import Config, Mqtt
+from appliance.config import Config
 from appliance.errors import UserError
 from appliance.rules import on_site as rules
+from appliance.sections import Mqtt
 from appliance.store import DetectionFilter, Store
 from appliance.sync import discovery, machine, reasons
 from appliance.sync.figures import OFFLINE, ONLINE, Figures, OfStream, Topic, figures_of, topic

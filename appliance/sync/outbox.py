@@ -25,7 +25,7 @@ NEWS_S = 8.0
 AHEAD_S = 300
 """Of a backlog, minutes as young as this go ahead of it."""
 SILENCE_S = (30.0, 60.0)
-"""After so long without an answer, drawn anew each time, everything without one is told again."""
+"""After so long without an answer, drawn again each time, everything without one is told again."""
 ANSWER_S = 10.0
 """For so long the answer to a hello is waited for: the centre may know more, or less, than our watermarks say."""
 MAX_MARKS = 2000

@@ -182,7 +182,7 @@ def _of_their_certificate(error: ssl.SSLCertVerificationError, host: str, now_ut
         )
     return (
         f"What answers at {host} is not the centre that this box joined: its certificate is not trusted. If the centre"
-        " was set up anew, join again with a new join code; else somebody is in between."
+        " was set up again, join it with a new join code; else somebody is in between."
     )
 
 

@@ -1,6 +1,6 @@
 """An update that the centre asked for: fetched, looked at, begun by root, and answered when it has ended.
 
-The service itself is started anew by the update, maybe as another version. So what was asked stands in a file beside
+The service itself is restarted by the update, maybe as another version. So what was asked stands in a file beside
 the uploads: while it is fetched a crash ends it, from the beginning on its outcome is looked for in the journal.
 """
 

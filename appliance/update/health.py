@@ -1,4 +1,4 @@
-"""Whether what was started anew is well: all of it, for long enough."""
+"""Whether what was restarted is well: all of it, for long enough."""
 
 from __future__ import annotations
 

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from appliance.config import Images, Vision
 from appliance.faces import Bbox, Detection, Face, Health
 from appliance.previews import Previews
+from appliance.sections import Images, Vision
 from appliance.vision.annotate import draw_bboxes
 from appliance.vision.bboxes import rescale_bbox
 from appliance.vision.budget import Budget, Costs

@@ -118,7 +118,7 @@ class Engines:
         return entry.figures if entry is not None and entry.key == key else None
 
     def forget(self, key: Key) -> None:
-        """Build it anew next time, whatever was known."""
+        """Build it again next time, whatever was known."""
         self._unlink(self._path(key, ENGINE))
         self._unlink(self._path(key, REFUSED))
 

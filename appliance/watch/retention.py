@@ -23,9 +23,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 
-from appliance.config import Images
 from appliance.disk import Reserve, free_bytes
 from appliance.images import ImageFiles, day_of
+from appliance.sections import Images
 from appliance.store import BoxClock, ImageDay, Store, WallClock
 from appliance.store.ages import STEADY_S
 from appliance.times import Now, clock_is_synchronised, utc_text

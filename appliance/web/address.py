@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from bottle import request
 
-from appliance.config import WebSite
 from appliance.places import network_of
+from appliance.sections import WebSite
 
 CLIENT = "mb9k.client"
 Ip: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address

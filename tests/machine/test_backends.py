@@ -116,7 +116,7 @@ def test_a_stand_in_engine_is_built_at_the_first_start_and_there_at_the_second(
     assert gpu.builds == ["10.3.0"]
 
 
-def test_after_an_upgrade_of_jetpack_the_stand_in_engine_is_built_anew(
+def test_after_an_upgrade_of_jetpack_the_stand_in_engine_is_built_again(
     gpu: StandInGpu, cpu: NetworkDetector, tmp_path: Path
 ) -> None:
     folder = tmp_path / "engines"

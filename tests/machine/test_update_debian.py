@@ -74,7 +74,7 @@ def csrf(page: httpx.Client) -> str:
 
 
 def seen(page: httpx.Client) -> str:
-    """What the page shows; nothing while the site starts anew."""
+    """What the page shows; nothing while the site restarts."""
     try:
         return page.get("/updates").text
     except httpx.HTTPError:
