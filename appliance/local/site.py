@@ -78,6 +78,7 @@ def serve(config: Config) -> None:
     claimed = store.people.count() > 0
     with store.writing():  # before anybody enters, corrects or deletes anything
         store.summaries.begin_epoch(clock_now(), store.ages.believes(clock_now()))
+        store.trends.follow_zone(time_zone())
     store.close()
     web, keeper = config.web, Keeper(config) if config.web.https else None
     if keeper:

@@ -92,13 +92,18 @@ def refuse_new(config: Config) -> None:
 
 
 def repair_sums(store: Store) -> str | None:
-    """Count again the minutes whose sums are wrong; what was done, None if nothing. Raises InputError, NotSaved."""
+    """Count again what sums are wrong; what was done, None if nothing. Raises InputError, NotSaved."""
     with store.saving():
-        count = store.summaries.recount()
-    if not count:
-        return None
-    minutes = "1 minute was" if count == 1 else f"{count} minutes were"
-    return f"{minutes} counted again by the detections; a centre is told what changed"
+        minutes = store.summaries.recount()
+        quarters = store.trends.recount()  # the days, too
+    done = []
+    if minutes:
+        counted = "1 minute was" if minutes == 1 else f"{minutes} minutes were"
+        done.append(f"{counted} counted again by the detections; a centre is told what changed")
+    if quarters:
+        counted = "1 quarter of an hour was" if quarters == 1 else f"{quarters} quarters of an hour were"
+        done.append(f"{counted} counted again")
+    return "; ".join(done) or None
 
 
 def notes(config: Config) -> list[str]:

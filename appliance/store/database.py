@@ -26,6 +26,7 @@ from appliance.store.soundness import BUSY_TIMEOUT_S, Cause, cause_of, connect
 from appliance.store.streams import Streams
 from appliance.store.summaries import WRONG_MINUTES, Summaries
 from appliance.store.trends import Trends
+from appliance.store.trends_schema import WRONG_DAYS, WRONG_QUARTERS
 
 log = logging.getLogger(__name__)
 
@@ -222,6 +223,16 @@ INVARIANTS = (
     (
         WRONG_MINUTES,
         "the sums by the minute are not those of the detections, so a centre is told wrong figures;"
+        " `mb9k check --repair` counts them again; please report it",
+    ),
+    (
+        WRONG_QUARTERS,
+        "the sums by the quarter of an hour are not those of the minutes, so pages show wrong figures;"
+        " `mb9k check --repair` counts them again; please report it",
+    ),
+    (
+        WRONG_DAYS,
+        "the sums by the day are not those of the quarters of an hour, so pages show wrong figures;"
         " `mb9k check --repair` counts them again; please report it",
     ),
 )

@@ -20,7 +20,7 @@ from sqlite_utils import Database
 from appliance.faces import Counts, State
 from appliance.store.detections import Detections
 from appliance.store.filters import OF_STREAMS, DetectionFilter, conditions
-from appliance.store.trends_schema import COLUMNS, CUT_DAYS, floored
+from appliance.store.trends_schema import COLUMNS, CUT_DAYS, DIFFERENCES, TO_QUARTERS, floored
 from appliance.time_zone import ALWAYS_UTC, DAY_S, HOUR_S, QUARTER_S, TimeZone
 
 _STATES = tuple(state.value for state in State)
@@ -79,6 +79,18 @@ class Trends:
         """Add up all days from their quarters."""
         self.db.execute("delete from days")
         self.db.execute(CUT_DAYS)
+
+    def recount(self) -> int:
+        """Put the quarters right by their minutes, and those older than the minutes that are kept by their detections;
+        how many. Belongs inside store.writing(), after summaries.recount().
+        """
+        wrong = self.db.execute(DIFFERENCES).fetchall()
+        added = TO_QUARTERS.format(select="values (?, ?, ?, ?, ?, ?, ?)")
+        for row in wrong:
+            key = [row["stream_id"], row["start_utc"]]
+            self.db.execute(added, [*key, *(-row[name] for name in COLUMNS)])
+        self.cut_days()
+        return len(wrong)
 
     # Sums
 

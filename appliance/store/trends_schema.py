@@ -140,6 +140,48 @@ _TRIGGERS = f"""
     end;
 """
 
+_KEPT_SINCE = f"(select {floored(f'since_utc + {QUARTER_S - 1}', QUARTER_S)} from summaries_kept where id = 1)"
+_MINUTES = (
+    OF_MINUTES.format(
+        started_utc="epochs.started_utc",
+        row="summaries",
+        columns=", ".join(f"-summaries.{name}" for name in COLUMNS),
+        tables="epochs cross join summaries on epoch = epochs.number cross join",
+    )
+    + f" and epochs.started_utc + 60 * summaries.minute >= {_KEPT_SINCE}"
+)
+_MINUTE = f"cast({MINUTE_START.format(row='detections')} as integer)"
+_PERSONS = ", ".join(f"-(state = '{name}')" for name in COLUMNS[1:])
+DIFFERENCES = f"""
+      select stream_id, start_utc, {", ".join(f"sum({name}) as {name}" for name in COLUMNS)} from (
+        select stream_id, start_utc, {_NAMES} from quarters where start_utc >= {_KEPT_SINCE}
+        union all
+        {_MINUTES}
+      )
+      group by stream_id, start_utc having {" or ".join(f"sum({name}) <> 0" for name in COLUMNS)}
+      union all
+      select stream_id, start_utc, 0, {", ".join(f"min(sum({name}), 0)" for name in COLUMNS[1:])} from (
+        select stream_id, start_utc, {_NAMES} from quarters where start_utc < {_KEPT_SINCE}
+        union all
+        select stream_id, {floored(_MINUTE, QUARTER_S)}, 0, {_PERSONS} from detections
+        where first_seen_utc < strftime('%Y-%m-%dT%H:%M', {_KEPT_SINCE}, 'unixepoch')
+      )
+      group by stream_id, start_utc having {" or ".join(f"sum({name}) < 0" for name in COLUMNS[1:])}
+"""
+"""By how much quarters are above their minutes, where they are not the same; and where minutes were forgotten, by how
+much they are below their detections: these may have been forgotten, too, but nobody is recorded and not counted."""
+WRONG_QUARTERS = f"select count(*) from ({DIFFERENCES})"
+WRONG_DAYS = f"""
+    select count(*) from (
+      select 1 from (
+        select stream_id, day, {_NAMES} from days
+        union all
+        select stream_id, {local_day("start_utc")} as day, {", ".join(f"-{name}" for name in COLUMNS)} from quarters
+      )
+      group by stream_id, day having {" or ".join(f"sum({name}) <> 0" for name in COLUMNS)}
+    )
+"""
+
 
 def make(db: Database) -> None:
     """Make the tables, add up what is recorded already, and have all that comes added."""
@@ -152,8 +194,8 @@ def make(db: Database) -> None:
             TO_QUARTERS.format(
                 select=f"select ?, {floored('start_utc', QUARTER_S)} as quarter_utc, 0, sum(state = 'mask'),"
                 " sum(state = 'no_mask'), sum(state = 'incorrect'), sum(state = 'unknown')"
-                f" from (select cast({MINUTE_START.format(row='detections')} as integer) as start_utc, state"
-                "  from detections where stream_id = ?) where true group by quarter_utc"
+                f" from (select {_MINUTE} as start_utc, state from detections where stream_id = ?)"
+                " where true group by quarter_utc"
             ),
             [stream_id, stream_id],
         )

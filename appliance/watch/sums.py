@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from dataclasses import replace
 
 from appliance.store import Store
+from appliance.time_zone import TimeZone, time_zone
 from appliance.times import Now
+
+log = logging.getLogger(__name__)
 
 KEPT_S = 100 * 86400.0
 """Sums are kept for so long, whatever becomes of images and detections: a centre may lose its own."""
 FORGET_PAUSE_S = 3600.0
+ZONE_PAUSE_S = 60.0
 LONGEST_STEP_S = 5.0  # the watcher looks every second; what was judged while it hung for longer, nobody knows
 
 
@@ -23,6 +28,7 @@ class Sums:
         self._writing: list[int] = []
         self._looked_s: float | None = None
         self._forget_due_s = 0.0
+        self._zone_due_s = 0.0
 
     def watch(self, judged: Collection[int], moment: Now) -> None:
         """These streams (by id) are LIVE and judged, and have been since the last call."""
@@ -61,7 +67,13 @@ class Sums:
         self._writing = []
 
     def tidy(self, store: Store, moment: Now) -> None:
-        """Where the clock is believed: put right what it was not believed for, and forget what is too old."""
+        """See to it that days are cut in the machine's zone, which people may change.
+
+        Where the clock is believed: put right what it was not believed for, and forget what is too old.
+        """
+        if moment.uptime_s >= self._zone_due_s:
+            follow_zone(store, time_zone())
+            self._zone_due_s = moment.uptime_s + ZONE_PAUSE_S
         if not store.ages.believes(moment):
             return
         if store.summaries.is_to_be_corrected(moment):
@@ -73,6 +85,14 @@ class Sums:
             with store.writing():
                 forgotten = store.summaries.forget_old(moment.utc - KEPT_S)
             self._forget_due_s = moment.uptime_s + (0.0 if forgotten else FORGET_PAUSE_S)
+
+
+def follow_zone(store: Store, zone: TimeZone) -> None:
+    """Cut days in this zone from now on. It looks first: a zone rarely changes, and to write is dear."""
+    if store.trends.zone() != zone:
+        with store.writing():
+            store.trends.follow_zone(zone)
+        log.info("days are cut in the time zone %s now", zone.name)
 
 
 def _minute(moment: Now) -> int:
