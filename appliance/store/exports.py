@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlite_utils import Database
-
+from appliance.sqlite import Database
 from appliance.store.filters import OF_DETECTIONS, OF_STREAMS, TITLE, DetectionFilter, conditions
 
 Row = tuple[Any, ...]

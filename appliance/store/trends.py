@@ -15,9 +15,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlite_utils import Database
-
 from appliance.faces import Counts, State
+from appliance.sqlite import Database
 from appliance.store.detections import Detections
 from appliance.store.filters import OF_STREAMS, DetectionFilter, conditions
 from appliance.store.trends_schema import COLUMNS, CUT_DAYS, DIFFERENCES, TO_QUARTERS, floored

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from sqlite_utils import Database
-
+from appliance.sqlite import Database
 from appliance.store.summaries_schema import MINUTE_START
 from appliance.time_zone import ALWAYS_UTC, DAY_S, QUARTER_S
 
