@@ -17,7 +17,7 @@ from appliance.cli import cli
 from appliance.config import Config, sections, settings
 from appliance.local import openapi as of_box
 from appliance.web.openapi import ID
-from scripts import asyncapi
+from scripts import asyncapi, docs_export
 
 FOLDER = Path(__file__).parent.parent / "docs"
 MADE = "<!-- Made by `python -m scripts.docs`; change the code, not this page. -->\n"
@@ -250,6 +250,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "api.md": functools.partial(api, OF_BOX),
     "central-api.md": functools.partial(api, OF_CENTRE),
     "asyncapi.json": over_mqtt,
+    "export.md": lambda: MADE + docs_export.page(),
 }
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ from appliance.secrets import claim_code
 from appliance.service import http_status, keep_alive, reachable_host, repeat, serve_http
 from appliance.store import Heartbeat, Store
 from appliance.store.schedule import BackupSchedule
+from appliance.time_zone import time_zone
 from appliance.times import Now
 from appliance.times import now as clock_now
 from appliance.web.access import Access, App
