@@ -10,6 +10,7 @@ delay: from a person wholly visible to the stored detection, in a whole box (ben
 far: who is found, judged right and counted once, by the size of the face (bench_far.py).
 count: how exactly people are counted in scripted scenes (bench_count.py).
 store: what pages and services ask of 300,000 detections (bench_store.py).
+pages: how fast the record is exported, beside SQLite alone writing the same rows (bench_pages.py).
 fleet: rows from boxes into the centre, on SQLite and PostgreSQL: rate, delay, all boxes at once (bench_fleet.py).
 """
 
@@ -46,6 +47,7 @@ from scripts.bench_count import count
 from scripts.bench_delay import a_box, delay
 from scripts.bench_far import far
 from scripts.bench_fleet import fleet
+from scripts.bench_pages import pages
 from scripts.bench_store import store
 from scripts.bench_streams import streams
 from tests.attackers import sending
@@ -68,6 +70,7 @@ def main(names: Sequence[str]) -> None:
         "far": far,
         "count": count,
         "store": store,
+        "pages": pages,
         "fleet": fleet,
     }
     unknown = set(names) - parts.keys()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import os
 import sqlite3
+import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -18,7 +21,9 @@ from appliance.faces import State
 from appliance.local.pages import DOWNLOADS_AT_ONCE
 from appliance.rules import recovery
 from appliance.store import Store, StoredImage
+from tests.boxes import until
 from tests.site import JPEG, Box
+from tests.test_web import says, serving
 
 FILES = "/export/detections?format="
 
@@ -101,8 +106,8 @@ def test_only_so_many_are_sent_at_once_and_each_gives_its_place_back(box: Box) -
         environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/api/v1/export/detections", "QUERY_STRING": ""}
         environ |= {"HTTP_AUTHORIZATION": "Bearer token of eve", "HTTP_HOST": "box.test", "SERVER_NAME": "box.test"}
         environ |= {"SERVER_PORT": "80", "wsgi.url_scheme": "http", "REMOTE_ADDR": "192.0.2.1"}
-        answer = iter(box.app({**environ, "wsgi.input": io.BytesIO()}, lambda *_: None))
-        assert next(answer).startswith(b"detection_id,")
+        answer: Any = box.app({**environ, "wsgi.input": io.BytesIO()}, lambda *_: None)
+        assert next(iter(answer)).startswith(b"detection_id,")
         asked.append(answer)
     refused = box.browser("ann").get(f"{FILES}csv")
     assert refused.status_code == 503 and "Wait until one of them is saved." in refused.text
@@ -139,3 +144,28 @@ def test_what_another_process_left_goes_and_what_this_one_writes_stays(tmp_path:
     with pytest.raises(OSError, match="No space"):
         Draft(tmp_path, fail)
     assert list(tmp_path.iterdir()) == []
+
+
+def unnamed_files() -> set[str]:
+    """What this process has open and no folder names: that is how temporary files are."""
+    links = [each.readlink() for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
+    return {str(link) for link in links if "(deleted)" in str(link)}
+
+
+def test_a_reader_that_stalls_fills_no_disk_and_one_that_hangs_up_gives_its_place_back(
+    box: Box, free_port: Callable[[], int]
+) -> None:
+    """What waitress keeps for a client it would put into a file of its own beyond a megabyte."""
+    at = box.clock.now.utc
+    for number in range(24):
+        place = box.images.append(b"\xff\xd8" + os.urandom(1_000_000), at)
+        box.add_detection(1, State.MASK, StoredImage(place.day, place.offset, place.size_bytes, f"large {number}"))
+    asked = b"GET /api/v1/export/detections?format=zip HTTP/1.1\r\nHost: box.test\r\nAuthorization: Bearer token of ann"
+    before = unnamed_files()
+    with serving(box.app, free_port()) as port:
+        for _ in range(DOWNLOADS_AT_ONCE + 1):
+            with says(port, asked + b"\r\n\r\n") as stalled:
+                assert stalled.recv(100).startswith(b"HTTP/1.1 200")
+                time.sleep(0.3)
+                assert unnamed_files() == before
+        until(lambda: box.browser("ann").get(f"{FILES}csv").status_code == 200, 20, "places are free again")
