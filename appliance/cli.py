@@ -17,7 +17,8 @@ from appliance import service
 from appliance.accounts.people import ROLES_OF_BOX, Role
 from appliance.alone import stay_alone
 from appliance.commands.clock import clock
-from appliance.commands.kit import Options, config_of, secret, store_of
+from appliance.commands.kit import Options, config_of, operator, secret, store_of
+from appliance.commands.metrics import metrics
 from appliance.commands.streams import stream
 from appliance.config import as_toml
 from appliance.disk import FULL, means_full
@@ -33,6 +34,7 @@ DEFAULT_CONFIG = Path("/etc/mb9k/mb9k.toml")
 
 LATE = {
     # command: (its module and name there, what must be installed for it)
+    "audit": ("appliance.commands.audit", "audit", "click"),
     "bench": ("appliance.commands.bench", "bench", "av"),
     "central": ("appliance.commands.central", "central", "paho"),
     "engine": ("appliance.commands.engine", "engine", "onnxruntime"),
@@ -200,8 +202,8 @@ def restore(context: click.Context, copy: Path | None, new: bool) -> None:
     config = config_of(context)
     for name in ("run", *(entry.name for entry in service.SERVICES)):
         stay_alone(config.state, name)
-    done = recovery.start_empty(config, now().utc) if new else recovery.restore(config, copy, now().utc)
-    click.echo(done)
+    put_back = recovery.start_empty(config, now().utc, operator()) if new else None
+    click.echo(put_back or recovery.restore(config, copy, now().utc, operator()))
 
 
 @cli.command()
@@ -286,6 +288,7 @@ def user_list(context: click.Context) -> None:
 
 cli.add_command(stream)
 cli.add_command(clock)
+cli.add_command(metrics)
 
 
 def main() -> None:

@@ -102,6 +102,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.state / "claim-code"
 
     @property
+    def metrics_token_path(self) -> Path:
+        """The file with the digest of the token for /metrics; not there: no program may ask."""
+        return self.state / "metrics-token"
+
+    @property
     def title_path(self) -> Path:
         """The file with what people call this box on its pages; not there: by its name."""
         return self.state / "title"

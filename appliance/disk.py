@@ -30,6 +30,12 @@ def free_bytes(folder: Path) -> int:
     return room.f_bavail * room.f_frsize
 
 
+def size_bytes(folder: Path) -> int:
+    """How large the disk of a folder is. Raises OSError."""
+    room = os.statvfs(folder)
+    return room.f_blocks * room.f_frsize
+
+
 def means_full(error: BaseException, folder: Path | None = None) -> bool:
     """Whether an error of the operating system or of SQLite says that the disk is full.
 

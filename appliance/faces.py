@@ -71,7 +71,8 @@ class Health:
     too_small: share of persons whose faces were too small to judge. looks: share of the looks wanted that the box could
     afford; 1: all. smallest_face_px: shorter side of the smallest face that is judged, px of the picture.
     decoding_ms: CPU time a second that decoding takes now; idle_ms: what it would take while nothing moves, if key
-    frames came each second (None: it does already).
+    frames came each second (None: it does already). delay_s: from when the camera showed a frame until it was judged,
+    on average.
     """
 
     too_small: float | None = None
@@ -79,6 +80,25 @@ class Health:
     smallest_face_px: float | None = None
     decoding_ms: float | None = None
     idle_ms: float | None = None
+    delay_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What was done with a stream since the box began to judge it: sums that only grow until it begins again.
+
+    frames_judged: the detector looked at parts of them. looks_put_off: wanted, not made for want of computing time.
+    persons_left: who was in view and left; faces_too_small: of them, without a state because their faces had too few
+    pixels. delays_s: of the frames judged, from when the camera showed them until they were. dropped_s: how much of the
+    stream nobody took in time.
+    """
+
+    frames_judged: int = 0
+    looks_put_off: int = 0
+    persons_left: int = 0
+    faces_too_small: int = 0
+    delays_s: float = 0.0
+    dropped_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

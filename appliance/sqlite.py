@@ -29,7 +29,7 @@ def _found_nowhere(module: str) -> Iterator[None]:
 with _found_nowhere("numpy"):
     from sqlite_utils import Database, Migrations
 
-__all__ = ["Database", "Migrated", "Migrations"]
+__all__ = ["Database", "Migrated", "Migrations", "statements"]
 
 
 class Migrated(Database):
@@ -40,17 +40,18 @@ class Migrated(Database):
         if not self.conn.in_transaction:
             return super().executescript(sql)
         cursor = self.conn.cursor()
-        for statement in _statements(sql):
+        for statement in statements(sql):
             cursor.execute(statement)
         return cursor
 
 
-def _statements(sql: str) -> Iterator[str]:
-    statement = ""
-    for line in sql.splitlines(keepends=True):
-        statement += line
-        if statement.strip() and sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
-    if statement.strip():
-        yield statement
+def statements(script: str) -> Iterator[str]:
+    """The statements of a script, one by one: unlike sqlite3.executescript, that leaves a transaction open."""
+    text = ""
+    for line in script.splitlines(keepends=True):
+        text += line
+        if sqlite3.complete_statement(text):
+            yield text
+            text = ""
+    if text.strip():
+        yield text

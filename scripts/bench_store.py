@@ -13,7 +13,7 @@ from pathlib import Path
 from appliance.accounts.people import Role
 from appliance.faces import Detection, State
 from appliance.secrets import digest
-from appliance.store import DetectionFilter, Store, StoredImage
+from appliance.store import DetectionFilter, Step, Store, StoredImage
 from appliance.times import Now, utc_text
 
 ROWS, DAYS, STREAMS = 300_000, 30, 10
@@ -64,7 +64,7 @@ def page(where: DetectionFilter, before_id: int | None = None) -> Ask:
 
 def counts(**fields: float) -> Ask:
     """The figures above a list."""
-    return lambda store: store.detections.counts(DetectionFilter(**fields))  # type: ignore[arg-type]
+    return lambda store: store.trends.counts(DetectionFilter(**fields))  # type: ignore[arg-type]
 
 
 QUESTIONS: dict[str, tuple[Ask, Ask]] = {
@@ -115,7 +115,7 @@ QUESTIONS: dict[str, tuple[Ask, Ask]] = {
     ),
     "counts of all (300,000)": (counts(), before(f"{COUNTS_BEFORE} group by state")),
     "counts by the hour, a day": (
-        lambda store: store.detections.counts_by_hour(DAY),
+        lambda store: store.trends.buckets(None, DAY, END.utc, Step.HOUR),
         before("select substr(first_seen_utc, 1, 13), state, count(*) from detections where first_seen_utc >= :since"
                " group by 1, 2", since=utc_text(DAY)),
     ),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -24,6 +26,15 @@ from appliance.times import Now, now
 JPEG = b"\xff\xd8 a picture \xff\xd9"
 PASSWORD = "a good password"
 PASSWORD_HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)  # quick to check
+
+
+@cache
+def new_store() -> bytes:
+    """The file of a store that was just made. To make it waits thirty times for the disk; a copy of it, not once."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "mb9k.db"
+        Store.open(path).close()
+        return path.read_bytes()
 
 
 class Clock:
@@ -72,6 +83,9 @@ class Box:
         web = {"names": ["box.test"], **config.pop("web", {})}
         self.config = msgspec.convert({"state_dir": str(folder), "web": web, **config}, Config)
         self.clock = Clock()
+        if not self.config.store_path.exists():
+            self.config.state.mkdir(parents=True, exist_ok=True)
+            self.config.store_path.write_bytes(new_store())
         self.store = Store.open(self.config.store_path)
         self.images = ImageFiles(self.config.images_dir)
         self.busy_timeout_s = 5.0
@@ -83,7 +97,10 @@ class Box:
             self._fill()
 
     def _fill(self) -> None:
-        at = self.clock.now.utc
+        with self.store.writing():
+            self._fill_at(self.clock.now.utc)
+
+    def _fill_at(self, at: float) -> None:
         for name, role in (("ann", Role.ADMIN), ("sci", Role.DATA_SCIENTIST), ("eve", Role.DATA_SCIENTIST)):
             person_id = self.store.people.add(name, PASSWORD_HASH, role, at)
             self.store.people.add_token(person_id, "test", digest(f"token of {name}"), at, at + 90 * 86400)
@@ -118,3 +135,8 @@ class Box:
 
     def close(self) -> None:
         self.store.close()
+
+
+def dump(box: Box) -> str:
+    """All that is in the record but the audit, in which a refusal is an entry."""
+    return "\n".join(line for line in box.store.db.conn.iterdump() if not line.startswith('INSERT INTO "audit'))

@@ -13,6 +13,7 @@ from bottle import HTTPError
 from sqlite_utils import Database
 
 from appliance.accounts import account, sign_in
+from appliance.accounts.audit import Audit
 from appliance.accounts.guard import Guard, Visitor, visitor_now
 from appliance.accounts.people import People, Person, Role, Session
 from appliance.accounts.schema import migrations
@@ -103,9 +104,15 @@ class Centre:
         self.db = Database(path)
         self.db.execute("pragma foreign_keys=on")
         self.people = People(self.db)
+        self.audit = Audit(self.db)
 
     @contextmanager
     def saving(self) -> Iterator[None]:
+        with self.audit.within(self._transaction()):
+            yield
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
         with self.db.atomic():
             yield
 

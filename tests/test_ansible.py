@@ -177,6 +177,7 @@ def test_a_unit_has_only_what_its_service_needs(units: Path, request: pytest.Fix
         assert ("MemoryDenyWriteExecute=no" in found) == (turned and name == "watch"), name
         assert ("PrivateDevices=yes" in found) == (name != "watch"), name
         assert ("IPAddressDeny=any" in found) == (name == "gate"), name
+        assert ("OOMPolicy=continue" in found) == (name == "watch"), name
         assert "RestartSteps=5" not in found, "systemd 252 does not know it"
     assert ("DeviceAllow=char-video4linux rw" in lines["watch"]) != turned
     assert ("ProtectHome=read-only" in lines["watch"]) == turned

@@ -210,6 +210,16 @@ def test_a_sub_stream_is_given_shown_without_its_password_and_ended(api: Api) ->
     assert (other["watch_url"], other["watch_problem"]) == (None, None)
 
 
+def test_a_stream_says_what_decodes_it_while_it_is_live(api: Api) -> None:
+    assert api.call("GET", "/api/v1/streams/1").json()["decoded_by"] is None
+    api.store.streams.set_live(1, None, NOON)
+    api.store.streams.describe(1, "h264", 1920, 1080, decoded_by="nvv4l2decoder")
+    api.store.services.heartbeat("watch", 1, NOON, None, now())
+    assert api.call("GET", "/api/v1/streams/1").json()["decoded_by"] == "nvv4l2decoder"
+    api.store.streams.set_offline(1)
+    assert [each["decoded_by"] for each in api.call("GET", "/api/v1/streams").json()["streams"]] == [None, None]
+
+
 def test_the_status_says_what_judges(api: Api) -> None:
     judging = Judging("tensorrt", "TensorRT 10.3.0 on Orin, INT8", "A GPU answers.", "2026-11-27T16:00:00Z")
     api.store.services.heartbeat("gate", 1, NOON, None, now())
@@ -226,12 +236,12 @@ def test_the_status_says_what_judges(api: Api) -> None:
 
 
 def test_a_stream_says_how_well_it_can_be_judged_and_a_detection_why_it_could_not(api: Api) -> None:
-    unknown = dict.fromkeys(("too_small", "looks", "smallest_face_px", "decoding_ms", "idle_ms"))
+    unknown = dict.fromkeys(("too_small", "looks", "smallest_face_px", "decoding_ms", "idle_ms", "delay_s"))
     assert api.call("GET", "/api/v1/streams/1").json()["health"] == unknown
     api.store.services.heartbeat("watch", 1, NOON, None, now())
     api.store.streams.set_live(1, None, NOON)
-    api.store.streams.set_health(1, Health(0.31, 1, 28, 118, 14))
-    told = {"too_small": 0.31, "looks": 1.0, "smallest_face_px": 28, "decoding_ms": 118, "idle_ms": 14}
+    api.store.streams.set_health(1, Health(0.31, 1, 28, 118, 14, 0.4))
+    told = {"too_small": 0.31, "looks": 1.0, "smallest_face_px": 28, "decoding_ms": 118, "idle_ms": 14, "delay_s": 0.4}
     assert api.call("GET", "/api/v1/streams").json()["streams"][0]["health"] == told
     far = Detection(NOON, NOON, State.UNKNOWN, 0.9, 7, (1, 2, 9, 9), 640, 360, "m", too_small=True)
     number = api.store.detections.add(1, far)

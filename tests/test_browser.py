@@ -25,7 +25,7 @@ from appliance.config import load
 from appliance.faces import Detection, Health, State
 from appliance.images import ImageFiles
 from appliance.previews import Previews
-from appliance.store import Store, StoredImage
+from appliance.store import DetectionFilter, Store, StoredImage
 from appliance.times import now
 from tests.conftest import REPOSITORY
 from tests.http_servers import Player, serving_http
@@ -85,8 +85,7 @@ class Served:
         at = now().utc
         images = ImageFiles(load(self.folder / "mb9k.toml").images_dir)
         place = images.append(PICTURE(), at)
-        count = self.store.detections.counts_by_hour(0)
-        token = f"token-{sum(each.total for each in count.values())}"
+        token = f"token-{self.store.trends.counts(DetectionFilter()).total}"
         image = StoredImage(place.day, place.offset, place.size_bytes, token)
         seen = Detection(at, at + 4, state, 0.93, 12, (210.0, 80.0, 330.0, 240.0), 1280, 720, "mb9k-test")
         return self.store.detections.add(1, seen, image)
@@ -127,8 +126,9 @@ class Person:
         self.page.wait_for_url(f"{address}/")
 
 
-@pytest.fixture
-def chromium() -> Iterator[Any]:
+@pytest.fixture(scope="module")
+def launched() -> Iterator[Any]:
+    """A Chromium for a file: it takes a second to start."""
     binary = shutil.which("chromium") or shutil.which("chromium-browser")
     if binary is None:
         pytest.skip("Chromium is not installed (apt install chromium)")
@@ -137,6 +137,14 @@ def chromium() -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=binary, args=CHROMIUM_ARGUMENTS)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def chromium(launched: Any) -> Iterator[Any]:
+    """It has nobody's cookies, and no page open, before a test and after it."""
+    yield launched
+    for context in launched.contexts:
+        context.close()
 
 
 @pytest.fixture

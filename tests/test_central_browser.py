@@ -18,9 +18,9 @@ from tests.boxes import end
 from tests.conftest import REPOSITORY
 from tests.fleets import Fleet
 from tests.site import PASSWORD
-from tests.test_browser import PATIENCE_S, Person, at_a_browser, chromium, until
+from tests.test_browser import PATIENCE_S, Person, at_a_browser, chromium, launched, until
 
-__all__ = ["chromium"]
+__all__ = ["chromium", "launched"]
 pytestmark = pytest.mark.browser
 
 

@@ -13,6 +13,7 @@ from appliance.web.access import Access
 from tests.fleets import Fleet
 
 A, S, O, D = Access.ANYONE, Access.SIGNED_IN, Access.OWNER, Access.ADMIN  # noqa: E741
+M = Access.METRICS
 DECLARED = {
     "GET /static/<name>": A,
     "GET /health": A,
@@ -44,9 +45,13 @@ DECLARED = {
     "GET /compare": S,
     "GET /letters": D,
     "GET /events": D,
+    "POST /events/metrics-token": D,
+    "POST /events/metrics-token/forget": D,
+    "GET /metrics": M,
     "GET /add-box": D,
     "POST /add-box": D,
     "POST /add-box/<join_id:int>/withdraw": D,
+    "GET /audit": D,
     "GET /people": D,
     "POST /people": D,
     "GET /people/<person_id:int>/remove": D,

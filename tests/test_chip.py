@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import itertools
 import os
+import resource
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import av
@@ -218,6 +220,49 @@ def test_a_chip_that_hangs_is_given_up(
     assert got == [packet.source.pts for packet in packets if packet.size]
     assert decoder.failures == FAILURES
     decoder.close()
+
+
+class Early(Pipeline):
+    """A stand-in for a chip that shows each picture before FFmpeg does: there is nothing to compare it with."""
+
+    def __init__(self) -> None:
+        self._shown: list[int] = []
+
+    def begin(self, parameters: bytes, dts_ms: int) -> None:
+        """Whatever it is."""
+
+    def feed(self, pictures: bytes, dts_ms: int, pts_ms: int, is_key: bool) -> None:  # noqa: ARG002
+        self._shown.append(pts_ms)
+
+    def frames(self) -> Iterator[tuple[int, av.VideoFrame]]:
+        while self._shown:
+            yield self._shown.pop(0), av.VideoFrame(64, 48, "yuv420p")
+
+    def close(self) -> None:
+        """There is nothing to end."""
+
+
+def test_what_waits_to_be_compared_with_a_chip_does_not_grow(made: Callable[..., Path]) -> None:
+    packets = [packet for packet in packets_of(made()) if packet.size]
+    decoder = ChipDecoder(packets[0].decoder, NVIDIA, lambda _: Early())
+    got = [frame.pts for packet in packets for frame in decoder.decode(packet.source)]
+    assert got == [packet.source.pts for packet in packets]
+    assert (decoder.name, decoder.failures) == (FFMPEG, 0)
+    assert len(decoder._samples) <= 1
+
+
+def test_a_process_with_more_open_files_than_select_knows_numbers_for_decodes_too(stand_in: Chip) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+    with ExitStack() as files:
+        files.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        for _ in range(1024):
+            files.enter_context(Path(os.devnull).open())
+        pipeline = Pipeline(stand_in)
+        files.callback(pipeline.close)
+        assert pipeline._from > 1023
+        pipeline.feed(b"", 0, 0, True)
+        assert list(pipeline.frames()) == []
 
 
 def test_a_new_connection_and_lost_packets_begin_again(

@@ -11,9 +11,9 @@ import pytest
 
 from appliance.screen.seen import Seen
 from appliance.store import Store
-from tests.test_browser import Served, at_a_browser, chromium
+from tests.test_browser import Served, at_a_browser, chromium, launched
 
-__all__ = ["chromium"]
+__all__ = ["chromium", "launched"]
 pytestmark = pytest.mark.browser
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -157,6 +158,23 @@ with Engines(Path({str(engines.folder)!r})).building(KEY, lambda: False, lambda:
         first.kill()  # the kernel lets go of its lock
         assert in_turn.wait(20)
         second.join()
+
+
+def test_a_build_that_ends_with_its_process_is_counted_and_one_that_only_fails_is_not(engines: Engines) -> None:
+    program = f"""
+import os, signal
+from pathlib import Path
+from tests.test_engines import KEY, Engines
+with Engines(Path({str(engines.folder)!r})).begun(KEY):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    for times in (1, 2):
+        assert subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY).returncode == -signal.SIGKILL
+        assert (engines.cut_off(KEY), engines.cut_off(OTHER)) == (times, 0)
+    with pytest.raises(Stopped), engines.begun(KEY):
+        raise Stopped("the box stops")
+    assert engines.cut_off(KEY) == 0
+    assert list(engines.folder.iterdir()) == []
 
 
 def test_what_a_killed_builder_left_is_cleared_away(engines: Engines) -> None:

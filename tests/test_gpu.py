@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from appliance.vision.gpu_errors import (
 from appliance.vision.manifest import Model, find, verified
 from appliance.vision.onnx import load_form
 from appliance.vision.tensorrt import MOST, Device
+from tests.boxes import until
 from tests.gpus import VERSIONS, StandInGpu, no_gpu, stand_in_gpu
 
 SIDE = 320
@@ -70,7 +72,7 @@ def test_without_the_libraries_no_process_is_started_and_the_missing_one_is_name
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     no_gpu(monkeypatch)
-    monkeypatch.setattr("appliance.vision.gpu.start_child", None)
+    monkeypatch.setattr("appliance.vision.child.start_child", None)
     with pytest.raises(NotInstalled, match="TensorRT is not installed"):
         ask_device()
 
@@ -115,6 +117,22 @@ def test_the_stand_in_for_an_engine_passes_the_self_test(gpu: StandInGpu, model:
     gpu.set(integrated=integrated)
     with working(plan(model)) as worker:
         assert self_test(NetworkDetector(model.of_regions(), worker)) == []
+
+
+def test_when_memory_is_short_the_process_of_the_stand_in_goes_first(gpu: StandInGpu, model: Model) -> None:
+    with working(plan(model)) as worker:
+        assert Path(f"/proc/{worker._child._process.pid}/oom_score_adj").read_text() == "1000\n"
+
+
+def test_closing_a_stand_in_that_hangs_ends_the_pass_before_the_pipe_is_closed(gpu: StandInGpu, model: Model) -> None:
+    worker = Worker(plan(model), SIDE)
+    gpu.set(run="hung")
+    with ThreadPoolExecutor(1) as streams:
+        passing = streams.submit(worker, pictures(1, 64))
+        until(worker._lock.locked, 20, "the pass has begun")
+        worker.close()
+        assert isinstance(passing.exception(20), ChildCrashed)
+    assert worker._child._process.poll() is not None
 
 
 def test_more_pictures_than_the_stand_in_takes_go_one_batch_after_the_other(gpu: StandInGpu, model: Model) -> None:

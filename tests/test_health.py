@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from appliance.faces import Work
 from appliance.vision.health import RATE_S, Rate, Tally
 
 
@@ -32,6 +33,19 @@ def test_what_is_older_than_ten_minutes_is_forgotten() -> None:
     assert tally.too_small_share() == 0.5
     tally.person(too_small=False, now_s=100 * 60)
     assert tally.too_small_share() is None
+
+
+def test_how_late_frames_are_judged_is_of_the_last_minutes_and_what_was_done_of_all() -> None:
+    tally = Tally()
+    assert tally.mean_delay_s() is None
+    for second in range(20 * 60):
+        tally.judged(delay_s=2.0 if second < 600 else 0.5, now_s=second)
+        tally.look(made=second % 10 != 0, now_s=second)
+    tally.judged(delay_s=-0.2, now_s=20 * 60)  # of a clock that is a bit off
+    tally.person(too_small=True, now_s=20 * 60)
+    tally.person(too_small=False, now_s=20 * 60)
+    assert tally.mean_delay_s() == pytest.approx(0.5, abs=0.01)
+    assert tally.work == Work(1201, looks_put_off=120, persons_left=2, faces_too_small=1, delays_s=1500.0)
 
 
 @pytest.mark.parametrize("pause_s", [0.04, 1.0, 4.0])

@@ -148,7 +148,7 @@ def test_one_that_fails_while_it_judges_says_how_and_is_of_no_use_then(
         opened.detector.look(squares)
     with pytest.raises(DeviceLost):
         opened.detector.look(squares)
-    assert opened._process.poll() is not None
+    assert opened._child._process.poll() is not None
     opened.close()
 
 

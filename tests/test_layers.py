@@ -13,6 +13,7 @@ from tests.conftest import REPOSITORY
 GROUND = {
     "address",
     "alone",
+    "board",
     "certificates",
     "config",
     "cutout",

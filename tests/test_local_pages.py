@@ -11,13 +11,29 @@ import pytest
 
 from appliance.faces import Detection, Health, State
 from appliance.images import Place
+from appliance.local.shown_keys import SHOWN_S
 from appliance.local.words import duration, service_problems
 from appliance.secrets import digest
 from appliance.store import BoxClock, ServiceStatus, Source, WallClock, explain_trouble
-from appliance.times import midnight_utc
-from tests.site import PASSWORD, Box
+from appliance.times import midnight_utc, utc_text
+from tests.site import PASSWORD, Box, Browser
 
 NASTY = """<script>alert(1)</script>"'&"""
+
+
+def made(browser: Browser) -> str:
+    """The page after a stream was made."""
+    return browser.get(browser.post("/streams", name="yard", kind="key").headers["location"]).text
+
+
+def rotated(browser: Browser) -> str:
+    """The page after stream 2 got a new key."""
+    return browser.get(browser.post("/streams/2/key", page="/streams/2/new-key").headers["location"]).text
+
+
+def shown_key(page: str) -> str:
+    found = re.search(r'id="stream-key"[^>]*>([A-Z0-9]{20})<', page)
+    return found[1] if found else ""
 
 
 @pytest.fixture
@@ -33,18 +49,23 @@ def heartbeats(box: Box, *names: str) -> None:
 
 
 def test_home_counts_persons_and_says_how_sure_the_rate_is(box: Box) -> None:
-    for state in [State.MASK] * 7 + [State.UNKNOWN]:
+    for state in [State.MASK] * 16 + [State.UNKNOWN]:
         box.add_detection(1, state)
     page = box.browser("ann").get("/").text
-    assert "<strong>10</strong> persons" in page
-    assert "<strong>89 %</strong>" in page and re.search(r"57.98 %, n = 9", page)
+    assert "<strong>19</strong> persons" in page
+    assert "Compliance" in page and "not enough people yet" in page, "18 were judged"
+    for state in [State.MASK] * 7:
+        box.add_detection(1, state)
+    page = box.browser("ann").get("/").text
+    assert "<strong>26</strong> persons" in page
+    assert "<strong>96 %</strong>" in page and re.search(r"80.99 %, n = 25", page)
     assert "/images/unguessable" in page and "By hour" in page
 
 
 def test_home_of_an_empty_box_says_what_to_do_first(box: Box) -> None:
     box.store.db.execute("delete from streams")
     page = box.browser("ann").get("/").text
-    assert "/streams/new" in page and "OBS" in page and "not enough data" in page
+    assert "/streams/new" in page and "OBS" in page and "not enough people yet" in page
 
 
 def test_home_says_which_service_is_dead_and_what_its_trouble_is(box: Box) -> None:
@@ -80,7 +101,7 @@ def test_without_script_a_page_reloads_itself(box: Box) -> None:
 
 def test_a_new_stream_shows_its_key_once_with_what_to_type_into_obs(box: Box) -> None:
     browser = box.browser("sci")
-    answer = browser.post("/streams", name="yard", kind="key")
+    answer = browser.get(browser.post("/streams", name="yard", kind="key").headers["location"])
     key = re.search(r'id="stream-key"[^>]*>([A-Z0-9]{20})<', answer.text)
     assert key and answer.headers["cache-control"] == "no-store"
     assert ">rtmp://box.test/live<" in answer.text and f"rtmp://box.test/live/{key[1]}" in answer.text
@@ -93,25 +114,69 @@ def test_a_new_stream_shows_its_key_once_with_what_to_type_into_obs(box: Box) ->
 def test_the_server_to_type_is_the_configured_one(tmp_path: Path) -> None:
     rtmp = {"public_host": "masks.example", "port": 2935, "tls_certificate": "c.pem", "tls_key": "k.pem"}
     box = Box(tmp_path / "configured", rtmp=rtmp)
-    page = box.browser("ann").post("/streams", name="yard", kind="key").text
+    page = made(box.browser("ann"))
     assert ">rtmp://masks.example:2935/live<" in page and ">rtmps://masks.example:1936/live<" in page
     box.close()
 
 
 def test_behind_a_proxy_publishers_are_told_the_name_that_people_open(tmp_path: Path) -> None:
     box = Box(tmp_path / "proxied", web={"names": ["box.test"], "base_url": "http://masks.example.org:81"})
-    assert ">rtmp://masks.example.org/live<" in box.browser("ann").post("/streams", name="yard", kind="key").text
+    assert ">rtmp://masks.example.org/live<" in made(box.browser("ann"))
     box.close()
 
 
 def test_a_new_key_ends_the_old_one(box: Box) -> None:
-    page = box.browser("sci").post("/streams/2/key").text
-    key = re.search(r'id="stream-key"[^>]*>([A-Z0-9]{20})<', page)
-    assert key and set(box.store.streams.active_keys()) == {digest("key 1"), digest(key[1])}
+    key = shown_key(rotated(box.browser("sci")))
+    assert key and set(box.store.streams.active_keys()) == {digest("key 1"), digest(key)}
+
+
+def test_who_reloads_the_page_of_a_new_key_sees_the_same_key_for_some_minutes(box: Box) -> None:
+    sci = box.browser("sci")
+    key = shown_key(rotated(sci))
+    assert shown_key(sci.get("/streams/2/key").text) == key
+    page = sci.get("/streams/2/key").text
+    assert "this page shows it until" in page and utc_text(box.clock.now.utc + SHOWN_S)[:19] in page
+    assert box.store.streams.active_keys()[digest(key)] == 2
+    box.clock.forward(SHOWN_S)
+    answer = sci.get("/streams/2/key")
+    assert answer.status_code == 410 and "not shown any more" in answer.text and key not in answer.text
+
+
+def test_a_new_key_is_shown_to_nobody_but_who_made_it_and_only_while_it_is_the_key(box: Box) -> None:
+    sci = box.browser("sci")
+    key = shown_key(rotated(sci))
+    assert box.browser("ann").get("/streams/2/key").status_code == 410  # an admin, who could make another
+    assert box.browser("eve").get("/streams/2/key").status_code in (403, 404)
+    assert shown_key(sci.get("/streams/2/key").text) == key
+    box.store.streams.set_key(2, digest("a key that somebody made meanwhile"))
+    assert sci.get("/streams/2/key").status_code == 410
+
+
+def test_who_makes_a_stream_and_reloads_sees_its_key_again_and_makes_no_other(box: Box) -> None:
+    ann = box.browser("ann")
+    answer = ann.post("/streams", name="yard", kind="key")
+    address = answer.headers["location"]
+    assert answer.status_code == 303 and address.endswith("/key")
+    assert shown_key(ann.get(address).text) == shown_key(ann.get(address).text) != ""
+    assert [stream.name for stream in box.store.streams.all(box.clock.now)].count("yard") == 1
+
+
+def test_what_cuts_a_publisher_off_asks_first(box: Box) -> None:
+    sci = box.browser("sci")
+    page = sci.get("/streams/2").text
+    assert 'action="/streams/2/key"' not in page and 'action="/streams/2/deactivate"' not in page
+    for address, form in (("/streams/2/new-key", "/streams/2/key"), ("/streams/2/deactivate", "/streams/2/deactivate")):
+        box.store.streams.set_offline(2)
+        box.store.services.heartbeat("watch", 1, 0.0, None, box.clock.now)
+        asked = sci.get(address).text
+        assert f'action="{form}"' in asked and "It is LIVE" not in asked
+        box.store.streams.set_live(2, "10.0.0.5", box.clock.now.utc)
+        assert "It is LIVE: whoever sends to it is cut off at once" in sci.get(address).text
+    assert set(box.store.streams.active_keys()) == {digest("key 1"), digest("key 2")}  # asking changes nothing
 
 
 def test_the_page_of_a_key_advises_a_key_frame_a_second(box: Box) -> None:
-    page = box.browser("sci").post("/streams/2/key").text
+    page = rotated(box.browser("sci"))
     assert "Keyframe Interval to 1 s" in page
     assert "-g 25" in page
 
@@ -310,7 +375,7 @@ def test_a_locked_store_is_said_and_nothing_is_lost(box: Box) -> None:
         assert browser.get("/").is_success, "readers do not wait"
     assert 'value="patience"' in answer.text and "busy writing" in answer.text
     assert switched.status_code == 503 and "busy writing" in switched.text
-    assert browser.post("/streams", name="patience", kind="key").is_success
+    assert browser.post("/streams", name="patience", kind="key").headers["location"].endswith("/key")
 
 
 NEW = "quite another passphrase"
@@ -392,7 +457,7 @@ def test_the_password_of_a_camera_is_never_shown_and_survives_an_edit(box: Box) 
 
 def test_nothing_that_people_name_becomes_markup(box: Box) -> None:
     browser = box.browser("ann")
-    assert browser.post("/streams", name=NASTY, kind="key").is_success
+    assert browser.post("/streams", name=NASTY, kind="key").headers["location"] == "/streams/3/key"
     browser.post("/people", name=NASTY, role="admin", password="long enough", again="long enough")
     browser.post("/account/tokens", name=NASTY)
     box.store.streams.set_problem(1, NASTY)
@@ -401,6 +466,7 @@ def test_nothing_that_people_name_becomes_markup(box: Box) -> None:
     box.store.streams.set_live(1, NASTY, box.clock.now.utc)
     box.store.db.execute("update detections set model = ?", [NASTY])
     paths = ["/", "/streams", "/streams/1", "/streams/3", "/streams/3/edit", "/streams/3/delete", "/people", "/account"]
+    paths += ["/streams/3/key", "/streams/3/new-key", "/streams/3/deactivate"]
     for path in [*paths, "/detections", "/detections/1", f"/detections?search={NASTY}&state={NASTY}&since={NASTY}"]:
         assert "<script>alert" not in browser.get(path).text, path
     assert "&lt;script&gt;" in browser.get("/streams").text

@@ -13,7 +13,7 @@ import pytest
 
 from appliance.secrets import digest
 from appliance.store import Store
-from tests.site import PASSWORD, Box, Browser
+from tests.site import PASSWORD, Box, Browser, dump
 
 
 @pytest.fixture
@@ -269,10 +269,10 @@ def test_no_write_without_the_token_of_the_form(box: Box, fields: Callable[[Brow
             continue
         path = route.rule.replace("<stream_id:int>", "1").replace("<detection_id:int>", "1")
         path = path.replace("<person_id:int>", "3").replace("<token_id:int>", "1")
-        before = "\n".join(box.store.db.conn.iterdump())
+        before = dump(box)
         answer = browser.client.request(route.method, path, data=fields(browser))
         assert answer.status_code == 403, f"{route.method} {path}"
-        assert "\n".join(box.store.db.conn.iterdump()) == before, f"{route.method} {path} changed something"
+        assert dump(box) == before, f"{route.method} {path} changed something"
 
 
 @pytest.mark.parametrize(

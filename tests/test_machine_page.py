@@ -18,10 +18,10 @@ from appliance.store import Store
 from appliance.times import now
 from tests.machine_room import Room
 from tests.site import PASSWORD, PASSWORD_HASH, Box
-from tests.test_browser import Person, Served, chromium, person, until
+from tests.test_browser import Person, Served, chromium, launched, person, until
 from tests.test_machine_keys import ED25519
 
-__all__ = ["chromium", "person"]
+__all__ = ["chromium", "launched", "person"]
 FORMS = {
     "/settings/host": {"host": "door"},
     "/settings/time-zone": {"zone": "Europe/Oslo"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -137,6 +138,11 @@ def moved(face: Face) -> Face:
     return replace(face, bbox_px=(left + by, top, right + by, bottom))
 
 
+def less_sure(face: Face) -> tuple[float, float, float]:
+    first, second, third = face.class_probabilities
+    return first - 0.06, second + 0.03, third + 0.03
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -144,8 +150,10 @@ def moved(face: Face) -> Face:
         (lambda face: replace(face, state=State.UNKNOWN), "8 in another state"),
         (moved, "least IoU 0.8"),
         (lambda face: replace(face, score=face.score - 0.06), "up to 0.060 apart"),
+        (lambda face: replace(face, class_probabilities=less_sure(face)), "up to 0.060 apart"),
+        (lambda face: replace(face, class_probabilities=(math.nan,) * 3), "up to nan apart"),
     ],
-    ids=["missed", "state", "place", "score"],
+    ids=["missed", "state", "place", "score", "class", "no number"],
 )
 def test_detectors_that_differ_in_one_thing_do_not_agree(change: Callable[[Face], Face | None], says: str) -> None:
     good = load_form(find(), "tensorrt_int8")

@@ -14,7 +14,7 @@ from appliance.errors import NameTaken
 from appliance.faces import Counts, Detection, Health, State
 from appliance.images import Place
 from appliance.secrets import digest
-from appliance.store import DetectionFilter, Store, StoredImage
+from appliance.store import DetectionFilter, Step, Store, StoredImage
 from appliance.store.schema import migrations as box_migrations
 from appliance.times import Now, utc_seconds, utc_text
 
@@ -259,7 +259,11 @@ def test_persons_are_counted_by_the_hour(filled: Store) -> None:
         (1, -1, State.MASK),
     ):
         filled.detections.add(stream_id, replace(SEEN, first_seen_utc=NOW.utc + at, state=state))
-    assert filled.detections.counts_by_hour(NOW.utc) == {NOW.utc: Counts(mask=2), NOW.utc + 3600: Counts(unknown=1)}
+    hours = filled.trends.buckets(None, NOW.utc, NOW.utc + 7200, Step.HOUR)
+    assert {hour.start_utc: hour.counts for hour in hours} == {
+        NOW.utc: Counts(mask=2),
+        NOW.utc + 3600: Counts(unknown=1),
+    }
 
 
 def test_detections_are_filtered_by_stream_state_time_and_search(filled: Store) -> None:

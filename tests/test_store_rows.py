@@ -218,7 +218,7 @@ def test_a_source_may_have_a_smaller_picture_to_watch_and_takes_it_along(filled:
 
 def test_health_is_known_while_the_stream_is_live_and_of_its_present_source(filled: Store) -> None:
     filled.services.heartbeat("watch", 1, AT, None, NOW)
-    health = Health(0.31, 0.62, 27.5, 118, 14)
+    health = Health(0.31, 0.62, 27.5, 118, 14, 0.4)
 
     def known(stream_id: int) -> Health:
         stream = filled.streams.get(stream_id, NOW)
@@ -371,13 +371,6 @@ def test_a_page_that_begins_where_the_time_asked_for_ends_has_nothing_of_that_mo
 def test_a_page_holds_fifty(filled: Store) -> None:
     ids = [filled.detections.add(1, SEEN) for _ in range(52)]
     assert [len(filled.detections.page(ALL)), len(filled.detections.page_after(ALL, ids[0]))] == [50, 50]
-
-
-def test_hours_are_counted_from_a_moment_on(filled: Store) -> None:
-    for seconds, state in ((-1, State.MASK), (0, State.MASK), (3599, State.NO_MASK), (7200, State.MASK)):
-        filled.detections.add(1, replace(SEEN, first_seen_utc=AT + seconds, last_seen_utc=AT + seconds, state=state))
-    assert filled.detections.counts_by_hour(AT) == {AT: Counts(mask=1, no_mask=1), AT + 7200: Counts(mask=1)}
-    assert filled.detections.counts_by_hour(AT - 1)[AT - 3600] == Counts(mask=1)
 
 
 def test_images_are_counted_by_stream_and_listed_in_the_order_of_their_files(filled: Store) -> None:

@@ -192,3 +192,16 @@ def test_the_watcher_and_the_site_each_begin_an_epoch(tmp_path: Path, free_port:
     with box.running():
         until(lambda: box.store.db.execute(starts).fetchone()[0] == 2, START_S, "two starts")
     box.store.close()
+
+
+def test_days_are_cut_in_the_machines_zone_within_a_minute_of_a_change(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    box.sums.tidy(box.store, box.now)
+    assert box.store.trends.zone().name == "Asia/Kolkata"
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    for seconds, name in ((30, "Asia/Kolkata"), (31, "Europe/Berlin")):
+        box.now = replace(box.now, utc=box.now.utc + seconds, uptime_s=box.now.uptime_s + seconds)
+        box.sums.tidy(box.store, box.now)
+        assert box.store.trends.zone().name == name

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import date, datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlite_utils import Database
 
+from appliance.accounts.schema import migrations as accounts_migrations
 from appliance.faces import Counts, State
-from appliance.store import Store
+from appliance.store import Bucket, DetectionFilter, Step, Store
 from appliance.store.database import INVARIANTS
+from appliance.store.schema import migrations
 from appliance.store.trends_schema import COLUMNS
 from appliance.time_zone import QUARTER_S, named
 from appliance.times import Now, utc_seconds
@@ -152,12 +159,198 @@ class Life:
         self.watched = Counter({key: value for key, value in self.watched.items() if key[0] != 2})
 
 
-@settings(max_examples=120, deadline=None, derandomize=True)
-@given(STEPS, st.sampled_from(ZONES))
-def test_in_any_order_of_edits_sums_are_those_of_counting_the_rows(steps: list[tuple[object, ...]], zone: str) -> None:
+@pytest.fixture(scope="module")
+def empty() -> Iterator[Store]:
+    """An empty store, to copy: to make its tables takes longer than all that is done with them."""
     with closing(Store.in_memory()) as store:
+        yield store
+
+
+@contextmanager
+def copied(empty: Store) -> Iterator[Store]:
+    """A store like it, in memory."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        empty.db.conn.backup(connection)
+        connection.execute("pragma foreign_keys=on")
+        yield Store(connection)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(steps=STEPS, zone=st.sampled_from(ZONES))
+def test_in_any_order_of_edits_sums_are_those_of_counting_the_rows(
+    empty: Store, steps: list[tuple[object, ...]], zone: str
+) -> None:
+    with copied(empty) as store:
         life = Life(store)
         for what, *of in [*steps, ("zone", zone)]:
             life.step("zone_" if what == "zone" else str(what), *of)
         assert (stored(store, "quarters"), stored(store, "days")) == expected(store, life.watched, life.zone)
         assert [sentence for question, sentence in INVARIANTS if store.db.execute(question).fetchone()[0]] == []
+
+
+# What is read
+
+
+@pytest.fixture
+def box(empty: Store) -> Iterator[Store]:
+    """Two streams, `door` (1) and `lab` (2)."""
+    with copied(empty) as store:
+        add_streams(store)
+        yield store
+
+
+def cut(store: Store, name: str) -> None:
+    """Cut days in this zone."""
+    zone = named(name)
+    assert zone
+    store.trends.follow_zone(zone)
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_every_step_holds_those_whom_the_clocks_put_there(box: Store, zone: str) -> None:
+    """Over five days around a change of the clocks, somebody every seven minutes; beside Python's own time zones."""
+    cut(box, zone)
+    began = at(zone, {"Pacific/Apia": "2011-12-28"}.get(zone, "2024-03-29"))
+    hours: Counter[str] = Counter()
+    days: Counter[str] = Counter()
+    week: Counter[tuple[int, int]] = Counter()
+    for number in range(5 * 24 * 60 // 7):
+        moment = began + 420.0 * number
+        box.detections.add(1 + number % 2, seen(moment, STATES[number % 4]))
+        local = datetime.fromtimestamp(moment // QUARTER_S * QUARTER_S, ZoneInfo(zone))
+        hours[f"{local:%Y-%m-%d %H %z}"] += 1
+        days[f"{local:%Y-%m-%d}"] += 1
+        week[local.weekday(), local.hour] += 1
+    span = began, began + 5 * 86_400.0
+
+    def label(bucket: Bucket, form: str) -> str:
+        return f"{datetime.fromtimestamp(bucket.start_utc, ZoneInfo(zone)):{form}}"
+
+    for step, form, expected in ((Step.HOUR, "%Y-%m-%d %H %z", hours), (Step.DAY, "%Y-%m-%d", days)):
+        buckets = box.trends.buckets(None, *span, step)
+        assert Counter({label(each, form): each.counts.total for each in buckets if each.counts.total}) == expected
+        assert [a.end_utc for a in buckets[:-1]] == [b.start_utc for b in buckets[1:]], "no moment is left out"
+        assert buckets[0].start_utc <= span[0] and buckets[-1].end_utc >= span[1]
+    found = box.trends.by_weekday_hour(None, *span)
+    assert {(day, hour): found[day][hour].counts.total for day in range(7) for hour in range(24)} == {
+        (day, hour): week[day, hour] for day in range(7) for hour in range(24)
+    }
+
+
+def test_the_hour_that_clocks_show_twice_is_two(box: Store) -> None:
+    cut(box, "Europe/Berlin")
+    first = at("Europe/Berlin", "2026-10-25T02:00")
+    for seconds in (0, 3599, 3600):
+        box.detections.add(1, seen(first + seconds))
+    hours = box.trends.buckets([1], first, first + 7200, Step.HOUR)
+    assert [(hour.start_utc - first, hour.counts.mask) for hour in hours] == [(0, 2), (3600, 1)]
+    (day,) = box.trends.buckets([1], first, first + 1, Step.DAY)
+    assert (day.end_utc - day.start_utc, day.counts.mask) == (25 * 3600, 3)
+    (summer,) = box.trends.buckets(
+        [1], at("Europe/Berlin", "2026-03-29"), at("Europe/Berlin", "2026-03-29") + 1, Step.DAY
+    )
+    assert summer.end_utc - summer.start_utc == 23 * 3600
+
+
+FILTERS = st.builds(
+    DetectionFilter,
+    st.sampled_from([None, 1, 2, 99]),
+    st.sampled_from([None, State.MASK, State.UNKNOWN]),
+    st.one_of(st.none(), st.integers(BEGAN, BEGAN + 3 * 86_400).map(lambda utc: utc + 0.25)),
+    st.one_of(st.none(), st.integers(BEGAN, BEGAN + 3 * 86_400).map(lambda utc: utc + 0.75)),
+    st.sampled_from(["", "ANN:", "lab", "nobody"]),
+)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(filters=st.lists(FILTERS, min_size=1, max_size=20), zone=st.sampled_from(ZONES))
+def test_counts_under_any_filter_are_those_of_the_rows_to_the_moment(
+    empty: Store, filters: list[DetectionFilter], zone: str
+) -> None:
+    with copied(empty) as store:
+        add_streams(store)
+        cut(store, zone)
+        for number in range(150):
+            store.detections.add(1 + number % 2, seen(BEGAN + 1729.5 * number, STATES[number % 4]))
+        for where in filters:
+            assert store.trends.counts(where) == store.detections.counts(where), where
+
+
+def test_streams_are_told_apart_and_nobody_is_counted_of_one_that_is_gone(box: Store) -> None:
+    box.detections.add(1, seen(BEGAN))
+    box.summaries.add_watched({1: 60, 2: 30}, Now(float(BEGAN), "", 0.0))
+    assert box.trends.by_stream(None) == {1: Counts(mask=1), 2: Counts()}
+    assert box.trends.by_stream([2, 7], BEGAN - 900, BEGAN + 900) == {2: Counts(), 7: Counts()}
+    (hour,) = box.trends.buckets(None, BEGAN, BEGAN + 1, Step.HOUR)
+    assert (hour.counts, hour.watched_s) == (Counts(mask=1), 90)
+    assert box.trends.first_utc(None) == BEGAN // QUARTER_S * QUARTER_S
+    box.streams.remove(1)
+    box.streams.remove(2)
+    assert (box.trends.first_utc(None), stored(box, "quarters"), stored(box, "days")) == (None, {}, {})
+
+
+def test_sums_stay_when_minutes_are_forgotten_and_follow_what_is_corrected_then(box: Store) -> None:
+    old = box.detections.add(1, seen(BEGAN))
+    box.detections.add(1, seen(BEGAN))
+    box.summaries.begin_epoch(Now(BEGAN + 1e7, "boot", 9.0), believed=True)
+    box.summaries.note_watermarks(box.summaries.tops())
+    box.summaries.forget_old(BEGAN + 9e6)
+    assert box.summaries.tops() == {}
+    assert box.trends.counts(DetectionFilter()) == Counts(mask=2)
+    box.detections.correct_state(old, State.NO_MASK, "ann")
+    assert box.trends.counts(DetectionFilter()) == Counts(mask=1, no_mask=1)
+    box.detections.remove(old)
+    assert box.trends.counts(DetectionFilter()) == Counts(mask=1)
+    assert box.problems() == []
+
+
+# Checked and put right
+
+
+def test_wrong_sums_are_seen_and_counted_again(box: Store) -> None:
+    box.detections.add(1, seen(BEGAN))
+    box.detections.add(2, seen(BEGAN, State.NO_MASK))
+    right = stored(box, "quarters"), stored(box, "days")
+    for sql, problems in (
+        ("update quarters set mask = 9 where stream_id = 1", 1),
+        ("delete from quarters", 2),  # days know of them yet
+        ("update days set mask = mask + 1", 1),
+        ("delete from days", 1),
+        ("insert into quarters (stream_id, start_utc, watched_s) values (1, 900, 5)", 1),
+    ):
+        box.db.execute(sql)
+        assert len(box.problems()) == problems, sql
+        with box.writing():
+            box.trends.recount()
+        assert box.problems() == [], sql
+        assert (stored(box, "quarters"), stored(box, "days")) == right, sql
+
+
+def test_whoever_is_recorded_and_not_counted_is_seen_also_where_minutes_were_forgotten(box: Store) -> None:
+    box.detections.add(1, seen(BEGAN))
+    box.summaries.begin_epoch(Now(BEGAN + 1e7, "boot", 9.0), believed=True)
+    box.summaries.forget_old(BEGAN + 9e6)
+    box.db.execute("delete from quarters")
+    assert len(box.problems()) == 2
+    with box.writing():
+        assert box.trends.recount() == 1
+    assert box.problems() == []
+    assert box.trends.counts(DetectionFilter()) == Counts(mask=1)
+
+
+def test_an_upgrade_adds_up_what_is_recorded(tmp_path: Path) -> None:
+    path = tmp_path / "mb9k.db"
+    connection = sqlite3.connect(path)
+    old = Database(connection)
+    accounts_migrations.apply(old)
+    migrations.apply(old, stop_before=("m014_trends",))
+    before = Store(connection)
+    add_streams(before)
+    for number in range(100):
+        before.detections.add(1 + number % 2, seen(BEGAN + 777 * number, STATES[number % 4]))
+    before.summaries.add_watched({1: 60}, Now(float(BEGAN), "", 0.0))
+    before.close()
+    with closing(Store.open(path)) as store:
+        watched = Counter({(1, BEGAN // 60 * 60): 60})
+        assert (stored(store, "quarters"), stored(store, "days")) == expected(store, watched, "UTC")
+        assert store.problems() == []

@@ -16,7 +16,7 @@ import pytest
 
 from appliance.accounts.people import Role
 from appliance.config import Config
-from appliance.faces import Detection, Health, State
+from appliance.faces import Detection, Health, State, Work
 from appliance.images import day_of
 from appliance.loopback import authorization
 from appliance.media.mediamtx import Client
@@ -652,7 +652,7 @@ class Healthy:
 
     def __init__(self, camera: Camera) -> None:
         self.camera = camera
-        self.health = Health()
+        self.health, self.work = Health(), Work()
 
     def is_alive(self) -> bool:
         return True
@@ -675,17 +675,18 @@ def test_health_is_stored_in_whole_percent_and_alone_every_ten_seconds_at_most(b
     watcher.analyses[stream_id] = stand_in  # type: ignore[assignment]
 
     def stored() -> tuple[object, ...]:
-        columns = "too_small, looks, smallest_face_px, decoding_ms, idle_ms"
+        columns = "too_small, looks, smallest_face_px, decoding_ms, idle_ms, delay_s, frames_judged, delays_s"
         (row,) = box.store.db.execute(f"select {columns} from stream_status where stream_id = ?", [stream_id])
         return tuple(row)
 
     told = []
     for tenth in range(1, 121):
-        stand_in.health = Health(tenth / 1000, 1.0000001, 27.6, 118.2 + tenth, None)
+        stand_in.health = Health(tenth / 1000, 1.0000001, 27.6, 118.2 + tenth, None, 0.4321)
+        stand_in.work = Work(frames_judged=tenth, delays_s=tenth * 0.5)
         watcher.step(replace(moment, uptime_s=moment.uptime_s + tenth / 4))
         told.append(stored())
     assert len(set(told)) <= 4, "before, and each ten seconds"
-    assert told[-1] == (0.12, 1.0, 28.0, 238.0, None)
+    assert told[-1] == (0.12, 1.0, 28.0, 238.0, None, 0.4, 120, 60.0)
 
 
 def test_a_sub_stream_that_fails_ends_nothing_and_is_told_apart(box: Box, standing: bytes) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from bottle import HTTPError
 
+from appliance.accounts.audit import Action, record
 from appliance.accounts.guard import Visitor
 from appliance.accounts.sign_in import too_many_tries
 from appliance.accounts.site import Accounts, Store
@@ -51,6 +52,7 @@ def add_routes(app: App, accounts: Accounts) -> None:
             with store.saving():
                 person_id, expires_utc = visitor.person.id, now.utc + int(days) * 86400
                 store.people.add_token(person_id, name, digest(token), now.utc, expires_utc)
+                store.audit.add(Action.TOKEN_MADE, name, days=int(days))
         except UserError as error:
             return _page(accounts, store, visitor, now, problem=error, name=field("name"), days=days)
         log.info("%s made the token %s for %s", visitor.name, name, TOKEN_DAYS[days])
@@ -66,6 +68,8 @@ def revoke_token(store: Store, visitor: Visitor, token_id: int, own_only: bool) 
     """End a token of the visitor's own, or anybody's. Raises HTTPError 404, NotSaved."""
     with store.saving():
         gone = store.people.remove_token(token_id, visitor.person.id if own_only else None)
+        if gone is not None:
+            store.audit.add(Action.TOKEN_REVOKED, f"{gone.name} of {gone.owner.name}")
     if gone is None:
         raise HTTPError(404, "This token is already gone" + (", or is not yours." if own_only else "."))
     log.info("%s revoked the token %s of %s", visitor.name, gone.name, gone.owner.name)
@@ -80,15 +84,16 @@ def _page(accounts: Accounts, store: Store, visitor: Visitor, now: Now, **values
 
 def _change_password(accounts: Accounts, store: Store, visitor: Visitor, now: Now, keep_tokens: bool) -> None:
     """Raises InputError, NotSaved."""
-    refuse_wrong_password(accounts, visitor, now)
+    refuse_wrong_password(accounts, store, visitor, now)
     password_hash = accounts.new_password_hash(visitor.name)
     with store.saving():
         store.people.set_password(visitor.person.id, password_hash, visitor.session, keep_tokens)
+        store.audit.add(Action.PASSWORD_CHANGED, visitor.name, keep_tokens=keep_tokens)
     log.info("%s has a new password%s", visitor.name, "" if keep_tokens else "; tokens have ended")
 
 
-def refuse_wrong_password(accounts: Accounts, visitor: Visitor, now: Now) -> None:
-    """Before what a stolen session must not do: the field `current` holds the visitor's password. Raises InputError."""
+def refuse_wrong_password(accounts: Accounts, store: Store, visitor: Visitor, now: Now) -> None:
+    """Before what a stolen session must not do: the field `current` holds the password. Raises InputError, NotSaved."""
     # Counted by session: whoever has stolen one and guesses there does not hold up the person in another.
     guess = accounts.guesses.by_known_device(f"session {visitor.session}")
     wait_s = accounts.guesses.wait_s(guess, now.uptime_s)
@@ -98,5 +103,6 @@ def refuse_wrong_password(accounts: Accounts, visitor: Visitor, now: Now) -> Non
         right = password_matches(secret_field("current"), visitor.person.password_hash)
     if not right:
         log.warning("%s was not let change anything: the current password was wrong", visitor.name)
+        record(store, Action.PASSWORD_WRONG, visitor.name)
         raise InputError("The current password is wrong; nothing was changed.")
     accounts.guesses.take_back(guess, now.uptime_s)

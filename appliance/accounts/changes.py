@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from appliance.accounts.audit import Action
 from appliance.accounts.people import Person, Role
 from appliance.accounts.site import Store
 from appliance.errors import InputError, NotFound
@@ -36,6 +37,7 @@ def add(store: Store, name: str, password_hash: str, role: Role, now_utc: float)
     name = person_name(name)
     with store.saving():
         person_id = store.people.add(name, password_hash, role, now_utc)
+        store.audit.add(Action.PERSON_ADDED, name, role=role.value)
     log.info("%s was added as %s", name, role.label)
     return person_id
 
@@ -44,6 +46,8 @@ def change_role(store: Store, person: Person, role: Role, noun: str = "box") -> 
     """Give a person another role. Raises InputError for the last admin, NotSaved."""
     with store.saving():
         changed = store.people.set_role(person.id, role)
+        if changed:
+            store.audit.add(Action.ROLE_CHANGED, person.name, before=person.role.value, after=role.value)
     if not changed:
         raise InputError(LAST_ADMIN.format(noun=noun))
 
@@ -54,6 +58,7 @@ def set_password(
     """Give a person another password; tokens end, and sessions but for the one with this digest. Raises NotSaved."""
     with store.saving():
         store.people.set_password(person.id, password_hash, keep_session, keep_tokens)
+        store.audit.add(Action.PASSWORD_CHANGED, person.name, keep_tokens=keep_tokens)
     log.info("%s was given a new password%s", person.name, "" if keep_tokens else "; tokens have ended")
 
 
@@ -61,6 +66,8 @@ def remove(store: Store, person: Person) -> bool:
     """Remove a person with sessions and tokens; False: it is the last admin, or owns something. Raises NotSaved."""
     with store.saving():
         removed = store.people.remove(person.id)
+        if removed:
+            store.audit.add(Action.PERSON_REMOVED, person.name)
     if removed:
         log.info("%s was removed, with all sessions and tokens", person.name)
     return removed

@@ -16,14 +16,16 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
-from bottle import HTTPError, HTTPResponse, request
+from bottle import HTTPError, HTTPResponse, request, response
 
+from appliance.accounts.audit import Action, Actor, ActorKind, record
 from appliance.accounts.people import TOUCH_S, Person, Token
 from appliance.accounts.site import Accounts, Store
-from appliance.errors import InputError, NameTaken, NotAllowed, NotFound, UserError
+from appliance.errors import InputError, NameTaken, NotAllowed, NotFound, NotSaved, UserError
 from appliance.secrets import digest
 from appliance.times import Now, utc_seconds
 from appliance.web.access import Access, wants_json
+from appliance.web.address import client_address
 from appliance.web.cookies import SAFE_METHODS, has_csrf_token, is_same_origin
 from appliance.web.forms import see_other
 
@@ -31,18 +33,20 @@ log = logging.getLogger(__name__)
 VISITOR = "mb9k.visitor"
 STATUS: dict[type[UserError], int] = {InputError: 400, NotAllowed: 403, NotFound: 404, NameTaken: 409}
 """How an error for a person is answered where no form is shown again; every other is 503."""
+MONITORS_ONLY = "Send `Authorization: Bearer TOKEN` with the metrics token, which an admin makes."
 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
     """Someone who signed in, or a program with a token of theirs (then session and csrf_token are None).
 
-    session: the digest of the session's id.
+    session: the digest of the session's id. token: the name of the token.
     """
 
     person: Person
     session: str | None = None
     csrf_token: str | None = None
+    token: str | None = None
 
     @property
     def name(self) -> str:
@@ -58,6 +62,13 @@ class Visitor:
     def sees_only(self) -> int | None:
         """Whose things they see and edit, by id; None: everybody's."""
         return None if self.is_admin else self.person.id
+
+    @property
+    def actor(self) -> Actor:
+        """As whom the audit knows them."""
+        if self.token is None:
+            return Actor(ActorKind.PERSON, self.name, self.person.id, client_address())
+        return Actor(ActorKind.TOKEN, f"{self.name} ({self.token})", self.person.id, client_address())
 
     def may_edit(self, owner_id: int) -> bool:
         """Whether they see and edit what this person owns."""
@@ -108,9 +119,11 @@ class Guard:
                 log.error("%s", error)
                 raise HTTPError(503, self.accounts.explain(error)) from error
             try:
-                admitted = self._admit(store, now, access, route, arguments)
+                admitted = self._admit_or_note(store, now, access, route, arguments)
                 passed = {**arguments, "store": store, "now": now, **admitted}
-                return handler(**{name: value for name, value in passed.items() if name in names})
+                result = handler(**{name: value for name, value in passed.items() if name in names})
+                _note_change(store, route, result, arguments)
+                return result
             except UserError as error:
                 raise HTTPError(STATUS.get(type(error), 503), str(error)) from error
             except (sqlite3.Error, OSError) as error:
@@ -121,26 +134,47 @@ class Guard:
 
         return guarded
 
+    def _admit_or_note(
+        self, store: Store, now: Now, access: Access, route: Any, arguments: dict[str, Any]
+    ) -> dict[str, Any]:
+        """`_admit`; what it refuses to somebody who signed in is on record."""
+        store.audit.act_for(Actor(ActorKind.STRANGER, address=client_address()), now.utc)
+        try:
+            return self._admit(store, now, access, route, arguments)
+        except HTTPError as error:
+            if error.status_code == 403 and visitor_now() is not None:
+                _note(store, Action.REFUSED, f"{request.method} {route.rule}")
+            raise
+
     def _admit(self, store: Store, now: Now, access: Access, route: Any, arguments: dict[str, Any]) -> dict[str, Any]:
         """The visitor, and what of theirs the address names. Raises HTTPResponse where they may not go on."""
+        if access is Access.METRICS and self._is_monitor():
+            return {"visitor": None}
         visitor = self._by_token(store, now) if route.config["bearer"] else None
         visitor = visitor or self._by_session(store, now)
         request.environ[VISITOR] = visitor
+        if visitor is not None:
+            store.audit.act_for(visitor.actor, now.utc)
         if access is not Access.ANYONE and visitor is None:
-            raise _sign_in_first(store)
+            raise _token_refused(MONITORS_ONLY) if access is Access.METRICS else _sign_in_first(store)
         if request.method not in SAFE_METHODS:
             self._check_write(visitor, access)
-        if access is Access.ADMIN and visitor is not None and not visitor.is_admin:
+        if access in (Access.ADMIN, Access.METRICS) and visitor is not None and not visitor.is_admin:
             raise HTTPError(403, "Only an admin may do this. Ask one, or go back.")
         if access is Access.OWNER and visitor is not None:
             return {"visitor": visitor, **self.find_owned(store, now, visitor, arguments)}
         return {"visitor": visitor}
 
+    def _is_monitor(self) -> bool:
+        token = _bearer_token()
+        known = self.accounts.metrics_token
+        return token is not None and known is not None and known.is_right(token)
+
     def _by_token(self, store: Store, now: Now) -> Visitor | None:
-        kind, _, token = request.headers.get("Authorization", "").partition(" ")
-        if kind.lower() != "bearer":
+        token = _bearer_token()
+        if token is None:
             return None
-        token_digest = digest(token.strip())
+        token_digest = digest(token)
         known = store.people.token(token_digest)
         if known is None:
             raise _token_refused("This token is not known; make one on your account page.")
@@ -149,7 +183,7 @@ class Guard:
             raise _token_refused(f"This token expired on {known.expires_utc[:10]}; make another on your account page.")
         with suppress(sqlite3.Error):  # a full disk keeps nobody from looking
             store.people.touch_token(token_digest, now.utc)
-        return Visitor(known.owner)
+        return Visitor(known.owner, token=known.name)
 
     def _log_expired(self, token: Token) -> None:
         """Once per token, however often its program asks."""
@@ -189,6 +223,29 @@ class Guard:
                 f"This form was not sent from a page of this {self.accounts.pages.noun}, or is too old."
                 f" Go back, reload it, send again.{proxy}",
             )
+
+
+def _bearer_token() -> str | None:
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else None
+
+
+def _note_change(store: Store, route: Any, result: Any, arguments: Mapping[str, Any]) -> None:
+    """See that whatever was sent and accepted is on record, also where its handler knows nothing of the audit."""
+    if request.method in SAFE_METHODS or store.audit.added or visitor_now() is None:
+        return
+    status = result.status_code if isinstance(result, HTTPResponse) else response.status_code
+    if status < 400:
+        numbers = {name: value for name, value in arguments.items() if isinstance(value, int)}
+        _note(store, Action.CHANGED, f"{request.method} {route.rule}", **numbers)
+
+
+def _note(store: Store, action: Action, subject: str, **details: int) -> None:
+    """An entry of what has been done or refused already, so that a disk that refuses it changes nothing."""
+    try:
+        record(store, action, subject, **details)
+    except NotSaved as error:
+        log.error("not on record: %s %s: %s", action.words, subject, error)
 
 
 def _token_refused(message: str) -> HTTPError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from appliance.accounts import audit_schema
 from appliance.sqlite import Database, Migrations
 
 migrations = Migrations("accounts")
@@ -67,3 +68,9 @@ def m003_devices(db: Database) -> None:
         ) strict, without rowid;
         create index devices_person on devices (person_id, last_used_utc);
     """)
+
+
+@migrations()
+def m004_audit(db: Database) -> None:
+    """Who did what."""
+    db.executescript(audit_schema.TABLES + audit_schema.TRIGGERS_OF_SQLITE)

@@ -9,6 +9,7 @@ from typing import Any
 
 from bottle import HTTPResponse
 
+from appliance.accounts.audit import Action, Actor, ActorKind, record
 from appliance.accounts.guard import Visitor
 from appliance.accounts.guesses import Guess
 from appliance.accounts.people import Person
@@ -64,6 +65,7 @@ def add_routes(app: App, accounts: Accounts) -> None:
         if visitor.session:
             with store.saving():
                 store.people.end_session(visitor.session)
+                store.audit.add(Action.SIGNED_OUT)
         answer = see_other("/sign-in")
         accounts.session_cookie.clear(answer)
         return answer
@@ -86,6 +88,9 @@ def _claim(accounts: Accounts, store: Store, now: Now) -> Page:
         password_hash = accounts.new_password_hash(clean)
         with store.saving():
             person_id = store.people.add_first(clean, password_hash, now.utc)
+            if person_id is not None:
+                store.audit.act_for(Actor(ActorKind.PERSON, clean, person_id, client_address()), now.utc)
+                store.audit.add(Action.CLAIMED)
     except UserError as error:
         return _claim_page(accounts, problem=error, name=name, code=code)
     if person_id is None:
@@ -119,15 +124,29 @@ def _sign_in(accounts: Accounts, store: Store, now: Now, visitor: Visitor | None
         return _sign_in_page(accounts, name, then, 503, "Too many people sign in just now. Try again in a moment.")
     if person is None or not right:
         log.warning("a sign-in from %s failed", address)
+        _note_failure(accounts, store, now, person)
         return _sign_in_page(accounts, name, then, 400, "Name or password is wrong.")
     accounts.guesses.take_back(guess, now.uptime_s)
     with store.saving():
         if visitor and visitor.session:
             store.people.end_session(visitor.session)
         store.people.forget_old_sessions(now.utc)
+        store.audit.act_for(Actor(ActorKind.PERSON, person.name, person.id, address), now.utc)
+        store.audit.add(Action.SIGNED_IN, **accounts.failures.left_out())
     answer = _begin_session(accounts, store, now, person.id, then)
     _remember_device(accounts, store, now, person.id, answer)
     return answer
+
+
+def _note_failure(accounts: Accounts, store: Store, now: Now, person: Person | None) -> None:
+    """Not what was typed as a name: it may have been the password."""
+    before = accounts.failures.count(now.uptime_s)
+    if before is None:
+        return
+    try:
+        record(store, Action.SIGN_IN_FAILED, person.name if person else "a name that nobody has", **before)
+    except UserError as error:
+        log.error("not on record: a failed sign-in: %s", error)
 
 
 def _guess(accounts: Accounts, store: Store, now: Now, person: Person | None, address: str) -> Guess:

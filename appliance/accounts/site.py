@@ -9,7 +9,10 @@ from pathlib import Path
 from threading import BoundedSemaphore
 from typing import Protocol
 
+from appliance.accounts.audit import Audit
+from appliance.accounts.failures import Failures
 from appliance.accounts.guesses import Guesses
+from appliance.accounts.metrics_token import MetricsToken
 from appliance.accounts.people import People
 from appliance.errors import InputError
 from appliance.secrets import hash_password
@@ -26,6 +29,9 @@ class Store(Protocol):
     @property
     def people(self) -> People: ...
 
+    @property
+    def audit(self) -> Audit: ...
+
     def saving(self) -> AbstractContextManager[None]:
         """One transaction: all of it is stored, or nothing. Raises NotSaved."""
 
@@ -39,6 +45,7 @@ class Accounts:
     device_cookie: stays when its person signs out (see guesses.py).
     explain: why the store did not do something, in words for a person, from the error it raised.
     claim_code_path: the file with the code by which the first person becomes admin.
+    metrics_token: by which a program reads the site's metrics; None: it has no such route.
     """
 
     pages: Pages
@@ -46,7 +53,9 @@ class Accounts:
     device_cookie: Cookie
     claim_code_path: Path
     explain: Callable[[Exception], str]
+    metrics_token: MetricsToken | None = None
     guesses: Guesses = field(default_factory=Guesses)
+    failures: Failures = field(default_factory=Failures)
     hashing: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(2))
     """Argon2 takes 64 MiB at a time: at most two at once, however many sign in."""
     strangers: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(6))

@@ -155,6 +155,11 @@ class CentralConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The file with the code for making the first admin; gone once it was used."""
         return self.state / "claim-code"
 
+    @property
+    def metrics_token_path(self) -> Path:
+        """The file with the digest of the token for /metrics; not there: no program may ask."""
+        return self.state / "metrics-token"
+
 
 def load(path: Path) -> CentralConfig:
     """Read and check the configuration file. Raises ConfigError."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from appliance.errors import UserError
+from appliance.sqlite import statements
 
 Dialect = Literal["sqlite", "postgresql"]
 Parameters = Sequence[Any] | Mapping[str, Any]
@@ -217,15 +218,3 @@ def for_postgresql(sql: str) -> str:
         return "%%" if found["percent"] else found[0].replace("%", "%%")
 
     return _PIECE.sub(piece, sql)
-
-
-def statements(script: str) -> Iterator[str]:
-    """The statements of a script, one by one: unlike sqlite3.executescript, that leaves a transaction open."""
-    text = ""
-    for line in script.splitlines(keepends=True):
-        text += line
-        if sqlite3.complete_statement(text):
-            yield text
-            text = ""
-    if text.strip():
-        yield text

@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable
 
+from appliance.accounts import audit_schema
 from appliance.central.database import Database
 
 _LOCK = 0x6D62396B  # "mb9k": of the processes that start together, one migrates
@@ -301,7 +302,14 @@ def m001_tables(database: Database) -> None:
     make(database, JOINING_AND_REST + ACCOUNTS)
 
 
-MIGRATIONS: tuple[Callable[[Database], None], ...] = (m001_tables,)
+def m002_audit(database: Database) -> None:
+    """Who did what."""
+    make(database, audit_schema.TABLES)
+    if database.dialect == "sqlite":
+        database.script(audit_schema.TRIGGERS_OF_SQLITE)
+
+
+MIGRATIONS: tuple[Callable[[Database], None], ...] = (m001_tables, m002_audit)
 """In this order, each once; number n is the n-th. Never change one that was released."""
 
 

@@ -20,7 +20,9 @@ from appliance.central.check import problems
 from appliance.central.config import CentralConfig, load
 from appliance.central.database import Database
 from appliance.central.opening import open_database
+from appliance.central.store import CentralStore
 from appliance.commands.kit import secret
+from appliance.commands.metrics import print_token
 from appliance.config import as_toml
 from appliance.errors import InputError, UserError
 from appliance.names import person_name
@@ -242,6 +244,21 @@ def claim(context: click.Context) -> None:
         if People(database).count():
             raise UserError("this centre has been claimed already; sign in on its page")
     click.echo(claim_code(config.claim_code_path))
+
+
+@central.command("metrics-token")
+@click.option("--end", is_flag=True, help="Only end the token that there is.")
+@click.pass_context
+def metrics_token(context: click.Context, end: bool) -> None:
+    """Print another token for this machine's /metrics; the one before ends at once.
+
+    It is printed this once, and kept nowhere: whoever has it may read figures, and nothing else.
+    """
+    config = _config(context)
+    with _database(config) as database:
+        store = CentralStore(database)
+        store.records.note(time.time(), "the metrics token was ended" if end else "another metrics token was made", BY)
+    print_token(config.metrics_token_path, end)
 
 
 @central.command("check")

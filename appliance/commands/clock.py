@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from appliance.accounts.audit import Action
 from appliance.commands.kit import config_of, store_of
 from appliance.store import WallClock
 from appliance.times import now, utc_text
@@ -45,4 +46,5 @@ def clock_confirm(context: click.Context) -> None:
     store, moment = store_of(config_of(context)), now()
     with store.saving():
         store.ages.believe(moment)
+        store.audit.add(Action.CLOCK_CONFIRMED)
     click.echo(f"It is {utc_text(moment.utc)}. Images that are too old by this clock go within a minute.")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
+from appliance.accounts.audit import Actor, ActorKind
 from appliance.config import Config, load
 from appliance.errors import UserError
 from appliance.rules.check import refuse_unsound
@@ -31,7 +34,19 @@ def config_of(context: click.Context) -> Config:
 def store_of(config: Config) -> Store:
     """The store, for a command that a person typed. Raises UserError."""
     refuse_unsound(config)
-    return Store.open(config.store_path)
+    store = Store.open(config.store_path)
+    store.audit.act_for(operator())
+    return store
+
+
+def operator() -> Actor:
+    """Who typed a command: the user who asked for another's rights, else whose rights the command has."""
+    user = os.environ.get("SUDO_USER") or ""
+    try:
+        user = user or pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container may have users without names
+        user = str(os.getuid())
+    return Actor(ActorKind.OPERATOR, user)
 
 
 def secret(what: str, confirm: bool = False) -> str:

@@ -13,7 +13,7 @@ from msgspec import UNSET
 
 from appliance.accounts.guard import Visitor
 from appliance.errors import NotFound
-from appliance.local import api_exports, api_updates
+from appliance.local import api_audit, api_exports, api_updates
 from appliance.local import api_types as shapes
 from appliance.local.api_query import detection_filter, limit_parameter
 from appliance.local.openapi import OPERATIONS, document
@@ -36,6 +36,7 @@ def add_routes(app: App, site: Site) -> None:
     _add_detection_writes(app, site)
     api_exports.add_routes(app, site)
     api_updates.add_routes(app, site)
+    api_audit.add_routes(app, site)
 
     @app.get("/api/openapi.json", access=Access.ANYONE)
     def openapi() -> HTTPResponse:
@@ -126,18 +127,19 @@ def _add_detection_routes(app: App, site: Site) -> None:
         return _detection(site, store, detection_id)
 
     @app.get("/api/v1/detections/<detection_id:int>/image", access=Access.SIGNED_IN)
-    def image_of_detection(detection_id: int, store: Store) -> HTTPResponse:
+    def image_of_detection(detection_id: int, store: Store, visitor: Visitor, now: Now) -> HTTPResponse:
         """Its image, a JPEG."""
-        image = detection_rules.find(store, detection_id).image
-        jpeg = site.images.read(image) if image else None
+        found = detection_rules.find(store, detection_id)
+        jpeg = site.images.read(found.image) if found.image else None
         if jpeg is None:
             raise NotFound("This detection has no image, or no longer.")
+        site.viewing.image(store, visitor, now, found)
         return HTTPResponse(jpeg, headers={"Content-Type": "image/jpeg"})
 
     @app.get("/api/v1/counts", access=Access.SIGNED_IN)
     def counts(store: Store) -> HTTPResponse:
         """How many persons, by state, under the same filters."""
-        return answer(shapes.counts_json(store.detections.counts(detection_filter())))
+        return answer(shapes.counts_json(store.trends.counts(detection_filter())))
 
 
 def _add_detection_writes(app: App, site: Site) -> None:

@@ -31,7 +31,8 @@ class Health(Struct, kw_only=True):
 
     too_small: share of persons whose faces were too small to judge. looks: share of the looks wanted that the box could
     afford. smallest_face_px: shorter side of the smallest face that is judged. decoding_ms: computing a second that
-    decoding takes; idle_ms: while nothing moves, if key frames came each second (null: they do).
+    decoding takes; idle_ms: while nothing moves, if key frames came each second (null: they do). delay_s: from when the
+    camera showed a frame until it was judged, on average.
     """
 
     too_small: Ratio | None
@@ -39,6 +40,7 @@ class Health(Struct, kw_only=True):
     smallest_face_px: float | None
     decoding_ms: float | None
     idle_ms: float | None
+    delay_s: float | None
 
 
 class Stream(Struct, kw_only=True, rename={"live_since_utc": "live_since", "created_utc": "created"}):
@@ -46,6 +48,7 @@ class Stream(Struct, kw_only=True, rename={"live_since_utc": "live_since", "crea
 
     watch_url: a smaller picture of the same camera in which the box watches for movement, password masked.
     problem: why nobody in it is being judged. watch_problem: why the large picture is watched instead of the smaller.
+    decoded_by: what decodes it just now, FFmpeg or a chip; null: nothing does, or it is not known yet.
     """
 
     id: int
@@ -62,6 +65,7 @@ class Stream(Struct, kw_only=True, rename={"live_since_utc": "live_since", "crea
     codec: str | None
     width: int | None
     height: int | None
+    decoded_by: str | None
     problem: str | None
     watch_problem: str | None
     health: Health
@@ -145,7 +149,10 @@ class DetectionChange(Struct, forbid_unknown_fields=True):
 
 
 class Counts(Struct, kw_only=True):
-    """Persons by state. compliance: mask / (mask + no_mask + incorrect) with its 95 % interval; null if nobody."""
+    """Persons by state. compliance: mask / (mask + no_mask + incorrect) with its 95 % interval; null if nobody.
+
+    judged: of how many persons that is; enough: whether these are so many that the box's own pages show it.
+    """
 
     total: int
     mask: int
@@ -156,6 +163,7 @@ class Counts(Struct, kw_only=True):
     compliance_low: Ratio | None
     compliance_high: Ratio | None
     judged: int
+    enough: bool
 
 
 class Judging(Struct, kw_only=True, rename={"since_utc": "since"}):
@@ -249,6 +257,7 @@ def counts_json(counts: FaceCounts) -> Counts:
         compliance_low=round(rate.low, 4) if rate else None,
         compliance_high=round(rate.high, 4) if rate else None,
         judged=counts.classified,
+        enough=rate is not None and rate.is_enough,
     )
 
 

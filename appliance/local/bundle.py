@@ -187,6 +187,7 @@ def _stream(stream: Stream) -> dict[str, Any]:
         "codec": stream.codec,
         "width": stream.width,
         "height": stream.height,
+        "decoded_by": stream.decoded_by,
         "has_problem": bool(stream.problem),
         "health": msgspec.to_builtins(stream.health),
     }

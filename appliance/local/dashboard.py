@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
 
 from appliance.accounts.guard import Visitor
 from appliance.faces import Counts
+from appliance.local.health import look
 from appliance.local.pages import Site
-from appliance.local.words import service_problems
 from appliance.rates import Rate, compliance
-from appliance.store import DetectionFilter, Store
-from appliance.times import Now, midnight_utc
+from appliance.store import DetectionFilter, Step, Store
+from appliance.time_zone import HOUR_S
+from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.charts import Bar, stacked_bars
 from appliance.web.pages import Page
@@ -33,19 +33,22 @@ def add_routes(app: App, site: Site) -> None:
 
     @app.get("/", access=Access.SIGNED_IN)
     def home(store: Store, visitor: Visitor, now: Now) -> Page:
-        today_utc = midnight_utc(now.utc)
+        today_utc = store.trends.midnight_utc(now.utc)
         starts = [("Today", today_utc), ("Last 7 days", now.utc - 7 * 86400), ("All", None)]
         periods = [period(store, title, DetectionFilter(since_utc=since)) for title, since in starts]
-        streams = store.streams.all(now, visitor.sees_only)
+        how = look(site, store, now, visitor.sees_only)
+        streams = how.streams
+        latest = store.detections.latest_with_image()
+        site.viewing.page(store, visitor, now, [latest] if latest else [])
         return site.pages.page(
             "home.html",
             periods=periods,
             streams=streams,
             live=[stream for stream in streams if stream.live],
             with_problem=[stream for stream in streams if stream.active and stream.problem],
-            latest=store.detections.latest_with_image(),
-            problems=service_problems(store.services.all(now), site.reserve.is_needed()),
-            clock=store.ages.clock(),
+            latest=latest,
+            problems=how.problems,
+            notices=how.notices,
             chart=_chart(store, now) if periods[2].counts.total else "",
             now=now,
         )
@@ -53,23 +56,21 @@ def add_routes(app: App, site: Site) -> None:
 
 def period(store: Store, title: str, only: DetectionFilter) -> Period:
     """How many persons, and how well."""
-    counts = store.detections.counts(only)
+    counts = store.trends.counts(only)
     return Period(title, counts, compliance(counts))
 
 
 def _chart(store: Store, now: Now) -> str:
     """Persons by hour, the last 24 hours."""
-    hour = datetime.fromtimestamp(now.utc, timezone.utc).replace(minute=0, second=0, microsecond=0)
-    hours = [hour - timedelta(hours=back) for back in range(CHART_HOURS - 1, -1, -1)]
-    by_hour = store.detections.counts_by_hour(hours[0].timestamp())
+    buckets = store.trends.buckets(None, now.utc - (CHART_HOURS - 1) * HOUR_S, now.utc + 1, Step.HOUR)
     bars = []
-    for start in hours:
-        counts = by_hour.get(start.timestamp(), Counts())
+    for bucket in buckets:
+        counts = bucket.counts
         parts = (
             ("mask", counts.mask),
             ("incorrect", counts.incorrect),
             ("no_mask", counts.no_mask),
             ("unknown", counts.unknown),
         )
-        bars.append(Bar(start.timestamp(), parts))
+        bars.append(Bar(bucket.start_utc, parts))
     return stacked_bars(bars, "Persons by hour, the last 24 hours")

@@ -77,10 +77,11 @@ def add_routes(app: App, site: Site) -> None:
     _add_changes(app, site)
 
     @app.get("/detections", access=Access.SIGNED_IN)
-    def detections(store: Store, now: Now) -> Page:
+    def detections(store: Store, visitor: Visitor, now: Now) -> Page:
         filters = requested()
         page = _page_of(store, filters.filter)
-        counts = store.detections.counts(filters.filter)
+        counts = store.trends.counts(filters.filter)
+        site.viewing.page(store, visitor, now, page)
         return site.pages.page(
             "detections.html",
             filters=filters,
@@ -95,8 +96,9 @@ def add_routes(app: App, site: Site) -> None:
         )
 
     @app.get("/detections/<detection_id:int>", access=Access.SIGNED_IN)
-    def detection(store: Store, detection_id: int) -> Page:
+    def detection(store: Store, visitor: Visitor, now: Now, detection_id: int) -> Page:
         found = rules.find(store, detection_id)
+        site.viewing.page(store, visitor, now, [found])
         filters = requested()
         older = store.detections.page(filters.filter, before_id=found.id, limit=1)
         newer = store.detections.page_after(filters.filter, after_id=found.id, limit=1)
@@ -110,11 +112,12 @@ def add_routes(app: App, site: Site) -> None:
         )
 
     @app.get("/images/<token>", access=Access.SIGNED_IN, bearer=True)
-    def image(store: Store, token: str) -> HTTPResponse:
+    def image(store: Store, visitor: Visitor, now: Now, token: str) -> HTTPResponse:
         found = store.detections.with_image(token)
         jpeg = site.images.read(found.image) if found and found.image else None
-        if jpeg is None:
+        if found is None or jpeg is None:
             raise NotFound("This image was deleted.")
+        site.viewing.image(store, visitor, now, found)
         return HTTPResponse(jpeg, headers={"Content-Type": "image/jpeg"})
 
 

@@ -170,7 +170,7 @@ def _add_ssh(app: App, site: Site, page: SettingsPage) -> None:
             added = key(field("key"))
             if added.fingerprint in {each.fingerprint for each in there.keys}:
                 raise InputError("This key is in the list already.")
-            refuse_wrong_password(site.accounts, visitor, now)
+            refuse_wrong_password(site.accounts, store, visitor, now)
             _ask(config, Ssh(there.on, tuple(each.line for each in (*there.keys, added))), visitor)
         except UserError as error:
             return page(store, now, problem=error, typed_key=field("key"))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.accounts.guard import visitor_now
+from appliance.accounts.metrics_token import MetricsToken
 from appliance.accounts.people import DEVICE_S
 from appliance.accounts.site import VIEWS as ACCOUNTS_VIEWS
 from appliance.accounts.site import Accounts
@@ -14,7 +15,9 @@ from appliance.disk import Reserve
 from appliance.https import Keeper
 from appliance.images import ImageFiles
 from appliance.local import words
+from appliance.local.shown_keys import ShownKeys
 from appliance.local.update_desk import Desk
+from appliance.local.viewing import Viewing
 from appliance.previews import Previews
 from appliance.rules.boxes import box_title
 from appliance.store import explain_trouble
@@ -31,9 +34,11 @@ NAVIGATION = (
     Link("/", "Home"),
     Link("/streams", "Streams"),
     Link("/detections", "Detections", also=("/export",)),
+    Link("/box-health", "Health"),
     Link("/people", "People", admin_only=True),
     Link("/fleet", "Fleet", admin_only=True),
     Link("/settings", "Settings", admin_only=True, also=("/updates",)),
+    Link("/audit", "Audit", admin_only=True),
     Link("/account", "Account"),
 )
 
@@ -50,7 +55,9 @@ class Site:
     reserve: Reserve
     desk: Desk
     downloads: Downloads
+    shown_keys: ShownKeys
     keeper: Keeper | None = None
+    viewing: Viewing = field(default_factory=Viewing)
 
     @classmethod
     def made_from(cls, config: Config, keeper: Keeper | None = None) -> Site:
@@ -74,11 +81,19 @@ class Site:
         return cls(
             config=config,
             pages=pages,
-            accounts=Accounts(pages, session_cookie, device_cookie, config.claim_code_path, explain=explain_trouble),
+            accounts=Accounts(
+                pages,
+                session_cookie,
+                device_cookie,
+                config.claim_code_path,
+                explain_trouble,
+                MetricsToken(config.metrics_token_path),
+            ),
             images=ImageFiles(config.images_dir),
             previews=Previews(config.run),
             reserve=Reserve(config.state),
             desk=Desk(config),
             downloads=Downloads(DOWNLOADS_AT_ONCE),
+            shown_keys=ShownKeys(),
             keeper=keeper,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import logging
 import threading
 from collections.abc import Iterator
@@ -12,18 +11,18 @@ from typing import Any
 
 from bottle import HTTPError, HTTPResponse, request
 
+from appliance.accounts.audit import Action, record
 from appliance.accounts.guard import Visitor
-from appliance.config import Config
 from appliance.errors import UserError
 from appliance.https import Certificate, Keeper, Source
 from appliance.local import bundle, machine
+from appliance.local.health import model_id, version
 from appliance.local.pages import Site
 from appliance.media import mediamtx
 from appliance.rules import boxes
 from appliance.service import SERVICES
 from appliance.store import Store
 from appliance.times import Now
-from appliance.vision import manifest
 from appliance.web.access import Access, App
 from appliance.web.forms import field, see_other
 from appliance.web.pages import Page
@@ -33,19 +32,6 @@ MAX_FILE_BYTES = 60_000
 ANSWER_S = 1.0
 """The site ends itself only so long after it was asked to, so that whoever asked gets an answer."""
 SITE = "serve"
-
-
-def version() -> str:
-    """The version of this program."""
-    return importlib.metadata.version("mb9k")
-
-
-def model_id(config: Config) -> str:
-    """The model that judges; empty if there is none as configured."""
-    try:
-        return manifest.find(config.vision.model).id
-    except UserError:
-        return ""
 
 
 def add_routes(app: App, site: Site) -> None:
@@ -115,6 +101,7 @@ def add_routes(app: App, site: Site) -> None:
         name = f"mb9k-{site.config.box}-{bundle.stamp(now.utc)}.zip"
         content = bundle.make(site.config, store, now, bundle.journal(), version(), model_id(site.config))
         kind = {"Content-Type": "application/zip", "Content-Disposition": f'attachment; filename="{name}"'}
+        record(store, Action.DOWNLOADED, "bundle for support")
         return HTTPResponse(content, headers=kind)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from bottle import HTTPResponse
 
-from appliance.accounts import account, sign_in
+from appliance.accounts import account, audit_site, sign_in
 from appliance.accounts.guard import Guard
 from appliance.config import Config
 from appliance.exports.drafts import sweep
@@ -19,6 +19,7 @@ from appliance.local import (
     detections,
     exports,
     fleet,
+    monitoring,
     people,
     settings,
     stream_forms,
@@ -28,6 +29,7 @@ from appliance.local import (
 )
 from appliance.local.access import owned_stream
 from appliance.local.pages import Site
+from appliance.rules.audit import drop_old_entries
 from appliance.secrets import claim_code
 from appliance.service import http_status, keep_alive, reachable_host, repeat, serve_http
 from appliance.store import Heartbeat, Store
@@ -41,9 +43,12 @@ from appliance.web.server import CLIENT_TIMEOUT_S, make_server
 
 log = logging.getLogger(__name__)
 BACKUP_POLL_S = 60.0
+AUDIT_POLL_S = 3600.0
 CERTIFICATE_POLL_S = 10.0
 REDIRECT_THREADS = 2
-MODULES = (dashboard, streams, stream_forms, detections, exports, people, fleet, settings, wifi, updates, api)
+MODULES = (
+    *(dashboard, streams, stream_forms, detections, exports, monitoring, people, fleet, settings, wifi, updates, api),
+)
 
 
 def make_app(
@@ -59,6 +64,7 @@ def make_app(
     site.pages.static.add_routes(app)
     sign_in.add_routes(app, site.accounts)
     account.add_routes(app, site.accounts)
+    audit_site.add_routes(app, site.accounts)
     for module in MODULES:
         module.add_routes(app, site)
 
@@ -100,6 +106,7 @@ def serve(config: Config) -> None:
     try:
         schedule = BackupSchedule(config, clock_now())
         repeat(lambda: schedule.step(clock_now()), BACKUP_POLL_S, "the backup", stopping)
+        repeat(lambda: drop_old_entries(config, clock_now()), AUDIT_POLL_S, "the audit", stopping)
         heartbeat = Heartbeat(config.store_path, "serve", lambda: schedule.problem)
         if keeper:
             repeat(lambda: _refresh(keeper), CERTIFICATE_POLL_S, "the certificate", stopping)

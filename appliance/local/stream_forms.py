@@ -8,7 +8,7 @@ from appliance.accounts.guard import Visitor
 from appliance.address import shown
 from appliance.errors import UserError
 from appliance.local.pages import Site
-from appliance.local.streams import key_page
+from appliance.local.streams import to_key_page
 from appliance.rules import streams as rules
 from appliance.store import Store, Stream
 from appliance.times import Now
@@ -47,7 +47,9 @@ def add_routes(app: App, site: Site) -> None:
             )
         except UserError as error:
             return _form(site, store, visitor, None, typed, problem=error)
-        return see_other(f"/streams/{stream.id}") if key is None else key_page(site, stream.id, stream.title, key)
+        if key is None:
+            return see_other(f"/streams/{stream.id}")
+        return to_key_page(site, stream.id, visitor, key, now)
 
     @app.get("/streams/<stream_id:int>/edit", access=Access.OWNER)
     def edit_form(store: Store, visitor: Visitor, stream: Stream) -> Page:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bottle import HTTPResponse, request, response
+from bottle import HTTPError, HTTPResponse, request, response
 
 from appliance.accounts.guard import Visitor
 from appliance.https import is_self_signed
 from appliance.local.dashboard import period
 from appliance.local.pages import Site
+from appliance.local.shown_keys import ShownKey
 from appliance.media import mediamtx
 from appliance.rules import streams as rules
+from appliance.secrets import digest
 from appliance.store import DetectionFilter, Store, Stream
-from appliance.times import Now, midnight_utc
+from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.address import host_in
 from appliance.web.forms import query_value, see_other
@@ -62,44 +64,61 @@ def add_routes(app: App, site: Site) -> None:
     @app.get("/streams", access=Access.SIGNED_IN)
     def streams(store: Store, visitor: Visitor, now: Now) -> Page:
         search = query_value("search")[:100]
-        today_utc = midnight_utc(now.utc)
         found = store.streams.all(now, visitor.sees_only, search)
-        today = {
-            stream.id: store.detections.counts(DetectionFilter(stream_id=stream.id, since_utc=today_utc))
-            for stream in found
-        }
+        today = store.trends.by_stream([stream.id for stream in found], store.trends.midnight_utc(now.utc))
         refusals = store.streams.refusals(8) if visitor.is_admin else []
         return site.pages.page("streams.html", streams=found, today=today, search=search, refusals=refusals, now=now)
 
     @app.get("/streams/<stream_id:int>", access=Access.OWNER)
-    def stream(store: Store, stream: Stream, now: Now) -> Page:
+    def stream(store: Store, visitor: Visitor, stream: Stream, now: Now) -> Page:
         only = DetectionFilter(stream_id=stream.id)
-        today = DetectionFilter(stream_id=stream.id, since_utc=midnight_utc(now.utc))
+        today = DetectionFilter(stream_id=stream.id, since_utc=store.trends.midnight_utc(now.utc))
+        detections = store.detections.page(only, limit=8)
+        site.viewing.page(store, visitor, now, detections)
         return site.pages.page(
             "stream.html",
             stream=stream,
             periods=[period(store, "Today", today), period(store, "All", only)],
-            detections=store.detections.page(only, limit=8),
+            detections=detections,
             smallest_face=smallest_face(stream),
             has_preview=_newest_preview(site, stream) is not None,
             now=now,
         )
 
     @app.get("/streams/<stream_id:int>/preview.jpg", access=Access.OWNER, bearer=True)
-    def preview(stream: Stream) -> HTTPResponse:
+    def preview(store: Store, visitor: Visitor, stream: Stream, now: Now) -> HTTPResponse:
         jpeg = _newest_preview(site, stream)
         if jpeg is None:
             return HTTPResponse(status=204)
+        site.viewing.preview(store, visitor, now, rules.named(store, stream.id))
         return HTTPResponse(jpeg, headers={"Content-Type": "image/jpeg"})
 
+    @app.get("/streams/<stream_id:int>/new-key", access=Access.OWNER)
+    def confirm_key(stream: Stream) -> Page:
+        title = f"A new key for {stream.title}?"
+        return site.pages.page("stream_cut.html", stream=stream, title=title, action="key", button="Make a new key")
+
     @app.post("/streams/<stream_id:int>/key", access=Access.OWNER)
-    def rotate_key(store: Store, stream: Stream) -> Page:
-        return key_page(site, stream.id, stream.title, rules.rotate_key(store, stream.id))
+    def rotate_key(store: Store, visitor: Visitor, stream: Stream, now: Now) -> Page:
+        return to_key_page(site, stream.id, visitor, rules.rotate_key(store, stream.id), now)
+
+    @app.get("/streams/<stream_id:int>/key", access=Access.OWNER)
+    def key(store: Store, visitor: Visitor, stream: Stream, now: Now) -> Page:
+        shown = site.shown_keys.of(stream.id, visitor.person.id, now)
+        if shown is None or store.streams.with_key(digest(shown.key), now) is None:
+            words = "This key is not shown any more. If nobody copied it, make a new one on the stream's page."
+            raise HTTPError(410, words)
+        return _key_page(site, stream, shown)
 
     @app.post("/streams/<stream_id:int>/activate", access=Access.OWNER)
     def activate(store: Store, visitor: Visitor, stream: Stream) -> Page:
         rules.change(store, visitor.person, stream, active=True)
         return see_other(f"/streams/{stream.id}")
+
+    @app.get("/streams/<stream_id:int>/deactivate", access=Access.OWNER)
+    def confirm_deactivation(stream: Stream) -> Page:
+        title = f"Deactivate {stream.title}?"
+        return site.pages.page("stream_cut.html", stream=stream, title=title, action="deactivate", button="Deactivate")
 
     @app.post("/streams/<stream_id:int>/deactivate", access=Access.OWNER)
     def deactivate(store: Store, visitor: Visitor, stream: Stream) -> Page:
@@ -108,7 +127,7 @@ def add_routes(app: App, site: Site) -> None:
 
     @app.get("/streams/<stream_id:int>/delete", access=Access.OWNER)
     def confirm_deletion(store: Store, stream: Stream) -> Page:
-        total = store.detections.counts(DetectionFilter(stream_id=stream.id)).total
+        total = store.trends.counts(DetectionFilter(stream_id=stream.id)).total
         images = store.detections.count_images(stream.id)
         return site.pages.page("stream_delete.html", stream=stream, total=total, images=images)
 
@@ -118,8 +137,14 @@ def add_routes(app: App, site: Site) -> None:
         return see_other("/streams")
 
 
-def key_page(site: Site, stream_id: int, title: str, key: str) -> Page:
-    """The one time a stream key is shown, with what to type where."""
+def to_key_page(site: Site, stream_id: int, visitor: Visitor, key: str, now: Now) -> Page:
+    """To the page that shows a key that was just made: reloading that page makes no other one."""
+    site.shown_keys.keep(stream_id, visitor.person.id, key, now)
+    return see_other(f"/streams/{stream_id}/key")
+
+
+def _key_page(site: Site, stream: Stream, shown: ShownKey) -> Page:
+    """The key, with what to type where."""
     rtmp = site.config.rtmp
     servers = [rtmp_server("rtmp", public_host(site), rtmp.port, STANDARD_RTMP_PORT)]
     has_rtmps = mediamtx.has_rtmps(site.config)
@@ -127,9 +152,7 @@ def key_page(site: Site, stream_id: int, title: str, key: str) -> Page:
     if has_rtmps:  # the first one is what people copy: OBS refuses a certificate that nobody signed
         secure = rtmp_server("rtmps", public_host(site), rtmp.tls_port, STANDARD_RTMPS_PORT)
         servers.insert(1 if warns else 0, secure)
-    return site.pages.page(
-        "stream_key.html", stream_id=stream_id, title=title, key=key, servers=servers, is_self_signed=warns
-    )
+    return site.pages.page("stream_key.html", stream=stream, shown=shown, servers=servers, is_self_signed=warns)
 
 
 def rtmp_server(scheme: str, host: str, port: int, standard_port: int) -> str:

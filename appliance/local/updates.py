@@ -7,8 +7,8 @@ from typing import Any
 
 from appliance.accounts.guard import Visitor
 from appliance.errors import UserError
+from appliance.local.health import version
 from appliance.local.pages import Site
-from appliance.local.settings import version
 from appliance.rules import updates as rules
 from appliance.times import Now
 from appliance.update.journal import Progress, Step

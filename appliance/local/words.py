@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+from appliance.board import HOT_C, Board, Throttling
 from appliance.disk import MAKE_ROOM
-from appliance.faces import Detection, Health, State
+from appliance.faces import Detection, Health, State, Work
 from appliance.service import SERVICES
 from appliance.store import ServiceStatus
+from appliance.web.words import TOO_FEW as TOO_FEW  # views find all of them under `words`
 from appliance.web.words import duration as duration
 from appliance.web.words import number as number
 from appliance.web.words import percent as percent
-from appliance.web.words import rate_words as rate_words  # views find all of them under `words`
+from appliance.web.words import rate_words as rate_words
 
 STATE_WORDS = {
     State.MASK: "Mask",
@@ -17,6 +21,16 @@ STATE_WORDS = {
     State.INCORRECT: "Worn incorrectly",
     State.UNKNOWN: "Unknown",
 }
+THROTTLING_WORDS = {
+    Throttling.UNDER_VOLTAGE: "too little voltage",
+    Throttling.CAPPED: "its clock is held down",
+    Throttling.THROTTLED: "it is throttled",
+    Throttling.HOT: "it is too warm",
+}
+TOO_LITTLE_VOLTAGE = (
+    "The board gets too little voltage, so it runs more slowly and may stop. Use the power supply that its maker names,"
+    " with a short cable."
+)
 TOO_SMALL = "Unknown: face too small"
 LONG_KEY_INTERVAL_S = 2  # as stored, in whole seconds: from here on every frame is decoded (vision/reading/decoding.py)
 MANY_TOO_SMALL, FEW_LOOKS = 0.05, 0.9  # from here on people are told
@@ -43,6 +57,41 @@ def service_problems(services: list[ServiceStatus], disk_is_full: bool = False) 
         f" `mb9k {service.name}`."
         for service in missing
     ] + problems
+
+
+def board_notices(board: Board) -> list[str]:
+    """What is wrong with the board, and what to do, a sentence or two each; empty when all is well."""
+    now = board.throttled.now if board.throttled else frozenset()
+    notices = [TOO_LITTLE_VOLTAGE] if Throttling.UNDER_VOLTAGE in now else []
+    warmest_c = board.warmest_c
+    slowed = bool(now - {Throttling.UNDER_VOLTAGE})
+    if (warmest_c is not None and warmest_c >= HOT_C) or (slowed and not notices):
+        hot = "too warm" if warmest_c is None else f"{warmest_c:.0f} °C warm"
+        slow = " and is slowed down" if slowed else ""
+        notices.append(f"The board is {hot}{slow}. Give it more air, a heat sink or a cooler place.")
+    if board.memory and board.memory.is_short:
+        left, size = size_words(board.memory.available_bytes), size_words(board.memory.size_bytes)
+        notices.append(
+            f"Hardly any memory is left: {left} of {size}. Give the box fewer streams, or restart it; if that does not"
+            " help for long, tell whoever looks after it."
+        )
+    return notices
+
+
+def throttled_words(reasons: Collection[Throttling]) -> str:
+    """Why a board is slowed down: `too little voltage, it is too warm`; empty if it is not."""
+    return ", ".join(THROTTLING_WORDS[reason] for reason in Throttling if reason in reasons)
+
+
+def size_words(size_bytes: float) -> str:
+    """An amount of memory or disk: 900 MB, 12 GB."""
+    megabytes = size_bytes / 1_000_000
+    return f"{number(round(megabytes))} MB" if megabytes < 2000 else f"{number(round(megabytes / 1000))} GB"
+
+
+def put_off_share(work: Work) -> float:
+    """Of all the looks that were wanted since the box began to judge a stream: those for which there was no time."""
+    return work.looks_put_off / max(1, work.frames_judged + work.looks_put_off)
 
 
 def key_frame_interval(interval_s: int | None) -> str:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 
+from appliance.accounts.audit import Action
 from appliance.address import shown
 from appliance.config import Config
 from appliance.disk import FULL, MAKE_ROOM, Reserve
@@ -96,6 +97,8 @@ def repair_sums(store: Store) -> str | None:
     with store.saving():
         minutes = store.summaries.recount()
         quarters = store.trends.recount()  # the days, too
+        if minutes or quarters:
+            store.audit.add(Action.SUMS_REPAIRED, minutes=minutes, quarters=quarters)
     done = []
     if minutes:
         counted = "1 minute was" if minutes == 1 else f"{minutes} minutes were"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import sqlite3
 
+from appliance.accounts.audit import Action
 from appliance.accounts.people import Person
 from appliance.errors import InputError, NotFound
 from appliance.faces import Detection, State
 from appliance.images import ImageFiles
 from appliance.store import BY_HAND, Store, StoredDetection
+from appliance.times import utc_text
 
 log = logging.getLogger(__name__)
 ERASED_AT_ONCE = 100  # a slow card overwrites that many in a fraction of a second
@@ -40,21 +42,27 @@ def enter(
     bbox_px, model = (0.0, 0.0, 0.0, 0.0), f"{BY_HAND} {by.name}"
     entered = Detection(first_seen_utc, last_seen_utc, state, confidence, 0, bbox_px, 0, 0, model)
     with store.saving():
-        return store.detections.add(stream_id, entered)
+        detection_id = store.detections.add(stream_id, entered)
+        store.audit.add(Action.DETECTION_ENTERED, f"detection {detection_id}", stream=stream_id, state=state.value)
+    return detection_id
 
 
 def correct(store: Store, by: Person, detection_id: int, state: State) -> None:
     """Say what the state really is. Raises NotFound, NotSaved."""
-    find(store, detection_id)
     with store.saving():
+        before = find(store, detection_id).detection.state
         store.detections.correct_state(detection_id, state, by.name)
+        states = {"before": before.value, "after": state.value}
+        store.audit.add(Action.DETECTION_CORRECTED, f"detection {detection_id}", **states)
 
 
 def delete(store: Store, files: ImageFiles, detection_id: int) -> None:
     """Delete a detection, then erase its image. Raises NotFound, NotSaved."""
     with store.saving():
-        find(store, detection_id)
+        gone = find(store, detection_id)
         store.detections.remove(detection_id)
+        told = {"stream": gone.stream_id, "first_seen": utc_text(gone.detection.first_seen_utc)}
+        store.audit.add(Action.DETECTION_DELETED, f"detection {detection_id}", **told, had_image=gone.image is not None)
     erase_some(store, files)
 
 

@@ -7,6 +7,7 @@ import socket
 from dataclasses import dataclass
 
 from appliance import joining, membership
+from appliance.accounts.audit import Action
 from appliance.certificates import CertificateError, Facts
 from appliance.config import Config
 from appliance.disk import FULL, means_full
@@ -49,6 +50,7 @@ def join(config: Config, store: Store, typed: str, moment: Now) -> Joined:
     with store.saving():
         store.summaries.forget_watermarks()  # of a centre it belonged to before
         store.fleet.forget_status()
+        store.audit.add(Action.CENTRE_JOINED, title(one), box=one.box)
     log.info("this box has joined %s as %s", title(one), one.box)
     return Joined(one, _clock_notice(joined.clock_behind_s))
 
@@ -88,6 +90,7 @@ def leave(config: Config, store: Store) -> str:
     with store.saving():
         store.summaries.forget_watermarks()
         store.fleet.forget_status()
+        store.audit.add(Action.CENTRE_LEFT, title(there) if there else "")
     log.info("this box has left %s", title(there) if there else "its centre")
     words = f"This box has left {title(there) if there else 'its centre'}; its key is gone."
     if there:

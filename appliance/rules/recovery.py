@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from appliance.accounts.audit import ITSELF, Actor
 from appliance.config import Config
 from appliance.disk import FULL, Reserve, means_full
 from appliance.errors import UserError
@@ -28,21 +29,21 @@ def back_up(config: Config, path: Path | None, utc: float) -> Path:
         return path
 
 
-def restore(config: Config, chosen: Path | None, utc: float) -> str:
+def restore(config: Config, chosen: Path | None, utc: float, by: Actor = ITSELF) -> str:
     """Put a copy, or the newest backup, in the place of the record; what was done. Raises UserError."""
     with in_one_line("the copy cannot be put back"):
         newest = Backups(config.backups_dir).newest()
         source = chosen or (newest.path if newest else None)
         if source is None:
             raise BackupError(f"there is no backup in {config.backups_dir}; name a copy, or see `mb9k restore --help`")
-        aside = Reserve(config.state).spend(partial(backup.restore, source, config.store_path, utc))
+        aside = Reserve(config.state).spend(partial(backup.restore, source, config.store_path, utc, by))
     return f"{config.store_path} is {source} again, everybody signed out.{_kept(aside)}"
 
 
-def start_empty(config: Config, utc: float) -> str:
+def start_empty(config: Config, utc: float, by: Actor = ITSELF) -> str:
     """Set the record and its images aside and begin an empty one; what was done. Raises UserError."""
     with in_one_line("an empty record cannot be begun"):
-        make = partial(backup.start_empty, config.store_path, config.images_dir, utc)
+        make = partial(backup.start_empty, config.store_path, config.images_dir, utc, by)
         aside = Reserve(config.state).spend(make)
     return f"{config.store_path} is empty and new; `mb9k claim` prints its claim code.{_kept(*aside)}"
 

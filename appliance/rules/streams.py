@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from appliance.accounts.audit import Action
 from appliance.accounts.people import Person, Role
 from appliance.address import shown
 from appliance.errors import InputError, NotAllowed, NotFound
@@ -11,7 +12,7 @@ from appliance.previews import Previews
 from appliance.rules import detections, people
 from appliance.rules.sources import changed_credentials, clean_source, clean_watch, followed, refuse_pair, same_place
 from appliance.secrets import digest, new_stream_key
-from appliance.store import Store, Stream
+from appliance.store import DetectionFilter, Store, Stream
 from appliance.times import Now
 
 OPERATOR = Person(0, "", Role.ADMIN, "", "")
@@ -55,12 +56,14 @@ def add(
         watch = clean_watch(watch, source, *credentials) if watch else None
         with store.saving():
             stream_id = store.streams.add_with_source(owner_id, name, source, now.utc, watch)
+            store.audit.add(Action.STREAM_ADDED, named(store, stream_id), source=shown(source))
         return find(store, stream_id, now), None
     if watch:
         raise InputError(NO_SUB_STREAM)
     key = known_key or new_stream_key()
     with store.saving():
         stream_id = store.streams.add_with_key(owner_id, name, digest(key), now.utc)
+        store.audit.add(Action.STREAM_ADDED, named(store, stream_id))
     return find(store, stream_id, now), key
 
 
@@ -98,6 +101,15 @@ def change(
             store.streams.set_watch(stream.id, watch)
         if active is not None:
             store.streams.set_active(stream.id, active)
+        changes = {
+            "owner_id": owner_id,
+            "name": name if name != stream.name else None,
+            "source": source and shown(source),
+            "watch": shown(watch or "") if watch != stream.watch_url else None,
+            "active": active,
+        }
+        done = {field: value for field, value in changes.items() if value is not None}
+        store.audit.add(Action.STREAM_CHANGED, named(store, stream.id), **done)
 
 
 def rotate_key(store: Store, stream_id: int) -> str:
@@ -105,6 +117,7 @@ def rotate_key(store: Store, stream_id: int) -> str:
     key = new_stream_key()
     with store.saving():
         store.streams.set_key(stream_id, digest(key))
+        store.audit.add(Action.KEY_CHANGED, named(store, stream_id))
     return key
 
 
@@ -114,9 +127,17 @@ def delete(store: Store, files: ImageFiles, previews: Previews, stream: Stream) 
     Raises NotSaved.
     """
     with store.saving():
+        total = store.detections.counts(DetectionFilter(stream_id=stream.id)).total
+        images = store.detections.count_images(stream.id)
+        store.audit.add(Action.STREAM_DELETED, named(store, stream.id), detections=total, images=images)
         store.streams.remove(stream.id)
     detections.erase_some(store, files)
     previews.forget(stream.id)
+
+
+def named(store: Store, stream_id: int) -> str:
+    """A stream as the audit knows it: its number, which is never given twice, and how it is called now."""
+    return f"stream {stream_id} ({store.streams.title(stream_id)})"
 
 
 def _new_source(

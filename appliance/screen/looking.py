@@ -20,7 +20,7 @@ from appliance.screen.seen import Seen
 from appliance.secrets import claim_code
 from appliance.service import SERVICES
 from appliance.store import DetectionFilter, Store
-from appliance.times import Now, midnight_utc
+from appliance.times import Now
 
 PATIENCE_S = 60.0
 """So long after the start nobody is told that a service is not running: it may be starting."""
@@ -79,7 +79,7 @@ class Looker:
             return seen
         return replace(
             seen,
-            counts=store.detections.counts(DetectionFilter(since_utc=midnight_utc(now.utc))),
+            counts=store.trends.counts(DetectionFilter(since_utc=store.trends.midnight_utc(now.utc))),
             live=tuple(stream.title for stream in store.streams.all(now) if stream.live),
         )
 

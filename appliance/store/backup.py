@@ -13,15 +13,17 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+from appliance.accounts.audit import ITSELF, Action, Actor, Audit, Head
+from appliance.accounts.audit_chain import HeadFile, head_path
 from appliance.disk import LOG_BYTES
 from appliance.errors import UserError
 from appliance.files import sync
-from appliance.sqlite import Database
+from appliance.sqlite import Database, Migrated
 from appliance.store import soundness
 from appliance.store.schema import MIGRATIONS
 from appliance.store.soundness import ASIDE, COMPANIONS
@@ -107,24 +109,59 @@ def _verify(draft: Path, source: Path) -> None:
         raise BackupError(f"{source} {what}, so it was not copied; `mb9k restore PATH` takes another")
 
 
-def restore(backup: Path, store_path: Path, utc: float) -> Path | None:
+def restore(backup: Path, store_path: Path, utc: float, by: Actor = ITSELF) -> Path | None:
     """Put a copy in the place of the store; where that is now, None: there was none. Nobody may have it open.
 
-    Nobody stays signed in: who was signed out since must not be in again. Raises BackupError, OSError, sqlite3.Error.
+    Nobody stays signed in: who was signed out since must not be in again. A copy of an older version is migrated, and
+    the audit goes on with an entry by whom it was put back. Raises BackupError, OSError, sqlite3.Error.
     """
     if not backup.is_file():
         raise BackupError(f"{backup}: no such file; `mb9k restore` alone takes the newest backup")
     with _draft(store_path) as draft:
         shutil.copyfile(backup, draft)
         _verify(draft, backup)
-        with closing(sqlite3.connect(draft)) as connection, connection:
-            connection.execute("delete from sessions")
-            if (db := Database(connection))["epochs"].exists():  # else the copy is of an older version
-                Summaries(db).leave_copy_behind(utc)
-        return _exchange(draft, store_path, utc)
+        with closing(sqlite3.connect(draft)) as connection:
+            with connection:
+                connection.execute("delete from sessions")
+                if (db := Database(connection))["epochs"].exists():  # else the upgrade counts into an epoch it knows
+                    Summaries(db).leave_copy_behind(utc)
+            _migrate(connection)
+            head = _begin_audit(connection, Action.RESTORED, backup.name, store_path, utc, by)
+        return _exchange(draft, store_path, utc, head)
 
 
-def start_empty(store_path: Path, images: Path, utc: float) -> tuple[Path | None, Path | None]:
+def _migrate(connection: sqlite3.Connection) -> None:
+    connection.row_factory = sqlite3.Row
+    for migrations in MIGRATIONS:
+        migrations.apply(Migrated(connection))
+
+
+def _begin_audit(
+    connection: sqlite3.Connection, action: Action, subject: str, store_path: Path, utc: float, by: Actor
+) -> Head:
+    """Say in the audit of a draft what it takes the place of; its head then."""
+    audit = Audit(Migrated(connection))
+    audit.act_for(by, utc)
+    copied = audit.head()
+    with audit.within(connection):
+        audit.add(action, subject, copy=str(copied), set_aside=[str(head) for head in _known_heads(store_path)])
+    return audit.head()
+
+
+def _known_heads(store_path: Path) -> list[Head]:
+    """How far the audit of a record goes, by itself and by the file beside it: it may be damaged, or be gone."""
+    found: list[Head] = []
+    with suppress(OSError, ValueError):
+        if (noted := HeadFile(head_path(store_path)).read()) is not None:
+            found.append(noted)
+    with suppress(sqlite3.Error):
+        if store_path.exists():
+            with closing(soundness.connect(store_path, "ro")) as connection:
+                found += [Head(*row) for row in connection.execute("select number, sha256 from audit_chain")]
+    return sorted(set(found), key=lambda head: head.number)
+
+
+def start_empty(store_path: Path, images: Path, utc: float, by: Actor = ITSELF) -> tuple[Path | None, Path | None]:
     """Put an empty store in the place of the one there is, and set its folder of images aside, too.
 
     Where the folder and the store are now; None: there was none. Raises OSError, sqlite3.Error.
@@ -132,19 +169,23 @@ def start_empty(store_path: Path, images: Path, utc: float) -> tuple[Path | None
     store_path.parent.mkdir(parents=True, exist_ok=True)
     with _draft(store_path) as draft:
         with closing(sqlite3.connect(draft)) as connection:
-            for migrations in MIGRATIONS:
-                migrations.apply(Database(connection))
+            _migrate(connection)
             with connection:  # a centre may know other streams by the first numbers
                 Summaries(Database(connection)).skip_numbers(secrets.randbelow(NUMBERS))
+            head = _begin_audit(connection, Action.BEGUN, "an empty record", store_path, utc, by)
         sync(draft)
-        return set_aside(images, utc), _exchange(draft, store_path, utc)
+        return set_aside(images, utc), _exchange(draft, store_path, utc, head)
 
 
-def _exchange(draft: Path, store_path: Path, utc: float) -> Path | None:
-    """Put a draft in the place of the store, which is set aside once the draft is on the disk."""
+def _exchange(draft: Path, store_path: Path, utc: float, head: Head) -> Path | None:
+    """Put a draft in the place of the store, which is set aside once the draft is on the disk. head: of its audit.
+
+    What is cut off before the head is noted is no harm: the audit of the draft says what it knew.
+    """
     sync(draft)
     aside = set_aside(store_path, utc)
     _publish(draft, store_path)
+    HeadFile(head_path(store_path)).replace(head)
     return aside
 
 

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from appliance.accounts.audit import Audit
+from appliance.accounts.audit_chain import HeadFile, head_path
 from appliance.accounts.people import People
 from appliance.disk import FULL, MAKE_ROOM, Reserve, means_full
 from appliance.errors import NotSaved, UserError
@@ -56,6 +58,7 @@ class Store:
         self.summaries = Summaries(self.db)
         self.trends = Trends(self.db, self.detections)
         self.fleet = Fleet(self.db)
+        self.audit = Audit(self.db)
         self.reserve: Reserve | None = None
 
     @classmethod
@@ -103,6 +106,7 @@ class Store:
         connection.execute("pragma temp_store=memory")  # a full disk must not stop what makes room
         store = cls(connection)
         store.reserve = Reserve(path.parent)
+        store.audit.outside = HeadFile(head_path(path))
         return store
 
     @classmethod
@@ -139,13 +143,14 @@ class Store:
         It takes the write lock at once: a transaction that reads first and then writes may be refused
         at any time when another process wrote in between.
         """
+        with self.audit.within(self._transaction()):
+            yield
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
         self.db.conn.execute("begin immediate")
         try:
             yield
-        except BaseException:
-            self.db.rollback()
-            raise
-        try:
             self.db.conn.execute("commit")
         except BaseException:
             self.db.rollback()

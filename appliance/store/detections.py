@@ -182,7 +182,10 @@ class Detections:
         return [found for row in first if (found := self.get(row["id"]))]
 
     def counts(self, where: DetectionFilter) -> Counts:
-        """How many persons, by state. Pages ask this every 5 s: the index alone answers, without any sorting."""
+        """How many persons, by state, counted row by row; the index alone answers, without any sorting.
+
+        For spans that are shorter than a quarter of an hour: see trends.py for all others.
+        """
         parameters = where.parameters()
         chosen = conditions(OF_DETECTIONS, parameters)
         of_each_state = ", ".join(
@@ -194,23 +197,6 @@ class Detections:
             f"select {of_each_state} {_STREAMS} where {conditions(OF_STREAMS, parameters)}", parameters
         ).fetchone()
         return Counts(**row)
-
-    def counts_by_hour(self, since_utc: float) -> dict[float, Counts]:
-        """How many persons of each hour (UTC) were first seen since then; hours without any are left out.
-
-        The keys are the hours' beginnings in seconds since 1970.
-        """
-        # `cross join`: SQLite would go through all detections, and the streams have nothing to add to them.
-        rows = self.db.execute(
-            "select substr(first_seen_utc, 1, 13) as hour, state, count(*) as persons"
-            " from streams cross join detections on stream_id = streams.id"
-            f" where state in ({_STATES}) and first_seen_utc >= ? group by hour, state",
-            [utc_text(since_utc)],
-        )
-        hours: dict[float, dict[str, int]] = {}
-        for row in rows:
-            hours.setdefault(utc_seconds(f"{row['hour']}:00"), {})[row["state"]] = row["persons"]
-        return {hour: Counts(**by_state) for hour, by_state in hours.items()}
 
     def latest_with_image(self) -> StoredDetection | None:
         """The newest detection of the last day that has images."""

@@ -275,3 +275,27 @@ def m013_decoded_by(db: Database) -> None:
 def m014_trends(db: Database) -> None:
     """Sums by quarters of an hour and by days, which stay."""
     trends_schema.make(db)
+
+
+@migrations()
+def m017_work(db: Database) -> None:
+    """How late a stream is judged, and what was done with it since the box began to judge it (faces.Work)."""
+    db.executescript("""
+        alter table stream_status add column
+          -- From when the camera showed a frame until it was judged, on average of the last minutes.
+          delay_s real;
+        alter table stream_status add column frames_judged integer not null default 0;
+        alter table stream_status add column
+          -- For want of computing time.
+          looks_put_off integer not null default 0;
+        alter table stream_status add column persons_left integer not null default 0;
+        alter table stream_status add column
+          -- Of the persons who left: too few pixels to judge.
+          faces_too_small integer not null default 0;
+        alter table stream_status add column
+          -- Sum over the frames judged.
+          delays_s real not null default 0;
+        alter table stream_status add column
+          -- How much of the stream nobody took in time.
+          dropped_s real not null default 0;
+    """)

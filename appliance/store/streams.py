@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, field, fields
 from typing import Any, Literal
 
 from appliance.errors import NameTaken
-from appliance.faces import Health
+from appliance.faces import Health, Work
 from appliance.sqlite import Database
-from appliance.store.filters import OF_STREAMS, conditions
+from appliance.store.filters import OF_STREAMS, TITLE, conditions
 from appliance.store.services import FRESH_S
 from appliance.times import Now, utc_text
 
@@ -26,7 +26,7 @@ class Stream:
     problem: why nobody in it is being judged, for a person to read. watch_problem: why the smaller picture is not
     watched; the large one is, instead.
     transport: over which the pictures of a camera came last, tcp or udp. key_interval_s: from key frame to key frame.
-    health: how well it can be judged, while it is live.
+    health: how well it can be judged, work: what was done with it; while it is live.
     """
 
     id: int
@@ -50,6 +50,7 @@ class Stream:
     key_interval_s: int | None
     decoded_by: str | None
     health: Health
+    work: Work = field(default_factory=Work)
 
     @property
     def title(self) -> str:
@@ -78,13 +79,15 @@ class Refusal:
 
 _LIVE = "(watch.name is not null and active and coalesce(live, 0))"
 # The columns of stream_status have the names of the fields.
-_HEALTH = tuple(field.name for field in fields(Health))
+_HEALTH = tuple(each.name for each in fields(Health))
+_WORK = tuple(each.name for each in fields(Work))
 _SELECT = f"""
     select streams.id, owner_id, people.name as owner, streams.name, key_sha256 is not null as has_key, source_url,
       watch_url, active, streams.created_utc, {_LIVE} as live, iif({_LIVE}, since_utc, null) as live_since_utc,
       iif({_LIVE}, remote, null) as remote, codec, width, height, stream_status.problem,
       watch_problem, transport, key_interval_s, iif({_LIVE}, decoded_by, null) as decoded_by,
-      {", ".join(f"iif({_LIVE}, {name}, null) as {name}" for name in _HEALTH)}
+      {", ".join(f"iif({_LIVE}, {name}, null) as {name}" for name in _HEALTH)},
+      {", ".join(f"iif({_LIVE}, {name}, 0) as {name}" for name in _WORK)}
     from streams
     join people on people.id = owner_id
     left join stream_status on stream_id = streams.id
@@ -196,6 +199,12 @@ class Streams:
         """Remove a stream with all its detections; their images are noted as still to be erased."""
         self.db.execute("delete from streams where id = ?", [stream_id])
 
+    def title(self, stream_id: int) -> str:
+        """Its owner:name; empty: there is no such stream."""
+        question = f"select {TITLE} from streams join people on people.id = owner_id where streams.id = ?"
+        rows = self.db.execute(question, [stream_id])
+        return next((str(row[0]) for row in rows), "")
+
     def ids(self) -> set[int]:
         """Every stream there is."""
         return {row["id"] for row in self.db.execute("select id from streams")}
@@ -247,11 +256,11 @@ class Streams:
             [codec, width, height, transport, key_interval_s, decoded_by, stream_id],
         )
 
-    def set_health(self, stream_id: int, health: Health) -> None:
-        """How well it can be judged, where there is a status of it."""
+    def set_health(self, stream_id: int, health: Health, work: Work | None = None) -> None:
+        """How well it can be judged, and what was done with it (None: nothing yet), where there is a status of it."""
         self.db.execute(
-            f"update stream_status set {', '.join(f'{name} = ?' for name in _HEALTH)} where stream_id = ?",
-            [*astuple(health), stream_id],
+            f"update stream_status set {', '.join(f'{name} = ?' for name in (*_HEALTH, *_WORK))} where stream_id = ?",
+            [*astuple(health), *astuple(work or Work()), stream_id],
         )
 
     def set_problem(self, stream_id: int, problem: str | None, watch_problem: str | None = None) -> None:
@@ -289,5 +298,6 @@ class Streams:
 
 def _stream(row: dict[str, Any]) -> Stream:
     health = Health(**{name: row.pop(name) for name in _HEALTH})
+    work = Work(**{name: row.pop(name) for name in _WORK})
     flags = {name: bool(row[name]) for name in ("has_key", "active", "live")}
-    return Stream(**{**row, **flags}, health=health)
+    return Stream(**{**row, **flags}, health=health, work=work)

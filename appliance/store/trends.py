@@ -64,6 +64,10 @@ class Trends:
         rows = self.db.execute("select from_utc, offset_s from zone_offsets order by from_utc")
         return TimeZone(name, tuple((row["from_utc"], row["offset_s"]) for row in rows))
 
+    def midnight_utc(self, utc: float) -> int:
+        """When the day began in which this moment is: Today."""
+        return self.zone().midnight_utc(utc)
+
     def follow_zone(self, zone: TimeZone) -> bool:
         """Cut days in this zone from now on; whether they were cut otherwise. Belongs inside store.writing()."""
         if self.zone() == zone:

@@ -10,6 +10,7 @@ import logging
 import sqlite3
 from dataclasses import dataclass
 
+from appliance.accounts.audit import ITSELF, Action, Actor, ActorKind
 from appliance.config import Config
 from appliance.errors import UserError
 from appliance.messages import Command, Outcome
@@ -63,8 +64,16 @@ class Commands:
         """Carry a command out, unless it came before. Raises sqlite3.Error; then nothing was done."""
         if self._came_before(command, now):
             return
+        self._store.audit.act_for(Actor(ActorKind.CENTRE, command.by), now.utc)
+        try:
+            self._begin(command, now)
+        finally:
+            self._store.audit.act_for(ITSELF)
+
+    def _begin(self, command: Command, now: Now) -> None:
         with self._store.writing():
             self._store.fleet.add_command(command)
+            self._store.audit.add(Action.COMMAND, command.action, detail=command.detail, id=command.id)
         log.warning("%s at the centre: %s %s", command.by, command.action, command.detail)
         if not self._config.fleet.commands:
             self._answer(command.id, False, REFUSED, now)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from appliance import board
 from appliance.disk import free_bytes
 
 ROOT = Path("/")
@@ -52,13 +53,7 @@ def hardware(root: Path = ROOT) -> str:
 
 def temperature_c(root: Path = ROOT) -> float | None:
     """The warmest part that has a thermometer, in degrees Celsius; None: none has."""
-    readings = []
-    for path in _children(root / "sys/class/thermal"):
-        with suppress(ValueError):
-            readings.append(int(_text(path / "temp")) / 1000)
-    # Some boards have zones that are not wired, and say nonsense.
-    believable = [reading for reading in readings if -40 < reading < 150]
-    return round(max(believable), 1) if believable else None
+    return max(board.temperatures_c(root).values(), default=None)
 
 
 def disk_free_mb(folder: Path) -> int | None:

@@ -26,13 +26,14 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from appliance.config import Config
 from appliance.errors import UserError
+from appliance.faces import Counts
 from appliance.rules import on_site as rules
 from appliance.sections import Mqtt
 from appliance.store import DetectionFilter, Store
 from appliance.sync import discovery, machine, reasons
 from appliance.sync.figures import OFFLINE, ONLINE, Figures, OfStream, Topic, figures_of, topic
 from appliance.sync.link import ClosingSocket
-from appliance.times import Now, midnight_utc, now
+from appliance.times import Now, now
 
 log = logging.getLogger(__name__)
 
@@ -57,14 +58,16 @@ class Announced:
 
 def figures(store: Store, now: Now) -> dict[int, Figures]:
     """Today's figures by stream number; 0: of all. Raises sqlite3.Error."""
-    midnight = midnight_utc(now.utc)
+    midnight = store.trends.midnight_utc(now.utc)
     since = datetime.fromtimestamp(midnight, timezone.utc).isoformat(timespec="seconds")
+    today = store.trends.by_stream(None, midnight)
     streams = {stream.id: stream for stream in store.streams.all(now)}
-    found = {0: figures_of(store.detections.counts(DetectionFilter(since_utc=midnight)), since)}
+    found = {0: figures_of(store.trends.counts(DetectionFilter(since_utc=midnight)), since)}
     for number, stream_id in store.summaries.stream_ids().items():
         if stream := streams.get(stream_id):
-            counts = store.detections.counts(DetectionFilter(since_utc=midnight, stream_id=stream_id))
-            found[number] = figures_of(counts, since, OfStream(stream.name, stream.live, stream.problem))
+            found[number] = figures_of(
+                today.get(stream_id, Counts()), since, OfStream(stream.name, stream.live, stream.problem)
+            )
     return found
 
 

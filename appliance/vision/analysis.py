@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from appliance.faces import Bbox, Detection, Face, Health
+from appliance.faces import Bbox, Detection, Face, Health, Work
 from appliance.previews import Previews
 from appliance.sections import Images, Vision
 from appliance.vision.annotate import draw_bboxes
@@ -117,6 +117,11 @@ class Analysis:
         return self.observer.health
 
     @property
+    def work(self) -> Work:
+        """What was done with it since this analysis began."""
+        return replace(self.observer.tally.work, dropped_s=self.camera.dropped_s)
+
+    @property
     def decoded_by(self) -> str:
         """What decodes the stream: FFmpeg, or the name of a chip."""
         return self.observer.decoding.decoder_name
@@ -198,6 +203,9 @@ class Analysis:
     def report(self, look: Look) -> None:
         """Tell what a look showed."""
         self._remember_faint(look)
+        if look.regions:
+            shown_s = look.frame.time_s
+            self.observer.tally.judged(time.monotonic() - shown_s, shown_s)
         for track in look.update.ended:
             self._tell(track, ended=True)
         for track in sorted(look.update.seen, key=_told_utc)[:TOLD_A_LOOK]:

@@ -37,6 +37,8 @@ CPU, TENSORRT, JETSON = "onnx", "tensorrt", "jetson"
 ON_CPU = "ONNX Runtime on the CPU"
 PRECISIONS = ("int8", "fp16")  # the first that is right
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 60.0, 3600.0
+MOST_CUT_OFF = 3  # a build that ends with the machine each time must not be what the box does at each start
+CUT_OFF = f"the box ended {MOST_CUT_OFF} times while the engine was built or tested; see `mb9k engine build --again`"
 STEADY_S = 600.0  # who judged for so long may be tried again soon
 END_S = 10.0
 
@@ -84,11 +86,16 @@ class Judge:
     def _waited_s(self) -> float:
         return float(getattr(self._waited, "s", 0.0))
 
-    def use(self, detector: Detector | None) -> None:
-        """Let the GPU judge from now on; None: no longer."""
+    def use(self, detector: Detector) -> None:
+        """Let the GPU judge from now on."""
         with self._lock:
             self._gpu, self.why = detector, ""
             self.lost.clear()
+
+    def leave(self) -> None:
+        """Let the CPU judge from now on."""
+        with self._lock:
+            self._gpu = None
 
     def _lose(self, detector: Detector, error: Exception) -> None:
         with self._lock:
@@ -147,7 +154,8 @@ class TensorRT:
             return
         if not failures:
             raise BuildFailed(f"the model {model.id} has no form for TensorRT")
-        raise type(failures[-1])("; ".join(dict.fromkeys(map(str, failures))))
+        worth_trying = [error for error in failures if not isinstance(error, EngineRefused)]
+        raise type((worth_trying or failures)[0])("; ".join(dict.fromkeys(map(str, failures))))
 
     @property
     def detector(self) -> Detector:
@@ -169,27 +177,38 @@ class TensorRT:
         with engines.building(
             key, progress.is_stopping, lambda: progress.tell("Another process builds the engine; waiting for it.")
         ):
+            if engines.cut_off(key) >= MOST_CUT_OFF:
+                _if_there_is_room(lambda: engines.refuse(key, utc_text(time.time()), 0.0, CUT_OFF))
+                raise EngineRefused(CUT_OFF)
             if (figures := engines.refusal(key)) is not None:
                 raise EngineRefused(figures)
-            plan = engines.load(key)
-            if plan is not None:
-                try:
-                    return self._tested(plan, form)
-                except (EngineUnusable, EngineRefused, ChildCrashed) as error:
-                    log.warning("the engine %s is of no use (%s); it is built again", key.name, error)
-                    engines.forget(key)
-            begun_s = time.monotonic()
-            plan = self._build(key, form)
-            built_s, built_utc = time.monotonic() - begun_s, utc_text(time.time())
-            progress.tell("The engine is built; it is being tested.")
-            try:
-                opened = self._tested(plan, form)
-            except EngineRefused as error:
-                figures = str(error)
-                _if_there_is_room(lambda: engines.refuse(key, built_utc, built_s, figures))
-                raise
-            _if_there_is_room(lambda: engines.keep(key, plan, built_utc, built_s, opened[2]))
-            return opened
+            with engines.begun(key):
+                return self._kept(key, form) or self._new(key, form)
+
+    def _kept(self, key: Key, form: str) -> tuple[NetworkDetector, gpu.Worker, str] | None:
+        plan = self._engines.load(key)
+        if plan is None:
+            return None
+        try:
+            return self._tested(plan, form)
+        except (EngineUnusable, EngineRefused, ChildCrashed) as error:
+            log.warning("the engine %s is of no use (%s); it is built again", key.name, error)
+            self._engines.forget(key)
+            return None
+
+    def _new(self, key: Key, form: str) -> tuple[NetworkDetector, gpu.Worker, str]:
+        begun_s = time.monotonic()
+        plan = self._build(key, form)
+        built_s, built_utc = time.monotonic() - begun_s, utc_text(time.time())
+        self._progress.tell("The engine is built; it is being tested.")
+        try:
+            opened = self._tested(plan, form)
+        except EngineRefused as error:
+            figures = str(error)
+            _if_there_is_room(lambda: self._engines.refuse(key, built_utc, built_s, figures))
+            raise
+        _if_there_is_room(lambda: self._engines.keep(key, plan, built_utc, built_s, opened[2]))
+        return opened
 
     def _build(self, key: Key, form: str) -> bytes:
         """A new engine, made by a child."""
@@ -282,9 +301,11 @@ class Backends:
     def _run(self) -> None:
         pause_s = self._first_pause_s
         while not self._stopping.is_set():
-            begun_s = time.monotonic()
             try:
-                opened = self._opened()
+                judged_s = self._judge_until_lost(self._opened())
+                reason = f"The GPU failed: {_sentence(self.judge.why)}"
+                if judged_s > STEADY_S:
+                    pause_s = self._first_pause_s
             except NotInstalled as error:
                 self._say_cpu(f"{_sentence(error)} The CPU judges.", expected=self._wanted == "auto")
                 return
@@ -294,16 +315,10 @@ class Backends:
             except Exception as error:  # nothing that the GPU does may end the watcher, or this thread
                 if not isinstance(error, (GpuError, UserError, OSError)):
                     log.exception("the GPU could not be used")
-                if not self._stopping.is_set():
-                    self._say_cpu(f"{_sentence(error)} The CPU judges; tried again in {_words(pause_s)}.")
-            else:
-                self._judge_until_lost(opened)
-                if self._stopping.is_set():
-                    return
-                if time.monotonic() - begun_s > STEADY_S:
-                    pause_s = self._first_pause_s
-                again = f"tried again in {_words(pause_s)}"
-                self._say_cpu(f"The GPU failed: {_sentence(self.judge.why)} The CPU judges; {again}.")
+                reason = _sentence(error)
+            if self._stopping.is_set():
+                return
+            self._say_cpu(f"{reason} The CPU judges; tried again in {_words(pause_s)}.")
             self._stopping.wait(pause_s)
             pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
 
@@ -313,19 +328,21 @@ class Backends:
             return _jetson(model, self._engines, self, self._directory)
         return TensorRT(model, self._engines, self, self._directory)
 
-    def _judge_until_lost(self, opened: Opened) -> None:
+    def _judge_until_lost(self, opened: Opened) -> float:
+        """Let it judge until it fails or the box stops; for how long that was."""
         backend = JETSON if self._wanted == JETSON else TENSORRT
         reason = "vision.backend says so." if self._wanted != "auto" else "A GPU answers, and judges as it should."
+        begun_s = time.monotonic()
         try:
             self.judging = Judging(backend, opened.name, reason, utc_text(time.time()))
             self.judge.use(opened.detector)
             log.info("%s judges", opened.name)
-            self.judge.lost.wait()
+            if not self._stopping.is_set():  # `use` takes back what `stop` says
+                self.judge.lost.wait()
         finally:
-            why = self.judge.why
-            self.judge.use(None)
-            self.judge.why = why
+            self.judge.leave()
             opened.close()
+        return time.monotonic() - begun_s
 
     def _say_cpu(self, reason: str, expected: bool = False) -> None:
         log.log(logging.INFO if expected else logging.WARNING, "%s", reason)

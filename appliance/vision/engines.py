@@ -25,7 +25,7 @@ from appliance.vision.gpu_errors import Stopped
 
 log = logging.getLogger(__name__)
 
-ENGINE, REFUSED, LOCK, DRAFT = ".engine", ".refused", ".lock", ".draft"
+ENGINE, REFUSED, BEGUN, LOCK, DRAFT = ".engine", ".refused", ".begun", ".lock", ".draft"
 MOST_KEPT = 8  # of a box that is updated again and again; the engines longest not used go
 MAX_HEADER_BYTES = 10_000
 POLL_S = 0.2
@@ -111,6 +111,7 @@ class Engines:
         """Remember that the engine of this key judges wrongly. Raises OSError."""
         entry = Entry(key, "", 0, built_utc, round(built_s, 1), figures, refused=True)
         self._write(self._path(key, REFUSED), msgspec.json.encode(entry))
+        self._unlink(self._path(key, BEGUN))
 
     def refusal(self, key: Key) -> str | None:
         """The figures for which the engine of this key was refused; None: it was not."""
@@ -119,8 +120,26 @@ class Engines:
 
     def forget(self, key: Key) -> None:
         """Build it again next time, whatever was known."""
-        self._unlink(self._path(key, ENGINE))
-        self._unlink(self._path(key, REFUSED))
+        for suffix in (ENGINE, REFUSED):
+            self._unlink(self._path(key, suffix))
+
+    def cut_off(self, key: Key) -> int:
+        """How often in a row what was `begun` never came to an end: the process or the machine ended with it."""
+        try:
+            return int(self._path(key, BEGUN).read_text())
+        except (OSError, ValueError):
+            return 0
+
+    @contextmanager
+    def begun(self, key: Key) -> Iterator[None]:
+        """Do what may take the machine with it: build an engine, or try one."""
+        path = self._path(key, BEGUN)
+        with suppress(OSError):  # a full disk must not keep the engine from being built
+            self._write(path, str(self.cut_off(key) + 1).encode())
+        try:
+            yield
+        finally:
+            self._unlink(path)
 
     def all(self) -> list[tuple[str, Entry | None]]:
         """Every engine and refusal by name; None: it cannot be read."""

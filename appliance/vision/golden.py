@@ -128,7 +128,7 @@ def agreement(detector: Detector, reference: Detector, directory: Path | None = 
     stack = np.stack(cuts)
     pairs = [(detector.detect(image), reference.detect(image)) for _, image in pictures]
     pairs += zip(detector.look(stack), reference.look(stack), strict=True)
-    faces, missed, states, least, most = 0, 0, 0, 1.0, 0.0
+    missed, states, overlap, apart = 0, 0, list[float](), list[float]()
     for ours, theirs in pairs:
         missed += abs(len(ours) - len(theirs))
         overlaps = iou(*(np.array([face.bbox_px for face in of], np.float32).reshape(-1, 4) for of in (ours, theirs)))
@@ -136,10 +136,15 @@ def agreement(detector: Detector, reference: Detector, directory: Path | None = 
             if not len(theirs):
                 continue
             other = theirs[int(row.argmax())]
-            faces, states, least = faces + 1, states + (face.state is not other.state), min(least, float(row.max()))
-            numbers = zip(face.class_probabilities, other.class_probabilities, strict=True)
-            most = max(most, abs(face.score - other.score), *(abs(one - two) for one, two in numbers))
-    return Agreement(faces, missed, least, most, states)
+            states += face.state is not other.state
+            overlap.append(float(row.max()))
+            numbers = zip(
+                (face.score, *face.class_probabilities), (other.score, *other.class_probabilities), strict=True
+            )
+            apart += [abs(one - two) for one, two in numbers]
+    # Unlike max() this keeps what is no number, which half precision may make, and which is never close.
+    most = float(np.max(apart, initial=0.0))
+    return Agreement(len(overlap), missed, min(overlap, default=0.0), most, states)
 
 
 def _wrong(faces: Sequence[GoldenFace], found: Sequence[Face]) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """What we ask of the GPU, by way of a process of its own (gpu_child.py): which there is, an engine, and to judge.
 
 A kernel that hangs cannot be ended within a process, and a context that failed stays so: here the child is ended, and
-another one begins. A child ends with the thread that started it (processes.py), so that thread must live as long.
+another one begins.
 """
 
 from __future__ import annotations
@@ -9,25 +9,19 @@ from __future__ import annotations
 import importlib.util
 import mmap
 import os
-import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from multiprocessing.connection import Connection
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.processes import start_child
 from appliance.vision.bboxes import PAD_GREY, STRIDES
+from appliance.vision.child import Child
 from appliance.vision.gpu_child import Answer, Task, views
-from appliance.vision.gpu_errors import BY_NAME, ChildCrashed, DeviceHung, DeviceLost, NotInstalled, Stopped
+from appliance.vision.gpu_errors import BY_NAME, DeviceHung, DeviceLost, NotInstalled, Stopped
 from appliance.vision.pixels import Stack
 from appliance.vision.tensorrt import MOST, Device, Tell, bytes_for
 
@@ -36,30 +30,15 @@ ASK_S = 20.0
 OPEN_S = 60.0
 PASS_S = 3.0  # a batch takes milliseconds; one that takes longer has hung
 BUILD_S = 3600.0
-END_S = 5.0
 POLL_S = 0.2
 
 
-class Child:
+class GpuChild(Child):
     """One process with one task. payload: the form or the engine. Raises OSError, GpuError."""
 
     def __init__(self, task: Task, payload: bytes | None = None, memory_fd: int | None = None) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            passed = [theirs.fileno()] + ([] if memory_fd is None else [memory_fd])
-            command = [sys.executable, "-m", "appliance.vision.gpu_child", str(theirs.fileno())]
-            self._pipe = Connection(ours.detach())
-            try:
-                self._process = start_child(
-                    command,
-                    end_signal=signal.SIGKILL,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    pass_fds=passed,
-                )
-            except BaseException:
-                self._pipe.close()
-                raise
+        shared = [] if memory_fd is None else [memory_fd]
+        super().__init__("that speaks with the GPU", "appliance.vision.gpu_child", pass_fds=shared)
         try:
             self.send(msgspec.json.encode(task))
             if payload is not None:
@@ -67,13 +46,6 @@ class Child:
         except BaseException:
             self.end()
             raise
-
-    def send(self, content: bytes) -> None:
-        """Tell it something. Raises ChildCrashed."""
-        try:
-            self._pipe.send_bytes(content)
-        except OSError as error:
-            raise self._crashed() from error
 
     def answer(self, timeout_s: float) -> Answer | None:
         """What it says within the time; None: nothing. Raises what it reports, ChildCrashed."""
@@ -84,42 +56,13 @@ class Child:
             raise BY_NAME.get(answer.error, DeviceLost)(answer.text)
         return answer
 
-    def has_news(self, timeout_s: float) -> bool:
-        """Whether it says something within the time, or ended. Raises ChildCrashed."""
-        try:
-            return self._pipe.poll(timeout_s)
-        except OSError as error:
-            raise self._crashed() from error
-
-    def content(self) -> bytes:
-        """What it sends. Raises ChildCrashed."""
-        try:
-            return self._pipe.recv_bytes()
-        except (EOFError, OSError) as error:
-            raise self._crashed() from error
-
-    def end(self) -> None:
-        """End it, however it is."""
-        self._process.kill()
-        with suppress(subprocess.TimeoutExpired):  # a driver may hold it; it ends when that lets go
-            self._process.wait(END_S)
-        self._pipe.close()
-
-    def _crashed(self) -> ChildCrashed:
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(END_S)
-        code = self._process.returncode
-        if code is not None and code < 0:
-            return ChildCrashed(f"the process that speaks with the GPU crashed ({signal.Signals(-code).name})")
-        return ChildCrashed("the process that speaks with the GPU ended by itself")
-
 
 def ask_device(timeout_s: float = ASK_S) -> Device:
     """Which GPU there is. Raises NoDevice, NotInstalled, ChildCrashed, DeviceHung."""
     for module, name in LIBRARIES.items():
         if importlib.util.find_spec(module) is None:  # no process is needed to know that
             raise NotInstalled(f"{name} is not installed")
-    child = Child(Task("device"))
+    child = GpuChild(Task("device"))
     try:
         answer = child.answer(timeout_s)
         if answer is None or answer.device is None:
@@ -136,7 +79,7 @@ def build_engine(
 
     Raises BuildFailed, OutOfMemory, ChildCrashed, DeviceHung, Stopped.
     """
-    child, begun_s = Child(Task("build", precision, side_px), form), time.monotonic()
+    child, begun_s = GpuChild(Task("build", precision, side_px), form), time.monotonic()
     try:
         while not is_stopping():
             answer = child.answer(POLL_S)
@@ -166,7 +109,7 @@ class Worker:
         try:
             os.ftruncate(memory_fd, bytes_for(side_px))
             self._pictures, self._outputs = views(mmap.mmap(memory_fd, bytes_for(side_px)), side_px)
-            self._child = Child(Task("judge", side_px=side_px, memory_fd=memory_fd), plan, memory_fd)
+            self._child = GpuChild(Task("judge", side_px=side_px, memory_fd=memory_fd), plan, memory_fd)
         finally:
             os.close(memory_fd)
         try:
@@ -183,9 +126,11 @@ class Worker:
         return pieces[0] if len(pieces) == 1 else [np.concatenate(maps) for maps in zip(*pieces, strict=True)]
 
     def close(self) -> None:
-        """End it."""
+        """End it; a pass that hangs ends with it."""
         self._failure = self._failure or DeviceLost("it was closed")
-        self._child.end()
+        self._child.kill()
+        with self._lock:  # whoever is in a pass lets go of the pipe first
+            self._child.end()
 
     def _pass(self, squares: Stack) -> list[NDArray[Any]]:
         if self._failure is not None:

@@ -1,7 +1,6 @@
 """The process that speaks with the GPU: a library that crashes or hangs takes nothing else with it.
 
-Started by gpu.py, which tells it over a pipe what to do; it answers there, since libraries write to stdout what they
-like. Tasks: `device` says which there is, `build` makes an engine, `judge` runs one.
+Started by gpu.py. Tasks: `device` says which there is, `build` makes an engine, `judge` runs one.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.vision import tensorrt
+from appliance.vision.child import parent
 from appliance.vision.gpu_errors import GpuError
 
 PRIORITY = 19  # of a build: the lowest
@@ -114,7 +114,7 @@ def views(shared: mmap.mmap, side_px: int) -> tuple[NDArray[np.uint8], list[NDAr
 
 
 if __name__ == "__main__":
-    main(Connection(int(sys.argv[1])))
+    main(parent())
     sys.stdout.flush()
     # TensorRT without a working driver crashes when it is unloaded; everything is said.
     os._exit(0)

@@ -13,9 +13,6 @@ import importlib
 import importlib.util
 import os
 import shutil
-import signal
-import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -29,13 +26,12 @@ from numpy.typing import NDArray
 
 from appliance.faces import CLASSES, Face
 from appliance.files import sync
-from appliance.processes import start_child
 from appliance.vision.bboxes import PAD_GREY, Candidates, Float32Array, iou
+from appliance.vision.child import Child, parent
 from appliance.vision.detector import NetworkDetector, Run
 from appliance.vision.golden import agreement, self_test
 from appliance.vision.gpu_errors import (
     BuildFailed,
-    ChildCrashed,
     DeviceHung,
     DeviceLost,
     EngineRefused,
@@ -57,7 +53,6 @@ NUMBERS = 6  # of a candidate: left, top, right, bottom, confidence, class (1 to
 FOLDER = "detectnet-"
 BUILD_S = 1800.0  # it builds an engine when it first loads a model
 PASS_S = 3.0
-END_S = 5.0
 READY = b"ready"
 
 
@@ -107,19 +102,9 @@ class Jetson:
         self.name = "detectNet of jetson-inference"
         self._lock = threading.Lock()
         self._failure: Exception | None = None
-        ours, theirs = socket.socketpair()
-        with theirs:
-            words = [str(theirs.fileno()), str(files / "model.onnx"), str(files / "labels.txt")]
-            self._pipe = Connection(ours.detach())
-            try:
-                self._process = start_child(
-                    [sys.executable, "-m", "appliance.vision.jetson", *words],
-                    end_signal=signal.SIGKILL, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL, pass_fds=[theirs.fileno()],
-                )  # fmt: skip
-            except BaseException:
-                self._pipe.close()
-                raise
+        self._child = Child(
+            "of detectNet", "appliance.vision.jetson", [str(files / "model.onnx"), str(files / "labels.txt")]
+        )
         try:
             if self._answer(opening_s) != READY:
                 raise BuildFailed("detectNet does not load the model")
@@ -137,44 +122,27 @@ class Jetson:
                 return [np.stack([self._pass(picture) for picture in stack])]
             except Exception as error:
                 self._failure = error
-                self._end()
+                self._child.end()
                 raise
 
     def close(self) -> None:
-        """End it."""
+        """End it; a pass that hangs ends with it."""
         self._failure = self._failure or DeviceLost("it was closed")
-        self._end()
+        self._child.kill()
+        with self._lock:  # whoever is in a pass lets go of the pipe first
+            self._child.end()
 
     def _pass(self, picture: Pixels) -> Float32Array:
-        try:
-            self._pipe.send_bytes(np.ascontiguousarray(picture).tobytes())
-        except OSError as error:
-            raise self._crashed() from error
+        self._child.send(np.ascontiguousarray(picture).tobytes())
         answer = self._answer(PASS_S)
         if len(answer) != MOST * NUMBERS * 4:
             raise DeviceLost(f"detectNet failed ({answer.decode(errors='replace')})")
         return np.frombuffer(answer, np.float32).reshape(MOST, NUMBERS)
 
     def _answer(self, timeout_s: float) -> bytes:
-        try:
-            if not self._pipe.poll(timeout_s):
-                raise DeviceHung(f"detectNet did not answer within {timeout_s:g} s")
-            return self._pipe.recv_bytes()
-        except (EOFError, OSError) as error:
-            raise self._crashed() from error
-
-    def _crashed(self) -> GpuError:
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(END_S)
-        code = self._process.returncode
-        how = f"crashed ({signal.Signals(-code).name})" if code is not None and code < 0 else "ended by itself"
-        return ChildCrashed(f"the process of detectNet {how}")
-
-    def _end(self) -> None:
-        self._process.kill()
-        with suppress(subprocess.TimeoutExpired):  # a driver may hold it; it ends when that lets go
-            self._process.wait(END_S)
-        self._pipe.close()
+        if not self._child.has_news(timeout_s):
+            raise DeviceHung(f"detectNet did not answer within {timeout_s:g} s")
+        return self._child.content()
 
 
 def open_detector(model: Model, folder: Path, directory: Path | None = None) -> Jetson:
@@ -285,7 +253,6 @@ def _rows(detections: Sequence[Any]) -> Iterator[tuple[float, ...]]:
 
 
 if __name__ == "__main__":
-    asked = Connection(int(sys.argv[1]))
     with suppress(EOFError, BrokenPipeError):
-        serve(asked, *sys.argv[2:])
+        serve(parent(), *sys.argv[2:])
     os._exit(0)  # a vendor's library may hang in its own clearing up

@@ -79,7 +79,7 @@ class Observer:
         self.tracker = Tracker(detector.score_threshold, lost_s)
         self._looks_per_s = looks_per_s
         self._purse, self._costs, self._accept, self._cpu_s = purse, costs, accept, cpu_s
-        self._tally, self._decoding_rate = Tally(), Rate()
+        self.tally, self._decoding_rate = Tally(), Rate()
         self.elsewhere = False
         self._chip = chip
         self.decoding = Decoding(looks_per_s, chip)
@@ -182,7 +182,7 @@ class Observer:
         seen = [Seen(face, frame.colours(face.bbox_px)) for face in faces[:MAX_FACES]]
         update = self.tracker.update(seen, now_s, frame.utc, regions, size)
         for track in [*ended, *update.ended]:
-            self._tally.person(track.too_small, now_s)
+            self.tally.person(track.too_small, now_s)
         update = Update(update.seen, [*ended, *update.ended])
         return Look(frame, plan.regions, faces, update, self.tracker.presumed(now_s))
 
@@ -200,7 +200,7 @@ class Observer:
         if withheld:
             self._purse.want(LOOK_MS)
         if withheld or plan.regions:
-            self._tally.look(not withheld, frame.time_s)
+            self.tally.look(not withheld, frame.time_s)
         return plan
 
     def _found(self, frame: Frame, regions: Sequence[Region]) -> Found:
@@ -237,11 +237,12 @@ class Observer:
         if decoding_ms is not None and saving_ms is not None and not self.decoding.can_rest:
             idle_ms = max(0.0, decoding_ms - saving_ms)
         return Health(
-            too_small=self._tally.too_small_share(),
-            looks=self._tally.made_share(),
+            too_small=self.tally.too_small_share(),
+            looks=self.tally.made_share(),
             smallest_face_px=self.detector.smallest_face_px,
             decoding_ms=decoding_ms,
             idle_ms=idle_ms,
+            delay_s=self.tally.mean_delay_s(),
         )
 
 

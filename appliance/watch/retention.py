@@ -23,6 +23,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 
+from appliance.accounts.audit import Action
 from appliance.disk import Reserve, free_bytes
 from appliance.images import ImageFiles, day_of
 from appliance.sections import Images
@@ -151,6 +152,8 @@ class Retention:
         with store.writing():
             images = store.detections.forget_images(day)
             store.erasures.forget_day(day)
+            if images:
+                store.audit.add(Action.IMAGES_FORGOTTEN, f"images of {day}", images=images, why=why)
         self.images.forget(day)
         with store.writing():
             store.ages.forget_image_day(day)

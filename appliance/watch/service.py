@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from appliance.config import Config
 from appliance.disk import FOR_PEOPLE_BYTES, Reserve
 from appliance.errors import UserError
-from appliance.faces import Health
+from appliance.faces import Health, Work
 from appliance.images import ImageFiles
 from appliance.media.mediamtx import Client, read_url
 from appliance.previews import Previews
@@ -66,6 +66,7 @@ class Status:
     key_interval_s: int | None = None
     decoded_by: str | None = None
     health: Health = field(default_factory=Health)
+    work: Work = field(default_factory=Work)
 
     @property
     def is_judged(self) -> bool:
@@ -234,10 +235,11 @@ class Watcher:
             key_interval_s=None if interval_s is None else round(interval_s),
             decoded_by=analysis.decoded_by,
             health=_rounded(analysis.health),
+            work=analysis.work,
         )
 
     def _health_held(self, statuses: dict[int, Status], moment: Now) -> dict[int, Status]:
-        """The statuses, but as they are stored where only their health differs, for a while."""
+        """The statuses, but as they are stored where only their health or work differs, for a while."""
         if moment.uptime_s >= self._health_due_s:
             self._health_due_s = moment.uptime_s + HEALTH_PAUSE_S
             return statuses
@@ -319,7 +321,7 @@ class Watcher:
             if status.width:
                 shape = (status.codec, status.width, status.height)
                 streams.describe(stream_id, *shape, status.transport, status.key_interval_s, status.decoded_by)
-            streams.set_health(stream_id, status.health)
+            streams.set_health(stream_id, status.health, status.work)
 
     def _problem(self) -> str | None:
         return self.model_problem or self.publishers.problem or self.recorder.problem
@@ -374,11 +376,13 @@ def _rounded(health: Health) -> Health:
         whole(health.smallest_face_px),
         whole(health.decoding_ms),
         whole(health.idle_ms),
+        None if health.delay_s is None else round(health.delay_s, 1),
     )
 
 
 def _but_for_health(status: Status, stored: Status | None) -> Status:
-    return stored if stored is not None and replace(status, health=stored.health) == stored else status
+    held = stored and replace(status, health=stored.health, work=stored.work)
+    return stored if stored is not None and held == stored else status
 
 
 def serve(config: Config) -> None:

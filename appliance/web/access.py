@@ -28,6 +28,7 @@ class Access(enum.Enum):
     SIGNED_IN = "signed_in"
     OWNER = "owner"  # whoever owns the thing that the address names, and admins
     ADMIN = "admin"
+    METRICS = "metrics"  # a program with the metrics token, which opens nothing else, and admins
 
 
 class App(Bottle):  # type: ignore[misc]

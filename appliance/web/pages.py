@@ -28,6 +28,7 @@ ERROR_WORDS = {
     403: ("You may not do this", "Ask an admin of this {noun}, or go back."),
     404: ("There is nothing here", "It may have been deleted, or the address is wrong."),
     405: ("That did not work", "This address does not take what was sent. Go back and try again."),
+    410: ("That is gone", "It was there for a short time only."),
     413: ("That is too much", "What was sent is too long. Go back and shorten it."),
     429: ("Too many tries", "Wait a moment, then try again."),
     500: ("Something went wrong", "It is written in the log of the {noun}. Try again; if it stays, tell an admin."),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from appliance.rates import Rate
 
+TOO_FEW = "not enough people yet"
+
 
 def duration(seconds: float) -> str:
     """How long something has lasted: `under a minute`, `5 min`, `3 h 20 min`, `4 days`."""
@@ -26,8 +28,8 @@ def percent(ratio: float) -> str:
 
 def rate_words(rate: Rate | None) -> str:
     """A compliance rate with its interval and n, or that there is not enough to say one."""
-    if rate is None:
-        return "not enough data"
+    if rate is None or not rate.is_enough:
+        return TOO_FEW
     return f"{percent(rate.value)} ({100 * rate.low:.0f} to {100 * rate.high:.0f} %, n = {rate.n})"
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,21 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from appliance.faces import Face, State
 from appliance.vision import gpu as gpu_module
-from appliance.vision.backends import Backends, Judge
+from appliance.vision.backends import Backends
 from appliance.vision.detector import NetworkDetector
 from appliance.vision.engines import Engines
-from appliance.vision.gpu_errors import DeviceLost
 from appliance.vision.onnx import load_detector
-from appliance.vision.pixels import Stack
 from tests.boxes import until
-from tests.colour_detector import ColourDetector
 from tests.gpus import StandInGpu, no_gpu, stand_in_gpu
 
 PATIENCE_S = 90.0
-SQUARE = np.full((1, 160, 160, 3), 90, np.uint8)
-SQUARE[:, 40:90, 40:90] = (20, 200, 20)
 
 
 @pytest.fixture
@@ -259,14 +251,14 @@ def test_whatever_the_stand_in_does_the_cpu_judges_and_it_is_not_tried_again_at_
 def test_a_box_that_stops_ends_the_stand_in_of_a_build_of_five_minutes(
     gpu: StandInGpu, cpu: NetworkDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    children: list[gpu_module.Child] = []
-    made = gpu_module.Child.__init__
+    children: list[gpu_module.GpuChild] = []
+    made = gpu_module.GpuChild.__init__
 
-    def noted(child: gpu_module.Child, *arguments: Any, **named: Any) -> None:
+    def noted(child: gpu_module.GpuChild, *arguments: Any, **named: Any) -> None:
         made(child, *arguments, **named)
         children.append(child)
 
-    monkeypatch.setattr(gpu_module.Child, "__init__", noted)
+    monkeypatch.setattr(gpu_module.GpuChild, "__init__", noted)
     gpu.set(build_s=300)
     with running(tmp_path / "engines", cpu) as backends:
         wait_for(backends, lambda _: bool(gpu.builds), "it is being built")
@@ -278,45 +270,3 @@ def test_a_box_that_stops_ends_the_stand_in_of_a_build_of_five_minutes(
 def test_jetson_inference_that_is_not_installed_leaves_it_to_the_cpu(cpu: NetworkDetector, tmp_path: Path) -> None:
     with running(tmp_path / "engines", cpu, "jetson") as backends:
         wait_for(backends, gave_up, "the CPU judges")
-
-
-class Broken(ColourDetector):
-    """A GPU that failed."""
-
-    def look(self, squares: Stack, score_threshold: float | None = None) -> list[list[Face]]:
-        """It raises."""
-        raise DeviceLost(f"gone with {len(squares)} ({score_threshold})")
-
-
-def test_a_judge_falls_back_in_the_middle_of_a_look_and_forgets_only_who_failed() -> None:
-    judge = Judge(ColourDetector())
-    judge.use(Broken())
-    ((face,),) = judge.look(SQUARE)
-    assert face.state is State.MASK
-    assert judge.lost.is_set() and judge.why == "gone with 1 (None)"
-    fresh = ColourDetector()
-    judge.use(fresh)
-    judge._lose(Broken(), DeviceLost("an older one"))
-    assert judge._gpu is fresh and not judge.lost.is_set()
-
-
-class Slow(ColourDetector):
-    """A GPU that one waits for."""
-
-    def look(self, squares: Stack, score_threshold: float | None = None) -> list[list[Face]]:
-        """It takes a while."""
-        time.sleep(0.05)
-        return super().look(squares, score_threshold)
-
-
-def test_who_waits_for_the_gpu_is_charged_for_it_and_nobody_else() -> None:
-    judge = Judge(ColourDetector())
-    judge.use(Slow())
-    before_s = judge.spent_s() - time.thread_time()
-    judge.look(SQUARE)
-    assert judge.spent_s() - time.thread_time() >= before_s + 0.04
-    others: list[float] = []
-    other = threading.Thread(target=lambda: others.append(judge.spent_s() - time.thread_time()))
-    other.start()
-    other.join()
-    assert others[0] < 0.04

@@ -114,7 +114,7 @@ def is_settled(slots: Slots, slot: str) -> bool:
     return all(each in slots.said() for each in words) and not (slots.root / "data/update/update.json").exists()
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2400)
 def test_a_system_takes_over_and_one_that_does_not_come_up_is_undone(slots: Slots) -> None:
     machine = slots.machine
     until(lambda: is_settled(slots, "A"), PATIENCE_S, "slot A is good")

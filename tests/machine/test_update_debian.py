@@ -28,7 +28,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     shutil.rmtree(made.root)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2400)
 def test_an_admin_updates_a_machine_from_the_page_and_goes_back(
     machine: Machine, tmp_path: Path, bundles: Bundles
 ) -> None:

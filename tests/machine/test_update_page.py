@@ -17,10 +17,10 @@ from appliance.accounts.people import Role
 from appliance.store import Store
 from tests.boxes import until
 from tests.site import PASSWORD, PASSWORD_HASH
-from tests.test_browser import at_a_browser, chromium
+from tests.test_browser import at_a_browser, chromium, launched
 from tests.update_room import UTC, Bundles, Room
 
-__all__ = ["chromium"]
+__all__ = ["chromium", "launched"]
 NO_SITE = {
     "appliance/local/site.py": ("    store = Store.open(config.store_path)  # makes", "    raise SystemExit(3)\n    #")
 }

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from sqlite3 import Error
 
+from appliance.accounts.audit import Audit
+from appliance.accounts.audit_chain import HeadFile, head_path
 from appliance.accounts.people import People
-from appliance.central.database import Database, DatabaseError
+from appliance.central.database import Database, DatabaseError, is_postgresql
 from appliance.central.opening import connect
 from appliance.central.store.boxes import Boxes
 from appliance.central.store.records import Records
@@ -25,6 +28,7 @@ class CentralStore:
     def __init__(self, db: Database) -> None:
         self.db = db
         self.people = People(db)
+        self.audit = Audit(db)
         self.boxes = Boxes(db)
         self.sites = Sites(db)
         self.sums = Sums(db)
@@ -33,13 +37,16 @@ class CentralStore:
     @classmethod
     def open_existing(cls, address: str) -> CentralStore:
         """Open what `open_database` has made: for each request. Raises DatabaseError."""
-        return cls(connect(address))
+        store = cls(connect(address))
+        if not is_postgresql(address):
+            store.audit.outside = HeadFile(head_path(Path(address)))
+        return store
 
     @contextmanager
     def saving(self) -> Iterator[None]:
         """One transaction: all of it is stored, or nothing. Raises NotSaved."""
         try:
-            with self.db.writing():
+            with self.audit.within(self.db.writing()):
                 if self.db.dialect == "postgresql":
                     self.db.execute("select pg_advisory_xact_lock(?)", [WRITERS_LOCK])
                 yield

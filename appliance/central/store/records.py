@@ -79,13 +79,18 @@ class OpenJoin:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process of the centre: ingest, serve or joining. problem: in words."""
+    """A process of the centre: ingest, serve or joining. problem: in words.
+
+    rows_taken, messages_taken: since it started.
+    """
 
     name: str
     kind: str
     started_utc: int
     heartbeat_utc: int
     problem: str
+    rows_taken: int = 0
+    messages_taken: int = 0
 
     def is_alive(self, now_utc: float) -> bool:
         """Whether it was heard of just now."""
@@ -185,7 +190,10 @@ class Records:
         """Every process of the centre that was heard of, by kind and name."""
         rows = self.db.query("select * from processes order by kind, name")
         return [
-            Process(row["name"], row["kind"], row["started_utc"], row["heartbeat_utc"], row["problem"] or "")
+            Process(
+                *(row["name"], row["kind"], row["started_utc"], row["heartbeat_utc"], row["problem"] or ""),
+                *(row["rows_taken"] or 0, row["messages_taken"] or 0),
+            )
             for row in rows
         ]
 

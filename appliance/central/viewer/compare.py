@@ -62,7 +62,10 @@ def compared(store: CentralStore, person: int | None, span: Span, kind: str) -> 
                 group = named.get(each.key, "")
                 groups[group] = groups.get(group, Watched()) + each.sums
             found = [Compared(name, name or NO_GROUP, "", sums) for name, sums in groups.items()]
-    return sorted(found, key=lambda each: (-(each.rate.value if each.rate else -1.0), each.name.casefold()))
+    return sorted(
+        found,
+        key=lambda each: (-(each.rate.value if each.rate and each.rate.is_enough else -1.0), each.name.casefold()),
+    )
 
 
 def add_routes(app: App, centre: Centre) -> None:

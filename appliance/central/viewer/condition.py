@@ -6,6 +6,7 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from appliance.board import HOT_C
 from appliance.central.store import Box
 from appliance.web.words import duration, number
 
@@ -13,7 +14,6 @@ FRESH_S, LATE_S = 180, 900
 """How old the newest data of a box may be before it is late, and before it is stale."""
 MANY_ROWS = 500  # of backlog: more than an hour of eight streams
 LITTLE_DISK_MB = 500
-HOT_C = 80.0
 
 
 class Age(enum.Enum):

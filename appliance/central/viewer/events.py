@@ -18,16 +18,24 @@ def add_routes(app: App, centre: Centre) -> None:
 
     @app.get("/events", access=Access.ADMIN)
     def events(store: CentralStore) -> Page:
-        box = query_value("box")[:100] or None
-        number = max(1, whole_number(query_value("page")) or 1)
-        count = store.records.count_events(box)
-        return centre.pages.page(
-            "events.html",
-            events=store.records.events(box, ROWS, (number - 1) * ROWS),
-            names={each.id: each.name for each in store.boxes.all(None)},
-            box=box or "",
-            count=count,
-            number=number,
-            last=max(1, -(-count // ROWS)),
-            days=RECORD_DAYS,
-        )
+        return page(centre, store)
+
+
+def page(centre: Centre, store: CentralStore, new_token: str | None = None) -> Page:
+    """The list. new_token: the metrics token that was made just now, which is shown this once."""
+    box = query_value("box")[:100] or None
+    number = max(1, whole_number(query_value("page")) or 1)
+    count, token = store.records.count_events(box), centre.accounts.metrics_token
+    return centre.pages.page(
+        "events.html",
+        events=store.records.events(box, ROWS, (number - 1) * ROWS),
+        names={each.id: each.name for each in store.boxes.all(None)},
+        box=box or "",
+        count=count,
+        number=number,
+        last=max(1, -(-count // ROWS)),
+        days=RECORD_DAYS,
+        token_made_utc=token.made_utc() if token else None,
+        metrics_address=centre.pages.address.prefix + "/metrics",
+        new_token=new_token,
+    )

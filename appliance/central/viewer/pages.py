@@ -10,6 +10,7 @@ from typing import Any
 from bottle import HTTPError
 
 from appliance.accounts.guard import Visitor, visitor_now
+from appliance.accounts.metrics_token import MetricsToken
 from appliance.accounts.people import DEVICE_S
 from appliance.accounts.site import VIEWS as ACCOUNTS_VIEWS
 from appliance.accounts.site import Accounts
@@ -30,6 +31,7 @@ NAVIGATION = (
     Link("/compare", "Compare"),
     Link("/events", "Events", admin_only=True, also=("/letters",)),
     Link("/people", "People", admin_only=True),
+    Link("/audit", "Audit", admin_only=True),
     Link("/account", "Account"),
 )
 
@@ -63,7 +65,14 @@ class Centre:
         return cls(
             config=config,
             pages=pages,
-            accounts=Accounts(pages, session_cookie, device_cookie, config.claim_code_path, explain=explain_trouble),
+            accounts=Accounts(
+                pages,
+                session_cookie,
+                device_cookie,
+                config.claim_code_path,
+                explain_trouble,
+                MetricsToken(config.metrics_token_path),
+            ),
         )
 
 

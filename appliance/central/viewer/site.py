@@ -9,13 +9,25 @@ from contextlib import closing
 
 from bottle import HTTPResponse
 
-from appliance.accounts import account, sign_in
+from appliance.accounts import account, audit_site, sign_in
 from appliance.accounts.guard import Guard
 from appliance.central.config import CentralConfig
 from appliance.central.opening import connect, open_database
 from appliance.central.processes import note_alive
 from appliance.central.store import CentralStore
-from appliance.central.viewer import api, boxes, compare, events, fleet, joins, letters, people, sites, streams
+from appliance.central.viewer import (
+    api,
+    boxes,
+    compare,
+    events,
+    fleet,
+    joins,
+    letters,
+    metrics,
+    people,
+    sites,
+    streams,
+)
 from appliance.central.viewer.pages import Centre, owned
 from appliance.secrets import claim_code
 from appliance.service import http_status, keep_alive, reachable_host, serve_http
@@ -25,7 +37,7 @@ from appliance.web.access import Access, App
 from appliance.web.server import CLIENT_TIMEOUT_S, make_server
 
 log = logging.getLogger(__name__)
-MODULES = (fleet, boxes, streams, sites, compare, letters, events, joins, people, api)
+MODULES = (fleet, boxes, streams, sites, compare, letters, events, metrics, joins, people, api)
 
 
 def make_app(
@@ -38,6 +50,7 @@ def make_app(
     centre.pages.static.add_routes(app)
     sign_in.add_routes(app, centre.accounts)
     account.add_routes(app, centre.accounts)
+    audit_site.add_routes(app, centre.accounts)
     for module in MODULES:
         module.add_routes(app, centre)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from appliance.central import intake
 from appliance.central.store import Box, Command
 from appliance.central.viewer.condition import Age, Severity
+from appliance.web.words import TOO_FEW as TOO_FEW
 from appliance.web.words import duration as duration
 from appliance.web.words import number as number
 from appliance.web.words import percent as percent

@@ -168,6 +168,8 @@ class ChipDecoder:
             frame.colorspace, frame.color_range = self._software.colorspace, self._software.color_range
             if not self._took_over and owed.pts in self._samples:
                 self._take_over(frame, self._samples[owed.pts])
+            # The chip will not show what is before this, so nothing waits to be compared with it.
+            self._samples = {pts: sample for pts, sample in self._samples.items() if pts > owed.pts}
             if self._took_over:
                 frames.append(frame)
         return frames

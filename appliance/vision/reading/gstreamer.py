@@ -117,11 +117,15 @@ class Pipeline:
     def comes(self, wait_s: float) -> bool:
         """Whether anything comes within a while; what was not sent is sent meanwhile."""
         while True:
-            readable, writable, _ = select.select([self._from], [self._to] if self._unsent else [], [], wait_s)
-            if writable:
+            watched = select.poll()  # select() takes no file number above 1023, which a box with many streams has
+            watched.register(self._from, select.POLLIN)
+            if self._unsent:
+                watched.register(self._to, select.POLLOUT)
+            ready = {number for number, _ in watched.poll(wait_s * 1000)}
+            if self._to in ready:
                 self._write()
-            if readable or not writable:
-                return bool(readable)
+            if self._from in ready or self._to not in ready:
+                return self._from in ready
 
     def close(self) -> None:
         """End it."""

@@ -1,0 +1,109 @@
+"""The page on which admins read and search the audit; every site has the same."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+
+from appliance.accounts.audit import Action, Entry
+from appliance.accounts.audit_search import Search, found
+from appliance.accounts.site import Accounts, Store
+from appliance.errors import InputError
+from appliance.times import utc_text
+from appliance.web.access import Access, App
+from appliance.web.forms import moment_utc, query_value, whole_number
+from appliance.web.pages import Page
+
+PAGE_SIZE = 50
+WHO = {"operator": "at the command line", "centre": "at the centre", "token": "by a program"}
+"""What is said beside a name."""
+
+
+def add_routes(app: App, accounts: Accounts) -> None:
+    """The page."""
+
+    @app.get("/audit", access=Access.ADMIN)
+    def audit(store: Store) -> Page:
+        wanted, unread = _wanted()
+        before = whole_number(query_value("before"))
+        page = found(store.audit, wanted, before, PAGE_SIZE + 1)
+        head, start = store.audit.head(), store.audit.start()
+        return accounts.pages.page(
+            "audit.html",
+            problem=f"Could not read: {', '.join(unread)}. A time looks like 2026-11-23T16:00." if unread else None,
+            entries=[entry for entry, _ in page[:PAGE_SIZE]],
+            wanted=wanted,
+            actions=list(Action),
+            words_of=words_of,
+            who=who,
+            details=details,
+            older=f"/audit{_query(wanted, page[PAGE_SIZE - 1][0].number)}" if len(page) > PAGE_SIZE else None,
+            newest=f"/audit{_query(wanted)}" if before is not None else None,
+            filtered=wanted != Search(),
+            head=head,
+            start=start,
+        )
+
+
+def _wanted() -> tuple[Search, list[str]]:
+    """What the address asks for, and what of it could not be read."""
+    unread = []
+    times: dict[str, str | None] = {"since": None, "until": None}
+    for name, label in (("since", "from"), ("until", "until")):
+        if query_value(name):
+            try:
+                times[name] = utc_text(moment_utc(query_value(name), name, zone_needed=False))
+            except InputError:
+                unread.append(label)
+    action = query_value("action") or None
+    if action and action not in {each.value for each in Action}:
+        unread.append("what")
+        action = None
+    return Search(query_value("search").strip()[:100], action, times["since"], times["until"]), unread
+
+
+def _query(wanted: Search, before: int | None = None) -> str:
+    parts = {
+        "search": wanted.text or None,
+        "action": wanted.action,
+        "since": wanted.since_utc,
+        "until": wanted.until_utc,
+        "before": before,
+    }
+    query = urlencode({name: value for name, value in parts.items() if value is not None})
+    return f"?{query}" if query else ""
+
+
+def words_of(action: str) -> str:
+    """An action as people read it, also one that a newer version recorded."""
+    return action.replace("_", " ").capitalize()
+
+
+def who(entry: Entry, noun: str) -> tuple[str, str]:
+    """Who did it, and what stands beside the name; noun: of the machine."""
+    if entry.actor_kind == "itself":
+        return f"the {noun}", ""
+    if entry.actor_kind == "stranger":
+        return "somebody", "not signed in"
+    return entry.actor, WHO.get(entry.actor_kind, "")
+
+
+def details(entry: Entry) -> list[tuple[str, str]]:
+    """The details in words: each with its name."""
+    if not entry.details:
+        return []
+    try:
+        told: dict[str, Any] = msgspec.json.decode(entry.details, type=dict[str, Any])
+    except msgspec.DecodeError:
+        return [("details", entry.details)]
+    return [(name.replace("_", " "), _value(value)) for name, value in told.items()]
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(str(each) for each in value)
+    return "none" if value is None else str(value)
