@@ -169,3 +169,19 @@ def test_a_reader_that_stalls_fills_no_disk_and_one_that_hangs_up_gives_its_plac
                 time.sleep(0.3)
                 assert unnamed_files() == before
         until(lambda: box.browser("ann").get(f"{FILES}csv").status_code == 200, 20, "places are free again")
+
+
+def test_every_export_is_an_entry_of_the_audit_and_a_refused_one_is_none(box: Box) -> None:
+    box.browser("sci").get(f"{FILES}zip&stream=2")
+    box.browser().get("/api/v1/export/sums", headers={"Authorization": "Bearer token of eve"})
+    box.browser("ann").post("/export/record")
+    box.browser("eve").get(f"{FILES}xml")
+    entries = box.store.db.execute(
+        "select actor_kind, actor, action, subject, details from audit where action in ('exported', 'downloaded')"
+        " order by number"
+    )
+    assert [tuple(entry) for entry in entries] == [
+        ("person", "sci", "exported", "detections", '{"format":"zip","stream_id":2}'),
+        ("token", "eve", "exported", "sums", '{"format":"csv"}'),
+        ("person", "ann", "downloaded", "backup", ""),
+    ]

@@ -12,10 +12,11 @@ from typing import Any
 import click
 from click._termui_impl import ProgressBar
 
+from appliance.accounts.audit import Action, record
 from appliance.commands.kit import config_of, store_of
 from appliance.config import Config
 from appliance.errors import UserError
-from appliance.exports.export import FORMATS, Export, What, write_file
+from appliance.exports.export import FORMATS, Export, What, refuse_to_write_over, write_file
 from appliance.exports.formats import Format
 from appliance.faces import State
 from appliance.images import ImageFiles
@@ -126,6 +127,9 @@ def _export(
         )
         images = ImageFiles(config.images_dir)
         made = Export(what, form, where, store, images, store.trends.zone(), config.box, now().utc, **more)
+        if output is not None:
+            refuse_to_write_over(output)
+        record(store, Action.EXPORTED, what.value, format=form.value, **where.parameters())
         _write(made, output)
 
 

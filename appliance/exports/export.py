@@ -109,13 +109,18 @@ class Export:
             self.said(len(batch))
 
 
+def refuse_to_write_over(path: Path) -> None:
+    """Raises UserError where there is a file already."""
+    if path.exists():
+        raise UserError(f"{path} is there already; name another file")
+
+
 def write_file(export: Export, path: Path) -> None:
     """An export as a file that only its owner may read: whole, or not there.
 
     Raises UserError (there is one already), OSError, sqlite3.Error.
     """
-    if path.exists():
-        raise UserError(f"{path} is there already; name another file")
+    refuse_to_write_over(path)
     draft = path.with_name(f"{path.name}.partial")
     try:
         draft.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from appliance.exports.export import FORMATS, What
 from appliance.local.api_query import FILTERS, detection_filter
 from appliance.local.exports import chosen, download
 from appliance.local.pages import Site
+from appliance.store import Store
 from appliance.store.trends import Step
 from appliance.times import Now
 from appliance.web.access import Access, App
@@ -57,20 +58,20 @@ def add_routes(app: App, site: Site) -> None:
     """Add the operations."""
 
     @app.get("/api/v1/export/detections", access=Access.SIGNED_IN)
-    def detections(visitor: Visitor, now: Now) -> HTTPResponse:
-        return _asked(site, visitor, now, What.DETECTIONS)
+    def detections(store: Store, visitor: Visitor, now: Now) -> HTTPResponse:
+        return _asked(site, store, visitor, now, What.DETECTIONS)
 
     @app.get("/api/v1/export/sums", access=Access.SIGNED_IN)
-    def sums(visitor: Visitor, now: Now) -> HTTPResponse:
-        return _asked(site, visitor, now, What.SUMS)
+    def sums(store: Store, visitor: Visitor, now: Now) -> HTTPResponse:
+        return _asked(site, store, visitor, now, What.SUMS)
 
     @app.get("/api/v1/export/faces", access=Access.SIGNED_IN)
-    def faces(visitor: Visitor, now: Now) -> HTTPResponse:
-        return _asked(site, visitor, now, What.FACES)
+    def faces(store: Store, visitor: Visitor, now: Now) -> HTTPResponse:
+        return _asked(site, store, visitor, now, What.FACES)
 
 
-def _asked(site: Site, visitor: Visitor, now: Now, what: What) -> HTTPResponse:
+def _asked(site: Site, store: Store, visitor: Visitor, now: Now, what: What) -> HTTPResponse:
     given = parameters()
     form = chosen("format", FORMATS[what], given.get("format", ""))
     step = chosen("step", tuple(Step), given.get("step", ""))
-    return download(site, visitor, now, what, form, detection_filter(), step)
+    return download(site, store, visitor, now, what, form, detection_filter(), step)

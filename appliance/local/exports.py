@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from bottle import HTTPResponse
 
+from appliance.accounts.audit import Action, record
 from appliance.accounts.guard import Visitor
 from appliance.disk import LOG_BYTES, free_bytes
 from appliance.errors import InputError, NotSaved
@@ -54,20 +55,21 @@ def add_routes(app: App, site: Site) -> None:
         )
 
     @app.get("/export/detections", access=Access.SIGNED_IN)
-    def detections(visitor: Visitor, now: Now) -> HTTPResponse:
-        return _asked_on_the_page(site, visitor, now, What.DETECTIONS)
+    def detections(store: Store, visitor: Visitor, now: Now) -> HTTPResponse:
+        return _asked_on_the_page(site, store, visitor, now, What.DETECTIONS)
 
     @app.get("/export/sums", access=Access.SIGNED_IN)
-    def sums(visitor: Visitor, now: Now) -> HTTPResponse:
-        return _asked_on_the_page(site, visitor, now, What.SUMS)
+    def sums(store: Store, visitor: Visitor, now: Now) -> HTTPResponse:
+        return _asked_on_the_page(site, store, visitor, now, What.SUMS)
 
     @app.get("/export/faces", access=Access.SIGNED_IN)
-    def faces(visitor: Visitor, now: Now) -> HTTPResponse:
-        return _asked_on_the_page(site, visitor, now, What.FACES)
+    def faces(store: Store, visitor: Visitor, now: Now) -> HTTPResponse:
+        return _asked_on_the_page(site, store, visitor, now, What.FACES)
 
     @app.post("/export/record", access=Access.ADMIN)
-    def record(now: Now) -> HTTPResponse:
+    def whole_record(store: Store, now: Now) -> HTTPResponse:
         def begin() -> tuple[Iterator[bytes], int]:
+            record(store, Action.DOWNLOADED, "backup")
             draft = Draft(site.config.state, lambda path: recovery.back_up(site.config, path, now.utc))
             return draft.parts(), draft.size_bytes
 
@@ -75,13 +77,14 @@ def add_routes(app: App, site: Site) -> None:
         return site.downloads.answer(f"mb9k-{site.config.box}-{stamp}Z.db", Format.SQLITE.mime_type, begin)
 
 
-def _asked_on_the_page(site: Site, visitor: Visitor, now: Now, what: What) -> HTTPResponse:
+def _asked_on_the_page(site: Site, store: Store, visitor: Visitor, now: Now, what: What) -> HTTPResponse:
     """What a link of the page asks for. Raises InputError: nothing is handed out that was not meant."""
     filters = requested()
     if filters.problem:
         raise InputError(filters.problem)
     form = chosen("format", FORMATS[what], query_value("format"))
-    return download(site, visitor, now, what, form, filters.filter, chosen("step", tuple(Step), query_value("step")))
+    step = chosen("step", tuple(Step), query_value("step"))
+    return download(site, store, visitor, now, what, form, filters.filter, step)
 
 
 def chosen(name: str, among: tuple[Choice, ...], text: str) -> Choice:
@@ -95,24 +98,25 @@ def chosen(name: str, among: tuple[Choice, ...], text: str) -> Choice:
 
 
 def download(
-    site: Site, visitor: Visitor, now: Now, what: What, form: Format, where: DetectionFilter, step: Step
+    site: Site, store: Store, visitor: Visitor, now: Now, what: What, form: Format, where: DetectionFilter, step: Step
 ) -> HTTPResponse:
     """The file, made while it is sent. Images are only of streams that the visitor may edit."""
 
     def begin() -> tuple[Iterator[bytes], int | None]:
-        store = Store.open_readonly(site.config.store_path)  # its own: the request's is closed before the file is sent
+        record(store, Action.EXPORTED, what.value, format=form.value, **where.parameters())
+        reading = Store.open_readonly(site.config.store_path)  # the request's is closed before the file is sent
         try:
-            zone, box = store.trends.zone(), site.config.box
+            zone, box = reading.trends.zone(), site.config.box
             export = Export(
-                what, form, where, store, site.images, zone, box, now.utc,
+                what, form, where, reading, site.images, zone, box, now.utc,
                 may=lambda stream: visitor.may_edit(stream.owner_id), step=step,
             )  # fmt: skip
             if form is not Format.SQLITE:
-                return _closing(store, export.parts()), None
-            with closing(store):
+                return _closing(reading, export.parts()), None
+            with closing(reading):
                 return _as_file(site, export)
         except BaseException:
-            store.close()
+            reading.close()
             raise
 
     return site.downloads.answer(file_name(site.config.box, what, form, now.utc), form.mime_type, begin)
