@@ -376,7 +376,7 @@ def test_no_page_scrolls_sideways_or_complains(served: Served, chromium: Any, wi
     person.sign_in(served.address)
     for path in (
         *("/", "/streams", "/streams/new", "/streams/1", "/streams/1/edit", "/streams/1/delete", "/detections"),
-        *("/detections/1", "/detections/1/delete", "/people", "/people/1/remove", "/account"),
+        *("/detections/1", "/detections/1/delete", "/export", "/people", "/people/1/remove", "/account"),
     ):
         page.goto(served.address + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path

@@ -182,6 +182,6 @@ def test_every_export_is_an_entry_of_the_audit_and_a_refused_one_is_none(box: Bo
     )
     assert [tuple(entry) for entry in entries] == [
         ("person", "sci", "exported", "detections", '{"format":"zip","stream_id":2}'),
-        ("token", "eve", "exported", "sums", '{"format":"csv"}'),
+        ("token", "eve (test)", "exported", "sums", '{"format":"csv"}'),
         ("person", "ann", "downloaded", "backup", ""),
     ]
