@@ -52,7 +52,8 @@ A face that a person corrected has that state (`mask`, `no_mask`, `incorrect`). 
 unknown though large enough, or with less than {100 * UNSURE_BELOW:.0f} % of the votes, has the category `to_label` and
 counts neither way (`iscrowd`) until somebody gives it one of the three and `iscrowd` 0. All of an image but its face
 counts neither way, too (`ignore_regions`): others may be in it whom nobody marked. Faces of one stream and hour are one
-`group`. An image that does not fit its row any more is left out: the person was seen better after it was taken.
+`group`. An image that does not fit its row any more is left out: the person was seen better after it was taken. Of few
+hours `val` may be empty, with which no training begins: take a longer time, or pictures of your own beside them.
 
 The eyes are pixelated in them, unless the stream is kept otherwise. A model that learns from such images alone learns
 that, too: add them to others.

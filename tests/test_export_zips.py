@@ -30,7 +30,7 @@ from appliance.vision.frame import Frame
 from appliance.vision.jpeg import encode_jpeg
 from appliance.vision.pixels import frame_of
 from appliance.vision.snapshot import snapshot
-from models.data import dataset
+from models.data import augmentation, dataset
 
 NOON = 1_795_521_600.0  # 2026-11-24T12:00:00Z
 FRAME = np.random.default_rng(1).integers(0, 255, (360, 640, 3), np.uint8)
@@ -184,6 +184,9 @@ def test_the_trainer_reads_what_was_exported(room: Room, tmp_path: Path) -> None
         for photo in dataset.load_photos(tmp_path / "data", split, tmp_path / "cache")
     }
     assert len(photos) == 3 + 2 * faces.VAL_EACH - 1
+    for photo in photos.values():  # as the training cuts its inputs, without a made-up mask
+        made = augmentation.cut(photo, 320, np.random.default_rng(1))
+        assert made.pixels.shape == (320, 320, 3)
     val = dataset.load_photos(tmp_path / "data", "val", tmp_path / "cache")
     assert len(val) == 2
     states = {
