@@ -184,7 +184,7 @@ def backup(context: click.Context, path: Path | None) -> None:
     A copy holds people, streams and detections, with hashes of passwords and the addresses of cameras: keep it as safe
     as the box. Images are not in it.
     """
-    click.echo(f"{recovery.back_up(config_of(context), path, now().utc)}: the record as it is now")
+    click.echo(f"{recovery.back_up(config_of(context), path, now().utc, operator())}: the record as it is now")
 
 
 @cli.command()

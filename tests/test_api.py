@@ -22,6 +22,7 @@ from appliance.local.site import make_app
 from appliance.secrets import digest
 from appliance.store import Store, StoredImage
 from appliance.times import now
+from tests.site import new_store
 
 NOON = 1_795_521_600.0  # 2026-11-24T12:00:00Z
 JPEG = b"\xff\xd8 a picture \xff\xd9"
@@ -32,9 +33,16 @@ class Api:
 
     def __init__(self, folder: Path, web: dict[str, Any] | None = None) -> None:
         self.config = msgspec.convert({"state_dir": str(folder), "web": web or {}}, Config)
+        self.config.state.mkdir(parents=True, exist_ok=True)
+        self.config.store_path.write_bytes(new_store())
         self.store = Store.open(self.config.store_path)
         self.images = ImageFiles(self.config.images_dir)
         self.app = make_app(self.config, lambda: Store.open(self.config.store_path))
+        with self.store.writing():
+            self._fill()
+        self.client = httpx.Client(transport=httpx.WSGITransport(app=self.app), base_url="http://box")
+
+    def _fill(self) -> None:
         for name, role in (("ann", Role.ADMIN), ("sci", Role.DATA_SCIENTIST), ("eve", Role.DATA_SCIENTIST)):
             person_id = self.store.people.add(name, "no password", role, NOON)
             self.store.people.add_token(person_id, "test", digest(name), NOON, NOON + 90 * 86400)
@@ -47,7 +55,6 @@ class Api:
                 NOON + number, NOON + number + 2, list(State)[number % 4], 0.9, 7, (1, 2, 30, 40), 640, 360, "m"
             )
             self.store.detections.add(1 + number % 2, seen, self.image if number == 0 else None)
-        self.client = httpx.Client(transport=httpx.WSGITransport(app=self.app), base_url="http://box")
 
     def call(self, method: str, path: str, who: str | None = "ann", **options: Any) -> httpx.Response:
         headers = {} if who is None else {"Authorization": f"Bearer {who}"}
