@@ -33,9 +33,7 @@ class Api:
 
     def __init__(self, folder: Path, web: dict[str, Any] | None = None) -> None:
         self.config = msgspec.convert({"state_dir": str(folder), "web": web or {}}, Config)
-        self.config.state.mkdir(parents=True, exist_ok=True)
-        self.config.store_path.write_bytes(new_store())
-        self.store = Store.open(self.config.store_path)
+        self.store = new_store(self.config.store_path)
         self.images = ImageFiles(self.config.images_dir)
         self.app = make_app(self.config, lambda: Store.open(self.config.store_path))
         with self.store.writing():
