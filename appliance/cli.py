@@ -19,6 +19,7 @@ from appliance.alone import stay_alone
 from appliance.commands.clock import clock
 from appliance.commands.kit import Options, config_of, operator, secret, store_of
 from appliance.commands.metrics import metrics
+from appliance.commands.privacy import privacy
 from appliance.commands.streams import stream
 from appliance.config import as_toml
 from appliance.disk import FULL, means_full
@@ -184,7 +185,7 @@ def backup(context: click.Context, path: Path | None) -> None:
     A copy holds people, streams and detections, with hashes of passwords and the addresses of cameras: keep it as safe
     as the box. Images are not in it.
     """
-    click.echo(f"{recovery.back_up(config_of(context), path, now().utc)}: the record as it is now")
+    click.echo(f"{recovery.back_up(config_of(context), path, now().utc, operator())}: the record as it is now")
 
 
 @cli.command()
@@ -287,6 +288,7 @@ def user_list(context: click.Context) -> None:
 
 cli.add_command(stream)
 cli.add_command(clock)
+cli.add_command(privacy)
 cli.add_command(metrics)
 
 

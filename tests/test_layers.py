@@ -22,6 +22,7 @@ GROUND = {
     "files",
     "interfaces",
     "join_code",
+    "keeping",
     "loopback",
     "messages",
     "names",

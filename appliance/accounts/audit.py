@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from appliance.accounts.people import Database
@@ -49,6 +49,9 @@ class Action(str, enum.Enum):
     IMAGES_VIEWED = "images_viewed"
     IMAGE_DOWNLOADED = "image_downloaded"
     PREVIEW_WATCHED = "preview_watched"
+    IMAGES_DELETED = "images_deleted"  # all of a stream, by hand
+    STATISTICS_ONLY = "statistics_only"  # from now on nothing finer is kept, and what there was is gone
+    DETECTIONS_KEPT = "detections_kept"  # they are again
     IMAGES_FORGOTTEN = "images_forgotten"  # by their age, or because the disk was full
     EXPORTED = "exported"
     DOWNLOADED = "downloaded"  # a backup, a bundle for support
@@ -120,9 +123,15 @@ class Entry:
     subject: str
     details: str
 
+    @property
+    def parts(self) -> list[str | int | None]:
+        """All of it, in order."""
+        who = (self.actor_kind, self.actor_id, self.actor, self.address)
+        return [self.number, self.at_utc, *who, self.action, self.subject, self.details]
+
     def sha256(self, previous_sha256: str) -> str:
         """Its hash after the entry with that one: of a JSON array, written as RFC 8785 has it."""
-        return hashlib.sha256(canonical([previous_sha256, *astuple(self)])).hexdigest()
+        return hashlib.sha256(canonical([previous_sha256, *self.parts])).hexdigest()
 
 
 def canonical(values: list[str | int | None]) -> bytes:
@@ -186,7 +195,7 @@ class Audit:
         entry = Entry(number, utc_text(at_utc), *doer, action.value, clean(subject), clean(text, len(text)))
         head = Head(number, entry.sha256(previous))
         places = ", ".join("?" * 10)
-        self.db.execute(f"insert into audit ({COLUMNS}, sha256) values ({places})", [*astuple(entry), head.sha256])
+        self.db.execute(f"insert into audit ({COLUMNS}, sha256) values ({places})", [*entry.parts, head.sha256])
         self.db.execute("update audit_chain set sha256 = ? where id = 1", [head.sha256])
         self._head = head
         self.added += 1

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 
 from appliance import certificates
+from appliance.accounts.audit import Audit
+from appliance.accounts.audit_chain import HeadFile, head_of, head_path
+from appliance.accounts.audit_chain import problems as chain_problems
 from appliance.central import run
 from appliance.central.authority import Trust, prepare
 from appliance.central.config import CentralConfig
-from appliance.central.database import Database
+from appliance.central.database import Database, is_postgresql
 from appliance.central.opening import open_database
-from appliance.errors import UserError
+from appliance.errors import InputError, UserError
 
 
 def problems(config: CentralConfig, now_s: float) -> list[str]:
@@ -34,6 +38,32 @@ def problems(config: CentralConfig, now_s: float) -> list[str]:
         return [*found, f"the database cannot be read: {error}"]
     finally:
         database.close()
+
+
+def audit_problems(config: CentralConfig, database: Database, written_down: str | None = None) -> list[str]:
+    """What is wrong with the audit, a sentence each. Raises InputError, sqlite3.Error, OSError.
+
+    written_down: a head that somebody knows.
+    """
+    known, found = {}, []
+    try:
+        if written_down:
+            known["whoever wrote it down"] = head_of(written_down)
+    except ValueError as error:
+        raise InputError(f"--head: {error}.") from error
+    audit = Audit(database)
+    if not is_postgresql(config.database_address):
+        path = head_path(Path(config.database_address))
+        try:
+            beside = HeadFile(path).read()
+        except ValueError:
+            return [f"{path.name}, which knows the last entry, cannot be read"]
+        if beside is not None:
+            known[path.name] = beside
+        elif audit.head().number > 1:
+            found.append(f"{path.name}, which knows the last entry, is gone")
+    with database.writing():  # one moment
+        return found + chain_problems(audit, known)
 
 
 def _of_keys(trust: Trust, now_s: float) -> list[str]:

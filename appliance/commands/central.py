@@ -13,15 +13,16 @@ from typing import Any
 import click
 
 from appliance import service
+from appliance.accounts.audit import Action
 from appliance.accounts.people import People, Role
 from appliance.central import authority, broker, members, run
 from appliance.central import joining as joining_service
-from appliance.central.check import problems
+from appliance.central.check import audit_problems, problems
 from appliance.central.config import CentralConfig, load
 from appliance.central.database import Database
 from appliance.central.opening import open_database
 from appliance.central.store import CentralStore
-from appliance.commands.kit import secret
+from appliance.commands.kit import operator, secret
 from appliance.commands.metrics import print_token
 from appliance.config import as_toml
 from appliance.errors import InputError, UserError
@@ -274,6 +275,26 @@ def check(context: click.Context) -> None:
     click.echo("all is well")
 
 
+@central.group("audit")
+def audit() -> None:
+    """Who did what at the centre; the page *Audit* shows it."""
+
+
+@audit.command("verify")
+@click.option("--head", "written_down", help="Also that this entry is there: NUMBER:HASH, as the page shows it.")
+@click.pass_context
+def audit_verify(context: click.Context, written_down: str | None) -> None:
+    """Verify that no entry was changed or taken away, as far as the database and the file beside it know."""
+    config = _config(context)
+    with _database(config) as database:
+        if found := audit_problems(config, database, written_down):
+            for problem in found:
+                click.echo(problem)
+            raise UserError("the audit is not whole; see above, and docs/audit.md for what to do")
+        head = CentralStore(database).audit.head()
+    click.echo(f"the audit is whole; the last entry is {head}")
+
+
 @central.group("user")
 def user() -> None:
     """People who may sign in at the centre."""
@@ -290,8 +311,11 @@ def user_add(context: click.Context, name: str, role: str, sites: tuple[str, ...
     with _database(config) as database:
         site_ids = [_site(database, site) for site in sites]
         password_hash = hash_password(secret("password", confirm=True), name, config.name)
-        with database.writing():
-            person_id = People(database).add(name, password_hash, Role(role), time.time())
+        store = CentralStore(database, config.database_address)
+        store.audit.act_for(operator())
+        with store.saving():
+            person_id = store.people.add(name, password_hash, Role(role), time.time())
+            store.audit.add(Action.PERSON_ADDED, name, role=role)
             for site_id in site_ids:
                 database.execute("insert into person_sites (person_id, site_id) values (?, ?)", [person_id, site_id])
     click.echo(f"{name} may sign in now.")

@@ -49,6 +49,7 @@ def add_routes(app: App, site: Site) -> None:
             latest=latest,
             problems=how.problems,
             notices=how.notices,
+            statistics=store.privacy.statistics_only(),
             chart=last_day_chart(store, now.utc) if periods[2].counts.total else "",
             zone=store.trends.zone(),
             now=now,

@@ -14,6 +14,7 @@ from appliance.disk import FULL, MAKE_ROOM, Reserve
 from appliance.errors import InputError, UserError
 from appliance.images import ImageFiles, Integrity
 from appliance.names import person_name, stream_name
+from appliance.rules import audit
 from appliance.rules.sources import clean_source
 from appliance.store import Store, StoredImage, soundness
 from appliance.store.backup import Backup, Backups
@@ -81,6 +82,8 @@ def problems(config: Config) -> list[str]:
             if any(problem.startswith("migration") for problem in found):
                 return found  # the rules read the tables as they will be
             found += broken_rules(store, Reach(config.source_folders))
+            if audit.problems(config, store):
+                found.append("entries of the audit were changed or are missing; `mb9k audit verify` says which")
             return found + _image_problems(ImageFiles(config.images_dir), store.detections.all_images())
     except (sqlite3.Error, OSError, ValueError, TypeError, OverflowError) as error:
         raise UserError(_sentence(soundness.fault_of(error, config.store_path), config)) from error

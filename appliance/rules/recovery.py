@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
-from appliance.accounts.audit import ITSELF, Actor
+from appliance.accounts.audit import ITSELF, Action, Actor, record
 from appliance.config import Config
 from appliance.disk import FULL, Reserve, means_full
 from appliance.errors import UserError
 from appliance.rules.check import refuse_new, refuse_unsound
-from appliance.store import backup
+from appliance.store import Store, backup
 from appliance.store.backup import BackupError, Backups
 
+log = logging.getLogger(__name__)
 
-def back_up(config: Config, path: Path | None, utc: float) -> Path:
+
+def back_up(config: Config, path: Path | None, utc: float, by: Actor = ITSELF) -> Path:
     """Copy the record to `path`, or among the backups; where the copy is. Raises UserError."""
     refuse_unsound(config)
     with in_one_line("the copy cannot be made"):
         refuse_new(config)
         if path is None:
             keep = max(1, config.backup.keep)
-            return Backups(config.backups_dir).make(config.store_path, utc, keep).path
-        backup.copy(config.store_path, path)
-        return path
+            path = Backups(config.backups_dir).make(config.store_path, utc, keep).path
+        else:
+            backup.copy(config.store_path, path)
+    _note_copy(config, path, utc, by)
+    return path
+
+
+def _note_copy(config: Config, path: Path, utc: float, by: Actor) -> None:
+    """On record as far as it can be: a record that cannot be written, or is of an older version, is copied, too."""
+    try:
+        with closing(Store.open_existing(config.store_path)) as store:
+            store.audit.act_for(by, utc)
+            record(store, Action.DOWNLOADED, "copy of the record", file=path.name)
+    except (UserError, sqlite3.Error) as error:
+        log.warning("the copy is made, but that it was is not on record: %s", error)
 
 
 def restore(config: Config, chosen: Path | None, utc: float, by: Actor = ITSELF) -> str:

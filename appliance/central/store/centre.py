@@ -25,10 +25,11 @@ WRITERS_LOCK = 0x6D62396B
 class CentralStore:
     """What the pages of one request need; for one thread."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, address: str = "") -> None:
         self.db = db
         self.people = People(db)
-        self.audit = Audit(db)
+        has_file = address and not is_postgresql(address)  # with PostgreSQL there is no file beside the database
+        self.audit = Audit(db, HeadFile(head_path(Path(address))) if has_file else None)
         self.boxes = Boxes(db)
         self.sites = Sites(db)
         self.sums = Sums(db)
@@ -37,10 +38,7 @@ class CentralStore:
     @classmethod
     def open_existing(cls, address: str) -> CentralStore:
         """Open what `open_database` has made: for each request. Raises DatabaseError."""
-        store = cls(connect(address))
-        if not is_postgresql(address):
-            store.audit.outside = HeadFile(head_path(Path(address)))
-        return store
+        return cls(connect(address), address)
 
     @contextmanager
     def saving(self) -> Iterator[None]:
