@@ -382,6 +382,7 @@ def test_no_page_scrolls_sideways_or_complains(served: Served, chromium: Any, wi
             "/people",
             "/people/1/remove",
             "/account",
+            "/export",
             "/trends",
             "/trends?range=month&stream=1",
         ),

@@ -83,10 +83,10 @@ def add_routes(app: App, site: Site) -> None:
             periods=[period(store, "Today", today), period(store, "All", only)],
             detections=detections,
             smallest_face=smallest_face(stream),
-            chart=last_day_chart(store, now.utc, stream.id),
-            zone=store.trends.zone(),
             kept=_kept(site, stream),
             statistics=store.privacy.statistics_only(),
+            chart=last_day_chart(store, now.utc, stream.id),
+            zone=store.trends.zone(),
             has_preview=_newest_preview(site, store, stream) is not None,
             now=now,
         )
