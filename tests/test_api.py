@@ -20,7 +20,7 @@ from appliance.images import ImageFiles
 from appliance.local.openapi import OPERATIONS, document
 from appliance.local.site import make_app
 from appliance.secrets import digest
-from appliance.store import Store, StoredImage
+from appliance.store import Kind, Store, StoredImage
 from appliance.times import now
 from tests.site import new_store
 
@@ -55,6 +55,7 @@ class Api:
                 NOON + number, NOON + number + 2, list(State)[number % 4], 0.9, 7, (1, 2, 30, 40), 640, 360, "m"
             )
             self.store.detections.add(1 + number % 2, seen, self.image if number == 0 else None)
+        self.store.receipts.add(Kind.IMAGES, "ann:door", "ann", self.store.receipts.measure(), NOON)
 
     def call(self, method: str, path: str, who: str | None = "ann", **options: Any) -> httpx.Response:
         headers = {} if who is None else {"Authorization": f"Bearer {who}"}
@@ -85,9 +86,12 @@ EXAMPLES: list[tuple[str, str, Any]] = [
     ("POST", "/api/v1/streams", {"name": "yard"}),
     ("POST", "/api/v1/streams", {"name": "cam", "source_url": "rtsp://u:p@cam/1", "watch_url": "rtsp://cam/2"}),
     ("GET", "/api/v1/streams/1", None),
-    ("PATCH", "/api/v1/streams/1", {"active": False, "name": "gate"}),
+    ("PATCH", "/api/v1/streams/1", {"active": False, "name": "gate", "images": "no_images", "detections_days": 90}),
     ("POST", "/api/v1/streams/1/key", None),
+    ("DELETE", "/api/v1/streams/1/images", None),
     ("DELETE", "/api/v1/streams/2", None),
+    ("GET", "/api/v1/receipts", None),
+    ("GET", "/api/v1/receipts/1", None),
     ("GET", "/api/v1/detections", None),
     ("POST", "/api/v1/detections", {"stream_id": 1, "state": "mask", "first_seen": "2026-11-24T12:00:00Z"}),
     ("GET", "/api/v1/detections/1", None),
@@ -116,7 +120,7 @@ def test_there_is_an_example_of_every_operation() -> None:
 @pytest.mark.parametrize(("method", "path", "sent"), EXAMPLES, ids=lambda value: str(value))
 def test_an_answer_has_the_documented_shape(api: Api, method: str, path: str, sent: Any) -> None:
     answer = api.call(method, path, json=sent)
-    described = document()["paths"][re.sub(r"(streams|detections)/\d+", _parameter, path)][method.lower()]
+    described = document()["paths"][re.sub(r"(streams|detections|receipts)/\d+", _parameter, path)][method.lower()]
     expected = described["responses"].get(str(answer.status_code))
     assert expected, f"{answer.status_code} is not documented: {answer.text}"
     content = expected.get("content", {})

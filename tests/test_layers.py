@@ -23,6 +23,7 @@ GROUND = {
     "files",
     "interfaces",
     "join_code",
+    "keeping",
     "loopback",
     "messages",
     "names",

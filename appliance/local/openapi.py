@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from appliance.local import api_audit, api_exports, api_updates
+from appliance.local import api_audit, api_exports, api_updates, receipts
 from appliance.local import api_types as shapes
 from appliance.local.api_query import FILTERS
 from appliance.web.openapi import ID, Api, Operation
@@ -33,6 +33,7 @@ OPERATIONS = (
         also=(403, 409),
     ),
     Operation("DELETE", "/api/v1/streams/{stream_id}", "Delete a stream with all its detections", status=204),
+    Operation("DELETE", "/api/v1/streams/{stream_id}/images", "Delete all its images; its detections stay", status=204),
     Operation(
         "POST", "/api/v1/streams/{stream_id}/key", "Give it a new key, and cut off who uses the old one",
         shapes.StreamWithKey,
@@ -54,6 +55,7 @@ OPERATIONS = (
         also=(403,),
     ),
     Operation("GET", "/api/v1/counts", "Persons by state, and the compliance rate", shapes.Counts, query=FILTERS),
+    *receipts.OPERATIONS,
     *api_exports.OPERATIONS,
     *api_updates.OPERATIONS,
     *api_audit.OPERATIONS,

@@ -33,6 +33,7 @@ DOWNLOADS_AT_ONCE = 4  # of the site's 16 threads
 NAVIGATION = (
     Link("/", "Home"),
     Link("/streams", "Streams"),
+    Link("/trends", "Trends"),
     Link("/detections", "Detections", also=("/export",)),
     Link("/box-health", "Health"),
     Link("/people", "People", admin_only=True),

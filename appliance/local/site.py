@@ -21,9 +21,12 @@ from appliance.local import (
     fleet,
     monitoring,
     people,
+    privacy,
+    receipts,
     settings,
     stream_forms,
     streams,
+    trends,
     updates,
     wifi,
 )
@@ -47,7 +50,21 @@ AUDIT_POLL_S = 3600.0
 CERTIFICATE_POLL_S = 10.0
 REDIRECT_THREADS = 2
 MODULES = (
-    *(dashboard, streams, stream_forms, detections, exports, monitoring, people, fleet, settings, wifi, updates, api),
+    dashboard,
+    trends,
+    streams,
+    stream_forms,
+    detections,
+    exports,
+    receipts,
+    monitoring,
+    privacy,
+    people,
+    fleet,
+    settings,
+    wifi,
+    updates,
+    api,
 )
 
 

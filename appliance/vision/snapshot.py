@@ -23,7 +23,7 @@ def snapshot(frame: Frame, bbox_px: Bbox, hidden: Iterable[Bbox]) -> Pixels:
     whole frame and cutting it then, but only what is wanted is converted.
     """
     wanted = around(bbox_px, frame.width, frame.height)
-    every = [_eyes(each, frame.width, frame.height) for each in hidden]
+    every = [eyes_of(each, frame.width, frame.height) for each in hidden]
     needed, eyes = wanted, [each for each in every if _meet(wanted, each[0])]
     # Whole blocks, also where the cut ends within one: else less would be averaged, and more be seen.
     while (grown := _around_all([needed, *(where for where, _ in eyes)])) != needed:
@@ -39,12 +39,12 @@ def pixelate_eyes(image: Pixels, bboxes_px: Iterable[Bbox]) -> Pixels:
     """A copy of the image in which the eyes of every face are a few coarse blocks. The mask stays visible."""
     hidden: Pixels = image.copy()
     for bbox_px in bboxes_px:
-        _pixelate(hidden, *_eyes(bbox_px, image.shape[1], image.shape[0]))
+        _pixelate(hidden, *eyes_of(bbox_px, image.shape[1], image.shape[0]))
     return hidden
 
 
-def _eyes(bbox_px: Bbox, width: int, height: int) -> tuple[Part, int]:
-    """Where the eyes of a face are, as far as that is in the frame, and the side of a block."""
+def eyes_of(bbox_px: Bbox, width: int, height: int) -> tuple[Part, int]:
+    """What is hidden of a face, (left, top, right, bottom) in px, as far as it is in the frame; the side of a block."""
     left, top, right, bottom = bbox_px
     face_width, face_height = right - left, bottom - top
     x0, x1 = max(0, int(left - EYES_SIDE * face_width)), min(width, round(right + EYES_SIDE * face_width))
