@@ -19,6 +19,7 @@ from appliance.alone import stay_alone
 from appliance.commands.clock import clock
 from appliance.commands.kit import Options, config_of, operator, secret, store_of
 from appliance.commands.metrics import metrics
+from appliance.commands.privacy import privacy
 from appliance.commands.streams import stream
 from appliance.config import as_toml
 from appliance.disk import FULL, means_full
@@ -38,6 +39,7 @@ LATE = {
     "bench": ("appliance.commands.bench", "bench", "av"),
     "central": ("appliance.commands.central", "central", "paho"),
     "engine": ("appliance.commands.engine", "engine", "onnxruntime"),
+    "export": ("appliance.commands.export", "export", "click"),
     "detect": ("appliance.vision.detect", "detect_command", "av"),
     "join": ("appliance.commands.fleet", "join", "cryptography"),
     "leave": ("appliance.commands.fleet", "leave", "cryptography"),
@@ -287,6 +289,7 @@ def user_list(context: click.Context) -> None:
 
 cli.add_command(stream)
 cli.add_command(clock)
+cli.add_command(privacy)
 cli.add_command(metrics)
 
 

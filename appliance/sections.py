@@ -148,8 +148,12 @@ class Images(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Images of detections."""
 
     keep: Annotated[bool, about("Whether images are kept; false: none is ever written")] = True
-    pixelate_eyes: Annotated[bool, about("Pixelate the eyes of every face found before an image is written")] = True
-    keep_days: Annotated[int, Meta(ge=1, le=3650), about("For how many days images are kept; detections stay")] = 30
+    pixelate_eyes: Annotated[
+        bool, about("Pixelate the eyes of faces before an image is written, where a stream has no choice of its own")
+    ] = True
+    keep_days: Annotated[
+        int, Meta(ge=1, le=3650), about("For how many days images are kept at most; a stream may choose fewer")
+    ] = 30
     min_free_mb: Annotated[int, Meta(ge=0), about("With less free space (MB), the oldest day's images go")] = 200
 
 

@@ -9,7 +9,9 @@ capacity: how many streams of a door one core holds with nobody missed, and the 
 delay: from a person wholly visible to the stored detection, in a whole box (bench_delay.py).
 far: who is found, judged right and counted once, by the size of the face (bench_far.py).
 count: how exactly people are counted in scripted scenes (bench_count.py).
+rates: how often the interval of a rate holds the truth, over simulated days (bench_rates.py).
 store: what pages and services ask of 300,000 detections (bench_store.py).
+pages: how fast the record is exported, beside SQLite alone writing the same rows (bench_pages.py).
 fleet: rows from boxes into the centre, on SQLite and PostgreSQL: rate, delay, all boxes at once (bench_fleet.py).
 """
 
@@ -46,6 +48,8 @@ from scripts.bench_count import count
 from scripts.bench_delay import a_box, delay
 from scripts.bench_far import far
 from scripts.bench_fleet import fleet
+from scripts.bench_pages import pages
+from scripts.bench_rates import rates
 from scripts.bench_store import store
 from scripts.bench_streams import streams
 from tests.attackers import sending
@@ -67,7 +71,9 @@ def main(names: Sequence[str]) -> None:
         "delay": delay,
         "far": far,
         "count": count,
+        "rates": rates,
         "store": store,
+        "pages": pages,
         "fleet": fleet,
     }
     unknown = set(names) - parts.keys()

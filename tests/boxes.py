@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,12 @@ PASSWORD = "a long enough password"
 KEY = "KEYKEYKEYKEYKEYKEY22"
 OTHER_KEY = "KEYKEYKEYKEYKEYKEY33"
 START_S = 60.0  # how long a process may take to start, on a machine that has other things to do
+
+
+@cache
+def password_hash() -> str:
+    """Of PASSWORD, as a box makes it, which takes its time: once for all boxes of a process."""
+    return hash_password(PASSWORD)
 
 
 def until(condition: Callable[[], bool], patience_s: float, what: str) -> float:
@@ -75,7 +82,7 @@ class Box:
         self.path.write_bytes(msgspec.toml.encode(wiring))
         self.config: Config = load(self.path)
         self.store = Store.open(self.config.store_path)
-        self.store.people.add("ann", hash_password(PASSWORD), Role.ADMIN, time.time())
+        self.store.people.add("ann", password_hash(), Role.ADMIN, time.time())
         self.stream_id = self.store.streams.add_with_key(1, "door", digest(KEY), time.time())
         self.log_path = folder / "mb9k.log"
 

@@ -40,24 +40,39 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
 
 
 SLOWEST = [
-    "test_ansible",
-    "test_demo_fleet",
+    "test_end_to_end",
     "test_fleet_chaos",
-    "test_api_schema",
-    "test_proxy",
+    "test_power_cuts",
     "test_attack",
+    "test_ansible",
     "test_browser",
+    "test_api_schema",
+    "test_count_scenes",
+    "test_demo_fleet",
+    "test_sync",
+    "test_mediamtx",
+    "test_embedded",
+    "test_rtsp_cameras",
+    "test_analysis_substream",
+    "test_central_browser",
+    "test_broker_on_site",
+    "test_web",
+    "test_https_server",
+    "test_proxy",
     "test_clients",
     "test_ingest",
-    "test_end_to_end",
+    "test_central_run",
+    "test_detect",
 ]
+"""They begin in this order: half a minute or more each, of which none should be left when all else is done."""
 ENGINE = re.compile(r"\[(embedded|mediamtx)\b")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Several processes share the tests by file and ingest, since a file's fixtures are its own; the slowest first."""
-    items.sort(key=lambda item: -SLOWEST.index(item.path.stem) if item.path.stem in SLOWEST else 1)
+    places = {name: place for place, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(SLOWEST)))
     for item in items:
         engine = ENGINE.search(item.name)
         item.add_marker(pytest.mark.xdist_group(item.path.stem + (f"-{engine[1]}" if engine else "")))

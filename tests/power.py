@@ -79,9 +79,9 @@ def _delete(store: Store, images: ImageFiles, detection_id: int = 0, stream_id: 
     _say(going=[list(row) for row in going])
     if stream_id:
         stream = streams.find(store, stream_id, now())
-        streams.delete(store, images, Previews(images.folder.parent / "previews"), stream)
+        streams.delete(store, images, Previews(images.folder.parent / "previews"), streams.OPERATOR, stream, now())
     else:
-        detections.delete(store, images, detection_id)
+        detections.delete(store, images, streams.OPERATOR, detection_id, now())
     _say(gone=True)
 
 

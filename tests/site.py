@@ -20,7 +20,7 @@ from appliance.https import Keeper
 from appliance.images import ImageFiles
 from appliance.local.site import make_app
 from appliance.secrets import digest
-from appliance.store import Store, StoredImage
+from appliance.store import Deleted, Kind, Store, StoredImage
 from appliance.times import Now, now
 
 JPEG = b"\xff\xd8 a picture \xff\xd9"
@@ -109,6 +109,7 @@ class Box:
         place = self.images.append(JPEG, at)
         self.add_detection(1, State.MASK, StoredImage(place.day, place.offset, place.size_bytes, "unguessable"))
         self.add_detection(2, State.NO_MASK)
+        self.store.receipts.add(Kind.IMAGES, "ann:door", "ann", Deleted(0, 0, 0, "0" * 64), at)
 
     def _open(self) -> Store:
         return Store.open(self.config.store_path, self.busy_timeout_s)

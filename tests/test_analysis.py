@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from appliance.faces import Bbox, Detection, Face, State
+from appliance.keeping import ImageMode
 from appliance.previews import Previews
-from appliance.sections import Images, Vision
+from appliance.sections import Vision
 from appliance.vision.analysis import Analysis, Sighting
 from appliance.vision.budget import Budget, Costs
 from appliance.vision.detector import Detector
@@ -62,7 +63,7 @@ class Watched:
         self,
         url: Path | str,
         detector: Detector | None = None,
-        images: Images | None = None,
+        images: ImageMode | None = None,
         resume: list[tuple[int, Detection]] | None = None,
         watch_url: str | None = None,
     ) -> Analysis:
@@ -71,7 +72,7 @@ class Watched:
             str(url),
             detector or ColourDetector(),
             VISION,
-            images or Images(),
+            images or ImageMode.EYES_PIXELATED,
             self.previews,
             self.sightings.append,
             EVERYWHERE,

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from appliance.faces import State
+from appliance.keeping import ImageMode
 from appliance.previews import Previews
-from appliance.sections import Images, Vision
+from appliance.sections import Vision
 from appliance.vision.analysis import Analysis, Sighting
 from appliance.vision.budget import Budget, Costs
 from tests.boxes import until
@@ -48,7 +49,7 @@ class Watched:
             str(self.main),
             ColourDetector(),
             Vision(lost_s=0.8),
-            Images(),
+            ImageMode.EYES_PIXELATED,
             Previews(folder / "run"),
             self.sightings.append,
             EVERYWHERE,

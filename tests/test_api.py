@@ -20,8 +20,9 @@ from appliance.images import ImageFiles
 from appliance.local.openapi import OPERATIONS, document
 from appliance.local.site import make_app
 from appliance.secrets import digest
-from appliance.store import Store, StoredImage
+from appliance.store import Kind, Store, StoredImage
 from appliance.times import now
+from tests.site import new_store
 
 NOON = 1_795_521_600.0  # 2026-11-24T12:00:00Z
 JPEG = b"\xff\xd8 a picture \xff\xd9"
@@ -32,9 +33,16 @@ class Api:
 
     def __init__(self, folder: Path, web: dict[str, Any] | None = None) -> None:
         self.config = msgspec.convert({"state_dir": str(folder), "web": web or {}}, Config)
+        self.config.state.mkdir(parents=True, exist_ok=True)
+        self.config.store_path.write_bytes(new_store())
         self.store = Store.open(self.config.store_path)
         self.images = ImageFiles(self.config.images_dir)
         self.app = make_app(self.config, lambda: Store.open(self.config.store_path))
+        with self.store.writing():
+            self._fill()
+        self.client = httpx.Client(transport=httpx.WSGITransport(app=self.app), base_url="http://box")
+
+    def _fill(self) -> None:
         for name, role in (("ann", Role.ADMIN), ("sci", Role.DATA_SCIENTIST), ("eve", Role.DATA_SCIENTIST)):
             person_id = self.store.people.add(name, "no password", role, NOON)
             self.store.people.add_token(person_id, "test", digest(name), NOON, NOON + 90 * 86400)
@@ -47,7 +55,7 @@ class Api:
                 NOON + number, NOON + number + 2, list(State)[number % 4], 0.9, 7, (1, 2, 30, 40), 640, 360, "m"
             )
             self.store.detections.add(1 + number % 2, seen, self.image if number == 0 else None)
-        self.client = httpx.Client(transport=httpx.WSGITransport(app=self.app), base_url="http://box")
+        self.store.receipts.add(Kind.IMAGES, "ann:door", "ann", self.store.receipts.measure(), NOON)
 
     def call(self, method: str, path: str, who: str | None = "ann", **options: Any) -> httpx.Response:
         headers = {} if who is None else {"Authorization": f"Bearer {who}"}
@@ -78,9 +86,12 @@ EXAMPLES: list[tuple[str, str, Any]] = [
     ("POST", "/api/v1/streams", {"name": "yard"}),
     ("POST", "/api/v1/streams", {"name": "cam", "source_url": "rtsp://u:p@cam/1", "watch_url": "rtsp://cam/2"}),
     ("GET", "/api/v1/streams/1", None),
-    ("PATCH", "/api/v1/streams/1", {"active": False, "name": "gate"}),
+    ("PATCH", "/api/v1/streams/1", {"active": False, "name": "gate", "images": "no_images", "detections_days": 90}),
     ("POST", "/api/v1/streams/1/key", None),
+    ("DELETE", "/api/v1/streams/1/images", None),
     ("DELETE", "/api/v1/streams/2", None),
+    ("GET", "/api/v1/receipts", None),
+    ("GET", "/api/v1/receipts/1", None),
     ("GET", "/api/v1/detections", None),
     ("POST", "/api/v1/detections", {"stream_id": 1, "state": "mask", "first_seen": "2026-11-24T12:00:00Z"}),
     ("GET", "/api/v1/detections/1", None),
@@ -88,6 +99,9 @@ EXAMPLES: list[tuple[str, str, Any]] = [
     ("PATCH", "/api/v1/detections/1", {"state": "incorrect"}),
     ("DELETE", "/api/v1/detections/1", None),
     ("GET", "/api/v1/counts", None),
+    ("GET", "/api/v1/export/detections", None),
+    ("GET", "/api/v1/export/sums", None),
+    ("GET", "/api/v1/export/faces", None),
     ("GET", "/api/v1/updates", None),
     ("POST", "/api/v1/updates/upload", None),
     ("DELETE", "/api/v1/updates/upload", None),
@@ -106,7 +120,7 @@ def test_there_is_an_example_of_every_operation() -> None:
 @pytest.mark.parametrize(("method", "path", "sent"), EXAMPLES, ids=lambda value: str(value))
 def test_an_answer_has_the_documented_shape(api: Api, method: str, path: str, sent: Any) -> None:
     answer = api.call(method, path, json=sent)
-    described = document()["paths"][re.sub(r"(streams|detections)/\d+", _parameter, path)][method.lower()]
+    described = document()["paths"][re.sub(r"(streams|detections|receipts)/\d+", _parameter, path)][method.lower()]
     expected = described["responses"].get(str(answer.status_code))
     assert expected, f"{answer.status_code} is not documented: {answer.text}"
     content = expected.get("content", {})
@@ -115,6 +129,8 @@ def test_an_answer_has_the_documented_shape(api: Api, method: str, path: str, se
         Draft202012Validator(schema).validate(answer.json())
     elif "image/jpeg" in content:
         assert answer.content == JPEG
+    elif content:
+        assert answer.headers["content-type"].partition(";")[0] in content
     else:
         assert answer.content == b""
 

@@ -164,6 +164,7 @@ def test_sizes_do_not_mix_and_the_first_goes_first() -> None:
     some.floats(0.0001, 0.02),
 )  # fmt: skip
 def test_whatever_comes_everybody_goes_in_time(coming: list[tuple[float, int, int, int]], pass_s: float) -> None:
+    assert COMPANY_S <= 0.010, "so much was promised"
     line, waiting, gone = Line(), list[Request](), list[Request]()
     now_s = free_s = 0.0
     for pause_s, asker, count, side in [*coming, (10.0, 9, 1, 32)]:

@@ -50,7 +50,7 @@ def complaints(words: list[str]) -> Iterator[str]:
     for word in words:
         if word.startswith("#"):
             return
-        name = word.strip("[].,:")
+        name = word.strip("[].,:`")  # also of code within a fenced block
         if name.startswith("--"):
             if not any(name in parameter.opts for parameter in command.get_params(context)):
                 yield f"{command.name or 'mb9k'} has no option {name}"

@@ -10,6 +10,7 @@ import pytest
 from appliance.faces import State
 from appliance.previews import Previews
 from appliance.rules import detections, streams
+from appliance.rules.streams import OPERATOR
 from appliance.store import StoredImage
 from tests.site import JPEG, Box
 
@@ -45,10 +46,10 @@ def test_the_image_of_a_detection_is_never_erased_for_one_that_lay_there_in_a_fi
     place = box.images.append(JPEG, box.clock.now.utc)
     box.add_detection(2, State.MASK, StoredImage(place.day, place.offset, place.size_bytes, "new", crc32=place.crc32))
     assert place.offset == old.offset
-    detections.delete(box.store, box.images, 1)
+    detections.delete(box.store, box.images, OPERATOR, 1, box.clock.now)
     assert box.store.erasures.oldest(9) == {}
     assert box.images.read(place) == JPEG
-    detections.delete(box.store, box.images, 3)
+    detections.delete(box.store, box.images, OPERATOR, 3, box.clock.now)
     assert box.images.read(place) is None
 
 
@@ -60,7 +61,8 @@ def test_of_very_many_images_a_deletion_erases_the_first_and_the_watcher_the_res
                 1, State.MASK, StoredImage(place.day, place.offset, place.size_bytes, f"unguessable {number}")
             )
     (day,) = box.images.days()
-    streams.delete(box.store, box.images, Previews(box.config.run), streams.find(box.store, 1, box.clock.now))
+    door = streams.find(box.store, 1, box.clock.now)
+    streams.delete(box.store, box.images, Previews(box.config.run), OPERATOR, door, box.clock.now)
     assert len(box.store.erasures.oldest(10_000)) == 1
     file = box.images.folder / f"{day}.jpegs"
     assert file.read_bytes().count(JPEG) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from io import BytesIO
 
 import av
@@ -44,11 +45,14 @@ def noise(name: str, width: int = 640, height: int = 360, colorspace: int = 2, c
     return frame
 
 
+@cache
 def picture(width: int, height: int) -> Pixels:
-    """A smooth one, as cameras show."""
+    """A smooth one, as cameras show; the same for all tests, so nobody may write to it."""
     rows, columns = np.mgrid[0:height, 0:width]
     waves = [np.sin(columns / 97 + 1), np.cos(rows / 79), np.sin((rows + columns) / 153)]
-    return np.stack([127 + 100 * wave for wave in waves], axis=2).astype(np.uint8)
+    made = np.stack([127 + 100 * wave for wave in waves], axis=2).astype(np.uint8)
+    made.setflags(write=False)
+    return made
 
 
 def seen(source: av.VideoFrame) -> Frame:

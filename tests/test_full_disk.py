@@ -14,6 +14,7 @@ import pytest
 from appliance.disk import LOG_BYTES, RESERVE_BYTES, Reserve, free_bytes
 from appliance.errors import UserError
 from appliance.faces import Detection, State
+from appliance.keeping import Keeping
 from appliance.secrets import claim_code
 from appliance.sections import Images
 from appliance.store import DetectionFilter, Heartbeat, StoredImage
@@ -243,4 +244,25 @@ def test_on_a_full_disk_days_go_and_then_all_that_waited_is_recorded(box: Box) -
     box.clock.forward(60)
     watcher.step(box.clock.now)
     assert Reserve(box.config.state).path.exists()
+    watcher._stop()
+
+
+def test_on_a_full_disk_what_is_past_its_time_goes_and_makes_room(box: Box) -> None:
+    place = box.images.append(JPEG[:2] + bytes(3_000_000), box.clock.now.utc)
+    old = box.add_detection(1, State.MASK, StoredImage(place.day, place.offset, place.size_bytes, "large"))
+    watcher = Watcher(msgspec.structs.replace(box.config, images=Images(min_free_mb=0)))
+    watcher.retention.is_synchronised = lambda: True
+    watcher.step(box.clock.now)
+    box.store.streams.set_keeping(1, Keeping(detections_days=1))
+    full(box)
+    for _ in range(26):
+        box.clock.forward(3600)
+        watcher.step(box.clock.now)
+    for _ in range(3):
+        box.clock.forward(61)
+        watcher.step(box.clock.now)
+    assert box.store.detections.get(old) is None
+    assert free_bytes(box.config.state) > 2_900_000
+    assert box.store.problems() == []
+    assert box.browser().sign_in("ann").status_code == 303
     watcher._stop()

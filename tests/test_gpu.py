@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from appliance.vision.detector import NetworkDetector
 from appliance.vision.golden import self_test
 from appliance.vision.gpu import Worker, ask_device, build_engine
+from appliance.vision.gpu_child import PRIORITY
 from appliance.vision.gpu_errors import (
     BuildFailed,
     ChildCrashed,
@@ -181,6 +183,20 @@ def test_a_build_by_the_stand_in_tells_how_far_it_is_where_that_version_can(
     plan(model, tell=lambda *step: told.append(step))
     assert bool(told) == tells
     assert all(phase == "Building engine" and steps == 4 for phase, _, steps in told)
+
+
+def test_a_build_by_the_stand_in_leaves_the_processor_to_others(gpu: StandInGpu, model: Model) -> None:
+    gpu.set(build_s=1.5)
+    priorities: set[int] = set()
+
+    def look(*_: object) -> None:
+        for path in Path("/proc/self/task").glob("*/children"):
+            for child in path.read_text().split():
+                with suppress(ProcessLookupError):
+                    priorities.add(os.getpriority(os.PRIO_PROCESS, int(child)))
+
+    plan(model, tell=look)
+    assert PRIORITY in priorities
 
 
 def test_a_build_by_the_stand_in_ends_when_the_box_stops_or_when_it_takes_too_long(

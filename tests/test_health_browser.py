@@ -10,10 +10,9 @@ import pytest
 from appliance.faces import Health, Work
 from appliance.times import now
 from tests.metrics import complaints, value
-from tests.test_browser import Served, at_a_browser, until
-from tests.test_browser import chromium as chromium
-from tests.test_browser import served as served
+from tests.test_browser import Served, at_a_browser, chromium, launched, served, until
 
+__all__ = ["chromium", "launched", "served"]
 pytestmark = pytest.mark.browser
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from appliance.faces import State
 from appliance.vision import jetson
+from appliance.vision.engines import alone
 from appliance.vision.golden import agreement, load_golden, self_test
 from appliance.vision.gpu_errors import (
     BuildFailed,
@@ -21,8 +23,9 @@ from appliance.vision.gpu_errors import (
     EngineRefused,
     GpuError,
     NotInstalled,
+    Stopped,
 )
-from appliance.vision.jetson import FORM, MOST, NUMBERS, candidates_of, laid_out, open_detector
+from appliance.vision.jetson import FORM, LOCK, MOST, NUMBERS, candidates_of, laid_out, open_detector
 from appliance.vision.manifest import find, load_manifest, verified
 from appliance.vision.onnx import load_form
 from appliance.vision.pixels import scale_to
@@ -96,6 +99,17 @@ def test_an_engine_lies_in_a_folder_that_is_called_after_its_model(tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [second.name], "the other one is gone"
     assert {path.name for path in second.iterdir()} == {"model.onnx", "labels.txt"}
     assert (tmp_path / "of-tensorrt.engine").exists()
+
+
+def test_two_processes_do_not_make_an_engine_at_once(installed: None, tmp_path: Path) -> None:
+    waits = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        with alone(tmp_path / LOCK, lambda: False, lambda: None):
+            other = pool.submit(open_detector, find(), tmp_path, waits=waits.set)
+            assert waits.wait(30) and not list(tmp_path.glob("detectnet-*"))
+            with pytest.raises(Stopped):
+                open_detector(find(), tmp_path, is_stopping=lambda: True)
+        other.result(120).close()
 
 
 @pytest.mark.parametrize("damaged", [b"", b"half an eng", None])

@@ -10,10 +10,10 @@ import pytest
 
 from appliance.faces import Face, State
 from appliance.vision.detector import NetworkDetector
-from appliance.vision.golden import AGREED_SCORE, agreement, self_test
+from appliance.vision.golden import AGREED_SCORE, Agreement, agreement, self_test
 from appliance.vision.manifest import find, load_manifest, verified
 from appliance.vision.onnx import load_detector, load_form
-from appliance.vision.pixels import Pixels
+from appliance.vision.pixels import Pixels, Stack
 
 FLOAT, UINT8, INT8, INT64, FLOAT16 = 1, 2, 3, 7, 10  # onnx.proto: TensorProto.DataType
 TAKEN = {"Cast", "Transpose", "Mul", "Sub", "Conv", "Relu", "Add", "MaxPool", "Resize", "Constant"}
@@ -117,6 +117,59 @@ def test_a_detector_agrees_with_itself_to_the_last_bit() -> None:
     close = agreement(detector, detector)
     assert close.is_close
     assert (close.faces, close.missed, close.iou, close.score, close.states) == (16, 0, 1.0, 0.0, 0)
+
+
+class Blind(NetworkDetector):
+    """A detector that finds nobody."""
+
+    def detect(self, image: Pixels, score_threshold: float | None = None) -> list[Face]:  # noqa: ARG002
+        """See Detector."""
+        return []
+
+    def look(self, squares: Stack, score_threshold: float | None = None) -> list[list[Face]]:  # noqa: ARG002
+        """See Detector."""
+        return [[] for _ in squares]
+
+
+@pytest.mark.parametrize(
+    ("close", "is_close"),
+    [
+        (Agreement(16, 0, 0.9, 0.05, 0), True),
+        (Agreement(16, 0, 0.899, 0.0, 0), False),
+        (Agreement(16, 0, 1.0, 0.0501, 0), False),
+        (Agreement(16, 1, 1.0, 0.0, 0), False),
+        (Agreement(16, 0, 1.0, 0.0, 1), False),
+    ],
+)
+def test_how_far_two_may_be_apart(close: Agreement, is_close: bool) -> None:
+    assert close.is_close == is_close
+
+
+def test_detectors_that_find_nobody_do_not_agree() -> None:
+    good = load_form(find(), "tensorrt_int8")
+    blind = Blind(good.model, good.run)
+    for first, second in ((blind, blind), (blind, good), (good, blind)):
+        assert not agreement(first, second).is_close
+
+
+class Two(Blind):
+    """A detector that finds the same two faces everywhere, in one order or the other."""
+
+    def __init__(self, good: NetworkDetector, step: int) -> None:
+        super().__init__(good.model, good.run)
+        self.faces = [
+            Face((10.0, 10.0, 50.0, 50.0), 0.9, (0.8, 0.1, 0.1), State.MASK),
+            Face((110.0, 10.0, 150.0, 50.0), 0.7, (0.1, 0.8, 0.1), State.NO_MASK),
+        ][::step]
+
+    def detect(self, image: Pixels, score_threshold: float | None = None) -> list[Face]:  # noqa: ARG002
+        """See Detector."""
+        return self.faces
+
+
+def test_each_face_is_compared_with_the_one_in_its_place() -> None:
+    good = load_form(find(), "tensorrt_int8")
+    assert agreement(Two(good, 1), Two(good, -1)).is_close
 
 
 class Changed(NetworkDetector):

@@ -27,6 +27,9 @@ DECLARED = {
     "POST /sign-in": A,
     "POST /sign-out": S,
     "GET /": S,
+    "GET /trends": S,
+    "GET /trends/<chart>.svg": S,
+    "GET /trends/<chart>.csv": S,
     "GET /account": S,
     "POST /account/password": S,
     "POST /account/tokens": S,
@@ -46,12 +49,29 @@ DECLARED = {
     "POST /streams/<stream_id:int>/deactivate": O,
     "GET /streams/<stream_id:int>/delete": O,
     "POST /streams/<stream_id:int>/delete": O,
+    "GET /streams/<stream_id:int>/delete-images": O,
+    "POST /streams/<stream_id:int>/delete-images": O,
+    "GET /settings/privacy": D,
+    "GET /settings/privacy/statistics": D,
+    "POST /settings/privacy/statistics": D,
+    "POST /settings/privacy/detections": D,
+    "GET /receipts": S,
+    "GET /receipts/<receipt_id:int>": S,
+    "GET /receipts/<receipt_id:int>.json": S,
+    "GET /api/v1/receipts": S,
+    "GET /api/v1/receipts/<receipt_id:int>": S,
+    "DELETE /api/v1/streams/<stream_id:int>/images": O,
     "GET /detections": S,
     "GET /detections/<detection_id:int>": S,
     "POST /detections/<detection_id:int>/state": D,
     "GET /detections/<detection_id:int>/delete": D,
     "POST /detections/<detection_id:int>/delete": D,
     "GET /images/<token>": S,
+    "GET /export": S,
+    "GET /export/detections": S,
+    "GET /export/sums": S,
+    "GET /export/faces": S,
+    "POST /export/record": D,
     "GET /audit": D,
     "GET /api/v1/audit": D,
     "GET /box-health": S,
@@ -80,6 +100,9 @@ DECLARED = {
     "DELETE /api/v1/detections/<detection_id:int>": D,
     "GET /api/v1/detections/<detection_id:int>/image": S,
     "GET /api/v1/counts": S,
+    "GET /api/v1/export/detections": S,
+    "GET /api/v1/export/sums": S,
+    "GET /api/v1/export/faces": S,
     "GET /fleet/broker": D,
     "POST /fleet/broker": D,
     "POST /fleet/broker/remove": D,
@@ -139,7 +162,9 @@ def ask(box: Box, role: str, route: str) -> httpx.Response:
     """Ask for a route with what it needs to be asked properly; a browser's session and the form's own token."""
     method, path = route.split(" ", 1)
     path = path.replace("<stream_id:int>", "2").replace("<detection_id:int>", "2").replace("<person_id:int>", "3")
+    path = path.replace("<receipt_id:int>", "1")
     path = path.replace("<token_id:int>", "1").replace("<token>", "unguessable").replace("<name>", "no-such-file")
+    path = path.replace("<chart>", "persons")
     browser = box.browser(None if role == "anyone" else role)
     csrf = browser.csrf("/sign-in" if role == "anyone" else "/account")
     if path.startswith("/api/"):
@@ -181,10 +206,10 @@ def test_a_route_opens_only_to_those_who_may(box: Box, route: str) -> None:
 @pytest.mark.parametrize("route", [route for route in DECLARED if " /api/" not in route])
 def test_a_token_opens_no_page(box: Box, route: str) -> None:
     # Uploads: programs send a bundle there, too.
-    if DECLARED[route] is Access.ANYONE or any(word in route for word in ("images", "preview", "updates/upload")):
+    if DECLARED[route] is Access.ANYONE or any(word in route for word in ("/images/", "preview", "updates/upload")):
         return
     method, path = route.replace("<stream_id:int>", "2").replace("<detection_id:int>", "2").split(" ", 1)
-    path = path.replace("<person_id:int>", "3").replace("<token_id:int>", "1")
+    path = path.replace("<person_id:int>", "3").replace("<token_id:int>", "1").replace("<receipt_id:int>", "1")
     answer = box.browser().client.request(method, path, headers={"Authorization": "Bearer token of ann"})
     assert answer.status_code == 401
 

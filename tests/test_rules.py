@@ -27,7 +27,7 @@ from appliance.rules import detections, people, streams
 from appliance.rules.check import broken_rules, problems
 from appliance.rules.sources import clean_source
 from appliance.secrets import digest, hash_password, password_matches
-from appliance.store import Store
+from appliance.store import Store, Stream
 from appliance.times import now
 from appliance.vision.reading.reach import Reach
 from scripts.demo import fill
@@ -337,7 +337,7 @@ REFUSED: list[tuple[type[UserError], str, Callable[[Box], object]]] = [
     (NotFound, "deleted, or never was", lambda box: detections.find(box.store, 9)),
     (NotFound, "deleted, or never was", lambda box: detections.find(box.store, 2**70)),
     (NotFound, "deleted, or never was", lambda box: detections.correct(box.store, ann(box), 9, State.MASK)),
-    (NotFound, "deleted, or never was", lambda box: detections.delete(box.store, box.images, 9)),
+    (NotFound, "deleted, or never was", lambda box: delete_detection(box, 9)),
     (NotFound, "no such stream", lambda box: enter(box, 9, 5.0, 6.0)),
     (NotFound, "no such stream", lambda box: enter(box, 2**70, 5.0, 6.0)),
     (InputError, "exchange the two", lambda box: enter(box, 1, 6.0, 5.0)),
@@ -357,6 +357,18 @@ def add_stream(box: Box, by: str | None, owner: int | str, name: str, source: st
     return streams.add(
         box.store, people.named(box.store, by) if by else streams.OPERATOR, owner, name, source, box.clock.now
     )
+
+
+def door(box: Box) -> Stream:
+    return streams.find(box.store, 1, box.clock.now)
+
+
+def delete_detection(box: Box, detection_id: int) -> None:
+    detections.delete(box.store, box.images, streams.OPERATOR, detection_id, now())
+
+
+def delete_stream(box: Box) -> None:
+    streams.delete(box.store, box.images, Previews(box.config.run), streams.OPERATOR, door(box), now())
 
 
 def change_stream(box: Box, by: str | None, **changes: Any) -> None:
@@ -394,8 +406,9 @@ def test_a_locked_store_is_said_as_such_by_every_rule(box: Box) -> None:
         lambda: streams.rotate_key(box.store, 1),
         lambda: enter(box, 1, 5.0, 6.0),
         lambda: detections.correct(box.store, ann(box), 1, State.MASK),
-        lambda: detections.delete(box.store, box.images, 1),
-        lambda: streams.delete(box.store, box.images, Previews(box.config.run), streams.find(box.store, 1, now())),
+        lambda: delete_detection(box, 1),
+        lambda: delete_stream(box),
+        lambda: streams.delete_images(box.store, box.images, streams.OPERATOR, door(box), now()),
     ]
     with other.writing():
         for attempt in attempts:

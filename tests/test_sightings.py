@@ -14,8 +14,9 @@ import pytest
 from numpy.typing import NDArray
 
 from appliance.faces import Bbox, Detection, Face, State
+from appliance.keeping import ImageMode
 from appliance.previews import Previews
-from appliance.sections import Images, Vision
+from appliance.sections import Vision
 from appliance.vision.analysis import TOLD_A_LOOK, Analysis, Sighting
 from appliance.vision.annotate import COLOURS
 from appliance.vision.budget import Budget, Costs
@@ -59,14 +60,16 @@ class Counted(Frame):
 class Scripted:
     """An analysis that is given looks; no thread, no video."""
 
-    def __init__(self, previews: Previews, images: Images | None = None, luma: NDArray[np.uint8] | None = None) -> None:
+    def __init__(
+        self, previews: Previews, images: ImageMode | None = None, luma: NDArray[np.uint8] | None = None
+    ) -> None:
         self.sightings: list[Sighting] = []
         self.analysis = Analysis(
             1,
             "file",
             ColourDetector(),
             Vision(frames_per_second=10, lost_s=0.8),
-            images or Images(),
+            images or ImageMode.EYES_PIXELATED,
             previews,
             self.sightings.append,
             None,
@@ -125,7 +128,7 @@ def test_what_is_known_of_a_person_is_told_with_every_look_that_shows_it(preview
 
 
 def test_of_a_crowd_a_part_is_told_with_each_look_in_turn(previews: Previews) -> None:
-    scripted = Scripted(previews, Images(keep=False))
+    scripted = Scripted(previews, ImageMode.NO_IMAGES)
     crowd = [(left, top, left + 40.0, top + 40.0) for left in range(20, 1220, 100) for top in range(20, 900, 100)]
     told: list[set[str]] = []
     for _ in range(12):
@@ -174,7 +177,7 @@ def test_a_frame_is_never_converted_as_a_whole(previews: Previews, monkeypatch: 
 
 
 def test_images_are_not_made_where_none_are_to_be_kept(previews: Previews) -> None:
-    scripted = Scripted(previews, Images(keep=False))
+    scripted = Scripted(previews, ImageMode.NO_IMAGES)
     for _ in range(3):
         scripted.see(square(400))
     assert [sighting.jpeg for sighting in scripted.sightings] == [None]
@@ -203,7 +206,7 @@ HIDDEN, VISIBLE = 5.0, 15.0
 
 @pytest.mark.parametrize("pixelate", [True, False])
 def test_eyes_are_hidden_before_anything_is_encoded(pixelate: bool, previews: Previews) -> None:
-    scripted = Scripted(previews, Images(pixelate_eyes=pixelate), grains(SIZE))
+    scripted = Scripted(previews, ImageMode.EYES_PIXELATED if pixelate else ImageMode.FULL, grains(SIZE))
     previews.request(1)
     for _ in range(3):
         scripted.see(square(400))

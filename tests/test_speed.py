@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -18,7 +19,7 @@ from appliance.errors import UserError
 from appliance.vision import speed
 from appliance.vision.detector import Run
 from appliance.vision.hardware import described, l4t
-from appliance.vision.manifest import folder
+from appliance.vision.manifest import find, folder
 from appliance.vision.pixels import Stack
 from appliance.vision.speed import BACKENDS, FEWEST_ROUNDS, measured, trtexec
 from tests.test_cli import mb9k
@@ -136,6 +137,17 @@ def test_trtexec_is_read_and_asked_for_each_batch_where_the_file_takes_several(t
     called = (tmp_path / "called").read_text().splitlines()
     assert re.search(r"--shapes=input_0:1x3x", called[0])
     assert re.search(r"--shapes=input_0:4x3x", called[1])
+
+
+def test_trtexec_on_path_is_measured_beside_our_backends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in_trtexec(tmp_path, TRTEXEC_SAYS)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    works = Counting()
+    outcome = measured("", Config(), 0.001, (1, 8), {"counting": works.opened})
+    told = [(figure.backend, figure.batch) for figure in outcome.figures]
+    assert told == [("counting", 1), ("counting", 8), ("trtexec", 1), ("trtexec", 8)]
+    form = find().forms["tensorrt_int8"].file
+    assert all(f"{form} " in line for line in (tmp_path / "called").read_text().splitlines())
 
 
 def test_a_file_that_takes_one_picture_is_asked_for_one_without_shapes(tmp_path: Path) -> None:

@@ -49,6 +49,9 @@ class Action(str, enum.Enum):
     IMAGES_VIEWED = "images_viewed"
     IMAGE_DOWNLOADED = "image_downloaded"
     PREVIEW_WATCHED = "preview_watched"
+    IMAGES_DELETED = "images_deleted"  # all of a stream, by hand
+    STATISTICS_ONLY = "statistics_only"  # from now on nothing finer is kept, and what there was is gone
+    DETECTIONS_KEPT = "detections_kept"  # they are again
     IMAGES_FORGOTTEN = "images_forgotten"  # by their age, or because the disk was full
     EXPORTED = "exported"
     DOWNLOADED = "downloaded"  # a backup, a bundle for support

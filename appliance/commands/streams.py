@@ -51,8 +51,17 @@ def stream_add(
     if source_user is not None and source is None:
         raise UserError("--source-user needs a --source")
     password = secret("password of the camera") if source_user is not None else None
-    store, credentials = store_of(config), {"source_user": source_user, "source_password": password}
-    _, key = streams.add(store, streams.OPERATOR, owner, name, source, now(), watch=watch, **credentials)
+    _, key = streams.add(
+        store_of(config),
+        streams.OPERATOR,
+        owner,
+        name,
+        source,
+        now(),
+        source_user=source_user,
+        source_password=password,
+        watch=watch,
+    )
     if key:
         host = config.rtmp.public_host or "<this box>"
         click.echo(f"Server: rtmp://{host}:{config.rtmp.port}/live\nStream key: {key}")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from urllib.parse import urlencode
 
 import msgspec
@@ -13,7 +14,8 @@ from msgspec import UNSET
 
 from appliance.accounts.guard import Visitor
 from appliance.errors import NotFound
-from appliance.local import api_audit, api_updates
+from appliance.keeping import Keeping
+from appliance.local import api_audit, api_exports, api_updates
 from appliance.local import api_types as shapes
 from appliance.local.api_query import detection_filter, limit_parameter
 from appliance.local.openapi import OPERATIONS, document
@@ -26,6 +28,8 @@ from appliance.web.access import Access, App
 from appliance.web.api import KnownParameters, answer, body, id_parameter, parameters
 from appliance.web.forms import moment_utc
 
+KEEPING = tuple(field.name for field in fields(Keeping))
+
 
 def add_routes(app: App, site: Site) -> None:
     """Add every route of the API."""
@@ -34,6 +38,7 @@ def add_routes(app: App, site: Site) -> None:
     _add_stream_changes(app, site)
     _add_detection_routes(app, site)
     _add_detection_writes(app, site)
+    api_exports.add_routes(app, site)
     api_updates.add_routes(app, site)
     api_audit.add_routes(app, site)
 
@@ -45,11 +50,12 @@ def add_routes(app: App, site: Site) -> None:
     @app.get("/api/v1/status", access=Access.SIGNED_IN)
     def status(store: Store, visitor: Visitor, now: Now) -> HTTPResponse:
         """How the box is."""
-        full = site.reserve.is_needed()
+        full, statistics = site.reserve.is_needed(), store.privacy.statistics_only()
         return answer(
             shapes.Status(
                 box=site.config.box,
                 time=utc_text(now.utc),
+                statistics_only_since=statistics.since_utc if statistics else None,
                 services=[shapes.service_json(service, full) for service in store.services.all(now)],
                 live=[stream.title for stream in store.streams.all(now, visitor.sees_only) if stream.live],
             )
@@ -68,8 +74,18 @@ def _add_stream_routes(app: App) -> None:
         """Make a stream; its key is in the answer, this once."""
         new = body(shapes.NewStream)
         owner = visitor.person.id if new.owner is None else new.owner
-        more = {"source_user": new.source_user, "source_password": new.source_password, "watch": new.watch_url}
-        stream, key = stream_rules.add(store, visitor.person, owner, new.name, new.source_url, now, **more)
+        stream, key = stream_rules.add(
+            store,
+            visitor.person,
+            owner,
+            new.name,
+            new.source_url,
+            now,
+            source_user=new.source_user,
+            source_password=new.source_password,
+            watch=new.watch_url,
+            keeping=Keeping(new.images, new.images_days, new.detections_days),
+        )
         return answer(shapes.with_key(stream, key), 201)
 
     @app.get("/api/v1/streams/<stream_id:int>", access=Access.OWNER)
@@ -88,7 +104,9 @@ def _add_stream_changes(app: App, site: Site) -> None:
             named["source"] = named.pop("source_url")
         if "watch_url" in named:
             named["watch"] = named.pop("watch_url") or ""
-        stream_rules.change(store, visitor.person, stream, **named)
+        chosen = {field: named.pop(field) for field in KEEPING if field in named}
+        keeping = replace(stream.keeping, **chosen) if chosen else None
+        stream_rules.change(store, visitor.person, stream, keeping=keeping, **named)
         return answer(shapes.stream_json(stream_rules.find(store, stream.id, now)))
 
     @app.post("/api/v1/streams/<stream_id:int>/key", access=Access.OWNER)
@@ -98,10 +116,14 @@ def _add_stream_changes(app: App, site: Site) -> None:
         return answer(shapes.with_key(stream_rules.find(store, stream_id, now), key))
 
     @app.delete("/api/v1/streams/<stream_id:int>", access=Access.OWNER)
-    def remove_stream(stream: Stream, store: Store) -> HTTPResponse:
+    def remove_stream(stream: Stream, store: Store, visitor: Visitor, now: Now) -> HTTPResponse:
         """Delete it with all its detections and their images."""
-        stream_rules.delete(store, site.images, site.previews, stream)
-        return HTTPResponse(status=204)
+        return _deleted(stream_rules.delete(store, site.images, site.previews, visitor.person, stream, now))
+
+    @app.delete("/api/v1/streams/<stream_id:int>/images", access=Access.OWNER)
+    def remove_images(stream: Stream, store: Store, visitor: Visitor, now: Now) -> HTTPResponse:
+        """Erase all its images; its detections stay."""
+        return _deleted(stream_rules.delete_images(store, site.images, visitor.person, stream, now))
 
 
 def _add_detection_routes(app: App, site: Site) -> None:
@@ -161,10 +183,13 @@ def _add_detection_writes(app: App, site: Site) -> None:
         return _detection(site, store, detection_id)
 
     @app.delete("/api/v1/detections/<detection_id:int>", access=Access.ADMIN)
-    def remove_detection(detection_id: int, store: Store) -> HTTPResponse:
+    def remove_detection(detection_id: int, store: Store, visitor: Visitor, now: Now) -> HTTPResponse:
         """Delete it with its image."""
-        detection_rules.delete(store, site.images, detection_id)
-        return HTTPResponse(status=204)
+        return _deleted(detection_rules.delete(store, site.images, visitor.person, detection_id, now))
+
+
+def _deleted(receipt_id: int) -> HTTPResponse:
+    return HTTPResponse(status=204, headers={"Location": f"/api/v1/receipts/{receipt_id}"})
 
 
 def _detection(site: Site, store: Store, detection_id: int, status: int = 200) -> HTTPResponse:

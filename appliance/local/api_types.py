@@ -13,6 +13,7 @@ from appliance.address import shown
 from appliance.faces import Counts as FaceCounts
 from appliance.faces import Detection as FaceDetection
 from appliance.faces import State
+from appliance.keeping import MAX_DAYS, ImageMode
 from appliance.local.words import UNKNOWN_WHILE_FULL
 from appliance.rates import compliance
 from appliance.store import ServiceStatus, StoredDetection
@@ -24,6 +25,7 @@ from appliance.web.openapi import TIME_SCHEMA
 Name = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": names.MAX_LENGTH})]
 Time = Annotated[str, Meta(extra_json_schema=TIME_SCHEMA)]
 Ratio = Annotated[float, Meta(ge=0, le=1)]
+Days = Annotated[int, Meta(ge=1, le=MAX_DAYS)]
 
 
 class Health(Struct, kw_only=True):
@@ -48,6 +50,7 @@ class Stream(Struct, kw_only=True, rename={"live_since_utc": "live_since", "crea
 
     watch_url: a smaller picture of the same camera in which the box watches for movement, password masked.
     problem: why nobody in it is being judged. watch_problem: why the large picture is watched instead of the smaller.
+    images, images_days, detections_days: what was chosen of what is kept; null: as the box has it.
     decoded_by: what decodes it just now, FFmpeg or a chip; null: nothing does, or it is not known yet.
     """
 
@@ -69,6 +72,9 @@ class Stream(Struct, kw_only=True, rename={"live_since_utc": "live_since", "crea
     problem: str | None
     watch_problem: str | None
     health: Health
+    images: ImageMode | None
+    images_days: Days | None
+    detections_days: Days | None
     created_utc: str
 
 
@@ -90,6 +96,9 @@ class NewStream(Struct, forbid_unknown_fields=True):
     source_user: str | None = None
     source_password: str | None = None
     watch_url: str | None = None
+    images: ImageMode | None = None
+    images_days: Days | None = None
+    detections_days: Days | None = None
     owner: str | None = None
 
 
@@ -98,6 +107,8 @@ class StreamChange(Struct, forbid_unknown_fields=True):
 
     source_user, source_password: of the camera at source_url, or of the present one if that is left out.
     watch_url: null ends it; it also ends with its source, unless it is given with the new one.
+    images: full (an admin's choice), eyes_pixelated, no_images; null: as the box's settings say. images_days: null: as
+    long as the box keeps any, which is the most. detections_days: null: until somebody deletes them.
     """
 
     name: Name | UnsetType = UNSET
@@ -106,6 +117,9 @@ class StreamChange(Struct, forbid_unknown_fields=True):
     source_user: str | UnsetType = UNSET
     source_password: str | UnsetType = UNSET
     watch_url: str | UnsetType | None = UNSET
+    images: ImageMode | UnsetType | None = UNSET
+    images_days: Days | UnsetType | None = UNSET
+    detections_days: Days | UnsetType | None = UNSET
     owner: str | UnsetType = UNSET
 
 
@@ -187,10 +201,11 @@ class Service(Struct, kw_only=True, rename={"started_utc": "started"}):
 
 
 class Status(Struct, kw_only=True):
-    """How the box is."""
+    """How the box is. statistics_only_since: since when it keeps no detections and no images; null: it does."""
 
     box: str
     time: str
+    statistics_only_since: str | None
     services: list[Service]
     live: list[str]
 

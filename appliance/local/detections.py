@@ -91,6 +91,7 @@ def add_routes(app: App, site: Site) -> None:
             rate=compliance(counts),
             states=State,
             streams=store.streams.all(now),
+            statistics=store.privacy.statistics_only(),
             older=_older(store, filters, page),
             newer=_newer(store, filters, page),
         )
@@ -136,9 +137,9 @@ def _add_changes(app: App, site: Site) -> None:
         return site.pages.page("detection_delete.html", found=rules.find(store, detection_id), filters=requested())
 
     @app.post("/detections/<detection_id:int>/delete", access=Access.ADMIN)
-    def delete(store: Store, detection_id: int) -> Page:
-        rules.delete(store, site.images, detection_id)
-        return see_other(f"/detections{requested().query()}")
+    def delete(store: Store, visitor: Visitor, detection_id: int, now: Now) -> Page:
+        receipt_id = rules.delete(store, site.images, visitor.person, detection_id, now)
+        return see_other(f"/receipts/{receipt_id}{requested().query()}")
 
 
 def _page_of(store: Store, only: DetectionFilter) -> list[StoredDetection]:

@@ -6,7 +6,8 @@ from typing import Any
 
 from appliance.accounts.guard import Visitor
 from appliance.address import shown
-from appliance.errors import UserError
+from appliance.errors import InputError, UserError
+from appliance.keeping import ImageMode, Keeping
 from appliance.local.pages import Site
 from appliance.local.streams import to_key_page
 from appliance.rules import streams as rules
@@ -17,6 +18,7 @@ from appliance.web.forms import field, secret_field, see_other, whole_number
 from appliance.web.pages import Page
 
 WITH_KEY, WITH_SOURCE = "key", "source"
+KEPT = ("images", "images_days", "detections_days")
 
 
 def add_routes(app: App, site: Site) -> None:
@@ -25,6 +27,7 @@ def add_routes(app: App, site: Site) -> None:
     @app.get("/streams/new", access=Access.SIGNED_IN)
     def new_form(store: Store, visitor: Visitor) -> Page:
         blank = {"name": "", "kind": WITH_KEY, "source": "", "watch": "", "owner": str(visitor.person.id)}
+        blank |= _keeping_as_text(Keeping())
         return _form(site, store, visitor, None, blank)
 
     @app.post("/streams", access=Access.SIGNED_IN)
@@ -44,6 +47,7 @@ def add_routes(app: App, site: Site) -> None:
                 source_user=user,
                 source_password=password,
                 watch=typed["watch"] if source is not None else None,
+                keeping=_keeping(typed),
             )
         except UserError as error:
             return _form(site, store, visitor, None, typed, problem=error)
@@ -73,6 +77,7 @@ def add_routes(app: App, site: Site) -> None:
                 source_user=user,
                 source_password=password,
                 watch=watch,
+                keeping=_keeping(typed),
             )
         except UserError as error:
             return _form(site, store, visitor, stream, typed, problem=error)
@@ -80,7 +85,25 @@ def add_routes(app: App, site: Site) -> None:
 
 
 def _typed() -> dict[str, str]:
-    return {name: field(name) for name in ("name", "kind", "source", "watch", "owner")}
+    return {name: field(name) for name in ("name", "kind", "source", "watch", "owner", *KEPT)}
+
+
+def _keeping(typed: dict[str, str]) -> Keeping:
+    """What is to be kept. Raises InputError."""
+    days = {name: whole_number(typed[name]) for name in ("images_days", "detections_days")}
+    for name, number in days.items():
+        if typed[name] and number is None:
+            raise InputError(f"Keep {name.split('_')[0]} for a whole number of days, or leave it empty.")
+    try:
+        mode = ImageMode(typed["images"]) if typed["images"] else None
+    except ValueError as error:
+        raise InputError("Choose what of images is kept, then send again.") from error
+    return Keeping(mode, **days)
+
+
+def _keeping_as_text(keeping: Keeping) -> dict[str, str]:
+    days = {name: str(getattr(keeping, name) or "") for name in ("images_days", "detections_days")}
+    return {"images": keeping.images.value if keeping.images else "", **days}
 
 
 def _credentials() -> tuple[str, str]:
@@ -95,6 +118,7 @@ def _as_stored(stream: Stream) -> dict[str, str]:
         "source": shown(stream.source_url or ""),
         "watch": shown(stream.watch_url or ""),
         "owner": str(stream.owner_id),
+        **_keeping_as_text(stream.keeping),
     }
 
 
@@ -105,4 +129,6 @@ def _form(
     # What was refused comes back for correction, but a password is never shown again, not even to who typed it.
     addresses = {name: shown(typed[name]) for name in ("source", "watch")}
     typed = {**typed, **addresses, "source_user": field("source_user")}
+    images = site.config.images
+    values |= {"box_mode": Keeping().mode(images.keep, images.pixelate_eyes), "keep_days": images.keep_days}
     return site.pages.page("stream_form.html", stream=stream, typed=typed, people=people, **values)

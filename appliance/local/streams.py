@@ -11,6 +11,8 @@ from appliance.https import is_self_signed
 from appliance.local.dashboard import period
 from appliance.local.pages import Site
 from appliance.local.shown_keys import ShownKey
+from appliance.local.trend_charts import last_day_chart
+from appliance.local.words import kept
 from appliance.media import mediamtx
 from appliance.rules import streams as rules
 from appliance.secrets import digest
@@ -81,13 +83,17 @@ def add_routes(app: App, site: Site) -> None:
             periods=[period(store, "Today", today), period(store, "All", only)],
             detections=detections,
             smallest_face=smallest_face(stream),
-            has_preview=_newest_preview(site, stream) is not None,
+            kept=_kept(site, stream),
+            statistics=store.privacy.statistics_only(),
+            chart=last_day_chart(store, now.utc, stream.id),
+            zone=store.trends.zone(),
+            has_preview=_newest_preview(site, store, stream) is not None,
             now=now,
         )
 
     @app.get("/streams/<stream_id:int>/preview.jpg", access=Access.OWNER, bearer=True)
     def preview(store: Store, visitor: Visitor, stream: Stream, now: Now) -> HTTPResponse:
-        jpeg = _newest_preview(site, stream)
+        jpeg = _newest_preview(site, store, stream)
         if jpeg is None:
             return HTTPResponse(status=204)
         site.viewing.preview(store, visitor, now, rules.named(store, stream.id))
@@ -132,9 +138,24 @@ def add_routes(app: App, site: Site) -> None:
         return site.pages.page("stream_delete.html", stream=stream, total=total, images=images)
 
     @app.post("/streams/<stream_id:int>/delete", access=Access.OWNER)
-    def delete(store: Store, stream: Stream) -> Page:
-        rules.delete(store, site.images, site.previews, stream)
-        return see_other("/streams")
+    def delete(store: Store, visitor: Visitor, stream: Stream, now: Now) -> Page:
+        receipt_id = rules.delete(store, site.images, site.previews, visitor.person, stream, now)
+        return see_other(f"/receipts/{receipt_id}")
+
+    @app.get("/streams/<stream_id:int>/delete-images", access=Access.OWNER)
+    def confirm_deletion_of_images(store: Store, stream: Stream) -> Page:
+        images = store.detections.count_images(stream.id)
+        return site.pages.page("stream_delete_images.html", stream=stream, images=images)
+
+    @app.post("/streams/<stream_id:int>/delete-images", access=Access.OWNER)
+    def delete_images(store: Store, visitor: Visitor, stream: Stream, now: Now) -> Page:
+        receipt_id = rules.delete_images(store, site.images, visitor.person, stream, now)
+        return see_other(f"/receipts/{receipt_id}")
+
+
+def _kept(site: Site, stream: Stream) -> str:
+    images = site.config.images
+    return kept(stream.keeping.mode(images.keep, images.pixelate_eyes), stream.keeping, images.keep_days)
 
 
 def to_key_page(site: Site, stream_id: int, visitor: Visitor, key: str, now: Now) -> Page:
@@ -165,9 +186,9 @@ def public_host(site: Site) -> str:
     return site.config.rtmp.public_host or site.pages.address.host or host_in(request.headers.get("Host", "")) or ""
 
 
-def _newest_preview(site: Site, stream: Stream) -> bytes | None:
+def _newest_preview(site: Site, store: Store, stream: Stream) -> bytes | None:
     """The newest preview of a live stream; tells the watcher that somebody wants to see it."""
-    if not stream.live:
+    if not stream.live or store.privacy.statistics_only():
         return None
     try:
         site.previews.request(stream.id)

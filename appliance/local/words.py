@@ -7,14 +7,20 @@ from collections.abc import Collection
 from appliance.board import HOT_C, Board, Throttling
 from appliance.disk import MAKE_ROOM
 from appliance.faces import Detection, Health, State, Work
+from appliance.keeping import ImageMode, Keeping
 from appliance.service import SERVICES
-from appliance.store import ServiceStatus
+from appliance.store import Deleted, Kind, Receipt, ServiceStatus
 from appliance.web.words import TOO_FEW as TOO_FEW  # views find all of them under `words`
 from appliance.web.words import duration as duration
 from appliance.web.words import number as number
 from appliance.web.words import percent as percent
 from appliance.web.words import rate_words as rate_words
 
+MODE_WORDS = {
+    ImageMode.EYES_PIXELATED: "eyes pixelated",
+    ImageMode.NO_IMAGES: "no images",
+    ImageMode.FULL: "full, faces as they are",
+}
 STATE_WORDS = {
     State.MASK: "Mask",
     State.NO_MASK: "No mask",
@@ -148,3 +154,34 @@ def _worth_a_word(health: Health) -> tuple[float | None, float | None]:
 def state_words(seen: Detection) -> str:
     """The state of somebody who passed, and why it is unknown, where that is known."""
     return TOO_SMALL if seen.too_small else STATE_WORDS[seen.state]
+
+
+def kept(mode: ImageMode, keeping: Keeping, keep_days: int) -> str:
+    """What is kept of a stream, and for how long. mode: what is in force; keep_days: of the box."""
+    forever = "until somebody deletes them"
+    detections = f"for {_days(keeping.detections_days)}" if keeping.detections_days else forever
+    if mode is ImageMode.NO_IMAGES:
+        return f"no images; detections {detections}"
+    return f"images ({MODE_WORDS[mode]}) for {_days(keeping.days(keep_days))}, detections {detections}"
+
+
+def receipt_title(receipt: Receipt) -> str:
+    """What a receipt is about."""
+    nouns = {Kind.STREAM: "the stream ", Kind.IMAGES: "all images of ", Kind.DETECTION: "", Kind.STATISTICS: ""}
+    title = f"{nouns[receipt.kind]}{receipt.title}"
+    return title[:1].upper() + title[1:]
+
+
+def amount(deleted: Deleted) -> str:
+    """How much was deleted: `1 detection, 1 image (12 kB)`."""
+    detections = f"{number(deleted.detections)} detection{'' if deleted.detections == 1 else 's'}"
+    if not deleted.images:
+        return f"{detections}, no image"
+    size = f"{max(1, round(deleted.image_bytes / 1000))} kB"
+    if deleted.image_bytes >= 1_000_000:
+        size = f"{deleted.image_bytes / 1_000_000:.1f} MB"
+    return f"{detections}, {number(deleted.images)} image{'' if deleted.images == 1 else 's'} ({size})"
+
+
+def _days(days: int) -> str:
+    return f"{days} day{'' if days == 1 else 's'}"

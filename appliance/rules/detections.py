@@ -10,10 +10,11 @@ from appliance.accounts.people import Person
 from appliance.errors import InputError, NotFound
 from appliance.faces import Detection, State
 from appliance.images import ImageFiles
-from appliance.store import BY_HAND, Store, StoredDetection
-from appliance.times import utc_text
+from appliance.store import BY_HAND, Kind, Store, StoredDetection
+from appliance.times import Now
 
 log = logging.getLogger(__name__)
+STATISTICS_ONLY = "This box keeps statistics only, so none is entered; an admin can change that on /settings/privacy."
 ERASED_AT_ONCE = 100  # a slow card overwrites that many in a fraction of a second
 
 
@@ -35,6 +36,8 @@ def enter(
     last_seen_utc: float,
 ) -> int:
     """Enter a detection by hand, for instance from an older system; its id. Raises InputError, NotSaved."""
+    if store.privacy.statistics_only():
+        raise InputError(STATISTICS_ONLY)
     if stream_id not in store.streams.ids():
         raise NotFound("There is no such stream; look it up in the list of streams.")
     if last_seen_utc < first_seen_utc:
@@ -56,14 +59,20 @@ def correct(store: Store, by: Person, detection_id: int, state: State) -> None:
         store.audit.add(Action.DETECTION_CORRECTED, f"detection {detection_id}", **states)
 
 
-def delete(store: Store, files: ImageFiles, detection_id: int) -> None:
-    """Delete a detection, then erase its image. Raises NotFound, NotSaved."""
+def delete(store: Store, files: ImageFiles, by: Person, detection_id: int, now: Now) -> int:
+    """Delete a detection, then erase its image. The id of the receipt. Raises NotFound, NotSaved."""
     with store.saving():
         gone = find(store, detection_id)
+        deleted = store.receipts.measure("id = ?", detection_id)
+        receipt_id = store.receipts.add(
+            Kind.DETECTION, f"detection {detection_id} of {gone.stream}", by.name, deleted, now.utc
+        )
         store.detections.remove(detection_id)
-        told = {"stream": gone.stream_id, "first_seen": utc_text(gone.detection.first_seen_utc)}
+        # Not when that was, nor how the mask was worn: a deletion leaves nothing behind.
+        told = {"stream": gone.stream_id, "receipt": receipt_id}
         store.audit.add(Action.DETECTION_DELETED, f"detection {detection_id}", **told, had_image=gone.image is not None)
     erase_some(store, files)
+    return receipt_id
 
 
 def erase_some(store: Store, files: ImageFiles) -> bool:

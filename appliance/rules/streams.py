@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from appliance.accounts.audit import Action
 from appliance.accounts.people import Person, Role
 from appliance.address import shown
 from appliance.errors import InputError, NotAllowed, NotFound
 from appliance.images import ImageFiles
+from appliance.keeping import MAX_DAYS, ImageMode, Keeping
 from appliance.names import stream_name
 from appliance.previews import Previews
 from appliance.rules import detections, people
 from appliance.rules.sources import changed_credentials, clean_source, clean_watch, followed, refuse_pair, same_place
 from appliance.secrets import digest, new_stream_key
-from appliance.store import DetectionFilter, Store, Stream
+from appliance.store import Kind, Store, Stream
 from appliance.times import Now
 
 OPERATOR = Person(0, "", Role.ADMIN, "", "")
 """Whoever works at the command line of the box itself: an admin without a name, who owns nothing."""
 
 
+AS_THE_BOX = Keeping()
+ALL_IDS = 2**63 - 1
 NO_SUB_STREAM = "Only a stream that the box fetches has a sub-stream; leave it out."
 
 
@@ -41,21 +46,25 @@ def add(
     source_user: str | None = None,
     source_password: str | None = None,
     watch: str | None = None,
+    keeping: Keeping = AS_THE_BOX,
 ) -> tuple[Stream, str | None]:
     """Make a stream; with it the stream key to show this once, None if it has a source instead.
 
     owner: an id or a name. known_key: only for the demo, whose keys are known to everybody.
     source_user, source_password: of the camera, where its addresses do not have them.
     watch: the sub-stream of the source, a smaller picture in which the box watches for movement.
+    keeping: what is kept of it, and for how long.
     Raises InputError, NotSaved.
     """
     name, owner_id = stream_name(name), _owner_id(store, by, owner)
+    _check_keeping(by, keeping, AS_THE_BOX)
     if source is not None:
         credentials = (by.is_admin, source_user, source_password)
         source = clean_source(source, *credentials)
         watch = clean_watch(watch, source, *credentials) if watch else None
         with store.saving():
             stream_id = store.streams.add_with_source(owner_id, name, source, now.utc, watch)
+            store.streams.set_keeping(stream_id, keeping)
             store.audit.add(Action.STREAM_ADDED, named(store, stream_id), source=shown(source))
         return find(store, stream_id, now), None
     if watch:
@@ -63,6 +72,7 @@ def add(
     key = known_key or new_stream_key()
     with store.saving():
         stream_id = store.streams.add_with_key(owner_id, name, digest(key), now.utc)
+        store.streams.set_keeping(stream_id, keeping)
         store.audit.add(Action.STREAM_ADDED, named(store, stream_id))
     return find(store, stream_id, now), key
 
@@ -79,17 +89,21 @@ def change(
     source_user: str | None = None,
     source_password: str | None = None,
     watch: str | None = None,
+    keeping: Keeping | None = None,
 ) -> None:
     """Change what is not None, all of it or nothing. Raises InputError, NotSaved.
 
     source: pull it from there from now on; an old key ends. The present one as it is shown, without its secrets,
     means that it stays. source_user, source_password: of the camera; without source, of the present one.
     watch: the sub-stream; empty: there is none any more. It ends with its source, unless it is given, too.
+    keeping: what is kept of it; what is past its time by that goes within the hour.
     """
     name = None if name is None else stream_name(name)
     owner_id = None if owner is None else _owner_id(store, by, owner)
     source = _new_source(by, stream, source, source_user, source_password)
     watch = _watch_after(by, stream, source, watch, source_user, source_password)
+    if keeping is not None:
+        _check_keeping(by, keeping, stream.keeping)
     with store.saving():
         if owner_id is not None:
             store.streams.give_to(stream.id, owner_id)
@@ -101,15 +115,33 @@ def change(
             store.streams.set_watch(stream.id, watch)
         if active is not None:
             store.streams.set_active(stream.id, active)
+        if keeping is not None:
+            store.streams.set_keeping(stream.id, keeping)
         changes = {
             "owner_id": owner_id,
             "name": name if name != stream.name else None,
             "source": source and shown(source),
             "watch": shown(watch or "") if watch != stream.watch_url else None,
             "active": active,
+            **_changes_of(keeping or stream.keeping, stream.keeping),
         }
         done = {field: value for field, value in changes.items() if value is not None}
         store.audit.add(Action.STREAM_CHANGED, named(store, stream.id), **done)
+
+
+def _changes_of(keeping: Keeping, before: Keeping) -> dict[str, str | int]:
+    """What of it is chosen otherwise now."""
+    chosen = {field.name: (getattr(keeping, field.name), getattr(before, field.name)) for field in fields(Keeping)}
+    return {name: new or "as the box" for name, (new, old) in chosen.items() if new != old}
+
+
+def _check_keeping(by: Person, keeping: Keeping, before: Keeping) -> None:
+    """Raises InputError, NotAllowed."""
+    if keeping.images is ImageMode.FULL and before.images is not ImageMode.FULL and not by.is_admin:
+        raise NotAllowed("Only an admin may have faces kept as they are; choose that eyes are pixelated, or no images.")
+    for noun, days in (("images", keeping.images_days), ("detections", keeping.detections_days)):
+        if days is not None and not 1 <= days <= MAX_DAYS:
+            raise InputError(f"For how many days {noun} are kept is a number from 1 to {MAX_DAYS}, or nothing.")
 
 
 def rotate_key(store: Store, stream_id: int) -> str:
@@ -121,18 +153,33 @@ def rotate_key(store: Store, stream_id: int) -> str:
     return key
 
 
-def delete(store: Store, files: ImageFiles, previews: Previews, stream: Stream) -> None:
+def delete(store: Store, files: ImageFiles, previews: Previews, by: Person, stream: Stream, now: Now) -> int:
     """Delete a stream with its detections, then erase their images; of many, the watcher erases most.
 
-    Raises NotSaved.
+    The id of the receipt. Raises NotSaved.
     """
     with store.saving():
-        total = store.detections.counts(DetectionFilter(stream_id=stream.id)).total
-        images = store.detections.count_images(stream.id)
-        store.audit.add(Action.STREAM_DELETED, named(store, stream.id), detections=total, images=images)
+        deleted = store.receipts.measure("stream_id = ?", stream.id)
+        receipt_id = store.receipts.add(Kind.STREAM, stream.title, by.name, deleted, now.utc)
+        told = {"detections": deleted.detections, "images": deleted.images, "receipt": receipt_id}
+        store.audit.add(Action.STREAM_DELETED, named(store, stream.id), **told)
+        store.without_row.count_out(stream.id)
         store.streams.remove(stream.id)
     detections.erase_some(store, files)
     previews.forget(stream.id)
+    return receipt_id
+
+
+def delete_images(store: Store, files: ImageFiles, by: Person, stream: Stream, now: Now) -> int:
+    """Erase all images of a stream; its detections stay. The id of the receipt. Raises NotSaved."""
+    with store.saving():
+        deleted = store.receipts.measure("stream_id = ? and image_day is not null", stream.id)
+        receipt_id = store.receipts.add(Kind.IMAGES, stream.title, by.name, deleted, now.utc)
+        told = {"images": deleted.images, "receipt": receipt_id}
+        store.audit.add(Action.IMAGES_DELETED, named(store, stream.id), **told)
+        store.detections.forget_images_of(stream.id, 0, ALL_IDS, ALL_IDS)
+    detections.erase_some(store, files)
+    return receipt_id
 
 
 def named(store: Store, stream_id: int) -> str:

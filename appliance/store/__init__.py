@@ -6,6 +6,7 @@ from appliance.store.detections import StoredDetection, StoredImage
 from appliance.store.filters import DetectionFilter
 from appliance.store.fleet import CommandRecord, FleetStatus
 from appliance.store.heartbeat import Heartbeat
+from appliance.store.receipts import Deleted, Kind, Receipt
 from appliance.store.services import ServiceStatus
 from appliance.store.streams import Refusal, Source, Stream
 from appliance.store.summaries import Backlog, EpochState
@@ -18,11 +19,14 @@ __all__ = [
     "BoxClock",
     "Bucket",
     "CommandRecord",
+    "Deleted",
     "DetectionFilter",
     "EpochState",
     "FleetStatus",
     "Heartbeat",
     "ImageDay",
+    "Kind",
+    "Receipt",
     "Refusal",
     "ServiceStatus",
     "Source",

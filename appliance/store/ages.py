@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from appliance.sqlite import Database
 from appliance.times import Now, utc_seconds, utc_text
 
+FIRST_DAY = "2026-01-01"  # there was no mb9k before
+_NEWEST_ID = "(select coalesce(max(seq), 0) from sqlite_sequence where name = 'detections')"
 STEADY_S = 60.0
 """A clock that differs by less from where it should be has run steadily."""
 
@@ -112,6 +114,51 @@ class Ages:
             "insert or replace into image_days (day, size_bytes, running_s, utc) values (?, ?, ?, ?)",
             [day.day, day.size_bytes, day.running_s, _text(day.utc)],
         )
+
+    def mark_detections(self, clock: BoxClock) -> None:
+        """Note that the detections there are were there at this moment, if any came since the last mark."""
+        believed_utc = clock.utc if clock.wall_clock is WallClock.BELIEVED else None
+        self.db.execute(
+            "insert into detection_ages (upto_id, running_s, utc)"
+            f" select newest, ?, ? from (select {_NEWEST_ID} as newest)"
+            " where newest > (select coalesce(max(upto_id), 0) from detection_ages)",
+            [clock.running_s, _text(believed_utc)],
+        )
+
+    def mark_first_detections(self, clock: BoxClock) -> None:
+        """Note how old the detections are that were there before ages were noted: by the end of the days they are of.
+
+        Of a day that follows an earlier one in the order of arrival, the later counts: nobody is taken for older.
+        """
+        rows = self.db.execute(
+            "select substr(last_seen_utc, 1, 10) as day, max(id) as upto_id from detections"
+            " group by day order by upto_id"
+        ).fetchall()
+        newest_utc = 0.0
+        for row in rows:
+            end_utc = utc_seconds(row["day"]) + 86400.0
+            is_known = row["day"] >= FIRST_DAY and clock.utc is not None and end_utc - 86400.0 <= clock.utc
+            newest_utc = max(newest_utc, end_utc if is_known else clock.utc or 0.0)
+            self.db.execute(
+                "insert into detection_ages (upto_id, running_s, utc) values (?, ?, ?)",
+                [row["upto_id"], clock.running_s, _text(newest_utc or None)],
+            )
+
+    def has_marks(self) -> bool:
+        """Whether ages of detections were ever noted."""
+        return self.db.execute("select 1 from detection_ages limit 1").fetchone() is not None
+
+    def last_older_than(self, span_s: float, clock: BoxClock) -> int:
+        """The highest id of the detections that were there so long ago; 0: none was.
+
+        By the running time of the box, or by the wall clock, if that was believed both then and now.
+        """
+        now_utc = clock.utc if clock.wall_clock is WallClock.BELIEVED else None
+        row = self.db.execute(
+            "select max(upto_id) as id from detection_ages where running_s < ? or utc < ?",
+            [clock.running_s - span_s, _text(None if now_utc is None else now_utc - span_s)],
+        ).fetchone()
+        return int(row["id"] or 0)
 
     def forget_image_day(self, day: str) -> None:
         """Its file is gone."""

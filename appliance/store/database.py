@@ -20,7 +20,10 @@ from appliance.store import soundness
 from appliance.store.ages import Ages
 from appliance.store.detections import Detections
 from appliance.store.erasures import Erasures
+from appliance.store.exports import Exports
 from appliance.store.fleet import Fleet
+from appliance.store.privacy import Privacy
+from appliance.store.receipts import Receipts
 from appliance.store.schema import MIGRATIONS
 from appliance.store.services import Services
 from appliance.store.soundness import BUSY_TIMEOUT_S, Cause, cause_of, connect
@@ -28,6 +31,7 @@ from appliance.store.streams import Streams
 from appliance.store.summaries import WRONG_MINUTES, Summaries
 from appliance.store.trends import Trends
 from appliance.store.trends_schema import WRONG_DAYS, WRONG_QUARTERS
+from appliance.store.without_row import WithoutRow
 
 log = logging.getLogger(__name__)
 
@@ -50,11 +54,15 @@ class Store:
         self.people = People(self.db)
         self.streams = Streams(self.db)
         self.detections = Detections(self.db)
+        self.exports = Exports(self.db)
         self.services = Services(self.db)
         self.erasures = Erasures(self.db)
         self.ages = Ages(self.db)
         self.summaries = Summaries(self.db)
         self.trends = Trends(self.db, self.detections)
+        self.without_row = WithoutRow(self.db)
+        self.receipts = Receipts(self.db)
+        self.privacy = Privacy(self.db)
         self.fleet = Fleet(self.db)
         self.audit = Audit(self.db)
         self.reserve: Reserve | None = None
@@ -101,6 +109,7 @@ class Store:
     def _prepared(cls, connection: sqlite3.Connection, path: Path) -> Store:
         connection.execute("pragma synchronous=full")
         connection.execute("pragma foreign_keys=on")
+        connection.execute("pragma secure_delete=on")  # what is deleted is overwritten, also in free pages
         connection.execute("pragma temp_store=memory")  # a full disk must not stop what makes room
         store = cls(connection)
         store.reserve = Reserve(path.parent)
@@ -165,6 +174,14 @@ class Store:
         except sqlite3.Error as error:
             log.error("not saved: %s", error)
             raise NotSaved(explain_trouble(error)) from error
+
+    def empty_log(self) -> bool:
+        """Write all of the write-ahead log into the file and empty it: what was deleted stands in it until then.
+
+        False: another connection still reads what it was; try again. Raises sqlite3.Error.
+        """
+        (busy, _, _) = self.db.execute("pragma wal_checkpoint(truncate)").fetchone()
+        return not busy
 
     def problems(self) -> list[str]:
         """What is wrong with the file and its invariants, a sentence each; empty when all is well."""

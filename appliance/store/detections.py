@@ -44,6 +44,10 @@ _COLUMNS = f"""
 _STREAMS = "from streams join people on people.id = owner_id"
 _SELECT = f"{_COLUMNS} {_STREAMS} join detections on stream_id = streams.id"
 _STATES = ", ".join(f"'{state.value}'" for state in State)
+_WITHOUT_IMAGE = (
+    "update detections set image_day = null, image_offset = null, image_size = null, image_token = null,"
+    " image_crc32 = null"
+)
 
 
 def _stored(row: sqlite3.Row) -> StoredDetection:
@@ -232,11 +236,33 @@ class Detections:
     def forget_images(self, day: str) -> int:
         """The day file goes: its detections have no image any more. How many had."""
         return self.db.execute(
-            "update detections set image_day = null, image_offset = null, image_size = null, image_token = null,"
-            " image_crc32 = null"
-            " where stream_id in (select id from streams) and image_day = ?",
+            f"{_WITHOUT_IMAGE} where stream_id in (select id from streams) and image_day = ?",
             [day],
         ).rowcount
+
+    def forget(self, stream_id: int, after_id: int, upto_id: int, limit: int) -> int | None:
+        """Delete at most `limit` of a stream's detections with ids above after_id, up to upto_id, in their order.
+
+        The id of the last one, if there may be more. Their images are noted as still to be erased. Whether they are
+        counted out is for the caller to say, see WithoutRow.
+        """
+        ids = self._ids("stream_id = ?", [stream_id], after_id, upto_id, limit)
+        self.db.conn.executemany("delete from detections where id = ?", [(each,) for each in ids])
+        return ids[-1] if len(ids) == limit else None
+
+    def forget_images_of(self, stream_id: int, after_id: int, upto_id: int, limit: int) -> int | None:
+        """The same for the images alone: these detections have none any more."""
+        ids = self._ids("stream_id = ? and image_day is not null", [stream_id], after_id, upto_id, limit)
+        self.db.conn.executemany(f"{_WITHOUT_IMAGE} where id = ?", [(each,) for each in ids])
+        return ids[-1] if len(ids) == limit else None
+
+    def _ids(self, chosen: str, parameters: list[Any], after_id: int, upto_id: int, limit: int) -> list[int]:
+        rows = self.db.execute(
+            # `+`: the ids that are new to this question are few, all of the stream are not.
+            f"select id from detections where id > ? and id <= ? and +{chosen} order by id limit ?",
+            [after_id, upto_id, *parameters, limit],
+        )
+        return [row["id"] for row in rows]
 
     def open_since(self, stream_id: int, since_utc: float) -> list[StoredDetection]:
         """Detections of a stream last seen since then: people who may still be in view after a restart."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from appliance.accounts.schema import migrations as accounts_migrations
 from appliance.sqlite import Database, Migrations
-from appliance.store import summaries_schema, trends_schema
+from appliance.store import keeping_schema, summaries_schema, trends_schema
 
 migrations = Migrations("appliance")
 MIGRATIONS = (accounts_migrations, migrations)  # streams refer to people, so these come first
@@ -275,6 +275,12 @@ def m013_decoded_by(db: Database) -> None:
 def m014_trends(db: Database) -> None:
     """Sums by quarters of an hour and by days, which stay."""
     trends_schema.make(db)
+
+
+@migrations()
+def m016_keeping(db: Database) -> None:
+    """What is kept of a stream, and for how long; receipts of what was deleted; statistics only."""
+    keeping_schema.make(db)
 
 
 @migrations()

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from appliance.errors import NameTaken
 from appliance.faces import Health, Work
+from appliance.keeping import ImageMode, Keeping
 from appliance.sqlite import Database
 from appliance.store.filters import OF_STREAMS, TITLE, conditions
 from appliance.store.services import FRESH_S
@@ -25,6 +26,7 @@ class Stream:
     live: somebody publishes, and the watcher's word for it is fresh; live_since_utc: since when.
     problem: why nobody in it is being judged, for a person to read. watch_problem: why the smaller picture is not
     watched; the large one is, instead.
+    keeping: what was chosen for it of what is kept.
     transport: over which the pictures of a camera came last, tcp or udp. key_interval_s: from key frame to key frame.
     health: how well it can be judged, work: what was done with it; while it is live.
     """
@@ -49,6 +51,7 @@ class Stream:
     transport: Literal["tcp", "udp"] | None
     key_interval_s: int | None
     decoded_by: str | None
+    keeping: Keeping
     health: Health
     work: Work = field(default_factory=Work)
 
@@ -56,6 +59,21 @@ class Stream:
     def title(self) -> str:
         """How it is shown."""
         return f"{self.owner}:{self.name}"
+
+    @property
+    def images(self) -> ImageMode | None:
+        """What of persons' pictures is written; None: as the box's settings say."""
+        return self.keeping.images
+
+    @property
+    def images_days(self) -> int | None:
+        """For how many days images are kept; None: as long as the box keeps any."""
+        return self.keeping.images_days
+
+    @property
+    def detections_days(self) -> int | None:
+        """For how many days detections are kept; None: until somebody deletes them."""
+        return self.keeping.detections_days
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +97,13 @@ class Refusal:
 
 _LIVE = "(watch.name is not null and active and coalesce(live, 0))"
 # The columns of stream_status have the names of the fields.
+_KEEPING = tuple(each.name for each in fields(Keeping))  # so do those of streams
 _HEALTH = tuple(each.name for each in fields(Health))
 _WORK = tuple(each.name for each in fields(Work))
 _SELECT = f"""
     select streams.id, owner_id, people.name as owner, streams.name, key_sha256 is not null as has_key, source_url,
-      watch_url, active, streams.created_utc, {_LIVE} as live, iif({_LIVE}, since_utc, null) as live_since_utc,
+      watch_url, active, {", ".join(_KEEPING)}, streams.created_utc,
+      {_LIVE} as live, iif({_LIVE}, since_utc, null) as live_since_utc,
       iif({_LIVE}, remote, null) as remote, codec, width, height, stream_status.problem,
       watch_problem, transport, key_interval_s, iif({_LIVE}, decoded_by, null) as decoded_by,
       {", ".join(f"iif({_LIVE}, {name}, null) as {name}" for name in _HEALTH)},
@@ -195,6 +215,33 @@ class Streams:
         """Let it in or not."""
         self.db.execute("update streams set active = ? where id = ?", [int(active), stream_id])
 
+    def set_keeping(self, stream_id: int, keeping: Keeping) -> None:
+        """Keep this of it from now on."""
+        mode = keeping.images and keeping.images.value
+        self.db.execute(
+            "update streams set images = ?, images_days = ?, detections_days = ? where id = ?",
+            [mode, keeping.images_days, keeping.detections_days, stream_id],
+        )
+
+    def keeping(self) -> dict[int, Keeping]:
+        """What was chosen for every stream there is, by its id."""
+        rows = self.db.execute(f"select id, {', '.join(_KEEPING)} from streams")
+        return {row["id"]: _keeping({name: row[name] for name in _KEEPING}) for row in rows}
+
+    def forgotten(self, stream_id: int) -> tuple[int, int]:
+        """Up to which ids its detections, and the images of them, were forgotten for their age."""
+        row = self.db.execute(
+            "select forgotten_id, images_forgotten_id from streams where id = ?", [stream_id]
+        ).fetchone()
+        return row["forgotten_id"], row["images_forgotten_id"]
+
+    def note_forgotten(self, stream_id: int, detections_id: int, images_id: int) -> None:
+        """Up to these ids they are now."""
+        self.db.execute(
+            "update streams set forgotten_id = ?, images_forgotten_id = ? where id = ?",
+            [detections_id, images_id, stream_id],
+        )
+
     def remove(self, stream_id: int) -> None:
         """Remove a stream with all its detections; their images are noted as still to be erased."""
         self.db.execute("delete from streams where id = ?", [stream_id])
@@ -299,5 +346,10 @@ class Streams:
 def _stream(row: dict[str, Any]) -> Stream:
     health = Health(**{name: row.pop(name) for name in _HEALTH})
     work = Work(**{name: row.pop(name) for name in _WORK})
+    keeping = _keeping({name: row.pop(name) for name in _KEEPING})
     flags = {name: bool(row[name]) for name in ("has_key", "active", "live")}
-    return Stream(**{**row, **flags}, health=health, work=work)
+    return Stream(**{**row, **flags}, keeping=keeping, health=health, work=work)
+
+
+def _keeping(row: dict[str, Any]) -> Keeping:
+    return Keeping(**{**row, "images": row["images"] and ImageMode(row["images"])})

@@ -64,12 +64,16 @@ _DIFFERENCES = f"""
           {", ".join(f"-(state = '{state}')" for state in _STATES)}
         from detections
         join (select stream_id as of, max(number) as number from stream_numbers group by stream_id) on of = stream_id
+        union all
+        select stream, {_START_UTC}, {", ".join(f"-{state}" for state in _STATES)}
+        from epochs join counted_without_row on epoch = number
       )
       where start_utc >= (select since_utc from summaries_kept where id = 1)
       group by stream, start_utc
       having {" or ".join(f"sum({state}) <> 0" for state in _STATES)}
 """
-"""By how much the sums of a minute are above its detections, where they are not the same."""
+"""By how much the sums of a minute are above its detections, where they are not the same. Who was counted without a
+detection, or whose detection was forgotten for its age, is counted beside."""
 WRONG_MINUTES = f"select count(*) from ({_DIFFERENCES})"
 """In how many minutes the sums are not those of the detections: always 0. Nothing is known of what was forgotten."""
 
@@ -222,7 +226,15 @@ class Summaries:
             {"before": before_utc, "limit": FORGOTTEN_AT_ONCE},
         ).rowcount
         self.db.execute(
-            f"delete from epochs where number < {_NEWEST} and not exists (select 1 from summaries where epoch = number)"
+            "delete from counted_without_row where (epoch, stream, minute) in ("
+            " select epoch, stream, minute from epochs cross join counted_without_row on epoch = number"
+            " where minute < (? - started_utc) / 60)",
+            [before_utc],
+        )
+        self.db.execute(
+            f"delete from epochs where number < {_NEWEST}"
+            " and not exists (select 1 from summaries where epoch = number)"
+            " and not exists (select 1 from counted_without_row where epoch = number)"
         )
         return forgotten
 

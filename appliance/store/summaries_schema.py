@@ -107,9 +107,31 @@ _COUNT = """
 """
 
 
+_FILE = """
+      insert into {table} (epoch, stream, minute, mask, no_mask, incorrect, unknown)
+        select number, (select max(number) from stream_numbers where stream_id = {row}.stream_id),
+          ({minute_start} - started_utc) / 60,
+          {row}.state = 'mask', {row}.state = 'no_mask', {row}.state = 'incorrect', {row}.state = 'unknown'
+        from epochs where number = {epoch}
+        on conflict (epoch, stream, minute) do update set mask = mask + excluded.mask,
+          no_mask = no_mask + excluded.no_mask, incorrect = incorrect + excluded.incorrect,
+          unknown = unknown + excluded.unknown;
+"""
+
+
 def _count(row: str, sign: str) -> str:
     """The statements that count a detection, `new` or `old`, in (sign "") or out (sign "-")."""
     return _COUNT.format(row=row, sign=sign, minute_start=MINUTE_START.format(row=row), epoch=_EPOCH.format(row=row))
+
+
+def count_out(row: str) -> str:
+    """The statements of a trigger that count a detection, `new` or `old`, out."""
+    return _count(row, "-")
+
+
+def file_under_epoch(row: str, table: str) -> str:
+    """The statement of a trigger that adds a detection to the sums of another table, where it would be counted out."""
+    return _FILE.format(row=row, table=table, minute_start=MINUTE_START.format(row=row), epoch=_EPOCH.format(row=row))
 
 
 _TRIGGERS = f"""

@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from appliance.faces import Bbox, Detection, Face, Health, Work
+from appliance.keeping import ImageMode
 from appliance.previews import Previews
-from appliance.sections import Images, Vision
+from appliance.sections import Vision
 from appliance.vision.annotate import draw_bboxes
 from appliance.vision.bboxes import rescale_bbox
 from appliance.vision.budget import Budget, Costs
@@ -66,7 +67,7 @@ class Analysis:
         url: str,
         detector: Detector,
         vision: Vision,
-        images: Images,
+        image_mode: ImageMode,
         previews: Previews,
         sink: Callable[[Sighting], None],
         reach: Reach | None,
@@ -78,7 +79,8 @@ class Analysis:
         self.stream_id = stream_id
         self.url, self.reach, self.watch_url = url, reach, watch_url
         self.detector = detector
-        self.images = images
+        self.image_mode = image_mode  # may be set while it runs, and so may this: whether live pictures are drawn
+        self.draws = True
         self.previews = previews
         self.sink = sink
         self.crash: str | None = None
@@ -232,7 +234,8 @@ class Analysis:
         bbox_px = track.detection.bbox_px if track.detection else track.bbox_px
         if track.quality > track.image_quality * BETTER:
             track.image_quality, bbox_px = track.quality, track.bbox_px
-            jpeg = encode_jpeg(snapshot(frame, bbox_px, self._hidden(look)), JPEG_QUALITY) if self.images.keep else None
+            if self.image_mode is not ImageMode.NO_IMAGES:
+                jpeg = encode_jpeg(snapshot(frame, bbox_px, self._hidden(look)), JPEG_QUALITY)
         track.detection = Detection(
             first_seen_utc=track.first_seen_utc,
             last_seen_utc=frame.utc,
@@ -253,7 +256,7 @@ class Analysis:
 
     def _hidden(self, look: Look) -> list[Bbox]:
         """The faces whose eyes nobody may see: those of this look, and those where nobody looked this time."""
-        if not self.images.pixelate_eyes:
+        if self.image_mode is ImageMode.FULL:
             return []
         return [face.bbox_px for face in self._in_view(look)] + [bbox_px for _, bbox_px in self._faint]
 
@@ -261,6 +264,8 @@ class Analysis:
         return [*filter(self._is_sure, look.faces), *look.presumed]
 
     def _preview(self, look: Look) -> None:
+        if not self.draws:
+            return
         frame = look.frame
         if frame.time_s < self._preview_due_s - EARLY_S or not self.previews.is_requested(self.stream_id):
             return

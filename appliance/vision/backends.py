@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 CPU, TENSORRT, JETSON = "onnx", "tensorrt", "jetson"
 ON_CPU = "ONNX Runtime on the CPU"
+WAITING = "Another process builds the engine; waiting for it."
 PRECISIONS = ("int8", "fp16")  # the first that is right
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 60.0, 3600.0
 MOST_CUT_OFF = 3  # a build that ends with the machine each time must not be what the box does at each start
@@ -174,9 +175,7 @@ class TensorRT:
     def _open(self, key: Key, form: str) -> tuple[NetworkDetector, gpu.Worker, str]:
         """From the folder, or built. One that is there and of no use is built again, once."""
         engines, progress = self._engines, self._progress
-        with engines.building(
-            key, progress.is_stopping, lambda: progress.tell("Another process builds the engine; waiting for it.")
-        ):
+        with engines.building(key, progress.is_stopping, lambda: progress.tell(WAITING)):
             if engines.cut_off(key) >= MOST_CUT_OFF:
                 _if_there_is_room(lambda: engines.refuse(key, utc_text(time.time()), 0.0, CUT_OFF))
                 raise EngineRefused(CUT_OFF)
@@ -257,7 +256,13 @@ def _if_there_is_room(write: Callable[[], None]) -> None:
 def _jetson(model: Model, engines: Engines, progress: Progress, directory: Path | None) -> Opened:
     """jetson-inference, by a file of its own."""
     progress.tell("detectNet loads the model; the first time it builds an engine, which takes minutes.")
-    return open_detector(model, engines.folder, directory)
+    return open_detector(
+        model,
+        engines.folder,
+        directory,
+        progress.is_stopping,
+        lambda: progress.tell(WAITING),
+    )
 
 
 class Backends:

@@ -157,29 +157,11 @@ class Engines:
 
     @contextmanager
     def building(self, key: Key, is_stopping: Callable[[], bool], waits: Callable[[], None]) -> Iterator[None]:
-        """Be the only one who builds the engine of this key. waits: told when somebody else does.
-
-        Raises Stopped, OSError.
-        """
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(self._path(key, LOCK), os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            told = False
-            while True:
-                with suppress(BlockingIOError):
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                if not told:
-                    waits()
-                    told = True
-                if is_stopping():
-                    raise Stopped("the box stops")
-                time.sleep(POLL_S)
+        """Be the only one who builds the engine of this key; see `alone`. Raises Stopped, OSError."""
+        with alone(self._path(key, LOCK), is_stopping, waits):
             for draft in self.folder.glob(f"{key.name}.*{DRAFT}"):  # of one that was killed
                 self._unlink(draft)
             yield
-        finally:
-            os.close(handle)
 
     def _path(self, key: Key, suffix: str) -> Path:
         return self.folder / f"{key.name}{suffix}"
@@ -201,6 +183,31 @@ class Engines:
     def _unlink(self, path: Path) -> None:
         with suppress(OSError):
             path.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(lock: Path, is_stopping: Callable[[], bool], waits: Callable[[], None]) -> Iterator[None]:
+    """Be the only one of all processes that hold this file. waits: told once when another one does.
+
+    Raises Stopped, OSError.
+    """
+    lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        told = False
+        while True:
+            with suppress(BlockingIOError):
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            if not told:
+                waits()
+                told = True
+            if is_stopping():
+                raise Stopped("the box stops")
+            time.sleep(POLL_S)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _entry(path: Path) -> Entry | None:

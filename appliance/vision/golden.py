@@ -105,14 +105,8 @@ class Agreement:
 
     @property
     def is_close(self) -> bool:
-        """Whether one may judge in the other's place."""
-        return (
-            self.faces > 0
-            and not self.missed
-            and not self.states
-            and self.iou >= AGREED_IOU
-            and self.score <= AGREED_SCORE
-        )
+        """Whether one may judge in the other's place; without a face to compare, no."""
+        return not self.missed and not self.states and self.iou >= AGREED_IOU and self.score <= AGREED_SCORE
 
     def __str__(self) -> str:
         return (

@@ -29,6 +29,7 @@ from appliance.files import sync
 from appliance.vision.bboxes import PAD_GREY, Candidates, Float32Array, iou
 from appliance.vision.child import Child, parent
 from appliance.vision.detector import NetworkDetector, Run
+from appliance.vision.engines import alone
 from appliance.vision.golden import agreement, self_test
 from appliance.vision.gpu_errors import (
     BuildFailed,
@@ -50,7 +51,7 @@ LEAST_SCORE = 0.1  # candidates below are not asked for; those above say how sur
 MOST = 300  # candidates of a picture
 NEVER_CLUSTER = 2.0  # an overlap that no two bboxes have: detectNet unites none, and NMS is ours
 NUMBERS = 6  # of a candidate: left, top, right, bottom, confidence, class (1 to 3; 0: there is none)
-FOLDER = "detectnet-"
+FOLDER, LOCK = "detectnet-", "detectnet.lock"
 BUILD_S = 1800.0  # it builds an engine when it first loads a model
 PASS_S = 3.0
 READY = b"ready"
@@ -145,25 +146,34 @@ class Jetson:
         return self._child.content()
 
 
-def open_detector(model: Model, folder: Path, directory: Path | None = None) -> Jetson:
+def open_detector(
+    model: Model,
+    folder: Path,
+    directory: Path | None = None,
+    is_stopping: Callable[[], bool] = lambda: False,
+    waits: Callable[[], None] = lambda: None,
+) -> Jetson:
     """detectNet with the decoded form of the model. folder: where it may keep its engines, beside those of TensorRT.
 
-    Minutes the first time. Raises GpuError, UserError, OSError.
+    Minutes the first time, and one process at a time, since detectNet takes an engine that another one still writes.
+    waits: told when another one does it. Raises GpuError, UserError, OSError.
     """
     for library in LIBRARIES:
         if importlib.util.find_spec(library) is None:
             raise NotInstalled("jetson-inference is not installed")
     if FORM not in model.forms:
         raise BuildFailed(f"the model {model.id} has no form for detectNet")
-    files = laid_out(verified(model.forms[FORM], directory), folder)
-    try:
-        return _tested(model, files, directory)
-    except GpuError:
-        if not (engines := [*files.glob("model.onnx.*")]):
-            raise
-        for engine in engines:  # it may be a half, or another version's: detectNet looks at its name alone
-            engine.unlink()
-        return _tested(model, files, directory)
+    content = verified(model.forms[FORM], directory)
+    with alone(folder / LOCK, is_stopping, waits):
+        files = laid_out(content, folder)
+        try:
+            return _tested(model, files, directory)
+        except GpuError:
+            if not (engines := [*files.glob("model.onnx.*")]):
+                raise
+            for engine in engines:  # it may be a half, or another version's: detectNet looks at its name alone
+                engine.unlink()
+            return _tested(model, files, directory)
 
 
 def _tested(model: Model, files: Path, directory: Path | None) -> Jetson:

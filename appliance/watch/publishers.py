@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from appliance.media.mediamtx import Client, Connection, Engine, IngestPath, MediaError, NotRunning, key_sha256
+from appliance.vision.reading.reach import Reach
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,15 @@ class Publisher:
     stream_id: int
     path: str
     remote: str
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the pictures of a stream come from, and how far that may lead; None: anywhere, no person typed it."""
+
+    url: str
+    reach: Reach | None = None
+    watch_url: str | None = None
 
 
 class Publishers:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from appliance.disk import Reserve
 from appliance.images import ImageFiles
+from appliance.keeping import STRICTNESS, ImageMode
 from appliance.secrets import new_token
 from appliance.store import Store, StoredImage
 from appliance.vision.analysis import Sighting
+from appliance.watch.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -48,13 +51,16 @@ class Recorder:
     the process lives. `problem` says so, for a person to read.
     """
 
-    def __init__(self, images: ImageFiles, reserve: Reserve) -> None:
+    def __init__(self, images: ImageFiles, reserve: Reserve, tally: Tally | None = None) -> None:
+        self.tally = tally or Tally()
         self.images = images
         self.reserve = reserve
         self.problem: str | None = None
         self.news = threading.Event()  # somebody came, or is in another state: worth a transaction soon
+        self._modes: dict[int, ImageMode] = {}
         self._people: dict[str, _Person] = {}
         self._batch: list[tuple[_Person, Sighting, int | None]] = []
+        self._left: list[Sighting] = []
         self._lock = threading.Lock()
 
     def take(self, sighting: Sighting) -> None:
@@ -72,6 +78,18 @@ class Recorder:
             if sighting.jpeg and (person.jpeg or self._waiting_images() < MAX_WAITING_IMAGES):
                 person.jpeg = sighting.jpeg
 
+    def follow(self, modes: Mapping[int, ImageMode]) -> None:
+        """What is written of the images of these streams from now on. Images that wait were taken for what was before.
+
+        Where that was less strict, they are dropped: nobody should find one that was forbidden a moment ago.
+        """
+        with self._lock:
+            for person in self._people.values():
+                mode, before = modes.get(person.newest.stream_id), self._modes.get(person.newest.stream_id)
+                if mode is not None and before is not None and STRICTNESS[mode] > STRICTNESS[before]:
+                    person.jpeg = None
+            self._modes = dict(modes)
+
     def waiting(self) -> int:
         """How many persons are not yet stored as they are now."""
         with self._lock:
@@ -85,6 +103,9 @@ class Recorder:
 
         Call `committed` after the commit: only then is anything taken as stored.
         """
+        if store.privacy.statistics_only():
+            self._batch = self._tallied(store)
+            return
         with self._lock:
             self.news.clear()
             due = [person for person in self._people.values() if everything or _is_due(person, uptime_s)]
@@ -96,6 +117,18 @@ class Recorder:
                 self._place_image(person, uptime_s, everything)
         self._sync(due)
         self._batch = [(person, person.newest, self._store(store, person)) for person in due]
+
+    def _tallied(self, store: Store) -> list[tuple[_Person, Sighting, int | None]]:
+        """Of whoever has left, who is to be counted: nobody who was recorded before, and counted by that."""
+        with self._lock:
+            self.news.clear()
+            for person in self._people.values():
+                person.jpeg = person.placed = None
+            gone = [person for person in self._people.values() if person.newest.ended]
+        streams = store.streams.ids()
+        new = [person for person in gone if person.detection_id is None and not person.deleted]
+        self._left = [person.newest for person in new if person.newest.stream_id in streams]
+        return [(person, person.newest, None) for person in gone]
 
     def _place_image(self, person: _Person, uptime_s: float, everything: bool) -> None:
         """Put a new image on the disk, if there is one and the last was not just now. Without room: no image."""
@@ -145,7 +178,9 @@ class Recorder:
             person.deleted = detection_id is None
             person.detection_id, person.stored, person.stored_s = detection_id, sighting, uptime_s
             person.placed = None
-        self._batch = []
+        for sighting in self._left:
+            self.tally.add(sighting.stream_id, sighting.detection.state)
+        self._batch, self._left = [], []
         with self._lock:
             gone = [key for key, person in self._people.items() if person.newest.ended and not person.waiting]
             for key in gone:

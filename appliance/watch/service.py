@@ -19,6 +19,7 @@ from appliance.disk import FOR_PEOPLE_BYTES, Reserve
 from appliance.errors import UserError
 from appliance.faces import Health, Work
 from appliance.images import ImageFiles
+from appliance.keeping import Keeping
 from appliance.media.mediamtx import Client, read_url
 from appliance.previews import Previews
 from appliance.rules.detections import erase_some
@@ -33,7 +34,8 @@ from appliance.vision.detector import Detector
 from appliance.vision.golden import self_test
 from appliance.vision.onnx import load_detector
 from appliance.vision.reading.reach import Reach
-from appliance.watch.publishers import Publisher, Publishers
+from appliance.watch.kept import Kept
+from appliance.watch.publishers import Origin, Publisher, Publishers
 from appliance.watch.recorder import Recorder
 from appliance.watch.retention import Retention
 from appliance.watch.sums import Sums
@@ -74,15 +76,6 @@ class Status:
         return self.live and self.problem is None
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where the pictures of a stream come from, and how far that may lead; None: anywhere, no person typed it."""
-
-    url: str
-    reach: Reach | None = None
-    watch_url: str | None = None
-
-
 def usable_detector(config: Config) -> tuple[Detector | None, str | None]:
     """The detector if it passes its self-test; else None and what is wrong, for a person to read."""
     try:
@@ -108,6 +101,7 @@ class Watcher:
         self.reserve = Reserve(config.state)
         self.recorder = Recorder(self.images, self.reserve)
         self.retention = Retention(self.images, config.images, self.reserve)
+        self.kept = Kept(config, self.previews)
         self.sums = Sums()
         self.publishers = Publishers(Client(config.media.api_port, self.secret))
         self.analyses: dict[int, Analysis] = {}
@@ -207,6 +201,7 @@ class Watcher:
         }
         origins |= {each: Origin(source.url, self.reach, source.watch_url) for each, source in sources.items()}
         self._reconcile(origins, moment)
+        self.kept.follow(self.store, self.analyses, self.recorder, self.sums)
         statuses = {stream_id: Status(False, None, CONNECTED) for stream_id in self.publishers.waiting}
         statuses |= {stream_id: self._pushed(publisher) for stream_id, publisher in publishers.items()}
         return statuses | {stream_id: self._pulled(stream_id) for stream_id in sources}
@@ -261,14 +256,14 @@ class Watcher:
                 self._begin(stream_id, origin, *self.judging, moment)
 
     def _begin(self, stream_id: int, origin: Origin, detector: Detector, costs: Costs, moment: Now) -> None:
-        vision, images = self.config.vision, self.config.images
+        vision = self.config.vision
         stream = self.store.streams.get(stream_id, moment)
         analysis = Analysis(
             stream_id,
             origin.url,
             detector,
             vision,
-            images,
+            self.kept.mode(stream.keeping if stream else Keeping()),
             self.previews,
             self.recorder.take,
             origin.reach,
@@ -286,7 +281,8 @@ class Watcher:
         """One transaction, if there is anything to say. Raises sqlite3.Error."""
         statuses = self._statuses
         heartbeat = moment.uptime_s >= self._heartbeat_due_s
-        if statuses == self._stored and not heartbeat and not self.recorder.waiting():
+        due = self.recorder.tally.due(moment.utc)
+        if statuses == self._stored and not heartbeat and not self.recorder.waiting() and not due:
             return
         with self.store.writing():
             if self._stored is None:
@@ -294,10 +290,13 @@ class Watcher:
             self._write_statuses(statuses, self._stored or {}, moment)
             self.sums.write(self.store, moment)
             self.recorder.write(self.store, moment.uptime_s)
+            if due:
+                self.store.without_row.add(due.counts, due.start_utc)
             if heartbeat:
                 judging = self.backends.judging if self.backends else None
                 self.store.services.heartbeat("watch", os.getpid(), self.started_utc, self._problem(), moment, judging)
         self.recorder.committed(moment.uptime_s)
+        self.recorder.tally.committed()
         self.sums.committed(moment)
         self._stored = statuses
         if heartbeat:
@@ -327,9 +326,9 @@ class Watcher:
         return self.model_problem or self.publishers.problem or self.recorder.problem
 
     def _tidy(self, moment: Now) -> None:
-        """Once a minute, and at the start: erase what was deleted, forget images that are too old."""
+        """Once a minute, and at the start: erase what was deleted, forget what is past its time."""
         more = erase_some(self.store, self.images)
-        self._tidy_due_s = moment.uptime_s + (0.0 if more else TIDY_S)
+        self._tidy_due_s = moment.uptime_s + (0.0 if more else TIDY_S)  # first: whatever cannot be done waits a minute
         if moment.uptime_s >= self._retain_due_s:
             self._retain_due_s = moment.uptime_s + TIDY_S
             self.reserve.make()
@@ -338,6 +337,8 @@ class Watcher:
             except OSError as error:
                 log.error("images that are too old cannot be removed: %s", error)
             self.sums.tidy(self.store, moment)
+        if self.kept.forget(self.store, moment):
+            self._tidy_due_s = moment.uptime_s
 
     def _stop(self) -> None:
         for analysis in self.analyses.values():
@@ -352,6 +353,9 @@ class Watcher:
                 self.recorder.write(self.store, now().uptime_s, everything=True)
                 self.store.streams.all_offline()
             self.recorder.committed(now().uptime_s)
+            if due := self.recorder.tally.due(now().utc, everything=True):
+                with self.store.writing():
+                    self.store.without_row.add(due.counts, due.start_utc)
         except sqlite3.Error as error:
             log.error("the last %d persons could not be recorded: %s", self.recorder.waiting(), error)
         self.store.close()

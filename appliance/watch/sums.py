@@ -24,18 +24,32 @@ class Sums:
 
     def __init__(self) -> None:
         self._has_begun = False
-        self._watched_s: dict[int, dict[int, float]] = {}  # by stream, of each minute that is not yet written
+        self._watched_s: dict[int, dict[int, float]] = {}  # by stream, of each span (its start) not yet written
         self._writing: list[int] = []
         self._looked_s: float | None = None
         self._forget_due_s = 0.0
         self._zone_due_s = 0.0
+        self._span_s = 60
+
+    def follow(self, span_s: int) -> None:
+        """Write how long streams were watched by spans of so many seconds from now on: of minutes, or coarser."""
+        if span_s != self._span_s:
+            self._span_s, before = span_s, self._watched_s
+            self._watched_s = {}
+            for start_utc, of_streams in before.items():
+                of_span = self._watched_s.setdefault(start_utc // span_s * span_s, {})
+                for stream_id, watched_s in of_streams.items():
+                    of_span[stream_id] = of_span.get(stream_id, 0.0) + watched_s
+
+    def _span_utc(self, moment: Now) -> int:
+        return int(moment.utc // self._span_s) * self._span_s
 
     def watch(self, judged: Collection[int], moment: Now) -> None:
         """These streams (by id) are LIVE and judged, and have been since the last call."""
         passed_s = 0.0 if self._looked_s is None else moment.uptime_s - self._looked_s
         self._looked_s = moment.uptime_s
         if 0 < passed_s <= LONGEST_STEP_S:
-            of_minute = self._watched_s.setdefault(_minute(moment), {})
+            of_minute = self._watched_s.setdefault(self._span_utc(moment), {})
             for stream_id in judged:
                 of_minute[stream_id] = of_minute.get(stream_id, 0.0) + passed_s
 
@@ -52,17 +66,17 @@ class Sums:
             store.summaries.begin_epoch(moment, believed)
 
     def _write_watched(self, store: Store, moment: Now, everything: bool = False) -> None:
-        self._writing = [minute for minute in self._watched_s if everything or minute != _minute(moment)]
+        self._writing = [minute for minute in self._watched_s if everything or minute != self._span_utc(moment)]
         for minute in self._writing:
             whole_s = {stream_id: int(watched_s) for stream_id, watched_s in self._watched_s[minute].items()}
-            store.summaries.add_watched(whole_s, replace(moment, utc=60.0 * minute))
+            store.summaries.add_watched(whole_s, replace(moment, utc=float(minute)))
 
     def committed(self, moment: Now) -> None:
         """It is on the disk. What is left of a second counts in this minute."""
         self._has_begun = True
         for minute in self._writing:
             for stream_id, watched_s in self._watched_s.pop(minute).items():
-                of_minute = self._watched_s.setdefault(_minute(moment), {})
+                of_minute = self._watched_s.setdefault(self._span_utc(moment), {})
                 of_minute[stream_id] = of_minute.get(stream_id, 0.0) + watched_s % 1
         self._writing = []
 
@@ -93,7 +107,3 @@ def follow_zone(store: Store, zone: TimeZone) -> None:
         with store.writing():
             store.trends.follow_zone(zone)
         log.info("days are cut in the time zone %s now", zone.name)
-
-
-def _minute(moment: Now) -> int:
-    return int(moment.utc // 60)
