@@ -63,7 +63,7 @@ def audit_list(
 
 
 @audit.command("verify")
-@click.option("--head", "written_down", help="Also that this entry is there: NUMBER:HASH, as `mb9k audit head` prints.")
+@click.option("--head", "written_down", help="Also that this entry is there: NUMBER:HASH, as the page Audit shows it.")
 @click.pass_context
 def audit_verify(context: click.Context, written_down: str | None) -> None:
     """Verify that no entry was changed or taken away.
@@ -88,7 +88,7 @@ def audit_verify(context: click.Context, written_down: str | None) -> None:
 @audit.command("head")
 @click.pass_context
 def audit_head(context: click.Context) -> None:
-    """Print the last entry's number and hash, to write down elsewhere for `mb9k audit verify --head`."""
+    """Print the last entry's number and hash, to write down elsewhere: the option --head of verify asks for it."""
     config = config_of(context)
     refuse_unsound(config)
     with closing(Store.open_readonly(config.store_path)) as store:
