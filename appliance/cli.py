@@ -39,6 +39,7 @@ LATE = {
     "bench": ("appliance.commands.bench", "bench", "av"),
     "central": ("appliance.commands.central", "central", "paho"),
     "engine": ("appliance.commands.engine", "engine", "onnxruntime"),
+    "export": ("appliance.commands.export", "export", "click"),
     "detect": ("appliance.vision.detect", "detect_command", "av"),
     "join": ("appliance.commands.fleet", "join", "cryptography"),
     "leave": ("appliance.commands.fleet", "leave", "cryptography"),

@@ -11,6 +11,7 @@ far: who is found, judged right and counted once, by the size of the face (bench
 count: how exactly people are counted in scripted scenes (bench_count.py).
 rates: how often the interval of a rate holds the truth, over simulated days (bench_rates.py).
 store: what pages and services ask of 300,000 detections (bench_store.py).
+pages: how fast the record is exported, beside SQLite alone writing the same rows (bench_pages.py).
 fleet: rows from boxes into the centre, on SQLite and PostgreSQL: rate, delay, all boxes at once (bench_fleet.py).
 """
 
@@ -47,6 +48,7 @@ from scripts.bench_count import count
 from scripts.bench_delay import a_box, delay
 from scripts.bench_far import far
 from scripts.bench_fleet import fleet
+from scripts.bench_pages import pages
 from scripts.bench_rates import rates
 from scripts.bench_store import store
 from scripts.bench_streams import streams
@@ -71,6 +73,7 @@ def main(names: Sequence[str]) -> None:
         "count": count,
         "rates": rates,
         "store": store,
+        "pages": pages,
         "fleet": fleet,
     }
     unknown = set(names) - parts.keys()

@@ -17,7 +17,7 @@ from appliance.cli import cli
 from appliance.config import Config, sections, settings
 from appliance.local import openapi as of_box
 from appliance.web.openapi import ID
-from scripts import asyncapi
+from scripts import asyncapi, docs_export
 
 FOLDER = Path(__file__).parent.parent / "docs"
 MADE = "<!-- Made by `python -m scripts.docs`; change the code, not this page. -->\n"
@@ -194,6 +194,7 @@ def _curl(method: str, path: str, operation: dict[str, Any], body: Any, of: Desc
         names = schema.get("required") or list(schema["properties"])[:1]
         words += [f"-d '{json.dumps({name: EXAMPLES.get(name, 1) for name in names})}'"]
     words += ["-o image.jpg"] if path.endswith("/image") else []
+    words += ["-OJ"] if "/export/" in path else []
     return " ".join([*words, f'"${of.variable}{path}"'])
 
 
@@ -249,6 +250,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "api.md": functools.partial(api, OF_BOX),
     "central-api.md": functools.partial(api, OF_CENTRE),
     "asyncapi.json": over_mqtt,
+    "export.md": lambda: MADE + docs_export.page(),
 }
 
 if __name__ == "__main__":

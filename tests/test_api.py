@@ -100,6 +100,9 @@ EXAMPLES: list[tuple[str, str, Any]] = [
     ("PATCH", "/api/v1/detections/1", {"state": "incorrect"}),
     ("DELETE", "/api/v1/detections/1", None),
     ("GET", "/api/v1/counts", None),
+    ("GET", "/api/v1/export/detections", None),
+    ("GET", "/api/v1/export/sums", None),
+    ("GET", "/api/v1/export/faces", None),
     ("GET", "/api/v1/updates", None),
     ("POST", "/api/v1/updates/upload", None),
     ("DELETE", "/api/v1/updates/upload", None),
@@ -127,6 +130,8 @@ def test_an_answer_has_the_documented_shape(api: Api, method: str, path: str, se
         Draft202012Validator(schema).validate(answer.json())
     elif "image/jpeg" in content:
         assert answer.content == JPEG
+    elif content:
+        assert answer.headers["content-type"].partition(";")[0] in content
     else:
         assert answer.content == b""
 

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -20,11 +21,12 @@ from appliance.accounts.people import Role
 from appliance.accounts.schema import migrations as accounts_migrations
 from appliance.config import Config
 from appliance.errors import UserError
-from appliance.faces import Detection, State
+from appliance.faces import Counts, Detection, State
 from appliance.images import ImageFiles, Integrity
+from appliance.rules import recovery
 from appliance.rules.detections import erase_some
 from appliance.sections import Backup
-from appliance.store import Store, StoredImage
+from appliance.store import DetectionFilter, Store, StoredImage
 from appliance.store.backup import BackupError, Backups, copy
 from appliance.store.schedule import FIRST_S, RETRY_S, BackupSchedule
 from appliance.store.schema import migrations as box_migrations
@@ -228,6 +230,35 @@ def test_an_old_copy_is_migrated_at_the_next_start(config: Config, tmp_path: Pat
     assert image.crc32 is None
     assert ImageFiles(config.images_dir).read(image) == b"\xff\xd8\xff\xd9"
     assert mb9k(config, "check")[0] == 0
+
+
+LATER = [each.name for each in box_migrations.pending(Database(memory=True)) if each.name > "m004"]
+
+
+@pytest.mark.parametrize("stopped_before", LATER)
+def test_a_copy_of_every_older_version_is_put_back_and_migrated(
+    config: Config, tmp_path: Path, stopped_before: str
+) -> None:
+    """Made by that version's own migrations, with the columns that a detection had then."""
+    old = tmp_path / "old.db"
+    bbox = ("bbox_" if stopped_before > "m006" else "box_").join(["", "left, ", "top, ", "right, ", "bottom"])
+    with closing(sqlite3.connect(old)) as connection:
+        accounts_migrations.apply(Database(connection), stop_before="m004_audit")
+        box_migrations.apply(Database(connection), stop_before=stopped_before)
+        connection.executescript(f"""
+            insert into people (name, password_hash, role, created_utc) values ('dev', 'h', 'admin', 't');
+            insert into streams (owner_id, name, key_sha256, created_utc) values (1, 'door', 'd', 't');
+            insert into detections (stream_id, first_seen_utc, last_seen_utc, state, confidence, votes, {bbox},
+              frame_width, frame_height, model) values (1, '2026-11-24T12:00:00.000Z', '2026-11-24T12:00:02.000Z',
+              'no_mask', 0.9, 7, 10, 20, 60, 80, 640, 360, 'm');
+        """)
+    recovery.restore(config, old, AT + DAY_S)
+    with closing(Store.open(config.store_path)) as store:
+        assert store.problems() == []
+        found = store.detections.get(1)
+        expected = replace(SEEN, state=State.NO_MASK, last_seen_utc=AT + 2, model="m")
+        assert found and (found.stream, found.detection) == ("dev:door", expected)
+        assert store.trends.counts(DetectionFilter()) == Counts(no_mask=1)
 
 
 def test_what_waited_to_be_erased_in_a_copy_is_erased_and_what_was_recorded_since_is_not(config: Config) -> None:

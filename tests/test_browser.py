@@ -376,7 +376,16 @@ def test_no_page_scrolls_sideways_or_complains(served: Served, chromium: Any, wi
     person.sign_in(served.address)
     for path in (
         *("/", "/streams", "/streams/new", "/streams/1", "/streams/1/edit", "/streams/1/delete", "/detections"),
-        *("/detections/1", "/detections/1/delete", "/people", "/people/1/remove", "/account"),
+        *(
+            "/detections/1",
+            "/detections/1/delete",
+            "/people",
+            "/people/1/remove",
+            "/account",
+            "/export",
+            "/trends",
+            "/trends?range=month&stream=1",
+        ),
     ):
         page.goto(served.address + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
@@ -436,3 +445,34 @@ def test_the_site_gives_heartbeats_while_it_answers_and_ends_on_sigterm(served: 
     served.stop()
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", served.port)) != 0
+
+
+def test_a_chart_tells_its_numbers_to_a_pointer_and_to_keys_and_comes_as_a_png(served: Served, person: Person) -> None:
+    for state in (State.NO_MASK, State.UNKNOWN):
+        served.see_somebody(state)
+    person.sign_in(served.address)
+    page = person.page
+    page.goto(f"{served.address}/trends")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+    bar = page.locator(".chart.bars .column").last
+    words = bar.locator(".tip")
+    assert not words.is_visible()
+    bar.hover()
+    assert words.is_visible() and "3 persons" in words.text_content()
+    page.mouse.move(5, 5)
+    page.focus("#chart-persons ~ * a >> nth=-1")
+    page.keyboard.press("Tab")  # the link over the chart
+    page.keyboard.press("Tab")  # what scrolls
+    page.keyboard.press("Tab")
+    assert words.is_visible() and "1 mask, 1 no mask, 1 unknown" in words.text_content()
+    with page.expect_download() as download:
+        page.click(".chart-card:has(.bars) >> text=PNG")
+    assert download.value.suggested_filename.startswith("mb9k-lobby-persons-")
+    with Image.open(download.value.path()) as png:
+        colours = {colour for _, colour in png.convert("RGB").getcolors(1 << 24) or ()}
+        assert png.size[0] == 2 * 752 and {(31, 138, 116), (197, 72, 44)} <= colours, "mask and no mask are in it"
+    bar.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("/detections[?]since="))
+    until(page, lambda: page.locator(".tile").count() == 3)
+    assert person.complaints == []

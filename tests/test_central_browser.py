@@ -114,13 +114,13 @@ def test_a_gap_is_hatched_and_times_are_local(served: Served, chromium: Any) -> 
     sign_in(person, served.address)
     page = person.page
     page.click(".box-tile >> text=lobby")
-    page.wait_for_selector("svg.chart")
-    gaps = page.locator("svg.chart rect[fill^='url']")
+    page.wait_for_selector("svg.chart.bars")
+    gaps = page.locator("svg.chart.bars rect[fill$='-gap)']")
     assert gaps.count() >= 2 and gaps.first.bounding_box()["width"] > 3
-    assert "nobody looked" in page.locator("svg.chart").inner_html()
+    assert "nobody looked" in page.locator("svg.chart.bars").inner_html()
     scale, line = (
-        page.locator("svg.chart .scale").last.bounding_box(),
-        page.locator("svg.chart .grid").last.bounding_box(),
+        page.locator("svg.chart.bars .scale").last.bounding_box(),
+        page.locator("svg.chart.bars .grid").last.bounding_box(),
     )
     assert scale["x"] + scale["width"] <= line["x"], "a bar covers no figure of the scale"
     assert "times: Asia/Tokyo" in page.inner_text(".key")

@@ -9,7 +9,7 @@ import pytest
 from appliance.central.store import Box, Span, Watched
 from appliance.central.viewer.condition import Age, Severity, completeness, condition
 from appliance.central.viewer.ranges import MAX_STEPS, span_of
-from appliance.central.viewer.series import bars
+from appliance.central.viewer.series import bars, chart, rate_chart
 from appliance.errors import InputError
 from appliance.faces import Counts
 from appliance.web.charts import Bar, stacked_bars
@@ -112,7 +112,7 @@ def test_what_nobody_watched_is_a_gap_and_never_a_zero() -> None:
     assert [bar.is_gap for bar in found] == [False, False, True, True, False]
     assert [bar.watched for bar in found] == [1.0, 1.0, 0.0, 0.0, 1200 / 1620]
     drawing = stacked_bars(found, "Persons")
-    assert drawing.count('fill="url(#gap-') == 2 and drawing.count("nobody looked") == 2
+    assert drawing.count('-gap)"') == 2 and drawing.count('nobody looked: no stream was LIVE, or nothing came"') == 2
 
 
 def test_what_may_be_on_its_way_is_no_gap() -> None:
@@ -131,8 +131,20 @@ def test_persons_of_a_time_that_was_not_watched_are_shown_all_the_same() -> None
 def test_a_time_that_is_not_certain_is_drawn_faintly() -> None:
     unsure = bars({NOON - 3600: Watched(Counts(mask=3), 3600, 60)}, Span(NOON - 3600, NOON, "hour"), NOON)
     drawing = stacked_bars(unsure, "Persons")
-    assert 'class="unsure"' in drawing and "the clock may have been wrong" in drawing
+    assert 'class="column unsure"' in drawing and "the clock may have been wrong" in drawing
     assert "unsure" not in stacked_bars([Bar(NOON, (("mask", 3),))], "Persons")
+
+
+def test_a_bar_leads_closer_and_a_rate_is_drawn_where_there_are_enough_persons() -> None:
+    sums = {NOON - 4 * 3600: Watched(Counts(mask=30, no_mask=10), 3600), NOON: Watched(Counts(mask=1), 1200)}
+    drawing = chart(sums, HOURS, NOON + 1800, "lobby")
+    assert "compliance 75 %" in drawing and drawing.count('href="?since=') == 2
+    assert "href" not in chart(
+        {NOON - 120: Watched(Counts(mask=1), 60)}, Span(NOON - 600, NOON, "minute"), NOON, "lobby"
+    )
+    rates = rate_chart(sums, HOURS, NOON + 1800, "lobby")
+    assert rates.count('class="dot"') == 1 and "not enough people yet" in rates
+    assert rate_chart({NOON: sums[NOON]}, HOURS, NOON + 1800, "lobby") == ""
 
 
 def test_a_range_has_steps_that_can_be_read_and_is_bounded() -> None:

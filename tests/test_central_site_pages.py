@@ -133,7 +133,7 @@ def test_any_range_can_be_asked_for_and_what_cannot_be_read_is_said(fleet: Fleet
 def test_unverified_times_are_said_and_drawn(fleet: Fleet) -> None:
     fleet.add_hour(1, NOON - 3600, Counts(mask=4), unverified=60)
     page = fleet.browser("ann").get("/boxes/lobby").text
-    assert "The times of 60 minutes are not certain" in main_of(page) and 'class="unsure"' in page
+    assert "The times of 60 minutes are not certain" in main_of(page) and 'class="column unsure"' in page
     assert "Nothing has confirmed its clock" in main_of(page)
 
 

@@ -52,12 +52,12 @@ def test_home_counts_persons_and_says_how_sure_the_rate_is(box: Box) -> None:
     for state in [State.MASK] * 16 + [State.UNKNOWN]:
         box.add_detection(1, state)
     page = box.browser("ann").get("/").text
-    assert "<strong>19</strong> persons" in page
+    assert ">19</a></strong> persons" in page
     assert "Compliance" in page and "not enough people yet" in page, "18 were judged"
     for state in [State.MASK] * 7:
         box.add_detection(1, state)
     page = box.browser("ann").get("/").text
-    assert "<strong>26</strong> persons" in page
+    assert ">26</a></strong> persons" in page
     assert "<strong>96 %</strong>" in page and re.search(r"80.99 %, n = 25", page)
     assert "/images/unguessable" in page and "By hour" in page
 

@@ -152,6 +152,26 @@ def test_detectors_that_find_nobody_do_not_agree() -> None:
         assert not agreement(first, second).is_close
 
 
+class Two(Blind):
+    """A detector that finds the same two faces everywhere, in one order or the other."""
+
+    def __init__(self, good: NetworkDetector, step: int) -> None:
+        super().__init__(good.model, good.run)
+        self.faces = [
+            Face((10.0, 10.0, 50.0, 50.0), 0.9, (0.8, 0.1, 0.1), State.MASK),
+            Face((110.0, 10.0, 150.0, 50.0), 0.7, (0.1, 0.8, 0.1), State.NO_MASK),
+        ][::step]
+
+    def detect(self, image: Pixels, score_threshold: float | None = None) -> list[Face]:  # noqa: ARG002
+        """See Detector."""
+        return self.faces
+
+
+def test_each_face_is_compared_with_the_one_in_its_place() -> None:
+    good = load_form(find(), "tensorrt_int8")
+    assert agreement(Two(good, 1), Two(good, -1)).is_close
+
+
 class Changed(NetworkDetector):
     """A detector of whose faces in whole pictures something is changed."""
 

@@ -27,6 +27,9 @@ DECLARED = {
     "POST /sign-in": A,
     "POST /sign-out": S,
     "GET /": S,
+    "GET /trends": S,
+    "GET /trends/<chart>.svg": S,
+    "GET /trends/<chart>.csv": S,
     "GET /account": S,
     "POST /account/password": S,
     "POST /account/tokens": S,
@@ -64,6 +67,11 @@ DECLARED = {
     "GET /detections/<detection_id:int>/delete": D,
     "POST /detections/<detection_id:int>/delete": D,
     "GET /images/<token>": S,
+    "GET /export": S,
+    "GET /export/detections": S,
+    "GET /export/sums": S,
+    "GET /export/faces": S,
+    "POST /export/record": D,
     "GET /audit": D,
     "GET /api/v1/audit": D,
     "GET /box-health": S,
@@ -92,6 +100,9 @@ DECLARED = {
     "DELETE /api/v1/detections/<detection_id:int>": D,
     "GET /api/v1/detections/<detection_id:int>/image": S,
     "GET /api/v1/counts": S,
+    "GET /api/v1/export/detections": S,
+    "GET /api/v1/export/sums": S,
+    "GET /api/v1/export/faces": S,
     "GET /fleet/broker": D,
     "POST /fleet/broker": D,
     "POST /fleet/broker/remove": D,
@@ -153,6 +164,7 @@ def ask(box: Box, role: str, route: str) -> httpx.Response:
     path = path.replace("<stream_id:int>", "2").replace("<detection_id:int>", "2").replace("<person_id:int>", "3")
     path = path.replace("<receipt_id:int>", "1")
     path = path.replace("<token_id:int>", "1").replace("<token>", "unguessable").replace("<name>", "no-such-file")
+    path = path.replace("<chart>", "persons")
     browser = box.browser(None if role == "anyone" else role)
     csrf = browser.csrf("/sign-in" if role == "anyone" else "/account")
     if path.startswith("/api/"):

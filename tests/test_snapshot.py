@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from appliance.cutout import MARGIN, MAX_SIDE_PX
 from appliance.faces import Bbox
 from appliance.vision.frame import Frame
 from appliance.vision.pixels import Pixels, frame_of, pixels_of, shrink
-from appliance.vision.snapshot import MARGIN, MAX_SIDE_PX, pixelate_eyes, snapshot
+from appliance.vision.snapshot import pixelate_eyes, snapshot
 
 NOISE: Pixels = np.random.default_rng(3).integers(0, 256, (240, 320, 3), dtype=np.uint8)
 

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from appliance.errors import InputError
 from appliance.faces import State
 from appliance.store import DetectionFilter
 from appliance.web.api import id_parameter, parameters
 from appliance.web.forms import moment_utc
+from appliance.web.openapi import ID
+from appliance.web.openapi import TIME_SCHEMA as TIME
 
+FILTERS: dict[str, tuple[dict[str, Any], str]] = {
+    "stream": (ID, "only this stream's"),
+    "state": ({"type": "string", "enum": [state.value for state in State]}, "only this state"),
+    "since": (TIME, "first seen at this time or later, ISO 8601 with its zone"),
+    "until": (TIME, "first seen before this time, ISO 8601 with its zone"),
+    "search": ({"type": "string"}, "owner:name contains this, in any case"),
+}
 MAX_LIMIT, DEFAULT_LIMIT = 200, 50
 
 

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from appliance.accounts.guard import Visitor
-from appliance.faces import Counts
+from appliance.faces import Counts, State
 from appliance.local.health import look
 from appliance.local.pages import Site
+from appliance.local.trend_charts import last_day_chart
+from appliance.local.trend_steps import detections_address
 from appliance.rates import Rate, compliance
-from appliance.store import DetectionFilter, Step, Store
-from appliance.time_zone import HOUR_S
+from appliance.store import DetectionFilter, Store
 from appliance.times import Now
 from appliance.web.access import Access, App
-from appliance.web.charts import Bar, stacked_bars
 from appliance.web.pages import Page
-
-CHART_HOURS = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """The persons of a span of time."""
+    """The persons of a span of time. lists: where each number leads, by state; "": all of them."""
 
     title: str
     counts: Counts
     rate: Rate | None
+    lists: Mapping[str, str]
 
 
 def add_routes(app: App, site: Site) -> None:
@@ -50,7 +50,8 @@ def add_routes(app: App, site: Site) -> None:
             problems=how.problems,
             notices=how.notices,
             statistics=store.privacy.statistics_only(),
-            chart=_chart(store, now) if periods[2].counts.total else "",
+            chart=last_day_chart(store, now.utc) if periods[2].counts.total else "",
+            zone=store.trends.zone(),
             now=now,
         )
 
@@ -58,20 +59,5 @@ def add_routes(app: App, site: Site) -> None:
 def period(store: Store, title: str, only: DetectionFilter) -> Period:
     """How many persons, and how well."""
     counts = store.trends.counts(only)
-    return Period(title, counts, compliance(counts))
-
-
-def _chart(store: Store, now: Now) -> str:
-    """Persons by hour, the last 24 hours."""
-    buckets = store.trends.buckets(None, now.utc - (CHART_HOURS - 1) * HOUR_S, now.utc + 1, Step.HOUR)
-    bars = []
-    for bucket in buckets:
-        counts = bucket.counts
-        parts = (
-            ("mask", counts.mask),
-            ("incorrect", counts.incorrect),
-            ("no_mask", counts.no_mask),
-            ("unknown", counts.unknown),
-        )
-        bars.append(Bar(bucket.start_utc, parts))
-    return stacked_bars(bars, "Persons by hour, the last 24 hours")
+    lists = {state.value if state else "": detections_address(replace(only, state=state)) for state in (None, *State)}
+    return Period(title, counts, compliance(counts), lists)

@@ -5,19 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from appliance.faces import State
-from appliance.local import api_audit, api_updates, receipts
+from appliance.local import api_audit, api_exports, api_updates, receipts
 from appliance.local import api_types as shapes
+from appliance.local.api_query import FILTERS
 from appliance.web.openapi import ID, Api, Operation
-from appliance.web.openapi import TIME_SCHEMA as TIME
 
-FILTERS: dict[str, tuple[dict[str, Any], str]] = {
-    "stream": (ID, "only this stream's"),
-    "state": ({"type": "string", "enum": [state.value for state in State]}, "only this state"),
-    "since": (TIME, "first seen at this time or later, ISO 8601 with its zone"),
-    "until": (TIME, "first seen before this time, ISO 8601 with its zone"),
-    "search": ({"type": "string"}, "owner:name contains this, in any case"),
-}
 PAGING = {
     "limit": ({"type": "integer", "minimum": 1, "maximum": 200}, "how many at most; 50 if left out"),
     "before": (ID, "only what follows the detection with this id; `next` of an answer has it"),
@@ -64,6 +56,7 @@ OPERATIONS = (
     ),
     Operation("GET", "/api/v1/counts", "Persons by state, and the compliance rate", shapes.Counts, query=FILTERS),
     *receipts.OPERATIONS,
+    *api_exports.OPERATIONS,
     *api_updates.OPERATIONS,
     *api_audit.OPERATIONS,
 )  # fmt: skip

@@ -23,15 +23,18 @@ from appliance.rules.boxes import box_title
 from appliance.store import explain_trouble
 from appliance.web.address import site_address
 from appliance.web.cookies import Cookie
+from appliance.web.downloads import Downloads
 from appliance.web.pages import Link, Pages
 from appliance.web.render import Renderer
 from appliance.web.static import Static
 
 VIEWS = Path(__file__).parent / "views"
+DOWNLOADS_AT_ONCE = 4  # of the site's 16 threads
 NAVIGATION = (
     Link("/", "Home"),
     Link("/streams", "Streams"),
-    Link("/detections", "Detections"),
+    Link("/trends", "Trends"),
+    Link("/detections", "Detections", also=("/export",)),
     Link("/box-health", "Health"),
     Link("/people", "People", admin_only=True),
     Link("/fleet", "Fleet", admin_only=True),
@@ -52,6 +55,7 @@ class Site:
     previews: Previews
     reserve: Reserve
     desk: Desk
+    downloads: Downloads
     shown_keys: ShownKeys
     keeper: Keeper | None = None
     viewing: Viewing = field(default_factory=Viewing)
@@ -90,6 +94,7 @@ class Site:
             previews=Previews(config.run),
             reserve=Reserve(config.state),
             desk=Desk(config),
+            downloads=Downloads(DOWNLOADS_AT_ONCE),
             shown_keys=ShownKeys(),
             keeper=keeper,
         )

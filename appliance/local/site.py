@@ -11,11 +11,13 @@ from bottle import HTTPResponse
 from appliance.accounts import account, audit_site, sign_in
 from appliance.accounts.guard import Guard
 from appliance.config import Config
+from appliance.exports.drafts import sweep
 from appliance.https import Keeper
 from appliance.local import (
     api,
     dashboard,
     detections,
+    exports,
     fleet,
     monitoring,
     people,
@@ -24,6 +26,7 @@ from appliance.local import (
     settings,
     stream_forms,
     streams,
+    trends,
     updates,
     wifi,
 )
@@ -48,9 +51,11 @@ CERTIFICATE_POLL_S = 10.0
 REDIRECT_THREADS = 2
 MODULES = (
     dashboard,
+    trends,
     streams,
     stream_forms,
     detections,
+    exports,
     receipts,
     monitoring,
     privacy,
@@ -92,6 +97,7 @@ def make_app(
 
 def serve(config: Config) -> None:
     """Run the site until SIGTERM or SIGINT. Raises UserError."""
+    sweep(config.state)
     store = Store.open(config.store_path)  # makes or migrates the file, and says early what is wrong
     claimed = store.people.count() > 0
     with store.writing():  # before anybody enters, corrects or deletes anything

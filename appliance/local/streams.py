@@ -11,6 +11,7 @@ from appliance.https import is_self_signed
 from appliance.local.dashboard import period
 from appliance.local.pages import Site
 from appliance.local.shown_keys import ShownKey
+from appliance.local.trend_charts import last_day_chart
 from appliance.local.words import kept
 from appliance.media import mediamtx
 from appliance.rules import streams as rules
@@ -84,6 +85,8 @@ def add_routes(app: App, site: Site) -> None:
             smallest_face=smallest_face(stream),
             kept=_kept(site, stream),
             statistics=store.privacy.statistics_only(),
+            chart=last_day_chart(store, now.utc, stream.id),
+            zone=store.trends.zone(),
             has_preview=_newest_preview(site, store, stream) is not None,
             now=now,
         )

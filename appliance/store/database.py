@@ -20,6 +20,7 @@ from appliance.store import soundness
 from appliance.store.ages import Ages
 from appliance.store.detections import Detections
 from appliance.store.erasures import Erasures
+from appliance.store.exports import Exports
 from appliance.store.fleet import Fleet
 from appliance.store.privacy import Privacy
 from appliance.store.receipts import Receipts
@@ -53,6 +54,7 @@ class Store:
         self.people = People(self.db)
         self.streams = Streams(self.db)
         self.detections = Detections(self.db)
+        self.exports = Exports(self.db)
         self.services = Services(self.db)
         self.erasures = Erasures(self.db)
         self.ages = Ages(self.db)

@@ -7,6 +7,8 @@ import numpy as np
 from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
+from appliance.cutout import shrunk_size
+
 Pixels = NDArray[np.uint8]
 """uint8, height x width x 3, RGB."""
 Stack = NDArray[np.uint8]
@@ -33,5 +35,4 @@ def scale_to(image: Pixels, width: int, height: int) -> Pixels:
 def shrink(image: Pixels, max_side_px: int) -> Pixels:
     """The picture scaled down so that no side is longer than max_side_px; never scaled up."""
     height, width = image.shape[:2]
-    scale = min(1.0, max_side_px / max(width, height))
-    return scale_to(image, max(2, round(width * scale)), max(2, round(height * scale)))
+    return scale_to(image, *shrunk_size(width, height, max_side_px))

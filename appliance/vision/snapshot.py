@@ -6,17 +6,14 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from appliance.cutout import MAX_SIDE_PX, Part, around
 from appliance.faces import Bbox
 from appliance.vision.frame import Frame
 from appliance.vision.pixels import Pixels, shrink
 
-MARGIN = 0.3  # of the bbox, on each side
-MAX_SIDE_PX = 320
 EYES_TOP, EYES_BOTTOM = 0.12, 0.54  # of a bbox from forehead to chin; a worn mask begins below
 EYES_SIDE = 0.12  # so far beyond the bbox on either side, for faces that are turned
 BLOCKS = 6  # across the face: far too few to know anybody by
-
-_Part = tuple[int, int, int, int]  # left, top, right, bottom
 
 
 def snapshot(frame: Frame, bbox_px: Bbox, hidden: Iterable[Bbox]) -> Pixels:
@@ -25,7 +22,7 @@ def snapshot(frame: Frame, bbox_px: Bbox, hidden: Iterable[Bbox]) -> Pixels:
     hidden: every face that is known in the frame, px of the frame. The result is the same as that of pixelating the
     whole frame and cutting it then, but only what is wanted is converted.
     """
-    wanted = _around(bbox_px, frame.width, frame.height)
+    wanted = around(bbox_px, frame.width, frame.height)
     every = [eyes_of(each, frame.width, frame.height) for each in hidden]
     needed, eyes = wanted, [each for each in every if _meet(wanted, each[0])]
     # Whole blocks, also where the cut ends within one: else less would be averaged, and more be seen.
@@ -46,16 +43,7 @@ def pixelate_eyes(image: Pixels, bboxes_px: Iterable[Bbox]) -> Pixels:
     return hidden
 
 
-def _around(bbox_px: Bbox, width: int, height: int) -> _Part:
-    """The bbox and MARGIN around it, as far as it is in the frame; at least 2 x 2."""
-    left, top, right, bottom = bbox_px
-    aside, above = (right - left) * MARGIN, (bottom - top) * MARGIN
-    x0, y0 = max(0, int(left - aside)), max(0, int(top - above))
-    x1, y1 = min(width, max(x0 + 2, round(right + aside))), min(height, max(y0 + 2, round(bottom + above)))
-    return min(x0, width - 2), min(y0, height - 2), x1, y1
-
-
-def eyes_of(bbox_px: Bbox, width: int, height: int) -> tuple[_Part, int]:
+def eyes_of(bbox_px: Bbox, width: int, height: int) -> tuple[Part, int]:
     """What is hidden of a face, (left, top, right, bottom) in px, as far as it is in the frame; the side of a block."""
     left, top, right, bottom = bbox_px
     face_width, face_height = right - left, bottom - top
@@ -64,7 +52,7 @@ def eyes_of(bbox_px: Bbox, width: int, height: int) -> tuple[_Part, int]:
     return (x0, y0, x1, y1), max(4, round(face_width / BLOCKS))
 
 
-def _pixelate(image: Pixels, part: _Part, block: int) -> None:
+def _pixelate(image: Pixels, part: Part, block: int) -> None:
     """Give each block of the part its mean colour."""
     left, top, right, bottom = part
     for y in range(top, bottom, block):
@@ -73,15 +61,15 @@ def _pixelate(image: Pixels, part: _Part, block: int) -> None:
             patch[:] = patch.mean(axis=(0, 1)).astype(np.uint8)
 
 
-def _meet(first: _Part, second: _Part) -> bool:
+def _meet(first: Part, second: Part) -> bool:
     return max(first[0], second[0]) < min(first[2], second[2]) and max(first[1], second[1]) < min(first[3], second[3])
 
 
-def _around_all(parts: Sequence[_Part]) -> _Part:
+def _around_all(parts: Sequence[Part]) -> Part:
     lefts, tops, rights, bottoms = zip(*parts, strict=True)
     return min(lefts), min(tops), max(rights), max(bottoms)
 
 
-def _moved(part: _Part, origin: _Part) -> _Part:
+def _moved(part: Part, origin: Part) -> Part:
     left, top, right, bottom = part
     return left - origin[0], top - origin[1], right - origin[0], bottom - origin[1]

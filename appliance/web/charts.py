@@ -1,19 +1,17 @@
-"""Charts as SVG: pure functions. Colours and fonts come from app.css, so a chart follows light and dark."""
+"""Persons over time as stacked bars, and a rate's interval: SVG from pure functions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
-from zlib import crc32
 
 from appliance.rates import Rate
 from appliance.times import utc_text
+from appliance.web import svg
+from appliance.web.svg import BOTTOM, HEIGHT, LEFT, NOBODY_LOOKED, STATE_LABELS, TEXTURED, TOP, WIDTH, Column, Tick
 
-WIDTH, HEIGHT = 720, 180
-LEFT, BOTTOM, TOP = 40, 22, 10
 LABELS_AT_MOST, LONG_LABELS_AT_MOST = 8, 6
 WITH_DAY_S = 26 * 3600  # a chart so long says the day of a time, too
-CHARACTER = 6.7  # px of a label
 LABELLED_EVERY = {60: (10, 15, 30, 60, 120, 360), 3600: (6, 12, 24, 48, 168), 86400: (1, 2, 7, 14, 30, 61, 91, 366)}
 """Which bars may have a label, by the seconds of each: every sixth hour, say."""
 FULLY_WATCHED = 0.95  # of its time; below, the foot of the bar says so
@@ -26,12 +24,18 @@ class Bar:
 
     watched: of its span, 0 to 1. None: not asked, or still to come. With 0 and nobody in it, it is a gap, never a zero.
     is_certain: whether the clock was right when its persons were counted.
+    when: its span as people read it; empty: where it begins, in UTC. href: where it leads; empty: nowhere.
+    more: what its words end with. before: how many there were at the same time of the week before, None: not asked.
     """
 
     start_utc: float
     parts: tuple[tuple[str, int], ...]
     watched: float | None = None
     is_certain: bool = True
+    when: str = ""
+    href: str = ""
+    more: str = ""
+    before: int | None = None
 
     @property
     def total(self) -> int:
@@ -42,6 +46,27 @@ class Bar:
     def is_gap(self) -> bool:
         """Whether nobody looked."""
         return self.watched == 0 and self.total == 0
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What it says: when, and how many of what."""
+        when = self.when or f"{day_words(self.start_utc)}, {utc_text(self.start_utc)[11:16]} UTC"
+        if self.is_gap:
+            return (when, NOBODY_LOOKED)
+        notes = [f"{count} {name.replace('_', ' ')}" for name, count in self.parts if count > 0]
+        before = "" if self.before is None else f", a week before {self.before}"
+        head = f"{when}: {self.total} person{'' if self.total == 1 else 's'}{before}"
+        if self.watched is not None and self.watched < FULLY_WATCHED:
+            notes.append(f"watched {100 * self.watched:.0f} % of the time")
+        if not self.is_certain:
+            notes.append("the clock may have been wrong")
+        return (head, ", ".join([*notes, *([self.more] if self.more else [])]))
+
+
+def day_words(utc: float) -> str:
+    """27 Nov, of UTC."""
+    stamp = utc_text(utc)
+    return f"{int(stamp[8:10])} {MONTHS[int(stamp[5:7]) - 1]}"
 
 
 def nice_top(highest: int) -> int:
@@ -54,41 +79,55 @@ def nice_top(highest: int) -> int:
         scale *= 10
 
 
-def stacked_bars(bars: list[Bar], title: str, step_s: int = 3600) -> str:
-    """An SVG of stacked bars, one per step (60, 3600 or 86400 s); app.js turns labels with a time into local ones."""
-    top = nice_top(max((bar.total for bar in bars), default=0))
+def stacked_bars(bars: list[Bar], title: str, step_s: int = 3600, ticks: list[Tick] | None = None) -> str:
+    """An SVG of stacked bars, one per step, with the week before as a line where it was asked.
+
+    ticks: the labels below. None: those of steps of 60, 3600 or 86400 s of UTC, which app.js turns into local ones.
+    """
+    top = nice_top(max((max(bar.total, bar.before or 0) for bar in bars), default=0))
     room = HEIGHT - BOTTOM - TOP
     step = (WIDTH - LEFT) / max(1, len(bars))
-    hatch = f"gap-{crc32(title.encode()):08x}"
+    name = svg.name_of(title)
+    compared = any(bar.before is not None for bar in bars)
     pieces = [
-        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">',
-        _hatching(hatch) if any(bar.is_gap for bar in bars) else "",
-        *(_line(value, TOP + room * (1 - value / top)) for value in (0, top // 2, top)),
+        svg.opening("bars", title),
+        f"<defs>{svg.textures(name)}{svg.hatching(f'{name}-gap') if any(bar.is_gap for bar in bars) else ''}</defs>",
+        *(svg.line(short(value), TOP + room * (1 - value / top)) for value in (0, top // 2, top)),
+        _key(name, compared),
     ]
+    textured: dict[str, list[str]] = {state: [] for state in TEXTURED}
+    columns = []
     for index, bar in enumerate(bars):
         left = LEFT + index * step
-        pieces.append(_gap(left, step, hatch) if bar.is_gap else _bar(bar, left + step * 0.14, step * 0.72, room / top))
-    most = LABELS_AT_MOST if len(bars) * step_s <= WITH_DAY_S or step_s == 86400 else LONG_LABELS_AT_MOST
-    every = next((n for n in LABELLED_EVERY[step_s] if len(bars) / n <= most), len(bars))
-    for index in range(0, len(bars), every):
-        pieces.append(_label(bars[index].start_utc, LEFT + (index + 0.5) * step, step_s, len(bars)))
-    pieces += [_near(value, TOP + room * (1 - value / top)) for value in (top // 2, top)]
+        if bar.is_gap:
+            drawing = svg.gap(left, step, f"{name}-gap")
+        else:
+            drawing = _bar(bar, left + step * 0.14, step * 0.72, room / top, textured)
+        if drawing or bar.before:
+            unsure = "" if bar.is_certain else "unsure"
+            columns.append(svg.column(Column(left, step, bar.lines, bar.href), drawing, unsure))
+    # Behind the columns would be covered, in front of them would hide nothing: it takes no pointer (app.css).
+    pieces += columns
+    pieces += [
+        f'<path class="over" fill="url(#{name}-{state})" d="{"".join(paths)}"/>'
+        for state, paths in textured.items()
+        if paths
+    ]
+    if compared:
+        pieces.append(_before(bars, step, room / top))
+    pieces.append(svg.labels(utc_ticks(bars, step_s) if ticks is None else ticks, step))
+    pieces += [svg.near(short(value), TOP + room * (1 - value / top)) for value in (top // 2, top)]
     return "".join([*pieces, "</svg>"])
 
 
-def _line(value: int, y: float) -> str:
-    return (
-        f'<line class="grid" x1="{LEFT}" x2="{WIDTH}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        f'<text class="scale" x="{LEFT - 6}" y="{y + 4:.1f}">{_short(value)}</text>'
-    )
+def _key(name: str, compared: bool) -> str:
+    entries = [
+        (f"bar-{state}", f"{name}-{state}" if state in TEXTURED else "", label) for state, label in STATE_LABELS.items()
+    ]
+    return svg.key([*entries, *([("before-key", "", "a week before")] if compared else [])])
 
 
-def _near(value: int, y: float) -> str:
-    """The scale again, at the end that a narrow screen shows first; app.css hides it on wide ones."""
-    return f'<text class="near" x="{WIDTH - 4}" y="{y + 4:.1f}" aria-hidden="true">{_short(value)}</text>'
-
-
-def _short(value: int) -> str:
+def short(value: int) -> str:
     """A figure of the scale in the room there is: 400, 4 k, 40 k, 1 M."""
     for scale, letter in ((1_000_000, "M"), (1000, "k")):
         if value >= max(scale, 10_000) and value % scale == 0:
@@ -96,53 +135,50 @@ def _short(value: int) -> str:
     return str(value)
 
 
-def _label(start_utc: float, x: float, step_s: int, count: int) -> str:
-    stamp = utc_text(start_utc)
-    day = f"{int(stamp[8:10])} {MONTHS[int(stamp[5:7]) - 1]}"
-    if step_s == 86400:  # days of the world's clock; they have no other time
-        text, attribute = day, ""
-    elif count * step_s > WITH_DAY_S:
-        text, attribute = f"{day}, {stamp[11:16]}", f' data-moment="{stamp}"'
-    else:
-        text, attribute = stamp[11:16], f' data-hour="{stamp}"'
-    half = CHARACTER * len(text) / 2
-    if x + half > WIDTH:
-        return ""
-    return f'<text class="hour" x="{max(x, half):.1f}" y="{HEIGHT - 5}"{attribute}>{text}</text>'
+def utc_ticks(bars: list[Bar], step_s: int) -> list[Tick]:
+    """Labels of the world's clock, with what app.js needs to write those of the reader's."""
+    most = LABELS_AT_MOST if len(bars) * step_s <= WITH_DAY_S or step_s == 86400 else LONG_LABELS_AT_MOST
+    every = next((n for n in LABELLED_EVERY[step_s] if len(bars) / n <= most), len(bars))
+    ticks = []
+    for index in range(0, len(bars), every or 1):
+        stamp, day = utc_text(bars[index].start_utc), day_words(bars[index].start_utc)
+        if step_s == 86400:  # days of the world's clock; they have no other time
+            ticks.append(Tick(index, day))
+        elif len(bars) * step_s > WITH_DAY_S:
+            ticks.append(Tick(index, f"{day}, {stamp[11:16]}", f' data-moment="{stamp}"'))
+        else:
+            ticks.append(Tick(index, stamp[11:16], f' data-hour="{stamp}"'))
+    return ticks
 
 
-def _hatching(name: str) -> str:
-    return (
-        f'<defs><pattern id="{name}" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
-        '<line class="hatch" x1="0" x2="0" y1="0" y2="6"/></pattern></defs>'
-    )
-
-
-def _gap(x: float, width: float, hatch: str) -> str:
-    return (
-        f'<rect fill="url(#{hatch})" x="{x:.1f}" y="{TOP}" width="{width:.1f}" height="{HEIGHT - BOTTOM - TOP}">'
-        "<title>nobody looked: no stream was LIVE, or nothing came</title></rect>"
-    )
-
-
-def _bar(bar: Bar, x: float, width: float, unit: float) -> str:
+def _bar(bar: Bar, x: float, width: float, unit: float, textured: dict[str, list[str]]) -> str:
     y = float(HEIGHT - BOTTOM)
     rects = []
     for name, count in bar.parts:
         if count > 0:
             y -= count * unit
+            height = count * unit
             rects.append(
-                f'<rect class="bar-{escape(name)}" x="{x:.1f}" y="{y:.2f}" width="{width:.1f}"'
-                f' height="{count * unit:.2f}"/>'
+                f'<rect class="bar-{escape(name)}" x="{x:.1f}" y="{y:.2f}" width="{width:.1f}" height="{height:.2f}"/>'
             )
-    notes = [f"{count} {name.replace('_', ' ')}" for name, count in bar.parts if count > 0]
+            if name in textured:
+                textured[name].append(f"M{x:.1f} {y:.2f}h{width:.1f}v{height:.2f}h-{width:.1f}z")
     if bar.watched is not None and bar.watched < FULLY_WATCHED:
-        notes.append(f"watched {100 * bar.watched:.0f} % of the time")
         rects.append(f'<rect class="foot" x="{x:.1f}" y="{HEIGHT - BOTTOM + 1}" width="{width:.1f}" height="3"/>')
-    if rects and not bar.is_certain:
-        notes.append("the clock may have been wrong")
-    unsure = "" if bar.is_certain else ' class="unsure"'
-    return f"<g{unsure}><title>{escape(', '.join(notes))}</title>{''.join(rects)}</g>" if rects else ""
+    return "".join(rects)
+
+
+def _before(bars: list[Bar], step: float, unit: float) -> str:
+    """The week before, as the outline of its bars; broken where nothing is known of it."""
+    path, is_down = [], False
+    for index, bar in enumerate(bars):
+        if bar.before is None:
+            is_down = False
+            continue
+        x, y = LEFT + index * step, HEIGHT - BOTTOM - bar.before * unit
+        path.append(f"{'L' if is_down else 'M'}{x:.1f} {y:.1f}h{step:.1f}")
+        is_down = True
+    return f'<path class="before" d="{"".join(path)}"/>'
 
 
 def interval(rate: Rate) -> str:

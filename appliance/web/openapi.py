@@ -47,6 +47,7 @@ class Operation:
     public: bool = False
     also: tuple[int, ...] = ()  # with what it is refused, beside what every operation of its kind is
     table: bool = False  # it also comes as CSV
+    files: tuple[str, ...] = ()  # the MIME types of what comes instead of JSON
 
     @property
     def refused(self) -> list[int]:
@@ -118,6 +119,8 @@ class Api:
 
 
 def _success(operation: Operation) -> dict[str, Any]:
+    if operation.files:
+        return {"description": "A file.", "content": {mime_type: {} for mime_type in operation.files}}
     if operation.answers is None:
         return {"description": "Done."}
     if operation.answers is bytes:

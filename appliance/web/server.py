@@ -50,6 +50,8 @@ BACKLOG = 512
 END_S = 3  # for answers that are being made when it is told to end; whoever runs us kills after eight
 CHECK_S = 0.5  # how often deadlines are checked
 TLS_RECORD_BYTES = 16_384
+WAITING_BYTES = 262_144  # of an answer, until the client takes some; then whoever makes it goes on
+IN_MEMORY_BYTES = 2**30  # answers are never put on the disk: there may be pictures in them
 NO_TLS = "This port speaks HTTPS: open the address with https:// at its front."
 
 
@@ -287,6 +289,8 @@ class _Server(TcpWSGIServer):
             log_socket_errors=False,
             ident=None,
             url_scheme="https" if tls else "http",
+            outbuf_high_watermark=WAITING_BYTES,
+            outbuf_overflow=IN_MEMORY_BYTES,
             clear_untrusted_proxy_headers=False,  # whom to believe is decided where they are read
         )
         settings.admit = admit

@@ -138,6 +138,7 @@ def _page(centre: Centre, store: CentralStore, visitor: Visitor, now: Now, box: 
         "sums": sums,
         "rate": compliance(sums.counts),
         "chart": series.chart(steps, asked.span, now.utc, box.name),
+        "rate_chart": series.rate_chart(steps, asked.span, now.utc, box.name),
         "streams": streams,
         "stream_names": {str(stream.number): stream.title for stream in streams},
         "by_stream": store.sums.by_stream(scope, asked.span),

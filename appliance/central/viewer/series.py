@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from urllib.parse import urlencode
 
 from appliance.central.store import Span, Watched
 from appliance.central.viewer.condition import FRESH_S
 from appliance.faces import Counts
-from appliance.web.charts import Bar, stacked_bars
+from appliance.rates import Rate, compliance
+from appliance.times import utc_text
+from appliance.web.charts import Bar, stacked_bars, utc_ticks
+from appliance.web.rate_charts import Point, rate_band
+from appliance.web.words import rate_words
 
 UNCERTAIN = 0.05  # of the time that was watched; with more of it a bar is drawn faintly
 STEP_WORDS = {"minute": "minute", "hour": "hour", "day": "day (UTC)"}
@@ -38,6 +44,41 @@ def parts(counts: Counts) -> tuple[tuple[str, int], ...]:
 
 
 def chart(series: Mapping[int, Watched], span: Span, now_utc: float, what: str, of_one_stream: bool = False) -> str:
-    """The chart of persons by step. what: whose, for its title."""
+    """The chart of persons by step; a day leads to its hours, an hour to its minutes. what: whose, for its title."""
     title = f"Persons by {STEP_WORDS[span.step]}: {what}"
-    return stacked_bars(bars(series, span, now_utc, of_one_stream), title, span.step_s)
+    shown = [
+        replace(bar, href=_closer(bar, span) if bar.total else "", more=_rate_words(bar, series))
+        for bar in bars(series, span, now_utc, of_one_stream)
+    ]
+    return stacked_bars(shown, title, span.step_s)
+
+
+def rate_chart(series: Mapping[int, Watched], span: Span, now_utc: float, what: str) -> str:
+    """The compliance by step with its interval; empty where no step has enough persons for one."""
+    shown = bars(series, span, now_utc)
+    rates = {bar.start_utc: _rate(bar, series) for bar in shown}
+    points = [
+        Point(bar.lines[0], rates[bar.start_utc], bar.is_gap, _closer(bar, span) if bar.total else "") for bar in shown
+    ]
+    if not any(rates.values()):
+        return ""
+    return rate_band(points, f"Compliance by {STEP_WORDS[span.step]}: {what}", utc_ticks(shown, span.step_s))
+
+
+def _closer(bar: Bar, span: Span) -> str:
+    """The part of an address that asks for this bar in smaller steps; empty: there are none."""
+    if span.step == "minute":
+        return ""
+    ends = {"since": utc_text(bar.start_utc), "until": utc_text(bar.start_utc + span.step_s)}
+    return f"?{urlencode(ends)}"
+
+
+def _rate(bar: Bar, series: Mapping[int, Watched]) -> Rate | None:
+    sums = series.get(int(bar.start_utc))
+    rate = compliance(sums.counts) if sums else None
+    return rate if rate and rate.is_enough else None
+
+
+def _rate_words(bar: Bar, series: Mapping[int, Watched]) -> str:
+    rate = _rate(bar, series)
+    return f"compliance {rate_words(rate)}" if rate else ""

@@ -137,6 +137,7 @@ def _page(centre: Centre, store: CentralStore, visitor: Visitor, now: Now, site:
         "sums": sums,
         "rate": compliance(sums.counts),
         "chart": series.chart(steps, asked.span, now.utc, site.name),
+        "rate_chart": series.rate_chart(steps, asked.span, now.utc, site.name),
         "tiles": found,
         "complete": completeness([tile.box for tile in found], now.utc),
         "typed": dict(zip(FIELDS, (site.name, site.group, *place), strict=True)),

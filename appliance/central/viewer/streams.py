@@ -31,5 +31,6 @@ def add_routes(app: App, centre: Centre) -> None:
             sums=sums,
             rate=compliance(sums.counts),
             chart=series.chart(steps, asked.span, now.utc, stream.title, of_one_stream=True),
+            rate_chart=series.rate_chart(steps, asked.span, now.utc, stream.title),
             length_s=min(now.utc, asked.span.until_utc) - asked.span.since_utc,
         )

@@ -59,7 +59,8 @@ function renew(now, next) {
 
 function isBusy(main) {
   const focused = document.activeElement;
-  const inField = focused && main.contains(focused) && /^(INPUT|SELECT|TEXTAREA)$/.test(focused.tagName);
+  const inField = focused && main.contains(focused)
+    && (/^(INPUT|SELECT|TEXTAREA)$/.test(focused.tagName) || focused.closest("svg")); // a chart would lose the focus
   const selected = getSelection();
   return document.hidden || inField || (selected && !selected.isCollapsed);
 }

@@ -1,0 +1,95 @@
+"""What an export holds: each column with its unit and its meaning. docs/export.md is made from this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column. kind: integer, real or text, as SQLite has it. free_text: people chose what stands in it."""
+
+    name: str
+    kind: str
+    unit: str
+    meaning: str
+    free_text: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A kind of row. key: its first column says which row it is. indexes: what people look for in a SQLite file."""
+
+    name: str
+    about: str
+    columns: tuple[Column, ...]
+    key: bool = False
+    indexes: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """The columns' names, in order."""
+        return [column.name for column in self.columns]
+
+    def plus(self, *columns: Column) -> Table:
+        """The same with more columns at its end."""
+        return Table(self.name, self.about, (*self.columns, *columns), self.key, self.indexes)
+
+
+_STREAM_ID = Column("stream_id", "integer", "", "which stream")
+_STREAM = Column("stream", "text", "", "its owner and name, owner:name", free_text=True)
+_ZONE = Column("time_zone", "text", "", "the zone of the local times, as the IANA names it")
+_UTC, _LOCAL = "UTC, ISO 8601", "local, ISO 8601 with its offset"
+
+DETECTIONS = Table(
+    "detections",
+    "One row per person who passed a camera; by stream, then by first seen.",
+    (
+        Column("detection_id", "integer", "", "which detection; ids rise in the order of arrival"),
+        _STREAM_ID,
+        _STREAM,
+        Column("first_seen_utc", "text", _UTC, "when the person was first seen"),
+        Column("last_seen_utc", "text", _UTC, "when the person was last seen"),
+        Column("first_seen_local", "text", _LOCAL, "first_seen_utc in time_zone"),
+        _ZONE,
+        Column("state", "text", "", "`mask`, `no_mask`, `incorrect` (worn wrongly) or `unknown`"),
+        Column("unknown_reason", "text", "", "`too_small`: too few pixels to judge; empty: another reason, or state"),
+        Column("confidence_ratio", "real", "0 to 1", "the share of the votes that the state has"),
+        Column("votes_faces", "integer", "faces", "how many faces voted; 0: entered by hand"),
+        Column("bbox_left_px", "real", "px", "where the face was at its best moment, from the left of the frame"),
+        Column("bbox_top_px", "real", "px", "the same from the top of the frame"),
+        Column("bbox_right_px", "real", "px", "its right edge, from the left of the frame"),
+        Column("bbox_bottom_px", "real", "px", "its lower edge, from the top of the frame"),
+        Column("frame_width_px", "integer", "px", "how wide the frame is that the bbox is measured in"),
+        Column("frame_height_px", "integer", "px", "how high it is"),
+        Column("model", "text", "", "the model that judged, or `by hand:` and who entered it", free_text=True),
+        Column("edited_by", "text", "", "who corrected the state; empty: nobody did", free_text=True),
+        Column("image_bytes", "integer", "bytes", "how large the stored image is; empty: there is none"),
+    ),
+    key=True,
+    indexes=("first_seen_utc", "stream_id", "state"),
+)  # fmt: skip
+
+IMAGE_FILE = Column("image_file", "text", "", "of a ZIP: the file with the image; empty: none is in it")
+
+SUMS = Table(
+    "sums",
+    "One row per stream and quarter of an hour, hour or day in which the stream was watched or somebody was counted.",
+    (
+        _STREAM_ID,
+        _STREAM,
+        Column("start_utc", "text", _UTC, "when it begins"),
+        Column("end_utc", "text", _UTC, "when the next one begins; a day has 23 or 25 hours where the clocks change"),
+        Column("start_local", "text", _LOCAL, "start_utc in time_zone, in which hours and days are cut"),
+        _ZONE,
+        Column("watched_s", "integer", "s", "for how long the stream was LIVE and judged"),
+        Column("mask_persons", "integer", "persons", "first seen in it, the mask worn"),
+        Column("no_mask_persons", "integer", "persons", "the same, no mask worn"),
+        Column("incorrect_persons", "integer", "persons", "the same, the mask worn wrongly"),
+        Column("unknown_persons", "integer", "persons", "the same, of whom the box could not say; in no rate"),
+        Column("compliance_ratio", "real", "0 to 1", "mask / (mask + no_mask + incorrect); empty: nobody was judged"),
+        Column("compliance_low_ratio", "real", "0 to 1", "the lower end of its 95 % interval (Wilson 1927)"),
+        Column("compliance_high_ratio", "real", "0 to 1", "the upper end"),
+    ),
+    indexes=("start_utc", "stream_id"),
+)

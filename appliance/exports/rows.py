@@ -1,0 +1,105 @@
+"""The rows of an export, in batches: whatever the number of rows, a batch of them is in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Protocol
+
+from appliance.images import Place
+from appliance.rates import compliance
+from appliance.store import DetectionFilter, Store
+from appliance.store.exports import After, ExportedStream, Row
+from appliance.store.trends import Bucket, Step
+from appliance.time_zone import QUARTER_S
+from appliance.times import utc_seconds, utc_text
+
+BATCH_ROWS = 1000
+"""Some 200 kB of text: little enough for memory, enough that asking costs nothing beside writing."""
+
+EARLIEST_UTC, LATEST_UTC = -(2**36), 2**38  # before and after all that a detection can say
+WINDOW_S = 30 * 86_400  # of sums that are read at once: some 3000 quarters of an hour
+
+Batch = list[list[Any]]
+
+
+class Zone(Protocol):
+    """A time zone, as `time_zone.TimeZone` is."""
+
+    @property
+    def name(self) -> str: ...
+    def local(self, utc: float) -> datetime: ...
+
+
+class LocalTimes:
+    """Times of the record in a zone, as ISO 8601 with their offset; one after another they are mostly of one hour."""
+
+    def __init__(self, zone: Zone) -> None:
+        self.zone = zone
+        self._hour, self._local, self._offset = "", "", ""
+
+    def local(self, utc: str) -> str:
+        """The local time of one as stored (2026-11-23T16:00:00.250Z); empty where the calendar ends."""
+        if utc[:13] != self._hour:
+            try:
+                first, last = self._at(utc[:13] + ":00:00"), self._at(utc[:13] + ":59:59")
+                if first[13:19] != ":00:00" or first[19:] != last[19:]:  # minutes differ, or the clocks change
+                    exact = self._at(utc[:19])
+                    return f"{exact[:19]}{utc[19:-1]}{exact[19:]}"
+            except (OverflowError, ValueError):
+                return ""
+            self._hour, self._local, self._offset = utc[:13], first[:13], first[19:]
+        return f"{self._local}{utc[13:-1]}{self._offset}"
+
+    def _at(self, utc: str) -> str:
+        return self.zone.local(utc_seconds(utc)).isoformat()
+
+
+def detections(store: Store, where: DetectionFilter, times: LocalTimes) -> Iterator[Batch]:
+    """The rows of columns.DETECTIONS, by stream, then by first seen."""
+    for _, batch, _ in with_places(store, where, times):
+        yield batch
+
+
+def with_places(
+    store: Store, where: DetectionFilter, times: LocalTimes
+) -> Iterator[tuple[ExportedStream, Batch, list[Row]]]:
+    """The same, each batch with its stream and with its rows as the store has them, for `place`."""
+    local, zone = times.local, times.zone.name
+    for stream in store.exports.streams(where):
+        after: After | None = None
+        stream_id, title = stream.id, stream.title
+        while stored := store.exports.detections(stream.id, where, after, BATCH_ROWS):
+            batch = [[row[0], stream_id, title, row[1], row[2], local(row[1]), zone, *row[3:-3]] for row in stored]
+            yield stream, batch, stored
+            after = (stored[-1][1], stored[-1][0])
+            if len(stored) < BATCH_ROWS:
+                break
+
+
+def place(row: Row) -> Place | None:
+    """Where the image of a row as the store has it lies; None: it has none."""
+    size_bytes, day, offset, crc32 = row[-4:]
+    return None if day is None else Place(day, offset, size_bytes, crc32=crc32)
+
+
+def sums(store: Store, where: DetectionFilter, step: Step, times: LocalTimes) -> Iterator[Batch]:
+    """The rows of columns.SUMS, by stream, then by time; none where nobody looked and nobody was counted."""
+    until_utc = LATEST_UTC if where.until_utc is None else where.until_utc
+    for stream in store.exports.streams(where):
+        since_utc: float = EARLIEST_UTC if where.since_utc is None else where.since_utc // QUARTER_S * QUARTER_S
+        # From one quarter that has sums to the next: the years between those of an older system cost nothing.
+        while (first_utc := store.exports.next_quarter_utc(stream.id, since_utc)) is not None and first_utc < until_utc:
+            buckets = store.trends.buckets([stream.id], first_utc, min(first_utc + WINDOW_S, until_utc), step)
+            yield [_sums_row(stream, each, times) for each in buckets if each.watched_s or each.counts.total]
+            since_utc = buckets[-1].end_utc
+
+
+def _sums_row(stream: ExportedStream, bucket: Bucket, times: LocalTimes) -> list[Any]:
+    start_utc, end_utc = utc_text(bucket.start_utc), utc_text(bucket.end_utc)
+    counts, rate = bucket.counts, compliance(bucket.counts)
+    rates = [round(value, 4) for value in (rate.value, rate.low, rate.high)] if rate else [None] * 3
+    return [
+        *(stream.id, stream.title, start_utc, end_utc, times.local(start_utc), times.zone.name, bucket.watched_s),
+        *(counts.mask, counts.no_mask, counts.incorrect, counts.unknown, *rates),
+    ]

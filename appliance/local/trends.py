@@ -1,0 +1,178 @@
+"""Trends: persons and their rate over a day, a week, a month or a range of one's own, of the box or of one stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bottle import HTTPError, HTTPResponse
+
+from appliance.errors import InputError
+from appliance.faces import Counts, State
+from appliance.local import trend_charts as charts
+from appliance.local.pages import Site
+from appliance.local.trend_range import LABELS, Kind, Range, day_number, own_range, range_of
+from appliance.local.trend_steps import Figures, address_of, before_now, figures, is_compared, list_address, total
+from appliance.rates import compliance
+from appliance.store import Store, Stream
+from appliance.time_zone import QUARTER_S
+from appliance.times import Now
+from appliance.web.access import Access, App
+from appliance.web.chart_files import standalone
+from appliance.web.forms import query_value, whole_number
+from appliance.web.pages import Page
+from appliance.web.tables import csv_answer
+from appliance.web.week_charts import WEEKDAYS, figure
+
+REFRESH_S = 15
+TITLES = {
+    "persons": "Persons",
+    "rate": "Compliance with its 95 % interval",
+    "week": "Persons an hour, by hour of the week",
+    "streams": "Persons and compliance by stream",
+}
+"""The charts, by their name in the address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """All that the charts of one range are made of. streams: all, for their names."""
+
+    asked: Range
+    steps: list[Figures]
+    week: charts.Week | None
+    streams: Sequence[Stream]
+    rows: list[charts.StreamRow]
+    now_utc: float
+
+    @property
+    def counts(self) -> Counts:
+        """Of the whole range."""
+        return total(each.counts for each in self.steps)
+
+    @property
+    def whose(self) -> str:
+        """The stream, or that it is all of them."""
+        found = [stream.title for stream in self.streams if stream.id == self.asked.stream_id]
+        return found[0] if found else "all streams"
+
+    def chart(self, name: str) -> str:
+        """A chart by name; empty: there is nothing to draw."""
+        drawn: dict[str, Callable[[], str]] = {
+            "persons": lambda: charts.persons_chart(self.steps, self.asked, self.now_utc),
+            "rate": lambda: charts.rate_chart(self.steps, self.asked),
+            "week": lambda: charts.week_chart(self.week) if self.week else "",
+            "streams": lambda: charts.streams_chart(self.rows, self.asked) if self.rows else "",
+        }
+        return drawn[name]()
+
+
+def trend(store: Store, asked: Range, now: Now) -> Trend:
+    """Read what the charts of a range need."""
+    streams = store.streams.all(now)
+    return Trend(
+        asked=asked,
+        steps=figures(store, asked, now.utc),
+        week=charts.week(store, asked, now.utc),
+        streams=streams,
+        rows=charts.rows_of_streams(store, asked, streams),
+        now_utc=now.utc,
+    )
+
+
+def requested(store: Store, now: Now) -> Range:
+    """The range in the address. What cannot be read is left out, and said."""
+    zone = store.trends.zone()
+    today = zone.day(now.utc // QUARTER_S * QUARTER_S)
+    stream_id = whole_number(query_value("stream"))
+    if query_value("stream") and (stream_id is None or store.streams.get(stream_id, now) is None):
+        return range_of(Kind.LIVE, today, zone, None, "There is no such stream; these are the numbers of all of them.")
+    try:
+        kind = Kind(query_value("range") or (Kind.OWN if query_value("since") else Kind.LIVE))
+        if kind is Kind.OWN:
+            return own_range(query_value("since"), query_value("until"), now.utc, zone, stream_id)
+        day = today if kind is Kind.LIVE or not query_value("day") else day_number(query_value("day"))
+        return range_of(kind, day, zone, stream_id)
+    except InputError as error:
+        return range_of(Kind.LIVE, today, zone, stream_id, str(error))
+    except ValueError:
+        problem = f"There is no such range; choose one of {', '.join(LABELS.values())}."
+        return range_of(Kind.LIVE, today, zone, stream_id, problem)
+
+
+def add_routes(app: App, site: Site) -> None:
+    """The page, and each of its charts as a file."""
+
+    @app.get("/trends", access=Access.SIGNED_IN)
+    def trends(store: Store, now: Now) -> Page:
+        found = trend(store, requested(store, now), now)
+        asked, counts = found.asked, found.counts
+        return site.pages.page(
+            "trends.html",
+            problem=asked.problem,
+            found=found,
+            asked=asked,
+            counts=counts,
+            rate=compliance(counts),
+            lists={
+                state.value if state else "": list_address(asked, asked.since_utc, asked.until_utc, state)
+                for state in (None, *State)
+            },
+            before=before_now(store, asked, now.utc),
+            is_compared=is_compared(asked),
+            is_now=asked.since_utc <= now.utc < asked.until_utc,
+            local_now=asked.zone.local(now.utc),
+            today=asked.zone.day(now.utc // QUARTER_S * QUARTER_S),
+            address_of=address_of,
+            figure=figure,
+            WEEKDAYS=WEEKDAYS,
+            labels=LABELS,
+            titles=TITLES,
+            refresh_s=REFRESH_S if asked.since_utc <= now.utc < asked.until_utc else None,
+        )
+
+    @app.get("/trends/<chart>.svg", access=Access.SIGNED_IN)
+    def as_svg(store: Store, now: Now, chart: str) -> HTTPResponse:
+        found = _known(trend(store, requested(store, now), now), chart)
+        title = f"{TITLES[chart]}: {found.whose}"
+        notes = [f"{site.pages.title() if site.pages.title else site.config.box}. {found.asked.title}. {_zone(found)}"]
+        if chart == "week" and found.week:
+            notes[0] = (
+                f"{site.pages.title() if site.pages.title else site.config.box}. {found.week.words}. {_zone(found)}"
+            )
+        drawing = standalone(found.chart(chart), title, notes)
+        headers = {
+            "Content-Type": "image/svg+xml; charset=utf-8",
+            "Content-Disposition": f'attachment; filename="{_file_name(site, found, chart)}.svg"',
+        }
+        return HTTPResponse(drawing, headers=headers)
+
+    @app.get("/trends/<chart>.csv", access=Access.SIGNED_IN)
+    def as_csv(store: Store, now: Now, chart: str) -> HTTPResponse:
+        found = _known(trend(store, requested(store, now), now), chart)
+        name, zone = _file_name(site, found, chart), found.asked.zone
+        if chart == "week":
+            return csv_answer(name, charts.WeekRow, charts.week_rows(found.week, zone) if found.week else [])
+        if chart == "streams":
+            return csv_answer(name, charts.StreamRow, found.rows)
+        return csv_answer(name, charts.StepRow, charts.step_rows(found.steps, zone))
+
+
+def _known(found: Trend, chart: str) -> Trend:
+    """The same, where there is a chart of this name and the address could be read. Raises HTTPError, InputError."""
+    if chart not in TITLES:
+        raise HTTPError(404)
+    if found.asked.problem:
+        raise HTTPError(400, found.asked.problem)
+    return found
+
+
+def _zone(found: Trend) -> str:
+    return f"Times of {found.asked.zone.name}."
+
+
+def _file_name(site: Site, found: Trend, chart: str) -> str:
+    """mb9k-lobby-persons-2026-11-23: the names of boxes and charts are plain ASCII."""
+    day = found.asked.zone.local(found.asked.since_utc).date().isoformat()
+    stream = f"-stream-{found.asked.stream_id}" if found.asked.stream_id is not None else ""
+    return f"mb9k-{site.config.box}{stream}-{chart}-{day}"

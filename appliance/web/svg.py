@@ -1,0 +1,148 @@
+"""What our charts are made of, as SVG. Colours and fonts come from app.css, so a chart follows light and dark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from zlib import crc32
+
+WIDTH, HEIGHT = 720, 200
+LEFT, BOTTOM, TOP = 46, 22, 42
+TIP_PX = 34  # above the picture: the key, and in its place what the column under the pointer or the focus says
+CHARACTER_PX = 6.7  # of a label
+TIP_CHARACTER_PX = 8.2  # on a phone, where the text is larger
+NOBODY_LOOKED = "nobody looked: no stream was LIVE, or nothing came"
+STATE_LABELS = {"mask": "Mask", "incorrect": "Worn incorrectly", "no_mask": "No mask", "unknown": "Unknown"}
+"""By the name of the CSS class, from the bottom of a bar up."""
+TEXTURED = {"incorrect": "M0 0V6", "no_mask": "M1 1H3M4 4H6"}
+"""What lies over a state's colour, for who cannot tell the colours apart. A mask is plain, unknown is hollow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A label below column `index`. attribute: what app.js reads to write it in the reader's zone."""
+
+    index: int
+    text: str
+    attribute: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """The part of a chart that a pointer or the focus asks, from x on.
+
+    lines: what it says, at most two lines. href: where it leads; empty: nowhere.
+    """
+
+    x: float
+    width: float
+    lines: tuple[str, ...]
+    href: str = ""
+    top: float = TOP
+    height: float = HEIGHT - BOTTOM - TOP
+
+
+def opening(kind: str, title: str, height: float = HEIGHT) -> str:
+    """The start of a chart, whose columns may be asked one by one."""
+    return (
+        f'<svg class="chart {kind}" viewBox="0 0 {WIDTH} {height:g}" role="group" aria-label="{escape(title)}"'
+        ' aria-roledescription="chart">'
+    )
+
+
+def name_of(title: str, *more: str) -> str:
+    """An id within the page for what a chart refers to."""
+    return f"c{crc32(repr((title, more)).encode()):08x}"
+
+
+def column(place: Column, drawing: str = "", marks: str = "") -> str:
+    """What a column draws, with its words: shown above the picture while it is pointed at or has the focus.
+
+    marks: more CSS classes. The words are markup already only where they come from `escape`; here they are escaped.
+    """
+    label = escape(". ".join(line for line in place.lines if line))
+    place_px = f'x="{place.x:.1f}" y="{place.top:.1f}" width="{place.width:.1f}" height="{place.height:.1f}"'
+    hit = f'<rect class="hit" {place_px}/>'
+    inner = f"{hit}{drawing}{tip(place.x + place.width / 2, place.lines)}"
+    classes = f"column {marks}".strip()
+    if place.href:
+        return f'<a class="{classes}" href="{escape(place.href)}" aria-label="{label}">{inner}</a>'
+    return f'<g class="{classes}" tabindex="0" role="img" aria-label="{label}">{inner}</g>'
+
+
+def tip(middle: float, lines: Sequence[str]) -> str:
+    """The words of a column, as near to it as they fit; app.css shows one at a time."""
+    width = TIP_CHARACTER_PX * max(map(len, lines), default=0)
+    x = max(4.0, min(middle - width / 2, WIDTH - 4 - width))
+    texts = "".join(f'<text x="{x:.0f}" y="{13 + 17 * row}">{escape(line)}</text>' for row, line in enumerate(lines))
+    return f'<g class="tip" aria-hidden="true"><rect width="{WIDTH}" height="{TIP_PX}"/>{texts}</g>'
+
+
+def key(entries: Iterable[tuple[str, str, str]], at_end: bool = True) -> str:
+    """What the marks mean, on the line above the picture. entries: (CSS class, pattern's id or "", label).
+
+    at_end: where a narrow screen begins to show a chart over time; else at the start.
+    """
+    shown = list(entries)
+    x = WIDTH - sum(_key_px(label) for _, _, label in shown) if at_end else float(LEFT)
+    pieces = []
+    for name, pattern, label in shown:
+        pieces.append(f'<rect class="{name}" x="{x:.0f}" y="4" width="14" height="10"/>')
+        if pattern:
+            pieces.append(f'<rect fill="url(#{pattern})" x="{x:.0f}" y="4" width="14" height="10"/>')
+        pieces.append(f'<text x="{x + 19:.0f}" y="13">{escape(label)}</text>')
+        x += _key_px(label)
+    return f'<g class="chart-key" aria-hidden="true">{"".join(pieces)}</g>'
+
+
+def _key_px(label: str) -> float:
+    return 28 + 7.2 * len(label)
+
+
+def textures(name: str) -> str:
+    """The patterns over the states' colours: `name-incorrect` and the like."""
+    return "".join(
+        f'<pattern id="{name}-{state}" width="6" height="6" patternUnits="userSpaceOnUse"'
+        f"{' patternTransform=' + chr(34) + 'rotate(45)' + chr(34) if state == 'incorrect' else ''}>"
+        f'<path class="texture" d="{path}"/></pattern>'
+        for state, path in TEXTURED.items()
+    )
+
+
+def hatching(name: str) -> str:
+    """The pattern of what nobody watched."""
+    return (
+        f'<pattern id="{name}" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+        '<line class="hatch" x1="0" x2="0" y1="0" y2="6"/></pattern>'
+    )
+
+
+def gap(x: float, width: float, hatch: str, top: float = TOP, height: float = HEIGHT - BOTTOM - TOP) -> str:
+    """Where nobody looked."""
+    return f'<rect fill="url(#{hatch})" x="{x:.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}"/>'
+
+
+def line(text: str, y: float) -> str:
+    """A line of the scale."""
+    return (
+        f'<line class="grid" x1="{LEFT}" x2="{WIDTH}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        f'<text class="scale" x="{LEFT - 6}" y="{y + 4:.1f}">{text}</text>'
+    )
+
+
+def near(text: str, y: float) -> str:
+    """The scale again, at the end that a narrow screen shows first; app.css hides it on wide ones."""
+    return f'<text class="near" x="{WIDTH - 4}" y="{y + 4:.1f}" aria-hidden="true">{text}</text>'
+
+
+def labels(ticks: Iterable[Tick], step: float, height: float = HEIGHT) -> str:
+    """The labels below the columns, each `step` wide; one that would not fit at the end is left out."""
+    pieces = []
+    for tick in ticks:
+        half = CHARACTER_PX * len(tick.text) / 2
+        x = LEFT + (tick.index + 0.5) * step
+        if x + half <= WIDTH:
+            at = f'x="{max(x, half):.1f}" y="{height - 5:g}"'
+            pieces.append(f'<text class="hour" {at}{tick.attribute}>{escape(tick.text)}</text>')
+    return "".join(pieces)
