@@ -88,6 +88,7 @@ EXAMPLES: list[tuple[str, str, Any]] = [
     ("POST", "/api/v1/streams/1/key", None),
     ("DELETE", "/api/v1/streams/1/images", None),
     ("DELETE", "/api/v1/streams/2", None),
+    ("GET", "/api/v1/audit", None),
     ("GET", "/api/v1/receipts", None),
     ("GET", "/api/v1/receipts/1", None),
     ("GET", "/api/v1/detections", None),
