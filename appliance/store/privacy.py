@@ -2,9 +2,8 @@
 
 Nobody's passing is kept then, only sums of SPAN_S, and of those only cells (a stream, a state, a span) of LEAST
 persons and more. Smaller ones wait for the next span and stand in that, so that they are not lost: a door where one
-person in an hour wears the mask wrongly would else have none. LEAST is a threshold in common use for tables of counts
-(Hundepool et al., Statistical Disclosure Control, Wiley 2012, on frequency tables; three is laxer, ten stricter):
-whoever knows that somebody passed then does not learn how the mask was worn.
+person in an hour wears the mask wrongly would else have none. LEAST is a usual smallest number for a cell of a table of
+counts (three is laxer, ten stricter): whoever knows that somebody passed then does not learn how the mask was worn.
 """
 
 from __future__ import annotations
