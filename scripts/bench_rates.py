@@ -1,10 +1,10 @@
-"""How often the interval that is printed holds the true share: 10,000 simulated days for each figure."""
+"""How often the interval that is printed holds the true share: 5,000 simulated days for each figure."""
 
 from __future__ import annotations
 
 from scripts.simulated_days import CLIPS, PHOTOS, coverage
 
-DAYS = 10_000
+DAYS = 5000
 SHARES = (0.5, 0.8, 0.9, 0.95, 0.99)
 PERSONS = (20, 60, 200, 600, 2000, 10_000)
 

@@ -31,7 +31,7 @@ In CSV, text that a spreadsheet would take for a formula has an apostrophe befor
 `columns` says what this page says, and `about` what was asked for.
 
 A ZIP has images of your own streams, for an admin of all: who may look at others one by one may not take all of them
-along. It is not on the disk of the box at any time. For each image some 80 bytes are kept in memory until it ends.
+along. It is not on the disk of the box at any time. For each image some 70 bytes are kept in memory until it ends.
 
 Times are UTC, and once more by the clocks of the box's time zone, which each row names. Sums are cut in that zone; an
 hour that its clocks show twice is two rows, told apart by their offsets.

@@ -19,9 +19,9 @@ from appliance.config import Config, load
 from appliance.media import mediamtx
 from appliance.media.mediamtx import Client, MediaError
 from appliance.secrets import digest, secret_from_file
-from appliance.store import Store
 from tests.boxes import START_S, end, is_listening, until
 from tests.conftest import REPOSITORY
+from tests.site import new_store
 
 ENGINES = ["embedded", pytest.param("mediamtx", marks=pytest.mark.mediamtx)]
 
@@ -65,7 +65,7 @@ class MediaRoom:
         }
         self.path.write_bytes(msgspec.toml.encode(wiring))
         self.config: Config = load(self.path)
-        self.store = Store.open(self.config.store_path)
+        self.store = new_store(self.config.store_path)
         self.store.people.add("ann", "no password", Role.ADMIN, 0.0)
         self.secret = secret_from_file(self.config.local_secret_path)
         self.client = Client(self.config.media.api_port, self.secret)

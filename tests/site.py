@@ -29,12 +29,18 @@ PASSWORD_HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(P
 
 
 @cache
-def new_store() -> bytes:
-    """The file of a store that was just made. To make it waits thirty times for the disk; a copy of it, not once."""
+def _new_store() -> bytes:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "mb9k.db"
         Store.open(path).close()
         return path.read_bytes()
+
+
+def new_store(path: Path) -> Store:
+    """A store that was just made. Making one waits thirty times for the disk, so this is a copy: all have one epoch."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(_new_store())
+    return Store.open(path)
 
 
 class Clock:
@@ -83,10 +89,7 @@ class Box:
         web = {"names": ["box.test"], **config.pop("web", {})}
         self.config = msgspec.convert({"state_dir": str(folder), "web": web, **config}, Config)
         self.clock = Clock()
-        if not self.config.store_path.exists():
-            self.config.state.mkdir(parents=True, exist_ok=True)
-            self.config.store_path.write_bytes(new_store())
-        self.store = Store.open(self.config.store_path)
+        self.store = (Store.open if self.config.store_path.exists() else new_store)(self.config.store_path)
         self.images = ImageFiles(self.config.images_dir)
         self.busy_timeout_s = 5.0
         self.keeper = Keeper(self.config) if self.config.web.https else None

@@ -33,9 +33,7 @@ class Api:
 
     def __init__(self, folder: Path, web: dict[str, Any] | None = None) -> None:
         self.config = msgspec.convert({"state_dir": str(folder), "web": web or {}}, Config)
-        self.config.state.mkdir(parents=True, exist_ok=True)
-        self.config.store_path.write_bytes(new_store())
-        self.store = Store.open(self.config.store_path)
+        self.store = new_store(self.config.store_path)
         self.images = ImageFiles(self.config.images_dir)
         self.app = make_app(self.config, lambda: Store.open(self.config.store_path))
         with self.store.writing():
@@ -90,6 +88,7 @@ EXAMPLES: list[tuple[str, str, Any]] = [
     ("POST", "/api/v1/streams/1/key", None),
     ("DELETE", "/api/v1/streams/1/images", None),
     ("DELETE", "/api/v1/streams/2", None),
+    ("GET", "/api/v1/audit", None),
     ("GET", "/api/v1/receipts", None),
     ("GET", "/api/v1/receipts/1", None),
     ("GET", "/api/v1/detections", None),

@@ -25,11 +25,11 @@ from appliance.join_code import JoinCode, Request, parse
 from appliance.joining import CannotJoin
 from appliance.membership import Membership
 from appliance.rules import fleet
-from appliance.store import Store
 from appliance.times import now
 from tests.boxes import until
 from tests.centres import PATIENCE_S, Centre
 from tests.recorders import recording
+from tests.site import new_store
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ class Box:
 
     def __init__(self, folder: Path, **sections: object) -> None:
         self.config = msgspec.convert({"state_dir": str(folder), **sections}, Config)
-        self.store = Store.open(self.config.store_path)
+        self.store = new_store(self.config.store_path)
 
     def join(self, code: str) -> fleet.Joined:
         """Join as a person does it."""

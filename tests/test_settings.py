@@ -224,6 +224,12 @@ def test_over_https_a_page_that_plain_http_brought_changes_nothing(box: Box) -> 
     assert ann.client.post("/settings/title", data=sent, headers={"Origin": "https://box.test"}).status_code == 303
 
 
+def key_page(box: Box, name: str) -> str:
+    """The page after a stream was made."""
+    ann = box.browser("ann")
+    return ann.get(ann.post("/streams", name=name, kind="key").headers["location"]).text
+
+
 def test_publishers_are_told_what_obs_says_to_the_boxs_own_certificate(box: Box, tmp_path: Path) -> None:
     mediamtx = tmp_path / "mediamtx"
     mediamtx.write_text("#!/bin/sh\n")
@@ -233,11 +239,11 @@ def test_publishers_are_told_what_obs_says_to_the_boxs_own_certificate(box: Box,
         web={"https": True, "names": ["box.test"]},
         media={"engine": "auto", "binary": str(mediamtx)},
     )
-    page = encrypted.browser("ann").post("/streams", name="yard", kind="key").text
+    page = key_page(encrypted, "yard")
     assert "rtmps://box.test:1936/live" in page and "sent an invalid SSL certificate" in page
     assert encrypted.keeper
     key = ec.generate_private_key(ec.SECP256R1())
     encrypted.keeper.give(Signer().sign(key), pem(key), time.time())
-    page = encrypted.browser("ann").post("/streams", name="roof", kind="key").text
+    page = key_page(encrypted, "roof")
     assert "rtmps://box.test:1936/live" in page and "invalid SSL" not in page
     encrypted.close()

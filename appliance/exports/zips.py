@@ -1,7 +1,7 @@
-"""A ZIP that is written as it is sent: nothing of it is kept but its directory, some 80 bytes a file.
+"""A ZIP that is written as it is sent: nothing of it is kept but its directory, some 70 bytes a file.
 
 Format: APPNOTE.TXT 6.3.10, https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, with its ZIP64 parts.
-`zipfile` of Python, too, writes to what cannot be rewound, but keeps ten times as much of each file.
+`zipfile` of Python, too, writes to what cannot be rewound, but keeps five times as much of each file.
 """
 
 from __future__ import annotations

@@ -68,13 +68,15 @@ def add_routes(app: App, site: Site) -> None:
 
     @app.post("/export/record", access=Access.ADMIN)
     def whole_record(store: Store, now: Now) -> HTTPResponse:
+        stamp = utc_text(now.utc)[:19].replace("-", "").replace(":", "")
+        name = f"mb9k-{site.config.box}-{stamp}Z.db"
+
         def begin() -> tuple[Iterator[bytes], int]:
-            record(store, Action.DOWNLOADED, "backup")
-            draft = Draft(site.config.state, lambda path: recovery.back_up(site.config, path, now.utc))
+            record(store, Action.DOWNLOADED, "copy of the record", file=name)
+            draft = Draft(site.config.state, lambda path: recovery.copy_unnoted(site.config, path))
             return draft.parts(), draft.size_bytes
 
-        stamp = utc_text(now.utc)[:19].replace("-", "").replace(":", "")
-        return site.downloads.answer(f"mb9k-{site.config.box}-{stamp}Z.db", Format.SQLITE.mime_type, begin)
+        return site.downloads.answer(name, Format.SQLITE.mime_type, begin)
 
 
 def _asked_on_the_page(site: Site, store: Store, visitor: Visitor, now: Now, what: What) -> HTTPResponse:

@@ -38,8 +38,7 @@ NAVIGATION = (
     Link("/box-health", "Health"),
     Link("/people", "People", admin_only=True),
     Link("/fleet", "Fleet", admin_only=True),
-    Link("/settings", "Settings", admin_only=True, also=("/updates",)),
-    Link("/audit", "Audit", admin_only=True),
+    Link("/settings", "Settings", admin_only=True, also=("/updates", "/audit", "/receipts")),
     Link("/account", "Account"),
 )
 

@@ -138,10 +138,12 @@ def range_of(kind: Kind, day: int, zone: TimeZone, stream_id: int | None = None,
     return Range(kind, zone.day_start_utc(first), zone.day_start_utc(end), zone, shown, stream_id, problem)
 
 
-def own_range(since: str, until: str, now_utc: float, zone: TimeZone, stream_id: int | None = None) -> Range:
+def own_range(
+    since: str, until: str, now_utc: float, zone: TimeZone, stream_id: int | None = None, by_quarters: bool = True
+) -> Range:
     """From one moment to another, as people write them by the box's clocks, widened to whole bars.
 
-    An `until` without a clock is a whole day; without any: now.
+    An `until` without a clock is a whole day; without any: now. by_quarters: whether quarters of an hour are known.
 
     Raises InputError.
     """
@@ -151,7 +153,7 @@ def own_range(since: str, until: str, now_utc: float, zone: TimeZone, stream_id:
         raise InputError("The range ends before it begins; swap its ends.")
     length_s = until_utc - since_utc
     steps = (
-        (QUARTERS_UNTIL_S, Shown.QUARTER),
+        (QUARTERS_UNTIL_S, Shown.QUARTER if by_quarters else Shown.HOUR),
         (HOURS_UNTIL_S, Shown.HOUR),
         (DAYS_UNTIL_S, Shown.DAY),
         (WEEKS_UNTIL_S, Shown.WEEK),

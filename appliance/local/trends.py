@@ -90,7 +90,8 @@ def requested(store: Store, now: Now) -> Range:
     try:
         kind = Kind(query_value("range") or (Kind.OWN if query_value("since") else Kind.LIVE))
         if kind is Kind.OWN:
-            return own_range(query_value("since"), query_value("until"), now.utc, zone, stream_id)
+            by_quarters = store.privacy.statistics_only() is None  # such a box knows twenty minutes at a time
+            return own_range(query_value("since"), query_value("until"), now.utc, zone, stream_id, by_quarters)
         day = today if kind is Kind.LIVE or not query_value("day") else day_number(query_value("day"))
         return range_of(kind, day, zone, stream_id)
     except InputError as error:
@@ -110,6 +111,7 @@ def add_routes(app: App, site: Site) -> None:
         return site.pages.page(
             "trends.html",
             problem=asked.problem,
+            statistics=store.privacy.statistics_only(),
             found=found,
             asked=asked,
             counts=counts,

@@ -22,16 +22,28 @@ log = logging.getLogger(__name__)
 
 def back_up(config: Config, path: Path | None, utc: float, by: Actor = ITSELF) -> Path:
     """Copy the record to `path`, or among the backups; where the copy is. Raises UserError."""
+    if path is None:
+        with _copying(config):
+            keep = max(1, config.backup.keep)
+            path = Backups(config.backups_dir).make(config.store_path, utc, keep).path
+    else:
+        copy_unnoted(config, path)
+    _note_copy(config, path, utc, by)
+    return path
+
+
+def copy_unnoted(config: Config, path: Path) -> None:
+    """Copy the record to `path` for who has put it on record already. Raises UserError."""
+    with _copying(config):
+        backup.copy(config.store_path, path)
+
+
+@contextmanager
+def _copying(config: Config) -> Iterator[None]:
     refuse_unsound(config)
     with in_one_line("the copy cannot be made"):
         refuse_new(config)
-        if path is None:
-            keep = max(1, config.backup.keep)
-            path = Backups(config.backups_dir).make(config.store_path, utc, keep).path
-        else:
-            backup.copy(config.store_path, path)
-    _note_copy(config, path, utc, by)
-    return path
+        yield
 
 
 def _note_copy(config: Config, path: Path, utc: float, by: Actor) -> None:

@@ -97,7 +97,7 @@ def key(entries: Iterable[tuple[str, str, str]], at_end: bool = True) -> str:
 
 
 def _key_px(label: str) -> float:
-    return 28 + 7.2 * len(label)
+    return 27 + 7.9 * len(label)
 
 
 def textures(name: str) -> str:
