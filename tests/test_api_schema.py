@@ -95,6 +95,8 @@ def some_requests(test: Test) -> Test:
 
 
 def _ask(case: Any, token: str, whose: str = "") -> None:
+    # A parameter without a value is in no address: what was made to be refused would come as something that is right.
+    hypothesis.assume(all(value not in (None, [], {}) for value in (case.query or {}).values()))
     also = [] if case.operation.label + whose in RULED else [checks.positive_data_acceptance]
     case.call_and_validate(headers={"Authorization": f"Bearer {token}"}, checks=[*CHECKS, *also])
 

@@ -128,11 +128,13 @@ class Ages:
     def mark_first_detections(self, clock: BoxClock) -> None:
         """Note how old the detections are that were there before ages were noted: by the end of the days they are of.
 
-        Of a day that follows an earlier one in the order of arrival, the later counts: nobody is taken for older.
+        If its image lies in the file of a later day, that one counts; of a day that follows an earlier one in the order
+        of arrival, the later: nobody is taken for older.
         """
+        image_day = "substr(image_day, 1, 4) || '-' || substr(image_day, 5, 2) || '-' || substr(image_day, 7)"
         rows = self.db.execute(
-            "select substr(last_seen_utc, 1, 10) as day, max(id) as upto_id from detections"
-            " group by day order by upto_id"
+            f"select max(substr(last_seen_utc, 1, 10), coalesce({image_day}, '')) as day, max(id) as upto_id"
+            " from detections group by 1 order by upto_id"
         ).fetchall()
         newest_utc = 0.0
         for row in rows:
