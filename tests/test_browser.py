@@ -327,7 +327,13 @@ def test_the_smallest_face_has_its_size_in_the_picture_however_large_that_is_sho
     served.store.services.heartbeat("watch", 1, now().utc, None, now())
     person.page.goto(f"{served.address}/streams/1")
     square = person.page.locator(".smallest-face rect").last.bounding_box()
-    person.page.wait_for_timeout(500)
+
+    def is_shown() -> bool:
+        served.store.services.heartbeat("watch", 1, now().utc, None, now())  # without, the stream is LIVE no more
+        image = "document.querySelector('.preview img')"
+        return bool(person.page.evaluate(f"!{image}.hidden && {image}.naturalWidth > 0"))
+
+    until(person.page, is_shown)
     shot = Image.open(io.BytesIO(person.page.locator(".preview").screenshot())).convert("RGB")
     frame = person.page.locator(".preview").bounding_box()
     green = np.asarray(shot).astype(int)
