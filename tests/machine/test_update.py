@@ -33,7 +33,7 @@ NO_SITE = {
 NEW_FORM = {
     "appliance/store/schema.py": (
         "    summaries_schema.make(db)\n",
-        "    summaries_schema.make(db)\n\n\n@migrations()\ndef m012_colours(db: Database) -> None:\n"
+        "    summaries_schema.make(db)\n\n\n@migrations()\ndef m999_colours(db: Database) -> None:\n"
         '    """For tests."""\n    db.execute("create table colours (id integer primary key) strict")\n',
     )
 }

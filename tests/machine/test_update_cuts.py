@@ -128,6 +128,6 @@ if ALL:
             assert ended_in == sorted(ended_in), f"{call}: old up to a point, then new"
             cuts += len(ended_in)
         print(f"{cuts} cuts")
-        assert cuts > 10
+        assert cuts > 5
         for link in (CURRENT, PROVEN):
             room.releases.point(link, "0.1.0")
