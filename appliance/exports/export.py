@@ -37,10 +37,14 @@ FORMATS = {
 """In which forms each may be had. A ZIP has images in it."""
 
 
+def stamp(utc: float) -> str:
+    """A time as it stands in the name of a file: 20261127T201500Z."""
+    return f"{utc_text(utc)[:19].replace('-', '').replace(':', '')}Z"
+
+
 def file_name(box: str, what: What, form: Format, now_utc: float) -> str:
     """What its file is called: mb9k-hallway-detections-20261127T201500Z.csv."""
-    stamp = utc_text(now_utc)[:19].replace("-", "").replace(":", "")
-    return f"mb9k-{box}-{what.value}-{stamp}Z.{form.value}"
+    return f"mb9k-{box}-{what.value}-{stamp(now_utc)}.{form.value}"
 
 
 @dataclass(frozen=True)

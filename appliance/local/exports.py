@@ -14,7 +14,7 @@ from appliance.disk import LOG_BYTES, free_bytes
 from appliance.errors import InputError, NotSaved
 from appliance.exports.columns import DETECTIONS, SUMS
 from appliance.exports.drafts import Draft
-from appliance.exports.export import FORMATS, Export, What, file_name
+from appliance.exports.export import FORMATS, Export, What, file_name, stamp
 from appliance.exports.formats import Format
 from appliance.faces import State
 from appliance.local.detections import requested
@@ -22,7 +22,7 @@ from appliance.local.pages import Site
 from appliance.rules import recovery
 from appliance.store import DetectionFilter, Store
 from appliance.store.trends import Step
-from appliance.times import Now, utc_text
+from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.forms import query_value
 from appliance.web.pages import Page
@@ -68,8 +68,7 @@ def add_routes(app: App, site: Site) -> None:
 
     @app.post("/export/record", access=Access.ADMIN)
     def whole_record(store: Store, now: Now) -> HTTPResponse:
-        stamp = utc_text(now.utc)[:19].replace("-", "").replace(":", "")
-        name = f"mb9k-{site.config.box}-{stamp}Z.db"
+        name = f"mb9k-{site.config.box}-{stamp(now.utc)}.db"
 
         def begin() -> tuple[Iterator[bytes], int]:
             record(store, Action.DOWNLOADED, "copy of the record", file=name)

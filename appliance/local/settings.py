@@ -37,6 +37,7 @@ SITE = "serve"
 def add_routes(app: App, site: Site) -> None:
     """See, set, restart, and take a bundle along."""
     machine.add_routes(app, site, functools.partial(_page, site))
+    _add_certificate_routes(app, site)
 
     @app.get("/settings", access=Access.ADMIN)
     def settings(store: Store, now: Now) -> Page:
@@ -59,6 +60,27 @@ def add_routes(app: App, site: Site) -> None:
         except UserError as error:
             return _page(site, store, now, problem=error)
         return see_other("/settings")
+
+    @app.post("/settings/restart", access=Access.ADMIN)
+    def restart(store: Store, now: Now, visitor: Visitor) -> Page:
+        try:
+            words = _restart(store, field("service"), now)
+        except UserError as error:
+            return _page(site, store, now, problem=error)
+        log.warning("%s had the service %s end", visitor.name, field("service"))
+        return _page(site, store, now, done=words)
+
+    @app.get("/settings/bundle.zip", access=Access.ADMIN)
+    def support_bundle(store: Store, now: Now) -> HTTPResponse:
+        name = f"mb9k-{site.config.box}-{bundle.stamp(now.utc)}.zip"
+        content = bundle.make(site.config, store, now, bundle.journal(), version(), model_id(site.config))
+        kind = {"Content-Type": "application/zip", "Content-Disposition": f'attachment; filename="{name}"'}
+        record(store, Action.DOWNLOADED, "bundle for support")
+        return HTTPResponse(content, headers=kind)
+
+
+def _add_certificate_routes(app: App, site: Site) -> None:
+    """Give the box another certificate, take it back, save the one in force."""
 
     @app.post("/settings/certificate", access=Access.ADMIN)
     def give_certificate(store: Store, now: Now, visitor: Visitor) -> Page:
@@ -86,23 +108,6 @@ def add_routes(app: App, site: Site) -> None:
     def certificate_file() -> HTTPResponse:
         kind = {"Content-Type": "application/x-pem-file", "Content-Disposition": 'attachment; filename="mb9k.pem"'}
         return HTTPResponse(_keeper(site).public_text(), headers=kind)
-
-    @app.post("/settings/restart", access=Access.ADMIN)
-    def restart(store: Store, now: Now, visitor: Visitor) -> Page:
-        try:
-            words = _restart(store, field("service"), now)
-        except UserError as error:
-            return _page(site, store, now, problem=error)
-        log.warning("%s had the service %s end", visitor.name, field("service"))
-        return _page(site, store, now, done=words)
-
-    @app.get("/settings/bundle.zip", access=Access.ADMIN)
-    def support_bundle(store: Store, now: Now) -> HTTPResponse:
-        name = f"mb9k-{site.config.box}-{bundle.stamp(now.utc)}.zip"
-        content = bundle.make(site.config, store, now, bundle.journal(), version(), model_id(site.config))
-        kind = {"Content-Type": "application/zip", "Content-Disposition": f'attachment; filename="{name}"'}
-        record(store, Action.DOWNLOADED, "bundle for support")
-        return HTTPResponse(content, headers=kind)
 
 
 @contextmanager

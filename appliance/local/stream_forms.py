@@ -51,9 +51,7 @@ def add_routes(app: App, site: Site) -> None:
             )
         except UserError as error:
             return _form(site, store, visitor, None, typed, problem=error)
-        if key is None:
-            return see_other(f"/streams/{stream.id}")
-        return to_key_page(site, stream.id, visitor, key, now)
+        return to_key_page(site, stream.id, visitor, key, now) if key else see_other(f"/streams/{stream.id}")
 
     @app.get("/streams/<stream_id:int>/edit", access=Access.OWNER)
     def edit_form(store: Store, visitor: Visitor, stream: Stream) -> Page:

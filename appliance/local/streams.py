@@ -62,6 +62,8 @@ def smallest_face(stream: Stream) -> SmallestFace | None:
 
 def add_routes(app: App, site: Site) -> None:
     """See streams, and switch, re-key and delete one."""
+    _add_routes_that_cut_off(app, site)
+    _add_deletions(app, site)
 
     @app.get("/streams", access=Access.SIGNED_IN)
     def streams(store: Store, visitor: Visitor, now: Now) -> Page:
@@ -99,6 +101,10 @@ def add_routes(app: App, site: Site) -> None:
         site.viewing.preview(store, visitor, now, rules.named(store, stream.id))
         return HTTPResponse(jpeg, headers={"Content-Type": "image/jpeg"})
 
+
+def _add_routes_that_cut_off(app: App, site: Site) -> None:
+    """Another key, and switching on and off: what ends a publisher asks first."""
+
     @app.get("/streams/<stream_id:int>/new-key", access=Access.OWNER)
     def confirm_key(stream: Stream) -> Page:
         title = f"A new key for {stream.title}?"
@@ -130,6 +136,10 @@ def add_routes(app: App, site: Site) -> None:
     def deactivate(store: Store, visitor: Visitor, stream: Stream) -> Page:
         rules.change(store, visitor.person, stream, active=False)
         return see_other(f"/streams/{stream.id}")
+
+
+def _add_deletions(app: App, site: Site) -> None:
+    """Of a stream, and of its images alone: each asks first and gives a receipt."""
 
     @app.get("/streams/<stream_id:int>/delete", access=Access.OWNER)
     def confirm_deletion(store: Store, stream: Stream) -> Page:
