@@ -180,7 +180,7 @@ def test_a_person_signs_in_watches_the_counts_rise_and_opens_a_detection(served:
     page.wait_for_selector(".tile >> nth=1")
     newest = served.see_somebody(State.INCORRECT)
     page.click(f".tile[href='/detections/{newest}']")  # it shows up by itself
-    until(page, lambda: page.evaluate("document.querySelector('img.face').naturalWidth > 0"))
+    until(page, lambda: page.evaluate("document.querySelector('img.face')?.naturalWidth > 0"))
     assert "Worn incorrectly" in page.inner_text("main")
     assert person.complaints == []
 
