@@ -28,6 +28,7 @@ from appliance.store.receipts import Receipts
 from appliance.store.schema import MIGRATIONS
 from appliance.store.services import Services
 from appliance.store.soundness import BUSY_TIMEOUT_S, Cause, cause_of, connect
+from appliance.store.still_places import StillPlaces
 from appliance.store.streams import Streams
 from appliance.store.summaries import WRONG_MINUTES, Summaries
 from appliance.store.trends import Trends
@@ -64,6 +65,7 @@ class Store:
         self.trends = Trends(self.db, self.detections)
         self.zones = Zones(self.db)
         self.crossings = Crossings(self.db, self.trends)
+        self.still_places = StillPlaces(self.db)
         self.without_row = WithoutRow(self.db)
         self.receipts = Receipts(self.db)
         self.privacy = Privacy(self.db)
