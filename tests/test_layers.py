@@ -37,6 +37,7 @@ GROUND = {
     "sqlite",
     "time_zone",
     "times",
+    "zones",
 }
 KIT = {"web"}
 VISION = {"vision"}
