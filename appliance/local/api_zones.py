@@ -5,7 +5,6 @@ from __future__ import annotations
 from bottle import HTTPResponse
 from msgspec import Struct
 
-from appliance.accounts.guard import Visitor
 from appliance.rules import zones as rules
 from appliance.store import Crossed, Store, Stream
 from appliance.times import Now
@@ -16,7 +15,10 @@ from appliance.zones import Zone, ZoneKind
 
 
 class CrossedToday(Struct, kw_only=True, rename={"inward": "in", "outward": "out"}):
-    """How many persons crossed a line since midnight, by the box's clocks. in: to its right, seen from its first point."""
+    """How many persons crossed a line since midnight, by the box's clocks.
+
+    in: to its right, seen from its first point; out: to its left.
+    """
 
     inward: int
     outward: int
@@ -65,15 +67,17 @@ def add_routes(app: App) -> None:
         return _answer(store, stream, now)
 
     @app.put("/api/v1/streams/<stream_id:int>/zones", access=Access.OWNER)
-    def put_zones(store: Store, visitor: Visitor, stream: Stream, now: Now) -> HTTPResponse:
+    def put_zones(store: Store, stream: Stream, now: Now) -> HTTPResponse:
         """These from now on, no others."""
-        rules.put(store, visitor.person, stream, body(ZonesChange).zones)
+        rules.put(store, stream.id, body(ZonesChange).zones)
         return _answer(store, stream, now)
 
 
 def _answer(store: Store, stream: Stream, now: Now) -> HTTPResponse:
     today = store.crossings.today([stream.id], now.utc).get(stream.id, {})
-    return answer(StreamZones(zones=[_json(zone, today.get(zone.name, Crossed())) for zone in store.zones.of(stream.id)]))
+    return answer(
+        StreamZones(zones=[_json(zone, today.get(zone.name, Crossed())) for zone in store.zones.of(stream.id)])
+    )
 
 
 def _json(zone: Zone, crossed: Crossed) -> StreamZone:

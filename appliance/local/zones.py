@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from appliance.accounts.guard import Visitor
 from appliance.errors import InputError, UserError
 from appliance.local.pages import Site
 from appliance.local.streams import newest_preview
 from appliance.local.zone_drawing import KINDS, drawing_of
 from appliance.rules import zones as rules
 from appliance.store import Store, Stream
-from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.forms import field, fields, query_value, see_other
 from appliance.web.pages import Page
@@ -48,10 +46,10 @@ def add_routes(app: App, site: Site) -> None:
         return _page(site, store, stream, [_row(zone) for zone in drawn], drawn, is_saved=bool(query_value("saved")))
 
     @app.post("/streams/<stream_id:int>/zones", access=Access.OWNER)
-    def save(store: Store, visitor: Visitor, stream: Stream, now: Now) -> Page:
+    def save(store: Store, stream: Stream) -> Page:
         rows = _typed()
         try:
-            rules.put(store, visitor.person, stream, _zones(rows), seen=field("seen"))
+            rules.put(store, stream.id, _zones(rows), seen=field("seen"))
         except UserError as error:
             return _page(site, store, stream, rows, _readable(rows), problem=error)
         return see_other(f"/streams/{stream.id}/zones?saved=1")
@@ -126,6 +124,7 @@ def _readable(rows: Sequence[Row]) -> list[Zone]:
             zone = _zone(row, row.name)
         except InputError:
             continue
-        if len(zone.points) >= (2 if zone.kind is ZoneKind.LINE else 3):
+        is_line = zone.kind is ZoneKind.LINE
+        if len(zone.points) == 2 if is_line else len(zone.points) > 2:
             found.append(zone)
     return found

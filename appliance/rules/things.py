@@ -1,10 +1,9 @@
-"""What was counted and is no person: a poster, a screen, a mannequin. It is deleted, and its place is a `never` zone."""
+"""What was counted and is no person, a poster or a screen: it is deleted, and its place becomes a `never` zone."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from appliance.accounts.audit import Action
 from appliance.accounts.people import Person
 from appliance.errors import InputError
 from appliance.faces import Detection
@@ -26,11 +25,8 @@ def mark(store: Store, files: ImageFiles, by: Person, detection_id: int, now: No
     """
     with store.saving():
         gone = detections.find(store, detection_id)
-        before = store.zones.of(gone.stream_id)
-        after = with_place_of(gone.detection, before)
-        if after != before:
-            store.zones.put(gone.stream_id, after)
-            zones.note(store, gone.stream_id, after, because=f"detection {detection_id} was no person")
+        after = with_place_of(gone.detection, store.zones.of(gone.stream_id))
+        zones.change(store, gone.stream_id, after)
         receipt_id = detections.take_away(store, by, gone, now)
     detections.erase_some(store, files)
     return receipt_id
