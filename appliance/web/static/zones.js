@@ -256,6 +256,9 @@ function drop(event) {
 svg.addEventListener("pointerup", drop);
 svg.addEventListener("pointercancel", drop);
 
+// Else the page scrolls under the finger: browsers heed touch-action only on the whole of an SVG. It comes after pointerdown.
+svg.addEventListener("touchstart", (event) => { if (drag || drawing) event.preventDefault(); }, { passive: false });
+
 function begin(kind) {
   drawing = { kind, points: [], under: null };
   chosen = point = null;
