@@ -69,7 +69,8 @@ class ZoneDrawing {
       group.querySelector(".shape").setAttribute("aria-label", words);
       const arrow = zone.kind === "line" ? this.arrow(zone.points.map(on), unit) : "";
       group.querySelectorAll(".arrow").forEach((part) => part.setAttribute("d", arrow));
-      this.label(group.querySelector("text"), `${index + 1}`, zone.name, zone.points.map(on), unit);
+      const hasRoom = index === chosen || matchMedia("(min-width: 44rem)").matches; // else its number stands in the form
+      this.label(group.querySelector("text"), `${index + 1}`, hasRoom ? zone.name : "", zone.points.map(on), unit);
     });
     if (chosen !== null && zones[chosen].points.length > 1) this.placeHandles(this.group(chosen), zones[chosen], zones[chosen].points.map(on), unit);
     this.pencil.setAttribute("points", text(points));
