@@ -305,3 +305,9 @@ def m017_work(db: Database) -> None:
           -- How much of the stream nobody took in time.
           dropped_s real not null default 0;
     """)
+
+
+@migrations()
+def m023_hours(db: Database) -> None:
+    """Sums by the hours of the clocks, for what is asked by the hour of the week."""
+    trends_schema.make_hours(db)
