@@ -29,6 +29,7 @@ from appliance.local import (
     trends,
     updates,
     wifi,
+    zones,
 )
 from appliance.local.access import owned_stream
 from appliance.local.pages import Site
@@ -54,6 +55,7 @@ MODULES = (
     trends,
     streams,
     stream_forms,
+    zones,
     detections,
     exports,
     receipts,
