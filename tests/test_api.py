@@ -92,6 +92,7 @@ EXAMPLES: list[tuple[str, str, Any]] = [
         "/api/v1/streams/1/zones",
         {"zones": [{"kind": "line", "name": "Door", "points": [[0.5, 0.9], [0.5, 0.1]]}]},
     ),
+    ("GET", "/api/v1/streams/1/crossings", None),
     ("DELETE", "/api/v1/streams/1/images", None),
     ("DELETE", "/api/v1/streams/2", None),
     ("GET", "/api/v1/audit", None),

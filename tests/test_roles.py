@@ -99,6 +99,7 @@ DECLARED = {
     "POST /api/v1/streams/<stream_id:int>/key": O,
     "GET /api/v1/streams/<stream_id:int>/zones": O,
     "PUT /api/v1/streams/<stream_id:int>/zones": O,
+    "GET /api/v1/streams/<stream_id:int>/crossings": O,
     "GET /api/v1/detections": S,
     "POST /api/v1/detections": D,
     "GET /api/v1/detections/<detection_id:int>": S,

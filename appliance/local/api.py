@@ -15,7 +15,7 @@ from msgspec import UNSET
 from appliance.accounts.guard import Visitor
 from appliance.errors import NotFound
 from appliance.keeping import Keeping
-from appliance.local import api_audit, api_exports, api_updates, api_zones
+from appliance.local import api_audit, api_crossings, api_exports, api_updates, api_zones
 from appliance.local import api_types as shapes
 from appliance.local.api_query import detection_filter, limit_parameter
 from appliance.local.openapi import OPERATIONS, document
@@ -41,6 +41,7 @@ def add_routes(app: App, site: Site) -> None:
     _add_detection_writes(app, site)
     api_exports.add_routes(app, site)
     api_zones.add_routes(app)
+    api_crossings.add_routes(app)
     api_updates.add_routes(app, site)
     api_audit.add_routes(app, site)
 
