@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from appliance.faces import Health, State
+from appliance.zones import Zone, ZoneKind
 from tests.fleets import Fleet
 from tests.site import PASSWORD, Box
 from tests.test_browser import at_a_browser, chromium, launched
@@ -86,6 +87,10 @@ def box(tmp_path: Path) -> Iterator[Box]:
     made.store.streams.set_health(1, Health(smallest_face_px=28))
     made.store.streams.set_problem(2, "Nobody answers at this address.")
     made.store.services.heartbeat("watch", 1, at.utc, None, at)
+    corners = ((0.1, 0.2), (0.4, 0.2), (0.4, 0.9))
+    with made.store.writing():
+        zones = [Zone(kind, kind.value, corners[: 2 if kind is ZoneKind.LINE else 3]) for kind in ZoneKind]
+        made.store.zones.put(1, zones)
     yield made
     made.close()
 

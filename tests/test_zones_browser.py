@@ -3,41 +3,51 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from appliance.previews import Previews
-from appliance.times import now
 from appliance.zones import Zone, ZoneKind
-from tests.test_browser import (  # noqa: F401  # fixtures
-    PICTURE,
-    Person,
-    Served,
-    at_a_browser,
-    chromium,
-    launched,
-    person,
-    served,
-    until,
-)
+from tests.site import Box
+from tests.test_browser import PICTURE, Person, at_a_browser, chromium, launched, person, until
+from tests.test_web import serving
 
+__all__ = ["chromium", "launched", "person"]
 pytestmark = pytest.mark.browser
 
 SVG = "svg.zones"
 TRIANGLE = Zone(ZoneKind.COUNT, "Lobby", ((0.2, 0.2), (0.6, 0.2), (0.6, 0.8)))
+Points = Sequence[tuple[float, ...]]
 
 
-def drawn(box: Served) -> list[tuple[str, str, list[tuple[float, ...]]]]:
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[Box]:
+    made = Box(tmp_path / "state")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def address(box: Box, free_port: Callable[[], int]) -> Iterator[str]:
+    """Where its site answers."""
+    with serving(box.app, free_port()) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+def draw(box: Box, *zones: Zone) -> None:
+    with box.store.writing():
+        box.store.zones.put(1, zones)
+
+
+def drawn(box: Box) -> list[tuple[str, str, list[tuple[float, ...]]]]:
     """What is stored: kind, name, points in tenths of a percent."""
     return [
         (zone.kind.value, zone.name, [tuple(round(1000 * part) for part in point) for point in zone.points])
         for zone in box.store.zones.of(1)
     ]
-
-
-Points = Sequence[tuple[float, ...]]
 
 
 def is_near(points: Points, expected: Points, tenths: int = 4) -> bool:
@@ -83,8 +93,8 @@ class Editor:
         self.page.wait_for_selector("text=Saved.")
 
 
-def test_with_a_mouse_a_zone_is_drawn_moved_mended_and_undone(served: Served, person: Person) -> None:  # noqa: F811
-    editor = Editor(person, served.address)
+def test_with_a_mouse_a_zone_is_drawn_moved_mended_and_undone(box: Box, address: str, person: Person) -> None:
+    editor = Editor(person, address)
     page = editor.page
     page.click("[data-draw=count]")
     for corner in ((0.2, 0.2), (0.6, 0.2), (0.6, 0.8), (0.2, 0.8), (0.2, 0.2)):
@@ -100,22 +110,21 @@ def test_with_a_mouse_a_zone_is_drawn_moved_mended_and_undone(served: Served, pe
     page.click("[data-do=swap]")
     page.fill("[data-zone-row] >> nth=1 >> [name=name]", "Door")
     editor.save()
-    (kind, name, points), line = drawn(served)
+    (kind, name, points), line = drawn(box)
     assert (kind, name) == ("count", "Zone 1")
     assert is_near(points, [(200, 200), (400, 100), (600, 200), (700, 900), (200, 800)])
     assert line[:2] == ("line", "Door") and is_near(line[2], [(900, 300), (900, 800)])
     page.click(".point >> nth=0", force=True) if page.locator(".point").count() else editor.click(0.3, 0.4)
     page.click("[data-do=remove]")
     editor.save()
-    assert [name for _, name, _ in drawn(served)] == ["Door"]
+    assert [name for _, name, _ in drawn(box)] == ["Door"]
     assert person.complaints == []
 
 
 def test_with_keys_alone_a_zone_is_made_moved_and_taken_away_and_all_is_said(
-    served: Served,  # noqa: F811
-    person: Person,  # noqa: F811
+    box: Box, address: str, person: Person
 ) -> None:
-    editor = Editor(person, served.address)
+    editor = Editor(person, address)
     page = editor.page
     page.focus("[data-draw=never]")
     editor.press("Enter")  # whoever uses a key gets one in the middle
@@ -135,17 +144,16 @@ def test_with_keys_alone_a_zone_is_made_moved_and_taken_away_and_all_is_said(
     editor.hears("Line 1 is removed")
     editor.press("Control+z", "Control+y")
     editor.save()
-    ((kind, name, points),) = drawn(served)
+    ((kind, name, points),) = drawn(box)
     assert (kind, name) == ("never", "Never 1")
     assert is_near(points, [(300, 240), (475, 270), (650, 300), (350, 700)], tenths=1)
     assert person.complaints == []
 
 
-def test_with_a_finger_the_first_touch_chooses_and_the_next_one_drags(served: Served, chromium: Any) -> None:  # noqa: F811
-    with served.store.writing():
-        served.store.zones.put(1, [TRIANGLE])
+def test_with_a_finger_the_first_touch_chooses_and_the_next_one_drags(box: Box, address: str, chromium: Any) -> None:
+    draw(box, TRIANGLE)
     someone = at_a_browser(chromium, 390, has_touch=True)
-    editor = Editor(someone, served.address)
+    editor = Editor(someone, address)
     page = editor.page
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.locator(".zone-tools button:visible").evaluate_all(
@@ -164,18 +172,16 @@ def test_with_a_finger_the_first_touch_chooses_and_the_next_one_drags(served: Se
     page.wait_for_selector(".point")
     swipe((0.2, 0.2), (0.1, 0.3))
     editor.save()
-    ((_, _, points),) = drawn(served)
+    ((_, _, points),) = drawn(box)
     assert is_near(points, [(100, 300), (600, 200), (600, 800)], tenths=8)
     assert someone.complaints == []
 
 
 def test_the_numbers_and_the_drawing_follow_each_other_and_nothing_is_lost_unasked(
-    served: Served,  # noqa: F811
-    person: Person,  # noqa: F811
+    box: Box, address: str, person: Person
 ) -> None:
-    with served.store.writing():
-        served.store.zones.put(1, [TRIANGLE])
-    editor = Editor(person, served.address)
+    draw(box, TRIANGLE)
+    editor = Editor(person, address)
     page = editor.page
     page.fill("[name=points]", "10,10 50,10 50,90")
     assert page.get_attribute(f"{SVG} .shape", "points") == "100.0,56.3 500.0,56.3 500.0,506.3"
@@ -194,44 +200,39 @@ def test_the_numbers_and_the_drawing_follow_each_other_and_nothing_is_lost_unask
     page.select_option("[name=kind]", "line")
     assert page.input_value("[name=points]") == "10,10 50,10"
     page.click("form >> text=Cancel")
-    page.wait_for_url(f"{served.address}/streams/1")
-    assert asked == ["beforeunload"] and len(drawn(served)[0][2]) == 3
+    page.wait_for_url(f"{address}/streams/1")
+    assert asked == ["beforeunload"] and len(drawn(box)[0][2]) == 3
     assert [said for said in person.complaints if "400" not in said] == []
 
 
-def test_the_live_picture_lies_beneath_and_its_last_one_stays(served: Served, person: Person) -> None:  # noqa: F811
-    previews = Previews(served.folder / "run")
-    served.store.streams.set_live(1, "192.0.2.4", now().utc)
-
-    def beat(live: bool = True) -> bool:
-        served.store.services.heartbeat("watch", 1, now().utc, None, now())
-        if live and previews.is_requested(1):
-            previews.write(1, PICTURE())
-        return True
-
-    beat()
-    editor = Editor(person, served.address)
-    page = editor.page
+def test_the_live_picture_lies_beneath_and_its_last_one_stays(box: Box, address: str, person: Person) -> None:
+    previews = Previews(box.config.run)
+    box.store.streams.set_live(1, "192.0.2.4", box.clock.now.utc)
+    box.store.services.heartbeat("watch", 1, box.clock.now.utc, None, box.clock.now)
+    page = Editor(person, address).page
     image = page.locator(".preview img")
-    until(page, lambda: beat() and image.is_visible() and (image.get_attribute("src") or "").startswith("blob:"))
+
+    def is_live() -> bool:
+        if previews.is_requested(1):
+            previews.write(1, PICTURE())
+        return image.is_visible() and (image.get_attribute("src") or "").startswith("blob:")
+
+    until(page, is_live)
     assert not page.locator(".raster").is_visible()
-    width, height = page.evaluate(
-        "(({naturalWidth, naturalHeight}) => [naturalWidth, naturalHeight])(document.querySelector('.preview img'))"
-    )
-    until(page, lambda: page.get_attribute(SVG, "viewBox") == f"0 0 1000 {1000 * height / width:.1f}")
-    served.store.streams.set_offline(1)
-    until(page, lambda: beat(live=False) and page.is_visible("text=it is not live any more"))
+    size = "(({naturalWidth, naturalHeight}) => naturalHeight / naturalWidth)(document.querySelector('.preview img'))"
+    assert page.get_attribute(SVG, "viewBox") == f"0 0 1000 {1000 * page.evaluate(size):.1f}"
+    box.store.streams.set_offline(1)
+    until(page, lambda: page.is_visible("text=it is not live any more"))
     assert image.is_visible()
     assert person.complaints == []
 
 
-def test_without_script_the_form_does_the_same(served: Served, chromium: Any) -> None:  # noqa: F811
-    with served.store.writing():
-        served.store.zones.put(1, [TRIANGLE])
+def test_without_script_the_form_does_the_same(box: Box, address: str, chromium: Any) -> None:
+    draw(box, TRIANGLE)
     someone = at_a_browser(chromium, java_script_enabled=False)
-    someone.sign_in(served.address)
+    someone.sign_in(address)
     page = someone.page
-    page.goto(f"{served.address}/streams/1/zones")
+    page.goto(f"{address}/streams/1/zones")
     assert page.locator(f"{SVG} .zone").count() == 1 and page.locator(".raster").is_visible()
     assert not page.locator("[data-draw]").first.is_visible()
     page.fill("[name=name] >> nth=0", "")
@@ -241,4 +242,4 @@ def test_without_script_the_form_does_the_same(served: Served, chromium: Any) ->
     page.fill("[name=points] >> nth=1", "50,90 50,10")
     page.click("form .main")
     page.wait_for_selector("text=Saved.")
-    assert drawn(served) == [("line", "Door", [(500, 900), (500, 100)])]
+    assert drawn(box) == [("line", "Door", [(500, 900), (500, 100)])]
