@@ -311,3 +311,9 @@ def m017_work(db: Database) -> None:
 def m018_zones(db: Database) -> None:
     """Where people are counted, who crossed a line, and what does not move."""
     zones_schema.make(db)
+
+
+@migrations()
+def m023_hours(db: Database) -> None:
+    """Sums by the hours of the clocks, for what is asked by the hour of the week."""
+    trends_schema.make_hours(db)

@@ -69,7 +69,8 @@ class ZoneDrawing {
       group.querySelector(".shape").setAttribute("aria-label", words);
       const arrow = zone.kind === "line" ? this.arrow(zone.points.map(on), unit) : "";
       group.querySelectorAll(".arrow").forEach((part) => part.setAttribute("d", arrow));
-      this.label(group.querySelector("text"), `${index + 1}`, zone.name, zone.points.map(on), unit);
+      const hasRoom = index === chosen || matchMedia("(min-width: 44rem)").matches; // else its number stands in the form
+      this.label(group.querySelector("text"), hasRoom ? `${index + 1} ${zone.name}` : `${index + 1}`, zone.points.map(on), unit);
     });
     if (chosen !== null && zones[chosen].points.length > 1) this.placeHandles(this.group(chosen), zones[chosen], zones[chosen].points.map(on), unit);
     this.pencil.setAttribute("points", text(points));
@@ -97,10 +98,10 @@ class ZoneDrawing {
     if (zone.kind === "never") shape.setAttribute("fill", "url(#never-zone)");
     const parts = [
       zonePart(kind, { class: "edge" }), zonePart("path", { class: "arrow edge" }), shape, zonePart("path", { class: "arrow" }),
-      zonePart("text", {}, zonePart("tspan", {}), zonePart("tspan", { class: "name", dx: "0.3em" })),
+      zonePart("text", {}),
     ];
     if (zone.kind === "line") parts.unshift(zonePart(kind, { class: "reach" })); // a line is too thin to be hit
-    return zonePart("g", { class: `zone ${zone.kind}`, "data-zone": index }, ...parts);
+    return zonePart("g", { class: `zone zone-${zone.kind}`, "data-zone": index }, ...parts);
   }
 
   handlesOf({ kind, points }) {
@@ -127,10 +128,10 @@ class ZoneDrawing {
     });
   }
 
-  label(words, number, name, places, unit) {
+  label(words, text, places, unit) {
     const [left, top] = places.reduce((one, other) => (other[1] < one[1] ? other : one));
-    const fits = left + 8.5 * (name.length + 3) * unit < ZONE_ACROSS;
-    [words.firstChild.textContent, words.lastChild.textContent] = [number, name];
+    const fits = left + 8.5 * (text.length + 1) * unit < ZONE_ACROSS;
+    words.textContent = text;
     words.setAttribute("text-anchor", fits ? "start" : "end");
     words.setAttribute("x", fits ? left + 8 * unit : Math.max(left, 20 * unit));
     words.setAttribute("y", Math.min(this.height - 4 * unit, Math.max(16 * unit, top - 8 * unit)));
