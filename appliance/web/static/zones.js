@@ -50,7 +50,7 @@ function fromRow(row) {
 const between = (low, value, high) => Math.min(high, Math.max(low, value));
 const inside = ([x, y]) => [between(0, x, 1), between(0, y, 1)];
 
-// What is said: beneath the picture, and by a screen reader.
+// What is said: above the picture, and by a screen reader.
 
 let saying = null;
 function say(words, afterMs = 0) {
@@ -134,6 +134,7 @@ function show() {
   const zone = chosen === null ? null : zones[chosen];
   svg.classList.toggle("drawing", drawing !== null);
   button("finish").hidden = button("cancel").hidden = drawing === null;
+  button("add").hidden = button("remove").hidden = drawing !== null;
   button("finish").disabled = drawing !== null && drawing.points.length < LEAST[drawing.kind];
   button("undo").disabled = !past.length;
   button("redo").disabled = !future.length;
@@ -161,7 +162,7 @@ function addZone(kind, points) {
   [drawing, chosen, point] = [null, zones.length - 1, 0];
   show();
   focusOn();
-  say(`${zones[chosen].name} is drawn, not saved yet. Drag its points or move them by arrow keys; name it below.`);
+  say(`${zones[chosen].name} is drawn, not saved yet. Drag its points or use arrow keys; name it below.`);
 }
 
 function addPoint(index, after, at = null, as = null) {
