@@ -95,6 +95,7 @@ def box(tmp_path: Path) -> Iterator[Box]:
     made.close()
 
 
+@pytest.mark.timeout(600)  # some fifty pages, each read twice
 def test_nobody_stumbles_over_a_page_of_the_box(box: Box, free_port: Callable[[], int], chromium: Any) -> None:
     paths = pages(DECLARED, box.browser("ann").client)
     assert {"/", "/streams/1", "/detections/1", "/trends", "/export", "/audit"} <= set(paths)
