@@ -199,7 +199,7 @@ def wrong_share(strata: Sequence[Stratum]) -> Share | None:
         share = (wrong + 0.5) / (n + 1)
         value += weight * wrong / n
         expected += weight * share
-        variance += weight**2 * share * (1 - share) / (n + 1)
+        variance += weight**2 * share * (1 - share) / n
     return _share(value, expected, variance, sum(len(stratum.told) for stratum in usable))
 
 
@@ -265,7 +265,8 @@ def _rates(strata: Sequence[Stratum], state: State, prior: float) -> Moments:
     for stratum in strata:
         n = len(stratum.told) + 2 * prior
         share = (stratum.of(state) + prior) / n
-        cells[stratum.judged is state].append((stratum.persons / every, share, share * (1 - share) / n))
+        variance = share * (1 - share) / len(stratum.told)
+        cells[stratum.judged is state].append((stratum.persons / every, share, variance))
     right = sum(weight * share for weight, share, _ in cells[True])
     wrong = sum(weight * (1 - share) for weight, share, _ in cells[True])
     missed = sum(weight * share for weight, share, _ in cells[False])

@@ -7,7 +7,7 @@ from collections import Counter
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.calibration import (
@@ -56,10 +56,8 @@ def passers(chance: random.Random, number: int, share: float, right: tuple[float
     for _ in range(number):
         real = MASK if chance.random() < share else BARE if chance.random() < 0.8 else WRONG
         is_right = chance.random() < right[real is not MASK]
-        if is_right:
-            judged = real
-        else:
-            judged = MASK if real is not MASK else BARE if chance.random() < 0.5 else WRONG
+        taken_for = MASK if real is not MASK else BARE if chance.random() < 0.5 else WRONG
+        judged = real if is_right else taken_for
         sure = chance.random() < (0.9 if is_right or not told else 0.5)
         people.append((real, judged, 0.95 if sure else 0.65))
     return people
@@ -78,10 +76,10 @@ def test_every_stratum_gives_what_it_can_and_all_together_the_faces_asked_for(pe
         assert all(number for number, count in zip(drawn, persons, strict=True) if count)
 
 
-@given(st.randoms(use_true_random=False), st.floats(0.3, 0.9), st.floats(0.6, 1), st.floats(0.6, 1))
-def test_who_labels_everybody_knows_what_counting_tells(
-    chance: random.Random, share: float, sens: float, spec: float
-) -> None:
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 999), st.floats(0.3, 0.9), st.floats(0.6, 1), st.floats(0.6, 1))
+def test_who_labels_everybody_knows_what_counting_tells(seed: int, share: float, sens: float, spec: float) -> None:
+    chance = random.Random(seed)
     people = passers(chance, 200, share, (sens, spec), told=True)
     strata = drawn_from(people, chance, faces=200)
     wrong = wrong_share(strata)
@@ -107,11 +105,10 @@ def test_neither_sensitivity_nor_specificity_is_biased_by_how_faces_are_drawn() 
     people = passers(chance, 4000, 0.9, (0.96, 0.8), told=True)
     real = [judged is MASK for real, judged, _ in people if real is MASK]
     others = [judged is not MASK for real, judged, _ in people if real is not MASK]
-    found = [each for _ in range(1500) if (each := estimate(drawn_from(people, chance)))]
+    found = [each for _ in range(200) if (each := estimate(drawn_from(people, chance, 300)))]
     mean = [sum(getattr(each, name).value for each in found) / len(found) for name in ("sensitivity", "specificity")]
     assert mean[0] == pytest.approx(sum(real) / len(real), abs=0.004)
-    # A ratio of two estimates: its bias is of the order of its variance, here .02, and shrinks with the labels.
-    assert mean[1] == pytest.approx(sum(others) / len(others), abs=0.03)
+    assert mean[1] == pytest.approx(sum(others) / len(others), abs=0.01), "a ratio's bias shrinks with the labels"
     naive = [
         sum(stratum.of(BARE, WRONG) for stratum in strata if stratum.judged is not MASK)
         / max(1, sum(stratum.of(BARE, WRONG) for stratum in strata))
@@ -123,20 +120,18 @@ def test_neither_sensitivity_nor_specificity_is_biased_by_how_faces_are_drawn() 
 CAMERAS = list(product((0.5, 0.8, 0.95), ((0.9, 0.8), (0.95, 0.95), (0.99, 0.9), (0.99, 0.98)), (False, True)))
 
 
-@pytest.mark.parametrize(("persons", "moved"), [(60, 0.0), (600, -0.15), (3000, 0.03)])
+@pytest.mark.parametrize(("persons", "moved"), [(60, 0.0), (600, -0.15), (1200, 0.03)])
 def test_the_corrected_interval_holds_the_true_share(persons: int, moved: float) -> None:
     """Of each camera: faces labelled once, of other days with another share of masks (by `moved`) the rate is asked."""
+    held: Counter[tuple[float, float]] = Counter()
     for number, (share, right, told) in enumerate(CAMERAS):
-        chance, held, days = random.Random(f"{persons} {number}"), 0, 0
-        for _ in range(60):
+        chance = random.Random(f"{persons} {number}")
+        for _ in range(50):
             errors = estimate(drawn_from(passers(chance, 500, share, right, told), chance))
-            for _ in range(2):
-                day = passers(chance, persons, share + moved, right, told)
-                rate = corrected(counts_of(day), errors) if errors else None
-                true = compliance(counts_of(day, 0))
-                days += 1
-                held += rate is None or (true is not None and rate.low <= true.value <= rate.high)
-        assert held / days >= 0.93, (share, right, told)
+            day = passers(chance, persons, share + moved, right, told)
+            rate, true = corrected(counts_of(day), errors) if errors else None, compliance(counts_of(day, 0))
+            held[right] += rate is None or (true is not None and rate.low <= true.value <= rate.high)
+    assert min(held.values()) / (50 * len(CAMERAS) / len(held)) >= 0.93, held
 
 
 def test_a_calibrated_rate_is_nearer_the_truth_than_the_plain_one() -> None:
