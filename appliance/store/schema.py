@@ -323,3 +323,9 @@ def m018_zones(db: Database) -> None:
 def m021_calibration(db: Database) -> None:
     """What the box had judged of whom a person corrected, and faces that people label to calibrate a camera."""
     calibration_schema.make(db)
+
+
+@migrations()
+def m023_hours(db: Database) -> None:
+    """Sums by the hours of the clocks, for what is asked by the hour of the week."""
+    trends_schema.make_hours(db)
