@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.errors import InputError, NotFound
+from appliance.errors import InputError
 from appliance.faces import CLASSES, Counts, Detection, State
 from appliance.images import ImageFiles
 from appliance.rates import wilson
@@ -299,10 +299,10 @@ def test_a_label_is_taken_back_and_asked_again(room: Room) -> None:
     rules.take_back(store, room.stream, room.calibration)
     assert store.calibrations.next_face(room.calibration) == first
     rules.begin(store, OPERATOR, room.stream, NOW, random.Random(2))
-    with pytest.raises(NotFound, match="Another calibration"):
+    with pytest.raises(InputError, match="Another calibration"):
         rules.label(store, room.stream, 1, first.position, State.MASK)
     rules.forget(store, room.stream)
-    with pytest.raises(NotFound):
+    with pytest.raises(InputError):
         rules.forget(store, room.stream)
 
 

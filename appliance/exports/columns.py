@@ -64,7 +64,7 @@ DETECTIONS = Table(
         Column("frame_height_px", "integer", "px", "how high it is"),
         Column("model", "text", "", "the model that judged, or `by hand:` and who entered it", free_text=True),
         Column("edited_by", "text", "", "who said what the state is; empty: nobody did", free_text=True),
-        Column("judged_state", "text", "", "what the box had judged before; empty: nobody said otherwise, or not known"),
+        Column("judged_state", "text", "", "what the box had judged, of whom edited_by is set; empty: not known"),
         Column("image_bytes", "integer", "bytes", "how large the stored image is; empty: there is none"),
     ),
     key=True,
@@ -91,9 +91,7 @@ SUMS = Table(
         Column("compliance_ratio", "real", "0 to 1", "mask / (mask + no_mask + incorrect); empty: nobody was judged"),
         Column("compliance_low_ratio", "real", "0 to 1", "the lower end of its 95 % interval (Wilson 1927)"),
         Column("compliance_high_ratio", "real", "0 to 1", "the upper end"),
-        Column(
-            "corrected_ratio", "real", "0 to 1", "compliance without the errors of the camera; empty: not calibrated"
-        ),
+        Column("corrected_ratio", "real", "0 to 1", "compliance without the camera's errors; empty: not calibrated"),
         Column("corrected_low_ratio", "real", "0 to 1", "the lower end of its 95 % interval (see calibration.md)"),
         Column("corrected_high_ratio", "real", "0 to 1", "the upper end"),
         Column("wrong_persons", "integer", "persons", "whom the box judged and a person said to be of another state"),

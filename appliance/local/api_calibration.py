@@ -7,7 +7,6 @@ from msgspec import Struct
 
 from appliance.calibration import Share as Estimated
 from appliance.calibration import estimate, proposed, wrong_share
-from appliance.errors import NotFound
 from appliance.faces import CLASSES, State
 from appliance.local.api_types import Ratio, Time
 from appliance.store import Store, Stream
@@ -39,7 +38,7 @@ class StateErrors(Struct, kw_only=True):
 
 
 class Calibration(Struct, kw_only=True, rename={"begun_utc": "begun", "since_utc": "since"}):
-    """The newest finished calibration. since: first seen of whom it speaks. told: faces whose state a person could tell.
+    """The newest finished calibration. since: first seen of whom it speaks. told: of how many faces a person knew it.
 
     holds: rates are corrected by it. changes: why it does not hold any more. wrong: of all whom the box judged.
     threshold: the share of the votes below which a person had better be unknown; null: too few labels.
@@ -57,8 +56,14 @@ class Calibration(Struct, kw_only=True, rename={"begun_utc": "begun", "since_utc
     threshold: Ratio | None
 
 
+class CalibrationState(Struct, kw_only=True):
+    """Whether a stream is calibrated; null: none is finished. A person makes one on the stream's page."""
+
+    calibration: Calibration | None
+
+
 OPERATIONS = (
-    Operation("GET", "/api/v1/streams/{stream_id}/calibration", "How the box errs at its camera", Calibration),
+    Operation("GET", "/api/v1/streams/{stream_id}/calibration", "How the box errs at its camera", CalibrationState),
 )
 
 
@@ -70,7 +75,7 @@ def add_routes(app: App) -> None:
         """How the box errs at its camera."""
         found = calibrated(store, stream.id)
         if found is None:
-            raise NotFound("This stream is not calibrated; a person can do that on its page.")
+            return answer(CalibrationState(calibration=None))
         strata = store.calibrations.labelled(found.calibration.id)
         threshold = proposed(strata)
         states = []
@@ -79,17 +84,19 @@ def add_routes(app: App) -> None:
             shares = (errors.sensitivity, errors.specificity) if errors else (None, None)
             states.append(StateErrors(state=state, sensitivity=_share(shares[0]), specificity=_share(shares[1])))
         return answer(
-            Calibration(
-                begun_utc=utc_text(found.calibration.begun_utc),
-                since_utc=utc_text(found.calibration.since_utc),
-                model=found.calibration.camera.model,
-                labelled=found.calibration.labelled,
-                told=found.calibration.told,
-                holds=found.holds,
-                changes=list(found.changes),
-                states=states,
-                wrong=_share(wrong_share(strata)),
-                threshold=threshold.confidence if threshold else None,
+            CalibrationState(
+                calibration=Calibration(
+                    begun_utc=utc_text(found.calibration.begun_utc),
+                    since_utc=utc_text(found.calibration.since_utc),
+                    model=found.calibration.camera.model,
+                    labelled=found.calibration.labelled,
+                    told=found.calibration.told,
+                    holds=found.holds,
+                    changes=list(found.changes),
+                    states=states,
+                    wrong=_share(wrong_share(strata)),
+                    threshold=threshold.confidence if threshold else None,
+                )
             )
         )
 

@@ -169,8 +169,8 @@ class Counts(Struct, kw_only=True):
     """Persons by state. compliance: mask / (mask + no_mask + incorrect) with its 95 % interval; null if nobody.
 
     judged: of how many persons that is; enough: whether these are so many that the box's own pages show it.
-    corrected: the compliance without the errors of the cameras, with its interval; null: not all of them are calibrated,
-    or a state or a search is asked for. wrong: of those whom the box judged, the share that a person said to be of another
+    corrected: the compliance without the errors of the cameras, with its interval; null: not all are calibrated, or a
+    state or a search is asked for. wrong: of those whom the box judged, the share that a person said to be of another
     state, with its interval: at least so many were judged wrongly; null: nobody was corrected.
     """
 
