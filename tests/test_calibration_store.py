@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from appliance.accounts.audit import Action
+from appliance.accounts.schema import migrations as accounts_migrations
 from appliance.errors import InputError
 from appliance.faces import CLASSES, Counts, Detection, State
 from appliance.images import ImageFiles
@@ -19,10 +21,12 @@ from appliance.rates import wilson
 from appliance.rules import calibration as rules
 from appliance.rules import detections
 from appliance.rules.streams import OPERATOR
+from appliance.sqlite import Database
 from appliance.store import DetectionFilter, Store, StoredImage, Stream
 from appliance.store.calibration_schema import WRONG_CORRECTIONS
 from appliance.store.corrections import as_judged
 from appliance.store.measuring import Change, calibrated, measured
+from appliance.store.schema import migrations as box_migrations
 from appliance.times import Now
 from appliance.zones import Zone, ZoneKind
 from tests.site import new_store
@@ -337,3 +341,33 @@ def test_faces_are_drawn_of_all_who_were_judged_and_have_an_image_by_chance_in_e
         )
         drawn.update(row["detection_id"] for row in rows)
     assert max(drawn.values()) < 20 and len(drawn) > 300, "nobody is preferred"
+
+
+def test_an_upgrade_knows_from_the_audit_what_the_box_had_judged() -> None:
+    db = Database(memory=True)
+    accounts_migrations.apply(db)
+    box_migrations.apply(db, stop_before="m021_calibration")
+    store = Store(db.conn)
+    person = store.people.add("ann", "", OPERATOR.role, AT)
+    store.streams.add_with_key(person, "door", "1" * 64, AT)
+    old = (
+        "insert into detections (stream_id, first_seen_utc, last_seen_utc, state, confidence, votes, bbox_left,"
+        " bbox_top, bbox_right, bbox_bottom, frame_width, frame_height, model, edited_by)"
+        " values (1, '2026-11-24T12:00:00.000Z', '2026-11-24T12:00:02.000Z', ?, 0.9, 7, 1, 2, 3, 4, 640, 360, ?, ?)"
+    )
+    for row in (
+        ("no_mask", "m", "ann"),
+        ("mask", "m", None),
+        ("mask", "m", "ann"),
+        ("mask", "by hand: ann", "ann"),
+    ):
+        db.execute(old, row)
+    with store.writing():
+        for number, before, after in ((1, "mask", "incorrect"), (1, "incorrect", "no_mask"), (4, "no_mask", "mask")):
+            store.audit.add(Action.DETECTION_CORRECTED, f"detection {number}", before=before, after=after)
+    box_migrations.apply(db)
+    judged = [row["judged_state"] for row in db.execute("select judged_state from detections order by id")]
+    assert judged == ["mask", None, None, None], "the first that was said of it; what nobody knows stays unknown"
+    assert measured(store, [1]).wrong == wilson(1, 4)
+    assert store.problems() == []
+    store.close()
