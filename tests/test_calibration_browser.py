@@ -11,6 +11,7 @@ from appliance.faces import Detection, State
 from appliance.images import ImageFiles
 from appliance.store import StoredImage
 from appliance.times import now
+from tests.test_accessibility import RULES, stumbles
 from tests.test_browser import PICTURE, Served, at_a_browser, chromium, launched, served, until
 
 __all__ = ["chromium", "launched", "served"]
@@ -42,6 +43,8 @@ def test_faces_are_labelled_by_keys_and_the_rate_is_corrected(served: Served, ch
     until(page, lambda: page.evaluate("document.querySelector('img.face')?.naturalWidth > 0"))
     assert "No mask" not in page.inner_text("#asked") and "judged" not in page.inner_text("#label"), "nothing sways"
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out of a phone"
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    assert stumbles(axe, page, RULES) == []
     for asked in range(1, 23):
         page.wait_for_selector(f"h2:has-text('Face {asked} of 22')")
         if asked == 3:
@@ -58,8 +61,9 @@ def test_faces_are_labelled_by_keys_and_the_rate_is_corrected(served: Served, ch
             page.keyboard.press(really)
     page.wait_for_selector("h2:has-text('How the box errs here')")
     assert "21 labelled faces" in page.inner_text("main")
+    assert stumbles(axe, page, RULES) == []
     page.goto(f"{served.address}/trends?stream=1")
-    assert "by its calibration" in page.inner_text("#sums ~ .sums, .sums")
+    assert "Calibrated" in page.inner_text(".sums")
     page.goto(f"{served.address}/streams/1")
     assert "does not hold" not in page.inner_text("main") and "without the errors of this camera" in page.inner_text(
         "main"
