@@ -21,8 +21,14 @@ from scripts import asyncapi, docs_export
 
 FOLDER = Path(__file__).parent.parent / "docs"
 MADE = "<!-- Made by `python -m scripts.docs`; change the code, not this page. -->\n"
-EXAMPLES = {"name": "hallway", "search": "door", "state": "no_mask", "first_seen": "2026-11-23T16:00:00Z"}
+EXAMPLES: dict[str, Any] = {
+    "name": "hallway",
+    "search": "door",
+    "state": "no_mask",
+    "first_seen": "2026-11-23T16:00:00Z",
+}
 EXAMPLES |= {"step": "hour", "by": "group", "format": "csv"}
+EXAMPLES |= {"zones": [{"kind": "line", "name": "door", "points": [[0.5, 0.9], [0.5, 0.1]]}]}
 EXAMPLES |= {"address": "https://updates.example.org/mb9k-0.2.0.mb9k"}
 
 

@@ -26,6 +26,7 @@ from appliance.store import DetectionFilter, Store, StoredDetection, Stream
 from appliance.times import Now, now
 from appliance.vision.analysis import Sighting
 from appliance.vision.budget import processors
+from appliance.vision.counting import Counting
 from appliance.vision.reading.camera import Camera
 from appliance.watch.service import Watcher, usable_detector
 from tests.boxes import until
@@ -652,7 +653,7 @@ class Healthy:
 
     def __init__(self, camera: Camera) -> None:
         self.camera = camera
-        self.health, self.work = Health(), Work()
+        self.health, self.work, self.counting = Health(), Work(), Counting()
 
     def is_alive(self) -> bool:
         return True

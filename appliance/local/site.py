@@ -30,6 +30,7 @@ from appliance.local import (
     trends,
     updates,
     wifi,
+    zones,
 )
 from appliance.local.access import owned_stream
 from appliance.local.pages import Site
@@ -56,6 +57,7 @@ MODULES = (
     streams,
     stream_forms,
     calibration,
+    zones,
     detections,
     exports,
     receipts,
