@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from appliance.local import api_audit, api_crossings, api_exports, api_updates, api_zones, receipts
+from appliance.local import api_audit, api_calibration, api_crossings, api_exports, api_updates, api_zones, receipts
 from appliance.local import api_types as shapes
 from appliance.local.api_query import FILTERS
 from appliance.web.openapi import ID, Api, Operation
@@ -58,6 +58,7 @@ OPERATIONS = (
         "Delete what is a poster or a screen, and count nobody any more where it was (admin)", status=204, also=(403,),
     ),
     Operation("GET", "/api/v1/counts", "Persons by state, and the compliance rate", shapes.Counts, query=FILTERS),
+    *api_calibration.OPERATIONS,
     *api_zones.OPERATIONS,
     *api_crossings.OPERATIONS,
     *receipts.OPERATIONS,

@@ -15,6 +15,7 @@ from appliance.exports.drafts import sweep
 from appliance.https import Keeper
 from appliance.local import (
     api,
+    calibration,
     dashboard,
     detections,
     exports,
@@ -55,6 +56,7 @@ MODULES = (
     trends,
     streams,
     stream_forms,
+    calibration,
     zones,
     detections,
     exports,

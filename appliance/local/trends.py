@@ -15,6 +15,7 @@ from appliance.local.trend_range import LABELS, Kind, Range, day_number, own_ran
 from appliance.local.trend_steps import Figures, address_of, before_now, figures, is_compared, list_address, total
 from appliance.rates import compliance
 from appliance.store import Store, Stream
+from appliance.store.measuring import measured
 from appliance.time_zone import QUARTER_S
 from appliance.times import Now
 from appliance.web.access import Access, App
@@ -116,6 +117,7 @@ def add_routes(app: App, site: Site) -> None:
             asked=asked,
             counts=counts,
             rate=compliance(counts),
+            measured=measured(store, _ids(found), asked.since_utc, asked.until_utc),
             lists={
                 state.value if state else "": list_address(asked, asked.since_utc, asked.until_utc, state)
                 for state in (None, *State)
@@ -158,6 +160,11 @@ def add_routes(app: App, site: Site) -> None:
         if chart == "streams":
             return csv_answer(name, charts.StreamRow, found.rows)
         return csv_answer(name, charts.StepRow, charts.step_rows(found.steps, zone))
+
+
+def _ids(found: Trend) -> list[int]:
+    """The streams whose numbers these are."""
+    return [stream.id for stream in found.streams if found.asked.stream_id in (None, stream.id)]
 
 
 def _known(found: Trend, chart: str) -> Trend:

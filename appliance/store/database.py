@@ -18,6 +18,9 @@ from appliance.errors import NotSaved, UserError
 from appliance.sqlite import Database, Migrated
 from appliance.store import soundness
 from appliance.store.ages import Ages
+from appliance.store.calibration_schema import WRONG_CORRECTIONS
+from appliance.store.calibrations import Calibrations
+from appliance.store.corrections import Corrections
 from appliance.store.crossings import Crossings
 from appliance.store.detections import Detections
 from appliance.store.erasures import Erasures
@@ -63,6 +66,8 @@ class Store:
         self.ages = Ages(self.db)
         self.summaries = Summaries(self.db)
         self.trends = Trends(self.db, self.detections)
+        self.corrections = Corrections(self.db)
+        self.calibrations = Calibrations(self.db)
         self.zones = Zones(self.db)
         self.crossings = Crossings(self.db, self.trends)
         self.still_places = StillPlaces(self.db)
@@ -265,6 +270,11 @@ INVARIANTS = (
         WRONG_DAYS,
         "the sums by the day are not those of the quarters of an hour, so pages show wrong figures;"
         " `mb9k check --repair` counts them again; please report it",
+    ),
+    (
+        WRONG_CORRECTIONS,
+        "persons whose state was corrected are missing in the sums of corrections, so the box's own error is shown too"
+        " small; please report it",
     ),
 )
 """(a count that must be 0, what it means if it is not)"""

@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from appliance.accounts.schema import migrations as accounts_migrations
 from appliance.sqlite import Database, Migrations
-from appliance.store import keeping_schema, summaries_schema, trends_schema, zones_schema
+from appliance.store import (
+    calibration_schema,
+    keeping_schema,
+    summaries_schema,
+    trends_schema,
+    zones_schema,
+)
 
 migrations = Migrations("appliance")
 MIGRATIONS = (accounts_migrations, migrations)  # streams refer to people, so these come first
@@ -311,6 +317,12 @@ def m017_work(db: Database) -> None:
 def m018_zones(db: Database) -> None:
     """Where people are counted, who crossed a line, and what does not move."""
     zones_schema.make(db)
+
+
+@migrations()
+def m021_calibration(db: Database) -> None:
+    """What the box had judged of whom a person corrected, and faces that people label to calibrate a camera."""
+    calibration_schema.make(db)
 
 
 @migrations()
