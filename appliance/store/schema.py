@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from appliance.accounts.schema import migrations as accounts_migrations
 from appliance.sqlite import Database, Migrations
-from appliance.store import keeping_schema, summaries_schema, trends_schema
+from appliance.store import keeping_schema, picture_schema, summaries_schema, trends_schema
 
 migrations = Migrations("appliance")
 MIGRATIONS = (accounts_migrations, migrations)  # streams refer to people, so these come first
@@ -305,3 +305,9 @@ def m017_work(db: Database) -> None:
           -- How much of the stream nobody took in time.
           dropped_s real not null default 0;
     """)
+
+
+@migrations()
+def m020_picture(db: Database) -> None:
+    """What a camera looks at, and what is wrong with its picture."""
+    picture_schema.make(db)
