@@ -10,7 +10,7 @@ from appliance.times import utc_text
 
 @dataclass(frozen=True, slots=True)
 class StoredView:
-    """What is stored of one. asked: how often somebody said that the view is another now. learned: None: nothing yet."""
+    """What is stored of one. asked: how often somebody said that it is another now. learned: None: nothing yet."""
 
     asked: int = 0
     learned: bytes | None = None
@@ -31,7 +31,7 @@ class Views:
         return StoredView(**row) if row else StoredView()
 
     def asked(self) -> dict[int, int]:
-        """How often it was said of each stream that its view is another now, by the stream's id; 0 where it is not in."""
+        """How often somebody said that the view is another now, by the stream (id); 0 where it is not in."""
         return {row["stream_id"]: row["asked"] for row in self.db.execute("select stream_id, asked from views")}
 
     def learn_again(self, stream_id: int) -> None:
