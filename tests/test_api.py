@@ -86,6 +86,7 @@ EXAMPLES: list[tuple[str, str, Any]] = [
     ("GET", "/api/v1/streams/1", None),
     ("PATCH", "/api/v1/streams/1", {"active": False, "name": "gate", "images": "no_images", "detections_days": 90}),
     ("POST", "/api/v1/streams/1/key", None),
+    ("POST", "/api/v1/streams/1/view", None),
     ("DELETE", "/api/v1/streams/1/images", None),
     ("DELETE", "/api/v1/streams/2", None),
     ("GET", "/api/v1/audit", None),
@@ -159,6 +160,7 @@ def test_a_scientist_sees_and_edits_own_streams_only(api: Api) -> None:
         ("PATCH", "/api/v1/streams/1", {"name": "mine"}),
         ("DELETE", "/api/v1/streams/1", None),
         ("POST", "/api/v1/streams/1/key", None),
+        ("POST", "/api/v1/streams/1/view", None),
     ):
         assert api.call(method, path, "sci", json=sent).status_code == 404
         assert api.call(method, path.replace("1", "2", 1).replace("v2", "v1"), "eve", json=sent).status_code == 404

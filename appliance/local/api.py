@@ -115,6 +115,12 @@ def _add_stream_changes(app: App, site: Site) -> None:
         key = stream_rules.rotate_key(store, stream_id)
         return answer(shapes.with_key(stream_rules.find(store, stream_id, now), key))
 
+    @app.post("/api/v1/streams/<stream_id:int>/view", access=Access.OWNER)
+    def learn_view(stream: Stream, store: Store, now: Now) -> HTTPResponse:
+        """What the camera shows from now on is its view."""
+        stream_rules.learn_view(store, stream)
+        return answer(shapes.stream_json(stream_rules.find(store, stream.id, now)))
+
     @app.delete("/api/v1/streams/<stream_id:int>", access=Access.OWNER)
     def remove_stream(stream: Stream, store: Store, visitor: Visitor, now: Now) -> HTTPResponse:
         """Delete it with all its detections and their images."""

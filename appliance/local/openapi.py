@@ -38,6 +38,7 @@ OPERATIONS = (
         "POST", "/api/v1/streams/{stream_id}/key", "Give it a new key, and cut off who uses the old one",
         shapes.StreamWithKey,
     ),
+    Operation("POST", "/api/v1/streams/{stream_id}/view", "Learn the view of its camera again", shapes.Stream),
     Operation(
         "GET", "/api/v1/detections", "Detections, newest first", shapes.DetectionPage, query={**FILTERS, **PAGING}
     ),

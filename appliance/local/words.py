@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from appliance.board import HOT_C, Board, Throttling
 from appliance.disk import MAKE_ROOM
-from appliance.faces import Detection, Health, State, Work
+from appliance.faces import Detection, Health, PictureFault, State, Work
 from appliance.keeping import ImageMode, Keeping
 from appliance.service import SERVICES
 from appliance.store import Deleted, Kind, Receipt, ServiceStatus
@@ -26,6 +26,24 @@ STATE_WORDS = {
     State.NO_MASK: "No mask",
     State.INCORRECT: "Worn incorrectly",
     State.UNKNOWN: "Unknown",
+}
+FAULT_MARKS = {
+    PictureFault.DARK: "picture dark",
+    PictureFault.BLURRED: "picture blurred",
+    PictureFault.COVERED: "picture covered",
+    PictureFault.MOVED: "camera moved",
+}
+FAULT_SENTENCES = {
+    PictureFault.DARK: "The picture is dark",
+    PictureFault.BLURRED: "The picture is blurred",
+    PictureFault.COVERED: "Something covers the picture",
+    PictureFault.MOVED: "The camera looks elsewhere",
+}
+FAULT_ADVICE = {
+    PictureFault.DARK: "is the lamp off, or the lens covered?",
+    PictureFault.BLURRED: "clean the lens, or set its focus.",
+    PictureFault.COVERED: "is anything before the lens?",
+    PictureFault.MOVED: "turn it back, or say on the page of the stream that this is the new view.",
 }
 THROTTLING_WORDS = {
     Throttling.UNDER_VOLTAGE: "too little voltage",

@@ -17,6 +17,7 @@ from appliance.vision.bboxes import rescale_bbox
 from appliance.vision.budget import Budget, Costs
 from appliance.vision.detector import Detector
 from appliance.vision.jpeg import encode_jpeg
+from appliance.vision.looking.view import View
 from appliance.vision.observer import Look, Observer
 from appliance.vision.reading.camera import Camera
 from appliance.vision.reading.gstreamer import NVIDIA, has
@@ -122,6 +123,15 @@ class Analysis:
     def work(self) -> Work:
         """What was done with it since this analysis began."""
         return replace(self.observer.tally.work, dropped_s=self.camera.dropped_s)
+
+    @property
+    def view(self) -> View:
+        """What its camera looks at, and what is wrong with the picture. Another may be set at any time."""
+        return self.observer.view
+
+    @view.setter
+    def view(self, view: View) -> None:
+        self.observer.view = view
 
     @property
     def decoded_by(self) -> str:
