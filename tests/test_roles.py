@@ -102,6 +102,7 @@ DECLARED = {
     "DELETE /api/v1/detections/<detection_id:int>": D,
     "GET /api/v1/detections/<detection_id:int>/image": S,
     "GET /api/v1/counts": S,
+    "GET /api/v1/trends": S,
     "GET /api/v1/export/detections": S,
     "GET /api/v1/export/sums": S,
     "GET /api/v1/export/faces": S,

@@ -87,7 +87,7 @@ def crowd(picture: Picture, now_s: float) -> Picture:
     for place in range(9):
         clothes = dressed(int(now_s // 40) * 9 % 63 + place)
         full[HEIGHT - clothes.shape[0] :, place * (WIDTH // 9) : (place + 1) * (WIDTH // 9)] = clothes
-    return full
+    return np.asarray(full, np.float32)
 
 
 def lamp(picture: Picture) -> Picture:

@@ -15,7 +15,7 @@ from msgspec import UNSET
 from appliance.accounts.guard import Visitor
 from appliance.errors import NotFound
 from appliance.keeping import Keeping
-from appliance.local import api_audit, api_exports, api_updates
+from appliance.local import api_audit, api_exports, api_trends, api_updates
 from appliance.local import api_types as shapes
 from appliance.local.api_query import detection_filter, limit_parameter
 from appliance.local.openapi import OPERATIONS, document
@@ -38,6 +38,7 @@ def add_routes(app: App, site: Site) -> None:
     _add_stream_changes(app, site)
     _add_detection_routes(app, site)
     _add_detection_writes(app, site)
+    api_trends.add_routes(app)
     api_exports.add_routes(app, site)
     api_updates.add_routes(app, site)
     api_audit.add_routes(app, site)

@@ -185,9 +185,14 @@ def kept(mode: ImageMode, keeping: Keeping, keep_days: int) -> str:
 
 def receipt_title(receipt: Receipt) -> str:
     """What a receipt is about."""
-    nouns = {Kind.STREAM: "the stream ", Kind.IMAGES: "all images of ", Kind.DETECTION: "", Kind.STATISTICS: ""}
-    title = f"{nouns[receipt.kind]}{receipt.title}"
+    nouns = {Kind.STREAM: "the stream ", Kind.IMAGES: "all images of "}
+    title = f"{nouns.get(receipt.kind, '')}{receipt.title}"
     return title[:1].upper() + title[1:]
+
+
+def amount_of(receipt: Receipt) -> str:
+    """How much was deleted, as it stands on a receipt."""
+    return "the account, with sessions and tokens" if receipt.kind is Kind.PERSON else amount(receipt.deleted)
 
 
 def amount(deleted: Deleted) -> str:

@@ -22,6 +22,7 @@ from appliance.store.detections import Detections
 from appliance.store.erasures import Erasures
 from appliance.store.exports import Exports
 from appliance.store.fleet import Fleet
+from appliance.store.forgotten import ForgottenUntold
 from appliance.store.privacy import Privacy
 from appliance.store.receipts import Receipts
 from appliance.store.schema import MIGRATIONS
@@ -30,7 +31,7 @@ from appliance.store.soundness import BUSY_TIMEOUT_S, Cause, cause_of, connect
 from appliance.store.streams import Streams
 from appliance.store.summaries import WRONG_MINUTES, Summaries
 from appliance.store.trends import Trends
-from appliance.store.trends_schema import WRONG_DAYS, WRONG_QUARTERS
+from appliance.store.trends_schema import WRONG_DAYS, WRONG_HOURS, WRONG_QUARTERS
 from appliance.store.views import Views
 from appliance.store.without_row import WithoutRow
 
@@ -65,6 +66,7 @@ class Store:
         self.receipts = Receipts(self.db)
         self.privacy = Privacy(self.db)
         self.views = Views(self.db)
+        self.forgotten_untold = ForgottenUntold(self.db)
         self.fleet = Fleet(self.db)
         self.audit = Audit(self.db)
         self.reserve: Reserve | None = None
@@ -250,6 +252,11 @@ INVARIANTS = (
     (
         WRONG_QUARTERS,
         "the sums by the quarter of an hour are not those of the minutes, so pages show wrong figures;"
+        " `mb9k check --repair` counts them again; please report it",
+    ),
+    (
+        WRONG_HOURS,
+        "the sums by the hour are not those of the quarters of an hour, so pages show wrong figures;"
         " `mb9k check --repair` counts them again; please report it",
     ),
     (

@@ -309,5 +309,13 @@ def m017_work(db: Database) -> None:
 
 @migrations()
 def m020_picture(db: Database) -> None:
-    """What a camera looks at, and what is wrong with its picture."""
+    """What a camera looks at, and what is wrong with its picture; what was forgotten and is not yet told; receipts of
+    persons."""
     picture_schema.make(db)
+    keeping_schema.make_more(db)
+
+
+@migrations()
+def m023_hours(db: Database) -> None:
+    """Sums by the hours of the clocks, for what is asked by the hour of the week."""
+    trends_schema.make_hours(db)
