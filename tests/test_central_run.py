@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -21,6 +21,7 @@ from appliance import joining
 from appliance.central import broker, run
 from appliance.central.check import problems
 from appliance.central.config import CentralConfig, load
+from appliance.central.opening import open_database
 from appliance.cli import cli
 from appliance.config import ConfigError, as_toml, sections, settings
 from appliance.errors import UserError

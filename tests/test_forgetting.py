@@ -5,8 +5,8 @@ A whole watcher does it; the test has the clock, and its ingest does not answer.
 
 from __future__ import annotations
 
-import os
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
