@@ -185,7 +185,7 @@ def kept(mode: ImageMode, keeping: Keeping, keep_days: int) -> str:
 
 def receipt_title(receipt: Receipt) -> str:
     """What a receipt is about."""
-    nouns = {Kind.STREAM: "the stream ", Kind.IMAGES: "all images of "}
+    nouns = {Kind.STREAM: "the stream ", Kind.IMAGES: "all images of ", Kind.PERSON: "the person "}
     title = f"{nouns.get(receipt.kind, '')}{receipt.title}"
     return title[:1].upper() + title[1:]
 
