@@ -235,7 +235,7 @@ def test_a_real_clip_with_people_is_well_and_what_is_drawn_into_it_is_said(data_
     assert learned is not None
     harmless = {name: HARMLESS[name] for name in ("lamps switched", "dusk and dawn", "infrared light")}
     for change in harmless.values():
-        assert watch(View(learned), scene(change), 0, 700) == []
+        assert watch(View(learned), scene(change), 0, 500) == []
     drawn: dict[PictureFault, Change] = {
         PictureFault.DARK: FAULTS["the lamp is off"][0],
         PictureFault.COVERED: hand,
