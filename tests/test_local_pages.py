@@ -239,15 +239,15 @@ def test_what_is_wrong_with_a_picture_is_said_with_its_time_and_what_to_do_until
     box.store.services.heartbeat("watch", 1, 0.0, None, box.clock.now)
     box.store.streams.set_live(1, "10.0.0.5", box.clock.now.utc)
     box.store.views.keep(1, 0, b"a view", box.clock.now.utc)
-    assert not any("picture is" in browser.get(path).text for path in ("/streams/1", "/streams", "/", "/box-health"))
+    assert not any("been dark" in browser.get(path).text for path in ("/streams/1", "/streams", "/", "/box-health"))
     box.store.streams.set_picture_fault(1, PictureFault.DARK, utc_text(box.clock.now.utc))
     for path in ("/streams/1", "/box-health"):
         page = " ".join(browser.get(path).text.split())
-        assert "The picture is dark since <time" in page and "</time>: is the lamp off, or" in page, path
+        assert "The picture has been dark since <time" in page and "</time>: is the lamp off, or" in page, path
     assert all("picture dark" in browser.get(path).text for path in ("/streams", "/"))
     assert browser.post("/streams/1/view").headers["location"].endswith("/streams/1")
     page = browser.get("/streams/1").text
-    assert "picture is dark" not in page and "not learned yet" in page
+    assert "been dark" not in page and "not learned yet" in page
     assert box.store.views.get(1).asked == 1
 
 

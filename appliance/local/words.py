@@ -34,10 +34,10 @@ FAULT_MARKS = {
     PictureFault.MOVED: "camera moved",
 }
 FAULT_SENTENCES = {
-    PictureFault.DARK: "The picture is dark",
-    PictureFault.BLURRED: "The picture is blurred",
-    PictureFault.COVERED: "Something covers the picture",
-    PictureFault.MOVED: "The camera looks elsewhere",
+    PictureFault.DARK: "The picture has been dark",
+    PictureFault.BLURRED: "The picture has been blurred",
+    PictureFault.COVERED: "Something has covered the picture",
+    PictureFault.MOVED: "The camera has looked elsewhere",
 }
 FAULT_ADVICE = {
     PictureFault.DARK: "is the lamp off, or the lens covered?",
