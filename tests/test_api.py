@@ -254,7 +254,15 @@ def test_trends_are_the_numbers_of_the_record_cut_by_the_clocks_of_the_box(api: 
     assert all(bucket["complete"] for bucket in quarters["buckets"])
     of_one = api.call("GET", "/api/v1/trends?range=day&day=2026-11-24&stream=2", "sci").json()
     assert of_one["counts"]["total"] < 5 and of_one["stream"] == 2
-    for wrong in ("range=never", "range=day&day=today", "range=own", "range=own&since=2026-11-25&until=2026-11-24"):
+    for wrong in (
+        "since=2026-11-24&day=2026-11-24",
+        "day=2026-11-24",
+        "range=day&since=2026-11-24",
+        "range=never",
+        "range=day&day=today",
+        "range=own",
+        "range=own&since=2026-11-25&until=2026-11-24",
+    ):
         refused = api.call("GET", f"/api/v1/trends?{wrong}")
         assert (refused.status_code, refused.json()["error"].endswith(".")) == (400, True), wrong
     assert api.call("GET", "/api/v1/trends?stream=9").status_code == 404

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bottle import HTTPResponse
 from msgspec import Struct
 
@@ -44,6 +46,7 @@ class TrendBuckets(Struct, kw_only=True):
 
 
 _DAY = "2026-11-24"
+_MOMENT = {"type": "string", "minLength": 1}
 OPERATIONS = (
     Operation(
         "GET", "/api/v1/trends", "Persons and compliance by quarter, hour, day, week or month", TrendBuckets,
@@ -52,9 +55,12 @@ OPERATIONS = (
                 {"type": "string", "enum": [kind.value for kind in Kind]},
                 "live (today, if left out), day, week, month, or own: from since until until",
             ),
-            "day": ({"type": "string", "format": "date"}, f"a day in it, {_DAY}; today if left out"),
-            "since": ({"type": "string"}, f"of an own range: {_DAY} or {_DAY}T14:00, by the clocks of the box"),
-            "until": ({"type": "string"}, "the same; now if left out"),
+            "day": (
+                {"type": "string", "format": "date"},
+                f"which day, or one of the week or month, {_DAY}; today if left out",
+            ),
+            "since": (_MOMENT, f"of an own range: {_DAY} or {_DAY}T14:00, by the clocks of the box"),
+            "until": (_MOMENT, "the same; now if left out"),
             "stream": (ID, "only this stream's"),
         },
     ),
@@ -70,8 +76,7 @@ def add_routes(app: App) -> None:
         stream_id = id_parameter("stream")
         if stream_id is not None and store.streams.get(stream_id, now) is None:
             raise NotFound("There is no such stream, or no longer.")
-        if parameters().get("range") == Kind.OWN.value and "since" not in parameters():
-            raise InputError("An own range begins somewhere: give since.")
+        _refuse_what_would_be_passed_over(parameters())
         asked = requested(store, now)
         if asked.problem:
             raise InputError(asked.problem)
@@ -87,6 +92,18 @@ def add_routes(app: App) -> None:
                 buckets=[_bucket(each) for each in steps],
             )
         )
+
+
+def _refuse_what_would_be_passed_over(given: Mapping[str, str]) -> None:
+    """Raises InputError."""
+    own = Kind.OWN.value
+    kind = given.get("range", own if "since" in given else Kind.LIVE.value)
+    if kind == own and "since" not in given:
+        raise InputError("An own range begins somewhere: give since.")
+    if kind != own and given.keys() & {"since", "until"}:
+        raise InputError("since and until are of an own range: ask for range=own.")
+    if kind in (own, Kind.LIVE.value) and "day" in given:
+        raise InputError("day is of a day, week or month: say which as range.")
 
 
 def _bucket(step: Figures) -> TrendBucket:
