@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.faces import Detection, Health, State
+from appliance.faces import Detection, Health, PictureFault, State
 from appliance.images import Place
 from appliance.local.words import duration, service_problems
 from appliance.secrets import digest
@@ -232,6 +232,23 @@ def test_a_stream_that_cannot_be_judged_well_says_why_and_lists_say_it_briefly(b
     assert all("31 % of faces too small" in page and "62 % of looks made" in page for page in lists)
     box.store.streams.set_offline(1)
     assert not any("too small" in browser.get(path).text for path in ("/streams/1", "/streams", "/"))
+
+
+def test_what_is_wrong_with_a_picture_is_said_with_its_time_and_what_to_do_until_it_is_the_new_view(box: Box) -> None:
+    browser = box.browser("ann")
+    box.store.services.heartbeat("watch", 1, 0.0, None, box.clock.now)
+    box.store.streams.set_live(1, "10.0.0.5", box.clock.now.utc)
+    box.store.views.keep(1, 0, b"a view", box.clock.now.utc)
+    assert not any("been dark" in browser.get(path).text for path in ("/streams/1", "/streams", "/", "/box-health"))
+    box.store.streams.set_picture_fault(1, PictureFault.DARK, utc_text(box.clock.now.utc))
+    for path in ("/streams/1", "/box-health"):
+        page = " ".join(browser.get(path).text.split())
+        assert "The picture has been dark since <time" in page and "</time>: is the lamp off, or" in page, path
+    assert all("picture dark" in browser.get(path).text for path in ("/streams", "/"))
+    assert browser.post("/streams/1/view").headers["location"].endswith("/streams/1")
+    page = browser.get("/streams/1").text
+    assert "been dark" not in page and "not learned yet" in page
+    assert box.store.views.get(1).asked == 1
 
 
 @pytest.mark.parametrize(
@@ -540,7 +557,9 @@ def test_a_person_is_removed_only_when_nothing_hangs_on_them(box: Box) -> None:
     box.store.db.execute("delete from streams")
     assert "only admin" in browser.post("/people/1/remove").text
     assert "only admin" in browser.post("/people/1/role", role="data_scientist").text
-    assert browser.post("/people/2/remove").is_redirect
+    page = browser.get(browser.post("/people/2/remove").headers["location"]).text
+    assert "The person sci (Data Scientist)" in page and "the account, with sessions and tokens" in page
+    assert box.store.receipts.newest()[0].by_name == "ann"
     assert {person.name for person in box.store.people.all()} == {"ann", "eve"}
 
 

@@ -15,7 +15,15 @@ from msgspec import UNSET
 from appliance.accounts.guard import Visitor
 from appliance.errors import NotFound
 from appliance.keeping import Keeping
-from appliance.local import api_audit, api_calibration, api_crossings, api_exports, api_updates, api_zones
+from appliance.local import (
+    api_audit,
+    api_calibration,
+    api_crossings,
+    api_exports,
+    api_trends,
+    api_updates,
+    api_zones,
+)
 from appliance.local import api_types as shapes
 from appliance.local.api_query import detection_filter, limit_parameter
 from appliance.local.openapi import OPERATIONS, document
@@ -41,6 +49,7 @@ def add_routes(app: App, site: Site) -> None:
     _add_detection_routes(app, site)
     _add_detection_writes(app, site)
     api_calibration.add_routes(app)
+    api_trends.add_routes(app)
     api_exports.add_routes(app, site)
     api_zones.add_routes(app)
     api_crossings.add_routes(app)
@@ -119,6 +128,12 @@ def _add_stream_changes(app: App, site: Site) -> None:
         """Give it a new key; whoever publishes with the old one is cut off within seconds."""
         key = stream_rules.rotate_key(store, stream_id)
         return answer(shapes.with_key(stream_rules.find(store, stream_id, now), key))
+
+    @app.post("/api/v1/streams/<stream_id:int>/view", access=Access.OWNER)
+    def learn_view(stream: Stream, store: Store, now: Now) -> HTTPResponse:
+        """What the camera shows from now on is its view."""
+        stream_rules.learn_view(store, stream)
+        return answer(shapes.stream_json(stream_rules.find(store, stream.id, now)))
 
     @app.delete("/api/v1/streams/<stream_id:int>", access=Access.OWNER)
     def remove_stream(stream: Stream, store: Store, visitor: Visitor, now: Now) -> HTTPResponse:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from appliance.local import api_audit, api_calibration, api_crossings, api_exports, api_updates, api_zones, receipts
+from appliance.local import (
+    api_audit,
+    api_calibration,
+    api_crossings,
+    api_exports,
+    api_trends,
+    api_updates,
+    api_zones,
+    receipts,
+)
 from appliance.local import api_types as shapes
 from appliance.local.api_query import FILTERS
 from appliance.web.openapi import ID, Api, Operation
@@ -38,6 +47,7 @@ OPERATIONS = (
         "POST", "/api/v1/streams/{stream_id}/key", "Give it a new key, and cut off who uses the old one",
         shapes.StreamWithKey,
     ),
+    Operation("POST", "/api/v1/streams/{stream_id}/view", "Learn the view of its camera again", shapes.Stream),
     Operation(
         "GET", "/api/v1/detections", "Detections, newest first", shapes.DetectionPage, query={**FILTERS, **PAGING}
     ),
@@ -61,6 +71,7 @@ OPERATIONS = (
     *api_calibration.OPERATIONS,
     *api_zones.OPERATIONS,
     *api_crossings.OPERATIONS,
+    *api_trends.OPERATIONS,
     *receipts.OPERATIONS,
     *api_exports.OPERATIONS,
     *api_updates.OPERATIONS,

@@ -100,6 +100,7 @@ def add_routes(app: App, site: Site) -> None:
             chart=last_day_chart(store, now.utc, stream.id),
             zone=store.trends.zone(),
             has_preview=newest_preview(site, store, stream) is not None,
+            learned_utc=store.views.get(stream.id).learned_utc,
             now=now,
         )
 
@@ -135,6 +136,11 @@ def _add_routes_that_cut_off(app: App, site: Site) -> None:
     @app.post("/streams/<stream_id:int>/activate", access=Access.OWNER)
     def activate(store: Store, visitor: Visitor, stream: Stream) -> Page:
         rules.change(store, visitor.person, stream, active=True)
+        return see_other(f"/streams/{stream.id}")
+
+    @app.post("/streams/<stream_id:int>/view", access=Access.OWNER)
+    def learn_view(store: Store, stream: Stream) -> Page:
+        rules.learn_view(store, stream)
         return see_other(f"/streams/{stream.id}")
 
     @app.get("/streams/<stream_id:int>/deactivate", access=Access.OWNER)

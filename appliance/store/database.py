@@ -26,6 +26,7 @@ from appliance.store.detections import Detections
 from appliance.store.erasures import Erasures
 from appliance.store.exports import Exports
 from appliance.store.fleet import Fleet
+from appliance.store.forgotten import ForgottenUntold
 from appliance.store.privacy import Privacy
 from appliance.store.receipts import Receipts
 from appliance.store.schema import MIGRATIONS
@@ -36,6 +37,7 @@ from appliance.store.streams import Streams
 from appliance.store.summaries import WRONG_MINUTES, Summaries
 from appliance.store.trends import Trends
 from appliance.store.trends_schema import WRONG_DAYS, WRONG_HOURS, WRONG_QUARTERS
+from appliance.store.views import Views
 from appliance.store.without_row import WithoutRow
 from appliance.store.zones import Zones
 
@@ -74,6 +76,8 @@ class Store:
         self.without_row = WithoutRow(self.db)
         self.receipts = Receipts(self.db)
         self.privacy = Privacy(self.db)
+        self.views = Views(self.db)
+        self.forgotten_untold = ForgottenUntold(self.db)
         self.fleet = Fleet(self.db)
         self.audit = Audit(self.db)
         self.reserve: Reserve | None = None

@@ -10,6 +10,7 @@ from appliance.sqlite import Database, Migrations
 from appliance.store import (
     calibration_schema,
     keeping_schema,
+    picture_schema,
     summaries_schema,
     trends_schema,
     zones_schema,
@@ -317,6 +318,14 @@ def m017_work(db: Database) -> None:
 def m018_zones(db: Database) -> None:
     """Where people are counted, who crossed a line, and what does not move."""
     zones_schema.make(db)
+
+
+@migrations()
+def m020_picture(db: Database) -> None:
+    """What a camera looks at, and what is wrong with its picture; what was forgotten and is not yet told; receipts of
+    persons."""
+    picture_schema.make(db)
+    keeping_schema.make_more(db)
 
 
 @migrations()

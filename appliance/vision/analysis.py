@@ -18,6 +18,7 @@ from appliance.vision.budget import Budget, Costs
 from appliance.vision.counting import Counting, Crossing
 from appliance.vision.detector import Detector
 from appliance.vision.jpeg import encode_jpeg
+from appliance.vision.looking.view import View
 from appliance.vision.observer import Look, Observer
 from appliance.vision.reading.camera import Camera
 from appliance.vision.reading.gstreamer import NVIDIA, has
@@ -130,6 +131,15 @@ class Analysis:
     def counting(self) -> Counting:
         """Who of those in view counts. Its zones may be set while the analysis runs."""
         return self.observer.counting
+
+    @property
+    def view(self) -> View:
+        """What its camera looks at, and what is wrong with the picture. Another may be set at any time."""
+        return self.observer.view
+
+    @view.setter
+    def view(self, view: View) -> None:
+        self.observer.view = view
 
     @property
     def decoded_by(self) -> str:
