@@ -50,6 +50,7 @@ PARTS = {
     "https",
     "joining",
     "machine",
+    "mail",
     "membership",
     "previews",
     "media.mediamtx",
