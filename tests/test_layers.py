@@ -51,6 +51,7 @@ PARTS = {
     "https",
     "joining",
     "machine",
+    "mail",
     "membership",
     "previews",
     "media.mediamtx",
