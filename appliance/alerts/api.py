@@ -13,7 +13,7 @@ from appliance.alerts import api_types as shapes
 from appliance.alerts import changes
 from appliance.alerts.alerts import AlertStore
 from appliance.alerts.kinds import ALL, Of, Subject
-from appliance.alerts.site import AlertSite, Theirs, rule_to_edit
+from appliance.alerts.site import AlertSite, Theirs, rule_to_edit, send_test
 from appliance.errors import InputError, NotAllowed, NotFound
 from appliance.times import Now
 from appliance.web.access import Access, App
@@ -154,10 +154,10 @@ def _add_recipients(app: App, site: AlertSite) -> None:
         return HTTPResponse(status=204)
 
     @app.post(f"{path}/test", access=Access.ADMIN)
-    def send_test(store: AlertStore, now: Now, recipient_id: int) -> HTTPResponse:
+    def test_recipient(store: AlertStore, now: Now, recipient_id: int) -> HTTPResponse:
         """Send a test, and say what came of it."""
         recipient = changes.find_recipient(store, recipient_id)
-        trial = site.trials.run(f"recipient {recipient_id}", now, lambda: site.send_test(store, recipient, now))
+        trial = send_test(site, store, recipient, now)
         return answer(shapes.AlertTest(taken=trial.ok, words=trial.words))
 
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 from appliance import mail
 from appliance.accounts.audit import Action
 from appliance.alerts.alerts import AlertStore
-from appliance.alerts.site import AlertSite
+from appliance.alerts.site import MAIL_SERVER, AlertSite, send_test_mail
 from appliance.errors import InputError, UserError
-from appliance.mail import Mail, MailServer, Security
+from appliance.mail import MailServer, Security
 from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.forms import field, secret_field, see_other, whole_number
 from appliance.web.pages import Page
 
 PAGE = "/alerts/mail"
-TRIAL = "the mail server"
 SECURITIES = (
     (Security.STARTTLS, "STARTTLS", "begins in the clear and is encrypted before anything is said; mostly port 587"),
     (Security.TLS, "TLS", "encrypted from its beginning; mostly port 465"),
@@ -48,16 +46,11 @@ def add_routes(app: App, site: AlertSite) -> None:
         return see_other(f"{PAGE}?done=mail-saved")
 
     @app.post(f"{PAGE}/test", access=Access.ADMIN)
-    def try_mail_server(now: Now) -> Page:
-        to = field("to")
+    def try_mail_server(store: AlertStore, now: Now) -> Page:
         try:
-            mail.clean_address(to)
-            server = _known(site)
-            if server is None:
-                raise InputError("Set the mail server first, then send a test.")
-            site.trials.run(TRIAL, now, lambda: _send_test(site, server, to, now))
+            send_test_mail(site, store, field("to"), now)
         except UserError as error:
-            return _page(site, now, problem=error, test_to=to)
+            return _page(site, now, problem=error, test_to=field("to"))
         return see_other(PAGE)
 
     @app.post(f"{PAGE}/remove", access=Access.ADMIN)
@@ -99,13 +92,6 @@ def _known(site: AlertSite) -> MailServer | None:
         return None
 
 
-def _send_test(site: AlertSite, server: MailServer, to: str, now: Now) -> str:
-    name, noun = site.pages.name, site.pages.noun
-    text = f"This is a test by the {noun} {name}. It was asked for on its page; nothing is wrong.\n"
-    mail.send(server, Mail(f"test-{secrets.token_hex(12)}", to, f"{name}: a test", text, from_name=name), now.utc)
-    return f"{server.where} has taken a mail to {to}."
-
-
 def _page(site: AlertSite, now: Now, typed: dict[str, str] | None = None, **values: Any) -> Page:
     problem, server = values.pop("problem", None), None
     try:
@@ -127,7 +113,7 @@ def _page(site: AlertSite, now: Now, typed: dict[str, str] | None = None, **valu
         securities=[(security.value, title, about) for security, title, about in SECURITIES],
         has_password=bool(shown.password),
         is_set=server is not None,
-        test=site.trials.of(TRIAL, now),
+        test=site.trials.of(MAIL_SERVER, now),
         problem=problem,
         **{"test_to": "", **values},
     )

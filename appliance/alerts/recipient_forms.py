@@ -8,7 +8,7 @@ from appliance import mail
 from appliance.alerts import changes
 from appliance.alerts.alerts import AlertStore
 from appliance.alerts.recipients import Recipient, Way, way_named
-from appliance.alerts.site import WAYS, AlertSite
+from appliance.alerts.site import WAYS, AlertSite, send_test, trial_name
 from appliance.errors import UserError
 from appliance.times import Now
 from appliance.web.access import Access, App
@@ -43,10 +43,10 @@ def add_routes(app: App, site: AlertSite) -> None:
         return see_other(f"{PAGE}?done=recipient-saved")
 
     @app.post(f"{PAGE}/<recipient_id:int>/test", access=Access.ADMIN)
-    def send_test(store: AlertStore, now: Now, recipient_id: int) -> Page:
+    def test(store: AlertStore, now: Now, recipient_id: int) -> Page:
         recipient = changes.find_recipient(store, recipient_id)
         try:
-            site.trials.run(_trial(recipient_id), now, lambda: site.send_test(store, recipient, now))
+            send_test(site, store, recipient, now)
         except UserError as error:
             return _list(site, store, now, problem=error)
         return see_other(PAGE)
@@ -92,10 +92,6 @@ def _address(recipient: Recipient) -> dict[str, str]:
     return {recipient.way.value: recipient.address}
 
 
-def _trial(recipient_id: int) -> str:
-    return f"recipient {recipient_id}"
-
-
 def _form(site: AlertSite, recipient: Recipient, typed: dict[str, str], **values: Any) -> Page:
     return site.page("recipient_form.html", recipient=recipient, typed=typed, mqtt=site.mqtt, **values)
 
@@ -108,7 +104,7 @@ def _list(site: AlertSite, store: AlertStore, now: Now, **values: Any) -> Page:
         server, values = None, {"problem": unreadable, **values}
     shown = {
         "recipients": [
-            (each, sum(rule.is_for(each.id) for rule in rules), site.trials.of(_trial(each.id), now))
+            (each, sum(rule.is_for(each.id) for rule in rules), site.trials.of(trial_name(each.id), now))
             for each in store.alerts.recipients.all()
         ],
         "ways": WAYS,

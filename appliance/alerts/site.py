@@ -7,14 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from appliance.accounts.audit import Action, record
 from appliance.accounts.guard import Visitor
 from appliance.alerts.alerts import AlertStore
 from appliance.alerts.changes import find_rule
 from appliance.alerts.kinds import Of, Parameters, Subject, kind_of
+from appliance.alerts.log import Event
 from appliance.alerts.recipients import Recipient, Way
 from appliance.alerts.rules import Rule
-from appliance.alerts.tried import Trials
-from appliance.errors import NotAllowed, NotFound
+from appliance.alerts.sending import Send, trial, try_out
+from appliance.alerts.tried import Trial, Trials
+from appliance.errors import NotAllowed, NotFound, UserError
+from appliance.mail import clean_address
 from appliance.times import Now
 from appliance.web.forms import query_value
 from appliance.web.pages import Page, Pages
@@ -32,6 +36,7 @@ DONE = {
 }
 """What a page says after a redirect, by the word in its address."""
 WAYS = {Way.EMAIL: "by e-mail", Way.WEBHOOK: "by webhook", Way.MQTT: "by MQTT"}
+MAIL_SERVER = "the mail server"
 TOGETHER = ("rate",)
 """Kinds whose rules about several things take them together; of others, each is judged for itself."""
 
@@ -64,7 +69,7 @@ class AlertSite:
     folder: where the mail server is kept. kinds: of rules that the site has. recommended: of them. noun: of what it
     has many (stream, box). theirs: what is a visitor's. address: where the page of a subject is; empty: it has none.
     zone: whose clocks quiet hours go by. trouble: why nothing is watched just now; None: all is.
-    send_test: sends one message now and says what came of it, or raises UserError. mqtt: how topics are told.
+    ways: what sends a test. mqtt: what is said of topics.
     """
 
     pages: Pages
@@ -76,9 +81,14 @@ class AlertSite:
     address: Callable[[Subject], str]
     zone: Callable[[Any], str]
     trouble: Callable[[Any, Now], str | None]
-    send_test: Callable[[Any, Recipient, Now], str]
+    ways: Mapping[Way, Send]
     mqtt: str
     trials: Trials = field(default_factory=Trials)
+
+    @property
+    def name(self) -> str:
+        """What people call the machine."""
+        return self.pages.title() if self.pages.title else self.pages.name
 
     def page(self, view: str, **values: Any) -> Page:
         """A page that says what was just done, if something was."""
@@ -105,3 +115,53 @@ def rule_to_edit(site: AlertSite, store: AlertStore, visitor: Visitor, now: Now,
     if theirs.may_see(rule):
         raise NotAllowed(f"Only an admin may change rules about more than one {site.noun}. Ask one, or go back.")
     raise NotFound("This rule was removed, or never was; choose another.")
+
+
+def trial_name(recipient_id: int) -> str:
+    """By what the last test of a recipient is kept."""
+    return f"recipient {recipient_id}"
+
+
+def send_test(site: AlertSite, store: AlertStore, recipient: Recipient, now: Now) -> Trial:
+    """Send a test now; what came of it, which also stands in the log. Raises InputError: too many at once; NotSaved."""
+    event = trial(site.name, now.utc)
+
+    def send() -> str:
+        record(store, Action.RECIPIENT_TESTED, recipient.name, way=recipient.way.value, where=recipient.where)
+        problem = _tried(site, recipient, event)
+        with store.saving():
+            (delivery,) = store.alerts.log.tell(store.alerts.log.add(event), [recipient], now.utc)
+            if problem is None:
+                store.alerts.log.note_sent([delivery], now.utc)
+            else:
+                store.alerts.log.note_trouble(delivery, str(problem), now.utc, is_given_up=True)
+        if problem is not None:
+            raise problem
+        return f"{recipient.where} has taken the message."
+
+    return site.trials.run(trial_name(recipient.id), now, send)
+
+
+def send_test_mail(site: AlertSite, store: AlertStore, to: str, now: Now) -> Trial:
+    """Send a test by the mail server to any address; what came of it. Raises InputError, NotSaved."""
+
+    def send() -> str:
+        anybody = Recipient(0, Way.EMAIL, MAIL_SERVER, clean_address(to), "")
+        record(store, Action.RECIPIENT_TESTED, MAIL_SERVER, way=Way.EMAIL.value, where=anybody.where)
+        if problem := _tried(site, anybody, trial(site.name, now.utc)):
+            raise problem
+        return f"The mail server has taken a message to {anybody.where}."
+
+    clean_address(to)
+    return site.trials.run(MAIL_SERVER, now, send)
+
+
+def _tried(site: AlertSite, recipient: Recipient, event: Event) -> UserError | None:
+    """Send one message; why that failed, None: it did not."""
+    if recipient.way not in site.ways:
+        return UserError(f"A test cannot be sent {WAYS[recipient.way]}; wait for an alert.")
+    try:
+        try_out(site.ways, recipient, event)
+    except UserError as error:
+        return error
+    return None

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from appliance.accounts.guard import Visitor
-from appliance.alerts import api, log_page, mail_forms, recipient_forms, rule_forms
+from appliance.alerts import api, log_page, mail_forms, message, recipient_forms, rule_forms
 from appliance.alerts.changes import RECOMMENDED
 from appliance.alerts.kinds import OF_BOX, Of, Subject, stream
 from appliance.alerts.log_page import Shown, open_alerts
-from appliance.alerts.recipients import Recipient
+from appliance.alerts.recipients import Way
+from appliance.alerts.sending import Send
 from appliance.alerts.site import AlertSite, Theirs
-from appliance.errors import UserError
+from appliance.alerts.ways import by_mail, by_webhook
 from appliance.local.pages import Site
+from appliance.rules.boxes import box_title
 from appliance.store import Store, Stream
+from appliance.time_zone import time_zone
 from appliance.times import Now
 from appliance.web.access import App
 
@@ -37,16 +40,20 @@ def add_routes(app: App, site: Site) -> None:
         address=page_of,
         zone=zone_name,
         trouble=why_not_watched,
-        send_test=send_test,
+        ways=ways(site),
         mqtt=MQTT,
     )
     for module in (log_page, rule_forms, recipient_forms, mail_forms, api):
         module.add_routes(app, alerts)
 
 
-def send_test(store: Store, recipient: Recipient, now: Now) -> str:
-    """Send one message now; what came of it. Raises UserError."""
-    raise UserError("Not yet.")
+def ways(site: Site) -> dict[Way, Send]:
+    """What sends a test from the page."""
+
+    def teller() -> message.Site:
+        return message.Site(box_title(site.config), "box", site.config.web.base_url, time_zone())
+
+    return {Way.WEBHOOK: by_webhook(teller), Way.EMAIL: by_mail(site.config.state, teller)}
 
 
 def theirs(store: Store, visitor: Visitor, now: Now) -> Theirs:
