@@ -198,14 +198,25 @@ class Log:
         )
         return next(int(row["id"]) for row in list(rows))
 
-    def tell(self, log_id: int, recipients: Iterable[Recipient], now_utc: float) -> list[int]:
-        """Have these told what an entry says; the ids of the deliveries."""
+    def tell(
+        self,
+        log_id: int,
+        recipients: Iterable[Recipient],
+        now_utc: float,
+        outcome: Outcome = Outcome.WAITING,
+        problem: str = "",
+    ) -> list[int]:
+        """Have these told what an entry says; the ids of the deliveries. outcome: if that has been tried already."""
+        tries, at_utc = (0, None) if outcome is Outcome.WAITING else (1, utc_text(now_utc))
         made = []
         for each in recipients:
             rows = self.db.query(
                 "insert into alert_deliveries (log_id, recipient_id, recipient, kind, state, tries, created_utc,"
-                " problem) values (?, ?, ?, ?, 'waiting', 0, ?, '') returning id",
-                [log_id, each.id, each.name, each.way.value, utc_text(now_utc)],
+                " at_utc, problem) values (?, ?, ?, ?, ?, ?, ?, ?, ?) returning id",
+                [
+                    *(log_id, each.id, each.name, each.way.value, outcome.value, tries),
+                    *(utc_text(now_utc), at_utc, problem[:500]),
+                ],
             )
             made += [int(row["id"]) for row in list(rows)]
         return made
@@ -273,9 +284,9 @@ def _about(subjects: Collection[Subject] | None) -> tuple[str, list[Any]]:
         return "1 = 1", []
     if not subjects:
         return "1 = 0", []
-    one = "(subject_of = ? and subject_id = ?)"
     values = [value for each in subjects for value in (each.of.value, each.id)]
-    return f"({' or '.join([one] * len(subjects))})", values
+    rows = ", ".join(["(?, ?)"] * len(subjects))
+    return f"(subject_of, subject_id) in (values {rows})", values
 
 
 def _subject(row: Mapping[str, Any]) -> Subject:
