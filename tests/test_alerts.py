@@ -25,6 +25,7 @@ from appliance.store import Store
 from appliance.time_zone import UTC
 from appliance.times import Now
 from tests.postgres import Cluster
+from tests.site import new_store
 
 AT = 1_795_521_600.0  # noon
 HOOK = "https://hooks.example.org/a-secret-path"
@@ -35,7 +36,7 @@ BOTH = (*kinds.OF_BOX, *kinds.OF_CENTRE)
 def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     """What alerts are kept in."""
     if request.param == "box":
-        store = Store.open(tmp_path / "mb9k.db")
+        store = new_store(tmp_path / "mb9k.db")
         yield store
         store.close()
         return
@@ -294,7 +295,7 @@ def test_a_test_says_what_came_of_it_and_stands_in_the_log(kept: Any) -> None:
 
 
 def test_nothing_of_a_stream_that_is_deleted_stays_behind(tmp_path: Path) -> None:
-    store = Store.open(tmp_path / "mb9k.db")
+    store = new_store(tmp_path / "mb9k.db")
     store.people.add("ann", "hash", Role.ADMIN, AT)
     stream_id = store.streams.add_with_key(1, "door", "digest", AT)
     hook(store)
