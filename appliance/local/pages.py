@@ -10,12 +10,12 @@ from appliance.accounts.metrics_token import MetricsToken
 from appliance.accounts.people import DEVICE_S
 from appliance.accounts.site import VIEWS as ACCOUNTS_VIEWS
 from appliance.accounts.site import Accounts
+from appliance.alerts.site import VIEWS as ALERTS_VIEWS
 from appliance.config import Config
 from appliance.disk import Reserve
 from appliance.https import Keeper
 from appliance.images import ImageFiles
 from appliance.local import words
-from appliance.local.shown_keys import ShownKeys
 from appliance.local.update_desk import Desk
 from appliance.local.viewing import Viewing
 from appliance.previews import Previews
@@ -35,7 +35,7 @@ NAVIGATION = (
     Link("/streams", "Streams"),
     Link("/trends", "Trends"),
     Link("/detections", "Detections", also=("/export",)),
-    Link("/box-health", "Health"),
+    Link("/box-health", "Health", also=("/alerts",)),
     Link("/people", "People", admin_only=True),
     Link("/fleet", "Fleet", admin_only=True),
     Link("/settings", "Settings", admin_only=True, also=("/updates", "/audit", "/receipts")),
@@ -55,7 +55,6 @@ class Site:
     reserve: Reserve
     desk: Desk
     downloads: Downloads
-    shown_keys: ShownKeys
     keeper: Keeper | None = None
     viewing: Viewing = field(default_factory=Viewing)
 
@@ -67,7 +66,7 @@ class Site:
         pages = Pages(
             name=config.box,
             noun="box",
-            renderer=Renderer(VIEWS, ACCOUNTS_VIEWS),
+            renderer=Renderer(VIEWS, ACCOUNTS_VIEWS, ALERTS_VIEWS),
             static=Static(),
             form_cookie=Cookie("mb9k_form", https, path),
             viewer=visitor_now,
@@ -94,6 +93,5 @@ class Site:
             reserve=Reserve(config.state),
             desk=Desk(config),
             downloads=Downloads(DOWNLOADS_AT_ONCE),
-            shown_keys=ShownKeys(),
             keeper=keeper,
         )
