@@ -49,7 +49,7 @@ class Rounds:
         self._pending: dict[_Key, tuple[Rule, State]] = {}
 
     def step(self, store: Outbox, look: Look, moment: Now, zone: TimeZone) -> None:
-        """Judge every active rule. Raises OSError, sqlite3.Error, NotSaved: of the rule in question nothing is noted."""
+        """Judge every active rule. Raises OSError, sqlite3.Error, NotSaved: nothing of that rule is noted."""
         rules = [rule for rule in store.alerts.rules.all() if rule.active]
         states = store.alerts.states.all()
         local = zone.local(moment.utc)
