@@ -25,9 +25,11 @@ from appliance.alerts.message import Site
 from appliance.alerts.recipients import Recipient, Way
 from appliance.alerts.sending import Send, Undelivered
 from appliance.alerts.ways import by_mail, by_webhook
+from appliance.disk import FOR_PEOPLE_BYTES, RESERVE_BYTES, Reserve
 from appliance.errors import NotSaved
 from appliance.mail import Security
 from appliance.store import Store
+from appliance.store.backup import Backups, restore
 from appliance.time_zone import named
 from tests.hooks import Hook, hanging_server, hook_server
 from tests.http_servers import Player, serving_http
@@ -150,6 +152,35 @@ def test_a_mail_says_it_in_the_clocks_of_the_box(room: Room, tmp_path: Path) -> 
         "You get this because a rule of the box names you; its admins can change that.",
     ]
     assert room.outcomes() == [("ann", Outcome.SENT, 1)]
+
+
+def test_many_messages_to_a_person_become_one_mail(room: Room, tmp_path: Path) -> None:
+    ann = room.recipient("ann", OWNER, Way.EMAIL)
+    with mail_server(tmp_path) as inbox:
+        mail.save(tmp_path, inbox.server)
+        courier = room.courier(Way.EMAIL, by_mail(tmp_path, lambda: HALL))
+        for number in range(3):
+            room.tell(ann, words=f"ann:{number} is offline.")
+        courier.step()
+        assert len(inbox.messages) == 3, "a few are told one by one"
+        for number in range(40):
+            room.tell(ann, words=f"ann:{number} is offline.")
+        inbox.refuses = {OWNER: "452 full"}
+        courier.step()
+        assert len(inbox.messages) == 3 and room.outcomes()[-1] == ("ann", Outcome.WAITING, 1)
+        inbox.refuses = {}
+        room.clock.forward(PAUSES_S[0])
+        courier.step()
+        courier.step()
+        courier.close()
+    assert len(inbox.messages) == 4
+    one = inbox.messages[-1]
+    assert one["Subject"] == "Haus Süd: 40 messages; ann:0 is offline."
+    text = one.get_body(["plain"])
+    assert text is not None
+    lines = text.get_content().splitlines()
+    assert lines[39:42] == ["2026-11-24 13:00 ann:39 is offline.", "", "Times: Europe/Berlin"]
+    assert room.outcomes() == [("ann", Outcome.SENT, 1)] * 3 + [("ann", Outcome.SENT, 2)] * 40
 
 
 def test_mail_without_a_server_waits_and_an_address_that_is_refused_for_good_does_not(
@@ -312,6 +343,39 @@ def test_a_recipient_that_was_removed_is_not_told_and_one_whose_address_was_mend
     courier.step()
     courier.close()
     assert room.outcomes() == [("gone", Outcome.FAILED, 1), ("wrong", Outcome.SENT, 2)]
+
+
+def test_a_copy_that_is_put_back_tells_no_old_news(tmp_path: Path, hook: Hook) -> None:
+    room = Room(tmp_path)
+    room.tell(room.recipient("ops", hook.url))
+    copy = Backups(tmp_path / "backups").make(room.path, AT, keep=1)
+    room.store.close()
+    restore(copy.path, room.path, AT)
+    room.store = Store.open(room.path)
+    courier = room.courier()
+    courier.step()
+    courier.close()
+    assert hook.bodies == [] and room.outcomes() == [("ops", Outcome.FAILED, 0)]
+    room.store.close()
+
+
+def test_what_runs_by_itself_leaves_people_their_half_of_the_reserve(
+    room: Room, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reserve = Reserve(room.path.parent)
+    reserve.make()
+    monkeypatch.setattr("appliance.disk.free_bytes", lambda _folder: 0)
+    ops = room.recipient("ops", "http://127.0.0.1:1/")
+    reserve.path.write_bytes(bytes(RESERVE_BYTES))
+    room.tell(ops)
+    reserve.path.write_bytes(bytes(RESERVE_BYTES))
+    courier = Courier(Way.WEBHOOK, by_webhook(lambda: HALL), lambda: Store.open_for_service(room.path), room.clock)
+    for pause_s in PAUSES_S:
+        courier.step()
+        room.clock.forward(pause_s)
+    courier.close()
+    assert room.outcomes()[0][2] == len(PAUSES_S)
+    assert reserve.path.stat().st_size == FOR_PEOPLE_BYTES
 
 
 def words_of(send: Callable[[], None]) -> str:

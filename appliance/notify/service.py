@@ -16,6 +16,7 @@ from appliance.alerts.rounds import Rounds, forget_old
 from appliance.alerts.sending import Send
 from appliance.alerts.ways import by_mail, by_webhook
 from appliance.config import Config
+from appliance.disk import FOR_PEOPLE_BYTES, Reserve
 from appliance.errors import UserError
 from appliance.notify.looking import Looking
 from appliance.rules.boxes import box_title
@@ -57,6 +58,7 @@ class Notify:
     def __init__(self, config: Config, couriers: list[Courier]) -> None:
         self.config, self.couriers = config, couriers
         self.store = Store.open(config.store_path, BUSY_TIMEOUT_S)
+        self.store.reserve = Reserve(config.state, FOR_PEOPLE_BYTES)
         self.rounds = Rounds()
         self.started_utc = time.time()
         self._look_due_s = self._forget_due_s = 0.0
@@ -105,7 +107,7 @@ def serve(config: Config) -> None:
     """Raise alerts and deliver them until SIGTERM. Raises UserError."""
     stopping = threading.Event()
     couriers = [
-        Courier(way, send, lambda: Store.open_existing(config.store_path)) for way, send in ways(config).items()
+        Courier(way, send, lambda: Store.open_for_service(config.store_path)) for way, send in ways(config).items()
     ]
     service = Notify(config, couriers)
     # A thread for each way: a server that hangs delays nobody who is told another way.
