@@ -93,6 +93,7 @@ def test_what_is_wrong_with_the_box_is_told_but_not_what_must_stay_here(store: S
     store.services.heartbeat("watch", 1, BEGIN.utc, said, BEGIN)
     store.services.heartbeat("gate", 1, BEGIN.utc, None, BEGIN)
     store.services.heartbeat("sync", 1, BEGIN.utc, "The centre is not reached.", BEGIN)
+    store.services.heartbeat("notify", 1, BEGIN.utc, "Alerts do not reach Ann.", BEGIN)
     assert news.problem(store, BEGIN) == "No picture from … … or …; … knows. See … or …; run `mb9k check`."
 
 
