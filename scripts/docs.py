@@ -30,6 +30,7 @@ EXAMPLES: dict[str, Any] = {
 EXAMPLES |= {"step": "hour", "by": "group", "format": "csv"}
 EXAMPLES |= {"zones": [{"kind": "line", "name": "door", "points": [[0.5, 0.9], [0.5, 0.1]]}]}
 EXAMPLES |= {"address": "https://updates.example.org/mb9k-0.2.0.mb9k"}
+EXAMPLES |= {"kind": "offline", "parameters": {"minutes": 10}, "way": "email"}
 
 
 def configuration() -> str:
@@ -198,7 +199,8 @@ def _curl(method: str, path: str, operation: dict[str, Any], body: Any, of: Desc
     if body:
         schema = of.content["components"]["schemas"][body["$ref"].rsplit("/", 1)[1]]
         names = schema.get("required") or list(schema["properties"])[:1]
-        words += [f"-d '{json.dumps({name: EXAMPLES.get(name, 1) for name in names})}'"]
+        sent = {name: schema["properties"][name].get("examples", [EXAMPLES.get(name, 1)])[0] for name in names}
+        words += [f"-d '{json.dumps(sent)}'"]
     words += ["-o image.jpg"] if path.endswith("/image") else []
     words += ["-OJ"] if "/export/" in path else []
     return " ".join([*words, f'"${of.variable}{path}"'])

@@ -72,7 +72,7 @@ def test_home_says_which_service_is_dead_and_what_its_trouble_is(box: Box) -> No
     browser = box.browser("ann")
     page = browser.get("/").text
     assert "The gate is not running" in page and "The watcher is not running" in page
-    heartbeats(box, "gate")
+    heartbeats(box, "gate", "notify")
     box.store.services.heartbeat("watch", 1, 0.0, "The model failed its self-test & is not used.", box.clock.now)
     page = browser.get("/").text
     assert "not running" not in page and "failed its self-test &amp; is not used." in page
@@ -631,9 +631,8 @@ def test_words_for_durations_and_troubles() -> None:
         "under a minute", "5 min", "1 h", "3 h 20 min", "1 day", "4 days",
     ]  # fmt: skip
     assert "full" in explain_trouble(sqlite3.OperationalError("database or disk is full"))
-    assert service_problems(
-        [ServiceStatus("gate", True, "", 1, None), ServiceStatus("watch", True, "", 1, "Hot.")]
-    ) == ["Hot."]
-    assert service_problems([ServiceStatus("gate", True, "", 1, None)], disk_is_full=True)[1:] == [
+    gate, notify = (ServiceStatus(name, True, "", 1, None) for name in ("gate", "notify"))
+    assert service_problems([gate, notify, ServiceStatus("watch", True, "", 1, "Hot.")]) == ["Hot."]
+    assert service_problems([gate, notify], disk_is_full=True)[1:] == [
         "While the disk of the box is full, it cannot be told whether this runs: `watch`."
     ]

@@ -13,7 +13,8 @@ from typing import Any
 from appliance.accounts.audit import Audit
 from appliance.accounts.audit_chain import HeadFile, head_path
 from appliance.accounts.people import People
-from appliance.disk import FULL, MAKE_ROOM, Reserve, means_full
+from appliance.alerts.alerts import Alerts
+from appliance.disk import FOR_PEOPLE_BYTES, FULL, MAKE_ROOM, Reserve, means_full
 from appliance.errors import NotSaved, UserError
 from appliance.sqlite import Database, Migrated
 from appliance.store import soundness
@@ -79,6 +80,7 @@ class Store:
         self.views = Views(self.db)
         self.forgotten_untold = ForgottenUntold(self.db)
         self.fleet = Fleet(self.db)
+        self.alerts = Alerts(self.db)
         self.audit = Audit(self.db)
         self.reserve: Reserve | None = None
 
@@ -129,6 +131,16 @@ class Store:
         store = cls(connection)
         store.reserve = Reserve(path.parent)
         store.audit.outside = HeadFile(head_path(path))
+        return store
+
+    @classmethod
+    def open_for_service(cls, path: Path) -> Store:
+        """The same for what writes by itself, again and again: it leaves people their half of the reserve.
+
+        Raises StoreError.
+        """
+        store = cls.open_existing(path)
+        store.reserve = Reserve(path.parent, FOR_PEOPLE_BYTES)
         return store
 
     @classmethod

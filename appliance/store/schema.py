@@ -6,6 +6,7 @@ Number 1 made the people, whose tables are now the business of `accounts`.
 from __future__ import annotations
 
 from appliance.accounts.schema import migrations as accounts_migrations
+from appliance.alerts import schema as alerts_schema
 from appliance.sqlite import Database, Migrations
 from appliance.store import (
     calibration_schema,
@@ -318,6 +319,12 @@ def m017_work(db: Database) -> None:
 def m018_zones(db: Database) -> None:
     """Where people are counted, who crossed a line, and what does not move."""
     zones_schema.make(db)
+
+
+@migrations()
+def m019_alerts(db: Database) -> None:
+    """Who is told when something is wrong, of what, and what they were told."""
+    db.executescript(alerts_schema.TABLES + alerts_schema.OF_BOX)
 
 
 @migrations()
