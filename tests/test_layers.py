@@ -54,6 +54,7 @@ PARTS = {
     "membership",
     "previews",
     "media.mediamtx",
+    "reports",
     "rules",
     "slots",
     "update",

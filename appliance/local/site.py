@@ -23,6 +23,7 @@ from appliance.local import (
     people,
     privacy,
     receipts,
+    reports,
     settings,
     stream_forms,
     streams,
@@ -52,6 +53,7 @@ REDIRECT_THREADS = 2
 MODULES = (
     dashboard,
     trends,
+    reports,
     streams,
     stream_forms,
     detections,

@@ -15,6 +15,7 @@ from appliance.accounts.audit_chain import HeadFile, head_path
 from appliance.accounts.people import People
 from appliance.disk import FULL, MAKE_ROOM, Reserve, means_full
 from appliance.errors import NotSaved, UserError
+from appliance.reports.schedules import Reports
 from appliance.sqlite import Database, Migrated
 from appliance.store import soundness
 from appliance.store.ages import Ages
@@ -64,6 +65,7 @@ class Store:
         self.receipts = Receipts(self.db)
         self.privacy = Privacy(self.db)
         self.fleet = Fleet(self.db)
+        self.reports = Reports(self.db)
         self.audit = Audit(self.db)
         self.reserve: Reserve | None = None
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,6 +125,20 @@ class Detections:
             [state.value, by, detection_id],
         )
         return cursor.rowcount == 1
+
+    def corrected(self, stream_ids: Collection[int] | None, since_utc: float, until_utc: float) -> int:
+        """How many were given another state by hand; stream_ids: None: of all streams."""
+        row = self.db.execute(
+            "select count(*) as corrected from detections indexed by detections_corrected"
+            " where edited_by is not null and first_seen_utc >= :since and first_seen_utc < :until"
+            " and (:streams is null or stream_id in (select value from json_each(:streams)))",
+            {
+                "since": utc_text(since_utc),
+                "until": utc_text(until_utc),
+                "streams": None if stream_ids is None else json.dumps(sorted(stream_ids)),
+            },
+        ).fetchone()
+        return int(row["corrected"])
 
     def remove(self, detection_id: int) -> bool:
         """Remove a detection; its image is noted as still to be erased. False if there is none."""

@@ -6,6 +6,7 @@ Number 1 made the people, whose tables are now the business of `accounts`.
 from __future__ import annotations
 
 from appliance.accounts.schema import migrations as accounts_migrations
+from appliance.reports import schema as reports_schema
 from appliance.sqlite import Database, Migrations
 from appliance.store import keeping_schema, summaries_schema, trends_schema
 
@@ -305,3 +306,9 @@ def m017_work(db: Database) -> None:
           -- How much of the stream nobody took in time.
           dropped_s real not null default 0;
     """)
+
+
+@migrations()
+def m022_reports(db: Database) -> None:
+    """Reports by mail: schedules, and what was sent."""
+    db.executescript(reports_schema.TABLES + reports_schema.OF_BOX)

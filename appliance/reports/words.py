@@ -1,0 +1,100 @@
+"""What a report says, in words that its page and its mail share. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import urlencode
+
+from appliance.reports.figures import Sum
+from appliance.reports.periods import Kind, Period, day_of
+from appliance.reports.report import Compared, Report, Unwatched
+from appliance.time_zone import DAY_S, HOUR_S, TimeZone
+from appliance.web.words import duration, number, rate_words
+
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+MINUS = "\N{MINUS SIGN}"
+MOST_UNWATCHED = 6
+"""So many times in which nobody looked are told one by one."""
+
+
+def address_of(period: Period, subjects: Iterable[str] | None = None) -> str:
+    """Where the page of a report is, on its site."""
+    asked = [("kind", period.kind.value), ("day", day_of(period.first_day).isoformat())]
+    return f"/report?{urlencode([*asked, *(('of', each) for each in subjects or ())])}"
+
+
+def step_words(step: Sum, of: Report) -> str:
+    """The time of a step by the clocks of the report's zone: 07:00 to 08:00; Mon 23 Nov."""
+    start, end = of.zone.local(step.start_utc), of.zone.local(step.end_utc)
+    if of.period.kind is not Kind.DAY:
+        return f"{start:%a} {start.day} {start:%b}"
+    # Where the clocks show an hour twice, which one it is.
+    other = of.zone.local(step.start_utc - HOUR_S).hour == start.hour or end.hour == start.hour
+    return f"{start:%H:%M} to {end:%H:%M}{f' (UTC{start:%z})' if other else ''}"
+
+
+def change_words(of: Compared) -> str:
+    """How another time differs in its rate: 4 points more (from 3 fewer to 12 more, so it may be chance)."""
+    change = of.change
+    if change is None:
+        return "the rates cannot be compared: not enough people"
+    ends = f"from {_points(change.low)} to {_points(change.high)}"
+    sure = "so it may be chance" if change.may_be_chance else "more than chance"
+    return f"{_points(change.value)} ({ends}; {sure})"
+
+
+def _points(share: float) -> str:
+    points = round(100 * share)
+    return f"{'+' if points > 0 else MINUS if points < 0 else '±'}{abs(points)} points"
+
+
+def persons_change(now: int, before: int) -> str:
+    """By how much more or fewer: +7 %; empty where there was nobody before."""
+    if not before:
+        return ""
+    change = now / before - 1
+    return f"{'+' if change >= 0 else MINUS}{abs(100 * change):.0f} %"
+
+
+def compared_words(of: Compared, now: Report) -> str:
+    """One line about another time."""
+    change = persons_change(now.counts.total, of.counts.total)
+    persons = f"{number(of.counts.total)} persons{f', now {change}' if change else ''}"
+    return f"{persons}; compliance then {rate_words(of.rate)}, now {change_words(of)}"
+
+
+def unwatched_words(of: Report) -> str:
+    """When nobody looked, as a sentence; that there was no such hour."""
+    if not of.unwatched:
+        return "In each hour somebody looked." if of.length_s >= HOUR_S else "Nothing is known yet."
+    share = min(1.0, of.unwatched_s / max(1.0, of.length_s))
+    told = ", ".join(span_words(each, of.zone) for each in of.unwatched[:MOST_UNWATCHED])
+    more = len(of.unwatched) - MOST_UNWATCHED
+    return (
+        f"For {duration(of.unwatched_s)} ({100 * share:.0f} % of the time) nobody looked: {told}"
+        f"{f' and {more} more times' if more > 0 else ''}. These are no zeros."
+    )
+
+
+def span_words(of: Unwatched, zone: TimeZone) -> str:
+    """A time in which nobody looked: 23 Nov 02:00 to 05:00."""
+    start, end = zone.local(of.since_utc), zone.local(of.until_utc)
+    first, last = (f"{at.day} {at:%b} {at:%H:%M}" for at in (start, end))
+    return f"{first} to {f'{end:%H:%M}' if of.until_utc - of.since_utc < DAY_S and end.day == start.day else last}"
+
+
+def watched_words(watched_s: int | None, of: Report) -> str:
+    """Of the time of a report, how much one stream was watched: 98 %; None: that cannot be said."""
+    if watched_s is None:
+        return "·"
+    return f"{100 * min(1.0, watched_s / max(1.0, of.length_s)):.0f} %"
+
+
+def corrected_words(of: Report) -> str:
+    """What was done by hand; empty where that is not known."""
+    if of.corrected is None:
+        return ""
+    if not of.corrected:
+        return "Nobody was given another state by hand."
+    one = of.corrected == 1
+    return f"{number(of.corrected)} person{'' if one else 's'} {'was' if one else 'were'} given another state by hand."
