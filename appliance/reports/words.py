@@ -13,7 +13,7 @@ from appliance.web.words import duration, number, rate_words
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MINUS = "\N{MINUS SIGN}"
-MOST_UNWATCHED = 6
+MOST_UNWATCHED = 4
 """So many times in which nobody looked are told one by one."""
 
 
@@ -34,26 +34,30 @@ def step_words(step: Sum, of: Report) -> str:
 
 
 def change_words(of: Compared) -> str:
-    """How another time differs in its rate: 4 points more (from 3 fewer to 12 more, so it may be chance)."""
+    """How the rate differs from that of another time: +4 points (from -3 to +12 points; so it may be chance)."""
     change = of.change
     if change is None:
         return "the rates cannot be compared: not enough people"
-    ends = f"from {_points(change.low)} to {_points(change.high)}"
-    sure = "so it may be chance" if change.may_be_chance else "more than chance"
+    ends = f"95 % interval {_points(change.low).removesuffix(' points')} to {_points(change.high)}"
+    sure = "it may be chance" if change.may_be_chance else "more than chance"
     return f"{_points(change.value)} ({ends}; {sure})"
 
 
 def _points(share: float) -> str:
     points = round(100 * share)
-    return f"{'+' if points > 0 else MINUS if points < 0 else '±'}{abs(points)} points"
+    return f"{_sign(points)}{abs(points)} points"
 
 
 def persons_change(now: int, before: int) -> str:
     """By how much more or fewer: +7 %; empty where there was nobody before."""
     if not before:
         return ""
-    change = now / before - 1
-    return f"{'+' if change >= 0 else MINUS}{abs(100 * change):.0f} %"
+    change = round(100 * (now / before - 1))
+    return f"{_sign(change)}{abs(change)} %"
+
+
+def _sign(change: int) -> str:
+    return "+" if change > 0 else MINUS if change < 0 else "±"
 
 
 def compared_words(of: Compared, now: Report) -> str:
@@ -68,11 +72,14 @@ def unwatched_words(of: Report) -> str:
     if not of.unwatched:
         return "In each hour somebody looked." if of.length_s >= HOUR_S else "Nothing is known yet."
     share = min(1.0, of.unwatched_s / max(1.0, of.length_s))
-    told = ", ".join(span_words(each, of.zone) for each in of.unwatched[:MOST_UNWATCHED])
-    more = len(of.unwatched) - MOST_UNWATCHED
+    times, intro = list(of.unwatched), ""
+    if len(times) > MOST_UNWATCHED:  # each night, say
+        longest = sorted(times, key=lambda each: each.since_utc - each.until_utc)[:MOST_UNWATCHED]
+        times, intro = sorted(longest, key=lambda each: each.since_utc), f"{len(times)} times, the longest of them "
+    told = ", ".join(span_words(each, of.zone) for each in times)
     return (
-        f"For {duration(of.unwatched_s)} ({100 * share:.0f} % of the time) nobody looked: {told}"
-        f"{f' and {more} more times' if more > 0 else ''}. These are no zeros."
+        f"For {duration(of.unwatched_s)} ({100 * share:.0f} % of the time) nobody looked: {intro}{told}."
+        " These are no zeros."
     )
 
 
