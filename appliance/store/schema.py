@@ -312,3 +312,9 @@ def m017_work(db: Database) -> None:
 def m022_reports(db: Database) -> None:
     """Reports by mail: schedules, and what was sent."""
     db.executescript(reports_schema.TABLES + reports_schema.OF_BOX)
+
+
+@migrations()
+def m023_hours(db: Database) -> None:
+    """Sums by the hours of the clocks, for what is asked by the hour of the week."""
+    trends_schema.make_hours(db)
