@@ -58,10 +58,14 @@ def compliance(counts: Counts) -> Rate | None:
 
     Wilson, E. B. (1927), Journal of the American Statistical Association 22 (158), 209-212.
     """
-    n = counts.classified
+    return wilson(counts.mask, counts.classified)
+
+
+def wilson(of_them: int, n: int) -> Rate | None:
+    """The share of_them / n with its Wilson 95 % interval; None: n is 0."""
     if n == 0:
         return None
-    value = counts.mask / n
+    value = of_them / n
     z2 = Z_95 * Z_95
     middle = (value + z2 / (2 * n)) / (1 + z2 / n)
     half = Z_95 / (1 + z2 / n) * math.sqrt(value * (1 - value) / n + z2 / (4 * n * n))

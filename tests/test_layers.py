@@ -14,6 +14,7 @@ GROUND = {
     "address",
     "alone",
     "board",
+    "calibration",
     "certificates",
     "config",
     "cutout",
@@ -104,7 +105,11 @@ def complaint(importer: str, imported: str) -> str | None:
         return "imports run down only"
     if floor(above) == floor(below) == 2 and above.split(".")[0] != below.split(".")[0]:
         return "services never import each other"
-    if floor(above) == floor(below) == 0 and above not in {"config", "rates", "service"} and below != "errors":
+    if (
+        floor(above) == floor(below) == 0
+        and above not in {"calibration", "config", "rates", "service"}
+        and below != "errors"
+    ):
         return "the ground imports nothing of ours but errors"
     if above == "central" and below in {*RECORD, "membership", "rules"} | VISION:
         return "the centre knows nothing of a box but the wire"

@@ -46,6 +46,10 @@ class Action(str, enum.Enum):
     DETECTION_ENTERED = "detection_entered"
     DETECTION_CORRECTED = "detection_corrected"
     DETECTION_DELETED = "detection_deleted"
+    CALIBRATION_BEGUN = "calibration_begun"  # faces of a stream were drawn, to be labelled
+    FACE_LABELLED = "face_labelled"
+    LABEL_TAKEN_BACK = "label_taken_back"
+    CALIBRATION_FORGOTTEN = "calibration_forgotten"  # with its labels
     IMAGES_VIEWED = "images_viewed"
     IMAGE_DOWNLOADED = "image_downloaded"
     PREVIEW_WATCHED = "preview_watched"

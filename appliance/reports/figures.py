@@ -53,6 +53,19 @@ class Part:
         return shown_rate(self.counts)
 
 
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """What is known of wrong judgements.
+
+    by_hand: how many persons were given another state by hand; None: that is not known here. wrong: as a share of those
+    who were judged, at least. corrected: the compliance, corrected for how the cameras err; None: that is not known.
+    """
+
+    by_hand: int | None = None
+    wrong: Rate | None = None
+    corrected: Rate | None = None
+
+
 class Source(Protocol):
     """The sums of what one report is about. Times are seconds since 1970. Raises sqlite3.Error."""
 
@@ -82,11 +95,8 @@ class Source(Protocol):
     def first_utc(self) -> int | None:
         """Since when anything is known; None: nothing is."""
 
-    def corrected(self, since_utc: float, until_utc: float) -> int | None:
-        """How many persons were given another state by hand; None: that is not known here."""
-
-    def corrected_rate(self, since_utc: float, until_utc: float) -> Rate | None:
-        """The compliance, corrected for how the detector errs; None: that is not known."""
+    def errors(self, since_utc: float, until_utc: float) -> Errors:
+        """What is known of wrong judgements in it."""
 
 
 def shown_rate(counts: Counts) -> Rate | None:

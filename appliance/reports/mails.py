@@ -39,8 +39,8 @@ def text(of: Report, title: str, address: str = "") -> str:
     lines += [f"Persons: {number(of.counts.total)}"]
     lines += [f"  {label}: {number(getattr(of.counts, state))}" for state, label in STATE_LABELS.items()]
     lines += [f"Compliance: {rate_words(of.rate)}"]
-    if of.corrected_rate:
-        lines.append(f"Corrected for the detector's errors: {rate_words(of.corrected_rate)}")
+    if of.errors.corrected:
+        lines.append(f"Corrected for the detector's errors: {rate_words(of.errors.corrected)}")
     lines += ["", *(f"Against {each.name}: {words.compared_words(each, of)}." for each in of.compared)]
     lines += ["", "Persons, compliance:", *(f"  {words.step_words(step, of)}: {_of_step(step)}" for step in of.steps)]
     if len(of.parts) > 1:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from appliance.rates import Rate
-from appliance.reports.figures import Part, Sum
+from appliance.reports.figures import Errors, Part, Sum
 from appliance.store import Store
+from appliance.store.measuring import measured
 from appliance.store.trends import Bucket, Step
 from appliance.time_zone import TimeZone
 from appliance.times import Now, clock_is_synchronised
@@ -56,16 +56,14 @@ class OfBox:
         """Since when anything is known."""
         return self._store.trends.first_utc(self._ids)
 
-    def corrected(self, since_utc: float, until_utc: float) -> int | None:
-        """How many detections were given another state by hand."""
+    def errors(self, since_utc: float, until_utc: float) -> Errors:
+        """By people's corrections, and the calibrations of the cameras."""
+        ids = list(self._titles) if self._ids is None else self._ids
+        found = measured(self._store, ids, since_utc, until_utc)
         if self._store.privacy.statistics_only():
-            return None
-        return self._store.detections.corrected(self._ids, since_utc, until_utc)
-
-    def corrected_rate(self, since_utc: float, until_utc: float) -> Rate | None:
-        """Not known: nobody has told yet how this box's detector errs."""
-        del since_utc, until_utc
-        return None
+            return Errors(None, None, found.corrected)
+        between = self._store.corrections.between(ids, since_utc, until_utc)
+        return Errors(sum(sum(each.values()) for each in between.values()), found.wrong, found.corrected)
 
 
 def _sum(bucket: Bucket) -> Sum:

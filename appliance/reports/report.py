@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from appliance.faces import Counts
 from appliance.rates import Difference, Rate, difference
-from appliance.reports.figures import Part, Source, Sum, shown_rate, total
+from appliance.reports.figures import Errors, Part, Source, Sum, shown_rate, total
 from appliance.reports.periods import WEEK_DAYS, Kind, Period, day_of
 from appliance.time_zone import HOUR_S, TimeZone
 
@@ -47,13 +47,12 @@ class Report:
     noun: str
     counts: Counts
     rate: Rate | None
-    corrected_rate: Rate | None
     compared: tuple[Compared, ...]
     steps: tuple[Sum, ...]
     hours: tuple[tuple[Sum, ...], ...] | None
     parts: tuple[Part, ...]
     unwatched: tuple[Unwatched, ...]
-    corrected: int | None
+    errors: Errors
     until_utc: float
 
     @property
@@ -99,13 +98,12 @@ def report(source: Source, period: Period, now_utc: float) -> Report:
         noun=source.noun,
         counts=counts,
         rate=shown_rate(counts),
-        corrected_rate=source.corrected_rate(since_utc, end_utc),
         compared=tuple(_compared(source, period, counts)),
         steps=tuple(each for each in days if each.start_utc < until_utc or each.counts.total),
         hours=None if period.kind is Kind.DAY else _hours(source, since_utc, end_utc),
         parts=tuple(parts),
         unwatched=tuple(_unwatched(hours, until_utc)),
-        corrected=source.corrected(since_utc, end_utc),
+        errors=source.errors(since_utc, end_utc),
         until_utc=until_utc,
     )
 

@@ -57,7 +57,5 @@ OF_BOX = """
       -- Nothing of a stream stays behind, and its number may be given again.
       delete from report_subjects where subject = cast(old.id as text);
     end;
-
-    create index detections_corrected on detections (first_seen_utc, stream_id) where edited_by is not null;
 """
 """What a box has besides: there, subjects are its streams."""

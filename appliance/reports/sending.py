@@ -1,6 +1,7 @@
 """Sends the reports that are due, each once: what is due becomes a delivery in the same commit as the note that it was.
 
-A kill between the mail server's answer and its note leads to one more message, with the same id. How long to wait
+A kill between the mail server's answer and its note leads to one more message, with the same id; a note that the disk
+refuses does not, since what was sent is kept in mind. How long to wait
 after a failure is counted in tries and by the uptime clock, so that no jump of the wall clock sends or gives up early.
 """
 
@@ -69,6 +70,7 @@ class Sender(Generic[S]):
         self.problem: str | None = None
         self._site = site
         self._again_s: dict[str, float] = {}  # by the id of the message: when to try again, by the uptime clock
+        self._unnoted: set[str] = set()  # what was sent and could not be noted, as on a full disk
 
     def step(self, now: Now) -> int:
         """Note what is due, and send what waits; how many were sent. Raises UserError, sqlite3.Error: try again."""
@@ -86,6 +88,9 @@ class Sender(Generic[S]):
         self._again_s = {each.uid: self._again_s[each.uid] for each in waiting if each.uid in self._again_s}
         for delivery in waiting:
             schedule = schedules.get(delivery.schedule_id)
+            if delivery.uid in self._unnoted:
+                self._note_sent(store, delivery, now)
+                continue
             if schedule is None or self._again_s.get(delivery.uid, 0.0) > now.uptime_s:
                 problem = problem or delivery.problem or None
                 continue
@@ -98,10 +103,15 @@ class Sender(Generic[S]):
                 problem = str(error)
                 self._failed(store, delivery, error, now)
                 continue
-            self._note(store, delivery, DeliveryState.SENT, "", now)
+            self._unnoted.add(delivery.uid)
             sent += 1
+            self._note_sent(store, delivery, now)
         self.problem = f"Reports cannot be sent. {problem}" if problem else None
         return sent
+
+    def _note_sent(self, store: S, delivery: Delivery, now: Now) -> None:
+        self._note(store, delivery, DeliveryState.SENT, "", now)
+        self._unnoted.discard(delivery.uid)
 
     def _failed(self, store: S, delivery: Delivery, error: UserError, now: Now) -> None:
         tries = delivery.tries + 1

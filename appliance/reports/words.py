@@ -98,10 +98,14 @@ def watched_words(watched_s: int | None, of: Report) -> str:
 
 
 def corrected_words(of: Report) -> str:
-    """What was done by hand; empty where that is not known."""
-    if of.corrected is None:
+    """What people did by hand, and what that says of the box; empty where that is not known."""
+    by_hand, wrong = of.errors.by_hand, of.errors.wrong
+    if by_hand is None:
         return ""
-    if not of.corrected:
+    if not by_hand:
         return "Nobody was given another state by hand."
-    one = of.corrected == 1
-    return f"{number(of.corrected)} person{'' if one else 's'} {'was' if one else 'were'} given another state by hand."
+    told = f"{number(by_hand)} person{' was' if by_hand == 1 else 's were'} given another state by hand"
+    if wrong is None or not wrong.is_enough:
+        return f"{told}."
+    share = f"{100 * wrong.value:.1f} % of those it judged ({100 * wrong.low:.1f} to {100 * wrong.high:.1f} %)"
+    return f"{told}; so the box was wrong about {share}, as far as somebody looked."

@@ -19,6 +19,9 @@ from appliance.reports.schedules import Reports
 from appliance.sqlite import Database, Migrated
 from appliance.store import soundness
 from appliance.store.ages import Ages
+from appliance.store.calibration_schema import WRONG_CORRECTIONS
+from appliance.store.calibrations import Calibrations
+from appliance.store.corrections import Corrections
 from appliance.store.detections import Detections
 from appliance.store.erasures import Erasures
 from appliance.store.exports import Exports
@@ -61,6 +64,8 @@ class Store:
         self.ages = Ages(self.db)
         self.summaries = Summaries(self.db)
         self.trends = Trends(self.db, self.detections)
+        self.corrections = Corrections(self.db)
+        self.calibrations = Calibrations(self.db)
         self.without_row = WithoutRow(self.db)
         self.receipts = Receipts(self.db)
         self.privacy = Privacy(self.db)
@@ -261,6 +266,11 @@ INVARIANTS = (
         WRONG_DAYS,
         "the sums by the day are not those of the quarters of an hour, so pages show wrong figures;"
         " `mb9k check --repair` counts them again; please report it",
+    ),
+    (
+        WRONG_CORRECTIONS,
+        "persons whose state was corrected are missing in the sums of corrections, so the box's own error is shown too"
+        " small; please report it",
     ),
 )
 """(a count that must be 0, what it means if it is not)"""

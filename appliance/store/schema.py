@@ -8,7 +8,7 @@ from __future__ import annotations
 from appliance.accounts.schema import migrations as accounts_migrations
 from appliance.reports import schema as reports_schema
 from appliance.sqlite import Database, Migrations
-from appliance.store import keeping_schema, summaries_schema, trends_schema
+from appliance.store import calibration_schema, keeping_schema, summaries_schema, trends_schema
 
 migrations = Migrations("appliance")
 MIGRATIONS = (accounts_migrations, migrations)  # streams refer to people, so these come first
@@ -306,6 +306,12 @@ def m017_work(db: Database) -> None:
           -- How much of the stream nobody took in time.
           dropped_s real not null default 0;
     """)
+
+
+@migrations()
+def m021_calibration(db: Database) -> None:
+    """What the box had judged of whom a person corrected, and faces that people label to calibrate a camera."""
+    calibration_schema.make(db)
 
 
 @migrations()
