@@ -110,6 +110,11 @@ class Reports:
         self.db.execute("delete from report_recipients where schedule_id = ?", [schedule_id])
         self.db.execute("delete from report_subjects where schedule_id = ?", [schedule_id])
         self._add_lists(schedule_id, plan)
+        self.db.execute(
+            "delete from report_deliveries where schedule_id = ? and state = 'waiting' and address not in"
+            " (select address from report_recipients where schedule_id = ?)",
+            [schedule_id, schedule_id],
+        )
 
     def _add_lists(self, schedule_id: int, plan: Plan) -> None:
         for address in plan.recipients:
@@ -173,6 +178,13 @@ class Reports:
         self.db.execute(
             "update report_deliveries set state = ?, tries = tries + 1, problem = ?, at_utc = ? where id = ?",
             [state.value, problem, utc_text(now_utc), delivery_id],
+        )
+
+    def give_up_waiting(self, schedule_id: int, problem: str) -> None:
+        """What a schedule still has to send is not sent any more."""
+        self.db.execute(
+            "update report_deliveries set state = 'failed', problem = ? where schedule_id = ? and state = 'waiting'",
+            [problem, schedule_id],
         )
 
     def forget_old(self) -> None:

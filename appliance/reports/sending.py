@@ -15,14 +15,15 @@ from typing import Generic, Protocol, TypeVar
 
 from appliance import mail
 from appliance.accounts.audit import Action
-from appliance.errors import InputError, NotSaved, UserError
-from appliance.mail import Mail, MailError
+from appliance.errors import InputError, UserError
+from appliance.mail import Mail, MailError, MailServer
 from appliance.reports import changes, mails
 from appliance.reports.figures import Source
 from appliance.reports.periods import last_due
 from appliance.reports.report import report
 from appliance.reports.schedules import Delivery, DeliveryState, Plan, Schedule
 from appliance.reports.words import address_of
+from appliance.time_zone import TimeZone
 from appliance.times import Now
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ LONGEST_PAUSE_S = 3600.0
 MOST_TRIES = 28
 """With these pauses, they take a day."""
 NO_SERVER = "There is no mail server; set one on the page Alerts."
+OVERTAKEN = "It could not be sent before the next one was due."
 NO_SUBJECTS = "All that this report was about is gone; choose anew what it is of, or remove it."
 
 
@@ -46,16 +48,18 @@ S = TypeVar("S", bound=Store)
 
 @dataclass(frozen=True, slots=True)
 class Site(Generic[S]):
-    """The box or centre that sends. folder: where its mail server is kept.
+    """The box or centre that sends.
 
-    title: how it is called. source: the sums of a plan. knows_time: whether the wall clock can be believed: else
-    nothing becomes due. address: of its pages, as people open them; empty: not known.
+    folder: where its mail server is kept. title: how it is called. source: the sums of a plan. zone: by whose clocks
+    reports are due. knows_time: whether the wall clock can be believed: else nothing becomes due. address: of its
+    pages, as people open them; empty: not known.
     """
 
     folder: Path
     open_store: Callable[[], S]
     title: Callable[[], str]
     source: Callable[[S, Plan, Now], Source]
+    zone: Callable[[S], TimeZone]
     knows_time: Callable[[S, Now], bool]
     address: str = ""
 
@@ -70,6 +74,7 @@ class Sender(Generic[S]):
         self.problem: str | None = None
         self._site = site
         self._again_s: dict[str, float] = {}  # by the id of the message: when to try again, by the uptime clock
+        self._server: MailServer | None = None
         self._unnoted: set[str] = set()  # what was sent and could not be noted, as on a full disk
 
     def step(self, now: Now) -> int:
@@ -82,48 +87,52 @@ class Sender(Generic[S]):
             store.close()
 
     def _send(self, store: S, now: Now) -> int:
-        sent, problem = 0, None
-        schedules = {each.id: each for each in store.reports.all()}
-        waiting = store.reports.waiting()
+        """Send what waits, until the server fails: another minute may be better, and nobody waits for all to fail."""
+        waiting, schedules = store.reports.waiting(), {each.id: each for each in store.reports.all()}
+        server, sent = mail.load(self._site.folder) if waiting else None, 0
+        if server != self._server:  # there is another one: what failed may go now
+            self._server, self._again_s = server, {}
         self._again_s = {each.uid: self._again_s[each.uid] for each in waiting if each.uid in self._again_s}
+        self.problem = f"Reports cannot be sent. {NO_SERVER}" if waiting and server is None else None
+        if server is None:
+            return 0
         for delivery in waiting:
-            schedule = schedules.get(delivery.schedule_id)
             if delivery.uid in self._unnoted:
                 self._note_sent(store, delivery, now)
                 continue
-            if schedule is None or self._again_s.get(delivery.uid, 0.0) > now.uptime_s:
-                problem = problem or delivery.problem or None
+            if self._again_s.get(delivery.uid, 0.0) > now.uptime_s:
+                self.problem = self.problem or f"Reports cannot be sent. {delivery.problem}"
                 continue
             try:
-                server = mail.load(self._site.folder)
-                if server is None:
-                    raise MailError(NO_SERVER)
-                mail.send(server, mail_of(self._site, store, schedule, delivery, now), now.utc)
-            except (MailError, InputError, NotSaved) as error:
-                problem = str(error)
-                self._failed(store, delivery, error, now)
-                continue
+                message = mail_of(self._site, store, schedules[delivery.schedule_id], delivery, now)
+                mail.send(server, message, now.utc)
+            except (MailError, InputError) as error:
+                self.problem = f"Reports cannot be sent. {error}"
+                if self._failed(store, delivery, error, now):
+                    continue
+                return sent
             self._unnoted.add(delivery.uid)
             sent += 1
             self._note_sent(store, delivery, now)
-        self.problem = f"Reports cannot be sent. {problem}" if problem else None
         return sent
 
     def _note_sent(self, store: S, delivery: Delivery, now: Now) -> None:
         self._note(store, delivery, DeliveryState.SENT, "", now)
         self._unnoted.discard(delivery.uid)
 
-    def _failed(self, store: S, delivery: Delivery, error: UserError, now: Now) -> None:
+    def _failed(self, store: S, delivery: Delivery, error: UserError, now: Now) -> bool:
+        """Note a failure; whether it is of this message alone, and final."""
         tries = delivery.tries + 1
         is_final = isinstance(error, InputError) or (isinstance(error, MailError) and error.is_final)
         if is_final or tries >= MOST_TRIES:
             log.error("a report for %s is given up: %s", delivery.address, error)
             self._note(store, delivery, DeliveryState.FAILED, str(error), now)
-            return
+            return is_final
         pause_s = PAUSES_S[tries - 1] if tries <= len(PAUSES_S) else LONGEST_PAUSE_S
         self._again_s[delivery.uid] = now.uptime_s + pause_s
         log.warning("a report for %s was not sent, trying again in %.0f min: %s", delivery.address, pause_s / 60, error)
         self._note(store, delivery, DeliveryState.WAITING, str(error), now)
+        return False
 
     def _note(self, store: S, delivery: Delivery, state: DeliveryState, problem: str, now: Now) -> None:
         with store.saving():
@@ -143,13 +152,15 @@ def note_due(site: Site[S], store: S, now: Now) -> list[Schedule]:
     schedules = store.reports.all()
     if not schedules or not site.knows_time(store, now):
         return found
+    zone = site.zone(store)
     for schedule in schedules:
         plan = schedule.plan
-        period = last_due(plan.kind, plan.minute_of_day, now.utc, site.source(store, plan, now).zone())
+        period = last_due(plan.kind, plan.minute_of_day, now.utc, zone)
         if store.reports.is_through(schedule.id, period):
             continue
         with store.saving():
             if store.reports.note_through(schedule.id, period):  # nobody else did meanwhile
+                store.reports.give_up_waiting(schedule.id, OVERTAKEN)
                 changes.enqueue(store.reports, schedule.id, plan, period, now.utc)
                 found.append(schedule)
     return found

@@ -16,6 +16,7 @@ def site_of_box(config: Config) -> Site[Store]:
         open_store=lambda: Store.open_existing(config.store_path),
         title=lambda: box_title(config),
         source=lambda store, plan, now: OfBox(store, now, plan.subjects),
+        zone=lambda store: store.trends.zone(),
         knows_time=knows_time,
         address=config.web.base_url,
     )
