@@ -45,6 +45,7 @@ RECORD = {"store", "images"}
 PARTS = {
     *RECORD,
     "accounts",
+    "alerts",
     "children",
     "exports",
     "first_boot",
@@ -60,7 +61,7 @@ PARTS = {
     "slots",
     "update",
 }
-SERVICES = {"central", "watch", "local", "screen", "media.gate", "media.ingest", "media.embedded"}
+SERVICES = {"central", "watch", "local", "notify", "screen", "media.gate", "media.ingest", "media.embedded"}
 TOP = {"cli", "commands", "supervisor"}
 
 SOURCES = sorted((REPOSITORY / "appliance").rglob("*.py"))
@@ -123,6 +124,8 @@ def complaint(importer: str, imported: str) -> str | None:
         return "the web kit knows no accounts, nor any other room"
     if above == "accounts" and below not in {"web"} | GROUND - {"config", "sections"}:
         return "accounts know no store but the one handed in"
+    if above == "alerts" and below not in {"accounts", "web"} | GROUND - {"config"}:
+        return "alerts know no store but the one handed in"
     return None
 
 
@@ -149,6 +152,8 @@ def test_imports_run_down_only(path: Path) -> None:
         ("accounts.people", "store.database"),
         ("accounts.site", "config"),
         ("accounts.site", "sections"),
+        ("alerts.changes", "store.database"),
+        ("alerts.courier", "config"),
         ("media.gate", "watch"),
         ("store", "cli"),
         ("faces", "config"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import date, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,9 +18,11 @@ from appliance.errors import InputError
 from appliance.faces import Counts, Detection, State
 from appliance.rates import compliance, difference
 from appliance.reports import changes, mails, words
+from appliance.reports import schema as reports_schema
 from appliance.reports.of_box import OfBox
 from appliance.reports.periods import EPOCH, Kind, Period, last_due, period_of
 from appliance.reports.report import Report, report
+from appliance.reports.schedules import DeliveryState, Plan, Reports
 from appliance.store import Store
 from appliance.time_zone import TimeZone, named
 from appliance.times import Now
@@ -281,3 +284,40 @@ def test_a_plan_is_kept_as_it_was_typed() -> None:
     assert (kept.id, kept.plan) == (number, plan)
     assert plan.recipients == ("ann@example.org", "bob@example.org") and plan.clock == "07:05"
     assert store.reports.is_through(number, Period(Kind.WEEK, day("2026-11-16"), day("2026-11-23")))
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
+def test_schedules_are_kept_alike_in_a_centre_s_databases(
+    dialect: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    from appliance.central import schema as central_schema
+    from appliance.central.opening import open_database
+    from appliance.central.postgresql import close_pools
+
+    cluster = request.getfixturevalue("postgres") if dialect == "postgresql" else None
+    address = cluster.new_database() if cluster else str(tmp_path / "central.db")
+    database = open_database(address)
+    central_schema.make(database, reports_schema.TABLES)
+    reports, week = Reports(database), period_of(Kind.WEEK, day("2026-11-18"))
+    plan = Plan(Kind.WEEK, 420, ("ann@example.org", "boss@example.org"), ("berlin", "lobby"))
+    with database.writing():
+        number = reports.add(plan, 0)
+        reports.add(Plan(Kind.DAY, 0, ("ann@example.org",)), 0)
+        assert [reports.note_through(number, week) for _ in range(2)] == [True, False]
+        changes.enqueue(reports, number, plan, week, 0)
+    assert reports.all()[0].plan == plan and reports.all()[1].plan.subjects is None
+    assert reports.is_through(number, week) and not reports.is_through(number, week.after())
+    first, second = reports.waiting()
+    assert (first.period, first.address, second.address) == (week, "ann@example.org", "boss@example.org")
+    with database.writing():
+        reports.note_try(first.id, DeliveryState.SENT, "", 60)
+        reports.change(number, Plan(Kind.WEEK, 420, ("ann@example.org",)))
+        reports.forget_old()
+    assert reports.waiting() == [] and [each.state for each in reports.newest()] == [DeliveryState.SENT]
+    with database.writing():
+        assert reports.remove(number) and not reports.remove(number)
+    assert reports.delivery(first.id) is None and len(reports.all()) == 1
+    database.close()
+    close_pools()
+    if cluster:
+        cluster.drop(address)

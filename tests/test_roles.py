@@ -217,6 +217,7 @@ def test_a_token_opens_no_page(box: Box, route: str) -> None:
         return
     method, path = route.replace("<stream_id:int>", "2").replace("<detection_id:int>", "2").split(" ", 1)
     path = path.replace("<person_id:int>", "3").replace("<token_id:int>", "1").replace("<receipt_id:int>", "1")
+    path = path.replace("<schedule_id:int>", "1")
     answer = box.browser().client.request(method, path, headers={"Authorization": "Bearer token of ann"})
     assert answer.status_code == 401
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 from appliance.accounts import audit_schema
+from appliance.alerts import schema as alerts_schema
 from appliance.central.database import Database
 
 _LOCK = 0x6D62396B  # "mb9k": of the processes that start together, one migrates
@@ -309,7 +310,12 @@ def m002_audit(database: Database) -> None:
         database.script(audit_schema.TRIGGERS_OF_SQLITE)
 
 
-MIGRATIONS: tuple[Callable[[Database], None], ...] = (m001_tables, m002_audit)
+def m003_alerts(database: Database) -> None:
+    """Who is told when something is wrong, of what, and what they were told."""
+    make(database, alerts_schema.TABLES)
+
+
+MIGRATIONS: tuple[Callable[[Database], None], ...] = (m001_tables, m002_audit, m003_alerts)
 """In this order, each once; number n is the n-th. Never change one that was released."""
 
 

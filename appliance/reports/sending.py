@@ -15,7 +15,7 @@ from typing import Generic, Protocol, TypeVar
 
 from appliance import mail
 from appliance.accounts.audit import Action
-from appliance.errors import InputError, UserError
+from appliance.errors import InputError, NotSaved, UserError
 from appliance.mail import Mail, MailError, MailServer
 from appliance.reports import changes, mails
 from appliance.reports.figures import Source
@@ -88,8 +88,13 @@ class Sender(Generic[S]):
 
     def _send(self, store: S, now: Now) -> int:
         """Send what waits, until the server fails: another minute may be better, and nobody waits for all to fail."""
-        waiting, schedules = store.reports.waiting(), {each.id: each for each in store.reports.all()}
-        server, sent = mail.load(self._site.folder) if waiting else None, 0
+        schedules, sent = {each.id: each for each in store.reports.all()}, 0
+        waiting = [each for each in store.reports.waiting() if each.schedule_id in schedules]
+        try:
+            server = mail.load(self._site.folder) if waiting else None
+        except NotSaved as error:
+            self.problem = f"Reports cannot be sent. {error}"
+            return 0
         if server != self._server:  # there is another one: what failed may go now
             self._server, self._again_s = server, {}
         self._again_s = {each.uid: self._again_s[each.uid] for each in waiting if each.uid in self._again_s}

@@ -13,6 +13,7 @@ from typing import Any
 from appliance.accounts.audit import Audit
 from appliance.accounts.audit_chain import HeadFile, head_path
 from appliance.accounts.people import People
+from appliance.alerts.alerts import Alerts
 from appliance.disk import FULL, MAKE_ROOM, Reserve, means_full
 from appliance.errors import NotSaved, UserError
 from appliance.reports.schedules import Reports
@@ -35,6 +36,7 @@ from appliance.store.streams import Streams
 from appliance.store.summaries import WRONG_MINUTES, Summaries
 from appliance.store.trends import Trends
 from appliance.store.trends_schema import WRONG_DAYS, WRONG_HOURS, WRONG_QUARTERS
+from appliance.store.views import Views
 from appliance.store.without_row import WithoutRow
 
 log = logging.getLogger(__name__)
@@ -69,7 +71,9 @@ class Store:
         self.without_row = WithoutRow(self.db)
         self.receipts = Receipts(self.db)
         self.privacy = Privacy(self.db)
+        self.views = Views(self.db)
         self.fleet = Fleet(self.db)
+        self.alerts = Alerts(self.db)
         self.reports = Reports(self.db)
         self.audit = Audit(self.db)
         self.reserve: Reserve | None = None
