@@ -1,4 +1,4 @@
-"""The loop of `notify`: a look at the box every ten seconds, judged by the rules; threads that tell; one for reports."""
+"""The loop of `notify`: a look every ten seconds, judged by the rules; threads that tell, one that sends reports."""
 
 from __future__ import annotations
 
