@@ -238,7 +238,15 @@ def test_a_mail_says_the_same_in_text_and_in_html_and_fetches_nothing() -> None:
     of = a_report(box_store())
     assert mails.subject(of, "Haus Süd") == "Haus Süd: 80 % of 250, Monday, 23 November 2026"
     text, html = mails.text(of, "Haus Süd", "https://box.example.org/report"), mails.html(of, "Haus Süd", "")
-    for said in ("250", "Compliance", "ann:door", "17:00 to 18:00", "Times of Europe/Berlin", "nobody looked"):
+    for said in (
+        "250",
+        "Compliance",
+        "ann:door",
+        "17:00 to 18:00",
+        "Times of Europe/Berlin",
+        "00:00 to 08:00",
+        "nobody looked",
+    ):
         assert said in text and said in html
     assert rate_words(compliance(of.counts)) in text and "https://box.example.org/report" in text
     for fetched in ("<img", "<script", "<link", "url(", "src=", "href=", "@import"):

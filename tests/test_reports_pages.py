@@ -49,7 +49,7 @@ def test_a_report_tells_its_period_beside_the_one_before(box: Box) -> None:
     sci = box.browser("sci")
     day = text(sci.get("/report").text)
     assert "Report: Tuesday, 24 November 2026" in day and "36 persons" in day and "Times of Europe/Berlin" in day
-    assert "the day before : 36 persons" in day and "Tuesday of the week before : 36 persons" in day
+    assert "the day before : 36 persons then, ±0 % now" in day and "Tuesday of the week before : 36 persons" in day
     week = text(sci.get("/report?kind=week&day=2026-11-18").text)
     assert "16 November to 22 November 2026" in week and "252 persons" in week and "Persons an hour" in week
     assert "For 3 days" in week and "nobody looked" in week

@@ -42,7 +42,7 @@ def text(of: Report, title: str, address: str = "") -> str:
     if of.errors.corrected:
         lines.append(f"Corrected for the detector's errors: {rate_words(of.errors.corrected)}")
     lines += ["", *(f"Against {each.name}: {words.compared_words(each, of)}." for each in of.compared)]
-    lines += ["", "Persons, compliance:", *(f"  {words.step_words(step, of)}: {_of_step(step)}" for step in of.steps)]
+    lines += ["", "Persons, compliance:", *(f"  {when}: {_of_step(step)}" for when, step in words.step_runs(of))]
     if len(of.parts) > 1:
         lines += ["", f"By {of.noun}:"]
         lines += [

@@ -33,19 +33,40 @@ def step_words(step: Sum, of: Report) -> str:
     return f"{start:%H:%M} to {end:%H:%M}{f' (UTC{start:%z})' if other else ''}"
 
 
+def step_runs(of: Report) -> list[tuple[str, Sum]]:
+    """Each step with its time in words; those that follow each other and in which nobody looked are one."""
+    runs: list[list[Sum]] = []
+    for step in of.steps:
+        if step.is_gap and runs and runs[-1][-1].is_gap:
+            runs[-1].append(step)
+        else:
+            runs.append([step])
+    found = []
+    for run in runs:
+        first, last = step_words(run[0], of), step_words(run[-1], of)
+        both = f"{first.partition(' to ')[0]} to {last.partition(' to ')[2] or last}"
+        found.append((first if len(run) == 1 else both, run[0]))
+    return found
+
+
 def change_words(of: Compared) -> str:
-    """How the rate differs from that of another time: +4 points (from -3 to +12 points; so it may be chance)."""
+    """How the rate differs from that of another time: +4 points now (95 % interval -3 to +12; it may be chance)."""
     change = of.change
     if change is None:
-        return "the rates cannot be compared: not enough people"
-    ends = f"95 % interval {_points(change.low).removesuffix(' points')} to {_points(change.high)}"
+        return "which cannot be compared: not enough people"
+    ends = f"95 % interval {_signed(change.low)} to {_signed(change.high)}"
     sure = "it may be chance" if change.may_be_chance else "more than chance"
-    return f"{_points(change.value)} ({ends}; {sure})"
+    return f"{_points(change.value)} now ({ends}; {sure})"
+
+
+def _signed(share: float) -> str:
+    points = round(100 * share)
+    return f"{_sign(points)}{abs(points)}"
 
 
 def _points(share: float) -> str:
     points = round(100 * share)
-    return f"{_sign(points)}{abs(points)} points"
+    return f"{_sign(points)}{abs(points)} point{'' if abs(points) == 1 else 's'}"
 
 
 def persons_change(now: int, before: int) -> str:
@@ -63,8 +84,8 @@ def _sign(change: int) -> str:
 def compared_words(of: Compared, now: Report) -> str:
     """One line about another time."""
     change = persons_change(now.counts.total, of.counts.total)
-    persons = f"{number(of.counts.total)} persons{f', now {change}' if change else ''}"
-    return f"{persons}; compliance then {rate_words(of.rate)}, now {change_words(of)}"
+    persons = f"{number(of.counts.total)} persons{f' then, {change} now' if change else ''}"
+    return f"{persons}; compliance {rate_words(of.rate)} then, {change_words(of)}"
 
 
 def unwatched_words(of: Report) -> str:
