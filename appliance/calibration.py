@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from appliance.faces import CLASSES, Counts, State
-from appliance.rates import Z_95, Rate
+from appliance.rates import Z_95, Rate, wilson
 
 FACES = 50
 """Labelled in some five minutes."""
@@ -286,12 +286,12 @@ def _rates(strata: Sequence[Stratum], state: State, prior: float) -> Moments:
 
 
 def _share(value: float, expected: float, variance: float, n: int) -> Share:
-    """With its interval: symmetric in the logit, so that it stays within 0 and 1."""
-    room = expected * (1 - expected)
-    half = Z_95 * math.sqrt(variance) / room if room else 0.0
-    middle = math.log(expected / (1 - expected)) if room else 0.0
-    low, high = (1 / (1 + math.exp(-(middle + sign * half))) for sign in (-1, 1))
-    return Share(value, min(low, value), max(high, value), n)
+    """With Wilson's interval of the effective sample size, less one: of so many faces drawn without strata the variance
+    would be the same. Korn, E. L., Graubard, B. I. (1998), Survey Methodology 24 (2), 193-201.
+    """
+    effective = max(1.0, min(n, expected * (1 - expected) / variance) - 1)
+    rate = wilson(value * effective, effective)
+    return Share(value, rate.low, rate.high, n) if rate else Share(value, 0.0, 1.0, n)
 
 
 def _cost_deviation(strata: Sequence[Stratum], present: float, other: float) -> float:

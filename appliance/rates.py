@@ -61,8 +61,8 @@ def compliance(counts: Counts) -> Rate | None:
     return wilson(counts.mask, counts.classified)
 
 
-def wilson(of_them: int, n: int) -> Rate | None:
-    """The share of_them / n with its Wilson 95 % interval; None: n is 0."""
+def wilson(of_them: float, n: float) -> Rate | None:
+    """The share of_them / n with its Wilson 95 % interval; None: n is 0. n may be an effective size."""
     if n == 0:
         return None
     value = of_them / n
@@ -70,7 +70,7 @@ def wilson(of_them: int, n: int) -> Rate | None:
     middle = (value + z2 / (2 * n)) / (1 + z2 / n)
     half = Z_95 / (1 + z2 / n) * math.sqrt(value * (1 - value) / n + z2 / (4 * n * n))
     # Rounding may push a bound past the value itself when the value is 0 or 1.
-    return Rate(value, max(0.0, min(middle - half, value)), min(1.0, max(middle + half, value)), n)
+    return Rate(value, max(0.0, min(middle - half, value)), min(1.0, max(middle + half, value)), round(n))
 
 
 def corrected(counts: Counts, errors: Errors) -> Rate | None:

@@ -64,7 +64,8 @@ def passers(chance: random.Random, number: int, share: float, right: tuple[float
 
 
 def counts_of(people: list[Person], which: int = 1) -> Counts:
-    return Counts(**{state.value: number for state, number in Counter(one[which] for one in people).items()})
+    states = Counter((one[0] if which == 0 else one[1]).value for one in people)
+    return Counts(**states)
 
 
 @given(st.lists(st.integers(0, 3000), min_size=1, max_size=6), st.integers(1, 80))

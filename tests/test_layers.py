@@ -38,6 +38,7 @@ GROUND = {
     "sqlite",
     "time_zone",
     "times",
+    "zones",
 }
 KIT = {"web"}
 VISION = {"vision"}

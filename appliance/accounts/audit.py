@@ -41,6 +41,7 @@ class Action(str, enum.Enum):
     TOKEN_REVOKED = "token_revoked"  # noqa: S105
     STREAM_ADDED = "stream_added"
     STREAM_CHANGED = "stream_changed"
+    ZONES_CHANGED = "zones_changed"  # where people are counted
     KEY_CHANGED = "key_changed"
     STREAM_DELETED = "stream_deleted"
     DETECTION_ENTERED = "detection_entered"

@@ -15,6 +15,7 @@ from appliance.exports.drafts import sweep
 from appliance.https import Keeper
 from appliance.local import (
     api,
+    calibration,
     dashboard,
     detections,
     exports,
@@ -56,6 +57,7 @@ MODULES = (
     reports,
     streams,
     stream_forms,
+    calibration,
     detections,
     exports,
     receipts,

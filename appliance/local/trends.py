@@ -16,6 +16,7 @@ from appliance.local.trend_steps import Figures, address_of, before_now, figures
 from appliance.rates import compliance
 from appliance.reports import periods, words
 from appliance.store import Store, Stream
+from appliance.store.measuring import measured
 from appliance.time_zone import QUARTER_S
 from appliance.times import Now
 from appliance.web.access import Access, App
@@ -117,6 +118,7 @@ def add_routes(app: App, site: Site) -> None:
             asked=asked,
             counts=counts,
             rate=compliance(counts),
+            measured=measured(store, _ids(found), asked.since_utc, asked.until_utc),
             lists={
                 state.value if state else "": list_address(asked, asked.since_utc, asked.until_utc, state)
                 for state in (None, *State)
@@ -167,6 +169,11 @@ def _report(asked: Range) -> str:
     kind = {Kind.WEEK: periods.Kind.WEEK, Kind.MONTH: periods.Kind.MONTH}.get(asked.kind, periods.Kind.DAY)
     streams = None if asked.stream_id is None else [str(asked.stream_id)]
     return words.address_of(periods.period_of(kind, asked.last_day), streams)
+
+
+def _ids(found: Trend) -> list[int]:
+    """The streams whose numbers these are."""
+    return [stream.id for stream in found.streams if found.asked.stream_id in (None, stream.id)]
 
 
 def _known(found: Trend, chart: str) -> Trend:

@@ -7,7 +7,7 @@ import random
 from appliance.accounts.audit import Action
 from appliance.accounts.people import Person
 from appliance.calibration import FACES, MIN_TOLD, allocated
-from appliance.errors import InputError, NotFound
+from appliance.errors import InputError
 from appliance.faces import State
 from appliance.rules.detections import STATISTICS_ONLY
 from appliance.store import Store, Stream
@@ -51,7 +51,7 @@ def newest(store: Store, stream: Stream) -> Calibration | None:
 
 
 def label(store: Store, stream: Stream, calibration_id: int, position: int, state: State) -> None:
-    """Say what a face is; UNKNOWN: it cannot be told. Raises InputError, NotFound, NotSaved."""
+    """Say what a face is; UNKNOWN: it cannot be told. Raises InputError, NotSaved."""
     with store.saving():
         _of(store, stream, calibration_id)
         detection_id = store.calibrations.label(calibration_id, position, state)
@@ -61,7 +61,7 @@ def label(store: Store, stream: Stream, calibration_id: int, position: int, stat
 
 
 def take_back(store: Store, stream: Stream, calibration_id: int) -> None:
-    """Take back the newest label. Raises InputError, NotFound, NotSaved."""
+    """Take back the newest label. Raises InputError, NotSaved."""
     with store.saving():
         _of(store, stream, calibration_id)
         detection_id = store.calibrations.take_back(calibration_id)
@@ -71,14 +71,14 @@ def take_back(store: Store, stream: Stream, calibration_id: int) -> None:
 
 
 def forget(store: Store, stream: Stream) -> None:
-    """Remove all calibrations of a stream with their labels. Raises NotFound, NotSaved."""
+    """Remove all calibrations of a stream with their labels. Raises InputError, NotSaved."""
     with store.saving():
         if not store.calibrations.forget(stream.id):
-            raise NotFound("This stream is not calibrated, so there is nothing to forget.")
+            raise InputError("This stream is not calibrated, so there is nothing to forget.")
         store.audit.add(Action.CALIBRATION_FORGOTTEN, stream.title)
 
 
 def _of(store: Store, stream: Stream, calibration_id: int) -> None:
     found = newest(store, stream)
     if found is None or found.id != calibration_id:
-        raise NotFound("Another calibration was begun meanwhile; open the page again.")
+        raise InputError("Another calibration was begun meanwhile; here is the next face of that.")

@@ -23,6 +23,7 @@ from appliance.store.ages import Ages
 from appliance.store.calibration_schema import WRONG_CORRECTIONS
 from appliance.store.calibrations import Calibrations
 from appliance.store.corrections import Corrections
+from appliance.store.crossings import Crossings
 from appliance.store.detections import Detections
 from appliance.store.erasures import Erasures
 from appliance.store.exports import Exports
@@ -32,12 +33,14 @@ from appliance.store.receipts import Receipts
 from appliance.store.schema import MIGRATIONS
 from appliance.store.services import Services
 from appliance.store.soundness import BUSY_TIMEOUT_S, Cause, cause_of, connect
+from appliance.store.still_places import StillPlaces
 from appliance.store.streams import Streams
 from appliance.store.summaries import WRONG_MINUTES, Summaries
 from appliance.store.trends import Trends
 from appliance.store.trends_schema import WRONG_DAYS, WRONG_HOURS, WRONG_QUARTERS
 from appliance.store.views import Views
 from appliance.store.without_row import WithoutRow
+from appliance.store.zones import Zones
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +71,9 @@ class Store:
         self.trends = Trends(self.db, self.detections)
         self.corrections = Corrections(self.db)
         self.calibrations = Calibrations(self.db)
+        self.zones = Zones(self.db)
+        self.crossings = Crossings(self.db, self.trends)
+        self.still_places = StillPlaces(self.db)
         self.without_row = WithoutRow(self.db)
         self.receipts = Receipts(self.db)
         self.privacy = Privacy(self.db)

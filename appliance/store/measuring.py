@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from appliance.calibration import Estimate, combined, corrected, estimate
@@ -12,6 +12,8 @@ from appliance.faces import CLASSES, Counts
 from appliance.rates import Rate, wilson
 from appliance.store.calibrations import Calibration, Camera
 from appliance.store.corrections import Corrected, as_judged
+from appliance.store.filters import DetectionFilter
+from appliance.time_zone import QUARTER_S
 
 if TYPE_CHECKING:
     from appliance.store.database import Store
@@ -48,8 +50,8 @@ class Measured:
     """How far counts can be trusted.
 
     wrong: of the persons whom the box judged, how many a person said to be of another state: at least so many were
-    judged wrongly. corrected: the compliance, corrected for how the cameras err; None: not all of them are calibrated,
-    or not for that time.
+    judged wrongly; None: nobody was corrected. corrected: the compliance, corrected for how the cameras err; None: not
+    all of them are calibrated, or not for that time.
     """
 
     wrong: Rate | None = None
@@ -79,40 +81,29 @@ def calibrated(store: Store, stream_id: int) -> Calibrated | None:
     return None
 
 
-def errors_of(store: Store, stream_id: int, since_utc: float | None) -> Estimate | None:
-    """How the box errs at a stream's camera, where that holds for all that was counted since then; None: not known.
-
-    since_utc None: all there is.
-    """
-    found = calibrated(store, stream_id)
+def errors_since(found: Calibrated | None) -> tuple[Estimate, int] | None:
+    """How the box errs, and from which quarter of an hour on that can be said; None: not known, or not any more."""
     if found is None or found.errors is None or not found.holds:
         return None
-    first_utc = store.trends.first_utc([stream_id]) if since_utc is None else since_utc
-    quarter_utc = found.calibration.since_utc // 900 * 900
-    if first_utc is not None and first_utc < quarter_utc and _counted(store, stream_id, first_utc, quarter_utc):
-        return None
-    return found.errors
+    return found.errors, int(found.calibration.since_utc // QUARTER_S) * QUARTER_S
 
 
 def measured(
     store: Store, stream_ids: Collection[int], since_utc: float | None = None, until_utc: float | None = None
 ) -> Measured:
-    """What is known of the errors in the counts of some streams, of the whole quarters in [since_utc, until_utc)."""
+    """What is known of the errors in the counts of some streams, first seen in [since_utc, until_utc)."""
     corrections = store.corrections.between(stream_ids, since_utc, until_utc)
-    counts = store.trends.by_stream(stream_ids, since_utc, until_utc)
-    judged = {each: as_judged(counts[each], corrections.get(each, {})) for each in stream_ids}
+    known = store.calibrations.streams()
+    if not corrections and not known:
+        return Measured()
+    judged = {
+        each: as_judged(counts, corrections.get(each, {}))
+        for each, counts in _counts(store, stream_ids, since_utc, until_utc).items()
+    }
     wrong = sum(wrongly(each) for each in corrections.values())
-    rates = []
-    passed = [each for each in stream_ids if judged[each].classified]
-    known = store.calibrations.streams() if passed else set()
-    for each in passed if known.issuperset(passed) else []:
-        errors = errors_of(store, each, since_utc)
-        rates.append(corrected(judged[each], errors) if errors else None)
-    whole = [rate for rate in rates if rate is not None]
-    together = combined(whole) if len(whole) != 1 else whole[0]
     return Measured(
-        wilson(wrong, sum(each.classified for each in judged.values())),
-        together if len(whole) == len(passed) else None,
+        wilson(wrong, sum(each.classified for each in judged.values())) if wrong else None,
+        _corrected(store, {each: counts for each, counts in judged.items() if counts.classified}, known, since_utc),
     )
 
 
@@ -121,6 +112,37 @@ def wrongly(of: Corrected) -> int:
     return sum(persons for (judged, _), persons in of.items() if judged in CLASSES)
 
 
-def _counted(store: Store, stream_id: int, since_utc: float, until_utc: float) -> bool:
-    found: Counts = store.trends.by_stream([stream_id], since_utc, until_utc)[stream_id]
-    return found.classified > 0
+def _counts(
+    store: Store, stream_ids: Collection[int], since_utc: float | None, until_utc: float | None
+) -> dict[int, Counts]:
+    if all(edge is None or edge % QUARTER_S == 0 for edge in (since_utc, until_utc)):
+        return store.trends.by_stream(stream_ids, since_utc, until_utc)
+    of_time = DetectionFilter(since_utc=since_utc, until_utc=until_utc)
+    return {each: store.trends.counts(replace(of_time, stream_id=each)) for each in stream_ids}
+
+
+def _corrected(
+    store: Store, judged: Mapping[int, Counts], known: Collection[int], since_utc: float | None
+) -> Rate | None:
+    """Of cameras that are all calibrated for all of that time."""
+    if not judged.keys() <= set(known):
+        return None
+    rates = []
+    for stream_id, counts in judged.items():
+        found = errors_since(calibrated(store, stream_id))
+        first_utc = store.trends.first_utc([stream_id]) if since_utc is None else since_utc
+        if (
+            found is None
+            or first_utc is None
+            or (first_utc < found[1] and _passed(store, stream_id, first_utc, found[1]))
+        ):
+            return None
+        rate = corrected(counts, found[0])
+        if rate is None:
+            return None
+        rates.append(rate)
+    return rates[0] if len(rates) == 1 else combined(rates)
+
+
+def _passed(store: Store, stream_id: int, since_utc: float, until_utc: float) -> bool:
+    return store.trends.by_stream([stream_id], since_utc, until_utc)[stream_id].classified > 0

@@ -9,7 +9,14 @@ from appliance.accounts.schema import migrations as accounts_migrations
 from appliance.alerts import schema as alerts_schema
 from appliance.reports import schema as reports_schema
 from appliance.sqlite import Database, Migrations
-from appliance.store import calibration_schema, keeping_schema, picture_schema, summaries_schema, trends_schema
+from appliance.store import (
+    calibration_schema,
+    keeping_schema,
+    picture_schema,
+    summaries_schema,
+    trends_schema,
+    zones_schema,
+)
 
 migrations = Migrations("appliance")
 MIGRATIONS = (accounts_migrations, migrations)  # streams refer to people, so these come first
@@ -307,6 +314,12 @@ def m017_work(db: Database) -> None:
           -- How much of the stream nobody took in time.
           dropped_s real not null default 0;
     """)
+
+
+@migrations()
+def m018_zones(db: Database) -> None:
+    """Where people are counted, who crossed a line, and what does not move."""
+    zones_schema.make(db)
 
 
 @migrations()
