@@ -14,6 +14,7 @@ from appliance.config import Config
 from appliance.exports.drafts import sweep
 from appliance.https import Keeper
 from appliance.local import (
+    alerts,
     api,
     calibration,
     dashboard,
@@ -62,6 +63,7 @@ MODULES = (
     exports,
     receipts,
     monitoring,
+    alerts,
     privacy,
     people,
     fleet,
