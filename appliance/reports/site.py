@@ -42,8 +42,7 @@ class Reports:
 
     folder: where the mail server is kept. source: the sums of these subjects, None: of all, as the visitor may see
     them. subjects: what a report can be of, by id, with its name. noun: what these are called. server_page: where the
-    mail server is set. knows_time: whether the clock is believed, without which nothing is sent. above: the page from
-    which one comes to a report, and what it is called.
+    mail server is set. knows_time: whether the clock is believed, without which nothing is sent.
     """
 
     pages: Pages
@@ -54,7 +53,6 @@ class Reports:
     knows_time: Callable[[Any, Now], bool]
     noun: str
     server_page: str
-    above: tuple[str, str] = ("/trends", "Trends")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +97,7 @@ def add_routes(app: App, reports: Reports) -> None:
             "report.html",
             problem=wanted.problem,
             asked=wanted,
-            above=reports.above,
+            above=next((link for link in reports.pages.navigation if "/report" in link.also), None),
             of=made,
             charts=charts(made),
             interval=interval,
