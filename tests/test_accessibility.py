@@ -12,6 +12,7 @@ import pytest
 from appliance.faces import Health, State
 from appliance.zones import Zone, ZoneKind
 from tests.alerted import something_is_wrong
+from tests.central_alerts import something_is_wrong as at_a_centre
 from tests.fleets import Fleet
 from tests.site import PASSWORD, Box
 from tests.test_browser import at_a_browser, chromium, launched
@@ -27,6 +28,7 @@ NAMES = {
     "<detection_id:int>": "1",
     "<person_id:int>": "2",
     "<receipt_id:int>": "1",
+    "<schedule_id:int>": "1",
     "<rule_id:int>": "1",
     "<recipient_id:int>": "1",
     "<site_id:int>": "1",
@@ -111,6 +113,8 @@ def test_nobody_stumbles_over_a_page_of_the_box(box: Box, free_port: Callable[[]
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[Fleet]:
     made = Fleet(tmp_path / "state", str(tmp_path / "state" / "central.db"))
+    with made.store.saving():
+        at_a_centre(made)
     yield made
     made.close()
 

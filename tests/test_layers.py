@@ -57,6 +57,7 @@ PARTS = {
     "membership",
     "previews",
     "media.mediamtx",
+    "reports",
     "rules",
     "slots",
     "update",

@@ -61,6 +61,10 @@ class Action(str, enum.Enum):
     FORGOTTEN = "forgotten"  # detections and images of a stream, by its own days; once a day, with numbers
     EXPORTED = "exported"
     DOWNLOADED = "downloaded"  # a backup, a bundle for support
+    REPORT_SCHEDULED = "report_scheduled"
+    REPORT_CHANGED = "report_changed"
+    REPORT_REMOVED = "report_removed"
+    REPORT_SENT = "report_sent"  # by mail, to one recipient
     COMMAND = "command"  # of a person at the centre
     CENTRE_JOINED = "centre_joined"
     CENTRE_LEFT = "centre_left"

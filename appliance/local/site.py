@@ -25,6 +25,7 @@ from appliance.local import (
     people,
     privacy,
     receipts,
+    reports,
     settings,
     stream_forms,
     streams,
@@ -55,6 +56,7 @@ REDIRECT_THREADS = 2
 MODULES = (
     dashboard,
     trends,
+    reports,
     streams,
     stream_forms,
     calibration,

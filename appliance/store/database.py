@@ -16,6 +16,7 @@ from appliance.accounts.people import People
 from appliance.alerts.alerts import Alerts
 from appliance.disk import FOR_PEOPLE_BYTES, FULL, MAKE_ROOM, Reserve, means_full
 from appliance.errors import NotSaved, UserError
+from appliance.reports.schedules import Reports
 from appliance.sqlite import Database, Migrated
 from appliance.store import soundness
 from appliance.store.ages import Ages
@@ -81,6 +82,7 @@ class Store:
         self.forgotten_untold = ForgottenUntold(self.db)
         self.fleet = Fleet(self.db)
         self.alerts = Alerts(self.db)
+        self.reports = Reports(self.db)
         self.audit = Audit(self.db)
         self.reserve: Reserve | None = None
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from appliance.accounts.schema import migrations as accounts_migrations
 from appliance.alerts import schema as alerts_schema
+from appliance.reports import schema as reports_schema
 from appliance.sqlite import Database, Migrations
 from appliance.store import (
     calibration_schema,
@@ -339,6 +340,12 @@ def m020_picture(db: Database) -> None:
 def m021_calibration(db: Database) -> None:
     """What the box had judged of whom a person corrected, and faces that people label to calibrate a camera."""
     calibration_schema.make(db)
+
+
+@migrations()
+def m022_reports(db: Database) -> None:
+    """Reports by mail: schedules, and what was sent."""
+    db.executescript(reports_schema.TABLES + reports_schema.OF_BOX)
 
 
 @migrations()
