@@ -72,6 +72,17 @@ DETECTIONS = Table(
 
 IMAGE_FILE = Column("image_file", "text", "", "of a ZIP: the file with the image; empty: none is in it")
 
+COUNTED = (
+    Column("mask_persons", "integer", "persons", "first seen in it, the mask worn"),
+    Column("no_mask_persons", "integer", "persons", "the same, no mask worn"),
+    Column("incorrect_persons", "integer", "persons", "the same, the mask worn wrongly"),
+    Column("unknown_persons", "integer", "persons", "the same, of whom the box could not say; in no rate"),
+    Column("compliance_ratio", "real", "0 to 1", "mask / (mask + no_mask + incorrect); empty: nobody was judged"),
+    Column("compliance_low_ratio", "real", "0 to 1", "the lower end of its 95 % interval (Wilson 1927)"),
+    Column("compliance_high_ratio", "real", "0 to 1", "the upper end"),
+)
+"""Persons of a time by state, and their rate."""
+
 SUMS = Table(
     "sums",
     "One row per stream and quarter of an hour, hour or day in which the stream was watched or somebody was counted.",
@@ -83,13 +94,7 @@ SUMS = Table(
         Column("start_local", "text", _LOCAL, "start_utc in time_zone, in which hours and days are cut"),
         _ZONE,
         Column("watched_s", "integer", "s", "for how long the stream was LIVE and judged"),
-        Column("mask_persons", "integer", "persons", "first seen in it, the mask worn"),
-        Column("no_mask_persons", "integer", "persons", "the same, no mask worn"),
-        Column("incorrect_persons", "integer", "persons", "the same, the mask worn wrongly"),
-        Column("unknown_persons", "integer", "persons", "the same, of whom the box could not say; in no rate"),
-        Column("compliance_ratio", "real", "0 to 1", "mask / (mask + no_mask + incorrect); empty: nobody was judged"),
-        Column("compliance_low_ratio", "real", "0 to 1", "the lower end of its 95 % interval (Wilson 1927)"),
-        Column("compliance_high_ratio", "real", "0 to 1", "the upper end"),
+        *COUNTED,
     ),
     indexes=("start_utc", "stream_id"),
 )
