@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from appliance import times
-from appliance.central import backup, letters, partitions, retention, status
+from appliance.central import backup, days, letters, partitions, retention, status
 from appliance.central.config import CentralConfig
 from appliance.central.database import Database, DatabaseAway, is_postgresql
 from appliance.central.intake import database_closed_utc
@@ -49,6 +50,7 @@ class Housekeeping:
     def _do_what_is_due(self, database: Database, now_utc: int) -> None:
         keep = self._config.keep
         send_commands(database, self._connection, now_utc)
+        self._each(math.inf, "time zone", lambda: days.follow_zone(database, self._config.zone))
         self._each(ROLL_UP_S, "roll-ups", lambda: roll_up_all(database))
         self._each(MINUTE_S, "told problems", lambda: status.forget_told(database, now_utc))
         self._each(MINUTE_S, "letters", lambda: letters.forget(database, now_utc - keep.letters_days * DAY_S))

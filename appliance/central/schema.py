@@ -115,7 +115,7 @@ SUMS = """
     create index hours_stream on hours (stream_id, start_utc);
 
     create table days (
-      -- The same of one UTC day.
+      -- The same of one day, by the clocks of time_zone.
       stream_id integer not null references streams (id) on delete cascade,
       start_utc integer not null,
       watched_s integer not null,
@@ -290,6 +290,17 @@ ACCOUNTS = """
 """
 
 
+TIME_ZONE = """
+    create table time_zone (
+      -- One row. By the clocks of this zone the rows of days are cut.
+      id integer primary key check (id = 1),
+      name text not null,                      -- Europe/Berlin
+      seam_utc integer not null                -- days from before keep the cut of another zone: their hours are gone
+    ) strict;
+    insert into time_zone (id, name, seam_utc) values (1, 'UTC', 0);
+"""
+
+
 def m001_tables(database: Database) -> None:
     """Everything a centre began with."""
     if database.dialect == "postgresql":
@@ -309,7 +320,12 @@ def m002_audit(database: Database) -> None:
         database.script(audit_schema.TRIGGERS_OF_SQLITE)
 
 
-MIGRATIONS: tuple[Callable[[Database], None], ...] = (m001_tables, m002_audit)
+def m003_time_zone(database: Database) -> None:
+    """By whose clocks days are cut: so far by those of UTC."""
+    make(database, TIME_ZONE)
+
+
+MIGRATIONS: tuple[Callable[[Database], None], ...] = (m001_tables, m002_audit, m003_time_zone)
 """In this order, each once; number n is the n-th. Never change one that was released."""
 
 

@@ -11,12 +11,14 @@ from appliance.accounts.audit import Audit
 from appliance.accounts.audit_chain import HeadFile, head_path
 from appliance.accounts.people import People
 from appliance.central.database import Database, DatabaseError, is_postgresql
+from appliance.central.days import zone_in_force
 from appliance.central.opening import connect
 from appliance.central.store.boxes import Boxes
 from appliance.central.store.records import Records
 from appliance.central.store.sites import Sites
 from appliance.central.store.sums import Sums
 from appliance.errors import NotSaved
+from appliance.time_zone import TimeZone
 
 WRITERS_LOCK = 0x6D62396B
 """Of PostgreSQL's advisory locks, the one that a person's change holds: as in SQLite, one is made after the other."""
@@ -39,6 +41,10 @@ class CentralStore:
     def open_existing(cls, address: str) -> CentralStore:
         """Open what `open_database` has made: for each request. Raises DatabaseError."""
         return cls(connect(address), address)
+
+    def zone(self) -> TimeZone:
+        """The time zone by whose clocks days are cut."""
+        return zone_in_force(self.db)
 
     @contextmanager
     def saving(self) -> Iterator[None]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from appliance.central import days
 from appliance.central.database import Database
 from appliance.central.store.boxes import seen_by
 from appliance.faces import Counts
+from appliance.time_zone import UTC, TimeZone
 
 Step = Literal["minute", "hour", "day"]
 STEP_S: dict[Step, int] = {"minute": 60, "hour": 3600, "day": 86400}
@@ -46,21 +48,24 @@ EVERYTHING = Scope()
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """From since_utc (included) to until_utc (not), in steps; both begin a step."""
+    """From since_utc (included) to until_utc (not), in steps; both begin a step. zone: by whose clocks days are cut."""
 
     since_utc: int
     until_utc: int
     step: Step
+    zone: TimeZone = UTC
 
     @property
     def step_s(self) -> int:
-        """Seconds of a step."""
+        """Seconds of a step; a day has an hour less or more where the clocks change."""
         return STEP_S[self.step]
 
     @property
-    def starts(self) -> range:
-        """Where each step begins."""
-        return range(self.since_utc, self.until_utc, self.step_s)
+    def cuts(self) -> Sequence[int]:
+        """Where each step begins, and the last one ends."""
+        if self.step == "day":
+            return days.cuts(self.zone, self.since_utc, self.until_utc)
+        return range(self.since_utc, self.until_utc + 1, self.step_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +128,14 @@ class Sums:
 
     def series(self, scope: Scope, span: Span) -> dict[int, Watched]:
         """By when each step began; a step of which nothing is known is not in it."""
-        return {int(row["part"]): _watched(row) for row in self._grouped("start", scope, span)}
+        rows = self._grouped("start", scope, span)
+        if span.step != "day":
+            return {int(row["part"]): _watched(row) for row in rows}
+        found: dict[int, Watched] = {}
+        for row in rows:  # days that were cut by another zone belong where they begin
+            start_utc = days.start_of(span.zone, int(row["part"]))
+            found[start_utc] = found.get(start_utc, Watched()) + _watched(row)
+        return found
 
     def by_box(self, scope: Scope, span: Span) -> dict[str, Watched]:
         """By the id of the box."""

@@ -83,7 +83,7 @@ def _add_lists(app: App) -> None:
     @app.get("/api/v1/sites", access=Access.SIGNED_IN)
     def sites(store: CentralStore, visitor: Visitor, now: Now) -> HTTPResponse:
         """The sites that the visitor sees."""
-        today = store.sums.by_site(Scope(visitor.sees_only), ranges.today(now.utc))
+        today = store.sums.by_site(Scope(visitor.sees_only), ranges.today(now.utc, store.zone()))
         found = [shapes.site_json(site, today.get(site.id, Watched())) for site in store.sites.all(visitor.sees_only)]
         return _listed("sites", shapes.SiteList, found)
 
@@ -111,7 +111,7 @@ def _add_counts(app: App) -> None:
     @app.get("/api/v1/counts", access=Access.SIGNED_IN)
     def counts(store: CentralStore, visitor: Visitor, now: Now) -> HTTPResponse:
         """Persons over time, of what the visitor sees."""
-        span = _span(now, parameters().get("step"))
+        span = _span(store, now, parameters().get("step"))
         scope = Scope(visitor.sees_only, id_parameter("site"), _box_parameter(), id_parameter("stream"))
         series = store.sums.series(scope, span)
         steps = [
@@ -122,7 +122,12 @@ def _add_counts(app: App) -> None:
             )
             for bar in bars(series, span, now.utc)
         ]
-        about = {"step": span.step, "since": utc_text(span.since_utc), "until": utc_text(span.until_utc)}
+        about = {
+            "time_zone": span.zone.name,
+            "step": span.step,
+            "since": utc_text(span.since_utc),
+            "until": utc_text(span.until_utc),
+        }
         return _listed("counts", shapes.Series, steps, **about)
 
     @app.get("/api/v1/compare", access=Access.SIGNED_IN)
@@ -131,7 +136,7 @@ def _add_counts(app: App) -> None:
         kind = parameters().get("by", "site")
         if kind not in KINDS:
             raise InputError(f"by must be one of {', '.join(KINDS)}.")
-        span = _span(now, None)
+        span = _span(store, now, None)
         found = [shapes.compared_json(each) for each in compared(store, visitor.sees_only, span, kind)]
         about = {"since": utc_text(span.since_utc), "until": utc_text(span.until_utc)}
         return _listed("compare", shapes.Comparison, found, **about)
@@ -145,14 +150,14 @@ def _box_parameter() -> str | None:
     return box_id
 
 
-def _span(now: Now, step: str | None) -> Span:
+def _span(store: CentralStore, now: Now, step: str | None) -> Span:
     """The range that the address asks for. Raises InputError."""
     given = parameters()
     until_utc = moment_utc(given["until"], "until") if "until" in given else now.utc + 1
     since_utc = moment_utc(given["since"], "since") if "since" in given else max(0.0, until_utc - 86400)
     if step is not None and step not in STEP_S:
         raise InputError(f"step must be one of {', '.join(STEP_S)}.")
-    return ranges.span_of(since_utc, until_utc, step)
+    return ranges.span_of(since_utc, until_utc, store.zone(), step)
 
 
 def _listed(name: str, shape: type[msgspec.Struct], rows: Sequence[msgspec.Struct], **about: Any) -> HTTPResponse:

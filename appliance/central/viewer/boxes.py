@@ -125,7 +125,7 @@ def bundle_named(text: str) -> str:
 
 
 def _page(centre: Centre, store: CentralStore, visitor: Visitor, now: Now, box: Box, **values: Any) -> Page:
-    asked = ranges.asked(now.utc)
+    asked = ranges.asked(now.utc, store.zone())
     scope = Scope(visitor.sees_only, box_id=box.id)
     steps = store.sums.series(scope, asked.span)
     sums = total(steps.values())

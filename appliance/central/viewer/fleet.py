@@ -51,7 +51,7 @@ class Tile:
 
 def tiles(store: CentralStore, person: int | None, now_utc: float, site_id: int | None = None) -> list[Tile]:
     """Every box that a person sees, problems first; revoked ones come last."""
-    today = store.sums.by_box(Scope(person, site_id), ranges.today(now_utc))
+    today = store.sums.by_box(Scope(person, site_id), ranges.today(now_utc, store.zone()))
     streams = Counter(stream.box_id for stream in store.boxes.streams(person, site_id=site_id))
     found, boxes = [], store.boxes.all(person, site_id)
     newest = max((box.version for box in boxes if box.revoked_utc is None), key=_release, default="")
@@ -115,7 +115,7 @@ def _page(centre: Centre, store: CentralStore, visitor: Visitor, now: Now, view:
 def overview(store: CentralStore, person: int | None, now: Now, everything: Sequence[Tile]) -> dict[str, Any]:
     """How the whole of what a person sees is doing: counts of today, completeness, a chart of a day."""
     today = total(tile.today for tile in everything)
-    span = ranges.span_of(now.utc - 86400, now.utc + 1, "hour")
+    span = ranges.span_of(now.utc - 86400, now.utc + 1, store.zone(), "hour")
     hours = store.sums.series(Scope(person), span)
     present = [tile for tile in everything if tile.box.revoked_utc is None]
     return {

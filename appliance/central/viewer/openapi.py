@@ -18,7 +18,10 @@ RANGE: dict[str, tuple[dict[str, Any], str]] = {
     "until": (TIME_SCHEMA, "before this time, ISO 8601 with its zone; now if left out"),
 }
 STEP: dict[str, tuple[dict[str, Any], str]] = {
-    "step": ({"type": "string", "enum": ["minute", "hour", "day"]}, "how long each step is; days are those of UTC")
+    "step": (
+        {"type": "string", "enum": ["minute", "hour", "day"]},
+        "how long each step is; days are those of the centre's `time_zone`",
+    )
 }
 OF: dict[str, tuple[dict[str, Any], str]] = {
     "site": (ID, "only of this site"),
@@ -68,7 +71,8 @@ API = Api(
     title="mb9k centre",
     description="What the boxes of a fleet tell. Make a token on your account page and send it with every request:"
     " `Authorization: Bearer TOKEN`. An admin sees all; an analyst sees the sites that an admin gave them. Times are"
-    " UTC. A step in which nobody looked is a gap (`is_gap`), not a zero. With `format=csv` a list comes as a table.",
+    " UTC; days begin at midnight in the time zone of the centre. A"
+    " step in which nobody looked is a gap (`is_gap`), not a zero. With `format=csv` a list comes as a table.",
     noun="centre",
     operations=OPERATIONS,
     in_path={"box_id": (BOX_SCHEMA, "lobby")},

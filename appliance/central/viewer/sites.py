@@ -118,7 +118,7 @@ def _list(centre: Centre, store: CentralStore, visitor: Visitor, now: Now, **val
     lists = {
         "sites": sites,
         "marks": {site.id: worst.get(site.id, Severity.WELL).mark for site in sites},
-        "today": store.sums.by_site(Scope(person), ranges.today(now.utc)),
+        "today": store.sums.by_site(Scope(person), ranges.today(now.utc, store.zone())),
         "compliance": compliance,
         "typed": dict.fromkeys(FIELDS, ""),
     }
@@ -126,7 +126,7 @@ def _list(centre: Centre, store: CentralStore, visitor: Visitor, now: Now, **val
 
 
 def _page(centre: Centre, store: CentralStore, visitor: Visitor, now: Now, site: Site, **values: Any) -> Page:
-    asked, person = ranges.asked(now.utc), visitor.sees_only
+    asked, person = ranges.asked(now.utc, store.zone()), visitor.sees_only
     steps = store.sums.series(Scope(person, site_id=site.id), asked.span)
     sums = total(steps.values())
     found = [tile for tile in tiles(store, person, now.utc, site.id) if tile.box.revoked_utc is None]
