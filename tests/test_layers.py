@@ -44,12 +44,14 @@ RECORD = {"store", "images"}
 PARTS = {
     *RECORD,
     "accounts",
+    "alerts",
     "children",
     "exports",
     "first_boot",
     "https",
     "joining",
     "machine",
+    "mail",
     "membership",
     "previews",
     "media.mediamtx",
@@ -57,7 +59,7 @@ PARTS = {
     "slots",
     "update",
 }
-SERVICES = {"central", "watch", "local", "screen", "media.gate", "media.ingest", "media.embedded"}
+SERVICES = {"central", "watch", "local", "notify", "screen", "media.gate", "media.ingest", "media.embedded"}
 TOP = {"cli", "commands", "supervisor"}
 
 SOURCES = sorted((REPOSITORY / "appliance").rglob("*.py"))
@@ -116,6 +118,8 @@ def complaint(importer: str, imported: str) -> str | None:
         return "the web kit knows no accounts, nor any other room"
     if above == "accounts" and below not in {"web"} | GROUND - {"config", "sections"}:
         return "accounts know no store but the one handed in"
+    if above == "alerts" and below not in {"accounts", "web"} | GROUND - {"config"}:
+        return "alerts know no store but the one handed in"
     return None
 
 
@@ -142,6 +146,8 @@ def test_imports_run_down_only(path: Path) -> None:
         ("accounts.people", "store.database"),
         ("accounts.site", "config"),
         ("accounts.site", "sections"),
+        ("alerts.changes", "store.database"),
+        ("alerts.courier", "config"),
         ("media.gate", "watch"),
         ("store", "cli"),
         ("faces", "config"),

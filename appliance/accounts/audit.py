@@ -59,6 +59,14 @@ class Action(str, enum.Enum):
     CENTRE_JOINED = "centre_joined"
     CENTRE_LEFT = "centre_left"
     CLOCK_CONFIRMED = "clock_confirmed"
+    ALERT_RULE_ADDED = "alert_rule_added"
+    ALERT_RULE_CHANGED = "alert_rule_changed"
+    ALERT_RULE_REMOVED = "alert_rule_removed"
+    RECIPIENT_ADDED = "recipient_added"  # of alerts
+    RECIPIENT_CHANGED = "recipient_changed"
+    RECIPIENT_REMOVED = "recipient_removed"
+    RECIPIENT_TESTED = "recipient_tested"
+    QUIET_HOURS_CHANGED = "quiet_hours_changed"
     SUMS_REPAIRED = "sums_repaired"
     CHANGED = "changed"  # anything else that was sent and accepted; the subject is its route
     RESTORED = "restored"

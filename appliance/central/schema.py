@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 from appliance.accounts import audit_schema
+from appliance.alerts import schema as alerts_schema
 from appliance.central.database import Database
 
 _LOCK = 0x6D62396B  # "mb9k": of the processes that start together, one migrates
@@ -320,12 +321,17 @@ def m002_audit(database: Database) -> None:
         database.script(audit_schema.TRIGGERS_OF_SQLITE)
 
 
-def m003_time_zone(database: Database) -> None:
+def m003_alerts(database: Database) -> None:
+    """Who is told when something is wrong, of what, and what they were told."""
+    make(database, alerts_schema.TABLES)
+
+
+def m004_time_zone(database: Database) -> None:
     """By whose clocks days are cut: so far by those of UTC."""
     make(database, TIME_ZONE)
 
 
-MIGRATIONS: tuple[Callable[[Database], None], ...] = (m001_tables, m002_audit, m003_time_zone)
+MIGRATIONS: tuple[Callable[[Database], None], ...] = (m001_tables, m002_audit, m003_alerts, m004_time_zone)
 """In this order, each once; number n is the n-th. Never change one that was released."""
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from appliance.accounts.audit import Audit
 from appliance.accounts.audit_chain import HeadFile, head_path
 from appliance.accounts.people import People
+from appliance.alerts.alerts import Alerts
 from appliance.disk import FULL, MAKE_ROOM, Reserve, means_full
 from appliance.errors import NotSaved, UserError
 from appliance.sqlite import Database, Migrated
@@ -64,6 +65,7 @@ class Store:
         self.receipts = Receipts(self.db)
         self.privacy = Privacy(self.db)
         self.fleet = Fleet(self.db)
+        self.alerts = Alerts(self.db)
         self.audit = Audit(self.db)
         self.reserve: Reserve | None = None
 

@@ -6,6 +6,7 @@ Number 1 made the people, whose tables are now the business of `accounts`.
 from __future__ import annotations
 
 from appliance.accounts.schema import migrations as accounts_migrations
+from appliance.alerts import schema as alerts_schema
 from appliance.sqlite import Database, Migrations
 from appliance.store import keeping_schema, summaries_schema, trends_schema
 
@@ -305,3 +306,9 @@ def m017_work(db: Database) -> None:
           -- How much of the stream nobody took in time.
           dropped_s real not null default 0;
     """)
+
+
+@migrations()
+def m019_alerts(db: Database) -> None:
+    """Who is told when something is wrong, of what, and what they were told."""
+    db.executescript(alerts_schema.TABLES + alerts_schema.OF_BOX)

@@ -10,6 +10,7 @@ from sqlite3 import Error
 from appliance.accounts.audit import Audit
 from appliance.accounts.audit_chain import HeadFile, head_path
 from appliance.accounts.people import People
+from appliance.alerts.alerts import Alerts
 from appliance.central.database import Database, DatabaseError, is_postgresql
 from appliance.central.days import zone_in_force
 from appliance.central.opening import connect
@@ -32,6 +33,7 @@ class CentralStore:
         self.people = People(db)
         has_file = address and not is_postgresql(address)  # with PostgreSQL there is no file beside the database
         self.audit = Audit(db, HeadFile(head_path(Path(address))) if has_file else None)
+        self.alerts = Alerts(db)
         self.boxes = Boxes(db)
         self.sites = Sites(db)
         self.sums = Sums(db)
