@@ -43,6 +43,8 @@ DECLARED = {
     "POST /sites/<site_id:int>/remove": D,
     "POST /sites/<site_id:int>/update": D,
     "GET /compare": S,
+    "GET /export": S,
+    "GET /export/sums": S,
     "GET /letters": D,
     "GET /events": D,
     "POST /events/metrics-token": D,
@@ -69,6 +71,7 @@ DECLARED = {
     "GET /api/v1/streams": S,
     "GET /api/v1/counts": S,
     "GET /api/v1/compare": S,
+    "GET /api/v1/export/sums": S,
     "GET /api/v1/letters": D,
     "GET /api/v1/events": D,
 }

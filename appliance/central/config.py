@@ -12,6 +12,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from appliance.accounts.audit_chain import head_path
 from appliance.config import decode
 from appliance.sections import Port, WebSite, about
 from appliance.time_zone import TimeZone, named, time_zone
@@ -150,6 +151,11 @@ class CentralConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def database_address(self) -> str:
         """What database.open takes: PostgreSQL's address, or the path of the SQLite file."""
         return self.database.url or str(self.database_path)
+
+    @property
+    def audit_head_path(self) -> Path:
+        """Where this machine notes the last entry of the audit that it made, outside of the database."""
+        return self.state / "audit-head" if self.database.url else head_path(self.database_path)
 
     @property
     def authority_dir(self) -> Path:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +12,18 @@ import click
 
 from appliance import service
 from appliance.accounts.audit import Action
+from appliance.accounts.audit_chain import HeadFile
 from appliance.accounts.people import People, Role
 from appliance.central import authority, broker, members, run
 from appliance.central import joining as joining_service
-from appliance.central.check import audit_problems, problems
-from appliance.central.config import CentralConfig, load
+from appliance.central.check import audit_problems, note_restored, problems
+from appliance.central.config import CentralConfig
 from appliance.central.database import Database
-from appliance.central.opening import open_database
 from appliance.central.store import CentralStore
+from appliance.commands.central_export import export
+from appliance.commands.central_kit import Options
+from appliance.commands.central_kit import config_of as _config
+from appliance.commands.central_kit import database_of as _database
 from appliance.commands.kit import operator, secret
 from appliance.commands.metrics import print_token
 from appliance.config import as_toml
@@ -33,14 +35,6 @@ from appliance.times import utc_text
 DEFAULT_CONFIG = Path("/etc/mb9k/central.toml")
 BY = "the command line"
 """Who invites and revokes boxes here, for the record."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The options before the command."""
-
-    config_path: Path
-    log_level: str
 
 
 class CentralGroup(click.Group):
@@ -70,19 +64,6 @@ class CentralGroup(click.Group):
 def central(context: click.Context, config_path: Path) -> None:
     """The centre, to which many boxes tell what they count."""
     context.obj = Options(config_path, context.obj.log_level)
-
-
-def _config(context: click.Context) -> CentralConfig:
-    return load(context.obj.config_path)
-
-
-@contextmanager
-def _database(config: CentralConfig) -> Iterator[Database]:
-    database = open_database(config.database_address)
-    try:
-        yield database
-    finally:
-        database.close()
 
 
 @central.command("run")
@@ -115,6 +96,7 @@ def _serve_site(config: CentralConfig) -> None:
     site.serve(config)
 
 
+central.add_command(export)
 _service("ingest", "Take in what boxes send. Any number may run, on any machines, on one PostgreSQL.", _serve_ingest)
 _service("serve", "Show the centre's page. Any number may run beside each other.", _serve_site)
 _service("joining", "Let boxes join.", joining_service.serve)
@@ -295,6 +277,22 @@ def audit_verify(context: click.Context, written_down: str | None) -> None:
     click.echo(f"the audit is whole; the last entry is {head}")
 
 
+@audit.command("restored")
+@click.pass_context
+def audit_restored(context: click.Context) -> None:
+    """Say that an older copy of the database was put back, while the centre is stopped.
+
+    This is an entry of its own, with the head that this machine knew: what came after the copy is then missed no more.
+    """
+    config = _config(context)
+    with _database(config) as database:
+        store = CentralStore(database, config.audit_head_path)
+        store.audit.act_for(operator())
+        if not note_restored(store, HeadFile(config.audit_head_path)):
+            raise UserError("nothing is missing that this machine knows of; `mb9k central audit verify` says more")
+    click.echo("entered; the audit goes on from here")
+
+
 @central.group("user")
 def user() -> None:
     """People who may sign in at the centre."""
@@ -311,7 +309,7 @@ def user_add(context: click.Context, name: str, role: str, sites: tuple[str, ...
     with _database(config) as database:
         site_ids = [_site(database, site) for site in sites]
         password_hash = hash_password(secret("password", confirm=True), name, config.name)
-        store = CentralStore(database, config.database_address)
+        store = CentralStore(database, config.audit_head_path)
         store.audit.act_for(operator())
         with store.saving():
             person_id = store.people.add(name, password_hash, Role(role), time.time())

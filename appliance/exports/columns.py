@@ -98,3 +98,25 @@ SUMS = Table(
     ),
     indexes=("start_utc", "stream_id"),
 )
+
+SUMS_OF_BOXES = Table(
+    "sums",
+    "One row per stream and minute, hour or day of which a box told something; by stream, then by time.",
+    (
+        Column("stream_id", "integer", "", "which stream, by the number that the centre gave it"),
+        Column("site", "text", "", "the site where its box stands now; empty: none", free_text=True),
+        Column("box", "text", "", "the id of its box"),
+        Column("box_title", "text", "", "what people call the box; empty: by its id", free_text=True),
+        Column("stream_number", "integer", "", "which stream of the box"),
+        Column("stream", "text", "", "what the box calls it; empty: the box keeps its names to itself", free_text=True),
+        Column("start_utc", "text", _UTC, "when it begins"),
+        Column("end_utc", "text", _UTC, "when the next one begins; a day has 23 or 25 hours where the clocks change"),
+        Column("start_local", "text", _LOCAL, "start_utc in time_zone, in which days are cut"),
+        _ZONE,
+        Column("watched_s", "integer", "s", "for how long the stream was LIVE and judged"),
+        *COUNTED,
+        Column("unverified_minutes", "integer", "minutes", "how many of its minutes no clock had vouched for"),
+    ),
+    indexes=("start_utc", "stream_id", "box"),
+)
+"""Of a centre."""

@@ -126,6 +126,27 @@ class Sums:
         )
         return list(rows)
 
+    def known(self, step: Step) -> tuple[int, int] | None:
+        """From when to when there are any sums of this step; None: there are none."""
+        if step == "minute":
+            rows = self.db.query("select min(since_utc) as since, max(until_utc) as until from sources")
+        else:
+            table = "hours" if step == "hour" else "days"
+            rows = self.db.query(f"select min(start_utc) as since, max(start_utc) + 1 as until from {table}")
+        return next((int(row["since"]), int(row["until"])) if row["since"] is not None else None for row in rows)
+
+    def by_stream_and_step(self, stream_ids: Sequence[int], span: Span) -> list[tuple[int, int, Watched]]:
+        """Stream, when the step began, and what was counted in it: by stream, then by time."""
+        tables, start, unverified = _FROM[span.step]
+        rows = self.db.query(
+            f"select streams.id as stream, {start} as part, {_SUMMED}, coalesce(sum({unverified}), 0) as unverified"
+            f" from {tables} where streams.id in ({', '.join(str(int(each)) for each in stream_ids)})"
+            " and sums.start_utc >= :since and sums.start_utc < :until"
+            f" group by streams.id, {start} order by 1, 2",
+            {"since": span.since_utc, "until": span.until_utc},
+        )
+        return [(int(row["stream"]), int(row["part"]), _watched(row)) for row in rows]
+
     def series(self, scope: Scope, span: Span) -> dict[int, Watched]:
         """By when each step began; a step of which nothing is known is not in it."""
         rows = self._grouped("start", scope, span)

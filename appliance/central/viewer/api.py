@@ -10,12 +10,14 @@ import msgspec
 from bottle import HTTPResponse
 
 from appliance.accounts.guard import Visitor
+from appliance.central.sheets import Wanted, format_named, step_named
 from appliance.central.store import Box, CentralStore, Scope, Span, Watched
 from appliance.central.store.sums import STEP_S, total
 from appliance.central.viewer import api_types as shapes
 from appliance.central.viewer import ranges
 from appliance.central.viewer.compare import KINDS, compared
 from appliance.central.viewer.condition import Severity, completeness
+from appliance.central.viewer.exports import download
 from appliance.central.viewer.fleet import silent, tiles
 from appliance.central.viewer.openapi import OPERATIONS, document
 from appliance.central.viewer.pages import Centre
@@ -36,6 +38,7 @@ def add_routes(app: App, centre: Centre) -> None:
     app.install(KnownParameters(OPERATIONS))
     _add_lists(app)
     _add_counts(app)
+    _add_export(app, centre)
 
     @app.get("/api/openapi.json", access=Access.ANYONE)
     def openapi() -> HTTPResponse:
@@ -140,6 +143,17 @@ def _add_counts(app: App) -> None:
         found = [shapes.compared_json(each) for each in compared(store, visitor.sees_only, span, kind)]
         about = {"since": utc_text(span.since_utc), "until": utc_text(span.until_utc)}
         return _listed("compare", shapes.Comparison, found, **about)
+
+
+def _add_export(app: App, centre: Centre) -> None:
+    @app.get("/api/v1/export/sums", access=Access.SIGNED_IN)
+    def sums(store: CentralStore, visitor: Visitor, now: Now) -> HTTPResponse:
+        """The sums of boxes as a file."""
+        given = parameters()
+        ends = [moment_utc(given[name], name) if name in given else None for name in ("since", "until")]
+        scope = Scope(visitor.sees_only, id_parameter("site"), _box_parameter(), id_parameter("stream"))
+        wanted = Wanted(scope, step_named(given.get("step", "")), *ends)
+        return download(centre, store, now, wanted, format_named(given.get("format", "")))
 
 
 def _box_parameter() -> str | None:

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from appliance.central.viewer import api_types as shapes
+from appliance.exports.sheets import TABULAR
 from appliance.messages import BOX
 from appliance.web.openapi import ID, TIME_SCHEMA, Api, Operation
 
@@ -55,6 +56,17 @@ OPERATIONS = (
         query={"by": ({"type": "string", "enum": ["site", "group", "box"]}, "what is compared; sites if left out"),
                **RANGE, **FORMAT},
         table=True,
+    ),
+    Operation(
+        "GET", "/api/v1/export/sums", "The sums of your boxes as a file, a row for each stream and step",
+        query={
+            "format": ({"type": "string", "enum": [form.value for form in TABULAR]}, "in which form; csv if left out"),
+            "step": (STEP["step"][0], "how long a row is; hour if left out; days are those of the centre's zone"),
+            **OF,
+            "since": (TIME_SCHEMA, "from this time on, ISO 8601 with its zone; all if left out"),
+            "until": (TIME_SCHEMA, "before this time, ISO 8601 with its zone; now if left out"),
+        },
+        files=tuple(form.mime_type.partition(";")[0] for form in TABULAR),
     ),
     Operation(
         "GET", "/api/v1/letters", "Messages that could not be taken (admin)", shapes.LetterList,
