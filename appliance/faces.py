@@ -101,6 +101,15 @@ class Work:
     dropped_s: float = 0.0
 
 
+class PictureFault(str, enum.Enum):
+    """Why a picture that comes does not show what it should: for longer than anybody stands before a camera."""
+
+    DARK = "dark"
+    BLURRED = "blurred"
+    COVERED = "covered"  # hardly anything can be seen in it
+    MOVED = "moved"  # the camera looks elsewhere
+
+
 @dataclass(frozen=True, slots=True)
 class Judging:
     """What judges the streams just now.

@@ -53,12 +53,21 @@ RETRIED = (sqlite3.Error, OSError, UserError)
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One service of a box. module: has its `serve`. without_it: what people must know while it is not running."""
+    """One service of a box. module: has its `serve`. without_it: what people must know while it is not running.
+
+    is_newer: boxes that were set up before there was this service may have no unit for it, and are well without.
+    """
 
     name: str
     module: str
     summary: str
     without_it: str | None = None
+    is_newer: bool = False
+
+    @property
+    def unit(self) -> str:
+        """Its unit as systemctl is told of it: by a pattern, which may match nothing, where there may be none."""
+        return f"mb9k-{self.name}.service{'*' if self.is_newer else ''}"
 
 
 SERVICES = (
@@ -77,6 +86,13 @@ SERVICES = (
     ),
     Service("serve", "appliance.local.site", "Show the box's own page."),
     Service("sync", "appliance.sync", "Tell a centre what was counted, if the box has joined one."),
+    Service(
+        "notify",
+        "appliance.notify",
+        "Raise alerts by the rules, and tell whoever is to be told.",
+        "The service that raises alerts is not running, so nobody is told when something is wrong.",
+        is_newer=True,
+    ),
 )
 """In the order of starting: the gate must answer before the ingest asks it."""
 

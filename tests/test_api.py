@@ -21,7 +21,8 @@ from appliance.local.openapi import OPERATIONS, document
 from appliance.local.site import make_app
 from appliance.secrets import digest
 from appliance.store import Kind, Store, StoredImage
-from appliance.times import now
+from appliance.times import Now, now
+from tests.alerted import something_is_wrong
 from tests.site import new_store
 
 NOON = 1_795_521_600.0  # 2026-11-24T12:00:00Z
@@ -53,6 +54,7 @@ class Api:
                 NOON + number, NOON + number + 2, list(State)[number % 4], 0.9, 7, (1, 2, 30, 40), 640, 360, "m"
             )
             self.store.detections.add(1 + number % 2, seen, self.image if number == 0 else None)
+        something_is_wrong(self.store.alerts, Now(NOON, "boot", 1.0))
         self.store.receipts.add(Kind.IMAGES, "ann:door", "ann", self.store.receipts.measure(), NOON)
 
     def call(self, method: str, path: str, who: str | None = "ann", **options: Any) -> httpx.Response:
@@ -89,6 +91,29 @@ EXAMPLES: list[tuple[str, str, Any]] = [
     ("DELETE", "/api/v1/streams/1/images", None),
     ("DELETE", "/api/v1/streams/2", None),
     ("GET", "/api/v1/audit", None),
+    ("GET", "/api/v1/alerts", None),
+    ("GET", "/api/v1/alert-rules", None),
+    (
+        "POST",
+        "/api/v1/alert-rules",
+        {"kind": "rate", "about": {"of": "stream", "id": "1"}, "parameters": {"percent": 85}},
+    ),
+    ("GET", "/api/v1/alert-rules/1", None),
+    ("PATCH", "/api/v1/alert-rules/1", {"parameters": {"minutes": 10}, "recipients": [1]}),
+    ("DELETE", "/api/v1/alert-rules/1", None),
+    ("GET", "/api/v1/alert-recipients", None),
+    (
+        "POST",
+        "/api/v1/alert-recipients",
+        {
+            "name": "Chat",
+            "way": "webhook",
+            "address": "https://hooks.example.org/mb9k",
+            "secret": "sixteen or more of them",
+        },
+    ),
+    ("POST", "/api/v1/alert-recipients/1/test", None),
+    ("DELETE", "/api/v1/alert-recipients/1", None),
     ("GET", "/api/v1/receipts", None),
     ("GET", "/api/v1/receipts/1", None),
     ("GET", "/api/v1/detections", None),
@@ -119,7 +144,9 @@ def test_there_is_an_example_of_every_operation() -> None:
 @pytest.mark.parametrize(("method", "path", "sent"), EXAMPLES, ids=lambda value: str(value))
 def test_an_answer_has_the_documented_shape(api: Api, method: str, path: str, sent: Any) -> None:
     answer = api.call(method, path, json=sent)
-    described = document()["paths"][re.sub(r"(streams|detections|receipts)/\d+", _parameter, path)][method.lower()]
+    described = document()["paths"][
+        re.sub(r"(streams|detections|receipts|alert-rules|alert-recipients)/\d+", _parameter, path)
+    ][method.lower()]
     expected = described["responses"].get(str(answer.status_code))
     assert expected, f"{answer.status_code} is not documented: {answer.text}"
     content = expected.get("content", {})
@@ -135,7 +162,7 @@ def test_an_answer_has_the_documented_shape(api: Api, method: str, path: str, se
 
 
 def _parameter(match: re.Match[str]) -> str:
-    return f"{match[1]}/{{{match[1][:-1]}_id}}"
+    return f"{match[1]}/{{{match[1].removeprefix('alert-')[:-1]}_id}}"
 
 
 @pytest.mark.parametrize(("method", "path", "sent"), EXAMPLES, ids=lambda value: str(value))

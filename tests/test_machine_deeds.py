@@ -17,7 +17,10 @@ from tests.machine_room import Room
 from tests.test_machine_keys import ED25519, keygen, packed
 
 OTHER = f"ssh-ed25519 {packed(b'ssh-ed25519', bytes(range(32)))} bob"
-UNITS = "mb9k.target mb9k-gate.service mb9k-ingest.service mb9k-watch.service mb9k-serve.service mb9k-sync.service"
+UNITS = (
+    "mb9k.target mb9k-gate.service mb9k-ingest.service mb9k-watch.service mb9k-serve.service mb9k-sync.service"
+    " mb9k-notify.service*"
+)
 
 
 @pytest.fixture

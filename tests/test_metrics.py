@@ -41,7 +41,7 @@ def box(tmp_path: Path) -> Iterator[Box]:
 def judge(box: Box, problem: str | None = None) -> None:
     """What a watcher writes while it judges stream 1; the other services live, too."""
     now = box.clock.now
-    for name in ("gate", "ingest", "serve", "sync"):
+    for name in ("gate", "ingest", "serve", "sync", "notify"):
         box.store.services.heartbeat(name, 7, now.utc - 60, None, now)
     judging = None if problem else Judging("onnx", "the processor (CPU)", "There is no GPU.", "2026-11-23T16:00:00Z")
     box.store.services.heartbeat("watch", 8, now.utc - 60, problem, now, judging)

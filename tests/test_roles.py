@@ -75,6 +75,37 @@ DECLARED = {
     "GET /audit": D,
     "GET /api/v1/audit": D,
     "GET /box-health": S,
+    "GET /alerts": S,
+    "GET /alerts/rules": S,
+    "GET /alerts/rules/new": S,
+    "POST /alerts/rules": S,
+    "GET /alerts/rules/<rule_id:int>": S,
+    "POST /alerts/rules/<rule_id:int>": S,
+    "GET /alerts/rules/<rule_id:int>/remove": S,
+    "POST /alerts/rules/<rule_id:int>/remove": S,
+    "POST /alerts/rules/recommended": D,
+    "POST /alerts/quiet": D,
+    "GET /alerts/recipients": D,
+    "POST /alerts/recipients": D,
+    "GET /alerts/recipients/<recipient_id:int>": D,
+    "POST /alerts/recipients/<recipient_id:int>": D,
+    "POST /alerts/recipients/<recipient_id:int>/test": D,
+    "GET /alerts/recipients/<recipient_id:int>/remove": D,
+    "POST /alerts/recipients/<recipient_id:int>/remove": D,
+    "GET /alerts/mail": D,
+    "POST /alerts/mail": D,
+    "POST /alerts/mail/test": D,
+    "POST /alerts/mail/remove": D,
+    "GET /api/v1/alerts": S,
+    "GET /api/v1/alert-rules": S,
+    "POST /api/v1/alert-rules": S,
+    "GET /api/v1/alert-rules/<rule_id:int>": S,
+    "PATCH /api/v1/alert-rules/<rule_id:int>": S,
+    "DELETE /api/v1/alert-rules/<rule_id:int>": S,
+    "GET /api/v1/alert-recipients": S,
+    "POST /api/v1/alert-recipients": D,
+    "DELETE /api/v1/alert-recipients/<recipient_id:int>": D,
+    "POST /api/v1/alert-recipients/<recipient_id:int>/test": D,
     "POST /box-health/token": D,
     "POST /box-health/token/forget": D,
     "GET /metrics": M,
@@ -162,7 +193,7 @@ def ask(box: Box, role: str, route: str) -> httpx.Response:
     """Ask for a route with what it needs to be asked properly; a browser's session and the form's own token."""
     method, path = route.split(" ", 1)
     path = path.replace("<stream_id:int>", "2").replace("<detection_id:int>", "2").replace("<person_id:int>", "3")
-    path = path.replace("<receipt_id:int>", "1")
+    path = path.replace("<receipt_id:int>", "1").replace("<rule_id:int>", "1").replace("<recipient_id:int>", "1")
     path = path.replace("<token_id:int>", "1").replace("<token>", "unguessable").replace("<name>", "no-such-file")
     path = path.replace("<chart>", "persons")
     browser = box.browser(None if role == "anyone" else role)
@@ -210,6 +241,7 @@ def test_a_token_opens_no_page(box: Box, route: str) -> None:
         return
     method, path = route.replace("<stream_id:int>", "2").replace("<detection_id:int>", "2").split(" ", 1)
     path = path.replace("<person_id:int>", "3").replace("<token_id:int>", "1").replace("<receipt_id:int>", "1")
+    path = path.replace("<rule_id:int>", "1").replace("<recipient_id:int>", "1")
     answer = box.browser().client.request(method, path, headers={"Authorization": "Bearer token of ann"})
     assert answer.status_code == 401
 

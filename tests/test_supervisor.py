@@ -187,12 +187,12 @@ def ignore_sigint() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-@pytest.mark.parametrize("command", ["run", "gate", "ingest", "watch", "serve", "sync"])
+@pytest.mark.parametrize("command", ["run", "gate", "ingest", "watch", "serve", "sync", "notify"])
 def test_it_ends_on_sigint_also_if_whoever_started_it_ignored_that(
     tmp_path: Path, free_port: Callable[[], int], command: str
 ) -> None:
     box = Box(tmp_path, "embedded", free_port)
-    starts = ("gate", "ingest", "watch", "serve", "sync") if command == "run" else (command,)
+    starts = ("gate", "ingest", "watch", "serve", "sync", "notify") if command == "run" else (command,)
 
     def all_run() -> bool:
         return {service.name for service in box.store.services.all(now()) if service.alive} >= {*starts}

@@ -263,4 +263,4 @@ class Room:
         return (self.folder / "run.log").read_text(errors="replace")
 
 
-SERVICE_NAMES = (b"gate", b"ingest", b"watch", b"serve", b"sync")
+SERVICE_NAMES = (b"gate", b"ingest", b"watch", b"serve", b"sync", b"notify")

@@ -69,6 +69,7 @@ class Action(str, enum.Enum):
     RECIPIENT_REMOVED = "recipient_removed"
     RECIPIENT_TESTED = "recipient_tested"
     QUIET_HOURS_CHANGED = "quiet_hours_changed"
+    MAIL_SERVER_CHANGED = "mail_server_changed"
     SUMS_REPAIRED = "sums_repaired"
     CHANGED = "changed"  # anything else that was sent and accepted; the subject is its route
     RESTORED = "restored"

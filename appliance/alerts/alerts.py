@@ -34,3 +34,15 @@ class AlertStore(Protocol):
 
     def saving(self) -> AbstractContextManager[None]:
         """One transaction: all of it is stored, or nothing. Raises NotSaved."""
+
+
+class Outbox(Protocol):
+    """The same for what runs by itself, and its own connection, for one thread."""
+
+    @property
+    def alerts(self) -> Alerts: ...
+
+    def saving(self) -> AbstractContextManager[None]:
+        """One transaction: all of it is stored, or nothing. Raises NotSaved."""
+
+    def close(self) -> None: ...

@@ -89,10 +89,9 @@ class OpenAlert:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A message that is to be sent: to whom, and what."""
+    """A message that is to be sent."""
 
     delivery: Delivery
-    recipient: Recipient
     event: Event = field(repr=False)
 
 
@@ -136,7 +135,7 @@ class Log:
                 [Phase.OPEN.value, *parameters],
             )
         )
-        entries = {entry.id: entry for entry in self._among("id", [int(row["log_id"]) for row in states])}
+        entries = {entry.id: entry for entry in self._among([int(row["log_id"]) for row in states])}
         return [
             OpenAlert(int(row["rule_id"]), _subject(row), entries[int(row["log_id"])], bool(row["owes"]))
             for row in states
@@ -150,30 +149,30 @@ class Log:
         )
         return next(int(row["n"]) for row in rows)
 
-    def is_waiting(self, way: Way) -> bool:
-        """Whether anything is to be sent this way."""
-        rows = self.db.query(
-            "select 1 as found from alert_deliveries where state = 'waiting' and kind = ? limit 1", [way.value]
-        )
-        return any(True for _ in rows)
+    def count_waiting(self) -> int:
+        """How many messages are to be sent."""
+        rows = self.db.query("select count(*) as n from alert_deliveries where state = 'waiting'")
+        return next(int(row["n"]) for row in rows)
 
-    def waiting(self, way: Way, limit: int = 200) -> list[Waiting]:
-        """What is to be sent this way, the oldest first."""
-        rows = list(
-            self.db.query(
-                f"select {_DELIVERY} where state = 'waiting' and kind = ? and recipient_id is not null"
-                " order by id limit ?",
-                [way.value, limit],
-            )
+    def recipients_waiting(self, way: Way) -> list[Recipient]:
+        """For whom something is to be sent this way."""
+        rows = self.db.query(
+            "select distinct recipient_id from alert_deliveries where state = 'waiting' and kind = ?"
+            " and recipient_id is not null",
+            [way.value],
+        )
+        ids = {int(row["recipient_id"]) for row in rows}
+        return [each for each in Recipients(self.db).all() if each.id in ids] if ids else []
+
+    def waiting(self, recipient: Recipient, limit: int) -> list[Waiting]:
+        """What is to be sent to a recipient, the oldest first."""
+        rows = self.db.query(
+            f"select {_DELIVERY} where state = 'waiting' and recipient_id = ? order by id limit ?",
+            [recipient.id, limit],
         )
         found = [_delivery(row) for row in rows]
-        events = {entry.id: entry.event for entry in self._among("id", sorted({each.log_id for each in found}))}
-        people = self._recipients({each.recipient_id for each in found if each.recipient_id is not None})
-        return [
-            Waiting(each, people[each.recipient_id], events[each.log_id])
-            for each in found
-            if each.recipient_id in people and each.log_id in events
-        ]
+        events = {entry.id: entry.event for entry in self._among(sorted({each.log_id for each in found}))}
+        return [Waiting(each, events[each.log_id]) for each in found]
 
     # Writing
 
@@ -199,14 +198,25 @@ class Log:
         )
         return next(int(row["id"]) for row in list(rows))
 
-    def tell(self, log_id: int, recipients: Iterable[Recipient], now_utc: float) -> list[int]:
-        """Have these told what an entry says; the ids of the deliveries."""
+    def tell(
+        self,
+        log_id: int,
+        recipients: Iterable[Recipient],
+        now_utc: float,
+        outcome: Outcome = Outcome.WAITING,
+        problem: str = "",
+    ) -> list[int]:
+        """Have these told what an entry says; the ids of the deliveries. outcome: if that has been tried already."""
+        tries, at_utc = (0, None) if outcome is Outcome.WAITING else (1, utc_text(now_utc))
         made = []
         for each in recipients:
             rows = self.db.query(
                 "insert into alert_deliveries (log_id, recipient_id, recipient, kind, state, tries, created_utc,"
-                " problem) values (?, ?, ?, ?, 'waiting', 0, ?, '') returning id",
-                [log_id, each.id, each.name, each.way.value, utc_text(now_utc)],
+                " at_utc, problem) values (?, ?, ?, ?, ?, ?, ?, ?, ?) returning id",
+                [
+                    *(log_id, each.id, each.name, each.way.value, outcome.value, tries),
+                    *(utc_text(now_utc), at_utc, problem[:500]),
+                ],
             )
             made += [int(row["id"]) for row in list(rows)]
         return made
@@ -255,15 +265,12 @@ class Log:
             of.setdefault(int(row["log_id"]), []).append(_delivery(row))
         return [replace(entry, deliveries=tuple(of.get(entry.id, ()))) for entry in entries]
 
-    def _among(self, column: str, values: list[int]) -> list[Entry]:
+    def _among(self, values: list[int]) -> list[Entry]:
         found: list[Entry] = []
         for start in range(0, len(values), 500):
             some = values[start : start + 500]
-            found += self._entries(f"where {column} in ({', '.join('?' * len(some))})", some)
+            found += self._entries(f"where id in ({', '.join('?' * len(some))})", some)
         return found
-
-    def _recipients(self, ids: set[int]) -> dict[int, Recipient]:
-        return {each.id: each for each in Recipients(self.db).all() if each.id in ids}
 
 
 def new_uid() -> str:
@@ -277,9 +284,9 @@ def _about(subjects: Collection[Subject] | None) -> tuple[str, list[Any]]:
         return "1 = 1", []
     if not subjects:
         return "1 = 0", []
-    one = "(subject_of = ? and subject_id = ?)"
     values = [value for each in subjects for value in (each.of.value, each.id)]
-    return f"({' or '.join([one] * len(subjects))})", values
+    rows = ", ".join(["(?, ?)"] * len(subjects))
+    return f"(subject_of, subject_id) in (values {rows})", values
 
 
 def _subject(row: Mapping[str, Any]) -> Subject:

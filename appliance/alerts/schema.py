@@ -93,7 +93,7 @@ TABLES = """
     ) strict;
     create index alert_deliveries_log on alert_deliveries (log_id);
     create index alert_deliveries_recipient on alert_deliveries (recipient_id);
-    create index alert_deliveries_waiting on alert_deliveries (kind, id) where state = 'waiting';
+    create index alert_deliveries_waiting on alert_deliveries (recipient_id, id) where state = 'waiting';
 """
 
 OF_BOX = """

@@ -86,7 +86,8 @@ def health(context: click.Context) -> None:
     config = config_of(context)
     with closing(Store.open_readonly(config.store_path)) as store:
         alive = {status.name: status for status in store.services.all(now()) if status.alive and _is_there(status.pid)}
-    missing = [f"{service.name} does not live" for service in SERVICES if service.name not in alive]
+    needed = [service.name for service in SERVICES if not service.is_newer]
+    missing = [f"{name} does not live" for name in needed if name not in alive]
     watcher = alive.get("watch")
     pids = {service.name: alive[service.name].pid for service in SERVICES if service.name in alive}
     told = Health(pids, missing, (watcher.problem or "") if watcher else "")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from appliance.accounts.guard import Visitor
 from appliance.faces import Counts, State
+from appliance.local.alerts import open_now
 from appliance.local.health import look
 from appliance.local.pages import Site
 from appliance.local.trend_charts import last_day_chart
@@ -49,6 +50,7 @@ def add_routes(app: App, site: Site) -> None:
             latest=latest,
             problems=how.problems,
             notices=how.notices,
+            alerts=open_now(store, visitor, streams),
             statistics=store.privacy.statistics_only(),
             chart=last_day_chart(store, now.utc) if periods[2].counts.total else "",
             zone=store.trends.zone(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from appliance.alerts import api as api_alerts
 from appliance.local import api_audit, api_exports, api_updates, receipts
 from appliance.local import api_types as shapes
 from appliance.local.api_query import FILTERS
@@ -59,6 +60,7 @@ OPERATIONS = (
     *api_exports.OPERATIONS,
     *api_updates.OPERATIONS,
     *api_audit.OPERATIONS,
+    *api_alerts.OPERATIONS,
 )  # fmt: skip
 
 

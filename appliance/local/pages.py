@@ -10,6 +10,7 @@ from appliance.accounts.metrics_token import MetricsToken
 from appliance.accounts.people import DEVICE_S
 from appliance.accounts.site import VIEWS as ACCOUNTS_VIEWS
 from appliance.accounts.site import Accounts
+from appliance.alerts.site import VIEWS as ALERTS_VIEWS
 from appliance.config import Config
 from appliance.disk import Reserve
 from appliance.https import Keeper
@@ -35,7 +36,7 @@ NAVIGATION = (
     Link("/streams", "Streams"),
     Link("/trends", "Trends"),
     Link("/detections", "Detections", also=("/export",)),
-    Link("/box-health", "Health"),
+    Link("/box-health", "Health", also=("/alerts",)),
     Link("/people", "People", admin_only=True),
     Link("/fleet", "Fleet", admin_only=True),
     Link("/settings", "Settings", admin_only=True, also=("/updates", "/audit", "/receipts")),
@@ -67,7 +68,7 @@ class Site:
         pages = Pages(
             name=config.box,
             noun="box",
-            renderer=Renderer(VIEWS, ACCOUNTS_VIEWS),
+            renderer=Renderer(VIEWS, ACCOUNTS_VIEWS, ALERTS_VIEWS),
             static=Static(),
             form_cookie=Cookie("mb9k_form", https, path),
             viewer=visitor_now,

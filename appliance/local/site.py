@@ -14,6 +14,7 @@ from appliance.config import Config
 from appliance.exports.drafts import sweep
 from appliance.https import Keeper
 from appliance.local import (
+    alerts,
     api,
     dashboard,
     detections,
@@ -58,6 +59,7 @@ MODULES = (
     exports,
     receipts,
     monitoring,
+    alerts,
     privacy,
     people,
     fleet,

@@ -8,6 +8,7 @@ from bottle import HTTPError, HTTPResponse, request, response
 
 from appliance.accounts.guard import Visitor
 from appliance.https import is_self_signed
+from appliance.local.alerts import open_now, open_of
 from appliance.local.dashboard import period
 from appliance.local.pages import Site
 from appliance.local.shown_keys import ShownKey
@@ -71,7 +72,15 @@ def add_routes(app: App, site: Site) -> None:
         found = store.streams.all(now, visitor.sees_only, search)
         today = store.trends.by_stream([stream.id for stream in found], store.trends.midnight_utc(now.utc))
         refusals = store.streams.refusals(8) if visitor.is_admin else []
-        return site.pages.page("streams.html", streams=found, today=today, search=search, refusals=refusals, now=now)
+        return site.pages.page(
+            "streams.html",
+            streams=found,
+            today=today,
+            search=search,
+            refusals=refusals,
+            alerted={alert.address for alert in open_now(store, visitor, found)},
+            now=now,
+        )
 
     @app.get("/streams/<stream_id:int>", access=Access.OWNER)
     def stream(store: Store, visitor: Visitor, stream: Stream, now: Now) -> Page:
@@ -84,6 +93,7 @@ def add_routes(app: App, site: Site) -> None:
             stream=stream,
             periods=[period(store, "Today", today), period(store, "All", only)],
             detections=detections,
+            alerts=open_of(store, stream.id),
             smallest_face=smallest_face(stream),
             kept=_kept(site, stream),
             statistics=store.privacy.statistics_only(),

@@ -23,7 +23,7 @@ from appliance.machine.requests import FactoryReset
 from appliance.service import SERVICES
 
 log = logging.getLogger(__name__)
-UNITS = ("mb9k.target", *(f"mb9k-{service.name}.service" for service in SERVICES))
+UNITS = ("mb9k.target", *(service.unit for service in SERVICES))
 MARK = "reset-begun"
 STOP_S = 120.0
 WIPE_S = 3600.0  # a large card full of small files

@@ -111,6 +111,7 @@ def change(
             store.streams.rename(stream.id, name)
         if source is not None:
             store.streams.set_source(stream.id, source)
+            store.views.learn_again(stream.id)
         if source is not None or watch != stream.watch_url:
             store.streams.set_watch(stream.id, watch)
         if active is not None:
@@ -151,6 +152,13 @@ def rotate_key(store: Store, stream_id: int) -> str:
         store.streams.set_key(stream_id, digest(key))
         store.audit.add(Action.KEY_CHANGED, named(store, stream_id))
     return key
+
+
+def learn_view(store: Store, stream: Stream) -> None:
+    """What the camera shows from now on is its view: the box learns it. Raises NotSaved."""
+    with store.saving():
+        store.views.learn_again(stream.id)
+        store.audit.add(Action.STREAM_CHANGED, named(store, stream.id), view="learn")
 
 
 def delete(store: Store, files: ImageFiles, previews: Previews, by: Person, stream: Stream, now: Now) -> int:

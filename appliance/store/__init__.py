@@ -12,6 +12,7 @@ from appliance.store.streams import Refusal, Source, Stream
 from appliance.store.summaries import Backlog, EpochState
 from appliance.store.summaries_schema import BY_HAND
 from appliance.store.trends import Bucket, Step
+from appliance.store.views import StoredView
 
 __all__ = [
     "BY_HAND",
@@ -35,6 +36,7 @@ __all__ = [
     "StoreError",
     "StoredDetection",
     "StoredImage",
+    "StoredView",
     "Stream",
     "WallClock",
     "explain_trouble",

@@ -32,6 +32,7 @@ from appliance.store.streams import Streams
 from appliance.store.summaries import WRONG_MINUTES, Summaries
 from appliance.store.trends import Trends
 from appliance.store.trends_schema import WRONG_DAYS, WRONG_QUARTERS
+from appliance.store.views import Views
 from appliance.store.without_row import WithoutRow
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class Store:
         self.without_row = WithoutRow(self.db)
         self.receipts = Receipts(self.db)
         self.privacy = Privacy(self.db)
+        self.views = Views(self.db)
         self.fleet = Fleet(self.db)
         self.alerts = Alerts(self.db)
         self.audit = Audit(self.db)

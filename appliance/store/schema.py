@@ -8,7 +8,7 @@ from __future__ import annotations
 from appliance.accounts.schema import migrations as accounts_migrations
 from appliance.alerts import schema as alerts_schema
 from appliance.sqlite import Database, Migrations
-from appliance.store import keeping_schema, summaries_schema, trends_schema
+from appliance.store import keeping_schema, picture_schema, summaries_schema, trends_schema
 
 migrations = Migrations("appliance")
 MIGRATIONS = (accounts_migrations, migrations)  # streams refer to people, so these come first
@@ -312,3 +312,9 @@ def m017_work(db: Database) -> None:
 def m019_alerts(db: Database) -> None:
     """Who is told when something is wrong, of what, and what they were told."""
     db.executescript(alerts_schema.TABLES + alerts_schema.OF_BOX)
+
+
+@migrations()
+def m020_picture(db: Database) -> None:
+    """What a camera looks at, and what is wrong with its picture."""
+    picture_schema.make(db)

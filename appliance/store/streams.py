@@ -7,7 +7,7 @@ from dataclasses import astuple, dataclass, field, fields
 from typing import Any, Literal
 
 from appliance.errors import NameTaken
-from appliance.faces import Health, Work
+from appliance.faces import Health, PictureFault, Work
 from appliance.keeping import ImageMode, Keeping
 from appliance.sqlite import Database
 from appliance.store.filters import OF_STREAMS, TITLE, conditions
@@ -27,6 +27,7 @@ class Stream:
     problem: why nobody in it is being judged, for a person to read. watch_problem: why the smaller picture is not
     watched; the large one is, instead.
     keeping: what was chosen for it of what is kept.
+    picture_fault: what is wrong with the picture that comes, picture_fault_since_utc: since when; while it is live.
     transport: over which the pictures of a camera came last, tcp or udp. key_interval_s: from key frame to key frame.
     health: how well it can be judged, work: what was done with it; while it is live.
     """
@@ -54,6 +55,8 @@ class Stream:
     keeping: Keeping
     health: Health
     work: Work = field(default_factory=Work)
+    picture_fault: PictureFault | None = None
+    picture_fault_since_utc: str | None = None
 
     @property
     def title(self) -> str:
@@ -100,13 +103,14 @@ _LIVE = "(watch.name is not null and active and coalesce(live, 0))"
 _KEEPING = tuple(each.name for each in fields(Keeping))  # so do those of streams
 _HEALTH = tuple(each.name for each in fields(Health))
 _WORK = tuple(each.name for each in fields(Work))
+_FAULT = ("picture_fault", "picture_fault_since_utc")
 _SELECT = f"""
     select streams.id, owner_id, people.name as owner, streams.name, key_sha256 is not null as has_key, source_url,
       watch_url, active, {", ".join(_KEEPING)}, streams.created_utc,
       {_LIVE} as live, iif({_LIVE}, since_utc, null) as live_since_utc,
       iif({_LIVE}, remote, null) as remote, codec, width, height, stream_status.problem,
       watch_problem, transport, key_interval_s, iif({_LIVE}, decoded_by, null) as decoded_by,
-      {", ".join(f"iif({_LIVE}, {name}, null) as {name}" for name in _HEALTH)},
+      {", ".join(f"iif({_LIVE}, {name}, null) as {name}" for name in (*_HEALTH, *_FAULT))},
       {", ".join(f"iif({_LIVE}, {name}, 0) as {name}" for name in _WORK)}
     from streams
     join people on people.id = owner_id
@@ -321,6 +325,22 @@ class Streams:
             [stream_id, problem, watch_problem],
         )
 
+    def set_picture_fault(self, stream_id: int, fault: PictureFault | None, since_utc: str | None) -> None:
+        """Say what is wrong with its picture, and since when, where there is a status of it; None: nothing."""
+        self.db.execute(
+            "update stream_status set picture_fault = ?, picture_fault_since_utc = ? where stream_id = ?",
+            [fault and fault.value, since_utc, stream_id],
+        )
+
+    def picture_fault(self, stream_id: int) -> tuple[PictureFault, str] | None:
+        """What was wrong with its picture when that was last known, and since when, also while it is not live."""
+        row = self.db.execute(
+            "select picture_fault, picture_fault_since_utc from stream_status"
+            " where stream_id = ? and picture_fault is not null",
+            [stream_id],
+        ).fetchone()
+        return (PictureFault(row["picture_fault"]), row["picture_fault_since_utc"]) if row else None
+
     def add_refusal(self, remote: str, action: str, reason: str, times: int, at_utc: float) -> None:
         """Record that someone was refused; the same within a minute counts up. Keeps the newest 1000."""
         cursor = self.db.execute(
@@ -348,7 +368,8 @@ def _stream(row: dict[str, Any]) -> Stream:
     work = Work(**{name: row.pop(name) for name in _WORK})
     keeping = _keeping({name: row.pop(name) for name in _KEEPING})
     flags = {name: bool(row[name]) for name in ("has_key", "active", "live")}
-    return Stream(**{**row, **flags}, keeping=keeping, health=health, work=work)
+    fault = row["picture_fault"] and PictureFault(row["picture_fault"])
+    return Stream(**{**row, **flags, "picture_fault": fault}, keeping=keeping, health=health, work=work)
 
 
 def _keeping(row: dict[str, Any]) -> Keeping:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from appliance.errors import InputError
-from appliance.faces import State
+from appliance.faces import Counts, State
 from appliance.messages import Row
 from appliance.sqlite import Database
 from appliance.store.summaries_schema import BY_HAND, MINUTE_START
@@ -334,6 +334,25 @@ class Summaries:
             {"before": before_utc},
         ).fetchone()
         return Backlog(**row)
+
+    def counted_since(self, since_utc: float) -> dict[int, Counts]:
+        """Persons of the minutes that began since then, by stream (id); of recent times only, and quickly.
+
+        Rows of a minute stand in the epoch of then and in later ones, so older epochs need not be asked. Where clocks
+        were set meanwhile, one more before them is.
+        """
+        rows = self.db.execute(
+            "select stream_id, sum(mask) as mask, sum(no_mask) as no_mask, sum(incorrect) as incorrect,"
+            " sum(unknown) as unknown from epochs"
+            " cross join (select max(number) as number, stream_id from stream_numbers group by stream_id) as named"
+            " cross join summaries on epoch = epochs.number and stream = named.number"
+            " and minute >= (:since - started_utc) / 60"
+            " where epochs.number >="
+            " (select coalesce(max(number), 1) - 1 from epochs where started_utc <= :since)"
+            " group by stream_id",
+            {"since": -(-int(since_utc) // 60) * 60},
+        )
+        return {row["stream_id"]: Counts(**{state.value: row[state.value] for state in State}) for row in rows}
 
     def streams(self) -> dict[int, str]:
         """The streams there are now: their names, without the owner, by number."""

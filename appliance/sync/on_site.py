@@ -158,6 +158,15 @@ class OnSite:
             self._tell(each, b"")  # an empty retained message takes the old one away
         self._tell(self._topic(Topic.AVAILABILITY), ONLINE.encode())
 
+    def say(self, where: str, payload: bytes, timeout_s: float) -> str | None:
+        """Publish once, under a topic of anybody's choice, and wait until the broker has it; or why it has it not."""
+        if self._up_since_s is None:
+            return f"{rules.SENTENCE} {self.where} {self.problem or 'is not connected'}."
+        sent = self._client.publish(where, payload, qos=1)
+        with suppress(RuntimeError, ValueError):  # the connection was lost meanwhile, or the queue is full
+            sent.wait_for_publish(timeout_s)
+        return None if sent.is_published() else f"{rules.SENTENCE} {self.where} did not confirm the message."
+
     def _announce(self, streams: dict[int, str]) -> None:
         about = self._about
         wanted = (self._settings.topic, about.box, about.version, about.hardware, about.page, streams)
@@ -252,6 +261,12 @@ class Teller:
         if self._wrong or told is None or told.problem is None:
             return self._wrong
         return f"{rules.SENTENCE} {told.where} {told.problem}."
+
+    def say(self, where: str, payload: bytes, timeout_s: float) -> str | None:
+        """Have the broker told something once; why that did not work, in a sentence."""
+        if (told := self._told) is None:
+            return self._wrong or f"No {rules.SENTENCE.removeprefix('The ')} is set: set one on the page Fleet."
+        return told.say(where, payload, timeout_s)
 
     def step(self) -> None:
         """Tell what is new to whoever is to be told. Raises UserError, sqlite3.Error."""

@@ -18,6 +18,7 @@ from appliance.messages import Command, State
 from appliance.service import HEARTBEAT_S, notify, repeat
 from appliance.store import FleetStatus, Store
 from appliance.sync import machine, reasons
+from appliance.sync.alerts import DELIVER_S, alerts_by_mqtt
 from appliance.sync.belonging import Belonging
 from appliance.sync.commands import MAX_ANSWERS, NAME, Commands
 from appliance.sync.conversation import Conversation
@@ -269,10 +270,14 @@ def serve(config: Config) -> None:
     """Tell the centre, if the box has joined one, and a broker on site, until SIGTERM. Raises UserError."""
     stopping = threading.Event()
     on_site = Teller(config)
+    alerts = alerts_by_mqtt(config, on_site)
     telling = repeat(on_site.step, STEP_S, "what the broker on site is told", stopping)
+    # A thread of its own: whoever waits for the broker's word keeps nobody from the figures.
+    alerting = repeat(alerts.step, DELIVER_S, "what is told by mqtt", stopping)
     try:
         Sync(config, on_site=on_site).run(stopping)
     finally:
         stopping.set()
+        alerting.join(STOP_S)
         telling.join(STOP_S)
         on_site.stop()

@@ -9,7 +9,7 @@ from appliance.service import SERVICES
 from appliance.update.versions import ELSEWHERE, UpdateError
 
 TARGET = "mb9k.target"
-UNITS = tuple(f"mb9k-{service.name}.service" for service in SERVICES)
+UNITS = tuple(service.unit for service in SERVICES)
 TIMEOUT_S = 120
 
 

@@ -1,0 +1,72 @@
+"""What somebody is told: one event, as a JSON document for programs and as a mail for people. Pure functions."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from appliance.alerts.judge import What
+from appliance.alerts.kinds import ALL
+from appliance.alerts.log import Event
+from appliance.mail import Mail
+from appliance.time_zone import UTC, TimeZone
+from appliance.times import utc_text
+
+_SUBJECTS = {What.RAISED: "", What.OVER: "Over: ", What.TEST: "Test: "}
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Who tells: a box or a centre. url: of its page, without / at its end; empty: not known. zone: its clocks."""
+
+    name: str
+    noun: str
+    url: str = ""
+    zone: TimeZone = UTC
+
+
+def document(event: Event, site: Site) -> bytes:
+    """The message as JSON, the same bytes each time it is sent. docs/alerts.md says what the fields mean."""
+    about = {"of": event.subject.of.value, "id": event.subject.id, "title": event.title}
+    return json.dumps(
+        {
+            "id": event.uid,
+            "alert": event.alert,
+            "what": event.what.value,
+            "kind": event.kind,
+            "rule": event.rule_id,
+            "site": {"name": site.name, "noun": site.noun, "url": site.url},
+            "subject": about,
+            "at": utc_text(event.at_utc),
+            "since": utc_text(event.since_utc),
+            "text": summary(event, site),
+            "words": event.words,
+            "figures": dict(event.figures),
+        },
+        ensure_ascii=False,
+        separators=(",", ":"),
+    ).encode()
+
+
+def summary(event: Event, site: Site) -> str:
+    """The message in one line: `Hall: door is offline.`"""
+    return f"{_SUBJECTS[event.what]}{site.name}: {event.words}"
+
+
+def mail(event: Event, site: Site, to: str) -> Mail:
+    """The message as a mail to one person."""
+    when = f"{_clock(event.at_utc, site)}"
+    lines = [event.words, ""]
+    if event.what is not What.TEST:
+        lines += [f"Since: {_clock(event.since_utc, site)}"]
+    lines += [f"At: {when} ({site.zone.name})", f"{site.noun.capitalize()}: {site.name}"]
+    if event.subject != ALL and event.title:
+        lines += [f"About: {event.title}"]
+    if site.url:
+        lines += ["", f"{site.url}/alerts"]
+    lines += ["", f"You get this because a rule of the {site.noun} names you; its admins can change that."]
+    return Mail(event.uid, to, summary(event, site), "\n".join(lines) + "\n", from_name=site.name)
+
+
+def _clock(utc: float, site: Site) -> str:
+    return site.zone.local(utc).strftime("%A %d %B %Y, %H:%M").replace(" 0", " ")

@@ -1,0 +1,24 @@
+"""What sends, and what it says when it could not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from appliance.alerts.log import Event
+from appliance.alerts.recipients import Recipient
+from appliance.errors import UserError
+
+
+class Undelivered(UserError):
+    """A message was not delivered; says why in one line that names the next step.
+
+    is_final: it will not be, so to send it again is of no use.
+    """
+
+    def __init__(self, words: str, is_final: bool = False) -> None:
+        super().__init__(words)
+        self.is_final = is_final
+
+
+Send = Callable[[Recipient, Event], None]
+"""Delivers one message, or raises Undelivered; within a minute either way."""

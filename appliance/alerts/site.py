@@ -1,0 +1,167 @@
+"""What a site hands in, so that it has pages of alerts, and what these share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from appliance.accounts.audit import Action, record
+from appliance.accounts.guard import Visitor
+from appliance.alerts.alerts import AlertStore
+from appliance.alerts.changes import find_rule
+from appliance.alerts.kinds import Of, Parameters, Subject, kind_of
+from appliance.alerts.log import Event
+from appliance.alerts.recipients import Recipient, Way
+from appliance.alerts.rules import Rule
+from appliance.alerts.sending import Send, trial, try_out
+from appliance.alerts.tried import Trial, Trials
+from appliance.errors import NotAllowed, NotFound, UserError
+from appliance.mail import clean_address
+from appliance.times import Now
+from appliance.web.forms import query_value
+from appliance.web.pages import Page, Pages
+
+VIEWS = Path(__file__).parent / "views"
+DONE = {
+    "rule-saved": "The rule is saved.",
+    "rule-removed": "The rule is removed.",
+    "rules-added": "The recommended rules are in force.",
+    "recipient-saved": "The recipient is saved. Send a test to see whether messages arrive.",
+    "recipient-removed": "The recipient is removed.",
+    "quiet-saved": "The quiet hours are saved.",
+    "mail-saved": "The mail server is saved. Send a test to see whether it takes mail.",
+    "mail-removed": "No mail is sent any more.",
+}
+"""What a page says after a redirect, by the word in its address."""
+WAYS = {Way.EMAIL: "by e-mail", Way.WEBHOOK: "by webhook", Way.MQTT: "by MQTT"}
+MAIL_SERVER = "the mail server"
+TOGETHER = ("rate",)
+"""Kinds whose rules about several things take them together; of others, each is judged for itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Theirs:
+    """What a visitor may make rules about, and sees alerts of. titles: of each, in order. all: everything there is."""
+
+    titles: Mapping[Subject, str]
+    all: bool
+
+    @property
+    def subjects(self) -> list[Subject] | None:
+        """Of which they see alerts; None: of all."""
+        return None if self.all else list(self.titles)
+
+    def may_edit(self, subject: Subject) -> bool:
+        """Whether they may make, change and remove rules about it."""
+        return self.all or subject in self.titles
+
+    def may_see(self, rule: Rule) -> bool:
+        """Whether they see that there is this rule: of their own, and of all."""
+        return rule.subject.of is Of.ALL or self.may_edit(rule.subject)
+
+
+@dataclass(frozen=True)
+class AlertSite:
+    """What the pages of alerts share; may be used by several threads at once.
+
+    folder: where the mail server is kept. kinds: of rules that the site has. recommended: of them. noun: of what it
+    has many (stream, box). theirs: what is a visitor's. address: where the page of a subject is; empty: it has none.
+    zone: whose clocks quiet hours go by. trouble: why nothing is watched just now; None: all is.
+    ways: what sends a test. mqtt: what is said of topics.
+    """
+
+    pages: Pages
+    folder: Path
+    kinds: Sequence[type[Parameters]]
+    recommended: Sequence[Parameters]
+    noun: str
+    theirs: Callable[[Any, Visitor, Now], Theirs]
+    address: Callable[[Subject], str]
+    zone: Callable[[Any], str]
+    trouble: Callable[[Any, Now], str | None]
+    ways: Mapping[Way, Send]
+    mqtt: str
+    trials: Trials = field(default_factory=Trials)
+
+    @property
+    def name(self) -> str:
+        """What people call the machine."""
+        return self.pages.title() if self.pages.title else self.pages.name
+
+    def page(self, view: str, **values: Any) -> Page:
+        """A page that says what was just done, if something was."""
+        return self.pages.page(view, done=DONE.get(query_value("done")), **values)
+
+    def whose(self, parameters: Parameters, subject: Subject, titles: Mapping[Subject, str]) -> str:
+        """What a rule is about, for people. titles: of what there is."""
+        kind = kind_of(parameters)
+        if subject.of is Of.SITE and kind.name not in TOGETHER:
+            return f"each {self.noun} of {titles.get(subject, subject.id)}"
+        if subject.of is not Of.ALL:
+            return titles.get(subject, f"{subject.of.value} {subject.id}")
+        if kind.subjects == (Of.ALL,):
+            return f"this {self.pages.noun}"
+        several = f"{self.noun}es" if self.noun.endswith("x") else f"{self.noun}s"
+        return f"all {several} together" if kind.name in TOGETHER else f"each {self.noun}"
+
+
+def rule_to_edit(site: AlertSite, store: AlertStore, visitor: Visitor, now: Now, rule_id: int) -> tuple[Rule, Theirs]:
+    """A rule that the visitor may change. Raises NotFound, also for another's, NotAllowed for one about all."""
+    theirs, rule = site.theirs(store, visitor, now), find_rule(store, rule_id)
+    if theirs.may_edit(rule.subject):
+        return rule, theirs
+    if theirs.may_see(rule):
+        raise NotAllowed(f"Only an admin may change rules about more than one {site.noun}. Ask one, or go back.")
+    raise NotFound("This rule was removed, or never was; choose another.")
+
+
+def trial_name(recipient_id: int) -> str:
+    """By what the last test of a recipient is kept."""
+    return f"recipient {recipient_id}"
+
+
+def send_test(site: AlertSite, store: AlertStore, recipient: Recipient, now: Now) -> Trial:
+    """Send a test now; what came of it, which also stands in the log. Raises InputError: too many at once; NotSaved."""
+    event = trial(site.name, now.utc)
+
+    def send() -> str:
+        record(store, Action.RECIPIENT_TESTED, recipient.name, way=recipient.way.value, where=recipient.where)
+        problem = _tried(site, recipient, event)
+        with store.saving():
+            (delivery,) = store.alerts.log.tell(store.alerts.log.add(event), [recipient], now.utc)
+            if problem is None:
+                store.alerts.log.note_sent([delivery], now.utc)
+            else:
+                store.alerts.log.note_trouble(delivery, str(problem), now.utc, is_given_up=True)
+        if problem is not None:
+            raise problem
+        return f"{recipient.where} has taken the message."
+
+    return site.trials.run(trial_name(recipient.id), now, send)
+
+
+def send_test_mail(site: AlertSite, store: AlertStore, to: str, now: Now) -> Trial:
+    """Send a test by the mail server to any address; what came of it. Raises InputError, NotSaved."""
+
+    def send() -> str:
+        anybody = Recipient(0, Way.EMAIL, MAIL_SERVER, clean_address(to), "")
+        record(store, Action.RECIPIENT_TESTED, MAIL_SERVER, way=Way.EMAIL.value, where=anybody.where)
+        if problem := _tried(site, anybody, trial(site.name, now.utc)):
+            raise problem
+        return f"The mail server has taken a message to {anybody.where}."
+
+    clean_address(to)
+    return site.trials.run(MAIL_SERVER, now, send)
+
+
+def _tried(site: AlertSite, recipient: Recipient, event: Event) -> UserError | None:
+    """Send one message; why that failed, None: it did not."""
+    if recipient.way not in site.ways:
+        return UserError(f"A test cannot be sent {WAYS[recipient.way]}; wait for an alert.")
+    try:
+        try_out(site.ways, recipient, event)
+    except UserError as error:
+        return error
+    return None

@@ -1,0 +1,46 @@
+"""The ways that a box and a centre have in common: webhook and e-mail."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from appliance import mail
+from appliance.alerts import message, webhook
+from appliance.alerts.log import Event
+from appliance.alerts.message import Site
+from appliance.alerts.recipients import Recipient
+from appliance.alerts.sending import Send, Undelivered
+from appliance.errors import InputError, UserError
+
+NO_SERVER = "No mail server is set: an admin sets one on the page Alerts."
+
+
+def by_webhook(site: Callable[[], Site]) -> Send:
+    """Sends to webhooks. site: who tells, as it is now."""
+
+    def send(recipient: Recipient, event: Event) -> None:
+        body = message.document(event, site())
+        webhook.post(recipient.address, recipient.secret, event.uid, body, time.time())
+
+    return send
+
+
+def by_mail(folder: Path, site: Callable[[], Site]) -> Send:
+    """Sends mail, by the server that is set now. folder: where mail.load finds it."""
+
+    def send(recipient: Recipient, event: Event) -> None:
+        try:
+            server = mail.load(folder)
+            if server is None:
+                raise Undelivered(NO_SERVER)
+            mail.send(server, message.mail(event, site(), recipient.address), time.time())
+        except mail.MailError as error:
+            raise Undelivered(str(error), error.is_final) from error
+        except InputError as error:
+            raise Undelivered(str(error), is_final=True) from error
+        except UserError as error:
+            raise Undelivered(str(error)) from error
+
+    return send

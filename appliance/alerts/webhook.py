@@ -1,0 +1,135 @@
+"""One message to a webhook: a POST of JSON, signed if there is a secret. Redirects are not followed.
+
+The headers and the signature are those of https://www.standardwebhooks.com, for which there are libraries.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import http.client
+import socket
+import ssl
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+from appliance.alerts.sending import Undelivered
+
+STEP_TIMEOUT_S = 5.0
+WHOLE_TIMEOUT_S = 10.0
+"""A server that sends a byte now and then holds nobody up."""
+MAX_SAID = 160
+_PREFIX = "whsec_"
+
+
+def signature(secret: str, uid: str, timestamp_s: int, body: bytes) -> str:
+    """The value of `webhook-signature`: HMAC-SHA256 of the id, the time and the body, with dots between.
+
+    secret: text; or, behind `whsec_`, bytes in base64.
+    """
+    key = secret.encode()
+    if secret.startswith(_PREFIX):
+        with suppress(binascii.Error):
+            key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
+    signed = f"{uid}.{timestamp_s}.".encode() + body
+    return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+
+
+def post(url: str, secret: str, uid: str, body: bytes, now_utc: float) -> None:
+    """Send one message; returns once the server has said 2xx. Raises Undelivered."""
+    timestamp_s = int(now_utc)
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": "mb9k",
+        "webhook-id": uid,
+        "webhook-timestamp": str(timestamp_s),
+    }
+    if secret:
+        headers["webhook-signature"] = signature(secret, uid, timestamp_s, body)
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    with _Deadline() as deadline:
+        try:
+            status, where = _asked(url, body, headers, deadline)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise Undelivered(_why(host, TimeoutError() if deadline.is_over else error)) from error
+    if 300 <= status < 400:
+        leads = urlsplit(where).netloc
+        raise Undelivered(f"{host} leads elsewhere{f' (to {leads})' if leads else ''}: give the address it leads to.")
+    if not 200 <= status < 300:
+        raise Undelivered(f"{host} answers {status} ({_meaning(status)}): see the address, and what it expects.")
+
+
+def _asked(url: str, body: bytes, headers: Mapping[str, str], deadline: _Deadline) -> tuple[int, str]:
+    """The status of the answer, and where it leads."""
+    parts = urlsplit(url)
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    is_tls, host = parts.scheme == "https", parts.hostname or ""
+    port = parts.port or (443 if is_tls else 80)
+    connection = http.client.HTTPConnection(host, port, timeout=STEP_TIMEOUT_S)
+    connection.default_port = 443 if is_tls else 80  # which the header Host leaves out
+    plain = socket.create_connection((host, port), STEP_TIMEOUT_S)
+    connection.sock = plain
+    try:
+        deadline.begin(plain)  # before TLS is agreed on, which a server can draw out, too
+        if is_tls:
+            connection.sock = ssl.create_default_context().wrap_socket(plain, server_hostname=host)
+        connection.request("POST", path, body, dict(headers))
+        answer = connection.getresponse()
+        return answer.status, answer.getheader("Location") or ""
+    finally:
+        connection.close()
+
+
+class _Deadline:
+    """Ends the connection when all of it takes too long. is_over: that has happened."""
+
+    def __init__(self) -> None:
+        self.is_over = False
+        self._held: socket.socket | None = None
+        self._timer = threading.Timer(WHOLE_TIMEOUT_S, self._cut)
+        self._timer.daemon = True
+
+    def __enter__(self) -> _Deadline:
+        return self
+
+    def begin(self, connection: socket.socket) -> None:
+        """From now on there is this much time. Another handle on it is kept: TLS takes the first away."""
+        self._held = connection.dup()
+        self._timer.start()
+
+    def _cut(self) -> None:
+        self.is_over = True
+        if self._held is not None:
+            with suppress(OSError):  # it has ended by itself
+                self._held.shutdown(socket.SHUT_RDWR)
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        if self._held is not None:
+            self._timer.join()
+            self._held.close()
+
+
+def _meaning(status: int) -> str:
+    return http.client.responses.get(status, "of no known meaning")
+
+
+def _why(host: str, error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = (error.verify_message or "not trusted")[:MAX_SAID]
+        return f"{host} shows a certificate that is not valid ({why}): see the name in the address."
+    if isinstance(error, ssl.SSLError):
+        return f"{host} cannot agree on encryption: see whether the address begins with http:// or https://."
+    if isinstance(error, socket.gaierror):
+        return f"{host} cannot be found: see its name, and whether this machine reaches a name server."
+    if isinstance(error, TimeoutError):
+        return f"{host} did not answer in time: see the address, and whether the server runs."
+    if isinstance(error, http.client.HTTPException | ValueError):
+        return f"{host} does not answer as a web server does: see the address and its port."
+    why = (error.strerror if isinstance(error, OSError) and error.strerror else str(error))[:MAX_SAID]
+    return f"{host} cannot be reached ({why}): see the address, and whether the server runs."

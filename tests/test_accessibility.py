@@ -1,0 +1,111 @@
+"""What somebody who reads by ear, by keyboard or with little light would stumble over: axe-core, on every page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from appliance.faces import Health, State
+from tests.fleets import Fleet
+from tests.site import PASSWORD, Box
+from tests.test_browser import at_a_browser, chromium, launched
+from tests.test_central_site_roles import DECLARED as DECLARED_BY_A_CENTRE
+from tests.test_roles import DECLARED
+from tests.test_web import serving
+
+__all__ = ["chromium", "launched"]
+pytestmark = pytest.mark.browser
+
+NAMES = {
+    "<stream_id:int>": "1",
+    "<detection_id:int>": "1",
+    "<person_id:int>": "2",
+    "<receipt_id:int>": "1",
+    "<site_id:int>": "1",
+    "<box_id>": "lobby",
+}
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+COLOURS = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
+
+
+def pages(declared: Iterable[str], client: httpx.Client) -> list[str]:
+    """Those of the routes that answer with a page, now."""
+    found = []
+    for route in declared:
+        method, path = route.split(" ", 1)
+        if method != "GET" or path.startswith(("/api/", "/export/")):
+            continue
+        for name, value in NAMES.items():
+            path = path.replace(name, value)
+        if "<" not in path and client.get(path).headers.get("content-type", "").startswith("text/html"):
+            found.append(path)
+    return found
+
+
+def stumbles(axe: Any, page: Any, options: dict[str, Any]) -> list[str]:
+    return [
+        f"{page.url}: {violation['id']}: {violation['help']}: {node['html'][:200]} {node['failureSummary'][:300]}"
+        for violation in axe.run(page, options=options).response["violations"]
+        for node in violation["nodes"]
+    ]
+
+
+def read(address: str, paths: Iterable[str], chromium: Any) -> list[str]:
+    """Everything that axe-core finds on these pages: all its rules in light, those of colours in the dark, too."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page = at_a_browser(chromium, width=390).page
+    page.goto(f"{address}/sign-in")
+    page.fill("[name=name]", "ann")
+    page.fill("[name=password]", PASSWORD)
+    page.click("main button")
+    page.wait_for_url(f"{address}/")
+    found = []
+    for path in paths:
+        page.emulate_media(color_scheme="light")
+        page.goto(address + path)
+        found += stumbles(axe, page, RULES)
+        page.emulate_media(color_scheme="dark")
+        found += stumbles(axe, page, COLOURS)
+    return found
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[Box]:
+    """A box on which much is to be seen: a stream that is LIVE, one with a problem, persons in each state."""
+    made = Box(tmp_path / "state")
+    at = made.clock.now
+    with made.store.writing():
+        for state in (*State, *[State.MASK] * 25):
+            made.add_detection(1, state)
+    made.store.streams.set_live(1, "192.0.2.4", at.utc)
+    made.store.streams.describe(1, "h264", 640, 480)
+    made.store.streams.set_health(1, Health(smallest_face_px=28))
+    made.store.streams.set_problem(2, "Nobody answers at this address.")
+    made.store.services.heartbeat("watch", 1, at.utc, None, at)
+    yield made
+    made.close()
+
+
+def test_nobody_stumbles_over_a_page_of_the_box(box: Box, free_port: Callable[[], int], chromium: Any) -> None:
+    paths = pages(DECLARED, box.browser("ann").client)
+    assert {"/", "/streams/1", "/detections/1", "/trends", "/export", "/audit"} <= set(paths)
+    with serving(box.app, free_port()) as port:
+        assert read(f"http://127.0.0.1:{port}", paths, chromium) == []
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    made = Fleet(tmp_path / "state", str(tmp_path / "state" / "central.db"))
+    yield made
+    made.close()
+
+
+def test_nobody_stumbles_over_a_page_of_the_centre(fleet: Fleet, free_port: Callable[[], int], chromium: Any) -> None:
+    paths = pages(DECLARED_BY_A_CENTRE, fleet.browser("ann").client)
+    assert {"/", "/boxes/lobby", "/streams/1", "/compare", "/audit"} <= set(paths)
+    with serving(fleet.app, free_port()) as port:
+        assert read(f"http://127.0.0.1:{port}", paths, chromium) == []
