@@ -25,8 +25,8 @@ PAUSES_S = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0)
 TRIED_FOR_S = 86_400.0
 LEAST_TRIES, MOST_TRIES = 8, 60
 """The wall clock may have leapt: nothing is given up before so many tries, whatever it says, nor kept after so many."""
-AT_ONCE = 20
-"""Messages to one recipient before the next one's turn."""
+AT_ONCE, MANY = 20, 1000
+"""Messages to one recipient before the next one's turn; and how many of those that wait are looked at."""
 TELL_S = 600.0
 """A recipient that could not be told for so long stands on every page."""
 
@@ -79,8 +79,8 @@ class Courier:
                 self._deliver_to(outbox, recipient)
 
     def _deliver_to(self, outbox: Outbox, recipient: Recipient) -> None:
-        waiting = outbox.alerts.log.waiting(recipient, AT_ONCE)
-        for place, each in enumerate(waiting):
+        waiting = outbox.alerts.log.waiting(recipient, MANY)
+        for place, each in enumerate(waiting[:AT_ONCE]):
             try:
                 self._send(recipient, each.event)
             except Undelivered as error:

@@ -240,7 +240,7 @@ class Log:
 
     def forget(self, before_utc: float) -> int:
         """Forget what is older, but for what is still open, and more than MAX_ENTRIES; how many."""
-        kept = "id not in (select log_id from alert_states where log_id is not null)"
+        kept = "id not in (select log_id from alert_states where log_id is not null and (phase = 'open' or owes = 1))"
         old = self.db.execute(f"delete from alert_log where at_utc < ? and {kept}", [utc_text(before_utc)]).rowcount
         many = self.db.execute(
             "delete from alert_log where id <= (select id from alert_log order by id desc limit 1 offset ?)"
