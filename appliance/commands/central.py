@@ -90,6 +90,12 @@ def _serve_ingest(config: CentralConfig) -> None:
     ingest.serve(config)
 
 
+def _serve_notify(config: CentralConfig) -> None:
+    from appliance.central import notify
+
+    notify.serve(config)
+
+
 def _serve_site(config: CentralConfig) -> None:
     from appliance.central.viewer import site
 
@@ -100,6 +106,7 @@ central.add_command(export)
 _service("ingest", "Take in what boxes send. Any number may run, on any machines, on one PostgreSQL.", _serve_ingest)
 _service("serve", "Show the centre's page. Any number may run beside each other.", _serve_site)
 _service("joining", "Let boxes join.", joining_service.serve)
+_service("notify", "Raise alerts, and tell whoever is to be told.", _serve_notify)
 
 
 @central.command("config")
