@@ -14,11 +14,12 @@ from appliance.alerts.rules import Rule
 from appliance.central.store import Box, CentralStore, Scope, Site, Span
 from appliance.central.store.records import Process
 from appliance.central.store.sums import total
+from appliance.faces import Counts
 from appliance.times import Now
 from appliance.web.words import duration, number
 
 SETTLED_S = 180
-"""So long after its start, ingest has heard of every box that tells something; before, a box that is silent may not be."""
+"""So long after its start ingest has heard of every box that tells something."""
 FEW_ROWS = 60
 """Of backlog: a box has as much between two minutes, and while a watermark is on its way."""
 WITHOUT = {
@@ -38,11 +39,20 @@ class _Told:
     grows: bool
 
 
-class Backlogs:
-    """Whether the backlogs of boxes grow; it lives from look to look."""
+class Memory:
+    """What is kept from look to look: what boxes told of their backlogs, and persons of long times."""
 
     def __init__(self) -> None:
         self._told: dict[str, _Told] = {}
+        self._counts: dict[tuple[Scope, int], tuple[float, Counts]] = {}
+
+    def counts(self, scope: Scope, minutes: int, moment: Now, read: Callable[[], Counts]) -> Counts:
+        """Persons of the last so many minutes; of many minutes they are read again only when a hundredth has passed."""
+        at_s, counts = self._counts.get((scope, minutes), (None, Counts()))
+        if at_s is None or not 0 <= moment.uptime_s - at_s < minutes * MINUTE_S / 100:
+            counts = read()
+            self._counts[scope, minutes] = moment.uptime_s, counts
+        return counts
 
     def grows(self, box: Box) -> bool:
         """Whether there is more to tell than when the box last said so; the same again changes nothing."""
@@ -60,8 +70,8 @@ class Backlogs:
 class Looking:
     """One look at the fleet, for one round; what several rules need is read once."""
 
-    def __init__(self, store: CentralStore, rules: Iterable[Rule], backlogs: Backlogs, moment: Now) -> None:
-        self._store, self._moment, self._backlogs = store, moment, backlogs
+    def __init__(self, store: CentralStore, rules: Iterable[Rule], memory: Memory, moment: Now) -> None:
+        self._store, self._moment, self._memory = store, moment, memory
         # A box with a rule of its own of a kind, active or not, goes by that one; then by its site's.
         self._own = {(rule.kind.name, rule.subject) for rule in rules if rule.subject.of in (Of.BOX, Of.SITE)}
 
@@ -117,12 +127,11 @@ class Looking:
             words = f"Nothing has come from {box.name}{where} for {duration(age_s)}.{why}"
         if holds and not self._hears:
             holds = None
-        return Finding(
-            Subject(Of.BOX, box.id), holds, box.name, words, {"age_s": None if age_s is None else int(age_s)}
-        )
+        figures = {"age_s": None if age_s is None else int(age_s)}
+        return Finding(Subject(Of.BOX, box.id), holds, box.name, words, figures)
 
     def _backlog(self, box: Box) -> Finding:
-        grows = self._backlogs.grows(box)
+        grows = self._memory.grows(box)
         rows = f"{number(box.backlog)} row{'' if box.backlog == 1 else 's'}"
         words = f"The backlog of {box.name} does not grow any more: {rows} are still to come."
         if grows:
@@ -145,7 +154,9 @@ class Looking:
         span_s = parameters.minutes * MINUTE_S
         until_utc = int(self._moment.utc) + 1
         span = Span(int(self._moment.utc - span_s), until_utc, "minute")
-        counts = total(self._store.sums.series(scope, span).values()).counts
+        counts = self._memory.counts(
+            scope, parameters.minutes, self._moment, lambda: total(self._store.sums.series(scope, span).values()).counts
+        )
         finding = rate_finding(subject, title, counts, parameters, span_s)
         yield finding if self._hears else Finding(subject, None, title, finding.words, finding.figures)
 

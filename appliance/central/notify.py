@@ -24,7 +24,7 @@ from appliance.central import processes
 from appliance.central.config import CentralConfig
 from appliance.central.database import is_postgresql
 from appliance.central.leading import Leader
-from appliance.central.looking import Backlogs, Looking
+from appliance.central.looking import Looking, Memory
 from appliance.central.opening import connect, open_database
 from appliance.central.store import CentralStore
 from appliance.errors import UserError
@@ -58,7 +58,7 @@ class Notify:
     def __init__(self, config: CentralConfig, couriers: list[Courier], clock: Callable[[], Now] = now) -> None:
         self._config, self.couriers, self._clock = config, couriers, clock
         self._leader = Leader(config.database_address, _LOCK)
-        self._rounds, self._backlogs = Rounds(), Backlogs()
+        self._rounds, self._memory = Rounds(), Memory()
         self._look_due_s = 0.0
         self._stepped_s = time.monotonic()
         self._trouble = ""
@@ -93,13 +93,13 @@ class Notify:
             self.leads.clear()
             return
         if not self.leads.is_set():
-            self._rounds, self._backlogs = Rounds(), Backlogs()  # another one led meanwhile
+            self._rounds, self._memory = Rounds(), Memory()  # another one led meanwhile
             self.leads.set()
         if moment.uptime_s < self._look_due_s:
             return
         self._look_due_s = moment.uptime_s + LOOK_S
         with closing(CentralStore.open_existing(self._config.database_address, self._config.audit_head_path)) as store:
-            look = Looking(store, store.alerts.rules.all(), self._backlogs, moment)
+            look = Looking(store, store.alerts.rules.all(), self._memory, moment)
             self._rounds.step(store, look, moment, store.zone())
 
     def end(self) -> None:

@@ -232,7 +232,7 @@ JOINING_AND_REST = """
     create table processes (
       -- One process of the centre, as last heard of.
       name text primary key,                   -- ingest@host:4711
-      kind text not null,                      -- ingest, serve, joining
+      kind text not null,                      -- ingest, serve, joining, notify
       started_utc integer not null,
       heartbeat_utc integer not null,
       problem text not null default '',

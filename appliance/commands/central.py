@@ -69,7 +69,7 @@ def central(context: click.Context, config_path: Path) -> None:
 @central.command("run")
 @click.pass_context
 def run_all(context: click.Context) -> None:
-    """Run the whole centre in the foreground: mosquitto, ingest, the page, and where boxes join."""
+    """Run the whole centre in the foreground: mosquitto, ingest, the page, where boxes join, and alerts."""
     options: Options = context.obj
     service.prepare("central run", options.log_level)
     run.run(_config(context), options.config_path.resolve(), options.log_level)
