@@ -118,7 +118,7 @@ def complaint(importer: str, imported: str) -> str | None:
         return "the web kit knows no accounts, nor any other room"
     if above == "accounts" and below not in {"web"} | GROUND - {"config", "sections"}:
         return "accounts know no store but the one handed in"
-    if above == "alerts" and below not in {"accounts", "web"} | GROUND - {"config"}:
+    if above == "alerts" and below not in {"accounts", "mail", "web"} | GROUND - {"config"}:
         return "alerts know no store but the one handed in"
     return None
 

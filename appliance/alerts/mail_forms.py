@@ -48,6 +48,8 @@ def add_routes(app: App, site: AlertSite) -> None:
     @app.post(f"{PAGE}/test", access=Access.ADMIN)
     def try_mail_server(store: AlertStore, now: Now) -> Page:
         try:
+            if mail.load(site.folder) is None:
+                raise InputError("Set the mail server first, then send a test.")
             send_test_mail(site, store, field("to"), now)
         except UserError as error:
             return _page(site, now, problem=error, test_to=field("to"))

@@ -13,7 +13,7 @@ from appliance.alerts import changes
 from appliance.alerts.alerts import AlertStore
 from appliance.alerts.kinds import ALL, KINDS, Kind, Of, Subject
 from appliance.alerts.rules import COOL_DOWN_MINUTES, Quiet, Rule
-from appliance.alerts.site import AlertSite, Theirs, rule_to_edit
+from appliance.alerts.site import TOGETHER, AlertSite, Theirs, rule_to_edit
 from appliance.errors import InputError, NotAllowed, UserError
 from appliance.times import Now
 from appliance.web.access import Access, App
@@ -237,6 +237,8 @@ def _form(
         "rule_form.html",
         kind=kind,
         about=ABOUT[kind.name],
+        noun=site.noun,
+        together=TOGETHER,
         choices=[] if rule else choices(site, kind, theirs),
         whose=site.whose(rule.parameters, rule.subject, theirs.titles) if rule else "",
         typed=typed,

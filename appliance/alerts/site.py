@@ -9,13 +9,13 @@ from typing import Any
 
 from appliance.accounts.audit import Action, record
 from appliance.accounts.guard import Visitor
+from appliance.alerts import trial
 from appliance.alerts.alerts import AlertStore
 from appliance.alerts.changes import find_rule
 from appliance.alerts.kinds import Of, Parameters, Subject, kind_of
-from appliance.alerts.log import Event
 from appliance.alerts.recipients import Recipient, Way
 from appliance.alerts.rules import Rule
-from appliance.alerts.sending import Send, trial, try_out
+from appliance.alerts.sending import Send
 from appliance.alerts.tried import Trial, Trials
 from appliance.errors import NotAllowed, NotFound, UserError
 from appliance.mail import clean_address
@@ -69,7 +69,7 @@ class AlertSite:
     folder: where the mail server is kept. kinds: of rules that the site has. recommended: of them. noun: of what it
     has many (stream, box). theirs: what is a visitor's. address: where the page of a subject is; empty: it has none.
     zone: whose clocks quiet hours go by. trouble: why nothing is watched just now; None: all is.
-    ways: what sends a test. mqtt: what is said of topics.
+    ways: what sends a test, by mail at least; the others go through the outbox. mqtt: what is said of topics.
     """
 
     pages: Pages
@@ -123,45 +123,20 @@ def trial_name(recipient_id: int) -> str:
 
 
 def send_test(site: AlertSite, store: AlertStore, recipient: Recipient, now: Now) -> Trial:
-    """Send a test now; what came of it, which also stands in the log. Raises InputError: too many at once; NotSaved."""
-    event = trial(site.name, now.utc)
-
-    def send() -> str:
-        record(store, Action.RECIPIENT_TESTED, recipient.name, way=recipient.way.value, where=recipient.where)
-        problem = _tried(site, recipient, event)
-        with store.saving():
-            (delivery,) = store.alerts.log.tell(store.alerts.log.add(event), [recipient], now.utc)
-            if problem is None:
-                store.alerts.log.note_sent([delivery], now.utc)
-            else:
-                store.alerts.log.note_trouble(delivery, str(problem), now.utc, is_given_up=True)
-        if problem is not None:
-            raise problem
-        return f"{recipient.where} has taken the message."
-
-    return site.trials.run(trial_name(recipient.id), now, send)
+    """Send a test now; what came of it, which also stands in the log. Raises InputError: too many at once."""
+    return site.trials.run(
+        trial_name(recipient.id), now, lambda: trial.send_test(store, site.ways, recipient, site.name, now.utc)
+    )
 
 
 def send_test_mail(site: AlertSite, store: AlertStore, to: str, now: Now) -> Trial:
     """Send a test by the mail server to any address; what came of it. Raises InputError, NotSaved."""
+    anybody = Recipient(0, Way.EMAIL, MAIL_SERVER, clean_address(to), "")
 
     def send() -> str:
-        anybody = Recipient(0, Way.EMAIL, MAIL_SERVER, clean_address(to), "")
-        record(store, Action.RECIPIENT_TESTED, MAIL_SERVER, way=Way.EMAIL.value, where=anybody.where)
-        if problem := _tried(site, anybody, trial(site.name, now.utc)):
-            raise problem
-        return f"The mail server has taken a message to {anybody.where}."
+        record(store, Action.RECIPIENT_TESTED, MAIL_SERVER, way=anybody.way.value, where=anybody.where)
+        if problem := trial.why_not_sent(site.ways[Way.EMAIL], anybody, trial.test_event(site.name, now.utc)):
+            raise UserError(problem)
+        return f"The mail server has taken a message to {anybody.where}: see whether it has come."
 
-    clean_address(to)
     return site.trials.run(MAIL_SERVER, now, send)
-
-
-def _tried(site: AlertSite, recipient: Recipient, event: Event) -> UserError | None:
-    """Send one message; why that failed, None: it did not."""
-    if recipient.way not in site.ways:
-        return UserError(f"A test cannot be sent {WAYS[recipient.way]}; wait for an alert.")
-    try:
-        try_out(site.ways, recipient, event)
-    except UserError as error:
-        return error
-    return None

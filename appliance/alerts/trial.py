@@ -28,13 +28,12 @@ def send_test(store: AlertStore, ways: Mapping[Way, Send], recipient: Recipient,
     ways: what can be sent from here. What cannot is put into the outbox, and whoever empties that is waited for. Raises
     UserError: it did not arrive, and why.
     """
-    words = "This is a test. Alerts come like this."
-    event = Event(new_uid(), new_uid(), What.TEST, now_utc, now_utc, None, KIND, ALL, title, words, {})
+    event = test_event(title, now_utc)
     with store.saving():
         store.audit.add(Action.RECIPIENT_TESTED, recipient.name, way=recipient.way.value)
     problem = None
     if recipient.way in ways:
-        problem = _sent(ways[recipient.way], recipient, event)
+        problem = why_not_sent(ways[recipient.way], recipient, event)
         with store.saving():
             outcome = Outcome.FAILED if problem else Outcome.SENT
             store.alerts.log.tell(store.alerts.log.add(event), [recipient], now_utc, outcome, problem or "")
@@ -45,7 +44,13 @@ def send_test(store: AlertStore, ways: Mapping[Way, Send], recipient: Recipient,
     return f"The test was taken: see whether it has come to {recipient.name}."
 
 
-def _sent(send: Send, recipient: Recipient, event: Event) -> str | None:
+def test_event(title: str, now_utc: float) -> Event:
+    """What a test says. title: what the site is called."""
+    words = "This is a test. Alerts come like this."
+    return Event(new_uid(), new_uid(), What.TEST, now_utc, now_utc, None, KIND, ALL, title, words, {})
+
+
+def why_not_sent(send: Send, recipient: Recipient, event: Event) -> str | None:
     """Send it in a thread, which may last longer than it is waited for; why it did not arrive."""
     problems: list[str] = []
 
