@@ -13,6 +13,7 @@ from appliance.accounts.guard import Visitor
 from appliance.central.store import Box, CentralStore, Scope, Site, Watched
 from appliance.central.store.sums import total
 from appliance.central.viewer import ranges, series
+from appliance.central.viewer.alerts import open_now
 from appliance.central.viewer.condition import Condition, Severity, completeness, condition
 from appliance.central.viewer.pages import Centre
 from appliance.rates import Rate, compliance
@@ -98,6 +99,7 @@ def _page(centre: Centre, store: CentralStore, visitor: Visitor, now: Now, view:
     present = found if view == "boxes.html" else [tile for tile in found if tile.box.revoked_utc is None]
     number = max(1, whole_number(query_value("page")) or 1)
     values: dict[str, Any] = overview(store, person, now, everything)
+    values["alerts"] = open_now(store, visitor, now)
     return centre.pages.page(
         view,
         tiles=present[(number - 1) * at_once : number * at_once],

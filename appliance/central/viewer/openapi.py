@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from appliance.alerts import api as api_alerts
 from appliance.central.viewer import api_types as shapes
 from appliance.exports.sheets import TABULAR
 from appliance.messages import BOX
@@ -77,6 +78,7 @@ OPERATIONS = (
         query={"box": OF["box"], "before": (ID, "only those before the event with this id: the next 1000"), **FORMAT},
         also=(403,), table=True,
     ),
+    *api_alerts.OPERATIONS,
 )  # fmt: skip
 
 API = Api(

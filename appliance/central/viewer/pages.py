@@ -14,6 +14,7 @@ from appliance.accounts.metrics_token import MetricsToken
 from appliance.accounts.people import DEVICE_S
 from appliance.accounts.site import VIEWS as ACCOUNTS_VIEWS
 from appliance.accounts.site import Accounts
+from appliance.alerts.site import VIEWS as ALERTS_VIEWS
 from appliance.central.config import CentralConfig
 from appliance.central.store import CentralStore, explain_trouble
 from appliance.central.viewer import words
@@ -31,6 +32,7 @@ NAVIGATION = (
     Link("/", "Fleet", also=("/boxes", "/streams", "/map", "/add-box")),
     Link("/sites", "Sites"),
     Link("/compare", "Compare", also=("/export",)),
+    Link("/alerts", "Alerts"),
     Link("/events", "Events", admin_only=True, also=("/letters",)),
     Link("/people", "People", admin_only=True),
     Link("/audit", "Audit", admin_only=True),
@@ -59,7 +61,7 @@ class Centre:
         pages = Pages(
             name=config.name,
             noun="centre",
-            renderer=Renderer(VIEWS, ACCOUNTS_VIEWS),
+            renderer=Renderer(VIEWS, ACCOUNTS_VIEWS, ALERTS_VIEWS),
             static=Static(),
             form_cookie=Cookie("mb9k_centre_form", https, path),
             viewer=visitor_now,

@@ -16,6 +16,7 @@ from appliance.central.opening import connect, open_database
 from appliance.central.processes import note_alive
 from appliance.central.store import CentralStore
 from appliance.central.viewer import (
+    alerts,
     api,
     boxes,
     compare,
@@ -39,7 +40,7 @@ from appliance.web.access import Access, App
 from appliance.web.server import CLIENT_TIMEOUT_S, make_server
 
 log = logging.getLogger(__name__)
-MODULES = (fleet, boxes, streams, sites, compare, exports, letters, events, metrics, joins, people, api)
+MODULES = (alerts, fleet, boxes, streams, sites, compare, exports, letters, events, metrics, joins, people, api)
 
 
 def make_app(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from appliance.accounts.audit import Action
 from appliance.accounts.guard import Visitor
+from appliance.alerts.kinds import Of, Subject
 from appliance.central.store import CentralStore, Scope, Site
 from appliance.central.store.sums import total
 from appliance.central.viewer import ranges, series
+from appliance.central.viewer.alerts import open_of
 from appliance.central.viewer.boxes import bundle_named, give_command
 from appliance.central.viewer.condition import Severity, completeness
 from appliance.central.viewer.fleet import tiles, worst_of
@@ -79,6 +82,9 @@ def add_routes(app: App, centre: Centre) -> None:
     def remove(store: CentralStore, site_id: int) -> Page:
         site = _found(store, site_id)
         with store.saving():
+            for rule in store.alerts.rules.all([Subject(Of.SITE, str(site.id))]):
+                store.alerts.rules.remove(rule.id)
+                store.audit.add(Action.ALERT_RULE_REMOVED, site.name, rule=rule.id, kind=rule.kind.name)
             store.sites.remove(site.id)
         return see_other("/sites")
 
@@ -131,8 +137,10 @@ def _page(centre: Centre, store: CentralStore, visitor: Visitor, now: Now, site:
     sums = total(steps.values())
     found = [tile for tile in tiles(store, person, now.utc, site.id) if tile.box.revoked_utc is None]
     place = ["" if degrees is None else f"{degrees:g}" for degrees in (site.latitude, site.longitude)]
+    here = [Subject(Of.BOX, tile.box.id) for tile in found]
     shown = {
         "site": site,
+        "alerts": open_of(store, Subject(Of.SITE, str(site.id)), *here),
         "asked": asked,
         "sums": sums,
         "rate": compliance(sums.counts),
