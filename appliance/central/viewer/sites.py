@@ -86,6 +86,7 @@ def add_routes(app: App, centre: Centre) -> None:
                 store.alerts.rules.remove(rule.id)
                 store.audit.add(Action.ALERT_RULE_REMOVED, site.name, rule=rule.id, kind=rule.kind.name)
             store.sites.remove(site.id)
+            store.audit.add(Action.CHANGED, f"POST /sites/{site.id}/remove", site=site.name)
         return see_other("/sites")
 
 
