@@ -11,7 +11,8 @@ far: who is found, judged right and counted once, by the size of the face (bench
 count: how exactly people are counted in scripted scenes (bench_count.py).
 rates: how often the interval of a rate holds the truth, over simulated days (bench_rates.py).
 store: what pages and services ask of 300,000 detections (bench_store.py).
-pages: how fast the record is exported, beside SQLite alone writing the same rows (bench_pages.py).
+pages: how fast pages answer with few and with many detections, bytes a detection writes (bench_answers.py), and how
+fast the record is exported, beside SQLite alone writing the same rows (bench_pages.py).
 fleet: rows from boxes into the centre, on SQLite and PostgreSQL: rate, delay, all boxes at once (bench_fleet.py).
 """
 

@@ -1,4 +1,4 @@
-"""The pages' figures: how fast the record is handed on, beside SQLite alone writing the same rows."""
+"""The pages' figures: how fast they answer, what a detection writes, how fast the record is handed on."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from appliance.images import ImageFiles
 from appliance.secrets import digest
 from appliance.store import DetectionFilter, Store
 from appliance.time_zone import UTC, named
+from scripts.bench_answers import answers, written
 
 ROWS, FEW, STREAMS, REPEATS = 1_000_000, 1000, 10, 3
 BEGUN_UTC, SECONDS_BETWEEN = 1_795_521_600.0, 2.5  # ten streams of a busy place, for a month
@@ -50,6 +51,13 @@ BARE = """
 
 
 def pages() -> None:
+    """Answers with few and with many detections, what one writes to the disk, exports."""
+    answers()
+    written()
+    exports()
+
+
+def exports() -> None:
     """Rows a second of the processor, each form in turns with SQLite and Python's csv alone; and the memory of each."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mb9k.db"

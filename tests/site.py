@@ -75,6 +75,11 @@ class Browser:
     def post(self, path: str, page: str = "/account", **fields: str) -> httpx.Response:
         return self.client.post(path, data={"csrf": self.csrf(page), **fields})
 
+    def follow(self, path: str, page: str = "/account", **fields: str) -> httpx.Response:
+        """`post`, and the page that the answer leads to."""
+        answer = self.post(path, page, **fields)
+        return self.get(answer.headers["location"]) if answer.is_redirect else answer
+
     def sign_in(self, name: str, password: str = PASSWORD) -> httpx.Response:
         return self.post("/sign-in", page="/sign-in", name=name, password=password)
 

@@ -341,7 +341,7 @@ def test_every_change_is_an_entry_by_whoever_made_it(box: Box) -> None:
     ann.post("/people", name="kim", role="admin", password=PASSWORD, again=PASSWORD)
     ann.post("/people/4/role", role="data_scientist")
     ann.post("/people/4/remove")
-    token = ann.post("/account/tokens", name="report").text.split('id="token"')[1].split(">")[1].split("<")[0]
+    token = ann.follow("/account/tokens", name="report").text.split('id="token"')[1].split(">")[1].split("<")[0]
     ann.post("/settings/title", title="Front door")
     box.browser("sci").get("/people")
     wanted = "stream_added key_changed stream_changed detection_corrected detection_deleted stream_deleted"

@@ -56,7 +56,7 @@ def test_a_prometheus_server_is_told_of_boxes_processes_and_rows(fleet: Fleet) -
 
 def test_its_token_is_made_on_the_page_events_and_opens_nothing_else(fleet: Fleet) -> None:
     assert ask(fleet).status_code == 401 and ask(fleet, "sci").status_code == 403
-    page = fleet.browser("ann").post("/events/metrics-token").text
+    page = fleet.browser("ann").follow("/events/metrics-token").text
     (token,) = re.findall(r'<code id="token" data-copied>([^<]+)</code>', page)
     assert "Another metrics token was made" in page
     assert ask(fleet, token=token).status_code == 200

@@ -271,19 +271,21 @@ def test_refused_messages_are_shown_with_their_reason(fleet: Fleet) -> None:
     assert [type(letter) for letter in letters] == [Letter] and letters[0].box_id == "lobby"
 
 
-def test_a_join_code_is_shown_once_and_can_be_withdrawn(fleet: Fleet) -> None:
+def test_a_join_code_is_shown_to_its_maker_for_some_minutes_and_can_be_withdrawn(fleet: Fleet) -> None:
     ann = fleet.browser("ann")
-    made = ann.post("/add-box", title="Main entrance", site="1", boxes="1", valid="hour")
+    made = ann.follow("/add-box", title="Main entrance", site="1", boxes="1", valid="hour")
     code = re.search(r'id="join-code" data-copied>([^<]+)<', made.text)
     assert made.status_code == 200 and code and len(code[1]) > 40
     row = dict(next(fleet.db.query("select * from joins")))
     assert (row["title"], row["site_id"], row["boxes_left"], row["made_by"]) == ("Main entrance", 1, 1, "ann")
     assert row["expires_utc"] == NOON + 3600 and code[1] not in str(row)
+    assert code[1] in ann.get("/add-box/code").text, "reloaded, it is the same one"
+    assert fleet.db.one("select count(*) from joins") == 1
     form = ann.get("/add-box")
     assert code[1] not in form.text and "Main entrance" in main_of(form.text)
     ann.post(f"/add-box/{row['id']}/withdraw")
     assert fleet.db.one("select count(*) from joins") == 0
-    many = ann.post("/add-box", boxes="40", valid="week")
+    many = ann.follow("/add-box", boxes="40", valid="week")
     assert "40 boxes" in main_of(many.text) and fleet.db.one("select boxes_left from joins") == 40
     for typed in (
         {"boxes": "0"},

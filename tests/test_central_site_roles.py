@@ -73,6 +73,7 @@ DECLARED = {
     "GET /metrics": M,
     "GET /add-box": D,
     "POST /add-box": D,
+    "GET /add-box/code": D,
     "POST /add-box/<join_id:int>/withdraw": D,
     "GET /audit": D,
     "GET /people": D,

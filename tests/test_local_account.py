@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import httpx
 import pytest
 
 from appliance.times import utc_text
+from appliance.web.shown import SHOWN_S
 from tests.site import PASSWORD, Box
 
 
@@ -26,7 +28,7 @@ def test_a_new_password_ends_the_other_sessions_only(box: Box) -> None:
     assert wrong.status_code == 400 and not there.get("/").is_redirect
     assert here.post("/account/password", current=PASSWORD, password="short", again="short").status_code == 400
     assert here.post("/account/password", current=PASSWORD, password="another one", again="differs").status_code == 400
-    assert here.post("/account/password", current=PASSWORD, password="another one", again="another one").is_success
+    assert here.follow("/account/password", current=PASSWORD, password="another one", again="another one").is_success
     assert here.get("/").is_success
     assert there.get("/").is_redirect
     assert box.browser().sign_in("sci").status_code == 400
@@ -35,7 +37,7 @@ def test_a_new_password_ends_the_other_sessions_only(box: Box) -> None:
 
 def test_a_token_is_shown_once_works_and_can_be_revoked_by_its_owner_only(box: Box) -> None:
     browser = box.browser("sci")
-    page = browser.post("/account/tokens", name="report <b>").text
+    page = browser.follow("/account/tokens", name="report <b>").text
     token = page.split('id="token"')[1].split(">")[1].split("<")[0]
     assert token not in browser.get("/account").text and "report &lt;b&gt;" in page
     bearer = {"Authorization": f"Bearer {token}"}
@@ -59,8 +61,8 @@ def said(answer: httpx.Response) -> str:
 def test_a_token_lasts_as_long_as_was_chosen_and_then_says_so(box: Box, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     browser, made_utc = box.browser("sci"), box.clock.now.utc
-    browser.post("/account/tokens", name="by default")
-    page = browser.post("/account/tokens", name="a month", days="30").text
+    browser.follow("/account/tokens", name="by default")
+    page = browser.follow("/account/tokens", name="a month", days="30").text
     month, default, _ = box.store.people.tokens(2)
     assert (default.expires_utc, month.expires_utc) == (
         utc_text(made_utc + 90 * 86400),
@@ -80,7 +82,7 @@ def test_a_token_lasts_as_long_as_was_chosen_and_then_says_so(box: Box, caplog: 
 
 @pytest.mark.parametrize("days", ["0", "-1", "731", "99999999999", "x", "90.0"])
 def test_no_token_lasts_for_another_time(box: Box, days: str) -> None:
-    answer = box.browser("sci").post("/account/tokens", name="report", days=days)
+    answer = box.browser("sci").follow("/account/tokens", name="report", days=days)
     assert answer.status_code == 400 and "Choose how long the token lasts" in answer.text
     assert len(box.store.people.tokens(2)) == 1
 
@@ -102,12 +104,27 @@ def test_an_admin_sees_and_revokes_everybodys_tokens(box: Box, caplog: pytest.Lo
     assert "ann revoked the token test of sci" in caplog.messages
 
 
+def test_the_page_of_a_new_token_can_be_reloaded_by_its_maker_for_some_minutes(box: Box) -> None:
+    sci = box.browser("sci")
+    page = sci.follow("/account/tokens", name="report")
+    token = re.search(r'id="token" data-copied>([^<]+)<', page.text)
+    assert token and page.url.path == "/account"
+    assert token[1] in sci.get("/account?token=new").text
+    assert len(box.store.people.tokens(2)) == 2, "the one there was, and this"
+    assert token[1] not in sci.get("/account").text + box.browser("ann").get("/account?token=new").text
+    sci.post(f"/account/tokens/{box.store.people.tokens(2)[0].id}/revoke")
+    assert token[1] not in sci.get("/account?token=new").text, "nobody copies one that has ended"
+    sci.post("/account/tokens", name="report")
+    box.clock.forward(SHOWN_S + 1)
+    assert 'id="token"' not in sci.get("/account?token=new").text
+
+
 def test_tokens_end_with_a_new_password_unless_kept_on_purpose(box: Box, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     bearer = {"Authorization": "Bearer token of sci"}
 
     def new_password(old: str, new: str, **fields: str) -> str:
-        answer = box.browser("sci").post("/account/password", current=old, password=new, again=new, **fields)
+        answer = box.browser("sci").follow("/account/password", current=old, password=new, again=new, **fields)
         assert answer.is_success
         return answer.text
 
@@ -142,7 +159,7 @@ def test_guessing_the_current_password_is_slowed_down_in_that_session_only(box: 
     new = {"password": "another one", "again": "another one"}
     answers = [thief.post("/account/password", current="wrong", **new).text for _ in range(12)]
     assert "current password is wrong" in answers[10] and "Too many wrong tries" in answers[11]
-    assert owner.post("/account/password", current=PASSWORD, **new).is_success
+    assert owner.follow("/account/password", current=PASSWORD, **new).is_success
 
 
 @pytest.mark.parametrize(
@@ -151,7 +168,7 @@ def test_guessing_the_current_password_is_slowed_down_in_that_session_only(box: 
 def test_an_easy_password_is_refused_by_every_page(box: Box, password: str) -> None:
     new = {"password": password, "again": password}
     answers = (
-        box.browser("sci").post("/account/password", current=PASSWORD, **new),
+        box.browser("sci").follow("/account/password", current=PASSWORD, **new),
         box.browser("ann").post("/people/2/password", **new),
         box.browser("ann").post("/people", name="sci", role="admin", **new),
     )
@@ -165,7 +182,7 @@ def test_the_name_of_the_box_is_no_password(tmp_path: Path) -> None:
     browser = box.browser("sci")
     for password, status in (("Corridor-7", 400), ("corridor-7 2026", 400), ("corridor by the yellow lift", 200)):
         new = {"password": password, "again": password}
-        assert browser.post("/account/password", current=PASSWORD, **new).status_code == status
+        assert browser.follow("/account/password", current=PASSWORD, **new).status_code == status
     box.close()
 
 

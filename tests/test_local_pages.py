@@ -11,11 +11,11 @@ import pytest
 
 from appliance.faces import Detection, Health, State
 from appliance.images import Place
-from appliance.local.shown_keys import SHOWN_S
 from appliance.local.words import duration, service_problems
 from appliance.secrets import digest
 from appliance.store import BoxClock, ServiceStatus, Source, WallClock, explain_trouble
 from appliance.times import utc_text
+from appliance.web.shown import SHOWN_S
 from tests.site import PASSWORD, Box, Browser
 
 NASTY = """<script>alert(1)</script>"'&"""
@@ -459,7 +459,7 @@ def test_nothing_that_people_name_becomes_markup(box: Box) -> None:
     browser = box.browser("ann")
     assert browser.post("/streams", name=NASTY, kind="key").headers["location"] == "/streams/3/key"
     browser.post("/people", name=NASTY, role="admin", password="long enough", again="long enough")
-    browser.post("/account/tokens", name=NASTY)
+    browser.follow("/account/tokens", name=NASTY)
     box.store.streams.set_problem(1, NASTY)
     box.store.streams.add_refusal("192.0.2.9", "publish", NASTY, 1, box.clock.now.utc)
     box.store.services.heartbeat("watch", 1, 0.0, NASTY, box.clock.now)

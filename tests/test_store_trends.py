@@ -6,7 +6,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import date, datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -35,6 +35,7 @@ ZONES = (
 )
 STATES = list(State)
 Key = tuple[int, int]
+Sums = dict[Key, tuple[int, ...]]
 
 
 def at(zone: str, text: str) -> float:
@@ -53,29 +54,35 @@ def counted(rows: list[tuple[int, float, str]]) -> Counts:
     return Counts(**Counter(state for _, _, state in rows))
 
 
-def stored(store: Store, table: str) -> dict[Key, tuple[int, ...]]:
+def stored(store: Store, table: str) -> Sums:
     """A table of sums, as it is stored: nothing in it is 0 throughout."""
     return {(row[0], row[1]): tuple(row)[2:] for row in store.db.execute(f"select * from {table}")}
 
 
-def expected(
-    store: Store, watched: Counter[Key], zone: str
-) -> tuple[dict[Key, tuple[int, ...]], dict[Key, tuple[int, ...]]]:
-    """Quarters and days, from the rows and by Python's own time zones."""
+def sums(store: Store) -> tuple[Sums, Sums, Sums]:
+    """All that is stored of them: by quarters of an hour, by hours and by days."""
+    return stored(store, "quarters"), stored(store, "hours"), stored(store, "days")
+
+
+def expected(store: Store, watched: Counter[Key], zone: str) -> tuple[Sums, Sums, Sums]:
+    """The same, from the rows and by Python's own time zones."""
     quarters: dict[Key, list[int]] = {}
     for (stream, start), seconds in watched.items():
         quarters.setdefault((stream, int(start // QUARTER_S * QUARTER_S)), [0] * 5)[0] += seconds
     for stream, first_seen, state in rows_of(store):
-        sums = quarters.setdefault((stream, int(first_seen // QUARTER_S * QUARTER_S)), [0] * 5)
-        sums[COLUMNS.index(state)] += 1
+        counted = quarters.setdefault((stream, int(first_seen // QUARTER_S * QUARTER_S)), [0] * 5)
+        counted[COLUMNS.index(state)] += 1
+    hours: dict[Key, list[int]] = {}
     days: dict[Key, list[int]] = {}
-    for (stream, start), sums in quarters.items():
-        day = (datetime.fromtimestamp(start, ZoneInfo(zone)).date() - date(1970, 1, 1)).days
-        days[stream, day] = [a + b for a, b in zip(days.get((stream, day), [0] * 5), sums, strict=True)]
-    return (
-        {key: tuple(sums) for key, sums in quarters.items() if any(sums)},
-        {key: tuple(sums) for key, sums in days.items() if any(sums)},
+    for (stream, start), counted in quarters.items():
+        shown = datetime.fromtimestamp(start, ZoneInfo(zone)).replace(tzinfo=None) - datetime(1970, 1, 1)  # noqa: DTZ001
+        for table, step in ((hours, timedelta(hours=1)), (days, timedelta(days=1))):
+            key = stream, shown // step
+            table[key] = [a + b for a, b in zip(table.get(key, [0] * 5), counted, strict=True)]
+    quartered, houred, dayed = (
+        {key: tuple(counted) for key, counted in table.items() if any(counted)} for table in (quarters, hours, days)
     )
+    return quartered, houred, dayed
 
 
 # What a box does, in any order
@@ -184,7 +191,7 @@ def test_in_any_order_of_edits_sums_are_those_of_counting_the_rows(
         life = Life(store)
         for what, *of in [*steps, ("zone", zone)]:
             life.step("zone_" if what == "zone" else str(what), *of)
-        assert (stored(store, "quarters"), stored(store, "days")) == expected(store, life.watched, life.zone)
+        assert sums(store) == expected(store, life.watched, life.zone)
         assert [sentence for question, sentence in INVARIANTS if store.db.execute(question).fetchone()[0]] == []
 
 
@@ -286,7 +293,7 @@ def test_streams_are_told_apart_and_nobody_is_counted_of_one_that_is_gone(box: S
     assert box.trends.first_utc(None) == BEGAN // QUARTER_S * QUARTER_S
     box.streams.remove(1)
     box.streams.remove(2)
-    assert (box.trends.first_utc(None), stored(box, "quarters"), stored(box, "days")) == (None, {}, {})
+    assert (box.trends.first_utc(None), *sums(box)) == (None, {}, {}, {})
 
 
 def test_sums_stay_when_minutes_are_forgotten_and_follow_what_is_corrected_then(box: Store) -> None:
@@ -310,12 +317,14 @@ def test_sums_stay_when_minutes_are_forgotten_and_follow_what_is_corrected_then(
 def test_wrong_sums_are_seen_and_counted_again(box: Store) -> None:
     box.detections.add(1, seen(BEGAN))
     box.detections.add(2, seen(BEGAN, State.NO_MASK))
-    right = stored(box, "quarters"), stored(box, "days")
+    right = sums(box)
     for sql, problems in (
         ("update quarters set mask = 9 where stream_id = 1", 1),
-        ("delete from quarters", 2),  # days know of them yet
+        ("delete from quarters", 3),  # hours and days know of them yet
         ("update days set mask = mask + 1", 1),
         ("delete from days", 1),
+        ("update hours set unknown = unknown + 1", 1),
+        ("delete from hours", 1),
         ("insert into quarters (stream_id, start_utc, watched_s) values (1, 900, 5)", 1),
     ):
         box.db.execute(sql)
@@ -323,7 +332,7 @@ def test_wrong_sums_are_seen_and_counted_again(box: Store) -> None:
         with box.writing():
             box.trends.recount()
         assert box.problems() == [], sql
-        assert (stored(box, "quarters"), stored(box, "days")) == right, sql
+        assert sums(box) == right, sql
 
 
 def test_whoever_is_recorded_and_not_counted_is_seen_also_where_minutes_were_forgotten(box: Store) -> None:
@@ -331,7 +340,7 @@ def test_whoever_is_recorded_and_not_counted_is_seen_also_where_minutes_were_for
     box.summaries.begin_epoch(Now(BEGAN + 1e7, "boot", 9.0), believed=True)
     box.summaries.forget_old(BEGAN + 9e6)
     box.db.execute("delete from quarters")
-    assert len(box.problems()) == 2
+    assert len(box.problems()) == 3
     with box.writing():
         assert box.trends.recount() == 1
     assert box.problems() == []
@@ -352,5 +361,5 @@ def test_an_upgrade_adds_up_what_is_recorded(tmp_path: Path) -> None:
     before.close()
     with closing(Store.open(path)) as store:
         watched = Counter({(1, BEGAN // 60 * 60): 60})
-        assert (stored(store, "quarters"), stored(store, "days")) == expected(store, watched, "UTC")
+        assert sums(store) == expected(store, watched, "UTC")
         assert store.problems() == []

@@ -16,13 +16,18 @@ from appliance.names import clean_name
 from appliance.secrets import digest, new_token, password_matches
 from appliance.times import Now
 from appliance.web.access import Access, App
-from appliance.web.forms import field, secret_field, see_other
+from appliance.web.forms import field, query_value, secret_field, see_other
 from appliance.web.pages import Page
 
 log = logging.getLogger(__name__)
 TOKEN_DAYS = {"30": "30 days", "90": "90 days", "365": "1 year", "730": "2 years"}
 """How long a token may last, as the form sends it and as people read it."""
 DEFAULT_DAYS = "90"
+CHANGED = {
+    "password": "Your password is changed. Your other sessions have ended.",
+    "all": "Your password is changed. Your other sessions and your tokens have ended.",
+}
+"""What the page says after a form, by its address."""
 
 
 def add_routes(app: App, accounts: Accounts) -> None:
@@ -30,7 +35,7 @@ def add_routes(app: App, accounts: Accounts) -> None:
 
     @app.get("/account", access=Access.SIGNED_IN)
     def account(store: Store, visitor: Visitor, now: Now) -> Page:
-        return _page(accounts, store, visitor, now)
+        return _page(accounts, store, visitor, now, done=CHANGED.get(query_value("changed")))
 
     @app.post("/account/password", access=Access.SIGNED_IN)
     def change_password(store: Store, visitor: Visitor, now: Now) -> Page:
@@ -39,8 +44,7 @@ def add_routes(app: App, accounts: Accounts) -> None:
             _change_password(accounts, store, visitor, now, keep_tokens)
         except UserError as error:
             return _page(accounts, store, visitor, now, problem=error)
-        ended = "Your other sessions have ended." if keep_tokens else "Your other sessions and your tokens have ended."
-        return _page(accounts, store, visitor, now, done=f"Your password is changed. {ended}")
+        return see_other(f"/account?changed={'password' if keep_tokens else 'all'}")
 
     @app.post("/account/tokens", access=Access.SIGNED_IN)
     def make_token(store: Store, visitor: Visitor, now: Now) -> Page:
@@ -56,7 +60,8 @@ def add_routes(app: App, accounts: Accounts) -> None:
         except UserError as error:
             return _page(accounts, store, visitor, now, problem=error, name=field("name"), days=days)
         log.info("%s made the token %s for %s", visitor.name, name, TOKEN_DAYS[days])
-        return _page(accounts, store, visitor, now, new_token=token, name_of_token=name)
+        accounts.shown.keep("token", visitor.person.id, token, now, name=name)
+        return see_other("/account?token=new")
 
     @app.post("/account/tokens/<token_id:int>/revoke", access=Access.SIGNED_IN)
     def revoke(store: Store, visitor: Visitor, token_id: int) -> Page:
@@ -78,7 +83,10 @@ def revoke_token(store: Store, visitor: Visitor, token_id: int, own_only: bool) 
 def _page(accounts: Accounts, store: Store, visitor: Visitor, now: Now, **values: Any) -> Page:
     tokens = store.people.tokens(visitor.person.id)
     form = {"name": "", "days": DEFAULT_DAYS, "choices": TOKEN_DAYS}
-    defaults: dict[str, Any] = {"done": None, "new_token": None, "tokens": tokens, "now_utc": now.utc, **form}
+    shown = accounts.shown.of("token", visitor.person.id, now) if query_value("token") == "new" else None
+    if shown and store.people.token(digest(shown.secret)) is None:
+        shown = None  # revoked since
+    defaults: dict[str, Any] = {"done": None, "shown": shown, "tokens": tokens, "now_utc": now.utc, **form}
     return accounts.pages.page("account.html", **{**defaults, **values})
 
 

@@ -12,13 +12,15 @@ from typing import Protocol
 from appliance.accounts.audit import Audit
 from appliance.accounts.failures import Failures
 from appliance.accounts.guesses import Guesses
-from appliance.accounts.metrics_token import MetricsToken
+from appliance.accounts.metrics_token import METRICS, MetricsToken
 from appliance.accounts.people import People
 from appliance.errors import InputError
 from appliance.secrets import hash_password
+from appliance.times import Now
 from appliance.web.cookies import Cookie
-from appliance.web.forms import secret_field
+from appliance.web.forms import query_value, secret_field
 from appliance.web.pages import Pages
+from appliance.web.shown import Shown, ShownSecrets
 
 VIEWS = Path(__file__).parent / "views"
 
@@ -56,6 +58,7 @@ class Accounts:
     metrics_token: MetricsToken | None = None
     guesses: Guesses = field(default_factory=Guesses)
     failures: Failures = field(default_factory=Failures)
+    shown: ShownSecrets = field(default_factory=ShownSecrets)
     hashing: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(2))
     """Argon2 takes 64 MiB at a time: at most two at once, however many sign in."""
     strangers: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(6))
@@ -78,3 +81,8 @@ class Accounts:
             raise InputError("The two passwords differ; type the same one twice.")
         with self.hashing:
             return hash_password(password, person, self.pages.name)
+
+    def new_metrics_token(self, person_id: int, now: Now) -> Shown | None:
+        """The metrics token that this person just made, on the page that the form led to. Raises OSError."""
+        shown = self.shown.of(METRICS, person_id, now) if query_value("token") == "new" else None
+        return shown if shown and self.metrics_token and self.metrics_token.is_right(shown.secret) else None

@@ -33,14 +33,15 @@ def add_routes(app: App, site: Site) -> None:
 
     @app.get(PAGE, access=Access.SIGNED_IN)
     def health_page(store: Store, visitor: Visitor, now: Now) -> Page:
-        return _page(site, look(site, store, now, visitor.sees_only), token, refresh=REFRESH_S)
+        shown = site.accounts.new_metrics_token(visitor.person.id, now)
+        return _page(site, look(site, store, now, visitor.sees_only), token, shown=shown, refresh=REFRESH_S)
 
     @app.post(f"{PAGE}/token", access=Access.ADMIN)
     def make_token(store: Store, visitor: Visitor, now: Now) -> Page:
         record(store, Action.TOKEN_MADE, METRICS)  # first: none is made that is not on record
-        new_token = token.make()
+        site.accounts.shown.keep(METRICS, visitor.person.id, token.make(), now)
         log.warning("%s made another metrics token", visitor.name)
-        return _page(site, look(site, store, now), token, new_token=new_token)
+        return see_other(f"{PAGE}?token=new")
 
     @app.post(f"{PAGE}/token/forget", access=Access.ADMIN)
     def forget_token(store: Store, visitor: Visitor) -> Page:
@@ -67,7 +68,5 @@ def _page(site: Site, how: BoxHealth, token: MetricsToken, **values: Any) -> Pag
         "throttling": Throttling,
         "token_made_utc": token.made_utc(),
         "metrics_address": site.pages.address.prefix + "/metrics",
-        "new_token": None,
-        "refresh": None,
     }
     return site.pages.page("health.html", **{**shown, **values})

@@ -16,7 +16,6 @@ from appliance.disk import Reserve
 from appliance.https import Keeper
 from appliance.images import ImageFiles
 from appliance.local import words
-from appliance.local.shown_keys import ShownKeys
 from appliance.local.update_desk import Desk
 from appliance.local.viewing import Viewing
 from appliance.previews import Previews
@@ -56,7 +55,6 @@ class Site:
     reserve: Reserve
     desk: Desk
     downloads: Downloads
-    shown_keys: ShownKeys
     keeper: Keeper | None = None
     viewing: Viewing = field(default_factory=Viewing)
 
@@ -95,6 +93,5 @@ class Site:
             reserve=Reserve(config.state),
             desk=Desk(config),
             downloads=Downloads(DOWNLOADS_AT_ONCE),
-            shown_keys=ShownKeys(),
             keeper=keeper,
         )

@@ -11,7 +11,6 @@ from appliance.https import is_self_signed
 from appliance.local.alerts import open_now, open_of
 from appliance.local.dashboard import period
 from appliance.local.pages import Site
-from appliance.local.shown_keys import ShownKey
 from appliance.local.trend_charts import last_day_chart
 from appliance.local.words import kept
 from appliance.media import mediamtx
@@ -23,6 +22,7 @@ from appliance.web.access import Access, App
 from appliance.web.address import host_in
 from appliance.web.forms import query_value, see_other
 from appliance.web.pages import Page
+from appliance.web.shown import Shown
 
 STANDARD_RTMP_PORT = 1935
 STANDARD_RTMPS_PORT = 443
@@ -126,8 +126,8 @@ def _add_routes_that_cut_off(app: App, site: Site) -> None:
 
     @app.get("/streams/<stream_id:int>/key", access=Access.OWNER)
     def key(store: Store, visitor: Visitor, stream: Stream, now: Now) -> Page:
-        shown = site.shown_keys.of(stream.id, visitor.person.id, now)
-        if shown is None or store.streams.with_key(digest(shown.key), now) is None:
+        shown = site.accounts.shown.of(f"stream {stream.id}", visitor.person.id, now)
+        if shown is None or store.streams.with_key(digest(shown.secret), now) is None:
             words = "This key is not shown any more. If nobody copied it, make a new one on the stream's page."
             raise HTTPError(410, words)
         return _key_page(site, stream, shown)
@@ -180,11 +180,11 @@ def _kept(site: Site, stream: Stream) -> str:
 
 def to_key_page(site: Site, stream_id: int, visitor: Visitor, key: str, now: Now) -> Page:
     """To the page that shows a key that was just made: reloading that page makes no other one."""
-    site.shown_keys.keep(stream_id, visitor.person.id, key, now)
+    site.accounts.shown.keep(f"stream {stream_id}", visitor.person.id, key, now)
     return see_other(f"/streams/{stream_id}/key")
 
 
-def _key_page(site: Site, stream: Stream, shown: ShownKey) -> Page:
+def _key_page(site: Site, stream: Stream, shown: Shown) -> Page:
     """The key, with what to type where."""
     rtmp = site.config.rtmp
     servers = [rtmp_server("rtmp", public_host(site), rtmp.port, STANDARD_RTMP_PORT)]

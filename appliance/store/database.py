@@ -31,7 +31,7 @@ from appliance.store.soundness import BUSY_TIMEOUT_S, Cause, cause_of, connect
 from appliance.store.streams import Streams
 from appliance.store.summaries import WRONG_MINUTES, Summaries
 from appliance.store.trends import Trends
-from appliance.store.trends_schema import WRONG_DAYS, WRONG_QUARTERS
+from appliance.store.trends_schema import WRONG_DAYS, WRONG_HOURS, WRONG_QUARTERS
 from appliance.store.views import Views
 from appliance.store.without_row import WithoutRow
 
@@ -252,6 +252,11 @@ INVARIANTS = (
     (
         WRONG_QUARTERS,
         "the sums by the quarter of an hour are not those of the minutes, so pages show wrong figures;"
+        " `mb9k check --repair` counts them again; please report it",
+    ),
+    (
+        WRONG_HOURS,
+        "the sums by the hour are not those of the quarters of an hour, so pages show wrong figures;"
         " `mb9k check --repair` counts them again; please report it",
     ),
     (

@@ -76,7 +76,8 @@ class Privacy:
             " from quarters group by 1, 2 order by 1, 2"
         ).fetchall()
         self.db.execute("delete from days")
-        self.db.execute("delete from quarters")  # what is entered now is added to the days by their triggers
+        self.db.execute("delete from hours")
+        self.db.execute("delete from quarters")  # what is entered now is added to days and hours by their triggers
         waiting: dict[tuple[int, str], int] = {}
         entered = []
         for row in rows:

@@ -318,3 +318,9 @@ def m019_alerts(db: Database) -> None:
 def m020_picture(db: Database) -> None:
     """What a camera looks at, and what is wrong with its picture."""
     picture_schema.make(db)
+
+
+@migrations()
+def m023_hours(db: Database) -> None:
+    """Sums by the hours of the clocks, for what is asked by the hour of the week."""
+    trends_schema.make_hours(db)

@@ -11,7 +11,7 @@ import itertools
 import json
 import sqlite3
 from bisect import bisect_right
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from appliance.faces import Counts, State
 from appliance.sqlite import Database
 from appliance.store.detections import Detections
 from appliance.store.filters import OF_STREAMS, DetectionFilter, conditions
-from appliance.store.trends_schema import COLUMNS, CUT_DAYS, DIFFERENCES, TO_QUARTERS, floored
+from appliance.store.trends_schema import COLUMNS, CUTS, DIFFERENCES, TO_QUARTERS, floored
 from appliance.time_zone import ALWAYS_UTC, DAY_S, HOUR_S, QUARTER_S, TimeZone
 
 _STATES = tuple(state.value for state in State)
@@ -75,13 +75,14 @@ class Trends:
         self.db.execute("update time_zone set name = ?", [zone.name])
         self.db.execute("delete from zone_offsets")
         self.db.conn.executemany("insert into zone_offsets (from_utc, offset_s) values (?, ?)", zone.changes)
-        self.cut_days()
+        self.cut()
         return True
 
-    def cut_days(self) -> None:
-        """Add up all days from their quarters."""
-        self.db.execute("delete from days")
-        self.db.execute(CUT_DAYS)
+    def cut(self) -> None:
+        """Add up all days and hours from their quarters."""
+        for table, sums in CUTS.items():
+            self.db.execute(f"delete from {table}")
+            self.db.execute(sums)
 
     def recount(self) -> int:
         """Put the quarters right by their minutes, and those older than the minutes that are kept by their detections;
@@ -92,7 +93,7 @@ class Trends:
         for row in wrong:
             key = [row["stream_id"], row["start_utc"]]
             self.db.execute(added, [*key, *(-row[name] for name in COLUMNS)])
-        self.cut_days()
+        self.cut()
         return len(wrong)
 
     # Sums
@@ -125,14 +126,21 @@ class Trends:
         """
         since, until = _inner(since_utc, until_utc)
         within: dict[int, list[sqlite3.Row]] = {}
-        for start, end, offset_s in self.zone().parts(since, until):
-            # 1970-01-01 was a Thursday.
-            hour = f"({floored(f'start_utc + {offset_s + 3 * DAY_S}', HOUR_S)} / {HOUR_S} % 168 + 168) % 168"
-            for row in self._select(hour, "quarters", stream_ids, start, end, "start_utc"):
+        for table, _, first, end in self._pieces(since, until):
+            read = self._week_of_days if table == "days" else self._week_of_quarters
+            for row in read(stream_ids, first, end):
                 within.setdefault(row["key"], []).append(row)
         return [
             [_bucket(since, until, within.get(24 * weekday + hour, [])) for hour in range(24)] for weekday in range(7)
         ]
+
+    def _week_of_days(self, stream_ids: Collection[int] | None, first: int, end: int) -> list[sqlite3.Row]:
+        return self._select(_of_week("hour"), "hours", stream_ids, 24 * first, 24 * end, "hour")
+
+    def _week_of_quarters(self, stream_ids: Collection[int] | None, since: int, until: int) -> Iterator[sqlite3.Row]:
+        for start, end, offset_s in self.zone().parts(since, until):
+            hour = f"{floored(f'start_utc + {offset_s}', HOUR_S)} / {HOUR_S}"
+            yield from self._select(_of_week(hour), "quarters", stream_ids, start, end, "start_utc")
 
     def by_stream(
         self, stream_ids: Collection[int] | None, since_utc: float | None = None, until_utc: float | None = None
@@ -210,6 +218,11 @@ class Trends:
         if stream_ids is not None:
             return sorted(set(stream_ids))
         return [row["id"] for row in self.db.execute("select id from streams order by id")]
+
+
+def _of_week(hour: str) -> str:
+    """SQL for the hour of the week, from Monday's first, of one since 1970-01-01, which was a Thursday."""
+    return f"(({hour} + 72) % 168 + 168) % 168"
 
 
 def _inner(since_utc: float | None, until_utc: float | None) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The tables of the sums that stay, and the triggers that keep them with the summaries of minutes (m014)."""
+"""The tables of the sums that stay, and the triggers that keep them with the summaries of minutes (m014, m023)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 
 from appliance.sqlite import Database
 from appliance.store.summaries_schema import MINUTE_START
-from appliance.time_zone import ALWAYS_UTC, DAY_S, QUARTER_S
+from appliance.time_zone import ALWAYS_UTC, DAY_S, HOUR_S, QUARTER_S
 
 log = logging.getLogger(__name__)
 
@@ -58,23 +58,35 @@ def floored(value: str, step: int) -> str:
     return f"({value} - (({value}) % {step} + {step}) % {step})"
 
 
-def local_day(start_utc: str) -> str:
-    """SQL for the day, since 1970, in which a quarter of an hour began."""
+def local(start_utc: str, step_s: int) -> str:
+    """SQL for the day or hour of the zone's clocks, counted since 1970, in which a quarter of an hour began."""
     offset_s = f"(select offset_s from zone_offsets where from_utc <= {start_utc} order by from_utc desc limit 1)"
-    return f"({floored(f'{start_utc} + {offset_s}', DAY_S)} / {DAY_S})"
+    return f"({floored(f'{start_utc} + {offset_s}', step_s)} / {step_s})"
 
 
 _ADDED = "on conflict ({key}) do update set " + ", ".join(f"{name} = {name} + excluded.{name}" for name in COLUMNS)
 TO_QUARTERS = f"insert into quarters (stream_id, start_utc, {_NAMES}) {{select}} " + _ADDED.format(
     key="stream_id, start_utc"
 )
-TO_DAYS = f"insert into days (stream_id, day, {_NAMES}) {{select}} " + _ADDED.format(key="stream_id, day")
 
-CUT_DAYS = (
-    f"insert into days (stream_id, day, {_NAMES}) select stream_id, {local_day('start_utc')} as day,"
-    f" {', '.join(f'sum({name})' for name in COLUMNS)} from quarters group by stream_id, day"
-)
-"""Days, of all quarters."""
+
+def _to_local(table: str, select: str) -> str:
+    """Add sums to the days or hours of the zone."""
+    key = f"stream_id, {_LOCAL[table][0]}"
+    return f"insert into {table} ({key}, {_NAMES}) {select} " + _ADDED.format(key=key)
+
+
+def _cut(table: str) -> str:
+    column, step_s = _LOCAL[table]
+    return (
+        f"insert into {table} (stream_id, {column}, {_NAMES}) select stream_id, {local('start_utc', step_s)} as cut,"
+        f" {', '.join(f'sum({name})' for name in COLUMNS)} from quarters group by stream_id, cut"
+    )
+
+
+_LOCAL = {"days": ("day", DAY_S), "hours": ("hour", HOUR_S)}
+CUTS = {table: _cut(table) for table in _LOCAL}
+"""By table: its rows, of all quarters."""
 
 OF_MINUTES = f"""
       select stream_numbers.stream_id as stream_id,
@@ -104,11 +116,19 @@ def _of_epoch(sign: str, row: str) -> str:
 
 _IS_ZERO = " and ".join(f"new.{name} = 0" for name in COLUMNS)
 _CHANGE = ", ".join(f"new.{name} - old.{name}" for name in COLUMNS)
-_NEW_DAY = f"select new.stream_id, {local_day('new.start_utc')}"
+
+
+def _following(table: str, columns: str) -> str:
+    """The statement of a trigger on quarters that keeps the days or hours with them."""
+    step_s = _LOCAL[table][1]
+    return _to_local(table, f"select new.stream_id, {local('new.start_utc', step_s)}, {columns} where true")
+
+
+_NEW = ", ".join(f"new.{name}" for name in COLUMNS)
 
 _TRIGGERS = f"""
     create trigger summaries_added after insert on summaries begin
-      {_of_minute(", ".join(f"new.{name}" for name in COLUMNS))};
+      {_of_minute(_NEW)};
     end;
 
     create trigger summaries_changed after update of {_NAMES} on summaries begin
@@ -122,11 +142,11 @@ _TRIGGERS = f"""
     end;
 
     create trigger quarters_added after insert on quarters begin
-      {TO_DAYS.format(select=f"{_NEW_DAY}, {', '.join(f'new.{name}' for name in COLUMNS)} where true")};
+      {_following("days", _NEW)};
     end;
 
     create trigger quarters_changed after update on quarters begin
-      {TO_DAYS.format(select=f"{_NEW_DAY}, {_CHANGE} where true")};
+      {_following("days", _CHANGE)};
     end;
 
     create trigger quarters_emptied after update on quarters when {_IS_ZERO} begin
@@ -136,6 +156,28 @@ _TRIGGERS = f"""
 
     create trigger days_emptied after update on days when {_IS_ZERO} begin
       delete from days where stream_id = new.stream_id and day = new.day;
+    end;
+"""
+
+_HOURS = f"""
+    create table hours (
+      -- The same by hours of the clocks of that zone; one that they show twice is one.
+      stream_id integer not null references streams (id) on delete cascade,
+      hour integer not null,                   -- hours since 1970-01-01 00:00
+      {_SUMS}
+      primary key (stream_id, hour)
+    ) strict, without rowid;
+
+    create trigger quarters_added_to_hours after insert on quarters begin
+      {_following("hours", _NEW)};
+    end;
+
+    create trigger quarters_changed_in_hours after update on quarters begin
+      {_following("hours", _CHANGE)};
+    end;
+
+    create trigger hours_emptied after update on hours when {_IS_ZERO} begin
+      delete from hours where stream_id = new.stream_id and hour = new.hour;
     end;
 """
 
@@ -170,16 +212,23 @@ DIFFERENCES = f"""
 """By how much quarters are above their minutes, where they are not the same; and where minutes were forgotten, by how
 much they are below their detections: these may have been forgotten, too, but nobody is recorded and not counted."""
 WRONG_QUARTERS = f"select count(*) from ({DIFFERENCES})"
-WRONG_DAYS = f"""
+
+
+def _wrong(table: str) -> str:
+    column, step_s = _LOCAL[table]
+    return f"""
     select count(*) from (
       select 1 from (
-        select stream_id, day, {_NAMES} from days
+        select stream_id, {column} as cut, {_NAMES} from {table}
         union all
-        select stream_id, {local_day("start_utc")} as day, {", ".join(f"-{name}" for name in COLUMNS)} from quarters
+        select stream_id, {local("start_utc", step_s)}, {", ".join(f"-{name}" for name in COLUMNS)} from quarters
       )
-      group by stream_id, day having {" or ".join(f"sum({name}) <> 0" for name in COLUMNS)}
+      group by stream_id, cut having {" or ".join(f"sum({name}) <> 0" for name in COLUMNS)}
     )
 """
+
+
+WRONG_DAYS, WRONG_HOURS = _wrong("days"), _wrong("hours")
 
 
 def make(db: Database) -> None:
@@ -209,5 +258,11 @@ def make(db: Database) -> None:
             + " and watched_s > 0 group by 1, 2"
         )
     )
-    db.execute(CUT_DAYS)
+    db.execute(CUTS["days"])
     db.executescript(_TRIGGERS)
+
+
+def make_hours(db: Database) -> None:
+    """The table of the hours, added up from the quarters that there are, and kept with them."""
+    db.executescript(_HOURS)
+    db.execute(CUTS["hours"])

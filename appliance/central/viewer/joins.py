@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from bottle import HTTPError
+
 from appliance.accounts.guard import Visitor
 from appliance.central import authority, members
 from appliance.central.config import CentralConfig
@@ -39,8 +41,16 @@ def add_routes(app: App, centre: Centre) -> None:
             code, boxes = _invite(centre.config, store, visitor.name, now, typed)
         except UserError as error:
             return _form(centre, store, now, problem=error, typed=typed)
-        valid = VALID_S[typed["valid"] or "hour"][0]
-        return centre.pages.page("join_code.html", code=code, boxes=boxes, title=typed["title"], valid=valid)
+        about = {"boxes": boxes, "title": typed["title"], "valid": VALID_S[typed["valid"] or "hour"][0]}
+        centre.accounts.shown.keep("join code", visitor.person.id, code, now, **about)
+        return see_other("/add-box/code")
+
+    @app.get("/add-box/code", access=Access.ADMIN)
+    def new_code(visitor: Visitor, now: Now) -> Page:
+        shown = centre.accounts.shown.of("join code", visitor.person.id, now)
+        if shown is None:
+            raise HTTPError(410, "This join code is not shown any more. If nobody copied it, make another one.")
+        return centre.pages.page("join_code.html", code=shown.secret, until_utc=shown.until_utc, **shown.about)
 
     @app.post("/add-box/<join_id:int>/withdraw", access=Access.ADMIN)
     def withdraw(store: CentralStore, visitor: Visitor, now: Now, join_id: int) -> Page:

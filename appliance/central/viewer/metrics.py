@@ -14,7 +14,6 @@ from appliance.accounts.guard import Visitor
 from appliance.accounts.metrics_token import METRICS
 from appliance.central.store import Box, CentralStore
 from appliance.central.store.records import Process
-from appliance.central.viewer import events
 from appliance.central.viewer.condition import Age, Condition, Severity, condition
 from appliance.central.viewer.pages import Centre
 from appliance.times import Now
@@ -45,8 +44,8 @@ def add_routes(app: App, centre: Centre) -> None:
         with store.saving():  # first: none is made that is not on record
             store.records.note(now.utc, "another metrics token was made", visitor.name)
             store.audit.add(Action.TOKEN_MADE, METRICS)
-        new_token = token.make()
-        return events.page(centre, store, new_token=new_token)
+        centre.accounts.shown.keep(METRICS, visitor.person.id, token.make(), now)
+        return see_other("/events?token=new")
 
     @app.post("/events/metrics-token/forget", access=Access.ADMIN)
     def forget_token(store: CentralStore, visitor: Visitor, now: Now) -> Page:
