@@ -35,6 +35,7 @@ DEFAULT_CONFIG = Path("/etc/mb9k/mb9k.toml")
 
 LATE = {
     # command: (its module and name there, what must be installed for it)
+    "alert": ("appliance.commands.alerts", "alert", "click"),
     "audit": ("appliance.commands.audit", "audit", "click"),
     "bench": ("appliance.commands.bench", "bench", "av"),
     "central": ("appliance.commands.central", "central", "paho"),

@@ -21,9 +21,15 @@ from scripts import asyncapi, docs_export
 
 FOLDER = Path(__file__).parent.parent / "docs"
 MADE = "<!-- Made by `python -m scripts.docs`; change the code, not this page. -->\n"
-EXAMPLES = {"name": "hallway", "search": "door", "state": "no_mask", "first_seen": "2026-11-23T16:00:00Z"}
+EXAMPLES: dict[str, Any] = {
+    "name": "hallway",
+    "search": "door",
+    "state": "no_mask",
+    "first_seen": "2026-11-23T16:00:00Z",
+}
 EXAMPLES |= {"step": "hour", "by": "group", "format": "csv"}
 EXAMPLES |= {"address": "https://updates.example.org/mb9k-0.2.0.mb9k"}
+EXAMPLES |= {"kind": "offline", "parameters": {"minutes": 10}, "way": "email"}
 
 
 def configuration() -> str:
@@ -192,7 +198,8 @@ def _curl(method: str, path: str, operation: dict[str, Any], body: Any, of: Desc
     if body:
         schema = of.content["components"]["schemas"][body["$ref"].rsplit("/", 1)[1]]
         names = schema.get("required") or list(schema["properties"])[:1]
-        words += [f"-d '{json.dumps({name: EXAMPLES.get(name, 1) for name in names})}'"]
+        sent = {name: schema["properties"][name].get("examples", [EXAMPLES.get(name, 1)])[0] for name in names}
+        words += [f"-d '{json.dumps(sent)}'"]
     words += ["-o image.jpg"] if path.endswith("/image") else []
     words += ["-OJ"] if "/export/" in path else []
     return " ".join([*words, f'"${of.variable}{path}"'])

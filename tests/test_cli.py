@@ -16,12 +16,15 @@ from pathlib import Path
 import click
 import pytest
 
+from appliance import mail
 from appliance.cli import cli, main
 from appliance.faces import Detection, State
 from appliance.images import ImageFiles
 from appliance.secrets import password_matches
 from appliance.store import BoxClock, Store, StoredImage, WallClock
 from appliance.times import now
+from tests.alerted import OFFICE, OFFLINE, something_is_wrong
+from tests.mail_servers import mail_server
 
 
 @pytest.fixture
@@ -218,6 +221,24 @@ def test_the_clock_is_shown_and_confirmed(box: Path) -> None:
     assert "Since the machine started, nothing has said that it is right" in mb9k(box, "clock", "show").stdout
     store.ages.note_clock(BoxClock(5.0, moment.boot_id, moment.uptime_s, moment.utc, WallClock.LEAPT))
     assert "It was believed, and then leapt, so" in mb9k(box, "clock", "show").stdout
+
+
+def test_what_is_wrong_is_listed_and_a_recipient_is_tried_out(box: Path, tmp_path: Path) -> None:
+    store = Store.open(box.parent / "state" / "mb9k.db")
+    assert mb9k(box, "alert", "list").stdout == ""
+    assert "`notify` is not running" in mb9k(box, "alert", "list").stderr
+    assert "There are: none yet" in mb9k(box, "alert", "test", "office").stderr
+    with store.writing():
+        something_is_wrong(store.alerts, now())
+    assert mb9k(box, "alert", "list").stdout.endswith(f"\tann:door\t{OFFLINE}\n")
+    assert "There are: Office." in mb9k(box, "alert", "test", "nobody").stderr
+    untold = mb9k(box, "alert", "test", "office")
+    assert (untold.returncode, untold.stdout) == (1, "") and "No mail server is set" in untold.stderr
+    with mail_server(tmp_path) as inbox:
+        mail.save(tmp_path / "state", inbox.server)
+        assert "The test was taken" in mb9k(box, "alert", "test", "office").stdout
+        assert [message["To"] for message in inbox.messages] == [OFFICE]
+    store.close()
 
 
 def test_every_command_explains_itself(box: Path) -> None:

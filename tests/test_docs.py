@@ -18,6 +18,7 @@ from appliance.central.config import CentralConfig
 from appliance.cli import cli
 from appliance.config import Config, decode, sections, settings
 from scripts.docs import FOLDER, OF_BOX, OF_CENTRE, PAGES, Described, api
+from tests.alerted import something_is_wrong
 from tests.conftest import REPOSITORY
 from tests.fleets import Fleet
 from tests.site import Box
@@ -166,6 +167,8 @@ def asked(line: str, app: Any) -> httpx.Response:
 @pytest.mark.parametrize("line", examples(OF_BOX))
 def test_every_example_of_the_api_works(line: str, tmp_path: Path) -> None:
     box = Box(tmp_path)
+    with box.store.writing():
+        something_is_wrong(box.store.alerts, box.clock.now)
     answer = asked(line, box.app)
     box.close()
     if re.search("/updates/(fetch|start|back)", line) and "DELETE" not in line:

@@ -146,7 +146,7 @@ class NewAlertRecipient(Struct, kw_only=True, forbid_unknown_fields=True):
 
     name: str
     way: Way
-    address: str
+    address: Annotated[str, Meta(examples=["office@example.org"])]
     secret: str = ""
 
 

@@ -95,7 +95,7 @@ class Rate(Parameters, frozen=True, forbid_unknown_fields=True, tag="rate"):
         return f"Rate under {self.percent} % over {self.minutes} min, with {self.persons} people judged or more"
 
 
-class Nobody(Parameters, frozen=True, forbid_unknown_fields=True, tag="nobody"):
+class Nobody(Lasting, frozen=True, forbid_unknown_fields=True, tag="nobody"):
     """A stream is LIVE, and nobody was judged in it. About ALL: each stream for itself."""
 
     title: ClassVar[str] = "Nobody judged"

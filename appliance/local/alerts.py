@@ -13,6 +13,7 @@ from appliance.alerts.recipients import Way
 from appliance.alerts.sending import Send
 from appliance.alerts.site import AlertSite, Theirs
 from appliance.alerts.ways import by_mail, by_webhook
+from appliance.config import Config
 from appliance.local.pages import Site
 from appliance.rules.boxes import box_title
 from appliance.store import Store, Stream
@@ -40,20 +41,20 @@ def add_routes(app: App, site: Site) -> None:
         address=page_of,
         zone=zone_name,
         trouble=why_not_watched,
-        ways=ways(site),
+        ways=ways(site.config),
         mqtt=MQTT,
     )
     for module in (log_page, rule_forms, recipient_forms, mail_forms, api):
         module.add_routes(app, alerts)
 
 
-def ways(site: Site) -> dict[Way, Send]:
-    """What sends a test from the page."""
+def ways(config: Config) -> dict[Way, Send]:
+    """What sends a test at once; MQTT goes through the outbox."""
 
     def teller() -> message.Site:
-        return message.Site(box_title(site.config), "box", site.config.web.base_url, time_zone())
+        return message.Site(box_title(config), "box", config.web.base_url, time_zone())
 
-    return {Way.WEBHOOK: by_webhook(teller), Way.EMAIL: by_mail(site.config.state, teller)}
+    return {Way.WEBHOOK: by_webhook(teller), Way.EMAIL: by_mail(config.state, teller)}
 
 
 def theirs(store: Store, visitor: Visitor, now: Now) -> Theirs:

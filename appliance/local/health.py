@@ -49,6 +49,7 @@ class BoxHealth:
     """services: those that were ever heard of. problems: sentences; while there is one, something does not work.
 
     notices: what people must know besides. streams: of whoever asks. clock: as it was noted; None: never.
+    open_alerts: how many. waiting_messages: how many about alerts are to be sent.
     """
 
     now: Now
@@ -60,6 +61,8 @@ class BoxHealth:
     board: Board
     clock: BoxClock | None
     is_synchronised: bool
+    open_alerts: int = 0
+    waiting_messages: int = 0
 
     @property
     def judging(self) -> Judging | None:
@@ -92,6 +95,8 @@ def look(site: Site, store: Store, now: Now, owner_id: int | None = None) -> Box
         board=how,
         clock=clock,
         is_synchronised=clock_is_synchronised(),
+        open_alerts=len(store.alerts.log.open()),
+        waiting_messages=store.alerts.log.count_waiting(),
     )
 
 

@@ -18,6 +18,8 @@ def metrics(box: str, version: str, model: str, health: BoxHealth, today: Mappin
     yield gauge("mb9k_info", "The box, always 1.", [({"box": box, "version": version, "model": model}, 1)])
     yield gauge("mb9k_problems", "How many problems the page Health shows.", len(health.problems))
     yield gauge("mb9k_notices", "How many notices the page Health shows.", len(health.notices))
+    yield gauge("mb9k_alerts_open", "How many alerts are raised and not over.", health.open_alerts)
+    yield gauge("mb9k_alert_messages_waiting", "Messages about alerts yet to be delivered.", health.waiting_messages)
     yield from _services(health)
     yield from _streams(health.streams)
     yield from _judged(health.streams)

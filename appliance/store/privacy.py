@@ -67,7 +67,14 @@ class Privacy:
         self.db.execute("update summaries_kept set since_utc = max(since_utc, ?)", [int(now_utc)])
         self.db.execute("delete from summaries")
         self.db.execute("delete from counted_without_row")
+        self._forget_alerts()
         self._coarsen_quarters()
+
+    def _forget_alerts(self) -> None:
+        """What alerts say of when somebody passed is finer than what is kept."""
+        kinds = "('rate', 'nobody')"
+        self.db.execute(f"delete from alert_states where rule_id in (select id from alert_rules where kind in {kinds})")
+        self.db.execute(f"delete from alert_log where kind in {kinds}")
 
     def _coarsen_quarters(self) -> None:
         rows = self.db.execute(
