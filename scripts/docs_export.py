@@ -67,14 +67,20 @@ images. `mb9k restore FILE` puts it back, also one that an older version made.
 
 OF_CENTRE = """
 A centre hands on the sums of its boxes: from its page *Compare*, *Export*; from its
-[JSON API](central-api.md#get-apiv1exportsums); and with `mb9k central export`. Analysts have those of their sites. There are
-minutes, too, for as long as the centre keeps them.
+[JSON API](central-api.md#get-apiv1exportsums); and with `mb9k central export`. Analysts have those of their sites.
+There are minutes, too, for as long as the centre keeps them.
 """
 
 
 def page() -> str:
     """The whole page, as Markdown."""
-    return BEFORE + _dictionary(DETECTIONS.plus(IMAGE_FILE)) + _dictionary(SUMS) + _dictionary(SUMS_OF_BOXES, "Sums of a centre", OF_CENTRE) + AFTER
+    return (
+        BEFORE
+        + _dictionary(DETECTIONS.plus(IMAGE_FILE))
+        + _dictionary(SUMS)
+        + _dictionary(SUMS_OF_BOXES, "Sums of a centre", OF_CENTRE)
+        + AFTER
+    )
 
 
 def _dictionary(table: Table, title: str = "", more: str = "") -> str:
