@@ -65,6 +65,19 @@ class Detection:
 
 
 @dataclass(frozen=True, slots=True)
+class StillPlace:
+    """A place in a stream's picture where a face does not move: after an hour it is a thing, and nobody new.
+
+    bbox: (left, top, right, bottom), fractions of the picture's width and height. still_s: for so long it has not
+    moved. unseen_s: for so long no face was seen there since, of the time in which the stream was judged.
+    """
+
+    bbox: Bbox
+    still_s: float
+    unseen_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """How well a stream can be judged, of the last ten minutes. Shares 0 to 1; None: not known yet.
 

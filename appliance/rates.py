@@ -58,15 +58,19 @@ def compliance(counts: Counts) -> Rate | None:
 
     Wilson, E. B. (1927), Journal of the American Statistical Association 22 (158), 209-212.
     """
-    n = counts.classified
+    return wilson(counts.mask, counts.classified)
+
+
+def wilson(of_them: float, n: float) -> Rate | None:
+    """The share of_them / n with its Wilson 95 % interval; None: n is 0. n may be an effective size."""
     if n == 0:
         return None
-    value = counts.mask / n
+    value = of_them / n
     z2 = Z_95 * Z_95
     middle = (value + z2 / (2 * n)) / (1 + z2 / n)
     half = Z_95 / (1 + z2 / n) * math.sqrt(value * (1 - value) / n + z2 / (4 * n * n))
     # Rounding may push a bound past the value itself when the value is 0 or 1.
-    return Rate(value, max(0.0, min(middle - half, value)), min(1.0, max(middle + half, value)), n)
+    return Rate(value, max(0.0, min(middle - half, value)), min(1.0, max(middle + half, value)), round(n))
 
 
 def corrected(counts: Counts, errors: Errors) -> Rate | None:
@@ -94,3 +98,31 @@ def corrected(counts: Counts, errors: Errors) -> Rate | None:
     half = Z_95 * math.sqrt(variance) / (sens + spec - 1)
     middle += 2 * z2 * (middle * of_sens - (1 - middle) * of_spec)
     return Rate(value, max(0.0, min(middle - half, value)), min(1.0, max(middle + half, value)), n)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """By how much one rate is above another, with its 95 % interval: -1 <= low <= value <= high <= 1."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def may_be_chance(self) -> bool:
+        """Whether no difference at all is as likely as this one's interval has it."""
+        return self.low <= 0 <= self.high
+
+
+def difference(counts: Counts, before: Counts) -> Difference | None:
+    """The compliance of these less that of those before; None while nobody was judged in one of them.
+
+    Newcombe, R. G. (1998), Statistics in Medicine 17 (8), 873-890: his method 10, of Wilson's intervals.
+    """
+    now, then = compliance(counts), compliance(before)
+    if now is None or then is None:
+        return None
+    value = now.value - then.value
+    low = value - math.hypot(now.value - now.low, then.high - then.value)
+    high = value + math.hypot(now.high - now.value, then.value - then.low)
+    return Difference(value, max(-1.0, low), min(1.0, high))

@@ -58,6 +58,17 @@ class TimeZone:
         """When the day began in which this moment is."""
         return self.day_start_utc(self.day(utc // QUARTER_S * QUARTER_S))
 
+    def clock_utc(self, clock_s: float) -> float:
+        """When its clocks show this: seconds of its clocks since 1970-01-01.
+
+        A time that they show twice is the first one; one that they skip is as if they had not yet changed.
+        """
+        before_s = self.offset_s(clock_s - DAY_S)
+        for offset_s in (before_s, self.offset_s(clock_s + DAY_S)):
+            if self.offset_s(clock_s - offset_s) == offset_s:
+                return clock_s - offset_s
+        return clock_s - before_s
+
     def parts(self, since_utc: int, until_utc: int) -> Iterator[tuple[int, int, int]]:
         """The spans of [since_utc, until_utc) in which the clocks do not change: (since, until, seconds ahead)."""
         for index in range(self._index(since_utc), len(self.changes)):

@@ -19,6 +19,8 @@ from appliance.faces import Detection, State
 from appliance.https import Keeper
 from appliance.images import ImageFiles
 from appliance.local.site import make_app
+from appliance.reports.periods import Kind as Period
+from appliance.reports.schedules import Plan
 from appliance.secrets import digest
 from appliance.store import Deleted, Kind, Store, StoredImage
 from appliance.times import Now, now
@@ -87,6 +89,7 @@ class Browser:
 class Box:
     """A box with an admin `ann` (stream 1), a scientist `sci` (stream 2) and a scientist `eve`.
 
+    Report 1 is sent by the week.
     Detection 1 (mask, of stream 1) has an image; detection 2 (no mask, of stream 2) has none.
     """
 
@@ -117,6 +120,7 @@ class Box:
         place = self.images.append(JPEG, at)
         self.add_detection(1, State.MASK, StoredImage(place.day, place.offset, place.size_bytes, "unguessable"))
         self.add_detection(2, State.NO_MASK)
+        self.store.reports.add(Plan(Period.WEEK, 420, ("boss@example.org",)), at)
         self.store.receipts.add(Kind.IMAGES, "ann:door", "ann", Deleted(0, 0, 0, "0" * 64), at)
 
     def _open(self) -> Store:

@@ -25,6 +25,7 @@ NAMES = {
     "<detection_id:int>": "1",
     "<person_id:int>": "2",
     "<receipt_id:int>": "1",
+    "<schedule_id:int>": "1",
     "<site_id:int>": "1",
     "<box_id>": "lobby",
 }

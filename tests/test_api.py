@@ -88,6 +88,7 @@ EXAMPLES: list[tuple[str, str, Any]] = [
     ("GET", "/api/v1/streams/1", None),
     ("PATCH", "/api/v1/streams/1", {"active": False, "name": "gate", "images": "no_images", "detections_days": 90}),
     ("POST", "/api/v1/streams/1/key", None),
+    ("GET", "/api/v1/streams/1/calibration", None),
     ("DELETE", "/api/v1/streams/1/images", None),
     ("DELETE", "/api/v1/streams/2", None),
     ("GET", "/api/v1/audit", None),

@@ -117,7 +117,7 @@ def test_any_filter_in_any_batches_gives_the_rows_that_a_plain_reading_finds(
         assert row["stream"] == each.stream and row["state"] == each.detection.state.value
         assert row["last_seen_utc"] == utc_text(each.detection.last_seen_utc)
         assert row["unknown_reason"] == ("too_small" if each.detection.too_small else None)
-        assert row["edited_by"] == each.edited_by and row["model"] == "m"
+        assert row["edited_by"] == each.edited_by and row["judged_state"] == each.judged_state and row["model"] == "m"
 
 
 def test_all_forms_hold_the_same(filled: Store, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ GROUND = {
     "address",
     "alone",
     "board",
+    "calibration",
     "certificates",
     "config",
     "cutout",
@@ -37,6 +38,7 @@ GROUND = {
     "sqlite",
     "time_zone",
     "times",
+    "zones",
 }
 KIT = {"web"}
 VISION = {"vision"}
@@ -55,6 +57,7 @@ PARTS = {
     "membership",
     "previews",
     "media.mediamtx",
+    "reports",
     "rules",
     "slots",
     "update",
@@ -104,7 +107,11 @@ def complaint(importer: str, imported: str) -> str | None:
         return "imports run down only"
     if floor(above) == floor(below) == 2 and above.split(".")[0] != below.split(".")[0]:
         return "services never import each other"
-    if floor(above) == floor(below) == 0 and above not in {"config", "rates", "service"} and below != "errors":
+    if (
+        floor(above) == floor(below) == 0
+        and above not in {"calibration", "config", "rates", "service"}
+        and below != "errors"
+    ):
         return "the ground imports nothing of ours but errors"
     if above == "central" and below in {*RECORD, "membership", "rules"} | VISION:
         return "the centre knows nothing of a box but the wire"

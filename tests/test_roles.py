@@ -30,6 +30,13 @@ DECLARED = {
     "GET /trends": S,
     "GET /trends/<chart>.svg": S,
     "GET /trends/<chart>.csv": S,
+    "GET /report": S,
+    "GET /reports": D,
+    "POST /reports": D,
+    "GET /reports/<schedule_id:int>": D,
+    "POST /reports/<schedule_id:int>": D,
+    "POST /reports/<schedule_id:int>/send": D,
+    "POST /reports/<schedule_id:int>/remove": D,
     "GET /account": S,
     "POST /account/password": S,
     "POST /account/tokens": S,
@@ -39,6 +46,13 @@ DECLARED = {
     "POST /streams": S,
     "GET /streams/<stream_id:int>": O,
     "GET /streams/<stream_id:int>/preview.jpg": O,
+    "GET /streams/<stream_id:int>/calibration": O,
+    "POST /streams/<stream_id:int>/calibration": O,
+    "POST /streams/<stream_id:int>/calibration/label": O,
+    "POST /streams/<stream_id:int>/calibration/undo": O,
+    "GET /streams/<stream_id:int>/calibration/forget": O,
+    "POST /streams/<stream_id:int>/calibration/forget": O,
+    "GET /api/v1/streams/<stream_id:int>/calibration": O,
     "GET /streams/<stream_id:int>/edit": O,
     "POST /streams/<stream_id:int>/edit": O,
     "GET /streams/<stream_id:int>/new-key": O,
@@ -194,6 +208,7 @@ def ask(box: Box, role: str, route: str) -> httpx.Response:
     method, path = route.split(" ", 1)
     path = path.replace("<stream_id:int>", "2").replace("<detection_id:int>", "2").replace("<person_id:int>", "3")
     path = path.replace("<receipt_id:int>", "1").replace("<rule_id:int>", "1").replace("<recipient_id:int>", "1")
+    path = path.replace("<schedule_id:int>", "1")
     path = path.replace("<token_id:int>", "1").replace("<token>", "unguessable").replace("<name>", "no-such-file")
     path = path.replace("<chart>", "persons")
     browser = box.browser(None if role == "anyone" else role)
@@ -242,6 +257,7 @@ def test_a_token_opens_no_page(box: Box, route: str) -> None:
     method, path = route.replace("<stream_id:int>", "2").replace("<detection_id:int>", "2").split(" ", 1)
     path = path.replace("<person_id:int>", "3").replace("<token_id:int>", "1").replace("<receipt_id:int>", "1")
     path = path.replace("<rule_id:int>", "1").replace("<recipient_id:int>", "1")
+    path = path.replace("<schedule_id:int>", "1")
     answer = box.browser().client.request(method, path, headers={"Authorization": "Bearer token of ann"})
     assert answer.status_code == 401
 

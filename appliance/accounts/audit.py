@@ -43,11 +43,16 @@ class Action(str, enum.Enum):
     TOKEN_REVOKED = "token_revoked"  # noqa: S105
     STREAM_ADDED = "stream_added"
     STREAM_CHANGED = "stream_changed"
+    ZONES_CHANGED = "zones_changed"  # where people are counted
     KEY_CHANGED = "key_changed"
     STREAM_DELETED = "stream_deleted"
     DETECTION_ENTERED = "detection_entered"
     DETECTION_CORRECTED = "detection_corrected"
     DETECTION_DELETED = "detection_deleted"
+    CALIBRATION_BEGUN = "calibration_begun"  # faces of a stream were drawn, to be labelled
+    FACE_LABELLED = "face_labelled"
+    LABEL_TAKEN_BACK = "label_taken_back"
+    CALIBRATION_FORGOTTEN = "calibration_forgotten"  # with its labels
     IMAGES_VIEWED = "images_viewed"
     IMAGE_DOWNLOADED = "image_downloaded"
     PREVIEW_WATCHED = "preview_watched"
@@ -57,6 +62,10 @@ class Action(str, enum.Enum):
     IMAGES_FORGOTTEN = "images_forgotten"  # by their age, or because the disk was full
     EXPORTED = "exported"
     DOWNLOADED = "downloaded"  # a backup, a bundle for support
+    REPORT_SCHEDULED = "report_scheduled"
+    REPORT_CHANGED = "report_changed"
+    REPORT_REMOVED = "report_removed"
+    REPORT_SENT = "report_sent"  # by mail, to one recipient
     COMMAND = "command"  # of a person at the centre
     CENTRE_JOINED = "centre_joined"
     CENTRE_LEFT = "centre_left"

@@ -14,6 +14,7 @@ from click._termui_impl import ProgressBar
 
 from appliance.accounts.audit import Action, record
 from appliance.commands.kit import config_of, store_of
+from appliance.commands.streams import named
 from appliance.config import Config
 from appliance.errors import UserError
 from appliance.exports.export import FORMATS, Export, What
@@ -22,7 +23,7 @@ from appliance.exports.sheets import refuse_to_write_over, write_file
 from appliance.faces import State
 from appliance.images import ImageFiles
 from appliance.rules.recovery import in_one_line
-from appliance.store import DetectionFilter, Store
+from appliance.store import DetectionFilter
 from appliance.store.trends import Step
 from appliance.times import now
 from appliance.web.forms import moment_utc
@@ -121,7 +122,7 @@ def _export(
         raise UserError(f"a {form.value} file is not for a terminal; name a file with --output")
     with closing(store_of(config)) as store, in_one_line("the export cannot be made"):
         where = DetectionFilter(
-            _stream_id(store, stream) if stream else None,
+            named(store, stream).id if stream else None,
             more.pop("state", None),
             moment_utc(since, "--since", zone_needed=False) if since else None,
             moment_utc(until, "--until", zone_needed=False) if until else None,
@@ -147,11 +148,3 @@ def _write(made: Export, output: Path | None) -> None:
             for part in counted.parts():
                 sys.stdout.buffer.write(part)
             sys.stdout.buffer.flush()
-
-
-def _stream_id(store: Store, named: str) -> int:
-    """The stream of this title or id. Raises UserError."""
-    for stream in store.streams.all(now()):
-        if named in (stream.title, str(stream.id)):
-            return stream.id
-    raise UserError(f"there is no stream {named}; `mb9k stream list` names them")

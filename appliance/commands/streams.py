@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from typing import BinaryIO
+
 import click
 
 from appliance.commands.kit import config_of, secret, store_of
 from appliance.errors import UserError
 from appliance.rules import streams
+from appliance.rules import zones as zone_rules
 from appliance.rules.sources import refuse_readable_secret
+from appliance.store import Store, Stream
 from appliance.times import now
+from appliance.zones import decoded, encoded
+
+LARGEST_ZONES_BYTES = 1_000_000
 
 
 @click.group()
@@ -70,7 +78,36 @@ def stream_add(
 @stream.command("list")
 @click.pass_context
 def stream_list(context: click.Context) -> None:
-    """List streams, and which are LIVE."""
-    for each in store_of(config_of(context)).streams.all(now()):
-        state = "LIVE" if each.live else "offline" if each.active else "deactivated"
-        click.echo(f"{each.title}\t{state}\t{each.problem or ''}".rstrip())
+    """List streams, which are LIVE, and who crossed their lines today."""
+    with closing(store_of(config_of(context))) as store:
+        moment = now()
+        found = store.streams.all(moment)
+        crossed = store.crossings.today([each.id for each in found], moment.utc)
+        for each in found:
+            state = "LIVE" if each.live else "offline" if each.active else "deactivated"
+            lines = [f"{name}: {of.inward} in, {of.outward} out" for name, of in crossed.get(each.id, {}).items()]
+            click.echo(f"{each.title}\t{state}\t{each.problem or ''}\t{'; '.join(lines)}".rstrip())
+
+
+@stream.command("zones")
+@click.argument("stream")
+@click.option("--put", type=click.File("rb"), help="A file with zones in place of those there are; - reads them.")
+@click.pass_context
+def stream_zones(context: click.Context, stream: str, put: BinaryIO | None) -> None:
+    """Print the zones of a stream (its owner:name, or its id) as JSON, or put others in their place.
+
+    docs/zones.md says what they are for and how they are written.
+    """
+    with closing(store_of(config_of(context))) as store:
+        stream_id = named(store, stream).id
+        if put is not None:
+            zone_rules.put(store, stream_id, decoded(put.read(LARGEST_ZONES_BYTES)))
+        click.echo(encoded(store.zones.of(stream_id)))
+
+
+def named(store: Store, title: str) -> Stream:
+    """The stream of this title or id. Raises UserError."""
+    for each in store.streams.all(now()):
+        if title in (each.title, str(each.id)):
+            return each
+    raise UserError(f"there is no stream {title}; `mb9k stream list` names them")

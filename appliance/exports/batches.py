@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from appliance.faces import Counts
-from appliance.rates import compliance
+from appliance.rates import Rate, compliance
 from appliance.times import utc_seconds
 
 BATCH_ROWS = 1000
@@ -49,6 +49,9 @@ class LocalTimes:
 
 def counted(counts: Counts) -> list[Any]:
     """Persons by state, then their rate with its interval, as columns.COUNTED."""
-    rate = compliance(counts)
-    rates = [round(value, 4) for value in (rate.value, rate.low, rate.high)] if rate else [None] * 3
-    return [counts.mask, counts.no_mask, counts.incorrect, counts.unknown, *rates]
+    return [counts.mask, counts.no_mask, counts.incorrect, counts.unknown, *ratios(compliance(counts))]
+
+
+def ratios(rate: Rate | None) -> list[float | None]:
+    """A rate and the ends of its interval; None: there is none."""
+    return [round(value, 4) for value in (rate.value, rate.low, rate.high)] if rate else [None] * 3

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from appliance.exports.batches import BATCH_ROWS, Batch, LocalTimes, counted
+from appliance.calibration import Estimate, corrected
+from appliance.exports.batches import BATCH_ROWS, Batch, LocalTimes, counted, ratios
+from appliance.faces import State
 from appliance.images import Place
 from appliance.store import DetectionFilter, Store
+from appliance.store.corrections import Corrected, as_judged
 from appliance.store.exports import After, ExportedStream, Row
+from appliance.store.measuring import calibrated, errors_since, wrongly
 from appliance.store.trends import Bucket, Step
 from appliance.time_zone import QUARTER_S
 from appliance.times import utc_text
@@ -50,16 +55,38 @@ def sums(store: Store, where: DetectionFilter, step: Step, times: LocalTimes) ->
     until_utc = LATEST_UTC if where.until_utc is None else where.until_utc
     for stream in store.exports.streams(where):
         since_utc: float = EARLIEST_UTC if where.since_utc is None else where.since_utc // QUARTER_S * QUARTER_S
+        errors = errors_since(calibrated(store, stream.id))
         # From one quarter that has sums to the next: the years between those of an older system cost nothing.
         while (first_utc := store.exports.next_quarter_utc(stream.id, since_utc)) is not None and first_utc < until_utc:
             buckets = store.trends.buckets([stream.id], first_utc, min(first_utc + WINDOW_S, until_utc), step)
-            yield [_sums_row(stream, each, times) for each in buckets if each.watched_s or each.counts.total]
+            corrections = store.corrections.by_quarter(stream.id, buckets[0].start_utc, buckets[-1].end_utc)
+            yield [
+                _sums_row(stream, each, times, _within(corrections, each), errors)
+                for each in buckets
+                if each.watched_s or each.counts.total
+            ]
             since_utc = buckets[-1].end_utc
 
 
-def _sums_row(stream: ExportedStream, bucket: Bucket, times: LocalTimes) -> list[Any]:
+def _within(corrections: list[tuple[int, Corrected]], bucket: Bucket) -> Corrected:
+    found: Counter[tuple[State, State]] = Counter()
+    for start_utc, persons in corrections:
+        if bucket.start_utc <= start_utc < bucket.end_utc:
+            found.update(persons)
+    return found
+
+
+def _sums_row(
+    stream: ExportedStream,
+    bucket: Bucket,
+    times: LocalTimes,
+    corrections: Corrected,
+    errors: tuple[Estimate, int] | None,
+) -> list[Any]:
     start_utc, end_utc = utc_text(bucket.start_utc), utc_text(bucket.end_utc)
+    known = errors[0] if errors and bucket.start_utc >= errors[1] else None
+    better = corrected(as_judged(bucket.counts, corrections), known) if known else None
     return [
         *(stream.id, stream.title, start_utc, end_utc, times.local(start_utc), times.zone.name, bucket.watched_s),
-        *counted(bucket.counts),
+        *(*counted(bucket.counts), *ratios(better), wrongly(corrections)),
     ]

@@ -15,7 +15,7 @@ from msgspec import UNSET
 from appliance.accounts.guard import Visitor
 from appliance.errors import NotFound
 from appliance.keeping import Keeping
-from appliance.local import api_audit, api_exports, api_updates
+from appliance.local import api_audit, api_calibration, api_exports, api_updates
 from appliance.local import api_types as shapes
 from appliance.local.api_query import detection_filter, limit_parameter
 from appliance.local.openapi import OPERATIONS, document
@@ -23,6 +23,7 @@ from appliance.local.pages import Site
 from appliance.rules import detections as detection_rules
 from appliance.rules import streams as stream_rules
 from appliance.store import Store, Stream
+from appliance.store.measuring import measured
 from appliance.times import Now, utc_text
 from appliance.web.access import Access, App
 from appliance.web.api import KnownParameters, answer, body, id_parameter, parameters
@@ -38,6 +39,7 @@ def add_routes(app: App, site: Site) -> None:
     _add_stream_changes(app, site)
     _add_detection_routes(app, site)
     _add_detection_writes(app, site)
+    api_calibration.add_routes(app)
     api_exports.add_routes(app, site)
     api_updates.add_routes(app, site)
     api_audit.add_routes(app, site)
@@ -160,7 +162,12 @@ def _add_detection_routes(app: App, site: Site) -> None:
     @app.get("/api/v1/counts", access=Access.SIGNED_IN)
     def counts(store: Store) -> HTTPResponse:
         """How many persons, by state, under the same filters."""
-        return answer(shapes.counts_json(store.trends.counts(detection_filter())))
+        where = detection_filter()
+        known = None
+        if where.state is None and not where.search:
+            streams = [where.stream_id] if where.stream_id is not None else store.streams.ids()
+            known = measured(store, streams, where.since_utc, where.until_utc)
+        return answer(shapes.counts_json(store.trends.counts(where), known))
 
 
 def _add_detection_writes(app: App, site: Site) -> None:

@@ -18,6 +18,7 @@ from appliance.local.words import UNKNOWN_WHILE_FULL
 from appliance.rates import compliance
 from appliance.store import ServiceStatus, StoredDetection
 from appliance.store import Stream as StoredStream
+from appliance.store.measuring import Measured
 from appliance.times import utc_text
 from appliance.web.openapi import TIME_SCHEMA
 
@@ -127,6 +128,7 @@ class Detection(Struct, kw_only=True):
     """One person who passed. box: [x, y, width, height] in pixels of a frame of frame_width x frame_height.
 
     reason: why the state is unknown: the face was too small to judge. null: another reason, or another state.
+    judged_state: what the box had judged, where a person said what the state is; null: nobody did, or it is not known.
     """
 
     id: int
@@ -143,6 +145,7 @@ class Detection(Struct, kw_only=True):
     frame_height: int
     model: str
     edited_by: str | None
+    judged_state: State | None
     image: str | None
 
 
@@ -166,6 +169,9 @@ class Counts(Struct, kw_only=True):
     """Persons by state. compliance: mask / (mask + no_mask + incorrect) with its 95 % interval; null if nobody.
 
     judged: of how many persons that is; enough: whether these are so many that the box's own pages show it.
+    corrected: the compliance without the errors of the cameras, with its interval; null: not all are calibrated, or a
+    state or a search is asked for. wrong: of those whom the box judged, the share that a person said to be of another
+    state, with its interval: at least so many were judged wrongly; null: nobody was corrected.
     """
 
     total: int
@@ -178,6 +184,12 @@ class Counts(Struct, kw_only=True):
     compliance_high: Ratio | None
     judged: int
     enough: bool
+    corrected: Ratio | None = None
+    corrected_low: Ratio | None = None
+    corrected_high: Ratio | None = None
+    wrong: Ratio | None = None
+    wrong_low: Ratio | None = None
+    wrong_high: Ratio | None = None
 
 
 class Judging(Struct, kw_only=True, rename={"since_utc": "since"}):
@@ -255,13 +267,15 @@ def detection_json(stored: StoredDetection, prefix: str = "") -> Detection:
         frame_height=seen.frame_height,
         model=seen.model,
         edited_by=stored.edited_by,
+        judged_state=stored.judged_state,
         image=f"{prefix}/api/v1/detections/{stored.id}/image" if stored.image else None,
     )
 
 
-def counts_json(counts: FaceCounts) -> Counts:
-    """Counts with their compliance rate."""
+def counts_json(counts: FaceCounts, measured: Measured | None = None) -> Counts:
+    """Counts with their compliance rate. measured: how far they can be trusted."""
     rate = compliance(counts)
+    corrected, wrong = (measured.corrected, measured.wrong) if measured else (None, None)
     return Counts(
         total=counts.total,
         mask=counts.mask,
@@ -273,6 +287,12 @@ def counts_json(counts: FaceCounts) -> Counts:
         compliance_high=round(rate.high, 4) if rate else None,
         judged=counts.classified,
         enough=rate is not None and rate.is_enough,
+        corrected=round(corrected.value, 4) if corrected else None,
+        corrected_low=round(corrected.low, 4) if corrected else None,
+        corrected_high=round(corrected.high, 4) if corrected else None,
+        wrong=round(wrong.value, 4) if wrong else None,
+        wrong_low=round(wrong.low, 4) if wrong else None,
+        wrong_high=round(wrong.high, 4) if wrong else None,
     )
 
 

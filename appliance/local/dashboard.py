@@ -14,6 +14,7 @@ from appliance.local.trend_charts import last_day_chart
 from appliance.local.trend_steps import detections_address
 from appliance.rates import Rate, compliance
 from appliance.store import DetectionFilter, Store
+from appliance.store.measuring import Measured
 from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.pages import Page
@@ -21,12 +22,16 @@ from appliance.web.pages import Page
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """The persons of a span of time. lists: where each number leads, by state; "": all of them."""
+    """The persons of a span of time. lists: where each number leads, by state; "": all of them.
+
+    measured: how far the numbers can be trusted; None: not asked.
+    """
 
     title: str
     counts: Counts
     rate: Rate | None
     lists: Mapping[str, str]
+    measured: Measured | None = None
 
 
 def add_routes(app: App, site: Site) -> None:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from appliance.alerts import api as api_alerts
-from appliance.local import api_audit, api_exports, api_updates, receipts
+from appliance.local import api_audit, api_calibration, api_exports, api_updates, receipts
 from appliance.local import api_types as shapes
 from appliance.local.api_query import FILTERS
 from appliance.web.openapi import ID, Api, Operation
@@ -56,6 +56,7 @@ OPERATIONS = (
         also=(403,),
     ),
     Operation("GET", "/api/v1/counts", "Persons by state, and the compliance rate", shapes.Counts, query=FILTERS),
+    *api_calibration.OPERATIONS,
     *receipts.OPERATIONS,
     *api_exports.OPERATIONS,
     *api_updates.OPERATIONS,

@@ -19,6 +19,7 @@ from appliance.local import words
 from appliance.local.update_desk import Desk
 from appliance.local.viewing import Viewing
 from appliance.previews import Previews
+from appliance.reports.site import VIEWS as REPORTS_VIEWS
 from appliance.rules.boxes import box_title
 from appliance.store import explain_trouble
 from appliance.web.address import site_address
@@ -33,7 +34,7 @@ DOWNLOADS_AT_ONCE = 4  # of the site's 16 threads
 NAVIGATION = (
     Link("/", "Home"),
     Link("/streams", "Streams"),
-    Link("/trends", "Trends"),
+    Link("/trends", "Trends", also=("/report",)),
     Link("/detections", "Detections", also=("/export",)),
     Link("/box-health", "Health", also=("/alerts",)),
     Link("/people", "People", admin_only=True),
@@ -66,7 +67,7 @@ class Site:
         pages = Pages(
             name=config.box,
             noun="box",
-            renderer=Renderer(VIEWS, ACCOUNTS_VIEWS, ALERTS_VIEWS),
+            renderer=Renderer(VIEWS, ACCOUNTS_VIEWS, ALERTS_VIEWS, REPORTS_VIEWS),
             static=Static(),
             form_cookie=Cookie("mb9k_form", https, path),
             viewer=visitor_now,

@@ -16,6 +16,7 @@ from appliance.https import Keeper
 from appliance.local import (
     alerts,
     api,
+    calibration,
     dashboard,
     detections,
     exports,
@@ -24,6 +25,7 @@ from appliance.local import (
     people,
     privacy,
     receipts,
+    reports,
     settings,
     stream_forms,
     streams,
@@ -53,8 +55,10 @@ REDIRECT_THREADS = 2
 MODULES = (
     dashboard,
     trends,
+    reports,
     streams,
     stream_forms,
+    calibration,
     detections,
     exports,
     receipts,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bottle import HTTPError, HTTPResponse, request, response
 
@@ -17,6 +17,7 @@ from appliance.media import mediamtx
 from appliance.rules import streams as rules
 from appliance.secrets import digest
 from appliance.store import DetectionFilter, Store, Stream
+from appliance.store.measuring import calibrated, measured
 from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.address import host_in
@@ -91,7 +92,11 @@ def add_routes(app: App, site: Site) -> None:
         return site.pages.page(
             "stream.html",
             stream=stream,
-            periods=[period(store, "Today", today), period(store, "All", only)],
+            periods=[
+                replace(period(store, title, of), measured=measured(store, [stream.id], of.since_utc))
+                for title, of in (("Today", today), ("All", only))
+            ],
+            calibrated=calibrated(store, stream.id),
             detections=detections,
             alerts=open_of(store, stream.id),
             smallest_face=smallest_face(stream),

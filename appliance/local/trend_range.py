@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime
 from urllib.parse import urlencode
 
 from appliance.errors import InputError
+from appliance.reports import periods
+from appliance.reports.periods import EPOCH, FIRST_YEAR, LAST_YEAR
+from appliance.reports.periods import day_number as day_number
+from appliance.reports.periods import day_of as day_of
 from appliance.store.trends import Step
 from appliance.time_zone import DAY_S, HOUR_S, QUARTER_S, TimeZone
 
-EPOCH = date(1970, 1, 1)
-WEEK_DAYS = 7
-FIRST_YEAR, LAST_YEAR = 1970, 2100
 QUARTERS_UNTIL_S, HOURS_UNTIL_S, DAYS_UNTIL_S, WEEKS_UNTIL_S = 6 * HOUR_S, 3 * DAY_S, 100 * DAY_S, 730 * DAY_S
 
 
@@ -119,23 +120,12 @@ class Range:
         return self.query(range=kind.value, day=day, since=None, until=None)
 
 
-def day_of(day: int) -> date:
-    """Days since 1970-01-01 as a date."""
-    return EPOCH + timedelta(days=day)
-
-
 def range_of(kind: Kind, day: int, zone: TimeZone, stream_id: int | None = None, problem: str | None = None) -> Range:
     """The day, week (from Monday) or month in which this day is."""
-    first, end = day, day + 1
-    if kind is Kind.WEEK:
-        first = day - day_of(day).weekday()
-        end = first + WEEK_DAYS
-    elif kind is Kind.MONTH:
-        at = day_of(day)
-        first = day - at.day + 1
-        end = (date(at.year + at.month // 12, at.month % 12 + 1, 1) - EPOCH).days
+    length = {Kind.WEEK: periods.Kind.WEEK, Kind.MONTH: periods.Kind.MONTH}.get(kind, periods.Kind.DAY)
+    period = periods.period_of(length, day)
     shown = Shown.HOUR if kind in (Kind.LIVE, Kind.DAY) else Shown.DAY
-    return Range(kind, zone.day_start_utc(first), zone.day_start_utc(end), zone, shown, stream_id, problem)
+    return Range(kind, period.since_utc(zone), period.until_utc(zone), zone, shown, stream_id, problem)
 
 
 def own_range(
@@ -194,24 +184,9 @@ def moment_utc(text: str, zone: TimeZone, name: str, is_end: bool = False) -> fl
         raise InputError(f"{name} must be a day or a time such as 2026-11-23 or 2026-11-23T16:00.") from error
 
 
-def day_number(text: str) -> int:
-    """A day such as 2026-11-23 as days since 1970-01-01. Raises InputError."""
-    try:
-        at = date.fromisoformat(text)
-    except ValueError as error:
-        raise InputError("A day looks like 2026-11-23.") from error
-    if not FIRST_YEAR < at.year < LAST_YEAR:
-        raise InputError(f"Days are known from {FIRST_YEAR + 1} to {LAST_YEAR - 1}.")
-    return (at - EPOCH).days
-
-
 def clock_utc(clock_s: float, zone: TimeZone) -> float:
     """When the clocks of a zone show this: seconds of its clocks since 1970-01-01."""
-    before = zone.offset_s(clock_s - DAY_S)
-    for offset_s in (before, zone.offset_s(clock_s + DAY_S)):
-        if zone.offset_s(clock_s - offset_s) == offset_s:
-            return clock_s - offset_s
-    return clock_s - before
+    return zone.clock_utc(clock_s)
 
 
 def is_shown_twice(utc: float, zone: TimeZone) -> bool:

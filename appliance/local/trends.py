@@ -14,7 +14,9 @@ from appliance.local.pages import Site
 from appliance.local.trend_range import LABELS, Kind, Range, day_number, own_range, range_of
 from appliance.local.trend_steps import Figures, address_of, before_now, figures, is_compared, list_address, total
 from appliance.rates import compliance
+from appliance.reports import periods, words
 from appliance.store import Store, Stream
+from appliance.store.measuring import measured
 from appliance.time_zone import QUARTER_S
 from appliance.times import Now
 from appliance.web.access import Access, App
@@ -116,6 +118,7 @@ def add_routes(app: App, site: Site) -> None:
             asked=asked,
             counts=counts,
             rate=compliance(counts),
+            measured=measured(store, _ids(found), asked.since_utc, asked.until_utc),
             lists={
                 state.value if state else "": list_address(asked, asked.since_utc, asked.until_utc, state)
                 for state in (None, *State)
@@ -126,6 +129,7 @@ def add_routes(app: App, site: Site) -> None:
             local_now=asked.zone.local(now.utc),
             today=asked.zone.day(now.utc // QUARTER_S * QUARTER_S),
             address_of=address_of,
+            report_address=_report(asked),
             figure=figure,
             WEEKDAYS=WEEKDAYS,
             labels=LABELS,
@@ -158,6 +162,18 @@ def add_routes(app: App, site: Site) -> None:
         if chart == "streams":
             return csv_answer(name, charts.StreamRow, found.rows)
         return csv_answer(name, charts.StepRow, charts.step_rows(found.steps, zone))
+
+
+def _report(asked: Range) -> str:
+    """The report of the day, week or month in which a range ends."""
+    kind = {Kind.WEEK: periods.Kind.WEEK, Kind.MONTH: periods.Kind.MONTH}.get(asked.kind, periods.Kind.DAY)
+    streams = None if asked.stream_id is None else [str(asked.stream_id)]
+    return words.address_of(periods.period_of(kind, asked.last_day), streams)
+
+
+def _ids(found: Trend) -> list[int]:
+    """The streams whose numbers these are."""
+    return [stream.id for stream in found.streams if found.asked.stream_id in (None, stream.id)]
 
 
 def _known(found: Trend, chart: str) -> Trend:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from appliance.board import HOT_C, Board, Throttling
+from appliance.calibration import Share
 from appliance.disk import MAKE_ROOM
 from appliance.faces import Detection, Health, State, Work
 from appliance.keeping import ImageMode, Keeping
+from appliance.rates import Rate
 from appliance.service import SERVICES
-from appliance.store import Deleted, Kind, Receipt, ServiceStatus
+from appliance.store import Deleted, Kind, Receipt, ServiceStatus, StoredDetection
+from appliance.store.measuring import Calibrated, Change
 from appliance.web.words import TOO_FEW as TOO_FEW  # views find all of them under `words`
 from appliance.web.words import duration as duration
 from appliance.web.words import number as number
@@ -26,6 +29,12 @@ STATE_WORDS = {
     State.NO_MASK: "No mask",
     State.INCORRECT: "Worn incorrectly",
     State.UNKNOWN: "Unknown",
+}
+CHANGE_WORDS = {
+    Change.MODEL: "another model judges",
+    Change.PICTURE: "the picture has another size",
+    Change.SOURCE: "the stream is fetched from another address",
+    Change.ZONES: "the zones were changed",
 }
 THROTTLING_WORDS = {
     Throttling.UNDER_VOLTAGE: "too little voltage",
@@ -185,3 +194,47 @@ def amount(deleted: Deleted) -> str:
 
 def _days(days: int) -> str:
     return f"{days} day{'' if days == 1 else 's'}"
+
+
+def corrected_words(found: StoredDetection) -> str:
+    """Behind a state, who said so and what the box had judged: `, as ann says; the box judged: Mask`; empty: nobody."""
+    if not found.edited_by:
+        return ""
+    if found.judged_state is None:
+        return f", corrected by {found.edited_by}"
+    if found.judged_state is found.detection.state:
+        return f", confirmed by {found.edited_by}"
+    return f", corrected by {found.edited_by}; the box had judged: {STATE_WORDS[found.judged_state]}"
+
+
+def error_words(wrong: Rate) -> str:
+    """A small share with its interval: `12 of 340 persons (3.5 %, 2.0 to 6.1 %)`."""
+    persons = round(wrong.value * wrong.n)
+    return (
+        f"{number(persons)} of {number(wrong.n)} persons"
+        f" ({100 * wrong.value:.1f} %, {100 * wrong.low:.1f} to {100 * wrong.high:.1f} %)"
+    )
+
+
+def share_words(share: Share) -> str:
+    """A share that was estimated by labels: `96 % (88 to 99 %)`."""
+    return f"{percent(share.value)} ({100 * share.low:.0f} to {100 * share.high:.0f} %)"
+
+
+def changes_words(changes: Collection[Change]) -> str:
+    """Why a calibration does not hold any more: `another model judges, and the zones were changed`."""
+    return ", and ".join(CHANGE_WORDS[change] for change in changes)
+
+
+def calibration_words(calibrated: Calibrated | None) -> str:
+    """How a camera is calibrated, in a few words."""
+    if calibrated is None:
+        return "not calibrated: how the box errs here is not known"
+    if calibrated.errors is None:
+        return "too few faces were labelled to tell how the box errs here"
+    if calibrated.changes:
+        return f"does not hold any more: {changes_words(calibrated.changes)}"
+    return (
+        f"of those with a mask the box says so of {share_words(calibrated.errors.sensitivity)};"
+        f" of all others it does not of {share_words(calibrated.errors.specificity)}"
+    )

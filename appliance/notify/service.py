@@ -1,4 +1,4 @@
-"""The loop of `notify`: a look at the box every ten seconds, judged by the rules; a thread for each way of telling."""
+"""The loop of `notify`: a look every ten seconds, judged by the rules; threads that tell, one that sends reports."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import sqlite3
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 
 from appliance.alerts.courier import Courier
@@ -18,7 +19,9 @@ from appliance.alerts.ways import by_mail, by_webhook
 from appliance.config import Config
 from appliance.errors import UserError
 from appliance.notify.looking import Looking
+from appliance.reports.sending import Sender
 from appliance.rules.boxes import box_title
+from appliance.rules.reports import site_of_box
 from appliance.service import HEARTBEAT_S, notify, repeat
 from appliance.store import Store
 from appliance.times import Now, now
@@ -28,6 +31,7 @@ log = logging.getLogger(__name__)
 NAME = "notify"
 LOOK_S = 10.0
 DELIVER_S = 1.0
+REPORTS_S = 30.0
 FORGET_S = 3600.0
 STOP_S = 2.0
 BUSY_TIMEOUT_S = 1.0  # what cannot be written now is tried again ten seconds later anyway
@@ -54,8 +58,8 @@ def ways(config: Config) -> dict[Way, Send]:
 class Notify:
     """The service. All of it but the deliveries runs in one thread, with one Store."""
 
-    def __init__(self, config: Config, couriers: list[Courier]) -> None:
-        self.config, self.couriers = config, couriers
+    def __init__(self, config: Config, tellers: Sequence[Courier | Sender[Store]]) -> None:
+        self.config, self.tellers = config, tellers
         self.store = Store.open(config.store_path, BUSY_TIMEOUT_S)
         self.rounds = Rounds()
         self.started_utc = time.time()
@@ -90,7 +94,7 @@ class Notify:
         self._trouble = trouble
 
     def _beat(self, moment: Now) -> None:
-        problem = " ".join(each.problem for each in self.couriers if each.problem) or None
+        problem = " ".join(each.problem for each in self.tellers if each.problem) or None
         self.store.services.heartbeat(NAME, os.getpid(), self.started_utc, problem, moment)
 
     def _look(self, moment: Now) -> None:
@@ -107,16 +111,22 @@ def serve(config: Config) -> None:
     couriers = [
         Courier(way, send, lambda: Store.open_existing(config.store_path)) for way, send in ways(config).items()
     ]
-    service = Notify(config, couriers)
+    reports = Sender(site_of_box(config))
+    service = Notify(config, [*couriers, reports])
     # A thread for each way: a server that hangs delays nobody who is told another way.
     threads = [repeat(each.step, DELIVER_S, f"what is told by {each.way.value}", stopping) for each in couriers]
+
+    def send_reports() -> None:
+        reports.step(now())
+
+    threads.append(repeat(send_reports, REPORTS_S, "what is reported by mail", stopping))
     try:
         service.run(stopping)
     finally:
         stopping.set()
         for thread in threads:
             thread.join(STOP_S)
-        for each, thread in zip(couriers, threads, strict=True):
+        for each, thread in zip(couriers, threads, strict=False):  # the reports keep no connection
             if not thread.is_alive():
                 with suppress(sqlite3.Error):
                     each.close()

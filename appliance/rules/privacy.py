@@ -57,6 +57,8 @@ def keep_statistics_only(config: Config, store: Store, by: Person, now: Now) -> 
         receipt_id = store.receipts.add(Kind.STATISTICS, TITLE, by.name, deleted, now.utc)
         store.privacy.keep_statistics_only(by.name, now.utc)
         store.views.forget_all()
+        store.crossings.coarsen()
+        store.still_places.forget_all()
         told = {"detections": deleted.detections, "images": deleted.images, "receipt": receipt_id}
         store.audit.add(Action.STATISTICS_ONLY, "the box", **told)
     try:

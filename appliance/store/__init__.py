@@ -1,6 +1,7 @@
 """What the box remembers: one SQLite file, and every SQL statement of the box as a named method."""
 
 from appliance.store.ages import BoxClock, ImageDay, WallClock
+from appliance.store.crossings import Crossed, CrossedBucket
 from appliance.store.database import Store, StoreError, explain_trouble
 from appliance.store.detections import StoredDetection, StoredImage
 from appliance.store.filters import DetectionFilter
@@ -20,6 +21,8 @@ __all__ = [
     "BoxClock",
     "Bucket",
     "CommandRecord",
+    "Crossed",
+    "CrossedBucket",
     "Deleted",
     "DetectionFilter",
     "EpochState",

@@ -16,9 +16,14 @@ from appliance.accounts.people import People
 from appliance.alerts.alerts import Alerts
 from appliance.disk import FULL, MAKE_ROOM, Reserve, means_full
 from appliance.errors import NotSaved, UserError
+from appliance.reports.schedules import Reports
 from appliance.sqlite import Database, Migrated
 from appliance.store import soundness
 from appliance.store.ages import Ages
+from appliance.store.calibration_schema import WRONG_CORRECTIONS
+from appliance.store.calibrations import Calibrations
+from appliance.store.corrections import Corrections
+from appliance.store.crossings import Crossings
 from appliance.store.detections import Detections
 from appliance.store.erasures import Erasures
 from appliance.store.exports import Exports
@@ -28,12 +33,14 @@ from appliance.store.receipts import Receipts
 from appliance.store.schema import MIGRATIONS
 from appliance.store.services import Services
 from appliance.store.soundness import BUSY_TIMEOUT_S, Cause, cause_of, connect
+from appliance.store.still_places import StillPlaces
 from appliance.store.streams import Streams
 from appliance.store.summaries import WRONG_MINUTES, Summaries
 from appliance.store.trends import Trends
 from appliance.store.trends_schema import WRONG_DAYS, WRONG_HOURS, WRONG_QUARTERS
 from appliance.store.views import Views
 from appliance.store.without_row import WithoutRow
+from appliance.store.zones import Zones
 
 log = logging.getLogger(__name__)
 
@@ -62,12 +69,18 @@ class Store:
         self.ages = Ages(self.db)
         self.summaries = Summaries(self.db)
         self.trends = Trends(self.db, self.detections)
+        self.corrections = Corrections(self.db)
+        self.calibrations = Calibrations(self.db)
+        self.zones = Zones(self.db)
+        self.crossings = Crossings(self.db, self.trends)
+        self.still_places = StillPlaces(self.db)
         self.without_row = WithoutRow(self.db)
         self.receipts = Receipts(self.db)
         self.privacy = Privacy(self.db)
         self.views = Views(self.db)
         self.fleet = Fleet(self.db)
         self.alerts = Alerts(self.db)
+        self.reports = Reports(self.db)
         self.audit = Audit(self.db)
         self.reserve: Reserve | None = None
 
@@ -263,6 +276,11 @@ INVARIANTS = (
         WRONG_DAYS,
         "the sums by the day are not those of the quarters of an hour, so pages show wrong figures;"
         " `mb9k check --repair` counts them again; please report it",
+    ),
+    (
+        WRONG_CORRECTIONS,
+        "persons whose state was corrected are missing in the sums of corrections, so the box's own error is shown too"
+        " small; please report it",
     ),
 )
 """(a count that must be 0, what it means if it is not)"""

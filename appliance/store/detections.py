@@ -13,6 +13,7 @@ from appliance.faces import Counts, Detection, State
 from appliance.images import Place
 from appliance.sqlite import Database
 from appliance.store.filters import OF_DETECTIONS, OF_STREAMS, TITLE, DetectionFilter, conditions
+from appliance.store.summaries_schema import BY_HAND
 from appliance.times import utc_seconds, utc_text
 
 
@@ -25,7 +26,10 @@ class StoredImage(Place):
 
 @dataclass(frozen=True, slots=True)
 class StoredDetection:
-    """A detection as stored, with its stream's title (owner:name)."""
+    """A detection as stored, with its stream's title (owner:name).
+
+    judged_state: what the box had judged, where a person said what the state is; None: nobody did, or it is not known.
+    """
 
     id: int
     stream_id: int
@@ -34,12 +38,13 @@ class StoredDetection:
     detection: Detection
     edited_by: str | None
     image: StoredImage | None
+    judged_state: State | None = None
 
 
 _COLUMNS = f"""
     select detections.id, stream_id, {TITLE} as stream, owner_id, first_seen_utc, last_seen_utc, state, confidence,
       votes, bbox_left, bbox_top, bbox_right, bbox_bottom, frame_width, frame_height, model, too_small,
-      edited_by, image_day, image_offset, image_size, image_token, image_crc32
+      edited_by, judged_state, image_day, image_offset, image_size, image_token, image_crc32
 """
 _STREAMS = "from streams join people on people.id = owner_id"
 _SELECT = f"{_COLUMNS} {_STREAMS} join detections on stream_id = streams.id"
@@ -64,8 +69,9 @@ def _stored(row: sqlite3.Row) -> StoredDetection:
         too_small=bool(row["too_small"]),
     )
     image = None if row["image_day"] is None else _image(row)
+    judged = None if row["judged_state"] is None else State(row["judged_state"])
     return StoredDetection(
-        row["id"], row["stream_id"], row["stream"], row["owner_id"], detection, row["edited_by"], image
+        row["id"], row["stream_id"], row["stream"], row["owner_id"], detection, row["edited_by"], image, judged
     )
 
 
@@ -96,15 +102,17 @@ class Detections:
         """Store what a detection has become; False if it was deleted meanwhile.
 
         When it was first seen stays (an index that is not touched costs nothing), and so does a state that a person
-        corrected. It may be later than what the caller knows: the clock was put right.
+        corrected; then the new one is what the box judged. The time may be later than what the caller knows: the clock
+        was put right.
         """
         cursor = self.db.execute(
             "update detections set last_seen_utc = max(first_seen_utc, ?),"
             " state = iif(edited_by is null, ?, state), confidence = iif(edited_by is null, ?, confidence),"
             " votes = ?, bbox_left = ?, bbox_top = ?, bbox_right = ?, bbox_bottom = ?,"
             " frame_width = ?, frame_height = ?, model = ?,"
-            " too_small = iif(edited_by is null, ?, too_small) where id = ?",
-            [*_detection_values(detection)[1:], detection_id],
+            " too_small = iif(edited_by is null, ?, too_small),"
+            " judged_state = iif(judged_state is null, null, ?) where id = ?",
+            [*_detection_values(detection)[1:], detection.state.value, detection_id],
         )
         return cursor.rowcount == 1
 
@@ -118,10 +126,15 @@ class Detections:
         return cursor.rowcount == 1
 
     def correct_state(self, detection_id: int, state: State, by: str) -> bool:
-        """A person says what the state really is; False if there is no such detection."""
+        """A person says what the state really is; False if there is no such detection.
+
+        What the box had judged stays on record, unless nobody knows it any more, or a person entered the detection.
+        """
         cursor = self.db.execute(
-            "update detections set state = ?, too_small = 0, edited_by = ? where id = ?",
-            [state.value, by, detection_id],
+            "update detections set"
+            " judged_state = iif(edited_by is null and substr(model, 1, ?) <> ?, state, judged_state),"
+            " state = ?, too_small = 0, edited_by = ? where id = ?",
+            [len(BY_HAND), BY_HAND, state.value, by, detection_id],
         )
         return cursor.rowcount == 1
 

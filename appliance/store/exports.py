@@ -15,7 +15,7 @@ After = tuple[str, int]
 _COLUMNS = """
     id, first_seen_utc, last_seen_utc, state, iif(too_small, 'too_small', null), round(confidence, 4), votes,
     round(bbox_left, 1), round(bbox_top, 1), round(bbox_right, 1), round(bbox_bottom, 1), frame_width, frame_height,
-    model, edited_by, image_size, image_day, image_offset, image_crc32
+    model, edited_by, judged_state, image_size, image_day, image_offset, image_crc32
 """
 
 
@@ -50,7 +50,7 @@ class Exports:
         """Detections of a stream by first seen, then id: those that follow `after` (first seen, id).
 
         In a row: id, first and last seen (UTC text), state, why unknown, confidence, votes, bbox (left, top, right,
-        bottom), frame width and height, model, edited by; of the image size, day, offset and CRC-32.
+        bottom), frame width and height, model, edited by, judged before; of the image size, day, offset and CRC-32.
         """
         parameters = {**where.parameters(), "stream_id": stream_id, "limit": limit}
         if after:

@@ -64,6 +64,8 @@ class Privacy:
         self.db.execute("delete from detections")
         self.db.execute("delete from forgetting")
         self.db.execute("delete from detection_ages")
+        for finer in ("corrections", "calibrations"):  # with their labels
+            self.db.execute(f"delete from {finer}")
         self.db.execute("update summaries_kept set since_utc = max(since_utc, ?)", [int(now_utc)])
         self.db.execute("delete from summaries")
         self.db.execute("delete from counted_without_row")

@@ -7,8 +7,16 @@ from __future__ import annotations
 
 from appliance.accounts.schema import migrations as accounts_migrations
 from appliance.alerts import schema as alerts_schema
+from appliance.reports import schema as reports_schema
 from appliance.sqlite import Database, Migrations
-from appliance.store import keeping_schema, picture_schema, summaries_schema, trends_schema
+from appliance.store import (
+    calibration_schema,
+    keeping_schema,
+    picture_schema,
+    summaries_schema,
+    trends_schema,
+    zones_schema,
+)
 
 migrations = Migrations("appliance")
 MIGRATIONS = (accounts_migrations, migrations)  # streams refer to people, so these come first
@@ -309,6 +317,12 @@ def m017_work(db: Database) -> None:
 
 
 @migrations()
+def m018_zones(db: Database) -> None:
+    """Where people are counted, who crossed a line, and what does not move."""
+    zones_schema.make(db)
+
+
+@migrations()
 def m019_alerts(db: Database) -> None:
     """Who is told when something is wrong, of what, and what they were told."""
     db.executescript(alerts_schema.TABLES + alerts_schema.OF_BOX)
@@ -318,6 +332,18 @@ def m019_alerts(db: Database) -> None:
 def m020_picture(db: Database) -> None:
     """What a camera looks at, and what is wrong with its picture."""
     picture_schema.make(db)
+
+
+@migrations()
+def m021_calibration(db: Database) -> None:
+    """What the box had judged of whom a person corrected, and faces that people label to calibrate a camera."""
+    calibration_schema.make(db)
+
+
+@migrations()
+def m022_reports(db: Database) -> None:
+    """Reports by mail: schedules, and what was sent."""
+    db.executescript(reports_schema.TABLES + reports_schema.OF_BOX)
 
 
 @migrations()

@@ -146,11 +146,18 @@ class Trends:
         self, stream_ids: Collection[int] | None, since_utc: float | None = None, until_utc: float | None = None
     ) -> dict[int, Counts]:
         """What each stream (by id, also if nobody) counted in the whole quarters in [since_utc, until_utc)."""
-        found = {stream_id: Counts() for stream_id in self._ids(stream_ids)}
-        for table, column, first, end in self._pieces(*_inner(since_utc, until_utc)):
+        return {stream_id: bucket.counts for stream_id, bucket in self.of_streams(stream_ids, since_utc, until_utc)}
+
+    def of_streams(
+        self, stream_ids: Collection[int] | None, since_utc: float | None = None, until_utc: float | None = None
+    ) -> list[tuple[int, Bucket]]:
+        """The same, with for how long each was watched."""
+        since, until = _inner(since_utc, until_utc)
+        found: dict[int, list[sqlite3.Row]] = {stream_id: [] for stream_id in self._ids(stream_ids)}
+        for table, column, first, end in self._pieces(since, until):
             for row in self._select("stream_id", table, stream_ids, first, end, column):
-                found[row["key"]] = _plus(found[row["key"]], [row])
-        return found
+                found[row["key"]].append(row)
+        return [(stream_id, _bucket(since, until, rows)) for stream_id, rows in found.items()]
 
     def counts(self, where: DetectionFilter) -> Counts:
         """How many persons, by state; to the moment, by the detections before the first and after the last quarter."""

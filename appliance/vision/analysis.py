@@ -15,6 +15,7 @@ from appliance.sections import Vision
 from appliance.vision.annotate import draw_bboxes
 from appliance.vision.bboxes import rescale_bbox
 from appliance.vision.budget import Budget, Costs
+from appliance.vision.counting import Counting, Crossing
 from appliance.vision.detector import Detector
 from appliance.vision.jpeg import encode_jpeg
 from appliance.vision.observer import Look, Observer
@@ -83,6 +84,7 @@ class Analysis:
         self.draws = True
         self.previews = previews
         self.sink = sink
+        self.crossed: Callable[[int, Crossing], None] | None = None  # is told of who crosses a line
         self.crash: str | None = None
         self.camera = Camera(url, reach=reach, transport=transport)
         self._purse = budget.open_purse()
@@ -122,6 +124,11 @@ class Analysis:
     def work(self) -> Work:
         """What was done with it since this analysis began."""
         return replace(self.observer.tally.work, dropped_s=self.camera.dropped_s)
+
+    @property
+    def counting(self) -> Counting:
+        """Who of those in view counts. Its zones may be set while the analysis runs."""
+        return self.observer.counting
 
     @property
     def decoded_by(self) -> str:
@@ -208,9 +215,14 @@ class Analysis:
         if look.regions:
             shown_s = look.frame.time_s
             self.observer.tally.judged(time.monotonic() - shown_s, shown_s)
+        size = (look.frame.width, look.frame.height)
+        for crossing in self.counting.take(look.update, size, look.frame.time_s):
+            if self.crossed is not None:
+                self.crossed(self.stream_id, crossing)
         for track in look.update.ended:
             self._tell(track, ended=True)
-        for track in sorted(look.update.seen, key=_told_utc)[:TOLD_A_LOOK]:
+        counted = [track for track in look.update.seen if self.counting.since_utc(track) is not None]
+        for track in sorted(counted, key=_told_utc)[:TOLD_A_LOOK]:
             self._report(track, look)
         self._preview(look)
         self.crash = None
@@ -237,7 +249,7 @@ class Analysis:
             if self.image_mode is not ImageMode.NO_IMAGES:
                 jpeg = encode_jpeg(snapshot(frame, bbox_px, self._hidden(look)), JPEG_QUALITY)
         track.detection = Detection(
-            first_seen_utc=track.first_seen_utc,
+            first_seen_utc=self.counting.since_utc(track) or track.first_seen_utc,
             last_seen_utc=frame.utc,
             state=track.state,
             confidence=track.confidence,
@@ -252,6 +264,9 @@ class Analysis:
 
     def _tell(self, track: Track, jpeg: bytes | None = None, ended: bool = False) -> None:
         if track.detection is not None:
+            if track.detection.last_seen_utc < track.detection.first_seen_utc:
+                # The faces by which it came to count turned out to be another person's.
+                track.detection = replace(track.detection, last_seen_utc=track.detection.first_seen_utc)
             self.sink(Sighting(track.key, self.stream_id, track.detection_id, track.detection, jpeg, ended))
 
     def _hidden(self, look: Look) -> list[Bbox]:
@@ -273,7 +288,8 @@ class Analysis:
         small = frame.shrunk(PREVIEW_SIDE_PX)
         sizes = (frame.width, frame.height), (small.shape[1], small.shape[0])
         hidden = pixelate_eyes(small, [rescale_bbox(bbox_px, *sizes) for bbox_px in self._hidden(look)])
-        shown = [replace(face, bbox_px=rescale_bbox(face.bbox_px, *sizes)) for face in self._in_view(look)]
+        somebodys = [face for face in self._in_view(look) if face not in look.excluded]
+        shown = [replace(face, bbox_px=rescale_bbox(face.bbox_px, *sizes)) for face in somebodys]
         try:
             self.previews.write(self.stream_id, encode_jpeg(draw_bboxes(hidden, shown), JPEG_QUALITY))
         except OSError as error:

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 
-from appliance.faces import Face, Health
+from appliance.faces import Bbox, Face, Health
 from appliance.vision.budget import Costs, Purse
+from appliance.vision.counting import Counting, place_of
 from appliance.vision.detector import Detector
 from appliance.vision.frame import Frame
 from appliance.vision.health import Rate, Tally
@@ -30,6 +31,7 @@ from appliance.vision.reading.decoding import Decoding
 from appliance.vision.reading.gstreamer import Chip
 from appliance.vision.reading.packets import Packet
 from appliance.vision.tracking.tracker import Seen, Tracker, Update
+from appliance.zones import is_excluded
 
 LOW_SCORE_THRESHOLD = 0.25  # faces of this score or more may keep a track alive, and are pixelated
 MAX_IOU = 0.5
@@ -46,6 +48,7 @@ class Look:
 
     regions: where the detector looked. faces: what it found there, px of the frame. update: what that changed.
     presumed: persons in view of whom it shows no face, where they are expected, and in the state that they were in.
+    excluded: of the faces, those where people are never counted: they are nobody's.
     """
 
     frame: Frame
@@ -53,6 +56,7 @@ class Look:
     faces: list[Face]
     update: Update
     presumed: list[Face]
+    excluded: Sequence[Face] = ()
 
 
 class Observer:
@@ -77,6 +81,7 @@ class Observer:
     ) -> None:
         self.detector = detector
         self.tracker = Tracker(detector.score_threshold, lost_s)
+        self.counting = Counting()  # looks that are final are given to it by whoever tells of them
         self._looks_per_s = looks_per_s
         self._purse, self._costs, self._accept, self._cpu_s = purse, costs, accept, cpu_s
         self.tally, self._decoding_rate = Tally(), Rate()
@@ -179,12 +184,20 @@ class Observer:
         spent_ms = (self._cpu_s() - begun_s) * 1000
         self._costs.learn([region.input_px for region in regions], spent_ms)
         self._purse.spend(spent_ms)
-        seen = [Seen(face, frame.colours(face.bbox_px)) for face in faces[:MAX_FACES]]
-        update = self.tracker.update(seen, now_s, frame.utc, regions, size)
+        zones = self.counting.zones
+
+        def is_nobodys(bbox_px: Bbox) -> bool:
+            return is_excluded(zones, place_of(bbox_px, size))
+
+        excluded = [face for face in faces if is_nobodys(face.bbox_px)] if zones else []
+        tracked = [face for face in faces if face not in excluded][:MAX_FACES]
+        seen = [Seen(face, frame.colours(face.bbox_px)) for face in tracked]
+        update = self.tracker.update(seen, now_s, frame.utc, regions, size, is_nobodys if zones else None)
         for track in [*ended, *update.ended]:
-            self.tally.person(track.too_small, now_s)
+            if not self.counting.leaves_out(track):
+                self.tally.person(track.too_small, now_s)
         update = Update(update.seen, [*ended, *update.ended])
-        return Look(frame, plan.regions, faces, update, self.tracker.presumed(now_s))
+        return Look(frame, plan.regions, faces, update, self.tracker.presumed(now_s), excluded)
 
     def _plan(self, frame: Frame, moving: Moving) -> Plan:
         allowance_ms = self._purse.allowance_ms(frame.time_s)

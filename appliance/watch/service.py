@@ -38,7 +38,9 @@ from appliance.watch.kept import Kept
 from appliance.watch.publishers import Origin, Publisher, Publishers
 from appliance.watch.recorder import Recorder
 from appliance.watch.retention import Retention
+from appliance.watch.rounding import rounded
 from appliance.watch.sums import Sums
+from appliance.watch.zones import Zones
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +105,7 @@ class Watcher:
         self.retention = Retention(self.images, config.images, self.reserve)
         self.kept = Kept(config, self.previews)
         self.sums = Sums()
+        self.zones = Zones()
         self.publishers = Publishers(Client(config.media.api_port, self.secret))
         self.analyses: dict[int, Analysis] = {}
         self.budget = Budget(processors() * 1000 * config.vision.cpu_share)
@@ -202,6 +205,7 @@ class Watcher:
         origins |= {each: Origin(source.url, self.reach, source.watch_url) for each, source in sources.items()}
         self._reconcile(origins, moment)
         self.kept.follow(self.store, self.analyses, self.recorder, self.sums)
+        self.zones.follow(self.store, self.analyses)
         statuses = {stream_id: Status(False, None, CONNECTED) for stream_id in self.publishers.waiting}
         statuses |= {stream_id: self._pushed(publisher) for stream_id, publisher in publishers.items()}
         return statuses | {stream_id: self._pulled(stream_id) for stream_id in sources}
@@ -229,7 +233,7 @@ class Watcher:
             transport=camera.transport if camera.has_transports else None,
             key_interval_s=None if interval_s is None else round(interval_s),
             decoded_by=analysis.decoded_by,
-            health=_rounded(analysis.health),
+            health=rounded(analysis.health),
             work=analysis.work,
         )
 
@@ -274,6 +278,7 @@ class Watcher:
         )
         recent = self.store.detections.open_since(stream_id, moment.utc - RESUME_S)
         analysis.resume([(stored.id, stored.detection) for stored in recent])
+        self.zones.begin(self.store, analysis)
         self.analyses[stream_id] = analysis
         analysis.start()
 
@@ -282,11 +287,14 @@ class Watcher:
         statuses = self._statuses
         heartbeat = moment.uptime_s >= self._heartbeat_due_s
         due = self.recorder.tally.due(moment.utc)
-        if statuses == self._stored and not heartbeat and not self.recorder.waiting() and not due:
+        waits = self.recorder.waiting() or self.zones.waits(self.analyses, moment.utc)
+        if statuses == self._stored and not heartbeat and not waits and not due:
             return
         with self.store.writing():
             if self._stored is None:
                 self.store.streams.all_offline()
+            else:  # first: who crossed a line did so by the clock that was
+                self.zones.write(self.store, self.analyses, moment.utc)
             self._write_statuses(statuses, self._stored or {}, moment)
             self.sums.write(self.store, moment)
             self.recorder.write(self.store, moment.uptime_s)
@@ -298,6 +306,7 @@ class Watcher:
         self.recorder.committed(moment.uptime_s)
         self.recorder.tally.committed()
         self.sums.committed(moment)
+        self.zones.committed()
         self._stored = statuses
         if heartbeat:
             self._heartbeat_due_s = moment.uptime_s + HEARTBEAT_S
@@ -349,6 +358,8 @@ class Watcher:
             self.backends.stop()
         try:
             with self.store.writing():
+                if self._stored is not None:
+                    self.zones.write(self.store, self.analyses, now().utc, everything=True)
                 self.sums.write(self.store, now(), everything=True)
                 self.recorder.write(self.store, now().uptime_s, everything=True)
                 self.store.streams.all_offline()
@@ -363,25 +374,6 @@ class Watcher:
 
 def _next_poll_s() -> float:
     return (time.monotonic() // POLL_S + 1) * POLL_S
-
-
-def _rounded(health: Health) -> Health:
-    """In whole percent, px and ms, so that it differs only where somebody would see it; shares within 0 and 1."""
-
-    def share(value: float | None) -> float | None:
-        return None if value is None else round(min(1.0, max(0.0, value)), 2)
-
-    def whole(value: float | None) -> float | None:
-        return None if value is None else round(value)
-
-    return Health(
-        share(health.too_small),
-        share(health.looks),
-        whole(health.smallest_face_px),
-        whole(health.decoding_ms),
-        whole(health.idle_ms),
-        None if health.delay_s is None else round(health.delay_s, 1),
-    )
 
 
 def _but_for_health(status: Status, stored: Status | None) -> Status:

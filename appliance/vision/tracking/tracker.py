@@ -9,7 +9,7 @@ Faces are never compared as pictures: whoever comes back after `lost_s` is count
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from appliance.faces import Bbox, Detection, Face
@@ -103,11 +103,13 @@ class Tracker:
         now_utc: float,
         regions: Sequence[Region] | None = None,
         size: tuple[int, int] | None = None,
+        is_hidden: Callable[[Bbox], bool] | None = None,
     ) -> Update:
         """Take in the faces of one frame.
 
         now_s, of a clock that never goes back, and now_utc: when the camera showed it. regions: where the detector
         looked; None: everywhere. size: width and height of the frame in px; None: as before, or without bounds.
+        is_hidden: whether a face with this bbox would not be among those seen; None: none is hidden.
         """
         self._size = size or self._size
         passed_s = self._passed_s(now_s)
@@ -132,7 +134,8 @@ class Tracker:
                 self.tracks.append(begun(self._hit(one, now_utc), self._size[0]))
         self._split()
         for track in self.tracks:
-            if not track.in_frame and track.key not in glimpsed and self._was_looked_at(track, regions):
+            is_kept = track.in_frame or track.key in glimpsed or not self._was_looked_at(track, regions)
+            if not is_kept and not (is_hidden and is_hidden(_predicted(track, self._clock_s)[0])):
                 within = not self._outside(_predicted(track, self._clock_s)[0])
                 track.miss(self._clock_s, within, MISSED)
 

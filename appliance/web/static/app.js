@@ -136,6 +136,7 @@ function copyText(button) {
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-copy]");
   if (button) copyText(button);
+  if (event.target.closest("[data-print]")) print();
 });
 
 // Only what fits the chosen kind of stream is shown.

@@ -1,0 +1,41 @@
+"""Reports of the box: of which streams, by what clock, and who sends them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from appliance.accounts.guard import Visitor
+from appliance.local.pages import Site
+from appliance.reports import site as reports_site
+from appliance.reports.of_box import OfBox, knows_time
+from appliance.reports.site import Reports
+from appliance.store import Store
+from appliance.times import Now
+from appliance.web.access import App
+
+SERVER_PAGE = "/alerts/mail"
+
+
+def add_routes(app: App, site: Site) -> None:
+    """The pages of reports."""
+    reports_site.add_routes(
+        app,
+        Reports(
+            pages=site.pages,
+            folder=site.config.state,
+            source=_source,
+            subjects=_streams,
+            zone=lambda store: store.trends.zone(),
+            knows_time=knows_time,
+            noun="stream",
+            server_page=SERVER_PAGE,
+        ),
+    )
+
+
+def _source(store: Store, _visitor: Visitor, subjects: tuple[str, ...] | None, now: Now) -> OfBox:
+    return OfBox(store, now, subjects)
+
+
+def _streams(store: Store, _visitor: Visitor, now: Now) -> Mapping[str, str]:
+    return {str(stream.id): stream.title for stream in store.streams.all(now)}

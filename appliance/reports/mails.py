@@ -1,0 +1,97 @@
+"""A report as a message: text, and the same as HTML that needs no picture. Pure functions.
+
+Bars are cells of tables with a colour. Pictures would be left out by most mail programs until somebody asks for them,
+or come as attachments; SVG is shown by hardly any. Beside each bar stand its numbers.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from appliance.reports import words
+from appliance.reports.figures import Sum
+from appliance.reports.report import Report
+from appliance.web.render import Renderer
+from appliance.web.svg import STATE_LABELS
+from appliance.web.words import number, percent, rate_words
+
+VIEWS = Path(__file__).parent / "views"
+PARTS_AT_MOST = 50
+COLOURS = {"mask": "#1f8a74", "incorrect": "#d39a1e", "no_mask": "#c5482c", "unknown": "#98a29f"}
+"""As on paper (app.css): a mail has no style sheet."""
+
+
+@cache
+def _renderer() -> Renderer:
+    return Renderer(VIEWS)
+
+
+def subject(of: Report, title: str) -> str:
+    """What stands above it in a list of messages: the rate, so that one need not open it."""
+    rate = f"{percent(of.rate.value)} of {number(of.rate.n)}" if of.rate else f"{number(of.counts.total)} persons"
+    return f"{title}: {rate}, {of.period.title}"
+
+
+def text(of: Report, title: str, address: str = "") -> str:
+    """The message for who reads no HTML. address: of its page; empty: not known."""
+    lines = [f"{title}: {of.period.title}", f"Of {of.whose}. Times of {of.zone.name}.", ""]
+    lines += [f"Persons: {number(of.counts.total)}"]
+    lines += [f"  {label}: {number(getattr(of.counts, state))}" for state, label in STATE_LABELS.items()]
+    lines += [f"Compliance: {rate_words(of.rate)}"]
+    if of.errors.corrected:
+        lines.append(f"Corrected for the detector's errors: {rate_words(of.errors.corrected)}")
+    lines += ["", *(f"Against {each.name}: {words.compared_words(each, of)}." for each in of.compared)]
+    lines += ["", "Persons, compliance:", *(f"  {when}: {_of_step(step)}" for when, step in words.step_runs(of))]
+    if len(of.parts) > 1:
+        lines += ["", f"By {of.noun}:"]
+        lines += [
+            f"  {part.name}: {number(part.counts.total)}, {rate_words(part.rate)}" for part in of.parts[:PARTS_AT_MOST]
+        ]
+    lines += ["", words.unwatched_words(of), words.corrected_words(of), "", MEANING]
+    if address:
+        lines += ["", address]
+    return "\n".join(lines) + "\n"
+
+
+MEANING = (
+    "Compliance is of the persons whose mask could be judged; in brackets the 95 % interval, in which the true share"
+    " lies 19 times out of 20, and how many were judged. Unknown persons are never in it."
+)
+
+
+def _of_step(step: Sum) -> str:
+    if step.is_gap:
+        return "nobody looked"
+    return f"{number(step.counts.total)}, {rate_words(step.rate)}"
+
+
+def html(of: Report, title: str, address: str = "") -> str:
+    """The message as mail programs show it: tables, styles at each element, nothing that is fetched."""
+    most = max((step.counts.total for step in of.steps), default=0)
+    return _renderer().render(
+        "report_mail.html",
+        {
+            "of": of,
+            "title": title,
+            "address": address,
+            "bar": lambda counts: _bar(counts, most),
+            "labels": STATE_LABELS,
+            "colours": COLOURS,
+            "meaning": MEANING,
+            "parts": of.parts[:PARTS_AT_MOST],
+            "number": number,
+            "percent": percent,
+            "rate_words": rate_words,
+            "say": words,
+        },
+    )
+
+
+def _bar(counts: object, most: int) -> list[tuple[str, int]]:
+    """The parts of a bar: (colour, width in percent of the widest one)."""
+    return [
+        (COLOURS[state], max(1, round(100 * getattr(counts, state) / most)))
+        for state in STATE_LABELS
+        if most and getattr(counts, state)
+    ]

@@ -1,0 +1,209 @@
+"""The pages of reports, on every site: a report to read and to print, and what is sent by mail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bottle import request
+
+from appliance import mail
+from appliance.accounts.guard import Visitor
+from appliance.errors import InputError, NotSaved, UserError
+from appliance.reports import changes, words
+from appliance.reports.charts import charts
+from appliance.reports.figures import Source
+from appliance.reports.periods import Kind, Period, day_number, day_of, period_of
+from appliance.reports.report import report
+from appliance.reports.schedules import Plan, Schedule
+from appliance.time_zone import TimeZone
+from appliance.times import Now, utc_seconds
+from appliance.web.access import Access, App
+from appliance.web.charts import interval
+from appliance.web.forms import field, query_value, see_other
+from appliance.web.pages import Page, Pages
+
+VIEWS = Path(__file__).parent / "views"
+LABELS = {Kind.DAY: "Day", Kind.WEEK: "Week", Kind.MONTH: "Month"}
+
+
+@dataclass(frozen=True)
+class Reports:
+    """What the pages share.
+
+    folder: where the mail server is kept. source: the sums of these subjects, None: of all, as the visitor may see
+    them. subjects: what a report can be of, by id, with its name. noun: what these are called. server_page: where the
+    mail server is set. knows_time: whether the clock is believed, without which nothing is sent.
+    """
+
+    pages: Pages
+    folder: Path
+    source: Callable[[Any, Visitor, tuple[str, ...] | None, Now], Source]
+    subjects: Callable[[Any, Visitor, Now], Mapping[str, str]]
+    zone: Callable[[Any], TimeZone]
+    knows_time: Callable[[Any, Now], bool]
+    noun: str
+    server_page: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which report an address asks for. problem: what of it could not be read."""
+
+    period: Period
+    subjects: tuple[str, ...] | None
+    problem: str | None = None
+
+    def address(self, **other: Any) -> str:
+        """The page of the same, with another kind or day."""
+        period = other.get("period", self.period)
+        return words.address_of(period, self.subjects)
+
+
+def asked(zone: TimeZone, known: Mapping[str, str], noun: str, now_utc: float) -> Asked:
+    """What the address asks for: without anything, yesterday, of all. What cannot be read is left out, and said."""
+    today = zone.day(now_utc)
+    subjects, problem = tuple(dict.fromkeys(each for each in request.query.getall("of") if each)), None
+    if set(subjects) - set(known):
+        subjects, problem = (), f"There is no such {noun}; these are the numbers of all of them."
+    try:
+        kind = Kind(query_value("kind") or Kind.DAY)
+        day = day_number(query_value("day")) if query_value("day") else period_of(kind, today).first_day - 1
+    except InputError as error:
+        kind, day, problem = Kind.DAY, today - 1, str(error)
+    except ValueError:
+        kind, day, problem = Kind.DAY, today - 1, "A report is of a day, a week or a month."
+    return Asked(period_of(kind, min(day, today)), subjects or None, problem)
+
+
+def add_routes(app: App, reports: Reports) -> None:
+    """The report, and what is sent by mail."""
+
+    @app.get("/report", access=Access.SIGNED_IN)
+    def one(store: Any, visitor: Visitor, now: Now) -> Page:
+        zone, known = reports.zone(store), reports.subjects(store, visitor, now)
+        wanted = asked(zone, known, reports.noun, now.utc)
+        made = report(reports.source(store, visitor, wanted.subjects, now), wanted.period, now.utc)
+        return reports.pages.page(
+            "report.html",
+            problem=wanted.problem,
+            asked=wanted,
+            of=made,
+            charts=charts(made),
+            interval=interval,
+            say=words,
+            kinds=LABELS,
+            known=known,
+            noun_of_parts=reports.noun,
+            today=zone.day(now.utc),
+            today_date=day_of(zone.day(now.utc)).isoformat(),
+            day_of=day_of,
+            period_of=period_of,
+            made=zone.local(now.utc),
+        )
+
+    @app.get("/reports", access=Access.ADMIN)
+    def listed(store: Any, visitor: Visitor, now: Now) -> Page:
+        return _list(reports, store, visitor, now)
+
+    @app.post("/reports", access=Access.ADMIN)
+    def add(store: Any, visitor: Visitor, now: Now) -> Page:
+        try:
+            changes.add(store, _typed(reports, store, visitor, now), now.utc, reports.zone(store))
+        except UserError as error:
+            return _list(reports, store, visitor, now, problem=error, typed=_fields())
+        return see_other("/reports")
+
+    @app.get("/reports/<schedule_id:int>", access=Access.ADMIN)
+    def edit(store: Any, visitor: Visitor, now: Now, schedule_id: int) -> Page:
+        return _form(reports, store, visitor, now, changes.find(store, schedule_id))
+
+    @app.post("/reports/<schedule_id:int>", access=Access.ADMIN)
+    def change(store: Any, visitor: Visitor, now: Now, schedule_id: int) -> Page:
+        schedule = changes.find(store, schedule_id)
+        try:
+            changes.change(store, schedule_id, _typed(reports, store, visitor, now), now.utc, reports.zone(store))
+        except UserError as error:
+            return _form(reports, store, visitor, now, schedule, problem=error, typed=_fields())
+        return see_other("/reports")
+
+    @app.post("/reports/<schedule_id:int>/send", access=Access.ADMIN)
+    def send(store: Any, visitor: Visitor, now: Now, schedule_id: int) -> Page:
+        schedule = changes.find(store, schedule_id)
+        try:
+            changes.send_again(store, schedule_id, now.utc, reports.zone(store))
+        except UserError as error:
+            return _form(reports, store, visitor, now, schedule, problem=error)
+        return see_other("/reports#sent")
+
+    @app.post("/reports/<schedule_id:int>/remove", access=Access.ADMIN)
+    def remove(store: Any, schedule_id: int) -> Page:
+        changes.remove(store, schedule_id)
+        return see_other("/reports")
+
+
+def _fields() -> dict[str, Any]:
+    """What was typed, to be shown again."""
+    names = ("kind", "clock", "recipients", "about")
+    return {**{name: field(name) for name in names}, "subjects": request.forms.getall("subject")}
+
+
+def _typed(reports: Reports, store: Any, visitor: Visitor, now: Now) -> Plan:
+    typed, known = _fields(), reports.subjects(store, visitor, now)
+    subjects = typed["subjects"] if typed["about"] == "some" else None
+    return changes.plan_of(typed["kind"], typed["clock"], typed["recipients"], subjects, known, reports.noun)
+
+
+def _kept(plan: Plan) -> dict[str, Any]:
+    """A plan as its form shows it."""
+    return {
+        "kind": plan.kind.value,
+        "clock": plan.clock,
+        "recipients": "\n".join(plan.recipients),
+        "about": "all" if plan.subjects is None else "some",
+        "subjects": list(plan.subjects or ()),
+    }
+
+
+NEW = {"kind": Kind.WEEK.value, "clock": "07:00", "recipients": "", "about": "all", "subjects": []}
+
+
+def _common(reports: Reports, store: Any, visitor: Visitor, now: Now) -> dict[str, Any]:
+    return {
+        "known": reports.subjects(store, visitor, now),
+        "kinds": LABELS,
+        "noun_of_parts": reports.noun,
+        "zone": reports.zone(store),
+        "server_page": reports.server_page,
+        "say": words,
+        "utc_seconds": utc_seconds,
+    }
+
+
+def _list(reports: Reports, store: Any, visitor: Visitor, now: Now, **values: Any) -> Page:
+    server, unreadable = None, ""
+    try:
+        server = mail.load(reports.folder)
+    except NotSaved as error:
+        unreadable = str(error)
+    schedules: list[Schedule] = store.reports.all()
+    more = {"typed": NEW, **values}
+    return reports.pages.page(
+        "reports.html",
+        schedules=schedules,
+        deliveries=store.reports.newest(),
+        server=server,
+        unreadable=unreadable,
+        knows_time=reports.knows_time(store, now),
+        **_common(reports, store, visitor, now),
+        **more,
+    )
+
+
+def _form(reports: Reports, store: Any, visitor: Visitor, now: Now, schedule: Schedule, **values: Any) -> Page:
+    more = {"typed": _kept(schedule.plan), **values}
+    return reports.pages.page(
+        "report_schedule.html", schedule=schedule, **_common(reports, store, visitor, now), **more
+    )
