@@ -58,8 +58,9 @@ class Reserve:
     in and delete, which makes room, and `mb9k` commands work. The watcher makes it again.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "reserve"
+    def __init__(self, folder: Path, keep_bytes: int = 0) -> None:
+        """keep_bytes: it is never given up below that by whoever has this one."""
+        self.path, self._keep_bytes = folder / "reserve", keep_bytes
 
     def make(self) -> None:
         """Take the room, if there is plenty: else the disk would be full because of it."""
@@ -80,7 +81,7 @@ class Reserve:
         """
         with suppress(OSError):
             size_bytes = self._size_bytes()
-            if size_bytes > keep_bytes and free_bytes(self.path.parent) < LOG_BYTES:
+            if size_bytes > max(keep_bytes, self._keep_bytes) and free_bytes(self.path.parent) < LOG_BYTES:
                 left_bytes = size_bytes // 2 if size_bytes > LEAST_BYTES else 0
                 os.truncate(self.path, left_bytes)
                 log.warning("the disk is full; %.1f MB of the reserve are left", left_bytes / 1_000_000)

@@ -25,9 +25,11 @@ from appliance.alerts.message import Site
 from appliance.alerts.recipients import Recipient, Way
 from appliance.alerts.sending import Send, Undelivered
 from appliance.alerts.ways import by_mail, by_webhook
+from appliance.disk import FOR_PEOPLE_BYTES, RESERVE_BYTES, Reserve
 from appliance.errors import NotSaved
 from appliance.mail import Security
 from appliance.store import Store
+from appliance.store.backup import Backups, restore
 from appliance.time_zone import named
 from tests.hooks import Hook, hanging_server, hook_server
 from tests.http_servers import Player, serving_http
@@ -312,6 +314,39 @@ def test_a_recipient_that_was_removed_is_not_told_and_one_whose_address_was_mend
     courier.step()
     courier.close()
     assert room.outcomes() == [("gone", Outcome.FAILED, 1), ("wrong", Outcome.SENT, 2)]
+
+
+def test_a_copy_that_is_put_back_tells_no_old_news(tmp_path: Path, hook: Hook) -> None:
+    room = Room(tmp_path)
+    room.tell(room.recipient("ops", hook.url))
+    copy = Backups(tmp_path / "backups").make(room.path, AT, keep=1)
+    room.store.close()
+    restore(copy.path, room.path, AT)
+    room.store = Store.open(room.path)
+    courier = room.courier()
+    courier.step()
+    courier.close()
+    assert hook.bodies == [] and room.outcomes() == [("ops", Outcome.FAILED, 0)]
+    room.store.close()
+
+
+def test_what_runs_by_itself_leaves_people_their_half_of_the_reserve(
+    room: Room, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reserve = Reserve(room.path.parent)
+    reserve.make()
+    monkeypatch.setattr("appliance.disk.free_bytes", lambda _folder: 0)
+    ops = room.recipient("ops", "http://127.0.0.1:1/")
+    reserve.path.write_bytes(bytes(RESERVE_BYTES))
+    room.tell(ops)
+    reserve.path.write_bytes(bytes(RESERVE_BYTES))
+    courier = Courier(Way.WEBHOOK, by_webhook(lambda: HALL), lambda: Store.open_for_service(room.path), room.clock)
+    for pause_s in PAUSES_S:
+        courier.step()
+        room.clock.forward(pause_s)
+    courier.close()
+    assert room.outcomes()[0][2] == len(PAUSES_S)
+    assert reserve.path.stat().st_size == FOR_PEOPLE_BYTES
 
 
 def words_of(send: Callable[[], None]) -> str:

@@ -66,6 +66,13 @@ DECLARED = {
     "POST /alerts/mail": D,
     "POST /alerts/mail/test": D,
     "POST /alerts/mail/remove": D,
+    "GET /report": S,
+    "GET /reports": D,
+    "POST /reports": D,
+    "GET /reports/<schedule_id:int>": D,
+    "POST /reports/<schedule_id:int>": D,
+    "POST /reports/<schedule_id:int>/send": D,
+    "POST /reports/<schedule_id:int>/remove": D,
     "GET /letters": D,
     "GET /events": D,
     "POST /events/metrics-token": D,
@@ -125,7 +132,7 @@ def ask(fleet: Fleet, role: str, route: str) -> httpx.Response:
     for name, value in (("box_id", "lobby"), ("stream_id:int", "1"), ("site_id:int", "1"), ("person_id:int", "3")):
         path = path.replace(f"<{name}>", value)
     path = path.replace("<token_id:int>", "1").replace("<join_id:int>", "1").replace("<name>", "no-such-file")
-    path = path.replace("<rule_id:int>", "1").replace("<recipient_id:int>", "1")
+    path = path.replace("<rule_id:int>", "1").replace("<recipient_id:int>", "1").replace("<schedule_id:int>", "1")
     browser = fleet.browser(None if role == "anyone" else role)
     if method == "GET":
         return browser.get(path)

@@ -131,7 +131,7 @@ def test_a_service_that_is_gone_or_not_well_is_told_to_people_and_programs_alike
     told = ask(box, role="ann").text
     assert value(told, "mb9k_service_up", service="watch") == value(told, "mb9k_stream_live", stream="1") == 0
     assert value(told, "mb9k_service_start_time_seconds", service="watch") is None
-    assert box.browser("sci").get("/box-health").text.count("does not run") == 5
+    assert box.browser("sci").get("/box-health").text.count("does not run") == 6
 
 
 def test_the_page_shows_a_scientist_own_streams_and_no_way_to_make_a_token(box: Box) -> None:

@@ -207,8 +207,8 @@ def ask(box: Box, role: str, route: str) -> httpx.Response:
     """Ask for a route with what it needs to be asked properly; a browser's session and the form's own token."""
     method, path = route.split(" ", 1)
     path = path.replace("<stream_id:int>", "2").replace("<detection_id:int>", "2").replace("<person_id:int>", "3")
-    path = path.replace("<receipt_id:int>", "1").replace("<rule_id:int>", "1").replace("<recipient_id:int>", "1")
-    path = path.replace("<schedule_id:int>", "1")
+    path = path.replace("<receipt_id:int>", "1").replace("<schedule_id:int>", "1")
+    path = path.replace("<rule_id:int>", "1").replace("<recipient_id:int>", "1")
     path = path.replace("<token_id:int>", "1").replace("<token>", "unguessable").replace("<name>", "no-such-file")
     path = path.replace("<chart>", "persons")
     browser = box.browser(None if role == "anyone" else role)
@@ -256,8 +256,8 @@ def test_a_token_opens_no_page(box: Box, route: str) -> None:
         return
     method, path = route.replace("<stream_id:int>", "2").replace("<detection_id:int>", "2").split(" ", 1)
     path = path.replace("<person_id:int>", "3").replace("<token_id:int>", "1").replace("<receipt_id:int>", "1")
-    path = path.replace("<rule_id:int>", "1").replace("<recipient_id:int>", "1")
     path = path.replace("<schedule_id:int>", "1")
+    path = path.replace("<rule_id:int>", "1").replace("<recipient_id:int>", "1")
     answer = box.browser().client.request(method, path, headers={"Authorization": "Bearer token of ann"})
     assert answer.status_code == 401
 

@@ -238,6 +238,10 @@ class Log:
             [(Outcome.FAILED if is_given_up else Outcome.WAITING).value, utc_text(now_utc), problem[:500], delivery_id],
         )
 
+    def give_up_all(self, problem: str) -> None:
+        """Send nothing that waits."""
+        self.db.execute("update alert_deliveries set state = 'failed', problem = ? where state = 'waiting'", [problem])
+
     def forget(self, before_utc: float) -> int:
         """Forget what is older, but for what is still open, and more than MAX_ENTRIES; how many."""
         kept = "id not in (select log_id from alert_states where log_id is not null and (phase = 'open' or owes = 1))"

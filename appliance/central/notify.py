@@ -26,13 +26,15 @@ from appliance.central.database import is_postgresql
 from appliance.central.leading import Leader
 from appliance.central.looking import Looking, Memory
 from appliance.central.opening import connect, open_database
+from appliance.central.reporting import site_of_centre
 from appliance.central.store import CentralStore
 from appliance.errors import UserError
+from appliance.reports.sending import Sender
 from appliance.times import Now, now
 
 log = logging.getLogger(__name__)
 KIND = "notify"
-LOOK_S, DELIVER_S, STOP_S = 10.0, 1.0, 2.0
+LOOK_S, DELIVER_S, REPORT_S, STOP_S = 10.0, 1.0, 30.0, 2.0
 _LOCK = 0x6D62396E  # of those that run, one looks and tells
 _TROUBLE = (sqlite3.Error, OSError, UserError)
 
@@ -63,6 +65,7 @@ class Notify:
         self._stepped_s = time.monotonic()
         self._trouble = ""
         self.leads = threading.Event()
+        self.reports = Sender(site_of_centre(config))
 
     def is_turning(self) -> bool:
         """Whether it has come round lately."""
@@ -71,7 +74,8 @@ class Notify:
     @property
     def problem(self) -> str:
         """What people must know, as a sentence."""
-        return " ".join(filter(None, [self._trouble, *(each.problem for each in self.couriers)]))
+        told = [*(each.problem for each in self.couriers), self.reports.problem]
+        return " ".join(filter(None, [self._trouble, *told]))
 
     def step(self) -> None:
         """Look if it is due, and if it is this one that looks. Trouble is logged, and tried again."""
@@ -114,6 +118,11 @@ class Notify:
         else:
             courier.close()
 
+    def report(self) -> None:
+        """What the thread of reports by mail does, again and again. Raises UserError, sqlite3.Error."""
+        if self.leads.is_set():
+            self.reports.step(self._clock())
+
 
 def serve(config: CentralConfig) -> None:
     """Raise alerts and deliver them until the process is told to end. Raises UserError."""
@@ -137,6 +146,7 @@ def serve(config: CentralConfig) -> None:
         service.repeat(lambda each=each: notify.deliver(each), DELIVER_S, f"what is told by {each.way.value}", stopping)  # type: ignore[misc]
         for each in couriers
     ]
+    threads.append(service.repeat(notify.report, REPORT_S, "what is reported by mail", stopping))
     service.notify("READY=1")
     try:
         while not stopping.wait(1.0):

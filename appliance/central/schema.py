@@ -12,6 +12,7 @@ from collections.abc import Callable
 from appliance.accounts import audit_schema
 from appliance.alerts import schema as alerts_schema
 from appliance.central.database import Database
+from appliance.reports import schema as reports_schema
 
 _LOCK = 0x6D62396B  # "mb9k": of the processes that start together, one migrates
 
@@ -331,7 +332,18 @@ def m004_time_zone(database: Database) -> None:
     make(database, TIME_ZONE)
 
 
-MIGRATIONS: tuple[Callable[[Database], None], ...] = (m001_tables, m002_audit, m003_alerts, m004_time_zone)
+def m005_reports(database: Database) -> None:
+    """Reports by mail: schedules, and what was sent."""
+    make(database, reports_schema.TABLES)
+
+
+MIGRATIONS: tuple[Callable[[Database], None], ...] = (
+    m001_tables,
+    m002_audit,
+    m003_alerts,
+    m004_time_zone,
+    m005_reports,
+)
 """In this order, each once; number n is the n-th. Never change one that was released."""
 
 

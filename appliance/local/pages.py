@@ -67,7 +67,7 @@ class Site:
         pages = Pages(
             name=config.box,
             noun="box",
-            renderer=Renderer(VIEWS, ACCOUNTS_VIEWS, ALERTS_VIEWS, REPORTS_VIEWS),
+            renderer=Renderer(VIEWS, ACCOUNTS_VIEWS, REPORTS_VIEWS, ALERTS_VIEWS),
             static=Static(),
             form_cookie=Cookie("mb9k_form", https, path),
             viewer=visitor_now,

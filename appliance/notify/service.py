@@ -17,6 +17,7 @@ from appliance.alerts.rounds import Rounds, forget_old
 from appliance.alerts.sending import Send
 from appliance.alerts.ways import by_mail, by_webhook
 from appliance.config import Config
+from appliance.disk import FOR_PEOPLE_BYTES, Reserve
 from appliance.errors import UserError
 from appliance.notify.looking import Looking
 from appliance.reports.sending import Sender
@@ -61,6 +62,7 @@ class Notify:
     def __init__(self, config: Config, tellers: Sequence[Courier | Sender[Store]]) -> None:
         self.config, self.tellers = config, tellers
         self.store = Store.open(config.store_path, BUSY_TIMEOUT_S)
+        self.store.reserve = Reserve(config.state, FOR_PEOPLE_BYTES)
         self.rounds = Rounds()
         self.started_utc = time.time()
         self._look_due_s = self._forget_due_s = 0.0
@@ -109,7 +111,7 @@ def serve(config: Config) -> None:
     """Raise alerts and deliver them until SIGTERM. Raises UserError."""
     stopping = threading.Event()
     couriers = [
-        Courier(way, send, lambda: Store.open_existing(config.store_path)) for way, send in ways(config).items()
+        Courier(way, send, lambda: Store.open_for_service(config.store_path)) for way, send in ways(config).items()
     ]
     reports = Sender(site_of_box(config))
     service = Notify(config, [*couriers, reports])

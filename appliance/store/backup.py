@@ -20,6 +20,7 @@ from pathlib import Path
 
 from appliance.accounts.audit import ITSELF, Action, Actor, Audit, Head
 from appliance.accounts.audit_chain import HeadFile, head_path
+from appliance.alerts.alerts import Alerts
 from appliance.disk import LOG_BYTES
 from appliance.errors import UserError
 from appliance.files import sync
@@ -126,6 +127,8 @@ def restore(backup: Path, store_path: Path, utc: float, by: Actor = ITSELF) -> P
                 if (db := Database(connection))["epochs"].exists():  # else the upgrade counts into an epoch it knows
                     Summaries(db).leave_copy_behind(utc)
             _migrate(connection)
+            with connection:  # what was to be told when the copy was made is old news, or was told since
+                Alerts(Migrated(connection)).log.give_up_all("A copy of the record was put back.")
             head = _begin_audit(connection, Action.RESTORED, backup.name, store_path, utc, by)
         return _exchange(draft, store_path, utc, head)
 

@@ -14,7 +14,7 @@ from appliance.accounts.audit import Audit
 from appliance.accounts.audit_chain import HeadFile, head_path
 from appliance.accounts.people import People
 from appliance.alerts.alerts import Alerts
-from appliance.disk import FULL, MAKE_ROOM, Reserve, means_full
+from appliance.disk import FOR_PEOPLE_BYTES, FULL, MAKE_ROOM, Reserve, means_full
 from appliance.errors import NotSaved, UserError
 from appliance.reports.schedules import Reports
 from appliance.sqlite import Database, Migrated
@@ -131,6 +131,16 @@ class Store:
         store = cls(connection)
         store.reserve = Reserve(path.parent)
         store.audit.outside = HeadFile(head_path(path))
+        return store
+
+    @classmethod
+    def open_for_service(cls, path: Path) -> Store:
+        """The same for what writes by itself, again and again: it leaves people their half of the reserve.
+
+        Raises StoreError.
+        """
+        store = cls.open_existing(path)
+        store.reserve = Reserve(path.parent, FOR_PEOPLE_BYTES)
         return store
 
     @classmethod

@@ -26,4 +26,4 @@ def alerts_by_mqtt(config: Config, on_site: Teller) -> Courier:
         if wrong := on_site.say(recipient.address, message.document(event, about), CONFIRM_S):
             raise Undelivered(wrong)
 
-    return Courier(Way.MQTT, send, lambda: Store.open_existing(config.store_path))
+    return Courier(Way.MQTT, send, lambda: Store.open_for_service(config.store_path))

@@ -19,6 +19,7 @@ from appliance.central.store.records import Records
 from appliance.central.store.sites import Sites
 from appliance.central.store.sums import Sums
 from appliance.errors import NotSaved
+from appliance.reports.schedules import Reports
 from appliance.time_zone import TimeZone
 
 WRITERS_LOCK = 0x6D62396B
@@ -33,6 +34,7 @@ class CentralStore:
         self.people = People(db)
         self.audit = Audit(db, HeadFile(head_file) if head_file else None)
         self.alerts = Alerts(db)
+        self.reports = Reports(db)
         self.boxes = Boxes(db)
         self.sites = Sites(db)
         self.sums = Sums(db)

@@ -35,12 +35,16 @@ _SUMMED = ", ".join(
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is summed: of all that a person sees (None: everything), one site, one box or one stream."""
+    """What is summed: of all that a person sees (None: everything), one site, one box or one stream.
+
+    box_ids: only of these boxes; None: of any.
+    """
 
     person: int | None = None
     site_id: int | None = None
     box_id: str | None = None
     stream_id: int | None = None
+    box_ids: tuple[str, ...] | None = None
 
 
 EVERYTHING = Scope()
@@ -110,6 +114,9 @@ class Sums:
         conditions += ["boxes.site_id = :site"] if scope.site_id is not None else []
         conditions += ["streams.box_id = :box"] if scope.box_id is not None else []
         conditions += ["streams.id = :stream"] if scope.stream_id is not None else []
+        boxes = {f"box_{place}": box_id for place, box_id in enumerate(scope.box_ids or ())}
+        if scope.box_ids is not None:
+            conditions.append(f"streams.box_id in ({', '.join(f':{name}' for name in boxes)})" if boxes else "1 = 0")
         key = start if by == "start" else by
         rows = self.db.query(
             f"select {key} as part, {_SUMMED}, coalesce(sum({unverified}), 0) as unverified"
@@ -122,6 +129,7 @@ class Sums:
                 "stream": scope.stream_id,
                 "since": span.since_utc,
                 "until": span.until_utc,
+                **boxes,
             },
         )
         return list(rows)

@@ -18,6 +18,7 @@ from appliance.alerts.site import VIEWS as ALERTS_VIEWS
 from appliance.central.config import CentralConfig
 from appliance.central.store import CentralStore, explain_trouble
 from appliance.central.viewer import words
+from appliance.reports.site import VIEWS as REPORTS_VIEWS
 from appliance.times import Now
 from appliance.web.address import site_address
 from appliance.web.cookies import Cookie
@@ -31,7 +32,7 @@ VIEWS = Path(__file__).parent / "views"
 NAVIGATION = (
     Link("/", "Fleet", also=("/boxes", "/streams", "/map", "/add-box")),
     Link("/sites", "Sites"),
-    Link("/compare", "Compare", also=("/export",)),
+    Link("/compare", "Compare", also=("/export", "/report")),
     Link("/alerts", "Alerts"),
     Link("/events", "Events", admin_only=True, also=("/letters",)),
     Link("/people", "People", admin_only=True),
@@ -61,7 +62,7 @@ class Centre:
         pages = Pages(
             name=config.name,
             noun="centre",
-            renderer=Renderer(VIEWS, ACCOUNTS_VIEWS, ALERTS_VIEWS),
+            renderer=Renderer(VIEWS, ACCOUNTS_VIEWS, ALERTS_VIEWS, REPORTS_VIEWS),
             static=Static(),
             form_cookie=Cookie("mb9k_centre_form", https, path),
             viewer=visitor_now,

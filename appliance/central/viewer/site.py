@@ -27,6 +27,7 @@ from appliance.central.viewer import (
     letters,
     metrics,
     people,
+    reports,
     sites,
     streams,
 )
@@ -40,7 +41,22 @@ from appliance.web.access import Access, App
 from appliance.web.server import CLIENT_TIMEOUT_S, make_server
 
 log = logging.getLogger(__name__)
-MODULES = (alerts, fleet, boxes, streams, sites, compare, exports, letters, events, metrics, joins, people, api)
+MODULES = (
+    alerts,
+    reports,
+    fleet,
+    boxes,
+    streams,
+    sites,
+    compare,
+    exports,
+    letters,
+    events,
+    metrics,
+    joins,
+    people,
+    api,
+)
 
 
 def make_app(
