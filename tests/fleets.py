@@ -50,6 +50,13 @@ class Fleet:
         """Another connection, as each request has one."""
         return CentralStore.open_existing(self.address, self.config.audit_head_path)
 
+    def of_its_own(self) -> CentralConfig:
+        """The configuration of a service that opens the database by it."""
+        own = self.config.database_path
+        if not self.config.database.url and not own.exists():  # the file lies beside the folder
+            own.symlink_to(self.address)
+        return self.config
+
     def _fill(self) -> None:
         at = self.clock.now.utc
         for name, role in (("ann", Role.ADMIN), ("sci", Role.ANALYST), ("eve", Role.ANALYST)):

@@ -163,11 +163,7 @@ def hook() -> Iterator[Hook]:
 
 def notify_of(fleet: Fleet, clock: Callable[[], Now]) -> tuple[Notify, Courier]:
     courier = Courier(Way.WEBHOOK, ways(fleet.config)[Way.WEBHOOK], fleet.open_store)
-    config = fleet.config.__class__(name="main", state_dir=fleet.config.state_dir, database=fleet.config.database)
-    if not config.database.url:  # the fleet's file lies beside its folder
-        (fleet.config.state / "central.db").unlink(missing_ok=True)
-        (fleet.config.state / "central.db").symlink_to(fleet.address)
-    return Notify(config, [courier], clock), courier
+    return Notify(fleet.of_its_own(), [courier], clock), courier
 
 
 def test_a_gone_box_is_told_once_and_told_again_when_it_is_back(fleet: Fleet, hook: Hook) -> None:

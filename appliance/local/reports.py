@@ -12,6 +12,7 @@ from appliance.reports.site import Reports
 from appliance.store import Store
 from appliance.times import Now
 from appliance.web.access import App
+from appliance.web.pages import Link
 
 SERVER_PAGE = "/alerts/mail"
 
@@ -29,6 +30,7 @@ def add_routes(app: App, site: Site) -> None:
             knows_time=knows_time,
             noun="stream",
             server_page=SERVER_PAGE,
+            above=Link("/trends", "Trends"),
         ),
     )
 

@@ -23,7 +23,7 @@ from appliance.times import Now, utc_seconds
 from appliance.web.access import Access, App
 from appliance.web.charts import interval
 from appliance.web.forms import field, query_value, see_other
-from appliance.web.pages import Page, Pages
+from appliance.web.pages import Link, Page, Pages
 
 VIEWS = Path(__file__).parent / "views"
 LABELS = {Kind.DAY: "Day", Kind.WEEK: "Week", Kind.MONTH: "Month"}
@@ -35,7 +35,8 @@ class Reports:
 
     folder: where the mail server is kept. source: the sums of these subjects, None: of all, as the visitor may see
     them. subjects: what a report can be of, by id, with its name. noun: what these are called. server_page: where the
-    mail server is set. knows_time: whether the clock is believed, without which nothing is sent.
+    mail server is set. knows_time: whether the clock is believed, without which nothing is sent. above: the
+    page above a report.
     """
 
     pages: Pages
@@ -46,6 +47,7 @@ class Reports:
     knows_time: Callable[[Any, Now], bool]
     noun: str
     server_page: str
+    above: Link
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ def add_routes(app: App, reports: Reports) -> None:
         made = report(reports.source(store, visitor, wanted.subjects, now), wanted.period, now.utc)
         return reports.pages.page(
             "report.html",
+            above=reports.above,
             problem=wanted.problem,
             asked=wanted,
             of=made,
