@@ -29,7 +29,7 @@ EXAMPLES: dict[str, Any] = {
 }
 EXAMPLES |= {"step": "hour", "by": "group", "format": "csv"}
 EXAMPLES |= {"address": "https://updates.example.org/mb9k-0.2.0.mb9k"}
-EXAMPLES |= {"kind": "offline", "parameters": {"minutes": 10}, "way": "email"}
+EXAMPLES |= {"kind": "rate", "parameters": {"minutes": 10}, "way": "email"}
 
 
 def configuration() -> str:
@@ -134,7 +134,7 @@ OF_CENTRE = Described(
     noun="centre",
     address="http://localhost:8100",
     content=of_centre.document(),
-    about="It only tells: boxes, sites and people are changed on the pages.\n",
+    about="It only tells, but for alerts: boxes, sites and people are changed on the pages.\n",
 )
 
 
