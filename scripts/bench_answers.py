@@ -42,6 +42,7 @@ ASKED = [
         "/trends?range=month",
         "/trends?range=month&stream=1",
     ),
+    *("/report", "/report?kind=month", "/report?kind=month&of=1"),
     *("/export", "/box-health", "/people", "/audit", "/receipts", "/settings/privacy"),
     *("/api/v1/status", "/api/v1/streams", "/api/v1/streams/1", "/api/v1/detections", "/api/v1/counts"),
     *("/api/v1/detections?stream=3&state=no_mask", "/api/v1/detections/{middle}", "/metrics"),

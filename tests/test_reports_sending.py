@@ -24,6 +24,7 @@ from appliance.reports.sending import Sender
 from appliance.rules.reports import site_of_box
 from appliance.store import Store
 from appliance.times import Now, now
+from tests.boxes import until
 from tests.mail_servers import Inbox, mail_server
 from tests.site import new_store
 from tests.test_reports import BERLIN, see, utc
@@ -232,3 +233,20 @@ def test_a_stream_that_is_deleted_is_not_taken_for_all_streams(room: Room) -> No
     assert room.sender().step(moment(utc("2026-11-28T07:00"))) == 0
     (failed,) = room.store.reports.newest()
     assert (failed.state, failed.problem) == (DeliveryState.FAILED, sending.NO_SUBJECTS)
+
+
+def test_the_service_notify_sends_what_waits_and_ends_when_it_is_told_to(room: Room) -> None:
+    path = room.config.state / "mb9k.toml"
+    path.write_text(f'box = "lobby"\nstate_dir = "{room.config.state}"\n')
+    number = room.plan()
+    changes.send_again(room.store, number, now().utc, BERLIN)
+    words = [sys.executable, "-m", "appliance.cli", "--config", str(path), "notify"]
+    with subprocess.Popen(words, stderr=subprocess.PIPE) as process:
+        try:
+            until(lambda: bool(room.inbox.envelopes), 60, "the report arrives")
+            until(lambda: room.store.reports.waiting() == [], 10, "it is noted")
+        finally:
+            process.send_signal(signal.SIGTERM)
+            _, said = process.communicate(timeout=30)
+    assert process.returncode == 0 and b"Traceback" not in said, said
+    assert len(room.inbox.messages) == 1

@@ -12,7 +12,6 @@ from appliance.reports.site import Reports
 from appliance.store import Store
 from appliance.times import Now
 from appliance.web.access import App
-from appliance.web.pages import Link
 
 SERVER_PAGE = "/alerts/mail"
 
@@ -30,7 +29,6 @@ def add_routes(app: App, site: Site) -> None:
             knows_time=knows_time,
             noun="stream",
             server_page=SERVER_PAGE,
-            above=Link("/trends", "Trends"),
         ),
     )
 

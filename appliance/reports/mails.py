@@ -48,7 +48,7 @@ def text(of: Report, title: str, address: str = "") -> str:
         lines += [
             f"  {part.name}: {number(part.counts.total)}, {rate_words(part.rate)}" for part in of.parts[:PARTS_AT_MOST]
         ]
-    lines += ["", words.unwatched_words(of), words.corrected_words(of), "", MEANING]
+    lines += ["", words.unwatched_words(of), words.corrected_words(of), "", MEANING, "", _why(of, title)]
     if address:
         lines += ["", address]
     return "\n".join(lines) + "\n"
@@ -58,6 +58,10 @@ MEANING = (
     "Compliance is of the persons whose mask could be judged; in brackets the 95 % interval, in which the true share"
     " lies 19 times out of 20, and how many were judged. Unknown persons are never in it."
 )
+
+
+def _why(of: Report, title: str) -> str:
+    return f"An admin of {title} has a report of each {of.period.kind.value} sent to you. To get it no more, ask them."
 
 
 def _of_step(step: Sum) -> str:
@@ -79,6 +83,7 @@ def html(of: Report, title: str, address: str = "") -> str:
             "labels": STATE_LABELS,
             "colours": COLOURS,
             "meaning": MEANING,
+            "why": _why(of, title),
             "parts": of.parts[:PARTS_AT_MOST],
             "number": number,
             "percent": percent,

@@ -23,9 +23,16 @@ from appliance.times import Now, utc_seconds
 from appliance.web.access import Access, App
 from appliance.web.charts import interval
 from appliance.web.forms import field, query_value, see_other
-from appliance.web.pages import Link, Page, Pages
+from appliance.web.pages import Page, Pages
 
 VIEWS = Path(__file__).parent / "views"
+DONE = {
+    "added": "It is sent from now on; the first one when the next is over.",
+    "changed": "It is sent like this from now on.",
+    "sending": "It is being sent; what became of it stands below.",
+    "removed": "It is sent no more.",
+}
+"""What is said after a form was sent, by its word in the address."""
 LABELS = {Kind.DAY: "Day", Kind.WEEK: "Week", Kind.MONTH: "Month"}
 
 
@@ -35,8 +42,7 @@ class Reports:
 
     folder: where the mail server is kept. source: the sums of these subjects, None: of all, as the visitor may see
     them. subjects: what a report can be of, by id, with its name. noun: what these are called. server_page: where the
-    mail server is set. knows_time: whether the clock is believed, without which nothing is sent. above: the
-    page above a report.
+    mail server is set. knows_time: whether the clock is believed, without which nothing is sent.
     """
 
     pages: Pages
@@ -47,7 +53,6 @@ class Reports:
     knows_time: Callable[[Any, Now], bool]
     noun: str
     server_page: str
-    above: Link
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +95,9 @@ def add_routes(app: App, reports: Reports) -> None:
         made = report(reports.source(store, visitor, wanted.subjects, now), wanted.period, now.utc)
         return reports.pages.page(
             "report.html",
-            above=reports.above,
             problem=wanted.problem,
             asked=wanted,
+            above=next((link for link in reports.pages.navigation if "/report" in link.also), None),
             of=made,
             charts=charts(made),
             interval=interval,
@@ -117,7 +122,7 @@ def add_routes(app: App, reports: Reports) -> None:
             changes.add(store, _typed(reports, store, visitor, now), now.utc, reports.zone(store))
         except UserError as error:
             return _list(reports, store, visitor, now, problem=error, typed=_fields())
-        return see_other("/reports")
+        return see_other("/reports?done=added")
 
     @app.get("/reports/<schedule_id:int>", access=Access.ADMIN)
     def edit(store: Any, visitor: Visitor, now: Now, schedule_id: int) -> Page:
@@ -130,7 +135,7 @@ def add_routes(app: App, reports: Reports) -> None:
             changes.change(store, schedule_id, _typed(reports, store, visitor, now), now.utc, reports.zone(store))
         except UserError as error:
             return _form(reports, store, visitor, now, schedule, problem=error, typed=_fields())
-        return see_other("/reports")
+        return see_other("/reports?done=changed")
 
     @app.post("/reports/<schedule_id:int>/send", access=Access.ADMIN)
     def send(store: Any, visitor: Visitor, now: Now, schedule_id: int) -> Page:
@@ -139,12 +144,12 @@ def add_routes(app: App, reports: Reports) -> None:
             changes.send_again(store, schedule_id, now.utc, reports.zone(store))
         except UserError as error:
             return _form(reports, store, visitor, now, schedule, problem=error)
-        return see_other("/reports#sent")
+        return see_other("/reports?done=sending")
 
     @app.post("/reports/<schedule_id:int>/remove", access=Access.ADMIN)
     def remove(store: Any, schedule_id: int) -> Page:
         changes.remove(store, schedule_id)
-        return see_other("/reports")
+        return see_other("/reports?done=removed")
 
 
 def _fields() -> dict[str, Any]:
@@ -196,6 +201,7 @@ def _list(reports: Reports, store: Any, visitor: Visitor, now: Now, **values: An
     return reports.pages.page(
         "reports.html",
         schedules=schedules,
+        done=None if "problem" in values else DONE.get(query_value("done")),
         deliveries=store.reports.newest(),
         server=server,
         unreadable=unreadable,

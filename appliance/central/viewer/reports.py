@@ -12,7 +12,6 @@ from appliance.reports import site as reports_site
 from appliance.reports.site import Reports
 from appliance.times import Now
 from appliance.web.access import App
-from appliance.web.pages import Link
 
 SERVER_PAGE = "/alerts/mail"
 
@@ -30,7 +29,6 @@ def add_routes(app: App, centre: Centre) -> None:
             knows_time=lambda _store, _now: True,
             noun="box",
             server_page=SERVER_PAGE,
-            above=Link("/compare", "Compare"),
         ),
     )
 
