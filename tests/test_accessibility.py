@@ -10,6 +10,8 @@ import httpx
 import pytest
 
 from appliance.faces import Health, State
+from tests.alerted import something_is_wrong
+from tests.central_alerts import something_is_wrong as at_a_centre
 from tests.fleets import Fleet
 from tests.site import PASSWORD, Box
 from tests.test_browser import at_a_browser, chromium, launched
@@ -18,7 +20,7 @@ from tests.test_roles import DECLARED
 from tests.test_web import serving
 
 __all__ = ["chromium", "launched"]
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]  # dozens of pages
 
 NAMES = {
     "<stream_id:int>": "1",
@@ -26,6 +28,8 @@ NAMES = {
     "<person_id:int>": "2",
     "<receipt_id:int>": "1",
     "<schedule_id:int>": "1",
+    "<rule_id:int>": "1",
+    "<recipient_id:int>": "1",
     "<site_id:int>": "1",
     "<box_id>": "lobby",
 }
@@ -82,6 +86,7 @@ def box(tmp_path: Path) -> Iterator[Box]:
     with made.store.writing():
         for state in (*State, *[State.MASK] * 25):
             made.add_detection(1, state)
+        something_is_wrong(made.store.alerts, at)
     made.store.streams.set_live(1, "192.0.2.4", at.utc)
     made.store.streams.describe(1, "h264", 640, 480)
     made.store.streams.set_health(1, Health(smallest_face_px=28))
@@ -93,7 +98,8 @@ def box(tmp_path: Path) -> Iterator[Box]:
 
 def test_nobody_stumbles_over_a_page_of_the_box(box: Box, free_port: Callable[[], int], chromium: Any) -> None:
     paths = pages(DECLARED, box.browser("ann").client)
-    assert {"/", "/streams/1", "/detections/1", "/trends", "/export", "/audit"} <= set(paths)
+    assert {"/", "/streams/1", "/detections/1", "/trends", "/export", "/audit", "/alerts/rules/1"} <= set(paths)
+    paths += ["/alerts/rules/new?kind=rate"]
     with serving(box.app, free_port()) as port:
         assert read(f"http://127.0.0.1:{port}", paths, chromium) == []
 
@@ -101,6 +107,8 @@ def test_nobody_stumbles_over_a_page_of_the_box(box: Box, free_port: Callable[[]
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[Fleet]:
     made = Fleet(tmp_path / "state", str(tmp_path / "state" / "central.db"))
+    with made.store.saving():
+        at_a_centre(made)
     yield made
     made.close()
 

@@ -202,6 +202,22 @@ def changed(kept: Any) -> list[Any]:
     return [[tuple(row.values()) for row in kept.audit.db.query(f"select * from {table}")] for table in tables]
 
 
+def test_a_disk_that_cannot_be_asked_keeps_no_other_rule_from_being_judged(kept: Any) -> None:
+    changes.add_rule(kept, "disk", {}, ALL, "box", None, AT, BOTH)
+    offline(kept)
+    rounds = Rounds()
+
+    def look(rule: Rule, is_raised: object) -> Iterable[Finding]:
+        if rule.kind.name == "disk":
+            raise OSError("Input/output error")
+        return seen((1, True))(rule, is_raised)
+
+    for at_s in (0, 300):
+        with pytest.raises(OSError, match="Input/output"):
+            rounds.step(kept, look, moment(at_s), UTC)
+    assert len(kept.alerts.log.open()) == 1
+
+
 def test_a_restart_forgets_nothing_that_was_raised_or_told(kept: Any) -> None:
     hook(kept)
     offline(kept)

@@ -154,6 +154,35 @@ def test_a_mail_says_it_in_the_clocks_of_the_box(room: Room, tmp_path: Path) -> 
     assert room.outcomes() == [("ann", Outcome.SENT, 1)]
 
 
+def test_many_messages_to_a_person_become_one_mail(room: Room, tmp_path: Path) -> None:
+    ann = room.recipient("ann", OWNER, Way.EMAIL)
+    with mail_server(tmp_path) as inbox:
+        mail.save(tmp_path, inbox.server)
+        courier = room.courier(Way.EMAIL, by_mail(tmp_path, lambda: HALL))
+        for number in range(3):
+            room.tell(ann, words=f"ann:{number} is offline.")
+        courier.step()
+        assert len(inbox.messages) == 3, "a few are told one by one"
+        for number in range(40):
+            room.tell(ann, words=f"ann:{number} is offline.")
+        inbox.refuses = {OWNER: "452 full"}
+        courier.step()
+        assert len(inbox.messages) == 3 and room.outcomes()[-1] == ("ann", Outcome.WAITING, 1)
+        inbox.refuses = {}
+        room.clock.forward(PAUSES_S[0])
+        courier.step()
+        courier.step()
+        courier.close()
+    assert len(inbox.messages) == 4
+    one = inbox.messages[-1]
+    assert one["Subject"] == "Haus Süd: 40 messages; ann:0 is offline."
+    text = one.get_body(["plain"])
+    assert text is not None
+    lines = text.get_content().splitlines()
+    assert lines[39:42] == ["2026-11-24 13:00 ann:39 is offline.", "", "Times: Europe/Berlin"]
+    assert room.outcomes() == [("ann", Outcome.SENT, 1)] * 3 + [("ann", Outcome.SENT, 2)] * 40
+
+
 def test_mail_without_a_server_waits_and_an_address_that_is_refused_for_good_does_not(
     room: Room, tmp_path: Path
 ) -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from appliance.alerts.alerts import Outbox
 from appliance.alerts.log import Delivery, Waiting
 from appliance.alerts.recipients import Recipient, Way
-from appliance.alerts.sending import Send, Undelivered
+from appliance.alerts.sending import Send, SendsMany, Undelivered
 from appliance.errors import UserError
 from appliance.times import Now, now, utc_seconds
 
@@ -25,8 +26,10 @@ PAUSES_S = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0)
 TRIED_FOR_S = 86_400.0
 LEAST_TRIES, MOST_TRIES = 8, 60
 """The wall clock may have leapt: nothing is given up before so many tries, whatever it says, nor kept after so many."""
-AT_ONCE, MANY = 20, 1000
-"""Messages to one recipient before the next one's turn; and how many of those that wait are looked at."""
+AT_ONCE, TOGETHER, MANY = 20, 200, 1000
+"""Messages to one recipient before the next one's turn; in one mail; and of those that wait, how many are looked at."""
+FEW = 3
+"""More messages than these to a person at once become one."""
 TELL_S = 600.0
 """A recipient that could not be told for so long stands on every page."""
 
@@ -80,18 +83,28 @@ class Courier:
 
     def _deliver_to(self, outbox: Outbox, recipient: Recipient) -> None:
         waiting = outbox.alerts.log.waiting(recipient, MANY)
-        for place, each in enumerate(waiting[:AT_ONCE]):
-            try:
-                self._send(recipient, each.event)
-            except Undelivered as error:
-                if error.is_final:
-                    self._give_up(outbox, each.delivery, str(error))
-                    continue
-                self._put_off(outbox, recipient, waiting[place:], str(error))
+        if isinstance(self._send, SendsMany) and len(waiting) > FEW:
+            together, send = waiting[:TOGETHER], self._send
+            self._try(outbox, recipient, together, lambda: send.many(recipient, [each.event for each in together]))
+            return
+        for each in waiting[:AT_ONCE]:
+            if not self._try(outbox, recipient, [each], partial(self._send, recipient, each.event)):
                 return
-            self._unnoted.add(each.delivery.id)
-            self._troubles.pop(recipient, None)
-            self._note_sent(outbox)
+
+    def _try(self, outbox: Outbox, recipient: Recipient, those: list[Waiting], send: Callable[[], None]) -> bool:
+        """Deliver those, and note it; whether the next of this recipient have their turn."""
+        try:
+            send()
+        except Undelivered as error:
+            if error.is_final:
+                self._give_up(outbox, those, str(error))
+                return True
+            self._put_off(outbox, recipient, str(error))
+            return False
+        self._unnoted |= {each.delivery.id for each in those}
+        self._troubles.pop(recipient, None)
+        self._note_sent(outbox)
+        return True
 
     def _note_sent(self, outbox: Outbox) -> None:
         if self._unnoted:
@@ -99,12 +112,13 @@ class Courier:
                 outbox.alerts.log.note_sent(self._unnoted, self._clock().utc)
             self._unnoted.clear()
 
-    def _give_up(self, outbox: Outbox, delivery: Delivery, words: str) -> None:
-        log.error("a message to %s is given up: %s", delivery.recipient, words)
+    def _give_up(self, outbox: Outbox, those: list[Waiting], words: str) -> None:
+        log.error("messages to %s are given up: %s", those[0].delivery.recipient, words)
         with outbox.saving():
-            outbox.alerts.log.note_trouble(delivery.id, words, self._clock().utc, is_given_up=True)
+            for each in those:
+                outbox.alerts.log.note_trouble(each.delivery.id, words, self._clock().utc, is_given_up=True)
 
-    def _put_off(self, outbox: Outbox, recipient: Recipient, waiting: Iterable[Waiting], words: str) -> None:
+    def _put_off(self, outbox: Outbox, recipient: Recipient, words: str) -> None:
         """None of what waits for this recipient could be delivered; after a pause it is tried again."""
         moment, before = self._clock(), self._troubles.get(recipient)
         times = before.times + 1 if before else 1
@@ -114,7 +128,7 @@ class Courier:
         since_s = before.since_s if before else moment.uptime_s
         self._troubles[recipient] = _Trouble(times, since_s, due_s, words)
         with outbox.saving():
-            for each in waiting:
+            for each in outbox.alerts.log.waiting(recipient, MANY):
                 is_over = is_given_up(each.delivery, moment.utc)
                 outbox.alerts.log.note_trouble(each.delivery.id, words, moment.utc, is_over)
                 if is_over:

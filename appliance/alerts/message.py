@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from appliance.alerts.judge import What
@@ -64,8 +66,26 @@ def mail(event: Event, site: Site, to: str) -> Mail:
         lines += [f"About: {event.title}"]
     if site.url:
         lines += ["", f"{site.url}/alerts"]
-    lines += ["", f"You get this because a rule of the {site.noun} names you; its admins can change that."]
+    lines += ["", _why(site)]
     return Mail(event.uid, to, summary(event, site), "\n".join(lines) + "\n", from_name=site.name)
+
+
+def mail_of_many(events: Sequence[Event], site: Site, to: str) -> Mail:
+    """Several messages as one mail. Its id is made of theirs: the same messages have the same one."""
+    lines = [f"{_time(event.at_utc, site)} {_SUBJECTS[event.what]}{event.words}" for event in events]
+    lines += ["", f"Times: {site.zone.name}", f"{site.noun.capitalize()}: {site.name}"]
+    lines += ["", f"{site.url}/alerts"] if site.url else []
+    uid = hashlib.sha256("".join(event.uid for event in events).encode()).hexdigest()[:32]
+    subject = f"{site.name}: {len(events)} messages; {_SUBJECTS[events[0].what]}{events[0].words}"
+    return Mail(uid, to, subject, "\n".join([*lines, "", _why(site)]) + "\n", from_name=site.name)
+
+
+def _why(site: Site) -> str:
+    return f"You get this because a rule of the {site.noun} names you; its admins can change that."
+
+
+def _time(utc: float, site: Site) -> str:
+    return site.zone.local(utc).strftime("%Y-%m-%d %H:%M")
 
 
 def _clock(utc: float, site: Site) -> str:

@@ -39,60 +39,79 @@ _Key = tuple[int, Subject]
 
 
 class Rounds:
-    """Call `step` every few seconds, with a connection to the store. What is only pending is kept in memory: so much
-    comes and goes that it would wear out an SD card, and a restart only begins to wait again.
+    """Call `step` every few seconds, with a connection to the store.
+
+    What is only pending is kept in memory: so much comes and goes that it would wear out an SD card, and a restart only
+    begins to wait again.
     """
 
     def __init__(self) -> None:
         self._pending: dict[_Key, tuple[Rule, State]] = {}
 
     def step(self, store: Outbox, look: Look, moment: Now, zone: TimeZone) -> None:
-        """Judge every active rule. Raises sqlite3.Error, NotSaved: nothing of the rule in question was noted."""
+        """Judge every active rule. Raises OSError, sqlite3.Error, NotSaved: nothing of that rule is noted."""
         rules = [rule for rule in store.alerts.rules.all() if rule.active]
         states = store.alerts.states.all()
         local = zone.local(moment.utc)
         quiet = store.alerts.rules.quiet()
         is_quiet = quiet is not None and quiet.holds(local.hour * 60 + local.minute)
         self._pending = {key: each for key, each in self._pending.items() if each[0] in rules}
+        trouble: OSError | None = None
         for rule in rules:
             timing = Timing(rule.parameters.held_s, rule.cool_down_minutes * MINUTE_S, is_quiet)
-            seen = set()
-            for finding in look(rule, lambda subject, rule=rule: _is_open(states.get((rule.id, subject)))):  # type: ignore[misc]
-                seen.add(finding.subject)
-                self._judge(store, rule, finding, states.get((rule.id, finding.subject)), moment, timing)
-            gone = [subject for rule_id, subject in states if rule_id == rule.id and subject not in seen]
-            for subject in gone:
-                self._forget(store, rule, subject, states[rule.id, subject], moment)
+            try:
+                self._step_rule(store, rule, look, states, moment, timing)
+            except OSError as error:  # of a disk, say; the other rules are judged all the same
+                trouble = trouble or error
+        if trouble:
+            raise trouble
 
-    def _judge(
-        self, store: Outbox, rule: Rule, finding: Finding, kept: State | None, moment: Now, timing: Timing
+    def _step_rule(
+        self, store: Outbox, rule: Rule, look: Look, states: Mapping[_Key, State], moment: Now, timing: Timing
     ) -> None:
-        key = rule.id, finding.subject
-        before = self._pending[key][1] if key in self._pending else kept
-        verdict = judge(before, finding.holds, moment, timing)
-        after = verdict.state
-        self._pending.pop(key, None)
-        if after is not None and after.phase is Phase.PENDING:
-            self._pending[key] = rule, after
-            # What is kept meanwhile is what matters after a restart.
-            after = replace(after, phase=Phase.IDLE) if after.owes or after.told else None
-            is_same = kept is not None and after is not None and (kept.owes, kept.told) == (after.owes, after.told)
-            after = kept if is_same else after
-        if after == kept and verdict.happened is None and verdict.tell is None:
-            return
-        with store.saving():
-            _write(store, rule, finding, kept, replace(verdict, state=after), moment)
+        """Judge one rule, in one transaction: so what happens together is told together."""
+        seen: set[Subject] = set()
+        pending: dict[_Key, tuple[Rule, State]] = {}
+        changes: list[tuple[Finding, State | None, Verdict]] = []
+        for finding in look(rule, lambda subject: _is_open(states.get((rule.id, subject)))):
+            key = rule.id, finding.subject
+            seen.add(finding.subject)
+            kept = states.get(key)
+            before = self._pending[key][1] if key in self._pending else kept
+            verdict, waits = _kept(judge(before, finding.holds, moment, timing), kept)
+            if waits:
+                pending[key] = rule, waits
+            if verdict.state != kept or verdict.happened or verdict.tell:
+                changes.append((finding, kept, verdict))
+        gone = [subject for rule_id, subject in states if rule_id == rule.id and subject not in seen]
+        if changes or gone:
+            with store.saving():
+                for change in changes:
+                    _write(store, rule, *change, moment)
+                for subject in gone:
+                    _forget(store, rule, subject, states[rule.id, subject], moment)
+        self._pending = {key: each for key, each in self._pending.items() if key[0] != rule.id} | pending
 
-    def _forget(self, store: Outbox, rule: Rule, subject: Subject, state: State, moment: Now) -> None:
-        """The rule is not about this any more, or it is gone."""
-        with store.saving():
-            store.alerts.states.put(rule.id, subject, None)
-            raised = store.alerts.log.get(state.log_id) if state.log_id and state.phase is Phase.OPEN else None
-            if raised:
-                words = f"{raised.event.title} is not watched for this any more."
-                event = raised.event
-                over = replace(event, uid=new_uid(), what=What.OVER, at_utc=moment.utc, words=words, figures={})
-                store.alerts.log.add(over)
+
+def _kept(verdict: Verdict, kept: State | None) -> tuple[Verdict, State | None]:
+    """A verdict with the state that is stored, and the state that is only kept in mind, if there is one."""
+    after = verdict.state
+    if after is None or after.phase is not Phase.PENDING:
+        return verdict, None
+    # What is stored meanwhile is what matters after a restart.
+    stored = replace(after, phase=Phase.IDLE) if after.owes or after.told else None
+    is_same = kept is not None and stored is not None and (kept.owes, kept.told) == (stored.owes, stored.told)
+    return replace(verdict, state=kept if is_same else stored), after
+
+
+def _forget(store: Outbox, rule: Rule, subject: Subject, state: State, moment: Now) -> None:
+    """In a transaction: the rule is not about this any more, or it is gone."""
+    store.alerts.states.put(rule.id, subject, None)
+    raised = store.alerts.log.get(state.log_id) if state.log_id and state.phase is Phase.OPEN else None
+    if raised:
+        words = f"{raised.event.title} is not watched for this any more."
+        over = replace(raised.event, uid=new_uid(), what=What.OVER, at_utc=moment.utc, words=words, figures={})
+        store.alerts.log.add(over)
 
 
 def _is_open(state: State | None) -> bool:
