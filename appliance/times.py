@@ -61,10 +61,3 @@ def utc_seconds(text: str) -> float:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=timezone.utc)
     return moment.timestamp()
-
-
-def midnight_utc(now_utc: float) -> float:
-    """When today began, in this machine's own time zone."""
-    local = datetime.fromtimestamp(now_utc, timezone.utc).astimezone()
-    day = local.replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
-    return day.astimezone().timestamp()  # the offset of that moment: clocks may have changed since

@@ -17,8 +17,9 @@ from pathlib import Path
 
 from appliance.accounts.people import Role
 from appliance.exports.columns import DETECTIONS
-from appliance.exports.export import Export, What, write_file
+from appliance.exports.export import Export, What
 from appliance.exports.formats import Format
+from appliance.exports.sheets import write_file
 from appliance.images import ImageFiles
 from appliance.secrets import digest
 from appliance.store import DetectionFilter, Store

@@ -83,7 +83,7 @@ def run_in(folder: Path, rhythm: Rhythm, ports: Sequence[int]) -> None:
         config = load(config_path)
         fill(config)
         parts = until_the_end.enter_context(Parts(folder / "log"))
-        centre = CentralStore.open_existing(config.database_address)
+        centre = CentralStore.open_existing(config.database_address, config.audit_head_path)
         until_the_end.callback(centre.close)
         cable = Cable(config.broker.port)
         until_the_end.callback(cable.close)
@@ -133,7 +133,7 @@ def fill(config: CentralConfig) -> None:
     hosts = {config.web.host, config.broker.host, config.joining.host}
     if hosts != {"127.0.0.1"}:
         raise UserError("the demo's login is known to everybody: it listens on 127.0.0.1 only")
-    store = CentralStore(open_database(config.database_address))
+    store = CentralStore(open_database(config.database_address), config.audit_head_path)
     try:
         name, password = LOGIN
         changes.add(store, name, hash_known_password(password), Role.ADMIN, now().utc)

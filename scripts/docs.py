@@ -30,7 +30,7 @@ EXAMPLES: dict[str, Any] = {
 EXAMPLES |= {"step": "hour", "by": "group", "format": "csv"}
 EXAMPLES |= {"zones": [{"kind": "line", "name": "door", "points": [[0.5, 0.9], [0.5, 0.1]]}]}
 EXAMPLES |= {"address": "https://updates.example.org/mb9k-0.2.0.mb9k"}
-EXAMPLES |= {"kind": "offline", "parameters": {"minutes": 10}, "way": "email"}
+EXAMPLES |= {"kind": "rate", "parameters": {"minutes": 10}, "way": "email"}
 
 
 def configuration() -> str:
@@ -135,7 +135,7 @@ OF_CENTRE = Described(
     noun="centre",
     address="http://localhost:8100",
     content=of_centre.document(),
-    about="It only tells: boxes, sites and people are changed on the pages.\n",
+    about="It only tells, but for alerts: boxes, sites and people are changed on the pages.\n",
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appliance.exports.columns import DETECTIONS, IMAGE_FILE, SUMS, Table
+from appliance.exports.columns import DETECTIONS, IMAGE_FILE, SUMS, SUMS_OF_BOXES, Table
 from appliance.exports.faces import UNSURE_BELOW, VAL_EACH
 
 BEFORE = """
@@ -65,13 +65,26 @@ images. `mb9k restore FILE` puts it back, also one that an older version made.
 """
 
 
+OF_CENTRE = """
+A centre hands on the sums of its boxes: from its page *Compare*, *Export*; from its
+[JSON API](central-api.md#get-apiv1exportsums); and with `mb9k central export`. Analysts have those of their sites.
+There are minutes, too, for as long as the centre keeps them.
+"""
+
+
 def page() -> str:
     """The whole page, as Markdown."""
-    return BEFORE + _dictionary(DETECTIONS.plus(IMAGE_FILE)) + _dictionary(SUMS) + AFTER
+    return (
+        BEFORE
+        + _dictionary(DETECTIONS.plus(IMAGE_FILE))
+        + _dictionary(SUMS)
+        + _dictionary(SUMS_OF_BOXES, "Sums of a centre", OF_CENTRE)
+        + AFTER
+    )
 
 
-def _dictionary(table: Table) -> str:
-    text = f"\n## {table.name.capitalize()}\n\n{table.about}\n\n"
+def _dictionary(table: Table, title: str = "", more: str = "") -> str:
+    text = f"\n## {title or table.name.capitalize()}\n\n{table.about}\n{more}\n"
     text += "| column | type | unit | meaning |\n| --- | --- | --- | --- |\n"
     for column in table.columns:
         text += f"| `{column.name}` | {column.kind} | {column.unit} | {column.meaning} |\n"

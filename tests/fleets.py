@@ -12,7 +12,7 @@ import msgspec
 
 from appliance.accounts.people import Role
 from appliance.central.config import CentralConfig
-from appliance.central.database import Database
+from appliance.central.database import Database, is_postgresql
 from appliance.central.opening import open_database
 from appliance.central.store import CentralStore
 from appliance.central.store.sites import Site
@@ -33,15 +33,29 @@ class Fleet:
 
     def __init__(self, folder: Path, address: str, claimed: bool = True, **config: Any) -> None:
         web = {"names": ["box.test"], **config.pop("web", {})}
-        self.config = msgspec.convert({"state_dir": str(folder), "web": web, **config}, CentralConfig)
+        url = address if is_postgresql(address) else ""
+        made = {"state_dir": str(folder), "web": web, "database": {"url": url}, **config}
+        self.config = msgspec.convert(made, CentralConfig)
         self.address = address
         self.clock = Clock()
         self.clock.now = replace(self.clock.now, utc=float(NOON))
         self.db: Database = open_database(address)
         self.store = CentralStore(self.db)
-        self.app = make_app(self.config, lambda: CentralStore.open_existing(address), self.clock)
+        self.config.state.mkdir(parents=True, exist_ok=True)
+        self.app = make_app(self.config, self.open_store, self.clock)
         if claimed:
             self._fill()
+
+    def open_store(self) -> CentralStore:
+        """Another connection, as each request has one."""
+        return CentralStore.open_existing(self.address, self.config.audit_head_path)
+
+    def of_its_own(self) -> CentralConfig:
+        """The configuration of a service that opens the database by it."""
+        own = self.config.database_path
+        if not self.config.database.url and not own.exists():  # the file lies beside the folder
+            own.symlink_to(self.address)
+        return self.config
 
     def _fill(self) -> None:
         at = self.clock.now.utc

@@ -12,6 +12,7 @@ from appliance.central.viewer.ranges import MAX_STEPS, span_of
 from appliance.central.viewer.series import bars, chart, rate_chart
 from appliance.errors import InputError
 from appliance.faces import Counts
+from appliance.time_zone import UTC
 from appliance.web.charts import Bar, stacked_bars
 
 NOON = 1_795_521_600
@@ -148,13 +149,13 @@ def test_a_bar_leads_closer_and_a_rate_is_drawn_where_there_are_enough_persons()
 
 
 def test_a_range_has_steps_that_can_be_read_and_is_bounded() -> None:
-    assert span_of(NOON + 30, NOON + 3600).step == "minute"
-    assert span_of(NOON, NOON + 7 * 86400).step == "hour"
-    assert span_of(NOON, NOON + 365 * 86400).step == "day"
-    widened = span_of(NOON + 1, NOON + 3601, "hour")
+    assert span_of(NOON + 30, NOON + 3600, UTC).step == "minute"
+    assert span_of(NOON, NOON + 7 * 86400, UTC).step == "hour"
+    assert span_of(NOON, NOON + 365 * 86400, UTC).step == "day"
+    widened = span_of(NOON + 1, NOON + 3601, UTC, "hour")
     assert (widened.since_utc, widened.until_utc) == (NOON, NOON + 7200)
     for since_utc, until_utc in ((NOON, NOON), (NOON, NOON - 1)):
         with pytest.raises(InputError, match="swap"):
-            span_of(since_utc, until_utc)
+            span_of(since_utc, until_utc, UTC)
     with pytest.raises(InputError, match=str(MAX_STEPS)):
-        span_of(0, NOON, "minute")
+        span_of(0, NOON, UTC, "minute")

@@ -76,7 +76,7 @@ def children(process: subprocess.Popen[bytes]) -> dict[str, int]:
 def test_one_command_runs_a_centre_and_ends_all_of_it(centre: Centre, tmp_path: Path) -> None:
     with running(centre) as process:
         started = children(process)
-        assert set(started) == {"mosquitto", "ingest", "serve", "joining"}
+        assert set(started) == {"mosquitto", "ingest", "serve", "joining", "notify"}
         joined = joining.ask(parse(centre.invite()), "hallway", time.time())
         assert joined.answer.box == "hallway"
         page = httpx.get(f"http://127.0.0.1:{centre.config.web.port}/health", timeout=PATIENCE_S)
@@ -159,7 +159,12 @@ def test_without_mosquitto_it_says_what_to_do(centre: Centre) -> None:
 def test_with_another_broker_none_is_started(centre: Centre) -> None:
     elsewhere = msgspec.structs.replace(centre.config.broker, own=False, host="broker.example.org")
     config = msgspec.structs.replace(centre.config, broker=elsewhere)
-    assert [child.name for child in run.children(config, centre.path, "info")] == ["ingest", "serve", "joining"]
+    assert [child.name for child in run.children(config, centre.path, "info")] == [
+        "ingest",
+        "serve",
+        "joining",
+        "notify",
+    ]
 
 
 def test_boxes_sites_and_people_are_made_at_the_command_line(centre: Centre, tmp_path: Path) -> None:

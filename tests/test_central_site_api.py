@@ -17,6 +17,7 @@ from jsonschema import Draft202012Validator
 from appliance.central.viewer.openapi import OPERATIONS, document
 from appliance.faces import Counts
 from appliance.web.tables import as_csv, cell
+from tests.central_alerts import something_is_wrong
 from tests.fleets import NOON, Fleet
 
 PATHS = [
@@ -29,9 +30,22 @@ PATHS = [
     "/api/v1/streams",
     "/api/v1/counts",
     "/api/v1/compare",
+    "/api/v1/export/sums",
     "/api/v1/letters",
     "/api/v1/events",
+    "/api/v1/alerts",
+    "/api/v1/alert-rules",
+    "/api/v1/alert-rules/1",
+    "/api/v1/alert-recipients",
 ]
+TEMPLATES = {"lobby": "{box_id}", "rules/1": "rules/{rule_id}"}
+
+
+def template(path: str) -> str:
+    """The path as the document has it."""
+    for named, name in TEMPLATES.items():
+        path = path.replace(named, name)
+    return path
 
 
 @pytest.fixture
@@ -46,6 +60,7 @@ def fleet(tmp_path: Path, database_address: str) -> Iterator[Fleet]:
         ["0" * 16, "lobby", "identify", "ann", NOON, NOON + 60],
     )
     made.store.records.note(NOON, "=asked", "ann", "lobby")
+    something_is_wrong(made)
     yield made
     made.close()
 
@@ -62,16 +77,21 @@ def test_every_route_is_documented_and_every_documented_operation_is_there(fleet
         if route.rule.startswith("/api")
     }
     assert routes == {(operation.method, operation.path) for operation in OPERATIONS}
-    assert {path.replace("lobby", "{box_id}") for path in PATHS} == {operation.path for operation in OPERATIONS}
+    read = {operation.path for operation in OPERATIONS if operation.method == "GET"}
+    assert {template(path) for path in PATHS} == read
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_an_answer_has_the_documented_shape(fleet: Fleet, path: str) -> None:
     answer = ask(fleet, path)
-    described = document()["paths"][path.replace("lobby", "{box_id}")]["get"]
+    described = document()["paths"][template(path)]["get"]
     assert answer.status_code == 200, answer.text
-    schema = described["responses"]["200"]["content"]["application/json"]["schema"]
-    Draft202012Validator({**schema, "components": document()["components"]}).validate(answer.json())
+    content = described["responses"]["200"]["content"]
+    if "application/json" in content:
+        schema = content["application/json"]["schema"]
+        Draft202012Validator({**schema, "components": document()["components"]}).validate(answer.json())
+    else:
+        assert answer.headers["content-type"].partition(";")[0] in content
     refused = ask(fleet, path, None)
     assert refused.status_code == (200 if path.endswith("openapi.json") else 401)
 

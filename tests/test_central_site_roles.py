@@ -43,6 +43,36 @@ DECLARED = {
     "POST /sites/<site_id:int>/remove": D,
     "POST /sites/<site_id:int>/update": D,
     "GET /compare": S,
+    "GET /export": S,
+    "GET /export/sums": S,
+    "GET /alerts": S,
+    "GET /alerts/rules": S,
+    "GET /alerts/rules/new": S,
+    "POST /alerts/rules": S,
+    "GET /alerts/rules/<rule_id:int>": S,
+    "POST /alerts/rules/<rule_id:int>": S,
+    "GET /alerts/rules/<rule_id:int>/remove": S,
+    "POST /alerts/rules/<rule_id:int>/remove": S,
+    "POST /alerts/rules/recommended": D,
+    "POST /alerts/quiet": D,
+    "GET /alerts/recipients": D,
+    "POST /alerts/recipients": D,
+    "GET /alerts/recipients/<recipient_id:int>": D,
+    "POST /alerts/recipients/<recipient_id:int>": D,
+    "POST /alerts/recipients/<recipient_id:int>/test": D,
+    "GET /alerts/recipients/<recipient_id:int>/remove": D,
+    "POST /alerts/recipients/<recipient_id:int>/remove": D,
+    "GET /alerts/mail": D,
+    "POST /alerts/mail": D,
+    "POST /alerts/mail/test": D,
+    "POST /alerts/mail/remove": D,
+    "GET /report": S,
+    "GET /reports": D,
+    "POST /reports": D,
+    "GET /reports/<schedule_id:int>": D,
+    "POST /reports/<schedule_id:int>": D,
+    "POST /reports/<schedule_id:int>/send": D,
+    "POST /reports/<schedule_id:int>/remove": D,
     "GET /letters": D,
     "GET /events": D,
     "POST /events/metrics-token": D,
@@ -70,6 +100,17 @@ DECLARED = {
     "GET /api/v1/streams": S,
     "GET /api/v1/counts": S,
     "GET /api/v1/compare": S,
+    "GET /api/v1/alerts": S,
+    "GET /api/v1/alert-rules": S,
+    "POST /api/v1/alert-rules": S,
+    "GET /api/v1/alert-rules/<rule_id:int>": S,
+    "PATCH /api/v1/alert-rules/<rule_id:int>": S,
+    "DELETE /api/v1/alert-rules/<rule_id:int>": S,
+    "GET /api/v1/alert-recipients": S,
+    "POST /api/v1/alert-recipients": D,
+    "DELETE /api/v1/alert-recipients/<recipient_id:int>": D,
+    "POST /api/v1/alert-recipients/<recipient_id:int>/test": D,
+    "GET /api/v1/export/sums": S,
     "GET /api/v1/letters": D,
     "GET /api/v1/events": D,
 }
@@ -91,10 +132,13 @@ def ask(fleet: Fleet, role: str, route: str) -> httpx.Response:
     for name, value in (("box_id", "lobby"), ("stream_id:int", "1"), ("site_id:int", "1"), ("person_id:int", "3")):
         path = path.replace(f"<{name}>", value)
     path = path.replace("<token_id:int>", "1").replace("<join_id:int>", "1").replace("<name>", "no-such-file")
+    path = path.replace("<rule_id:int>", "1").replace("<recipient_id:int>", "1").replace("<schedule_id:int>", "1")
     browser = fleet.browser(None if role == "anyone" else role)
-    if path.startswith("/api/") or method == "GET":
+    if method == "GET":
         return browser.get(path)
     csrf = browser.csrf("/sign-in" if role == "anyone" else "/account")
+    if path.startswith("/api/"):
+        return browser.client.request(method, path, json={}, headers={"X-CSRF-Token": csrf})
     sent = {"csrf": csrf, "name": "x", "title": "x", "action": "identify", "role": "analyst", "site": "1"}
     return browser.client.post(path, data=sent)
 
@@ -136,7 +180,9 @@ def test_a_token_opens_the_api_and_no_page(fleet: Fleet) -> None:
         method, rule = route.split(" ", 1)
         path = re.sub(r"<\w+(:int)?>", "1", rule).replace("/boxes/1", "/boxes/lobby")
         answer = fleet.browser().client.request(method, path, headers={"Authorization": "Bearer token of ann"})
-        assert answer.status_code == (200 if path.startswith("/api/") else 401), route
+        there_is_none = method != "GET" or "<rule_id" in rule
+        opens = answer.status_code in ((400, 404) if there_is_none else (200,))
+        assert opens if path.startswith("/api/") else answer.status_code == 401, route
 
 
 def test_an_analyst_sees_the_boxes_of_own_sites_and_nothing_of_others(fleet: Fleet) -> None:

@@ -19,6 +19,7 @@ from appliance.cli import cli
 from appliance.config import Config, decode, sections, settings
 from scripts.docs import FOLDER, OF_BOX, OF_CENTRE, PAGES, Described, api
 from tests.alerted import something_is_wrong
+from tests.central_alerts import something_is_wrong as at_a_centre
 from tests.conftest import REPOSITORY
 from tests.fleets import Fleet
 from tests.site import Box
@@ -180,6 +181,8 @@ def test_every_example_of_the_api_works(line: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("line", examples(OF_CENTRE))
 def test_every_example_of_the_api_of_a_centre_works(line: str, tmp_path: Path) -> None:
     fleet = Fleet(tmp_path, str(tmp_path / "central.db"))
+    with fleet.store.saving():
+        at_a_centre(fleet)
     answer = asked(line, fleet.app)
     fleet.close()
     assert answer.is_success, answer.text

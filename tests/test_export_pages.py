@@ -120,7 +120,7 @@ def test_only_so_many_are_sent_at_once_and_each_gives_its_place_back(box: Box) -
 
 
 def test_what_goes_wrong_before_the_first_part_is_said(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("appliance.local.exports.free_bytes", lambda _: 0)
+    monkeypatch.setattr("appliance.exports.drafts.free_bytes", lambda _: 0)
     answer = box.browser("ann").get(f"{FILES}sqlite")
     assert answer.status_code == 503 and "There is no room on the disk" in answer.text
     assert box.browser("ann").get(f"{FILES}csv").status_code == 200

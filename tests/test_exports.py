@@ -20,10 +20,11 @@ from hypothesis import strategies as st
 from appliance.accounts.people import Role
 from appliance.errors import InputError, UserError
 from appliance.exports import rows
+from appliance.exports.batches import LocalTimes
 from appliance.exports.columns import DETECTIONS, SUMS
-from appliance.exports.export import FORMATS, Export, What, write_file
+from appliance.exports.export import FORMATS, Export, What
 from appliance.exports.formats import Format
-from appliance.exports.rows import LocalTimes
+from appliance.exports.sheets import write_file
 from appliance.faces import Counts, Detection, State
 from appliance.images import ImageFiles
 from appliance.store import DetectionFilter, Store

@@ -187,6 +187,21 @@ def test_there_are_no_cycles() -> None:
         walk(module, ())
 
 
+def test_a_centre_reaches_no_store_of_a_box_whatever_it_imports() -> None:
+    graph = {
+        ".".join(path.relative_to(REPOSITORY / "appliance").with_suffix("").parts).removesuffix(".__init__"): path
+        for path in SOURCES
+    }
+    reached = {name for name in graph if name.split(".")[0] == "central"}
+    waiting = list(reached)
+    while waiting:
+        new = {name for name in imports(graph[waiting.pop()]) if name in graph} - reached
+        reached |= new
+        waiting += new
+    assert "exports.sheets" in reached
+    assert not {name for name in reached if room(name) in RECORD | VISION}
+
+
 def test_the_trainer_is_not_imported_by_the_appliance() -> None:
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text())):

@@ -14,7 +14,7 @@ from appliance.images import Place
 from appliance.local.words import duration, service_problems
 from appliance.secrets import digest
 from appliance.store import BoxClock, ServiceStatus, Source, WallClock, explain_trouble
-from appliance.times import midnight_utc, utc_text
+from appliance.times import utc_text
 from appliance.web.shown import SHOWN_S
 from tests.site import PASSWORD, Box, Browser
 
@@ -586,18 +586,6 @@ def test_people_are_added_once_and_a_bad_form_keeps_the_name(box: Box) -> None:
 def test_odd_addresses_are_a_friendly_404(box: Box, path: str) -> None:
     answer = box.browser("ann").get(path)
     assert answer.status_code == 404 and "Go to the start" in answer.text
-
-
-def test_today_begins_at_the_boxs_midnight(monkeypatch: pytest.MonkeyPatch) -> None:
-    import time
-
-    monkeypatch.setenv("TZ", "Pacific/Auckland")
-    time.tzset()
-    try:
-        assert midnight_utc(1_795_521_600.0) == 1_795_518_000.0 - 12 * 3600 + 3600 * 12
-    finally:
-        monkeypatch.undo()
-        time.tzset()
 
 
 def test_home_says_what_is_wrong_with_the_clock(box: Box) -> None:

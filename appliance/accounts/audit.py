@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 NOTHING_SHA256 = "0" * 64
 """What the first entry follows."""
 MAX_SUBJECT = 200
+KEPT_S = 2 * 365 * 86_400.0
+"""How long an entry is kept: two years."""
 
 
 class Action(str, enum.Enum):

@@ -144,6 +144,7 @@ def _add_recipients(app: App, site: AlertSite) -> None:
     def add_recipient(store: AlertStore, now: Now) -> HTTPResponse:
         """Add one."""
         new = body(shapes.NewAlertRecipient)
+        site.refuse(new.way)
         made = changes.add_recipient(store, new.way, new.name, new.address, new.secret, now.utc)
         return answer(shapes.recipient_json(changes.find_recipient(store, made), True), 201)
 

@@ -14,6 +14,7 @@ from msgspec import Meta
 from appliance.errors import InputError
 
 MINUTE_S = 60.0
+SILENT_S = 180.0
 
 
 class Of(str, enum.Enum):
@@ -146,7 +147,7 @@ class Disk(Parameters, frozen=True, forbid_unknown_fields=True, tag="disk"):
 
 
 class Service(Lasting, frozen=True, forbid_unknown_fields=True, tag="service"):
-    """A service of the box is not running."""
+    """A service of the box, or of the centre, is not running."""
 
     title: ClassVar[str] = "A service is not running"
 
@@ -182,12 +183,26 @@ class Centre(Lasting, frozen=True, forbid_unknown_fields=True, tag="centre"):
 
 
 class Gone(Lasting, frozen=True, forbid_unknown_fields=True, tag="gone"):
-    """A centre does not hear of a box. About ALL or a site: each box for itself."""
+    """A centre does not hear of a box. About ALL or a site: each box for itself.
+
+    What is late for a minute or two is no news, so silence begins after three minutes; the rest of the rule's minutes
+    it must last.
+    """
 
     title: ClassVar[str] = "Box gone"
     subjects: ClassVar[tuple[Of, ...]] = (Of.ALL, Of.SITE, Of.BOX)
 
     minutes: Minutes = 15
+
+    @property
+    def silent_s(self) -> float:
+        """How old the newest of a box must be for it to be silent."""
+        return min(SILENT_S, self.minutes * MINUTE_S)
+
+    @property
+    def held_s(self) -> float:
+        """For how long it must be silent: raised when the newest is as old as the rule says."""
+        return self.minutes * MINUTE_S - self.silent_s
 
     def words(self) -> str:
         """What the rule watches for."""
@@ -209,7 +224,7 @@ class Backlog(Lasting, frozen=True, forbid_unknown_fields=True, tag="backlog"):
 
 AnyParameters = Rate | Nobody | Offline | Picture | Disk | Service | Clock | Centre | Gone | Backlog
 OF_BOX: tuple[type[Parameters], ...] = (Rate, Nobody, Offline, Picture, Disk, Service, Clock, Centre)
-OF_CENTRE: tuple[type[Parameters], ...] = (Rate, Gone, Backlog)
+OF_CENTRE: tuple[type[Parameters], ...] = (Rate, Gone, Backlog, Service)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +264,7 @@ def _kind(of: type[Parameters]) -> Kind:
     return Kind(str(config.tag), of.title, of, of.subjects, tuple(found))
 
 
-KINDS: Mapping[str, Kind] = {each.name: each for each in (_kind(of) for of in (*OF_BOX, *OF_CENTRE))}
+KINDS: Mapping[str, Kind] = {each.name: each for each in (_kind(of) for of in dict.fromkeys((*OF_BOX, *OF_CENTRE)))}
 """By name, in the order in which people are shown them."""
 
 

@@ -65,6 +65,8 @@ def add_routes(app: App, site: AlertSite) -> None:
         return site.page(
             "alerts.html",
             rules=rules,
+            may_make=theirs.may_make,
+            examples=site.examples,
             recipients=store.alerts.recipients.count(),
             trouble=site.trouble(store, now),
             open_now=open_alerts(store, site.address, theirs.subjects),

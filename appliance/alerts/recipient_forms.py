@@ -36,6 +36,7 @@ def add_routes(app: App, site: AlertSite) -> None:
         typed = _typed()
         try:
             way = way_named(typed["kind"])
+            site.refuse(way)
             secret = secret_field("secret") if way is Way.WEBHOOK else ""
             changes.add_recipient(store, way, typed["name"], typed[way.value], secret, now.utc)
         except UserError as error:
@@ -108,7 +109,7 @@ def _list(site: AlertSite, store: AlertStore, now: Now, **values: Any) -> Page:
             for each in store.alerts.recipients.all()
         ],
         "ways": WAYS,
-        "kinds": [(way.value, title, about) for way, title, about in KINDS],
+        "kinds": [(way.value, title, about) for way, title, about in KINDS if way is not Way.MQTT or site.mqtt],
         "mqtt": site.mqtt,
         "mail_server": server.where if server else None,
         "typed": _blank(),

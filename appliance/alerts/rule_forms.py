@@ -80,7 +80,7 @@ def add_routes(app: App, site: AlertSite) -> None:
         try:
             subject = subject_named(str(typed["subject"]))
             if not theirs.may_edit(subject):
-                raise NotAllowed(f"Choose a {site.noun} of your own; only an admin may watch all of them.")
+                raise NotAllowed(f"Choose a {site.noun} of your own; only an admin may have others watched.")
             if subject != ALL and subject not in theirs.titles:
                 raise InputError(f"Choose which {site.noun} is to be watched; this one is gone.")
             changes.add_rule(
@@ -147,6 +147,8 @@ def _add_settings(app: App, site: AlertSite) -> None:
 
 def choices(site: AlertSite, kind: Kind, theirs: Theirs) -> list[tuple[str, str]]:
     """What a new rule of this kind may be about: its value in a form, and its words."""
+    if not theirs.may_make:
+        return []
     everything = [(EVERYBODY, site.whose(kind.type(), ALL, {}))] if theirs.all and Of.ALL in kind.subjects else []
     found = [(subject, title) for subject, title in theirs.titles.items() if subject.of in kind.subjects]
     return everything + [(f"{subject.of.value}:{subject.id}", title) for subject, title in found]
@@ -259,6 +261,7 @@ def _list(site: AlertSite, store: AlertStore, visitor: Visitor, now: Now, **valu
     missing = changes.recommended(store, site.recommended) if theirs.all else []
     shown = {
         "rules": [_row(site, rule, theirs, names, rule.id in are_open) for rule in seen],
+        "may_make": theirs.may_make,
         "missing": [f"{each.words()}: {site.whose(each, ALL, {})}" for each in missing],
         "quiet": now_quiet,
         "zone": site.zone(store),

@@ -17,7 +17,7 @@ from appliance.alerts.recipients import Recipient, Way
 from appliance.alerts.rules import Rule
 from appliance.alerts.sending import Send
 from appliance.alerts.tried import Trial, Trials
-from appliance.errors import NotAllowed, NotFound, UserError
+from appliance.errors import InputError, NotAllowed, NotFound, UserError
 from appliance.mail import clean_address
 from appliance.times import Now
 from appliance.web.forms import query_value
@@ -43,10 +43,14 @@ TOGETHER = ("rate",)
 
 @dataclass(frozen=True, slots=True)
 class Theirs:
-    """What a visitor may make rules about, and sees alerts of. titles: of each, in order. all: everything there is."""
+    """What a visitor may make rules about, and sees alerts of. titles: of each, in order. all: everything there is.
+
+    looks_only: they may make no rule.
+    """
 
     titles: Mapping[Subject, str]
     all: bool
+    looks_only: bool = False
 
     @property
     def subjects(self) -> list[Subject] | None:
@@ -55,11 +59,16 @@ class Theirs:
 
     def may_edit(self, subject: Subject) -> bool:
         """Whether they may make, change and remove rules about it."""
-        return self.all or subject in self.titles
+        return self.all or (not self.looks_only and subject in self.titles)
+
+    @property
+    def may_make(self) -> bool:
+        """Whether they may make a rule at all."""
+        return self.all or not self.looks_only
 
     def may_see(self, rule: Rule) -> bool:
         """Whether they see that there is this rule: of their own, and of all."""
-        return rule.subject.of is Of.ALL or self.may_edit(rule.subject)
+        return self.all or rule.subject.of is Of.ALL or rule.subject in self.titles
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,8 @@ class AlertSite:
     folder: where the mail server is kept. kinds: of rules that the site has. recommended: of them. noun: of what it
     has many (stream, box). theirs: what is a visitor's. address: where the page of a subject is; empty: it has none.
     zone: whose clocks quiet hours go by. trouble: why nothing is watched just now; None: all is.
-    ways: what sends a test, by mail at least; the others go through the outbox. mqtt: what is said of topics.
+    ways: what sends a test, by mail at least; the others go through the outbox. mqtt: what is said of topics; empty:
+    the site has none. examples: of what can be wrong.
     """
 
     pages: Pages
@@ -83,12 +93,18 @@ class AlertSite:
     trouble: Callable[[Any, Now], str | None]
     ways: Mapping[Way, Send]
     mqtt: str
+    examples: str = "a stream that went offline, a rate that is too low, a disk that is almost full"
     trials: Trials = field(default_factory=Trials)
 
     @property
     def name(self) -> str:
         """What people call the machine."""
         return self.pages.title() if self.pages.title else self.pages.name
+
+    def refuse(self, way: Way) -> None:
+        """Raise InputError if the site cannot tell anybody this way."""
+        if way is Way.MQTT and not self.mqtt:
+            raise InputError(f"A {self.pages.noun} tells nobody by MQTT; choose e-mail or a webhook.")
 
     def page(self, view: str, **values: Any) -> Page:
         """A page that says what was just done, if something was."""
@@ -113,7 +129,8 @@ def rule_to_edit(site: AlertSite, store: AlertStore, visitor: Visitor, now: Now,
     if theirs.may_edit(rule.subject):
         return rule, theirs
     if theirs.may_see(rule):
-        raise NotAllowed(f"Only an admin may change rules about more than one {site.noun}. Ask one, or go back.")
+        rules = "rules" if theirs.looks_only else f"rules about more than one {site.noun}"
+        raise NotAllowed(f"Only an admin may change {rules}. Ask one, or go back.")
     raise NotFound("This rule was removed, or never was; choose another.")
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from pathlib import Path
 
 from appliance import certificates
-from appliance.accounts.audit import Audit
-from appliance.accounts.audit_chain import HeadFile, head_of, head_path
+from appliance.accounts.audit import Action, Audit, record
+from appliance.accounts.audit_chain import HeadFile, head_of
 from appliance.accounts.audit_chain import problems as chain_problems
 from appliance.central import run
 from appliance.central.authority import Trust, prepare
 from appliance.central.config import CentralConfig
-from appliance.central.database import Database, is_postgresql
+from appliance.central.database import Database
 from appliance.central.opening import open_database
+from appliance.central.store import CentralStore
 from appliance.errors import InputError, UserError
 
 
@@ -52,18 +52,30 @@ def audit_problems(config: CentralConfig, database: Database, written_down: str 
     except ValueError as error:
         raise InputError(f"--head: {error}.") from error
     audit = Audit(database)
-    if not is_postgresql(config.database_address):
-        path = head_path(Path(config.database_address))
-        try:
-            beside = HeadFile(path).read()
-        except ValueError:
-            return [f"{path.name}, which knows the last entry, cannot be read"]
-        if beside is not None:
-            known[path.name] = beside
-        elif audit.head().number > 1:
-            found.append(f"{path.name}, which knows the last entry, is gone")
+    path = config.audit_head_path
+    try:
+        beside = HeadFile(path).read()
+    except ValueError:
+        return [f"{path.name}, which knows the last entry, cannot be read"]
+    if beside is not None:
+        known[path.name] = beside
+    elif audit.head().number > 1 and not config.database.url:  # this machine may have made none in a shared database
+        found.append(f"{path.name}, which knows the last entry, is gone")
     with database.writing():  # one moment
         return found + chain_problems(audit, known)
+
+
+def note_restored(store: CentralStore, beside: HeadFile) -> bool:
+    """Enter that an older copy of the database was put back, and go on from it; whether one was, as this machine knows.
+
+    Raises NotSaved, OSError, ValueError.
+    """
+    known = beside.read()
+    if known is None or store.audit.fits(known):
+        return False
+    record(store, Action.RESTORED, "an older copy of the database", set_aside=[str(known)])
+    beside.replace(store.audit.head())
+    return True
 
 
 def _of_keys(trust: Trust, now_s: float) -> list[str]:

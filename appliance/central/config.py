@@ -12,8 +12,10 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from appliance.accounts.audit_chain import head_path
 from appliance.config import decode
 from appliance.sections import Port, WebSite, about
+from appliance.time_zone import TimeZone, named, time_zone
 
 HOST = r"[A-Za-z0-9._-]{1,253}|\[?[0-9a-fA-F:.]{2,45}\]?"
 
@@ -100,6 +102,12 @@ class CentralConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     state_dir: Annotated[str, about("The folder of the database, the authority and the broker's files")] = (
         "/var/lib/mb9k-central"
     )
+    time_zone: Annotated[
+        str,
+        about(
+            "The time zone in which days begin, such as Europe/Berlin; the same on all machines. Empty: this machine's"
+        ),
+    ] = ""
     web: Site = Site()
     broker: Broker = Broker()
     joining: Joining = Joining()
@@ -117,8 +125,17 @@ class CentralConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("broker.own is false, so broker.host must say where the other broker is")
         if bool(self.broker.certificate) != bool(self.broker.key):
             raise ValueError("broker.certificate and broker.key come together")
+        if self.time_zone and named(self.time_zone) is None:
+            raise ValueError(
+                f"time_zone: {self.time_zone!r} is no time zone that this machine knows, like Europe/Berlin"
+            )
         if self.database.url and not re.match(r"postgres(ql)?://", self.database.url):
             raise ValueError("database.url begins with postgresql://, or is empty for SQLite")
+
+    @property
+    def zone(self) -> TimeZone:
+        """The zone that the setting names, or that of this machine; the one in force is in the database."""
+        return named(self.time_zone) or time_zone()
 
     @property
     def state(self) -> Path:
@@ -134,6 +151,11 @@ class CentralConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def database_address(self) -> str:
         """What database.open takes: PostgreSQL's address, or the path of the SQLite file."""
         return self.database.url or str(self.database_path)
+
+    @property
+    def audit_head_path(self) -> Path:
+        """Where this machine notes the last entry of the audit that it made, outside of the database."""
+        return self.state / "audit-head" if self.database.url else head_path(self.database_path)
 
     @property
     def authority_dir(self) -> Path:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from appliance import times
-from appliance.central import backup, letters, partitions, retention, status
+from appliance.accounts.audit import KEPT_S
+from appliance.alerts import log as alert_log
+from appliance.central import backup, days, letters, partitions, retention, status
 from appliance.central.config import CentralConfig
 from appliance.central.database import Database, DatabaseAway, is_postgresql
 from appliance.central.intake import database_closed_utc
 from appliance.central.mqtt import Connection
 from appliance.central.opening import connect
 from appliance.central.rollups import MARKS, roll_up
+from appliance.central.store import CentralStore
 from appliance.central.sums import DAY_S
 from appliance.messages import Command, Kind
 
@@ -49,6 +53,7 @@ class Housekeeping:
     def _do_what_is_due(self, database: Database, now_utc: int) -> None:
         keep = self._config.keep
         send_commands(database, self._connection, now_utc)
+        self._each(math.inf, "time zone", lambda: days.follow_zone(database, self._config.zone))
         self._each(ROLL_UP_S, "roll-ups", lambda: roll_up_all(database))
         self._each(MINUTE_S, "told problems", lambda: status.forget_told(database, now_utc))
         self._each(MINUTE_S, "letters", lambda: letters.forget(database, now_utc - keep.letters_days * DAY_S))
@@ -80,8 +85,17 @@ class Housekeeping:
             hours_days=keep.hours_days,
             letters_days=keep.letters_days,
         )
-        if not done:
+        if done:
+            self._forget_records(database, now_utc)
+        else:
             log.warning("nothing old is removed: nothing says that the clock of this machine is right")
+
+    def _forget_records(self, database: Database, now_utc: int) -> None:
+        """What the accounts and the alerts do not keep for ever."""
+        store = CentralStore(database, self._config.audit_head_path)
+        with store.saving():
+            store.audit.drop(now_utc - KEPT_S)
+            store.alerts.log.forget(now_utc - alert_log.KEPT_S)
 
 
 def roll_up_all(database: Database) -> None:

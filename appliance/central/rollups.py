@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
+from appliance.central import days
 from appliance.central.database import Database
-from appliance.central.sums import BETWEEN, DAY_S, HOUR_S, day_of
+from appliance.central.sums import BETWEEN, HOUR_S
+from appliance.time_zone import TimeZone
 
 MARKS = 500
 """How many marks one transaction works off: it must not hold up those that take rows in."""
-_LOCK = 0x6D623972  # of the processes there are, one rolls up
 
 _HOURS = (
     "insert into hours (stream_id, start_utc, watched_s, mask, no_mask, incorrect, unknown, unverified)"
@@ -19,12 +20,7 @@ _HOURS = (
     " and sources.stream_id in (select id from streams where box_id = :box)"
     " group by sources.stream_id, sums.start_utc / 3600"
 )
-_DAYS = (
-    "insert into days (stream_id, start_utc, watched_s, mask, no_mask, incorrect, unknown, unverified)"
-    " select stream_id, start_utc / 86400 * 86400, sum(watched_s), sum(mask), sum(no_mask), sum(incorrect),"
-    " sum(unknown), sum(unverified) from hours where start_utc >= :since and start_utc < :until"
-    " and stream_id in (select id from streams where box_id = :box) group by stream_id, start_utc / 86400"
-)
+_DAY = days.INSERT.format(only=" and stream_id in (select id from streams where box_id = :box)")
 _CLEAR = (
     "delete from {table} where start_utc >= :since and start_utc < :until"
     " and stream_id in (select id from streams where box_id = :box)"
@@ -37,7 +33,9 @@ def roll_up(database: Database, closed_utc: int) -> int:
     A mark is appended by whoever changes a minute, in the same transaction; so whoever sees the mark sees the minute.
     """
     with database.writing():
-        if database.dialect == "postgresql" and not database.one("select pg_try_advisory_xact_lock(?)", [_LOCK]):
+        if database.dialect == "postgresql" and not database.one(
+            "select pg_try_advisory_xact_lock(?)", [days.ROLL_UP_LOCK]
+        ):
             return 0
         marks = database.execute(
             "delete from stale_hours where id in (select id from stale_hours order by id limit ?)"
@@ -48,20 +46,21 @@ def roll_up(database: Database, closed_utc: int) -> int:
         for box, hour_utc in marks:
             if hour_utc >= closed_utc:
                 hours[box].add(hour_utc)
+        zone = days.zone_in_force(database)
         for box, stale in sorted(hours.items()):
-            _compute(database, box, stale)
+            _compute(database, zone, box, stale)
     return len(marks)
 
 
-def _compute(database: Database, box: str, hours: Iterable[int]) -> None:
-    for table, insert, length_s, stale in (
-        ("hours", _HOURS, HOUR_S, set(hours)),
-        ("days", _DAYS, DAY_S, {day_of(hour) for hour in hours}),
-    ):
-        for since_utc, until_utc in runs(stale, length_s):
-            where = {"box": box, "since": since_utc, "until": until_utc}
-            database.execute(_CLEAR.format(table=table), where)
-            database.execute(insert, where)
+def _compute(database: Database, zone: TimeZone, box: str, hours: Collection[int]) -> None:
+    for since_utc, until_utc in runs(hours, HOUR_S):
+        where = {"box": box, "since": since_utc, "until": until_utc}
+        database.execute(_CLEAR.format(table="hours"), where)
+        database.execute(_HOURS, where)
+    for start_utc in sorted({days.start_of(zone, hour_utc) for hour_utc in hours}):
+        where = {"box": box, "since": start_utc, "until": days.end_of(zone, start_utc)}
+        database.execute(_CLEAR.format(table="days"), where)
+        database.execute(_DAY, {**where, "start": start_utc})
 
 
 def runs(starts: Iterable[int], length_s: int) -> Iterator[tuple[int, int]]:

@@ -24,7 +24,7 @@ from appliance.errors import UserError
 from appliance.secrets import claim_code
 
 log = logging.getLogger(__name__)
-SERVICES = ("ingest", "serve", "joining")
+SERVICES = ("ingest", "serve", "joining", "notify")
 BROKER = "mosquitto"
 SYSTEM_PATHS = "/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin"
 LISTS_S = 2.0

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from appliance.accounts import audit_schema
 from appliance.alerts import schema as alerts_schema
 from appliance.central.database import Database
+from appliance.reports import schema as reports_schema
 
 _LOCK = 0x6D62396B  # "mb9k": of the processes that start together, one migrates
 
@@ -116,7 +117,7 @@ SUMS = """
     create index hours_stream on hours (stream_id, start_utc);
 
     create table days (
-      -- The same of one UTC day.
+      -- The same of one day, by the clocks of time_zone.
       stream_id integer not null references streams (id) on delete cascade,
       start_utc integer not null,
       watched_s integer not null,
@@ -232,7 +233,7 @@ JOINING_AND_REST = """
     create table processes (
       -- One process of the centre, as last heard of.
       name text primary key,                   -- ingest@host:4711
-      kind text not null,                      -- ingest, serve, joining
+      kind text not null,                      -- ingest, serve, joining, notify
       started_utc integer not null,
       heartbeat_utc integer not null,
       problem text not null default '',
@@ -291,6 +292,17 @@ ACCOUNTS = """
 """
 
 
+TIME_ZONE = """
+    create table time_zone (
+      -- One row. By the clocks of this zone the rows of days are cut.
+      id integer primary key check (id = 1),
+      name text not null,                      -- Europe/Berlin
+      seam_utc integer not null                -- days from before keep the cut of another zone: their hours are gone
+    ) strict;
+    insert into time_zone (id, name, seam_utc) values (1, 'UTC', 0);
+"""
+
+
 def m001_tables(database: Database) -> None:
     """Everything a centre began with."""
     if database.dialect == "postgresql":
@@ -315,7 +327,23 @@ def m003_alerts(database: Database) -> None:
     make(database, alerts_schema.TABLES)
 
 
-MIGRATIONS: tuple[Callable[[Database], None], ...] = (m001_tables, m002_audit, m003_alerts)
+def m004_time_zone(database: Database) -> None:
+    """By whose clocks days are cut: so far by those of UTC."""
+    make(database, TIME_ZONE)
+
+
+def m005_reports(database: Database) -> None:
+    """Reports by mail: schedules, and what was sent."""
+    make(database, reports_schema.TABLES)
+
+
+MIGRATIONS: tuple[Callable[[Database], None], ...] = (
+    m001_tables,
+    m002_audit,
+    m003_alerts,
+    m004_time_zone,
+    m005_reports,
+)
 """In this order, each once; number n is the n-th. Never change one that was released."""
 
 

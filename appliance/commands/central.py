@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +12,19 @@ import click
 
 from appliance import service
 from appliance.accounts.audit import Action
+from appliance.accounts.audit_chain import HeadFile
 from appliance.accounts.metrics_token import METRICS
 from appliance.accounts.people import People, Role
 from appliance.central import authority, broker, members, run
 from appliance.central import joining as joining_service
-from appliance.central.check import audit_problems, problems
-from appliance.central.config import CentralConfig, load
+from appliance.central.check import audit_problems, note_restored, problems
+from appliance.central.config import CentralConfig
 from appliance.central.database import Database
-from appliance.central.opening import open_database
 from appliance.central.store import CentralStore
+from appliance.commands.central_export import export
+from appliance.commands.central_kit import Options
+from appliance.commands.central_kit import config_of as _config
+from appliance.commands.central_kit import database_of as _database
 from appliance.commands.kit import operator, secret
 from appliance.commands.metrics import print_token
 from appliance.config import as_toml
@@ -34,14 +36,6 @@ from appliance.times import utc_text
 DEFAULT_CONFIG = Path("/etc/mb9k/central.toml")
 BY = "the command line"
 """Who invites and revokes boxes here, for the record."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The options before the command."""
-
-    config_path: Path
-    log_level: str
 
 
 class CentralGroup(click.Group):
@@ -73,23 +67,10 @@ def central(context: click.Context, config_path: Path) -> None:
     context.obj = Options(config_path, context.obj.log_level)
 
 
-def _config(context: click.Context) -> CentralConfig:
-    return load(context.obj.config_path)
-
-
-@contextmanager
-def _database(config: CentralConfig) -> Iterator[Database]:
-    database = open_database(config.database_address)
-    try:
-        yield database
-    finally:
-        database.close()
-
-
 @central.command("run")
 @click.pass_context
 def run_all(context: click.Context) -> None:
-    """Run the whole centre in the foreground: mosquitto, ingest, the page, and where boxes join."""
+    """Run the whole centre in the foreground: mosquitto, ingest, the page, where boxes join, and alerts."""
     options: Options = context.obj
     service.prepare("central run", options.log_level)
     run.run(_config(context), options.config_path.resolve(), options.log_level)
@@ -110,15 +91,23 @@ def _serve_ingest(config: CentralConfig) -> None:
     ingest.serve(config)
 
 
+def _serve_notify(config: CentralConfig) -> None:
+    from appliance.central import notify
+
+    notify.serve(config)
+
+
 def _serve_site(config: CentralConfig) -> None:
     from appliance.central.viewer import site
 
     site.serve(config)
 
 
+central.add_command(export)
 _service("ingest", "Take in what boxes send. Any number may run, on any machines, on one PostgreSQL.", _serve_ingest)
 _service("serve", "Show the centre's page. Any number may run beside each other.", _serve_site)
 _service("joining", "Let boxes join.", joining_service.serve)
+_service("notify", "Raise alerts, and tell whoever is to be told.", _serve_notify)
 
 
 @central.command("config")
@@ -300,6 +289,22 @@ def audit_verify(context: click.Context, written_down: str | None) -> None:
     click.echo(f"the audit is whole; the last entry is {head}")
 
 
+@audit.command("restored")
+@click.pass_context
+def audit_restored(context: click.Context) -> None:
+    """Say that an older copy of the database was put back, while the centre is stopped.
+
+    This is an entry of its own, with the head that this machine knew: what came after the copy is then missed no more.
+    """
+    config = _config(context)
+    with _database(config) as database:
+        store = CentralStore(database, config.audit_head_path)
+        store.audit.act_for(operator())
+        if not note_restored(store, HeadFile(config.audit_head_path)):
+            raise UserError("nothing is missing that this machine knows of; `mb9k central audit verify` says more")
+    click.echo("entered; the audit goes on from here")
+
+
 @central.group("user")
 def user() -> None:
     """People who may sign in at the centre."""
@@ -316,7 +321,7 @@ def user_add(context: click.Context, name: str, role: str, sites: tuple[str, ...
     with _database(config) as database:
         site_ids = [_site(database, site) for site in sites]
         password_hash = hash_password(secret("password", confirm=True), name, config.name)
-        store = CentralStore(database, config.database_address)
+        store = CentralStore(database, config.audit_head_path)
         store.audit.act_for(operator())
         with store.saving():
             person_id = store.people.add(name, password_hash, Role(role), time.time())

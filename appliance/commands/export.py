@@ -17,8 +17,9 @@ from appliance.commands.kit import config_of, store_of
 from appliance.commands.streams import named
 from appliance.config import Config
 from appliance.errors import UserError
-from appliance.exports.export import FORMATS, Export, What, refuse_to_write_over, write_file
+from appliance.exports.export import FORMATS, Export, What
 from appliance.exports.formats import Format
+from appliance.exports.sheets import refuse_to_write_over, write_file
 from appliance.faces import State
 from appliance.images import ImageFiles
 from appliance.rules.recovery import in_one_line

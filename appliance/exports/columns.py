@@ -73,6 +73,17 @@ DETECTIONS = Table(
 
 IMAGE_FILE = Column("image_file", "text", "", "of a ZIP: the file with the image; empty: none is in it")
 
+COUNTED = (
+    Column("mask_persons", "integer", "persons", "first seen in it, the mask worn"),
+    Column("no_mask_persons", "integer", "persons", "the same, no mask worn"),
+    Column("incorrect_persons", "integer", "persons", "the same, the mask worn wrongly"),
+    Column("unknown_persons", "integer", "persons", "the same, of whom the box could not say; in no rate"),
+    Column("compliance_ratio", "real", "0 to 1", "mask / (mask + no_mask + incorrect); empty: nobody was judged"),
+    Column("compliance_low_ratio", "real", "0 to 1", "the lower end of its 95 % interval (Wilson 1927)"),
+    Column("compliance_high_ratio", "real", "0 to 1", "the upper end"),
+)
+"""Persons of a time by state, and their rate."""
+
 SUMS = Table(
     "sums",
     "One row per stream and quarter of an hour, hour or day in which the stream was watched or somebody was counted.",
@@ -84,13 +95,7 @@ SUMS = Table(
         Column("start_local", "text", _LOCAL, "start_utc in time_zone, in which hours and days are cut"),
         _ZONE,
         Column("watched_s", "integer", "s", "for how long the stream was LIVE and judged"),
-        Column("mask_persons", "integer", "persons", "first seen in it, the mask worn"),
-        Column("no_mask_persons", "integer", "persons", "the same, no mask worn"),
-        Column("incorrect_persons", "integer", "persons", "the same, the mask worn wrongly"),
-        Column("unknown_persons", "integer", "persons", "the same, of whom the box could not say; in no rate"),
-        Column("compliance_ratio", "real", "0 to 1", "mask / (mask + no_mask + incorrect); empty: nobody was judged"),
-        Column("compliance_low_ratio", "real", "0 to 1", "the lower end of its 95 % interval (Wilson 1927)"),
-        Column("compliance_high_ratio", "real", "0 to 1", "the upper end"),
+        *COUNTED,
         Column("corrected_ratio", "real", "0 to 1", "compliance without the camera's errors; empty: not calibrated"),
         Column("corrected_low_ratio", "real", "0 to 1", "the lower end of its 95 % interval (see calibration.md)"),
         Column("corrected_high_ratio", "real", "0 to 1", "the upper end"),
@@ -98,3 +103,25 @@ SUMS = Table(
     ),
     indexes=("start_utc", "stream_id"),
 )
+
+SUMS_OF_BOXES = Table(
+    "sums",
+    "One row per stream and minute, hour or day of which a box told something; by stream, then by time.",
+    (
+        Column("stream_id", "integer", "", "which stream, by the number that the centre gave it"),
+        Column("site", "text", "", "the site where its box stands now; empty: none", free_text=True),
+        Column("box", "text", "", "the id of its box"),
+        Column("box_title", "text", "", "what people call the box; empty: by its id", free_text=True),
+        Column("stream_number", "integer", "", "which stream of the box"),
+        Column("stream", "text", "", "what the box calls it; empty: the box keeps its names to itself", free_text=True),
+        Column("start_utc", "text", _UTC, "when it begins"),
+        Column("end_utc", "text", _UTC, "when the next one begins; a day has 23 or 25 hours where the clocks change"),
+        Column("start_local", "text", _LOCAL, "start_utc in time_zone, in which days are cut"),
+        _ZONE,
+        Column("watched_s", "integer", "s", "for how long the stream was LIVE and judged"),
+        *COUNTED,
+        Column("unverified_minutes", "integer", "minutes", "how many of its minutes no clock had vouched for"),
+    ),
+    indexes=("start_utc", "stream_id", "box"),
+)
+"""Of a centre."""

@@ -9,6 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from appliance.disk import LOG_BYTES, free_bytes
+from appliance.errors import NotSaved
+from appliance.exports.formats import Format
+from appliance.exports.sheets import Made
+
+ROW_BYTES = 350  # of a row in a SQLite file with its indexes, about
 PREFIX, SUFFIX = "sending-", ".partial"
 PART_BYTES = 65_536
 
@@ -34,6 +40,34 @@ class Draft:
         with self._file:
             while part := self._file.read(PART_BYTES):
                 yield part
+
+
+def sending(made: Made, folder: Path, rows: int, close: Callable[[], None]) -> tuple[Iterator[bytes], int | None]:
+    """The parts of an export that is sent, and its size where that is known before: of a SQLite file, which is a draft.
+
+    folder: of drafts. rows: about how many, for the room they take. close: called when no more is read, however it
+    ended. Raises NotSaved, OSError, sqlite3.Error.
+    """
+    try:
+        if made.format is not Format.SQLITE:
+            return _closing(close, made.parts()), None
+        if free_bytes(folder) < rows * ROW_BYTES + LOG_BYTES:
+            raise NotSaved(
+                "There is no room on the disk to make a SQLite file of so much. Take a shorter time, or CSV."
+            )
+        draft = Draft(folder, made.write_sqlite)
+    except BaseException:
+        close()
+        raise
+    close()
+    return draft.parts(), draft.size_bytes
+
+
+def _closing(close: Callable[[], None], parts: Iterator[bytes]) -> Iterator[bytes]:
+    try:
+        yield from parts
+    finally:
+        close()
 
 
 def sweep(folder: Path) -> None:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import enum
-import sqlite3
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.errors import InputError, UserError
+from appliance.errors import InputError
 from appliance.exports import faces, pictures, rows
-from appliance.exports.columns import DETECTIONS, SUMS, Table
-from appliance.exports.formats import Format, csv_parts, json_line_parts, write_sqlite
+from appliance.exports.batches import Batch, LocalTimes, Zone
+from appliance.exports.columns import DETECTIONS, SUMS
+from appliance.exports.formats import Format
 from appliance.exports.pictures import May
-from appliance.exports.rows import Batch, LocalTimes, Zone
+from appliance.exports.sheets import Sheet, named_file
 from appliance.images import ImageFiles
 from appliance.store import DetectionFilter, Store
 from appliance.store.trends import Step
@@ -37,14 +36,9 @@ FORMATS = {
 """In which forms each may be had. A ZIP has images in it."""
 
 
-def stamp(utc: float) -> str:
-    """A time as it stands in the name of a file: 20261127T201500Z."""
-    return f"{utc_text(utc)[:19].replace('-', '').replace(':', '')}Z"
-
-
 def file_name(box: str, what: What, form: Format, now_utc: float) -> str:
     """What its file is called: mb9k-hallway-detections-20261127T201500Z.csv."""
-    return f"mb9k-{box}-{what.value}-{stamp(now_utc)}.{form.value}"
+    return named_file(box, what.value, form, now_utc)
 
 
 @dataclass(frozen=True)
@@ -82,65 +76,27 @@ class Export:
             return faces.zip_parts(*with_images)
         if self.format is Format.ZIP:
             return pictures.zip_parts(*with_images)
-        writer = csv_parts if self.format is Format.CSV else json_line_parts
-        return writer(self._table, self._batches())
+        return self._sheet.parts()
 
     def write_sqlite(self, path: Path) -> None:
         """All of it as a new SQLite file. Raises OSError, sqlite3.Error."""
+        self._sheet.write_sqlite(path)
+
+    @property
+    def _sheet(self) -> Sheet:
+        table = SUMS if self.what is What.SUMS else DETECTIONS
         about = {
             "box": self.box,
-            "what": self._table.about,
+            "what": table.about,
             **({"step": self.step.value} if self.what is What.SUMS else {}),
             "made_utc": utc_text(self.now_utc),
             "time_zone": self.zone.name,
             **{f"only_{name}": str(value) for name, value in self.where.parameters().items()},
         }
-        write_sqlite(path, self._table, self._batches(), about)
-
-    @property
-    def _table(self) -> Table:
-        return SUMS if self.what is What.SUMS else DETECTIONS
+        return Sheet(table, self.format, self._batches, about, self.said)
 
     def _batches(self) -> Iterator[Batch]:
         store, where, times = self.store, self.where, LocalTimes(self.zone)
-        found = (
-            rows.sums(store, where, self.step, times)
-            if self.what is What.SUMS
-            else rows.detections(store, where, times)
-        )
-        for batch in found:
-            yield batch
-            self.said(len(batch))
-
-
-def refuse_to_write_over(path: Path) -> None:
-    """Raises UserError where there is a file already."""
-    if path.exists():
-        raise UserError(f"{path} is there already; name another file")
-
-
-def write_file(export: Export, path: Path) -> None:
-    """An export as a file that only its owner may read: whole, or not there.
-
-    Raises UserError (there is one already), OSError, sqlite3.Error.
-    """
-    refuse_to_write_over(path)
-    draft = path.with_name(f"{path.name}.partial")
-    try:
-        draft.unlink(missing_ok=True)
-        draft.touch(0o600)
-        if export.format is Format.SQLITE:
-            export.write_sqlite(draft)
-        else:
-            _write(draft, export.parts())
-        draft.rename(path)
-    except (OSError, sqlite3.Error):
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
-        raise
-
-
-def _write(path: Path, parts: Iterable[bytes]) -> None:
-    with path.open("wb") as file:
-        for part in parts:
-            file.write(part)
+        if self.what is What.SUMS:
+            return rows.sums(store, where, self.step, times)
+        return rows.detections(store, where, times)

@@ -15,10 +15,11 @@ from typing import Any
 import msgspec
 
 from appliance.cutout import MAX_SIDE_PX, around, shrunk_size
+from appliance.exports.batches import LocalTimes
 from appliance.exports.columns import DETECTIONS
 from appliance.exports.jpeg_size import jpeg_size
 from appliance.exports.pictures import May, Said
-from appliance.exports.rows import LocalTimes, place, with_places
+from appliance.exports.rows import place, with_places
 from appliance.exports.zips import ZipWriter
 from appliance.faces import CLASSES, State
 from appliance.images import ImageFiles

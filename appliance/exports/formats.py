@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
+from appliance.exports.batches import Batch
 from appliance.exports.columns import Column, Table
-from appliance.exports.rows import Batch
 from appliance.web.tables import cell
 
 

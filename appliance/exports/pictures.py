@@ -6,9 +6,10 @@ import bisect
 from array import array
 from collections.abc import Callable, Iterator
 
+from appliance.exports.batches import Batch, LocalTimes
 from appliance.exports.columns import DETECTIONS, IMAGE_FILE
 from appliance.exports.formats import csv_parts
-from appliance.exports.rows import Batch, LocalTimes, place, with_places
+from appliance.exports.rows import place, with_places
 from appliance.exports.zips import ZipWriter
 from appliance.images import ImageFiles
 from appliance.store import DetectionFilter, Store

@@ -4,60 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from appliance.calibration import Estimate, corrected
+from appliance.exports.batches import BATCH_ROWS, Batch, LocalTimes, counted, ratios
 from appliance.faces import State
 from appliance.images import Place
-from appliance.rates import Rate, compliance
 from appliance.store import DetectionFilter, Store
 from appliance.store.corrections import Corrected, as_judged
 from appliance.store.exports import After, ExportedStream, Row
 from appliance.store.measuring import calibrated, errors_since, wrongly
 from appliance.store.trends import Bucket, Step
 from appliance.time_zone import QUARTER_S
-from appliance.times import utc_seconds, utc_text
-
-BATCH_ROWS = 1000
-"""Some 200 kB of text: little enough for memory, enough that asking costs nothing beside writing."""
+from appliance.times import utc_text
 
 EARLIEST_UTC, LATEST_UTC = -(2**36), 2**38  # before and after all that a detection can say
 WINDOW_S = 30 * 86_400  # of sums that are read at once: some 3000 quarters of an hour
-
-Batch = list[list[Any]]
-
-
-class Zone(Protocol):
-    """A time zone, as `time_zone.TimeZone` is."""
-
-    @property
-    def name(self) -> str: ...
-    def local(self, utc: float) -> datetime: ...
-
-
-class LocalTimes:
-    """Times of the record in a zone, as ISO 8601 with their offset; one after another they are mostly of one hour."""
-
-    def __init__(self, zone: Zone) -> None:
-        self.zone = zone
-        self._hour, self._local, self._offset = "", "", ""
-
-    def local(self, utc: str) -> str:
-        """The local time of one as stored (2026-11-23T16:00:00.250Z); empty where the calendar ends."""
-        if utc[:13] != self._hour:
-            try:
-                first, last = self._at(utc[:13] + ":00:00"), self._at(utc[:13] + ":59:59")
-                if first[13:19] != ":00:00" or first[19:] != last[19:]:  # minutes differ, or the clocks change
-                    exact = self._at(utc[:19])
-                    return f"{exact[:19]}{utc[19:-1]}{exact[19:]}"
-            except (OverflowError, ValueError):
-                return ""
-            self._hour, self._local, self._offset = utc[:13], first[:13], first[19:]
-        return f"{self._local}{utc[13:-1]}{self._offset}"
-
-    def _at(self, utc: str) -> str:
-        return self.zone.local(utc_seconds(utc)).isoformat()
 
 
 def detections(store: Store, where: DetectionFilter, times: LocalTimes) -> Iterator[Batch]:
@@ -122,15 +84,9 @@ def _sums_row(
     errors: tuple[Estimate, int] | None,
 ) -> list[Any]:
     start_utc, end_utc = utc_text(bucket.start_utc), utc_text(bucket.end_utc)
-    counts, rate = bucket.counts, compliance(bucket.counts)
     known = errors[0] if errors and bucket.start_utc >= errors[1] else None
-    better = corrected(as_judged(counts, corrections), known) if known else None
+    better = corrected(as_judged(bucket.counts, corrections), known) if known else None
     return [
         *(stream.id, stream.title, start_utc, end_utc, times.local(start_utc), times.zone.name, bucket.watched_s),
-        *(counts.mask, counts.no_mask, counts.incorrect, counts.unknown, *_figures(rate)),
-        *(*_figures(better), wrongly(corrections)),
+        *(*counted(bucket.counts), *ratios(better), wrongly(corrections)),
     ]
-
-
-def _figures(rate: Rate | None) -> list[float | None]:
-    return [round(value, 4) for value in (rate.value, rate.low, rate.high)] if rate else [None] * 3

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
 from typing import TypeVar
 
 from bottle import HTTPResponse
 
 from appliance.accounts.audit import Action, record
 from appliance.accounts.guard import Visitor
-from appliance.disk import LOG_BYTES, free_bytes
-from appliance.errors import InputError, NotSaved
+from appliance.errors import InputError
 from appliance.exports.columns import DETECTIONS, SUMS
-from appliance.exports.drafts import Draft
-from appliance.exports.export import FORMATS, Export, What, file_name, stamp
+from appliance.exports.drafts import Draft, sending
+from appliance.exports.export import FORMATS, Export, What, file_name
 from appliance.exports.formats import Format
+from appliance.exports.sheets import stamp
 from appliance.faces import State
 from appliance.local.detections import requested
 from appliance.local.pages import Site
@@ -27,7 +26,6 @@ from appliance.web.access import Access, App
 from appliance.web.forms import query_value
 from appliance.web.pages import Page
 
-ROW_BYTES = 350  # of a row in a SQLite file with its indexes, about
 FORM_WORDS = {Format.CSV: "CSV", Format.JSON_LINES: "JSON lines", Format.SQLITE: "SQLite", Format.ZIP: "ZIP"}
 STEP_WORDS = {Step.QUARTER: "15 minutes", Step.HOUR: "Hours", Step.DAY: "Days"}
 Choice = TypeVar("Choice", What, Format, Step)
@@ -106,34 +104,12 @@ def download(
     def begin() -> tuple[Iterator[bytes], int | None]:
         record(store, Action.EXPORTED, what.value, format=form.value, **where.parameters())
         reading = Store.open_readonly(site.config.store_path)  # the request's is closed before the file is sent
-        try:
-            zone, box = reading.trends.zone(), site.config.box
-            export = Export(
-                what, form, where, reading, site.images, zone, box, now.utc,
-                may=lambda stream: visitor.may_edit(stream.owner_id), step=step,
-            )  # fmt: skip
-            if form is not Format.SQLITE:
-                return _closing(reading, export.parts()), None
-            with closing(reading):
-                return _as_file(site, export)
-        except BaseException:
-            reading.close()
-            raise
+        zone, box = reading.trends.zone(), site.config.box
+        export = Export(
+            what, form, where, reading, site.images, zone, box, now.utc,
+            may=lambda stream: visitor.may_edit(stream.owner_id), step=step,
+        )  # fmt: skip
+        rows = (export.total_rows() or 0) if form is Format.SQLITE else 0
+        return sending(export, site.config.state, rows, reading.close)
 
     return site.downloads.answer(file_name(site.config.box, what, form, now.utc), form.mime_type, begin)
-
-
-def _as_file(site: Site, export: Export) -> tuple[Iterator[bytes], int]:
-    """A SQLite file, which has to be whole before it is sent. Raises NotSaved."""
-    rows = export.total_rows() or 0
-    if free_bytes(site.config.state) < rows * ROW_BYTES + LOG_BYTES:
-        raise NotSaved("There is no room on the disk to make a SQLite file of so much. Take a shorter time, or CSV.")
-    draft = Draft(site.config.state, export.write_sqlite)
-    return draft.parts(), draft.size_bytes
-
-
-def _closing(store: Store, parts: Iterator[bytes]) -> Iterator[bytes]:
-    try:
-        yield from parts
-    finally:
-        store.close()

@@ -7,12 +7,12 @@ from functools import cached_property
 
 from appliance.alerts import kinds
 from appliance.alerts.kinds import ALL, MINUTE_S, Of, Subject
+from appliance.alerts.rate import rate_finding
 from appliance.alerts.rounds import Finding
 from appliance.alerts.rules import Rule
 from appliance.config import Config
 from appliance.disk import Reserve, free_bytes, size_bytes
 from appliance.faces import Counts, PictureFault
-from appliance.rates import compliance
 from appliance.service import SERVICES
 from appliance.store import FleetStatus, Store, Stream, WallClock
 from appliance.time_zone import QUARTER_S
@@ -96,9 +96,9 @@ class Looking:
         counted = self._counted(span_s)
         if rule.subject == ALL:
             known = [counted.get(each.id, Counts()) for each in self._store.streams.all(self._moment)]
-            yield _rate(ALL, "all streams", _sum(known), parameters, span_s)
+            yield rate_finding(ALL, "all streams", _sum(known), parameters, span_s)
         for subject, stream in self._about(rule) if rule.subject != ALL else ():
-            yield _rate(subject, stream.title, counted.get(stream.id, Counts()), parameters, span_s)
+            yield rate_finding(subject, stream.title, counted.get(stream.id, Counts()), parameters, span_s)
 
     def _streams_of(self, rule: Rule) -> Iterator[Finding]:
         counted = self._counted(COARSE_S if self._is_coarse else 2 * MINUTE_S)
@@ -184,17 +184,3 @@ def _sum(counts: Iterable[Counts]) -> Counts:
         sum(each.incorrect for each in some),
         sum(each.unknown for each in some),
     )
-
-
-def _rate(subject: Subject, title: str, counts: Counts, parameters: kinds.Rate, span_s: float) -> Finding:
-    rate, span = compliance(counts), f"{span_s / MINUTE_S:.0f} min"
-    limit = f"{parameters.percent} %"
-    figures: dict[str, float] = {"n": counts.classified, "unknown": counts.unknown, "span_s": int(span_s)}
-    if rate is None or rate.n < parameters.persons:
-        words = f"The rate of {title} cannot be told any more: {counts.classified} people judged in {span}."
-        return Finding(subject, False, title, words, figures)
-    of = f"{percent(rate.value)} ({100 * rate.low:.0f} to {100 * rate.high:.0f} %, n = {rate.n}) over {span}"
-    holds = rate.value < parameters.percent / 100
-    words = f"The rate of {title} is {of}, which is {'under' if holds else 'not under'} {limit}."
-    figures |= {"rate": round(rate.value, 4), "low": round(rate.low, 4), "high": round(rate.high, 4)}
-    return Finding(subject, holds, title, words, figures)

@@ -13,6 +13,7 @@ from appliance.errors import InputError, NotFound
 from appliance.mail import clean_address
 from appliance.reports.periods import Kind, Period, last_due
 from appliance.reports.schedules import Plan, Reports, Schedule
+from appliance.reports.words import several
 from appliance.time_zone import TimeZone
 
 MAX_SCHEDULES, MAX_RECIPIENTS = 50, 50
@@ -51,7 +52,7 @@ def plan_of(
         raise InputError(f"A report goes to {MAX_RECIPIENTS} addresses at most; use a mailing list.")
     chosen = None if subjects is None else tuple(sorted(set(subjects)))
     if chosen is not None and (not chosen or set(chosen) - set(known)):
-        raise InputError(f"Choose of which {noun}s the report is, or all of them.")
+        raise InputError(f"Choose of which {several(noun)} the report is, or all of them.")
     return Plan(Kind(kind), int(match[1]) * 60 + int(match[2]), addresses, chosen)
 
 

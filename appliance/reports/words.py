@@ -130,3 +130,8 @@ def corrected_words(of: Report) -> str:
         return f"{told}."
     share = f"{100 * wrong.value:.1f} % of those it judged ({100 * wrong.low:.1f} to {100 * wrong.high:.1f} %)"
     return f"{told}; so the box was wrong about {share}, as far as somebody looked."
+
+
+def several(noun: str) -> str:
+    """More than one of them: streams, boxes."""
+    return f"{noun}es" if noun.endswith("x") else f"{noun}s"

@@ -7,14 +7,11 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from appliance.accounts import audit_chain
-from appliance.accounts.audit import Head
+from appliance.accounts.audit import KEPT_S, Head
 from appliance.config import Config
 from appliance.store import Store, soundness
 from appliance.store.backup import Backups
 from appliance.times import Now
-
-KEPT_S = 2 * 365 * 86_400.0
-"""How long an entry is kept: two years."""
 
 
 def problems(config: Config, store: Store, noted: Head | None = None) -> list[str]:

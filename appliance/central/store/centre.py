@@ -8,16 +8,19 @@ from pathlib import Path
 from sqlite3 import Error
 
 from appliance.accounts.audit import Audit
-from appliance.accounts.audit_chain import HeadFile, head_path
+from appliance.accounts.audit_chain import HeadFile
 from appliance.accounts.people import People
 from appliance.alerts.alerts import Alerts
-from appliance.central.database import Database, DatabaseError, is_postgresql
+from appliance.central.database import Database, DatabaseError
+from appliance.central.days import zone_in_force
 from appliance.central.opening import connect
 from appliance.central.store.boxes import Boxes
 from appliance.central.store.records import Records
 from appliance.central.store.sites import Sites
 from appliance.central.store.sums import Sums
 from appliance.errors import NotSaved
+from appliance.reports.schedules import Reports
+from appliance.time_zone import TimeZone
 
 WRITERS_LOCK = 0x6D62396B
 """Of PostgreSQL's advisory locks, the one that a person's change holds: as in SQLite, one is made after the other."""
@@ -26,21 +29,28 @@ WRITERS_LOCK = 0x6D62396B
 class CentralStore:
     """What the pages of one request need; for one thread."""
 
-    def __init__(self, db: Database, address: str = "") -> None:
+    def __init__(self, db: Database, head_file: Path | None = None) -> None:
         self.db = db
         self.people = People(db)
-        has_file = address and not is_postgresql(address)  # with PostgreSQL there is no file beside the database
-        self.audit = Audit(db, HeadFile(head_path(Path(address))) if has_file else None)
+        self.audit = Audit(db, HeadFile(head_file) if head_file else None)
         self.alerts = Alerts(db)
+        self.reports = Reports(db)
         self.boxes = Boxes(db)
         self.sites = Sites(db)
         self.sums = Sums(db)
         self.records = Records(db)
 
     @classmethod
-    def open_existing(cls, address: str) -> CentralStore:
-        """Open what `open_database` has made: for each request. Raises DatabaseError."""
-        return cls(connect(address), address)
+    def open_existing(cls, address: str, head_file: Path | None = None) -> CentralStore:
+        """Open what `open_database` has made: for each request. Raises DatabaseError.
+
+        head_file: where this machine notes the last entry of the audit (`CentralConfig.audit_head_path`).
+        """
+        return cls(connect(address), head_file)
+
+    def zone(self) -> TimeZone:
+        """The time zone by whose clocks days are cut."""
+        return zone_in_force(self.db)
 
     @contextmanager
     def saving(self) -> Iterator[None]:

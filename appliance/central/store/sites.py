@@ -85,6 +85,7 @@ class Sites:
         self.db.execute("update boxes set site_id = null where site_id = ?", [site_id])
         self.db.execute("update joins set site_id = null where site_id = ?", [site_id])
         self.db.execute("delete from person_sites where site_id = ?", [site_id])
+        self.db.execute("delete from report_subjects where subject = ?", [f"site:{site_id}"])
         self.db.execute("delete from sites where id = ?", [site_id])
 
     def of_people(self) -> dict[int, list[int]]:

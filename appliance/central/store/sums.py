@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from appliance.central import days
 from appliance.central.database import Database
 from appliance.central.store.boxes import seen_by
 from appliance.faces import Counts
+from appliance.time_zone import UTC, TimeZone
 
 Step = Literal["minute", "hour", "day"]
 STEP_S: dict[Step, int] = {"minute": 60, "hour": 3600, "day": 86400}
@@ -33,12 +35,16 @@ _SUMMED = ", ".join(
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is summed: of all that a person sees (None: everything), one site, one box or one stream."""
+    """What is summed: of all that a person sees (None: everything), one site, one box or one stream.
+
+    box_ids: only of these boxes; None: of any.
+    """
 
     person: int | None = None
     site_id: int | None = None
     box_id: str | None = None
     stream_id: int | None = None
+    box_ids: tuple[str, ...] | None = None
 
 
 EVERYTHING = Scope()
@@ -46,21 +52,24 @@ EVERYTHING = Scope()
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """From since_utc (included) to until_utc (not), in steps; both begin a step."""
+    """From since_utc (included) to until_utc (not), in steps; both begin a step. zone: by whose clocks days are cut."""
 
     since_utc: int
     until_utc: int
     step: Step
+    zone: TimeZone = UTC
 
     @property
     def step_s(self) -> int:
-        """Seconds of a step."""
+        """Seconds of a step; a day has an hour less or more where the clocks change."""
         return STEP_S[self.step]
 
     @property
-    def starts(self) -> range:
-        """Where each step begins."""
-        return range(self.since_utc, self.until_utc, self.step_s)
+    def cuts(self) -> Sequence[int]:
+        """Where each step begins, and the last one ends."""
+        if self.step == "day":
+            return days.cuts(self.zone, self.since_utc, self.until_utc)
+        return range(self.since_utc, self.until_utc + 1, self.step_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +114,9 @@ class Sums:
         conditions += ["boxes.site_id = :site"] if scope.site_id is not None else []
         conditions += ["streams.box_id = :box"] if scope.box_id is not None else []
         conditions += ["streams.id = :stream"] if scope.stream_id is not None else []
+        boxes = {f"box_{place}": box_id for place, box_id in enumerate(scope.box_ids or ())}
+        if scope.box_ids is not None:
+            conditions.append(f"streams.box_id in ({', '.join(f':{name}' for name in boxes)})" if boxes else "1 = 0")
         key = start if by == "start" else by
         rows = self.db.query(
             f"select {key} as part, {_SUMMED}, coalesce(sum({unverified}), 0) as unverified"
@@ -117,13 +129,42 @@ class Sums:
                 "stream": scope.stream_id,
                 "since": span.since_utc,
                 "until": span.until_utc,
+                **boxes,
             },
         )
         return list(rows)
 
+    def known(self, step: Step) -> tuple[int, int] | None:
+        """From when to when there are any sums of this step; None: there are none."""
+        if step == "minute":
+            rows = self.db.query("select min(since_utc) as since, max(until_utc) as until from sources")
+        else:
+            table = "hours" if step == "hour" else "days"
+            rows = self.db.query(f"select min(start_utc) as since, max(start_utc) + 1 as until from {table}")
+        return next((int(row["since"]), int(row["until"])) if row["since"] is not None else None for row in rows)
+
+    def by_stream_and_step(self, stream_ids: Sequence[int], span: Span) -> list[tuple[int, int, Watched]]:
+        """Stream, when the step began, and what was counted in it: by stream, then by time."""
+        tables, start, unverified = _FROM[span.step]
+        rows = self.db.query(
+            f"select streams.id as stream, {start} as part, {_SUMMED}, coalesce(sum({unverified}), 0) as unverified"
+            f" from {tables} where streams.id in ({', '.join(str(int(each)) for each in stream_ids)})"
+            " and sums.start_utc >= :since and sums.start_utc < :until"
+            f" group by streams.id, {start} order by 1, 2",
+            {"since": span.since_utc, "until": span.until_utc},
+        )
+        return [(int(row["stream"]), int(row["part"]), _watched(row)) for row in rows]
+
     def series(self, scope: Scope, span: Span) -> dict[int, Watched]:
         """By when each step began; a step of which nothing is known is not in it."""
-        return {int(row["part"]): _watched(row) for row in self._grouped("start", scope, span)}
+        rows = self._grouped("start", scope, span)
+        if span.step != "day":
+            return {int(row["part"]): _watched(row) for row in rows}
+        found: dict[int, Watched] = {}
+        for row in rows:  # days that were cut by another zone belong where they begin
+            start_utc = days.start_of(span.zone, int(row["part"]))
+            found[start_utc] = found.get(start_utc, Watched()) + _watched(row)
+        return found
 
     def by_box(self, scope: Scope, span: Span) -> dict[str, Watched]:
         """By the id of the box."""

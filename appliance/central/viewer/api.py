@@ -10,12 +10,14 @@ import msgspec
 from bottle import HTTPResponse
 
 from appliance.accounts.guard import Visitor
+from appliance.central.sheets import Wanted, format_named, step_named
 from appliance.central.store import Box, CentralStore, Scope, Span, Watched
 from appliance.central.store.sums import STEP_S, total
 from appliance.central.viewer import api_types as shapes
 from appliance.central.viewer import ranges
 from appliance.central.viewer.compare import KINDS, compared
 from appliance.central.viewer.condition import Severity, completeness
+from appliance.central.viewer.exports import download
 from appliance.central.viewer.fleet import silent, tiles
 from appliance.central.viewer.openapi import OPERATIONS, document
 from appliance.central.viewer.pages import Centre
@@ -36,6 +38,7 @@ def add_routes(app: App, centre: Centre) -> None:
     app.install(KnownParameters(OPERATIONS))
     _add_lists(app)
     _add_counts(app)
+    _add_export(app, centre)
 
     @app.get("/api/openapi.json", access=Access.ANYONE)
     def openapi() -> HTTPResponse:
@@ -83,7 +86,7 @@ def _add_lists(app: App) -> None:
     @app.get("/api/v1/sites", access=Access.SIGNED_IN)
     def sites(store: CentralStore, visitor: Visitor, now: Now) -> HTTPResponse:
         """The sites that the visitor sees."""
-        today = store.sums.by_site(Scope(visitor.sees_only), ranges.today(now.utc))
+        today = store.sums.by_site(Scope(visitor.sees_only), ranges.today(now.utc, store.zone()))
         found = [shapes.site_json(site, today.get(site.id, Watched())) for site in store.sites.all(visitor.sees_only)]
         return _listed("sites", shapes.SiteList, found)
 
@@ -111,7 +114,7 @@ def _add_counts(app: App) -> None:
     @app.get("/api/v1/counts", access=Access.SIGNED_IN)
     def counts(store: CentralStore, visitor: Visitor, now: Now) -> HTTPResponse:
         """Persons over time, of what the visitor sees."""
-        span = _span(now, parameters().get("step"))
+        span = _span(store, now, parameters().get("step"))
         scope = Scope(visitor.sees_only, id_parameter("site"), _box_parameter(), id_parameter("stream"))
         series = store.sums.series(scope, span)
         steps = [
@@ -122,7 +125,12 @@ def _add_counts(app: App) -> None:
             )
             for bar in bars(series, span, now.utc)
         ]
-        about = {"step": span.step, "since": utc_text(span.since_utc), "until": utc_text(span.until_utc)}
+        about = {
+            "time_zone": span.zone.name,
+            "step": span.step,
+            "since": utc_text(span.since_utc),
+            "until": utc_text(span.until_utc),
+        }
         return _listed("counts", shapes.Series, steps, **about)
 
     @app.get("/api/v1/compare", access=Access.SIGNED_IN)
@@ -131,10 +139,21 @@ def _add_counts(app: App) -> None:
         kind = parameters().get("by", "site")
         if kind not in KINDS:
             raise InputError(f"by must be one of {', '.join(KINDS)}.")
-        span = _span(now, None)
+        span = _span(store, now, None)
         found = [shapes.compared_json(each) for each in compared(store, visitor.sees_only, span, kind)]
         about = {"since": utc_text(span.since_utc), "until": utc_text(span.until_utc)}
         return _listed("compare", shapes.Comparison, found, **about)
+
+
+def _add_export(app: App, centre: Centre) -> None:
+    @app.get("/api/v1/export/sums", access=Access.SIGNED_IN)
+    def sums(store: CentralStore, visitor: Visitor, now: Now) -> HTTPResponse:
+        """The sums of boxes as a file."""
+        given = parameters()
+        ends = [moment_utc(given[name], name) if name in given else None for name in ("since", "until")]
+        scope = Scope(visitor.sees_only, id_parameter("site"), _box_parameter(), id_parameter("stream"))
+        wanted = Wanted(scope, step_named(given.get("step", "")), *ends)
+        return download(centre, store, now, wanted, format_named(given.get("format", "")))
 
 
 def _box_parameter() -> str | None:
@@ -145,14 +164,14 @@ def _box_parameter() -> str | None:
     return box_id
 
 
-def _span(now: Now, step: str | None) -> Span:
+def _span(store: CentralStore, now: Now, step: str | None) -> Span:
     """The range that the address asks for. Raises InputError."""
     given = parameters()
     until_utc = moment_utc(given["until"], "until") if "until" in given else now.utc + 1
     since_utc = moment_utc(given["since"], "since") if "since" in given else max(0.0, until_utc - 86400)
     if step is not None and step not in STEP_S:
         raise InputError(f"step must be one of {', '.join(STEP_S)}.")
-    return ranges.span_of(since_utc, until_utc, step)
+    return ranges.span_of(since_utc, until_utc, store.zone(), step)
 
 
 def _listed(name: str, shape: type[msgspec.Struct], rows: Sequence[msgspec.Struct], **about: Any) -> HTTPResponse:

@@ -172,8 +172,9 @@ class SiteList(Struct):
 
 
 class Series(Struct):
-    """Persons over time."""
+    """Persons over time. time_zone: in which days begin."""
 
+    time_zone: str
     step: Literal["minute", "hour", "day"]
     since: str
     until: str

@@ -7,9 +7,11 @@ import secrets
 from typing import Any
 
 from appliance.accounts.guard import Visitor
+from appliance.alerts.kinds import Of, Subject
 from appliance.central.store import Box, CentralStore, Command, Scope
 from appliance.central.store.sums import total
 from appliance.central.viewer import ranges, series, words
+from appliance.central.viewer.alerts import open_of
 from appliance.central.viewer.condition import condition
 from appliance.central.viewer.fleet import silent
 from appliance.central.viewer.joins import revoke
@@ -125,7 +127,7 @@ def bundle_named(text: str) -> str:
 
 
 def _page(centre: Centre, store: CentralStore, visitor: Visitor, now: Now, box: Box, **values: Any) -> Page:
-    asked = ranges.asked(now.utc)
+    asked = ranges.asked(now.utc, store.zone())
     scope = Scope(visitor.sees_only, box_id=box.id)
     steps = store.sums.series(scope, asked.span)
     sums = total(steps.values())
@@ -133,6 +135,7 @@ def _page(centre: Centre, store: CentralStore, visitor: Visitor, now: Now, box: 
     typed = {"title": box.title, "site": str(box.site_id or ""), "note": box.note}
     shown = {
         "box": box,
+        "alerts": open_of(store, Subject(Of.BOX, box.id)),
         "condition": condition(box, now.utc, sums.unverified),
         "asked": asked,
         "sums": sums,

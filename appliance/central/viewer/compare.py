@@ -73,7 +73,7 @@ def add_routes(app: App, centre: Centre) -> None:
 
     @app.get("/compare", access=Access.SIGNED_IN)
     def compare(store: CentralStore, visitor: Visitor, now: Now) -> Page:
-        asked = ranges.asked(now.utc, default="week")
+        asked = ranges.asked(now.utc, store.zone(), default="week")
         kind = query_value("by") if query_value("by") in KINDS else "site"
         found = compared(store, visitor.sees_only, asked.span, kind)
         return centre.pages.page(

@@ -13,6 +13,7 @@ from appliance.accounts.guard import Visitor
 from appliance.central.store import Box, CentralStore, Scope, Site, Watched
 from appliance.central.store.sums import total
 from appliance.central.viewer import ranges, series
+from appliance.central.viewer.alerts import open_now
 from appliance.central.viewer.condition import Condition, Severity, completeness, condition
 from appliance.central.viewer.pages import Centre
 from appliance.rates import Rate, compliance
@@ -51,7 +52,7 @@ class Tile:
 
 def tiles(store: CentralStore, person: int | None, now_utc: float, site_id: int | None = None) -> list[Tile]:
     """Every box that a person sees, problems first; revoked ones come last."""
-    today = store.sums.by_box(Scope(person, site_id), ranges.today(now_utc))
+    today = store.sums.by_box(Scope(person, site_id), ranges.today(now_utc, store.zone()))
     streams = Counter(stream.box_id for stream in store.boxes.streams(person, site_id=site_id))
     found, boxes = [], store.boxes.all(person, site_id)
     newest = max((box.version for box in boxes if box.revoked_utc is None), key=_release, default="")
@@ -98,6 +99,7 @@ def _page(centre: Centre, store: CentralStore, visitor: Visitor, now: Now, view:
     present = found if view == "boxes.html" else [tile for tile in found if tile.box.revoked_utc is None]
     number = max(1, whole_number(query_value("page")) or 1)
     values: dict[str, Any] = overview(store, person, now, everything)
+    values["alerts"] = open_now(store, visitor, now)
     return centre.pages.page(
         view,
         tiles=present[(number - 1) * at_once : number * at_once],
@@ -115,7 +117,7 @@ def _page(centre: Centre, store: CentralStore, visitor: Visitor, now: Now, view:
 def overview(store: CentralStore, person: int | None, now: Now, everything: Sequence[Tile]) -> dict[str, Any]:
     """How the whole of what a person sees is doing: counts of today, completeness, a chart of a day."""
     today = total(tile.today for tile in everything)
-    span = ranges.span_of(now.utc - 86400, now.utc + 1, "hour")
+    span = ranges.span_of(now.utc - 86400, now.utc + 1, store.zone(), "hour")
     hours = store.sums.series(Scope(person), span)
     present = [tile for tile in everything if tile.box.revoked_utc is None]
     return {

@@ -23,7 +23,7 @@ from appliance.web.metrics import Labels, Metric, answer, counter, gauge
 from appliance.web.pages import Page
 
 log = logging.getLogger(__name__)
-KINDS = ("ingest", "serve", "joining")
+KINDS = ("ingest", "serve", "joining", "notify")
 REFUSED_S = 86_400
 
 

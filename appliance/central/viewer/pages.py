@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,21 +14,26 @@ from appliance.accounts.metrics_token import MetricsToken
 from appliance.accounts.people import DEVICE_S
 from appliance.accounts.site import VIEWS as ACCOUNTS_VIEWS
 from appliance.accounts.site import Accounts
+from appliance.alerts.site import VIEWS as ALERTS_VIEWS
 from appliance.central.config import CentralConfig
 from appliance.central.store import CentralStore, explain_trouble
 from appliance.central.viewer import words
+from appliance.reports.site import VIEWS as REPORTS_VIEWS
 from appliance.times import Now
 from appliance.web.address import site_address
 from appliance.web.cookies import Cookie
+from appliance.web.downloads import Downloads
 from appliance.web.pages import Link, Pages
 from appliance.web.render import Renderer
 from appliance.web.static import Static
 
+DOWNLOADS_AT_ONCE = 2  # of the site's 16 threads, and of its 8 connections to PostgreSQL
 VIEWS = Path(__file__).parent / "views"
 NAVIGATION = (
     Link("/", "Fleet", also=("/boxes", "/streams", "/map", "/add-box")),
     Link("/sites", "Sites"),
-    Link("/compare", "Compare"),
+    Link("/compare", "Compare", also=("/export", "/report")),
+    Link("/alerts", "Alerts"),
     Link("/events", "Events", admin_only=True, also=("/letters",)),
     Link("/people", "People", admin_only=True),
     Link("/audit", "Audit", admin_only=True),
@@ -43,16 +48,21 @@ class Centre:
     config: CentralConfig
     pages: Pages
     accounts: Accounts
+    downloads: Downloads
+    open_store: Callable[[], CentralStore]
 
     @classmethod
-    def made_from(cls, config: CentralConfig) -> Centre:
-        """The site of a centre. Its cookies have names of their own: a box's site may run on the same machine."""
+    def made_from(cls, config: CentralConfig, open_store: Callable[[], CentralStore]) -> Centre:
+        """The site of a centre. open_store: another connection to its database.
+
+        Its cookies have names of their own: a box's site may run on the same machine.
+        """
         address = site_address(config.web, [], config.broker.public_host)
         https, path = address.https, address.prefix or "/"
         pages = Pages(
             name=config.name,
             noun="centre",
-            renderer=Renderer(VIEWS, ACCOUNTS_VIEWS),
+            renderer=Renderer(VIEWS, ACCOUNTS_VIEWS, ALERTS_VIEWS, REPORTS_VIEWS),
             static=Static(),
             form_cookie=Cookie("mb9k_centre_form", https, path),
             viewer=visitor_now,
@@ -65,6 +75,8 @@ class Centre:
         return cls(
             config=config,
             pages=pages,
+            downloads=Downloads(DOWNLOADS_AT_ONCE),
+            open_store=open_store,
             accounts=Accounts(
                 pages,
                 session_cookie,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from appliance.central import days
 from appliance.central.store import Span
 from appliance.central.store.sums import STEP_S, Step
 from appliance.errors import InputError
-from appliance.times import midnight_utc, utc_text
+from appliance.time_zone import TimeZone
+from appliance.times import utc_text
 from appliance.web.forms import moment_utc, query_value
 
 QUICK = {
@@ -47,7 +50,7 @@ class Asked:
         return f"?{urlencode({**parts, **more})}"
 
 
-def span_of(since_utc: float, until_utc: float, step: Step | None = None) -> Span:
+def span_of(since_utc: float, until_utc: float, zone: TimeZone, step: Step | None = None) -> Span:
     """The range in whole steps, widened to their edges. step: None: as fine as can be read. Raises InputError."""
     if until_utc <= since_utc:
         raise InputError("The range ends before it begins; swap its ends.")
@@ -55,34 +58,38 @@ def span_of(since_utc: float, until_utc: float, step: Step | None = None) -> Spa
     fine: list[Step] = [finer for longest_s, finer in FINEST if length_s <= longest_s]
     chosen = step or [*fine, COARSEST][0]
     step_s = STEP_S[chosen]
-    since, until = int(since_utc // step_s) * step_s, int(-(-until_utc // step_s)) * step_s
-    if (until - since) // step_s > MAX_STEPS:
+    if length_s // step_s > MAX_STEPS:
         raise InputError(f"That is more than {MAX_STEPS} {chosen}s; ask for a shorter range, or for larger steps.")
-    return Span(since, until, chosen)
+    if chosen == "day":
+        cuts = days.cuts(zone, int(since_utc), math.ceil(until_utc))
+        return Span(cuts[0], cuts[-1], chosen, zone)
+    since, until = int(since_utc // step_s) * step_s, int(-(-until_utc // step_s)) * step_s
+    return Span(since, until, chosen, zone)
 
 
-def quick(last: str, now_utc: float) -> Span:
+def quick(last: str, now_utc: float, zone: TimeZone) -> Span:
     """The range of a quick choice. Raises KeyError."""
     back_s = QUICK[last][1]
-    return span_of(now_utc - back_s if back_s else midnight_utc(now_utc), now_utc + 1)
+    since_utc = now_utc - back_s if back_s else days.start_of(zone, int(now_utc))
+    return span_of(since_utc, now_utc + 1, zone)
 
 
-def today(now_utc: float) -> Span:
-    """Since midnight at the centre, by hours: a time zone of half hours begins its day up to half an hour early."""
-    return span_of(midnight_utc(now_utc), now_utc + 1, "hour")
+def today(now_utc: float, zone: TimeZone) -> Span:
+    """The day so far, by hours."""
+    return span_of(days.start_of(zone, int(now_utc)), now_utc + 1, zone, "hour")
 
 
-def asked(now_utc: float, default: str = "day") -> Asked:
+def asked(now_utc: float, zone: TimeZone, default: str = "day") -> Asked:
     """The range in the address. What cannot be read is left out, and said."""
     since, until = query_value("since"), query_value("until")
     last = query_value("last")
     if not since and not until:
         known = last if last in QUICK else default
         problem = None if last in (known, "") else "There is no such choice of time."
-        return Asked(quick(known, now_utc), known, problem)
+        return Asked(quick(known, now_utc, zone), known, problem)
     try:
         until_utc = moment_utc(until, "Until", zone_needed=False) if until else now_utc + 1
         since_utc = moment_utc(since, "From", zone_needed=False) if since else until_utc - 86400
-        return Asked(span_of(since_utc, until_utc), None)
+        return Asked(span_of(since_utc, until_utc, zone), None)
     except InputError as error:
-        return Asked(quick(default, now_utc), default, str(error))
+        return Asked(quick(default, now_utc, zone), default, str(error))

@@ -2,26 +2,49 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import urlencode
 
+from appliance.central import days
 from appliance.central.store import Span, Watched
 from appliance.central.viewer.condition import FRESH_S
 from appliance.faces import Counts
 from appliance.rates import Rate, compliance
+from appliance.time_zone import HOUR_S, QUARTER_S, TimeZone
 from appliance.times import utc_text
 from appliance.web.charts import Bar, stacked_bars, utc_ticks
 from appliance.web.rate_charts import Point, rate_band
+from appliance.web.svg import Tick
 from appliance.web.words import rate_words
 
 UNCERTAIN = 0.05  # of the time that was watched; with more of it a bar is drawn faintly
-STEP_WORDS = {"minute": "minute", "hour": "hour", "day": "day (UTC)"}
 
 
 def bars(series: Mapping[int, Watched], span: Span, now_utc: float, of_one_stream: bool = False) -> list[Bar]:
     """A bar for each step of the span. What is still to come, or may be on its way, is neither zero nor a gap."""
-    return [_bar(start, series.get(start), span.step_s, now_utc, of_one_stream) for start in span.starts]
+    return [
+        replace(_bar(start, series.get(start), end - start, now_utc, of_one_stream), when=_when(start, span))
+        for start, end in itertools.pairwise(span.cuts)
+    ]
+
+
+def _when(start_utc: int, span: Span) -> str:
+    """A day by the centre's clocks; of what is shorter nothing: the reader's own clock shows it."""
+    return _day_words(start_utc, span.zone) if span.step == "day" else ""
+
+
+def _day_words(start_utc: int, zone: TimeZone) -> str:
+    day = zone.local(start_utc + HOUR_S - QUARTER_S)  # a day begins with the hour of its midnight
+    return f"{day.day} {day:%b}"
+
+
+def _ticks(shown: list[Bar], span: Span) -> list[Tick]:
+    found = utc_ticks(shown, span.step_s)
+    if span.step != "day":
+        return found
+    return [replace(tick, text=_day_words(int(shown[tick.index].start_utc), span.zone)) for tick in found]
 
 
 def _bar(start_utc: int, sums: Watched | None, step_s: int, now_utc: float, of_one_stream: bool) -> Bar:
@@ -45,12 +68,16 @@ def parts(counts: Counts) -> tuple[tuple[str, int], ...]:
 
 def chart(series: Mapping[int, Watched], span: Span, now_utc: float, what: str, of_one_stream: bool = False) -> str:
     """The chart of persons by step; a day leads to its hours, an hour to its minutes. what: whose, for its title."""
-    title = f"Persons by {STEP_WORDS[span.step]}: {what}"
+    title = f"Persons by {_step_words(span)}: {what}"
     shown = [
         replace(bar, href=_closer(bar, span) if bar.total else "", more=_rate_words(bar, series))
         for bar in bars(series, span, now_utc, of_one_stream)
     ]
-    return stacked_bars(shown, title, span.step_s)
+    return stacked_bars(shown, title, ticks=_ticks(shown, span))
+
+
+def _step_words(span: Span) -> str:
+    return f"day ({span.zone.name})" if span.step == "day" else span.step
 
 
 def rate_chart(series: Mapping[int, Watched], span: Span, now_utc: float, what: str) -> str:
@@ -62,14 +89,16 @@ def rate_chart(series: Mapping[int, Watched], span: Span, now_utc: float, what: 
     ]
     if not any(rates.values()):
         return ""
-    return rate_band(points, f"Compliance by {STEP_WORDS[span.step]}: {what}", utc_ticks(shown, span.step_s))
+    return rate_band(points, f"Compliance by {_step_words(span)}: {what}", _ticks(shown, span))
 
 
 def _closer(bar: Bar, span: Span) -> str:
     """The part of an address that asks for this bar in smaller steps; empty: there are none."""
     if span.step == "minute":
         return ""
-    ends = {"since": utc_text(bar.start_utc), "until": utc_text(bar.start_utc + span.step_s)}
+    start_utc = int(bar.start_utc)
+    until_utc = days.end_of(span.zone, start_utc) if span.step == "day" else start_utc + span.step_s
+    ends = {"since": utc_text(start_utc), "until": utc_text(until_utc)}
     return f"?{urlencode(ends)}"
 
 

@@ -16,19 +16,23 @@ from appliance.central.opening import connect, open_database
 from appliance.central.processes import note_alive
 from appliance.central.store import CentralStore
 from appliance.central.viewer import (
+    alerts,
     api,
     boxes,
     compare,
     events,
+    exports,
     fleet,
     joins,
     letters,
     metrics,
     people,
+    reports,
     sites,
     streams,
 )
 from appliance.central.viewer.pages import Centre, owned
+from appliance.exports.drafts import sweep
 from appliance.secrets import claim_code
 from appliance.service import http_status, keep_alive, reachable_host, serve_http
 from appliance.times import Now
@@ -37,14 +41,29 @@ from appliance.web.access import Access, App
 from appliance.web.server import CLIENT_TIMEOUT_S, make_server
 
 log = logging.getLogger(__name__)
-MODULES = (fleet, boxes, streams, sites, compare, letters, events, metrics, joins, people, api)
+MODULES = (
+    alerts,
+    reports,
+    fleet,
+    boxes,
+    streams,
+    sites,
+    compare,
+    exports,
+    letters,
+    events,
+    metrics,
+    joins,
+    people,
+    api,
+)
 
 
 def make_app(
     config: CentralConfig, open_store: Callable[[], CentralStore], clock: Callable[[], Now] = clock_now
 ) -> App:
     """The whole site as a WSGI application. open_store: a new one for each request. Raises OSError."""
-    centre = Centre.made_from(config)
+    centre = Centre.made_from(config, open_store)
     app = App(centre.pages.error_page, centre.pages.address)
     app.install(Guard(centre.accounts, open_store, clock, owned))
     centre.pages.static.add_routes(app)
@@ -66,10 +85,11 @@ def make_app(
 def serve(config: CentralConfig) -> None:
     """Run the site until SIGTERM or SIGINT. Raises UserError."""
     address = config.database_address
+    sweep(config.state)
     store = CentralStore(open_database(address))  # makes or migrates the tables, and says early what is wrong
     claimed = store.people.count() > 0
     store.close()
-    app = make_app(config, lambda: CentralStore.open_existing(address))
+    app = make_app(config, lambda: CentralStore.open_existing(address, config.audit_head_path))
     server = make_server(app, config.web.host, config.web.port, proxies=app.address.proxies)
     if not claimed:
         claim_code(config.claim_code_path)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from appliance.accounts.audit import Action
 from appliance.accounts.guard import Visitor
+from appliance.alerts.kinds import Of, Subject
 from appliance.central.store import CentralStore, Scope, Site
 from appliance.central.store.sums import total
 from appliance.central.viewer import ranges, series
+from appliance.central.viewer.alerts import open_of
 from appliance.central.viewer.boxes import bundle_named, give_command
 from appliance.central.viewer.condition import Severity, completeness
 from appliance.central.viewer.fleet import tiles, worst_of
@@ -79,7 +82,11 @@ def add_routes(app: App, centre: Centre) -> None:
     def remove(store: CentralStore, site_id: int) -> Page:
         site = _found(store, site_id)
         with store.saving():
+            for rule in store.alerts.rules.all([Subject(Of.SITE, str(site.id))]):
+                store.alerts.rules.remove(rule.id)
+                store.audit.add(Action.ALERT_RULE_REMOVED, site.name, rule=rule.id, kind=rule.kind.name)
             store.sites.remove(site.id)
+            store.audit.add(Action.CHANGED, f"POST /sites/{site.id}/remove", site=site.name)
         return see_other("/sites")
 
 
@@ -118,7 +125,7 @@ def _list(centre: Centre, store: CentralStore, visitor: Visitor, now: Now, **val
     lists = {
         "sites": sites,
         "marks": {site.id: worst.get(site.id, Severity.WELL).mark for site in sites},
-        "today": store.sums.by_site(Scope(person), ranges.today(now.utc)),
+        "today": store.sums.by_site(Scope(person), ranges.today(now.utc, store.zone())),
         "compliance": compliance,
         "typed": dict.fromkeys(FIELDS, ""),
     }
@@ -126,13 +133,15 @@ def _list(centre: Centre, store: CentralStore, visitor: Visitor, now: Now, **val
 
 
 def _page(centre: Centre, store: CentralStore, visitor: Visitor, now: Now, site: Site, **values: Any) -> Page:
-    asked, person = ranges.asked(now.utc), visitor.sees_only
+    asked, person = ranges.asked(now.utc, store.zone()), visitor.sees_only
     steps = store.sums.series(Scope(person, site_id=site.id), asked.span)
     sums = total(steps.values())
     found = [tile for tile in tiles(store, person, now.utc, site.id) if tile.box.revoked_utc is None]
     place = ["" if degrees is None else f"{degrees:g}" for degrees in (site.latitude, site.longitude)]
+    here = [Subject(Of.BOX, tile.box.id) for tile in found]
     shown = {
         "site": site,
+        "alerts": open_of(store, Subject(Of.SITE, str(site.id)), *here),
         "asked": asked,
         "sums": sums,
         "rate": compliance(sums.counts),

@@ -18,7 +18,7 @@ def add_routes(app: App, centre: Centre) -> None:
 
     @app.get("/streams/<stream_id:int>", access=Access.OWNER)
     def stream_page(store: CentralStore, visitor: Visitor, now: Now, stream: Stream) -> Page:
-        asked = ranges.asked(now.utc)
+        asked = ranges.asked(now.utc, store.zone())
         steps = store.sums.series(Scope(visitor.sees_only, stream_id=stream.id), asked.span)
         sums = total(steps.values())
         box = store.boxes.get(stream.box_id, visitor.sees_only)

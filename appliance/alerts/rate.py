@@ -1,0 +1,24 @@
+"""Whether a rate is too low, in words: the same on a box and at a centre. A pure function."""
+
+from __future__ import annotations
+
+from appliance.alerts.kinds import MINUTE_S, Rate, Subject
+from appliance.alerts.rounds import Finding
+from appliance.faces import Counts
+from appliance.rates import compliance
+from appliance.web.words import percent
+
+
+def rate_finding(subject: Subject, title: str, counts: Counts, parameters: Rate, span_s: float) -> Finding:
+    """How it is with the rate of these persons, of the last span_s seconds. title: whose it is: `all boxes`."""
+    rate, span = compliance(counts), f"{span_s / MINUTE_S:.0f} min"
+    limit = f"{parameters.percent} %"
+    figures: dict[str, float] = {"n": counts.classified, "unknown": counts.unknown, "span_s": int(span_s)}
+    if rate is None or rate.n < parameters.persons:
+        words = f"The rate of {title} cannot be told any more: {counts.classified} people judged in {span}."
+        return Finding(subject, False, title, words, figures)
+    of = f"{percent(rate.value)} ({100 * rate.low:.0f} to {100 * rate.high:.0f} %, n = {rate.n}) over {span}"
+    holds = rate.value < parameters.percent / 100
+    words = f"The rate of {title} is {of}, which is {'under' if holds else 'not under'} {limit}."
+    figures |= {"rate": round(rate.value, 4), "low": round(rate.low, 4), "high": round(rate.high, 4)}
+    return Finding(subject, holds, title, words, figures)
