@@ -247,7 +247,7 @@ def metrics_token(context: click.Context, end: bool) -> None:
     """
     config = _config(context)
     with _database(config) as database:
-        store = CentralStore(database, config.database_address)
+        store = CentralStore(database, config.audit_head_path)
         store.audit.act_for(operator())
         with store.saving():  # first: none is made that is not on record
             done = "the metrics token was ended" if end else "another metrics token was made"
