@@ -9,6 +9,7 @@ capacity: how many streams of a door one core holds with nobody missed, and the 
 delay: from a person wholly visible to the stored detection, in a whole box (bench_delay.py).
 far: who is found, judged right and counted once, by the size of the face (bench_far.py).
 count: how exactly people are counted in scripted scenes (bench_count.py).
+view: what it costs to see whether a picture is dark, blurred, covered or moved, and false alarms (bench_view.py).
 rates: how often the interval of a rate holds the truth, over simulated days (bench_rates.py).
 store: what pages and services ask of 300,000 detections (bench_store.py).
 pages: how fast pages answer with few and with many detections, bytes a detection writes (bench_answers.py), and how
@@ -53,6 +54,7 @@ from scripts.bench_pages import pages
 from scripts.bench_rates import rates
 from scripts.bench_store import store
 from scripts.bench_streams import streams
+from scripts.bench_view import view
 from tests.attackers import sending
 from tests.boxes import KEY, until
 
@@ -72,6 +74,7 @@ def main(names: Sequence[str]) -> None:
         "delay": delay,
         "far": far,
         "count": count,
+        "view": view,
         "rates": rates,
         "store": store,
         "pages": pages,

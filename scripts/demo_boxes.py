@@ -67,7 +67,7 @@ EXAMPLES = (
 
 
 class StandInWatcher:
-    """Stands in for the watcher and the gate of a box, with people that are made up. For one thread."""
+    """Stands in for watcher, gate and notify of a box, with people that are made up. For one thread."""
 
     def __init__(self, example: Example, folder: Path) -> None:
         folder.mkdir(parents=True)
@@ -102,14 +102,14 @@ class StandInWatcher:
                 self._let_pass(minute_utc, 60.0)
 
     def step(self, moment: Now) -> None:
-        """What watcher and gate write about once a second, with whoever passed since. Raises sqlite3.Error."""
+        """What they write about once a second, with whoever passed since. Raises sqlite3.Error."""
         passed_s = 0.0 if self._stepped_s is None else moment.uptime_s - self._stepped_s
         self._stepped_s = moment.uptime_s
         self._sums.watch(self._stream_ids, moment)
         with self.store.writing():
             self._sums.write(self.store, moment)
             self._let_pass(moment.utc - passed_s, passed_s)
-            for service in ("watch", "gate"):
+            for service in ("watch", "gate", "notify"):
                 self.store.services.heartbeat(service, os.getpid(), self._started_utc, None, moment)
         self._sums.committed(moment)
 

@@ -28,6 +28,7 @@ EXAMPLES: dict[str, Any] = {
     "first_seen": "2026-11-23T16:00:00Z",
 }
 EXAMPLES |= {"step": "hour", "by": "group", "format": "csv"}
+EXAMPLES |= {"zones": [{"kind": "line", "name": "door", "points": [[0.5, 0.9], [0.5, 0.1]]}]}
 EXAMPLES |= {"address": "https://updates.example.org/mb9k-0.2.0.mb9k"}
 EXAMPLES |= {"kind": "rate", "parameters": {"minutes": 10}, "way": "email"}
 

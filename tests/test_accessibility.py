@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from appliance.faces import Health, State
+from appliance.zones import Zone, ZoneKind
 from tests.alerted import something_is_wrong
 from tests.central_alerts import something_is_wrong as at_a_centre
 from tests.fleets import Fleet
@@ -92,10 +93,15 @@ def box(tmp_path: Path) -> Iterator[Box]:
     made.store.streams.set_health(1, Health(smallest_face_px=28))
     made.store.streams.set_problem(2, "Nobody answers at this address.")
     made.store.services.heartbeat("watch", 1, at.utc, None, at)
+    corners = ((0.1, 0.2), (0.4, 0.2), (0.4, 0.9))
+    with made.store.writing():
+        zones = [Zone(kind, kind.value, corners[: 2 if kind is ZoneKind.LINE else 3]) for kind in ZoneKind]
+        made.store.zones.put(1, zones)
     yield made
     made.close()
 
 
+@pytest.mark.timeout(600)  # some fifty pages, each read twice
 def test_nobody_stumbles_over_a_page_of_the_box(box: Box, free_port: Callable[[], int], chromium: Any) -> None:
     paths = pages(DECLARED, box.browser("ann").client)
     assert {"/", "/streams/1", "/detections/1", "/trends", "/export", "/audit", "/alerts/rules/1"} <= set(paths)

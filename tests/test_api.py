@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 
 from appliance.accounts.people import Role
 from appliance.config import Config
-from appliance.faces import Detection, Health, Judging, State
+from appliance.faces import Detection, Health, Judging, PictureFault, State
 from appliance.images import ImageFiles
 from appliance.local.openapi import OPERATIONS, document
 from appliance.local.site import make_app
@@ -89,9 +89,18 @@ EXAMPLES: list[tuple[str, str, Any]] = [
     ("PATCH", "/api/v1/streams/1", {"active": False, "name": "gate", "images": "no_images", "detections_days": 90}),
     ("POST", "/api/v1/streams/1/key", None),
     ("GET", "/api/v1/streams/1/calibration", None),
+    ("GET", "/api/v1/streams/1/zones", None),
+    (
+        "PUT",
+        "/api/v1/streams/1/zones",
+        {"zones": [{"kind": "line", "name": "Door", "points": [[0.5, 0.9], [0.5, 0.1]]}]},
+    ),
+    ("GET", "/api/v1/streams/1/crossings", None),
+    ("POST", "/api/v1/streams/1/view", None),
     ("DELETE", "/api/v1/streams/1/images", None),
     ("DELETE", "/api/v1/streams/2", None),
     ("GET", "/api/v1/audit", None),
+    ("GET", "/api/v1/trends", None),
     ("GET", "/api/v1/alerts", None),
     ("GET", "/api/v1/alert-rules", None),
     (
@@ -123,6 +132,7 @@ EXAMPLES: list[tuple[str, str, Any]] = [
     ("GET", "/api/v1/detections/1/image", None),
     ("PATCH", "/api/v1/detections/1", {"state": "incorrect"}),
     ("DELETE", "/api/v1/detections/1", None),
+    ("POST", "/api/v1/detections/1/not-a-person", None),
     ("GET", "/api/v1/counts", None),
     ("GET", "/api/v1/export/detections", None),
     ("GET", "/api/v1/export/sums", None),
@@ -187,6 +197,7 @@ def test_a_scientist_sees_and_edits_own_streams_only(api: Api) -> None:
         ("PATCH", "/api/v1/streams/1", {"name": "mine"}),
         ("DELETE", "/api/v1/streams/1", None),
         ("POST", "/api/v1/streams/1/key", None),
+        ("POST", "/api/v1/streams/1/view", None),
     ):
         assert api.call(method, path, "sci", json=sent).status_code == 404
         assert api.call(method, path.replace("1", "2", 1).replace("v2", "v1"), "eve", json=sent).status_code == 404
@@ -256,6 +267,41 @@ def test_a_stream_says_what_decodes_it_while_it_is_live(api: Api) -> None:
     assert api.call("GET", "/api/v1/streams/1").json()["decoded_by"] == "nvv4l2decoder"
     api.store.streams.set_offline(1)
     assert [each["decoded_by"] for each in api.call("GET", "/api/v1/streams").json()["streams"]] == [None, None]
+
+
+def test_what_is_wrong_with_a_picture_is_told_until_its_view_is_learned_again(api: Api) -> None:
+    api.store.streams.set_live(1, None, NOON)
+    api.store.services.heartbeat("watch", 1, NOON, None, now())
+    api.store.streams.set_picture_fault(1, PictureFault.MOVED, "2026-11-24T12:00:00Z")
+    told = api.call("GET", "/api/v1/streams/1").json()
+    assert (told["picture_fault"], told["picture_fault_since"]) == ("moved", "2026-11-24T12:00:00Z")
+    told = api.call("POST", "/api/v1/streams/1/view").json()
+    assert (told["picture_fault"], told["picture_fault_since"]) == (None, None)
+
+
+def test_trends_are_the_numbers_of_the_record_cut_by_the_clocks_of_the_box(api: Api) -> None:
+    day = api.call("GET", "/api/v1/trends?range=day&day=2026-11-24").json()
+    assert (day["zone"], day["step"], len(day["buckets"])) == ("UTC", "hour", 24)
+    assert day["counts"]["total"] == api.call("GET", "/api/v1/counts").json()["total"] == 5
+    assert sum(bucket["counts"]["total"] for bucket in day["buckets"]) == 5
+    own = "/api/v1/trends?range=own&since=2026-11-24T12:00&until=2026-11-24T12:30"
+    quarters = api.call("GET", own).json()
+    assert [bucket["start"][11:16] for bucket in quarters["buckets"]] == ["12:00", "12:15"]
+    assert all(bucket["complete"] for bucket in quarters["buckets"])
+    of_one = api.call("GET", "/api/v1/trends?range=day&day=2026-11-24&stream=2", "sci").json()
+    assert of_one["counts"]["total"] < 5 and of_one["stream"] == 2
+    for wrong in (
+        "since=2026-11-24&day=2026-11-24",
+        "day=2026-11-24",
+        "range=day&since=2026-11-24",
+        "range=never",
+        "range=day&day=today",
+        "range=own",
+        "range=own&since=2026-11-25&until=2026-11-24",
+    ):
+        refused = api.call("GET", f"/api/v1/trends?{wrong}")
+        assert (refused.status_code, refused.json()["error"].endswith(".")) == (400, True), wrong
+    assert api.call("GET", "/api/v1/trends?stream=9").status_code == 404
 
 
 def test_the_status_says_what_judges(api: Api) -> None:

@@ -37,7 +37,9 @@ CHECKS = [
 ]
 RULED = (
     *("POST /api/v1/streams", "PATCH /api/v1/streams/{stream_id}", "POST /api/v1/detections"),
+    "PUT /api/v1/streams/{stream_id}/zones",
     *("POST /api/v1/updates/start", "POST /api/v1/updates/back", "POST /api/v1/updates/fetch"),
+    "GET /api/v1/trends",
     *("GET /api/v1/counts of a centre", "GET /api/v1/compare of a centre"),
 )
 """What takes names, addresses and pairs of times: the rules refuse some that no schema can describe."""

@@ -385,6 +385,8 @@ def test_no_page_scrolls_sideways_or_complains(served: Served, chromium: Any, wi
         *(
             "/detections/1",
             "/detections/1/delete",
+            "/detections/1/not-a-person",
+            "/streams/1/zones",
             "/people",
             "/people/1/remove",
             "/account",

@@ -10,7 +10,7 @@ import pytest
 from appliance.faces import Detection, State
 from appliance.images import ImageFiles
 from appliance.store import StoredImage
-from appliance.times import now
+from appliance.times import now, utc_text
 from tests.test_accessibility import RULES, stumbles
 from tests.test_browser import PICTURE, Served, at_a_browser, chromium, launched, served, until
 
@@ -62,7 +62,10 @@ def test_faces_are_labelled_by_keys_and_the_rate_is_corrected(served: Served, ch
     page.wait_for_selector("h2:has-text('How the box errs here')")
     assert "21 labelled faces" in page.inner_text("main")
     assert stumbles(axe, page, RULES) == []
-    page.goto(f"{served.address}/trends?stream=1")
+    days = "since={}&until={}".format(
+        *(utc_text(now().utc + days * 86_400)[:10] for days in (-1, 1))
+    )  # over midnight, too
+    page.goto(f"{served.address}/trends?stream=1&{days}")
     assert "Calibrated" in page.inner_text(".sums")
     page.goto(f"{served.address}/streams/1")
     assert "does not hold" not in page.inner_text("main") and "without the errors of this camera" in page.inner_text(

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -21,6 +21,7 @@ from appliance import joining
 from appliance.central import broker, run
 from appliance.central.check import problems
 from appliance.central.config import CentralConfig, load
+from appliance.central.opening import open_database
 from appliance.cli import cli
 from appliance.config import ConfigError, as_toml, sections, settings
 from appliance.errors import UserError
@@ -247,3 +248,14 @@ def test_a_centre_needs_not_read_the_configuration_of_a_box(
     monkeypatch.setattr(os, "access", lambda *_: False)  # root may read everything
     found = CliRunner().invoke(cli, ["--config", str(box), "central", "--config", str(centre.path), "config"])
     assert found.exit_code == 0, found.output
+
+
+def test_a_metrics_token_that_is_made_or_ended_at_the_command_line_is_on_record(centre: Centre) -> None:
+    asked = ["central", "--config", str(centre.path), "metrics-token"]
+    made, ended = CliRunner().invoke(cli, asked), CliRunner().invoke(cli, [*asked, "--end"])
+    assert (made.exit_code, ended.exit_code) == (0, 0), made.output + ended.output
+    with closing(open_database(centre.config.database_address)) as database:
+        rows = list(database.query("select action, actor_kind, subject, details from audit order by number"))
+    told = [(row["action"], row["actor_kind"], row["subject"]) for row in rows]
+    assert told == [("token_made", "operator", "for /metrics"), ("token_revoked", "operator", "for /metrics")]
+    assert not any(made.output.strip() in str(row["details"]) for row in rows)

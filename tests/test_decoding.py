@@ -255,6 +255,20 @@ def test_watched_elsewhere_nothing_is_decoded_until_it_moves(made: Callable[...,
     assert [frame for frame in every if frame[0] >= 1009] == [frame for frame in got if frame[0] >= 1009]
 
 
+def test_watched_elsewhere_one_key_frame_in_ten_seconds_shows_whether_the_view_is_right(
+    made: Callable[..., Path],
+) -> None:
+    decoding = Decoding(ALL)
+    glances: list[float] = []
+    for packet in packets_of(made(seconds=40, key_frame_every=3 * FPS)):
+        found = [frame.time_s for frame in decoding.take(packet)]
+        glances += found if decoding.elsewhere else []
+        decoding.rest(elsewhere=True)
+    pauses_s = np.diff(glances)
+    assert len(glances) >= 2
+    assert ((pauses_s >= 10) & (pauses_s <= 13.1)).all()
+
+
 def test_watching_may_move_from_elsewhere_to_its_own_key_frames(made: Callable[..., Path]) -> None:
     decoding, idle_s = Decoding(ALL), []
     for packet in packets_of(made()):

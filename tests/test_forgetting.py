@@ -5,6 +5,7 @@ A whole watcher does it; the test has the clock, and its ingest does not answer.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -133,6 +134,27 @@ def test_what_is_past_its_time_is_nowhere_on_the_disk_within_the_hour_and_its_su
     box.run(26 * HOUR_S)
     assert left(box.config.state, other.image) == [], "the box keeps no image for longer than its settings say"
     assert files_with(box.config.state, other.row[0])
+
+
+def test_the_audit_tells_once_a_day_how_much_of_each_stream_age_made_forgotten(box: Watched) -> None:
+    box.keep(DOOR, images_days=1, detections_days=3)
+    box.keep(LAB, detections_days=1)
+    box.pass_by(DOOR, 10)
+    box.passes(LAB)
+    box.run(26 * HOUR_S)
+    assert told_forgotten(box) == [], "the day is not over"
+    box.run(24 * HOUR_S)
+    first = [("door", {"detections": 0, "images": 10}), ("lab", {"detections": 1, "images": 0})]
+    assert told_forgotten(box) == first
+    box.run(48 * HOUR_S)
+    assert told_forgotten(box) == [*first, ("door", {"detections": 10, "images": 0})]
+    box.run(26 * HOUR_S)
+    assert len(told_forgotten(box)) == 3, "nothing more was forgotten"
+
+
+def told_forgotten(box: Watched) -> list[tuple[str, dict[str, int]]]:
+    rows = box.store.db.execute("select subject, details from audit where action = 'forgotten' order by number")
+    return [(row["subject"].partition(":")[2].rstrip(")"), json.loads(row["details"])) for row in rows]
 
 
 def test_without_the_time_detections_go_by_how_long_the_box_ran(box: Watched) -> None:

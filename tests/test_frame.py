@@ -305,3 +305,11 @@ def test_where_half_of_the_torso_is_out_of_the_frame_nothing_is_known(
     bbox_px: tuple[float, float, float, float], is_seen: bool
 ) -> None:
     assert (seen(person(COAT)).colours(bbox_px) is not None) is is_seen
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "rgb24"])
+def test_rows_are_whole_and_have_the_samples_of_the_luma(name: str) -> None:
+    frame = seen(noise(name, 854, 480))
+    rows = frame.rows()
+    assert rows.shape[1] == 854
+    assert np.array_equal(rows[:, :: frame.luma_step], frame.luma())

@@ -93,7 +93,7 @@ def test_the_page_and_the_api_say_that_the_disk_is_full_and_not_that_nothing_run
     full(box, reserve=False)
     page = browser.get("/").text
     assert "The disk of the box is full, so no images are kept" in page
-    assert "it cannot be told whether this runs: <code>gate</code>, <code>watch</code>." in page
+    assert "it cannot be told whether this runs: <code>gate</code>, <code>watch</code>, <code>notify</code>." in page
     assert "is not running" not in page
     assert browser.get("/health").text == "ok, but the disk is full\n"
 

@@ -22,7 +22,7 @@ FUZZ = hypothesis.settings(
     suppress_health_check=list(hypothesis.HealthCheck),
 )
 FIELDS = ("name", "kind", "source", "watch", "source_user", "source_password",
-          "owner", "role", "password", "again", "current", "state", "next", "code", "search",
+          "owner", "role", "password", "again", "current", "state", "next", "code", "search", "points", "seen",
           "stream", "since", "until", "before", "after", "csrf")  # fmt: skip
 ODD = ("", "0", "-1", str(2**63), "9" * 5000, "1e400", "nan", "\x00", "\ud800", "\u202e", "٣", "²", "0000-01-01",
        "9999-12-31T23:59", "2026-11-24T10:00:00+01:00", "rtsp://[", "rtsp://a:b@c:99999/", "//evil.example", "/\\evil",

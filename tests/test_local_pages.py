@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.faces import Detection, Health, State
+from appliance.faces import Detection, Health, PictureFault, State
 from appliance.images import Place
 from appliance.local.words import duration, service_problems
 from appliance.secrets import digest
@@ -72,7 +72,7 @@ def test_home_says_which_service_is_dead_and_what_its_trouble_is(box: Box) -> No
     browser = box.browser("ann")
     page = browser.get("/").text
     assert "The gate is not running" in page and "The watcher is not running" in page
-    heartbeats(box, "gate")
+    heartbeats(box, "gate", "notify")
     box.store.services.heartbeat("watch", 1, 0.0, "The model failed its self-test & is not used.", box.clock.now)
     page = browser.get("/").text
     assert "not running" not in page and "failed its self-test &amp; is not used." in page
@@ -232,6 +232,23 @@ def test_a_stream_that_cannot_be_judged_well_says_why_and_lists_say_it_briefly(b
     assert all("31 % of faces too small" in page and "62 % of looks made" in page for page in lists)
     box.store.streams.set_offline(1)
     assert not any("too small" in browser.get(path).text for path in ("/streams/1", "/streams", "/"))
+
+
+def test_what_is_wrong_with_a_picture_is_said_with_its_time_and_what_to_do_until_it_is_the_new_view(box: Box) -> None:
+    browser = box.browser("ann")
+    box.store.services.heartbeat("watch", 1, 0.0, None, box.clock.now)
+    box.store.streams.set_live(1, "10.0.0.5", box.clock.now.utc)
+    box.store.views.keep(1, 0, b"a view", box.clock.now.utc)
+    assert not any("been dark" in browser.get(path).text for path in ("/streams/1", "/streams", "/", "/box-health"))
+    box.store.streams.set_picture_fault(1, PictureFault.DARK, utc_text(box.clock.now.utc))
+    for path in ("/streams/1", "/box-health"):
+        page = " ".join(browser.get(path).text.split())
+        assert "The picture has been dark since <time" in page and "</time>: is the lamp off, or" in page, path
+    assert all("picture dark" in browser.get(path).text for path in ("/streams", "/"))
+    assert browser.post("/streams/1/view").headers["location"].endswith("/streams/1")
+    page = browser.get("/streams/1").text
+    assert "been dark" not in page and "not learned yet" in page
+    assert box.store.views.get(1).asked == 1
 
 
 @pytest.mark.parametrize(
@@ -540,7 +557,9 @@ def test_a_person_is_removed_only_when_nothing_hangs_on_them(box: Box) -> None:
     box.store.db.execute("delete from streams")
     assert "only admin" in browser.post("/people/1/remove").text
     assert "only admin" in browser.post("/people/1/role", role="data_scientist").text
-    assert browser.post("/people/2/remove").is_redirect
+    page = browser.get(browser.post("/people/2/remove").headers["location"]).text
+    assert "The person sci (Data Scientist)" in page and "the account, with sessions and tokens" in page
+    assert box.store.receipts.newest()[0].by_name == "ann"
     assert {person.name for person in box.store.people.all()} == {"ann", "eve"}
 
 
@@ -600,9 +619,8 @@ def test_words_for_durations_and_troubles() -> None:
         "under a minute", "5 min", "1 h", "3 h 20 min", "1 day", "4 days",
     ]  # fmt: skip
     assert "full" in explain_trouble(sqlite3.OperationalError("database or disk is full"))
-    assert service_problems(
-        [ServiceStatus("gate", True, "", 1, None), ServiceStatus("watch", True, "", 1, "Hot.")]
-    ) == ["Hot."]
-    assert service_problems([ServiceStatus("gate", True, "", 1, None)], disk_is_full=True)[1:] == [
+    gate, notify = (ServiceStatus(name, True, "", 1, None) for name in ("gate", "notify"))
+    assert service_problems([gate, notify, ServiceStatus("watch", True, "", 1, "Hot.")]) == ["Hot."]
+    assert service_problems([gate, notify], disk_is_full=True)[1:] == [
         "While the disk of the box is full, it cannot be told whether this runs: `watch`."
     ]

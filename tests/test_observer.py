@@ -17,6 +17,7 @@ from appliance.vision.observer import Look, Observer
 from appliance.vision.pixels import Pixels
 from appliance.vision.reading.packets import Packet
 from appliance.vision.tracking.track import Track
+from appliance.zones import Zone, ZoneKind
 from scripts.recorded import packets_of
 from tests.colour_detector import ColourDetector, Place, people
 from tests.videos import FPS, Picture, make_video
@@ -133,6 +134,17 @@ def test_who_stands_is_in_view_while_idle_and_ends_when_they_leave(made: Make) -
     (key,) = watched.tracks
     assert watched.ended[key] < 10.4 + 1.5
     assert 10.0 < max(watched.looks_s(finding=True)) < 10.5, "the last look at them is the one before they were gone"
+
+
+def test_a_face_where_people_never_count_is_found_and_nobodys(made: Make) -> None:
+    """Who passes there is one person, before and after."""
+    poster, walker = way((0, 160, 120), (12, 160, 120)), way((5, -24, 180), (8, 344, 180))
+    watched = Watched()
+    around = ((0.4, 0.35), (0.6, 0.35), (0.6, 1.0), (0.4, 1.0))
+    watched.observer.counting.zones = (Zone(ZoneKind.NEVER, "poster", around),)
+    watched.watch(made(people({State.NO_MASK: poster, State.MASK: walker}), 12))
+    assert watched.states == [State.MASK]
+    assert any(face.bbox_px == (136, 96, 184, 144) for look in watched.looks for face in look.excluded)
 
 
 STOPS = way((4, -24, 120), (6, 160, 120), (15, 160, 120), (17, 344, 120))

@@ -94,7 +94,7 @@ def made(store: Store, kind: Kind, text: str, now_utc: float | None = None, subj
 
 @pytest.mark.parametrize("name", ZONES)
 @given(day=st.integers(1000, 40000), kind=st.sampled_from(list(Kind)), minute=st.integers(0, 1439))
-@settings(derandomize=True, max_examples=40, deadline=None)
+@settings(derandomize=True, max_examples=20, deadline=None)
 def test_every_day_is_in_one_period_of_a_kind_and_each_is_due_once(
     name: str, day: int, kind: Kind, minute: int
 ) -> None:

@@ -320,7 +320,7 @@ REFUSED: list[tuple[type[UserError], str, Callable[[Box], object]]] = [
     (InputError, "may not hold :", lambda box: people.add(box.store, "a:b", "hash", Role.ADMIN, 0.0)),
     (NameTaken, "already called", lambda box: people.add(box.store, "ANN", "hash", Role.ADMIN, 0.0)),
     (InputError, "only admin", lambda box: people.change_role(box.store, ann(box), Role.DATA_SCIENTIST)),
-    (InputError, "still owns ann:door", lambda box: people.remove(box.store, ann(box), box.clock.now)),
+    (InputError, "still owns ann:door", lambda box: people.remove(box.store, ann(box), ann(box), box.clock.now)),
     (InputError, "only admin", lambda box: remove_last_admin(box)),
     (NotFound, "no such stream", lambda box: streams.find(box.store, 9, box.clock.now)),
     (NameTaken, "stream called door", lambda box: add_stream(box, None, "ann", "door", None)),
@@ -350,7 +350,7 @@ def ann(box: Box) -> Any:
 
 def remove_last_admin(box: Box) -> None:
     streams.change(box.store, streams.OPERATOR, streams.find(box.store, 1, box.clock.now), owner="sci")
-    people.remove(box.store, ann(box), box.clock.now)
+    people.remove(box.store, ann(box), ann(box), box.clock.now)
 
 
 def add_stream(box: Box, by: str | None, owner: int | str, name: str, source: str | None) -> object:
@@ -400,7 +400,7 @@ def test_a_locked_store_is_said_as_such_by_every_rule(box: Box) -> None:
         lambda: people.add(box.store, "kim", "hash", Role.ADMIN, 0.0),
         lambda: people.change_role(box.store, people.named(box.store, "sci"), Role.ADMIN),
         lambda: people.set_password(box.store, ann(box), "hash"),
-        lambda: people.remove(box.store, people.named(box.store, "eve"), box.clock.now),
+        lambda: people.remove(box.store, ann(box), people.named(box.store, "eve"), box.clock.now),
         lambda: add_stream(box, None, "ann", "yard", None),
         lambda: change_stream(box, None, name="yard"),
         lambda: streams.rotate_key(box.store, 1),

@@ -80,9 +80,17 @@ class Scripted:
         self.luma = grey(SIZE) if luma is None else luma
 
     def see(
-        self, *bboxes: Bbox, score: float = 0.9, after_s: float = 0.2, regions: Sequence[Region] | None = None
+        self,
+        *bboxes: Bbox,
+        score: float = 0.9,
+        after_s: float = 0.2,
+        regions: Sequence[Region] | None = None,
+        excluded: bool = False,
     ) -> list[Sighting]:
-        """A look that found these faces; the sightings that it led to. regions: None: everywhere."""
+        """A look that found these faces; the sightings that it led to. regions: None: everywhere.
+
+        excluded: they lie where people never count.
+        """
         self.now_s += after_s
         self.sightings.clear()
         height, width = self.luma.shape
@@ -90,9 +98,11 @@ class Scripted:
         frame = Counted(av.VideoFrame.from_ndarray(planes, format="yuv420p"), self.now_s, UTC + self.now_s)
         faces = [Face(bbox, score, (0.9, 0.05, 0.05), State.MASK) for bbox in bboxes]
         tracker = self.analysis.observer.tracker
-        update = tracker.update([Seen(face) for face in faces], self.now_s, frame.utc, regions, (width, height))
+        seen = [] if excluded else [Seen(face) for face in faces]
+        update = tracker.update(seen, self.now_s, frame.utc, regions, (width, height))
         looked = [Region(0, 0, max(width, height), 160)] if regions is None else regions
-        self.analysis.report(Look(frame, looked, faces, update, tracker.presumed(self.now_s)))
+        nobodys = faces if excluded else []
+        self.analysis.report(Look(frame, looked, faces, update, tracker.presumed(self.now_s), nobodys))
         return self.sightings
 
 
@@ -241,6 +251,18 @@ def test_eyes_of_a_face_of_low_confidence_are_hidden_until_nobody_is_found_there
     assert in_preview(previews, square(400)) > VISIBLE
 
 
+def test_eyes_are_hidden_where_people_never_count_until_nobody_is_found_there(previews: Previews) -> None:
+    scripted = Scripted(previews, luma=grains(SIZE))
+    previews.request(1)
+    for _ in range(5):
+        assert scripted.see(square(400), excluded=True) == []
+    for _ in range(10):
+        scripted.see(after_s=20, regions=NOWHERE)
+        assert in_preview(previews, square(400)) < HIDDEN
+    scripted.see(after_s=5, regions=[Region(300, 300, 640, 320)])
+    assert in_preview(previews, square(400)) > VISIBLE
+
+
 # --- the live picture
 
 
@@ -260,6 +282,8 @@ def test_who_is_in_view_is_drawn_and_faces_of_low_confidence_are_not(previews: P
     scripted.see(after_s=1)
     scripted.see(square(800), score=0.3, after_s=1)
     assert edge_of(previews, square(800)) == pytest.approx((90, 90, 90), abs=8)
+    scripted.see(square(800), excluded=True, after_s=1)
+    assert edge_of(previews, square(800)) == pytest.approx((90, 90, 90), abs=8), "nor those where nobody counts"
 
 
 def test_who_was_not_looked_at_is_drawn_where_they_are_expected(previews: Previews) -> None:

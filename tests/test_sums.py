@@ -16,7 +16,8 @@ from appliance.sections import Media
 from appliance.store import BoxClock, Store, WallClock
 from appliance.times import Now
 from appliance.watch.retention import Retention
-from appliance.watch.service import Status, Watcher
+from appliance.watch.service import Watcher
+from appliance.watch.status import Status
 from appliance.watch.sums import KEPT_S, Sums
 from tests.boxes import START_S, until
 from tests.boxes import Box as RunningBox

@@ -58,8 +58,8 @@ def test_the_state_has_the_numbers_of_streams_that_are_live(store: Store, tmp_pa
     other = store.streams.add_with_key(1, "yard", "x", BEGIN.utc)
     store.streams.remove(1)
     store.streams.set_live(other, "203.0.113.7", BEGIN.utc)
-    store.services.heartbeat("watch", 1, BEGIN.utc, None, BEGIN)
-    store.services.heartbeat("gate", 1, BEGIN.utc, None, BEGIN)
+    for name in ("watch", "gate", "notify"):
+        store.services.heartbeat(name, 1, BEGIN.utc, None, BEGIN)
     record_on(store, other)
     state = news.state(store, config, "e" * 16, BEGIN, "running")
     assert (state.status, state.live, state.problem) == ("running", [2], "")
@@ -93,6 +93,7 @@ def test_what_is_wrong_with_the_box_is_told_but_not_what_must_stay_here(store: S
     store.services.heartbeat("watch", 1, BEGIN.utc, said, BEGIN)
     store.services.heartbeat("gate", 1, BEGIN.utc, None, BEGIN)
     store.services.heartbeat("sync", 1, BEGIN.utc, "The centre is not reached.", BEGIN)
+    store.services.heartbeat("notify", 1, BEGIN.utc, "Alerts do not reach Ann.", BEGIN)
     assert news.problem(store, BEGIN) == "No picture from … … or …; … knows. See … or …; run `mb9k check`."
 
 

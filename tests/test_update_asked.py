@@ -120,6 +120,9 @@ def test_a_box_whose_services_do_not_run_is_not_well(box: Path) -> None:
     begin(load(box), "ann")
     health = msgspec.json.decode(answer(box, "ask-health"), type=Health)
     assert health.pids == {} and "watch does not live" in health.missing
+    assert not [words for words in health.missing if "notify" in words], (
+        "boxes that were set up before have no unit for it"
+    )
 
 
 def test_a_box_without_releases_is_told_how_it_is_updated(box: Path, tmp_path: Path) -> None:

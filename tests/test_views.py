@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from appliance.accounts.people import Role
+from appliance.config import Config
 from appliance.faces import PictureFault
+from appliance.rules import privacy
 from appliance.rules import streams as rules
 from appliance.store import Store, StoredView
 from appliance.times import Now
@@ -65,11 +69,9 @@ def test_a_view_goes_with_its_stream_and_begins_again_with_another_source(filled
     assert filled.views.asked() == {1: 1}
 
 
-def test_no_view_is_kept_while_statistics_only_are(filled: Store) -> None:
+def test_no_view_is_kept_while_statistics_only_are(filled: Store, tmp_path: Path) -> None:
     filled.views.keep(1, 0, b"before", AT)
-    with filled.writing():
-        filled.privacy.keep_statistics_only("dev", AT)
-        filled.views.forget_all()
+    privacy.keep_statistics_only(Config(state_dir=str(tmp_path)), filled, rules.OPERATOR, NOW)
     assert filled.views.get(1) == StoredView()
     filled.views.keep(1, 0, b"after", AT)
     assert filled.views.get(1) == StoredView()

@@ -12,20 +12,25 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from appliance.accounts.people import Role
 from appliance.config import Config
-from appliance.faces import Detection, Health, State, Work
+from appliance.faces import Detection, Health, PictureFault, State, Work
 from appliance.images import day_of
 from appliance.loopback import authorization
 from appliance.media.mediamtx import Client
+from appliance.rules import streams
 from appliance.secrets import digest
 from appliance.sections import Images, Media, Sources, Vision
 from appliance.store import DetectionFilter, Store, StoredDetection, Stream
 from appliance.times import Now, now
 from appliance.vision.analysis import Sighting
 from appliance.vision.budget import processors
+from appliance.vision.counting import Counting
+from appliance.vision.looking import structure
+from appliance.vision.looking.view import Faulty, View
 from appliance.vision.reading.camera import Camera
 from appliance.watch.service import Watcher, usable_detector
 from tests.boxes import until
@@ -253,6 +258,34 @@ def test_a_camera_is_first_asked_for_the_transport_that_worked_until_it_is_anoth
     assert watcher.analyses[stream_id].camera.transport == "tcp"
 
 
+def test_a_view_and_what_is_wrong_with_it_stay_over_a_crash_until_somebody_says_that_it_is_the_new_view(
+    box: Box,
+) -> None:
+    stream_id = box.store.streams.add_with_source(1, "yard", "rtsp://127.0.0.1:1/1", time.time())
+    watcher = box.watcher()
+    watcher.step(now())
+    shown = np.random.default_rng(1).normal(100, 40, (90, 160)).astype(np.float32)
+    learned = structure.packed(structure.structure_of(shown), 0.5, (640, 360))
+    watcher.analyses[stream_id].view = View(learned, Faulty(PictureFault.MOVED, 1_795_521_600.0))
+    watcher.step(replace(now(), uptime_s=now().uptime_s + 61))
+    assert box.store.views.get(stream_id).learned == learned
+    box.kill(watcher)
+    watcher = box.watcher(analysing=False)
+    watcher.step(now())
+    watcher.judge_with(ColourDetector())
+    watcher.step(now())
+    view = watcher.analyses[stream_id].view
+    assert view.learned == learned
+    assert view.faulty == Faulty(PictureFault.MOVED, 1_795_521_600.0)
+    streams.learn_view(box.store, box.stream(stream_id))
+    watcher.step(now())
+    view = watcher.analyses[stream_id].view
+    assert (view.learned, view.faulty) == (None, None)
+    watcher.step(replace(now(), uptime_s=now().uptime_s + 130))
+    assert box.store.views.get(stream_id).learned is None
+    assert box.store.streams.picture_fault(stream_id) is None
+
+
 def test_a_source_without_pictures_is_not_live_and_says_why(box: Box) -> None:
     stream_id = box.store.streams.add_with_source(1, "gone", str(box.folder / "no such file"), time.time())
     watcher = box.watcher()
@@ -401,7 +434,7 @@ def _age_images(watcher: Watcher, box: Box, ages_days: tuple[int, ...]) -> None:
         with box.store.writing():
             box.store.db.execute(
                 "insert into detections select null, ?, '2026-01-01T00:00:00.000Z', '2026-01-01T00:00:00.000Z', 'mask',"
-                " 1, 3, 0, 0, 1, 1, 2, 2, 'test', null, ?, 0, 9, ?, null, 0",
+                " 1, 3, 0, 0, 1, 1, 2, 2, 'test', null, ?, 0, 9, ?, null, 0, null",
                 [box.door, place.day, f"token{age}"],
             )
 
@@ -653,6 +686,7 @@ class Healthy:
     def __init__(self, camera: Camera) -> None:
         self.camera = camera
         self.health, self.work = Health(), Work()
+        self.counting, self.view = Counting(), View()
 
     def is_alive(self) -> bool:
         return True

@@ -60,6 +60,7 @@ class Action(str, enum.Enum):
     STATISTICS_ONLY = "statistics_only"  # from now on nothing finer is kept, and what there was is gone
     DETECTIONS_KEPT = "detections_kept"  # they are again
     IMAGES_FORGOTTEN = "images_forgotten"  # by their age, or because the disk was full
+    FORGOTTEN = "forgotten"  # detections and images of a stream, by its own days; once a day, with numbers
     EXPORTED = "exported"
     DOWNLOADED = "downloaded"  # a backup, a bundle for support
     REPORT_SCHEDULED = "report_scheduled"

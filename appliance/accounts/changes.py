@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from appliance.accounts.audit import Action
 from appliance.accounts.people import Person, Role
@@ -62,12 +62,15 @@ def set_password(
     log.info("%s was given a new password%s", person.name, "" if keep_tokens else "; tokens have ended")
 
 
-def remove(store: Store, person: Person) -> bool:
-    """Remove a person with sessions and tokens; False: it is the last admin, or owns something. Raises NotSaved."""
+def remove(store: Store, person: Person, told: Callable[[], Mapping[str, int]] = dict) -> bool:
+    """Remove a person with sessions and tokens; False: it is the last admin, or owns something. Raises NotSaved.
+
+    told: done in the same transaction, if the person is removed; what the audit says of it.
+    """
     with store.saving():
         removed = store.people.remove(person.id)
         if removed:
-            store.audit.add(Action.PERSON_REMOVED, person.name)
+            store.audit.add(Action.PERSON_REMOVED, person.name, **told())
     if removed:
         log.info("%s was removed, with all sessions and tokens", person.name)
     return removed

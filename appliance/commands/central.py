@@ -13,6 +13,7 @@ import click
 from appliance import service
 from appliance.accounts.audit import Action
 from appliance.accounts.audit_chain import HeadFile
+from appliance.accounts.metrics_token import METRICS
 from appliance.accounts.people import People, Role
 from appliance.central import authority, broker, members, run
 from appliance.central import joining as joining_service
@@ -246,8 +247,12 @@ def metrics_token(context: click.Context, end: bool) -> None:
     """
     config = _config(context)
     with _database(config) as database:
-        store = CentralStore(database)
-        store.records.note(time.time(), "the metrics token was ended" if end else "another metrics token was made", BY)
+        store = CentralStore(database, config.audit_head_path)
+        store.audit.act_for(operator())
+        with store.saving():  # first: none is made that is not on record
+            done = "the metrics token was ended" if end else "another metrics token was made"
+            store.records.note(time.time(), done, BY)
+            store.audit.add(Action.TOKEN_REVOKED if end else Action.TOKEN_MADE, METRICS)
     print_token(config.metrics_token_path, end)
 
 

@@ -15,13 +15,22 @@ from msgspec import UNSET
 from appliance.accounts.guard import Visitor
 from appliance.errors import NotFound
 from appliance.keeping import Keeping
-from appliance.local import api_audit, api_calibration, api_exports, api_updates
+from appliance.local import (
+    api_audit,
+    api_calibration,
+    api_crossings,
+    api_exports,
+    api_trends,
+    api_updates,
+    api_zones,
+)
 from appliance.local import api_types as shapes
 from appliance.local.api_query import detection_filter, limit_parameter
 from appliance.local.openapi import OPERATIONS, document
 from appliance.local.pages import Site
 from appliance.rules import detections as detection_rules
 from appliance.rules import streams as stream_rules
+from appliance.rules import things
 from appliance.store import Store, Stream
 from appliance.store.measuring import measured
 from appliance.times import Now, utc_text
@@ -40,7 +49,10 @@ def add_routes(app: App, site: Site) -> None:
     _add_detection_routes(app, site)
     _add_detection_writes(app, site)
     api_calibration.add_routes(app)
+    api_trends.add_routes(app)
     api_exports.add_routes(app, site)
+    api_zones.add_routes(app)
+    api_crossings.add_routes(app)
     api_updates.add_routes(app, site)
     api_audit.add_routes(app, site)
 
@@ -116,6 +128,12 @@ def _add_stream_changes(app: App, site: Site) -> None:
         """Give it a new key; whoever publishes with the old one is cut off within seconds."""
         key = stream_rules.rotate_key(store, stream_id)
         return answer(shapes.with_key(stream_rules.find(store, stream_id, now), key))
+
+    @app.post("/api/v1/streams/<stream_id:int>/view", access=Access.OWNER)
+    def learn_view(stream: Stream, store: Store, now: Now) -> HTTPResponse:
+        """What the camera shows from now on is its view."""
+        stream_rules.learn_view(store, stream)
+        return answer(shapes.stream_json(stream_rules.find(store, stream.id, now)))
 
     @app.delete("/api/v1/streams/<stream_id:int>", access=Access.OWNER)
     def remove_stream(stream: Stream, store: Store, visitor: Visitor, now: Now) -> HTTPResponse:
@@ -193,6 +211,11 @@ def _add_detection_writes(app: App, site: Site) -> None:
     def remove_detection(detection_id: int, store: Store, visitor: Visitor, now: Now) -> HTTPResponse:
         """Delete it with its image."""
         return _deleted(detection_rules.delete(store, site.images, visitor.person, detection_id, now))
+
+    @app.post("/api/v1/detections/<detection_id:int>/not-a-person", access=Access.ADMIN)
+    def not_a_person(detection_id: int, store: Store, visitor: Visitor, now: Now) -> HTTPResponse:
+        """Delete it with its image, and count nobody any more where it was."""
+        return _deleted(things.mark(store, site.images, visitor.person, detection_id, now))
 
 
 def _deleted(receipt_id: int) -> HTTPResponse:

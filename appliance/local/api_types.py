@@ -12,7 +12,7 @@ from appliance import names
 from appliance.address import shown
 from appliance.faces import Counts as FaceCounts
 from appliance.faces import Detection as FaceDetection
-from appliance.faces import State
+from appliance.faces import PictureFault, State
 from appliance.keeping import MAX_DAYS, ImageMode
 from appliance.local.words import UNKNOWN_WHILE_FULL
 from appliance.rates import compliance
@@ -46,13 +46,21 @@ class Health(Struct, kw_only=True):
     delay_s: float | None
 
 
-class Stream(Struct, kw_only=True, rename={"live_since_utc": "live_since", "created_utc": "created"}):
+_RENAMED = {
+    "live_since_utc": "live_since",
+    "created_utc": "created",
+    "picture_fault_since_utc": "picture_fault_since",
+}
+
+
+class Stream(Struct, kw_only=True, rename=_RENAMED):
     """A named video source. live: it is being received just now. source_url: what the box fetches, password masked.
 
     watch_url: a smaller picture of the same camera in which the box watches for movement, password masked.
     problem: why nobody in it is being judged. watch_problem: why the large picture is watched instead of the smaller.
     images, images_days, detections_days: what was chosen of what is kept; null: as the box has it.
     decoded_by: what decodes it just now, FFmpeg or a chip; null: nothing does, or it is not known yet.
+    picture_fault: what is wrong with the picture that comes, if anything is: moved is a camera that looks elsewhere.
     """
 
     id: int
@@ -72,6 +80,8 @@ class Stream(Struct, kw_only=True, rename={"live_since_utc": "live_since", "crea
     decoded_by: str | None
     problem: str | None
     watch_problem: str | None
+    picture_fault: PictureFault | None
+    picture_fault_since_utc: str | None
     health: Health
     images: ImageMode | None
     images_days: Days | None

@@ -189,6 +189,7 @@ def _stream(stream: Stream) -> dict[str, Any]:
         "height": stream.height,
         "decoded_by": stream.decoded_by,
         "has_problem": bool(stream.problem),
+        "picture_fault": stream.picture_fault,
         "health": msgspec.to_builtins(stream.health),
     }
 

@@ -14,6 +14,7 @@ from appliance.faces import State
 from appliance.local.pages import Site
 from appliance.rates import compliance
 from appliance.rules import detections as rules
+from appliance.rules import things
 from appliance.store import DetectionFilter, Store, StoredDetection
 from appliance.times import Now, utc_text
 from appliance.web.access import Access, App
@@ -110,6 +111,7 @@ def add_routes(app: App, site: Site) -> None:
             older=older[0] if older else None,
             newer=newer[0] if newer else None,
             states=State,
+            has_place=things.has_place(found.detection),
         )
 
     @app.get("/images/<token>", access=Access.SIGNED_IN, bearer=True)
@@ -139,6 +141,19 @@ def _add_changes(app: App, site: Site) -> None:
     @app.post("/detections/<detection_id:int>/delete", access=Access.ADMIN)
     def delete(store: Store, visitor: Visitor, detection_id: int, now: Now) -> Page:
         receipt_id = rules.delete(store, site.images, visitor.person, detection_id, now)
+        return see_other(f"/receipts/{receipt_id}{requested().query()}")
+
+    @app.get("/detections/<detection_id:int>/not-a-person", access=Access.ADMIN)
+    def confirm_thing(store: Store, visitor: Visitor, now: Now, detection_id: int) -> Page:
+        found = rules.find(store, detection_id)
+        before = store.zones.of(found.stream_id)
+        is_there = things.with_place_of(found.detection, before) == before
+        site.viewing.page(store, visitor, now, [found])
+        return site.pages.page("detection_thing.html", found=found, filters=requested(), is_there=is_there)
+
+    @app.post("/detections/<detection_id:int>/not-a-person", access=Access.ADMIN)
+    def mark_thing(store: Store, visitor: Visitor, detection_id: int, now: Now) -> Page:
+        receipt_id = things.mark(store, site.images, visitor.person, detection_id, now)
         return see_other(f"/receipts/{receipt_id}{requested().query()}")
 
 

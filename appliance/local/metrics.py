@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from appliance.board import Throttling
-from appliance.faces import Counts, State
+from appliance.faces import Counts, PictureFault, State
 from appliance.local.health import BoxHealth
 from appliance.service import SERVICES
 from appliance.store import Stream
@@ -64,6 +64,11 @@ def _streams(streams: list[Stream]) -> Iterator[Metric]:
         "mb9k_stream_problem",
         "Whether something keeps the stream from being judged.",
         [(_of(each), bool(each.active and each.problem)) for each in streams],
+    )
+    yield gauge(
+        "mb9k_stream_picture_fault",
+        "Whether this is wrong with the picture that comes; moved: the camera looks elsewhere.",
+        [({**_of(each), "fault": fault.value}, each.picture_fault is fault) for each in live for fault in PictureFault],
     )
     yield gauge(
         "mb9k_stream_faces_too_small_ratio",

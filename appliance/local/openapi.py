@@ -6,7 +6,16 @@ from functools import lru_cache
 from typing import Any
 
 from appliance.alerts import api as api_alerts
-from appliance.local import api_audit, api_calibration, api_exports, api_updates, receipts
+from appliance.local import (
+    api_audit,
+    api_calibration,
+    api_crossings,
+    api_exports,
+    api_trends,
+    api_updates,
+    api_zones,
+    receipts,
+)
 from appliance.local import api_types as shapes
 from appliance.local.api_query import FILTERS
 from appliance.web.openapi import ID, Api, Operation
@@ -39,6 +48,7 @@ OPERATIONS = (
         "POST", "/api/v1/streams/{stream_id}/key", "Give it a new key, and cut off who uses the old one",
         shapes.StreamWithKey,
     ),
+    Operation("POST", "/api/v1/streams/{stream_id}/view", "Learn the view of its camera again", shapes.Stream),
     Operation(
         "GET", "/api/v1/detections", "Detections, newest first", shapes.DetectionPage, query={**FILTERS, **PAGING}
     ),
@@ -55,8 +65,14 @@ OPERATIONS = (
     Operation("DELETE", "/api/v1/detections/{detection_id}", "Delete it with its image (admin)", status=204,
         also=(403,),
     ),
+    Operation("POST", "/api/v1/detections/{detection_id}/not-a-person",
+        "Delete what is a poster or a screen, and count nobody any more where it was (admin)", status=204, also=(403,),
+    ),
     Operation("GET", "/api/v1/counts", "Persons by state, and the compliance rate", shapes.Counts, query=FILTERS),
     *api_calibration.OPERATIONS,
+    *api_zones.OPERATIONS,
+    *api_crossings.OPERATIONS,
+    *api_trends.OPERATIONS,
     *receipts.OPERATIONS,
     *api_exports.OPERATIONS,
     *api_updates.OPERATIONS,

@@ -6,6 +6,7 @@ import functools
 from typing import Any
 
 from appliance.accounts import changing
+from appliance.accounts.guard import Visitor
 from appliance.accounts.people import ROLES_OF_BOX
 from appliance.errors import UserError
 from appliance.local.pages import Site
@@ -41,13 +42,13 @@ def add_routes(app: App, site: Site) -> None:
         return site.pages.page("person_remove.html", person=person, owned=owned)
 
     @app.post("/people/<person_id:int>/remove", access=Access.ADMIN)
-    def remove(store: Store, now: Now, person_id: int) -> Page:
+    def remove(store: Store, visitor: Visitor, now: Now, person_id: int) -> Page:
         person = rules.find(store, person_id)
         try:
-            rules.remove(store, person, now)
+            receipt_id = rules.remove(store, visitor.person, person, now)
         except UserError as error:
             return _page(site, store, now, problem=error)
-        return see_other("/people")
+        return see_other(f"/receipts/{receipt_id}")
 
 
 def _page(site: Site, store: Store, now: Now, **values: Any) -> Page:

@@ -32,6 +32,7 @@ from appliance.local import (
     trends,
     updates,
     wifi,
+    zones,
 )
 from appliance.local.access import owned_stream
 from appliance.local.pages import Site
@@ -59,6 +60,7 @@ MODULES = (
     streams,
     stream_forms,
     calibration,
+    zones,
     detections,
     exports,
     receipts,

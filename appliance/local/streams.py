@@ -13,6 +13,7 @@ from appliance.local.dashboard import period
 from appliance.local.pages import Site
 from appliance.local.trend_charts import last_day_chart
 from appliance.local.words import kept
+from appliance.local.zone_drawing import KINDS, drawing_of
 from appliance.media import mediamtx
 from appliance.rules import streams as rules
 from appliance.secrets import digest
@@ -89,8 +90,12 @@ def add_routes(app: App, site: Site) -> None:
         today = DetectionFilter(stream_id=stream.id, since_utc=store.trends.midnight_utc(now.utc))
         detections = store.detections.page(only, limit=8)
         site.viewing.page(store, visitor, now, detections)
+        zones = store.zones.of(stream.id)
         return site.pages.page(
             "stream.html",
+            drawing=drawing_of(zones, stream.width, stream.height),
+            kinds=KINDS,
+            crossed=store.crossings.today([stream.id], now.utc).get(stream.id, {}),
             stream=stream,
             periods=[
                 replace(period(store, title, of), measured=measured(store, [stream.id], of.since_utc))
@@ -104,13 +109,14 @@ def add_routes(app: App, site: Site) -> None:
             statistics=store.privacy.statistics_only(),
             chart=last_day_chart(store, now.utc, stream.id),
             zone=store.trends.zone(),
-            has_preview=_newest_preview(site, store, stream) is not None,
+            has_preview=newest_preview(site, store, stream) is not None,
+            learned_utc=store.views.get(stream.id).learned_utc,
             now=now,
         )
 
     @app.get("/streams/<stream_id:int>/preview.jpg", access=Access.OWNER, bearer=True)
     def preview(store: Store, visitor: Visitor, stream: Stream, now: Now) -> HTTPResponse:
-        jpeg = _newest_preview(site, store, stream)
+        jpeg = newest_preview(site, store, stream)
         if jpeg is None:
             return HTTPResponse(status=204)
         site.viewing.preview(store, visitor, now, rules.named(store, stream.id))
@@ -140,6 +146,11 @@ def _add_routes_that_cut_off(app: App, site: Site) -> None:
     @app.post("/streams/<stream_id:int>/activate", access=Access.OWNER)
     def activate(store: Store, visitor: Visitor, stream: Stream) -> Page:
         rules.change(store, visitor.person, stream, active=True)
+        return see_other(f"/streams/{stream.id}")
+
+    @app.post("/streams/<stream_id:int>/view", access=Access.OWNER)
+    def learn_view(store: Store, stream: Stream) -> Page:
+        rules.learn_view(store, stream)
         return see_other(f"/streams/{stream.id}")
 
     @app.get("/streams/<stream_id:int>/deactivate", access=Access.OWNER)
@@ -211,7 +222,7 @@ def public_host(site: Site) -> str:
     return site.config.rtmp.public_host or site.pages.address.host or host_in(request.headers.get("Host", "")) or ""
 
 
-def _newest_preview(site: Site, store: Store, stream: Stream) -> bytes | None:
+def newest_preview(site: Site, store: Store, stream: Stream) -> bytes | None:
     """The newest preview of a live stream; tells the watcher that somebody wants to see it."""
     if not stream.live or store.privacy.statistics_only():
         return None

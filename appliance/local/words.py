@@ -7,7 +7,7 @@ from collections.abc import Collection
 from appliance.board import HOT_C, Board, Throttling
 from appliance.calibration import Share
 from appliance.disk import MAKE_ROOM
-from appliance.faces import Detection, Health, State, Work
+from appliance.faces import Detection, Health, PictureFault, State, Work
 from appliance.keeping import ImageMode, Keeping
 from appliance.rates import Rate
 from appliance.service import SERVICES
@@ -35,6 +35,24 @@ CHANGE_WORDS = {
     Change.PICTURE: "the picture has another size",
     Change.SOURCE: "the stream is fetched from another address",
     Change.ZONES: "the zones were changed",
+}
+FAULT_MARKS = {
+    PictureFault.DARK: "picture dark",
+    PictureFault.BLURRED: "picture blurred",
+    PictureFault.COVERED: "picture covered",
+    PictureFault.MOVED: "camera moved",
+}
+FAULT_SENTENCES = {
+    PictureFault.DARK: "The picture has been dark",
+    PictureFault.BLURRED: "The picture has been blurred",
+    PictureFault.COVERED: "Something has covered the picture",
+    PictureFault.MOVED: "The camera has looked elsewhere",
+}
+FAULT_ADVICE = {
+    PictureFault.DARK: "is the lamp off, or the lens covered?",
+    PictureFault.BLURRED: "clean the lens, or set its focus.",
+    PictureFault.COVERED: "is anything before the lens?",
+    PictureFault.MOVED: "turn it back, or say on the page of the stream that this is the new view.",
 }
 THROTTLING_WORDS = {
     Throttling.UNDER_VOLTAGE: "too little voltage",
@@ -176,9 +194,14 @@ def kept(mode: ImageMode, keeping: Keeping, keep_days: int) -> str:
 
 def receipt_title(receipt: Receipt) -> str:
     """What a receipt is about."""
-    nouns = {Kind.STREAM: "the stream ", Kind.IMAGES: "all images of ", Kind.DETECTION: "", Kind.STATISTICS: ""}
-    title = f"{nouns[receipt.kind]}{receipt.title}"
+    nouns = {Kind.STREAM: "the stream ", Kind.IMAGES: "all images of ", Kind.PERSON: "the person "}
+    title = f"{nouns.get(receipt.kind, '')}{receipt.title}"
     return title[:1].upper() + title[1:]
+
+
+def amount_of(receipt: Receipt) -> str:
+    """How much was deleted, as it stands on a receipt."""
+    return "the account, with sessions and tokens" if receipt.kind is Kind.PERSON else amount(receipt.deleted)
 
 
 def amount(deleted: Deleted) -> str:

@@ -80,5 +80,7 @@ def forget(store: Store, stream: Stream) -> None:
 
 def _of(store: Store, stream: Stream, calibration_id: int) -> None:
     found = newest(store, stream)
-    if found is None or found.id != calibration_id:
+    if found is None:
+        raise InputError("No faces of this stream were drawn yet; draw some first.")
+    if found.id != calibration_id:
         raise InputError("Another calibration was begun meanwhile; here is the next face of that.")

@@ -62,16 +62,20 @@ def correct(store: Store, by: Person, detection_id: int, state: State) -> None:
 def delete(store: Store, files: ImageFiles, by: Person, detection_id: int, now: Now) -> int:
     """Delete a detection, then erase its image. The id of the receipt. Raises NotFound, NotSaved."""
     with store.saving():
-        gone = find(store, detection_id)
-        deleted = store.receipts.measure("id = ?", detection_id)
-        receipt_id = store.receipts.add(
-            Kind.DETECTION, f"detection {detection_id} of {gone.stream}", by.name, deleted, now.utc
-        )
-        store.detections.remove(detection_id)
-        # Not when that was, nor how the mask was worn: a deletion leaves nothing behind.
-        told = {"stream": gone.stream_id, "receipt": receipt_id}
-        store.audit.add(Action.DETECTION_DELETED, f"detection {detection_id}", **told, had_image=gone.image is not None)
+        receipt_id = take_away(store, by, find(store, detection_id), now)
     erase_some(store, files)
+    return receipt_id
+
+
+def take_away(store: Store, by: Person, gone: StoredDetection, now: Now) -> int:
+    """Take it out of record and sums, within a transaction; `erase_some` comes after it. The id of the receipt."""
+    deleted = store.receipts.measure("id = ?", gone.id)
+    title = f"detection {gone.id} of {gone.stream}"
+    receipt_id = store.receipts.add(Kind.DETECTION, title, by.name, deleted, now.utc)
+    store.detections.remove(gone.id)
+    # Not when that was, nor how the mask was worn: a deletion leaves nothing behind.
+    told = {"stream": gone.stream_id, "receipt": receipt_id}
+    store.audit.add(Action.DETECTION_DELETED, f"detection {gone.id}", **told, had_image=gone.image is not None)
     return receipt_id
 
 

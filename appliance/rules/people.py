@@ -10,7 +10,7 @@ from appliance.accounts.changes import set_password as set_password
 from appliance.accounts.people import ROLES_OF_BOX, Person, Role
 from appliance.errors import InputError
 from appliance.names import person_name
-from appliance.store import Store
+from appliance.store import Kind, Store
 from appliance.times import Now
 
 LAST_ADMIN = changes.LAST_ADMIN.format(noun="box")
@@ -29,10 +29,21 @@ def role_named(text: str) -> Role:
     return changes.role_named(text, ROLES_OF_BOX)
 
 
-def remove(store: Store, person: Person, now: Now) -> None:
-    """Remove a person with sessions and tokens. Raises InputError, which says why not, and NotSaved."""
-    if changes.remove(store, person):
-        return
+def remove(store: Store, by: Person, person: Person, now: Now) -> int:
+    """Remove a person with sessions and tokens; the id of the receipt. Raises InputError, which says why not, NotSaved.
+
+    Afterwards the name stands in the receipt and in the audit, and nowhere else.
+    """
+    receipts: list[int] = []
+
+    def receipt() -> dict[str, int]:
+        title = f"{person.name} ({person.role.label})"
+        deleted = store.receipts.measure_person(person)
+        receipts.append(store.receipts.add(Kind.PERSON, title, by.name, deleted, now.utc))
+        return {"receipt": receipts[-1]}
+
+    if changes.remove(store, person, receipt):
+        return receipts[-1]
     owned = [stream.title for stream in store.streams.all(now, owner_id=person.id)]
     if not owned:
         raise InputError(LAST_ADMIN)

@@ -5,18 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from appliance.accounts.audit import Action
-from appliance.errors import NotFound
+from appliance.errors import InputError, NotFound
 from appliance.rules import streams
+from appliance.secrets import digest
 from appliance.store import Store
-from appliance.zones import Zone, checked
+from appliance.zones import Zone, checked, encoded
+
+CHANGED_MEANWHILE = "Somebody else changed these zones meanwhile; save again to replace theirs, or open the page again."
 
 
-def put(store: Store, stream_id: int, zones: Sequence[Zone]) -> tuple[Zone, ...]:
-    """A stream has these zones from now on, and no others; as they are stored. Raises InputError, NotSaved."""
+def put(store: Store, stream_id: int, zones: Sequence[Zone], seen: str | None = None) -> tuple[Zone, ...]:
+    """A stream has these zones from now on, and no others; as they are stored. Raises InputError, NotSaved.
+
+    seen: the version (`version_of`) of those that the person began with; refused if there are others by now.
+    """
     cleaned = checked(zones)
     with store.saving():
+        if seen and seen != version_of(store.zones.of(stream_id)):
+            raise InputError(CHANGED_MEANWHILE)
         change(store, stream_id, cleaned)
     return cleaned
+
+
+def version_of(zones: Sequence[Zone]) -> str:
+    """A short text that is another where the zones are."""
+    return digest(encoded(zones))[:16]
 
 
 def change(store: Store, stream_id: int, zones: Sequence[Zone]) -> None:

@@ -117,7 +117,6 @@ _JUDGED_BEFORE = f"""
       select json_extract(details, '$.before') from audit
       where action = 'detection_corrected' and subject = 'detection ' || detections.id order by number limit 1
     ) where edited_by is not null and substr(model, 1, {len(BY_HAND)}) <> '{BY_HAND}'
-      and exists (select 1 from audit where action = 'detection_corrected')
 """
 
 
@@ -125,4 +124,5 @@ def make(db: Database) -> None:
     """Make them. What the box had judged of those who were corrected before is known from the audit, if it is there."""
     db.executescript(_TABLES)
     db.executescript(_TRIGGERS)
-    db.execute(_JUDGED_BEFORE)
+    if db.execute("select 1 from sqlite_schema where name = 'audit'").fetchone():
+        db.execute(_JUDGED_BEFORE)

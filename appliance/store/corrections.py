@@ -15,10 +15,10 @@ from appliance.times import utc_text
 Corrected = Mapping[tuple[State, State], int]
 """How many persons of whom the box had judged the one state, and a person then said that it is the other."""
 
-_QUARTERS = """
-    select corrections.stream_id, start_utc, judged, state, persons
+_SUMS = """
+    select corrections.stream_id, {start} as start_utc, judged, state, sum(persons) as persons
     from json_each(:stream_ids) as wanted join corrections on corrections.stream_id = wanted.value
-    where start_utc >= :since and start_utc < :until
+    where corrections.start_utc >= :since and corrections.start_utc < :until group by 1, 2, 3, 4
 """
 _ROWS = """
     select judged_state as judged, state, count(*) as persons from detections
@@ -45,7 +45,7 @@ class Corrections:
         if since > until:
             edges.append((since_utc, until_utc))
         else:
-            for row in self._quarters(stream_ids, since, until):
+            for row in self._sums("0", stream_ids, since, until):
                 of_stream = found.setdefault(row["stream_id"], Counter())
                 of_stream[State(row["judged"]), State(row["state"])] += row["persons"]
             edges += [(since_utc, since)] if since_utc is not None and since_utc < since else []
@@ -61,14 +61,14 @@ class Corrections:
     def by_quarter(self, stream_id: int, since_utc: int, until_utc: int) -> list[tuple[int, Corrected]]:
         """Of the quarters of an hour that begin then and have any: when each begins, and who was corrected."""
         found: dict[int, dict[tuple[State, State], int]] = {}
-        for row in self._quarters([stream_id], since_utc, until_utc):
+        for row in self._sums("start_utc", [stream_id], since_utc, until_utc):
             found.setdefault(row["start_utc"], {})[State(row["judged"]), State(row["state"])] = row["persons"]
         return sorted(found.items())
 
-    def _quarters(self, stream_ids: Collection[int], since_utc: int, until_utc: int) -> list[Mapping[str, int]]:
+    def _sums(self, start: str, stream_ids: Collection[int], since_utc: int, until_utc: int) -> list[Mapping[str, int]]:
         wanted = json.dumps(sorted(set(stream_ids)))
         parameters = {"stream_ids": wanted, "since": since_utc, "until": until_utc}
-        return self.db.execute(_QUARTERS, parameters).fetchall()
+        return self.db.execute(_SUMS.format(start=start), parameters).fetchall()
 
 
 def as_judged(counts: Counts, corrected: Corrected) -> Counts:

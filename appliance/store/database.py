@@ -28,6 +28,7 @@ from appliance.store.detections import Detections
 from appliance.store.erasures import Erasures
 from appliance.store.exports import Exports
 from appliance.store.fleet import Fleet
+from appliance.store.forgotten import ForgottenUntold
 from appliance.store.privacy import Privacy
 from appliance.store.receipts import Receipts
 from appliance.store.schema import MIGRATIONS
@@ -78,6 +79,7 @@ class Store:
         self.receipts = Receipts(self.db)
         self.privacy = Privacy(self.db)
         self.views = Views(self.db)
+        self.forgotten_untold = ForgottenUntold(self.db)
         self.fleet = Fleet(self.db)
         self.alerts = Alerts(self.db)
         self.reports = Reports(self.db)

@@ -7,7 +7,7 @@ import itertools
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from appliance.faces import Counts, Detection, State
 from appliance.images import Place
@@ -79,6 +79,13 @@ def _image(row: sqlite3.Row) -> StoredImage:
     return StoredImage(
         row["image_day"], row["image_offset"], row["image_size"], row["image_token"], crc32=row["image_crc32"]
     )
+
+
+class Gone(NamedTuple):
+    """How many were forgotten; the id of the last one, if there may be more."""
+
+    number: int
+    last_id: int | None = None
 
 
 class Detections:
@@ -253,21 +260,21 @@ class Detections:
             [day],
         ).rowcount
 
-    def forget(self, stream_id: int, after_id: int, upto_id: int, limit: int) -> int | None:
+    def forget(self, stream_id: int, after_id: int, upto_id: int, limit: int) -> Gone:
         """Delete at most `limit` of a stream's detections with ids above after_id, up to upto_id, in their order.
 
-        The id of the last one, if there may be more. Their images are noted as still to be erased. Whether they are
+        Their images are noted as still to be erased. Whether they are
         counted out is for the caller to say, see WithoutRow.
         """
         ids = self._ids("stream_id = ?", [stream_id], after_id, upto_id, limit)
         self.db.conn.executemany("delete from detections where id = ?", [(each,) for each in ids])
-        return ids[-1] if len(ids) == limit else None
+        return Gone(len(ids), ids[-1] if len(ids) == limit else None)
 
-    def forget_images_of(self, stream_id: int, after_id: int, upto_id: int, limit: int) -> int | None:
+    def forget_images_of(self, stream_id: int, after_id: int, upto_id: int, limit: int) -> Gone:
         """The same for the images alone: these detections have none any more."""
         ids = self._ids("stream_id = ? and image_day is not null", [stream_id], after_id, upto_id, limit)
         self.db.conn.executemany(f"{_WITHOUT_IMAGE} where id = ?", [(each,) for each in ids])
-        return ids[-1] if len(ids) == limit else None
+        return Gone(len(ids), ids[-1] if len(ids) == limit else None)
 
     def _ids(self, chosen: str, parameters: list[Any], after_id: int, upto_id: int, limit: int) -> list[int]:
         rows = self.db.execute(

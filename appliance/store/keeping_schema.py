@@ -1,4 +1,4 @@
-"""The tables of what is kept and what is forgotten, and the triggers that let the sums stay (m016)."""
+"""The tables of what is kept and what is forgotten, and the triggers that let the sums stay (m016, m020)."""
 
 from __future__ import annotations
 
@@ -92,3 +92,42 @@ def make(db: Database) -> None:
     """Make them. What was recorded before is as old as detections say whose times are believed, see store/ages.py."""
     db.executescript(_TABLES)
     db.executescript(_TRIGGERS)
+
+
+_MORE = """
+    alter table receipts rename to receipts_before;
+    create table receipts (
+      -- What was deleted by whom. Nothing of what stood there.
+      id integer primary key autoincrement,
+      kind text not null check (kind in ('stream', 'detection', 'images', 'statistics', 'person')),
+      title text not null,                     -- for a person to read: ann:door
+      by_name text not null,                   -- who deleted it; empty: at the command line
+      at_utc text not null,
+      detections integer not null,
+      images integer not null,
+      image_bytes integer not null,
+      sha256 text not null,                    -- over what was deleted, see store/receipts.py
+      finished_utc text                        -- overwritten on the disk, and gone from the log; null: not yet
+    ) strict;
+    insert into receipts select * from receipts_before;
+    -- A number is never given twice, also where its receipt is no more.
+    update sqlite_sequence set seq = (select seq from sqlite_sequence where name = 'receipts_before')
+      where name = 'receipts' and exists (select 1 from sqlite_sequence where name = 'receipts_before');
+    insert into sqlite_sequence (name, seq)
+      select 'receipts', seq from sqlite_sequence
+      where name = 'receipts_before' and not exists (select 1 from sqlite_sequence where name = 'receipts');
+    drop table receipts_before;
+
+    create table forgotten_untold (
+      -- How much of a stream was forgotten for its age since the audit last told of it: one entry a day, with numbers.
+      stream_id integer primary key references streams (id) on delete cascade,
+      detections integer not null,
+      images integer not null,
+      running_s real not null                  -- when the first of it was, by the box's running time, see box_clock
+    ) strict;
+"""
+
+
+def make_more(db: Database) -> None:
+    """Receipts of persons who were removed, and what is to be told of what age makes forgotten (m020)."""
+    db.executescript(_MORE)

@@ -3,7 +3,8 @@
 The digest is the SHA-256 over one line for each detection that was deleted, in the order of their ids, in UTF-8, each
 ended by a line feed: `id,first_seen_utc,last_seen_utc,state,image_crc32`, the times as the record and the export have
 them, the last one empty where there was no image. Whoever has an export or a copy can show by it that these were the
-ones; from the digest alone nobody learns anything of them.
+ones; from the digest alone nobody learns anything of them. Of a person who could sign in it is over one such line,
+`id,name,role,created_utc`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import hashlib
 import sqlite3
 from dataclasses import dataclass
 
+from appliance.accounts.people import Person
 from appliance.sqlite import Database
 from appliance.times import utc_text
 
@@ -24,6 +26,7 @@ class Kind(str, enum.Enum):
     DETECTION = "detection"
     IMAGES = "images"
     STATISTICS = "statistics"  # all that is finer than the sums of a box that keeps statistics only
+    PERSON = "person"  # who may sign in, with sessions and tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,11 @@ class Receipts:
             images += row["image_size"] is not None
             image_bytes += row["image_size"] or 0
         return Deleted(detections, images, image_bytes, digest.hexdigest())
+
+    def measure_person(self, person: Person) -> Deleted:
+        """Of somebody who could sign in: no detection and no image, since streams go to somebody else before."""
+        line = f"{person.id},{person.name},{person.role.value},{person.created_utc}\n"
+        return Deleted(0, 0, 0, hashlib.sha256(line.encode()).hexdigest())
 
     def add(self, kind: Kind, title: str, by_name: str, deleted: Deleted, now_utc: float) -> int:
         """Enter one; its id."""

@@ -330,8 +330,10 @@ def m019_alerts(db: Database) -> None:
 
 @migrations()
 def m020_picture(db: Database) -> None:
-    """What a camera looks at, and what is wrong with its picture."""
+    """What a camera looks at, and what is wrong with its picture; what was forgotten and is not yet told; receipts of
+    persons."""
     picture_schema.make(db)
+    keeping_schema.make_more(db)
 
 
 @migrations()

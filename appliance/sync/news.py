@@ -18,6 +18,8 @@ from appliance.times import Now
 
 Clock = Literal["believed", "unknown", "leapt"]
 MAX_WORDS = 200
+OWN = ("sync", "notify")
+"""Whose words stay here: the centre sees for itself how it is reached; the other names people who are to be told."""
 _CLOCKS: dict[WallClock, Clock] = {
     WallClock.BELIEVED: "believed",
     WallClock.UNKNOWN: "unknown",
@@ -111,7 +113,7 @@ def _problems(store: Store, now: Now) -> Iterator[str]:
         said = alive.get(service.name)
         if said is None and service.without_it:
             yield service.without_it
-        elif said is not None and said.problem and service.name != "sync":
+        elif said is not None and said.problem and service.name not in OWN:
             yield said.problem
 
 

@@ -18,6 +18,7 @@ from appliance.vision.budget import Budget, Costs
 from appliance.vision.counting import Counting, Crossing
 from appliance.vision.detector import Detector
 from appliance.vision.jpeg import encode_jpeg
+from appliance.vision.looking.view import View
 from appliance.vision.observer import Look, Observer
 from appliance.vision.reading.camera import Camera
 from appliance.vision.reading.gstreamer import NVIDIA, has
@@ -41,6 +42,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 HUNG_S = 60.0  # no frame takes so long, whatever the machine
 TOLD_A_LOOK = 30  # persons; of more, those who were told of longest ago
 FAINT_S = 30.0  # a face of low confidence is hidden for so long where nobody looks again
+EXCLUDED_S = 600.0  # and one of high confidence where people never count
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ class Analysis:
         )
         self._sub_stream = SubStream(watch_url, reach, self.camera.nudge) if watch_url else None
         self._preview_due_s = 0.0
-        self._faint: list[tuple[float, Bbox]] = []  # faces of low confidence, and when they were seen
+        self._nobodys: list[tuple[float, Bbox]] = []  # faces that no track expects, and until when they are hidden
         self._alive_s = time.monotonic()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"analysis-{stream_id}", daemon=True)
@@ -129,6 +131,15 @@ class Analysis:
     def counting(self) -> Counting:
         """Who of those in view counts. Its zones may be set while the analysis runs."""
         return self.observer.counting
+
+    @property
+    def view(self) -> View:
+        """What its camera looks at, and what is wrong with the picture. Another may be set at any time."""
+        return self.observer.view
+
+    @view.setter
+    def view(self, view: View) -> None:
+        self.observer.view = view
 
     @property
     def decoded_by(self) -> str:
@@ -211,7 +222,7 @@ class Analysis:
 
     def report(self, look: Look) -> None:
         """Tell what a look showed."""
-        self._remember_faint(look)
+        self._remember_nobodys(look)
         if look.regions:
             shown_s = look.frame.time_s
             self.observer.tally.judged(time.monotonic() - shown_s, shown_s)
@@ -227,15 +238,19 @@ class Analysis:
         self._preview(look)
         self.crash = None
 
-    def _remember_faint(self, look: Look) -> None:
-        """Faces of low confidence are nobody's, so nobody expects them; but they are there until one looks again."""
+    def _remember_nobodys(self, look: Look) -> None:
+        """Faces of low confidence, and those where people never count, are nobody's, so nobody expects them.
+
+        But they are there until one looks again.
+        """
         now_s = look.frame.time_s
         kept = [
-            (time_s, bbox_px)
-            for time_s, bbox_px in self._faint
-            if now_s - time_s < FAINT_S and not any(region.holds(*middle(bbox_px)) for region in look.regions)
+            (until_s, bbox_px)
+            for until_s, bbox_px in self._nobodys
+            if now_s < until_s and not any(region.holds(*middle(bbox_px)) for region in look.regions)
         ]
-        self._faint = kept + [(now_s, face.bbox_px) for face in look.faces if not self._is_sure(face)]
+        faint = [(now_s + FAINT_S, face.bbox_px) for face in look.faces if not self._is_sure(face)]
+        self._nobodys = kept + faint + [(now_s + EXCLUDED_S, face.bbox_px) for face in look.excluded]
 
     def _is_sure(self, face: Face) -> bool:
         return face.score >= self.detector.score_threshold
@@ -273,7 +288,7 @@ class Analysis:
         """The faces whose eyes nobody may see: those of this look, and those where nobody looked this time."""
         if self.image_mode is ImageMode.FULL:
             return []
-        return [face.bbox_px for face in self._in_view(look)] + [bbox_px for _, bbox_px in self._faint]
+        return [face.bbox_px for face in self._in_view(look)] + [bbox_px for _, bbox_px in self._nobodys]
 
     def _in_view(self, look: Look) -> list[Face]:
         return [*filter(self._is_sure, look.faces), *look.presumed]

@@ -90,14 +90,13 @@ class Counting:
     ) -> list[Crossing]:
         """With its next face."""
         bbox_px, is_doubtful = hit.face.bbox_px, hit.odd or hit.jumped  # it may be another person's
+        is_first, way.taken_s = way.taken_s == -math.inf, hit.now_s
         if way.thing is not None:
             if is_doubtful or not has_left(way.thing, in_fractions(bbox_px, size), size):
                 return []
             way.thing = None
         if way.since_utc is None and is_counted(zones, place_of(bbox_px, size)):
-            is_first = way.taken_s == -math.inf
             way.since_utc = track.first_seen_utc if is_first else hit.now_utc
-        way.taken_s = hit.now_s
         return [] if is_doubtful else _crossed(way, hit, zones, size)
 
 

@@ -97,6 +97,17 @@ class Frame:
             return _to_yuv(self.full()[::step, ::step])[0]
         return self._component(self._layout[0], (0, 0, self.width, self.height), step)
 
+    def rows(self) -> Luma:
+        """Every luma_step-th row of the brightness, whole; a read-only view of the frame where it can be."""
+        if self._layout is None:
+            return _to_yuv(self.full()[:: self.luma_step])[0]
+        _, offset, size, _, _, over = self._layout[0]
+        rows = self._planes()[0][:: self.luma_step]
+        end = self.width * size
+        if over:
+            return (rows[:, offset:end].view("<u2")[:, : self.width] >> over).astype(np.uint8)
+        return rows[:, offset:end:size]
+
     def full(self) -> Pixels:
         """The whole picture, height x width x 3, RGB; converted once and kept."""
         if self._full is None:

@@ -27,6 +27,7 @@ from appliance.vision.looking.demand import is_explained
 from appliance.vision.looking.motion import Motion, Moving
 from appliance.vision.looking.region import Region
 from appliance.vision.looking.regions import Plan, Planner
+from appliance.vision.looking.view import View
 from appliance.vision.reading.decoding import Decoding
 from appliance.vision.reading.gstreamer import Chip
 from appliance.vision.reading.packets import Packet
@@ -66,6 +67,7 @@ class Observer:
     costs: what a region costs. cpu_s: the CPU time of this thread. accept: whether a frame may be looked at.
     chip: what may decode in FFmpeg's place.
     elsewhere: somebody watches another stream of the camera, and will say when something moves.
+    view: what the camera looks at; another may be put in its place at any time.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Observer:
         self._purse, self._costs, self._accept, self._cpu_s = purse, costs, accept, cpu_s
         self.tally, self._decoding_rate = Tally(), Rate()
         self.elsewhere = False
+        self.view = View()
         self._chip = chip
         self.decoding = Decoding(looks_per_s, chip)
         self.restart()
@@ -104,7 +107,11 @@ class Observer:
     def take(self, packet: Packet) -> Iterator[Look]:
         """The looks that this packet leads to, oldest first. Take them all before the next packet."""
         for frame in self.decoding.take(packet):
-            if self._accept(frame):
+            if not self._accept(frame):
+                continue
+            if self.decoding.elsewhere:
+                self._see_view(frame)  # a glance: whatever moves, the other stream tells
+            else:
                 yield from self._look_at_key(frame) if self.decoding.idle else self._look_if_due(frame)
         self._charge_decoding(packet)
 
@@ -173,7 +180,12 @@ class Observer:
 
     def _moving(self, frame: Frame) -> Moving:
         self._now_s = frame.time_s
+        self._see_view(frame)
         return self._motion.look(frame.luma(), frame.luma_step, frame.time_s)
+
+    def _see_view(self, frame: Frame) -> None:
+        size = (frame.width, frame.height)
+        self.view.look(frame.luma(), frame.rows, size, frame.time_s, frame.utc)
 
     def _look(self, frame: Frame, moving: Moving) -> Look:
         now_s, size = frame.time_s, (frame.width, frame.height)

@@ -6,7 +6,7 @@ up to which id there are detections, and when that was by its running time and b
 MARK_S less. So it goes within the hour, and what is gone is gone from the file, its free pages and its write-ahead log:
 SQLite overwrites what it deletes, the log is emptied every LOG_S, and images are overwritten in their day file.
 
-The sums stay: these persons were counted.
+The sums stay: these persons were counted. The audit has one entry a day and stream, with how many went.
 """
 
 from __future__ import annotations
@@ -14,8 +14,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
+from appliance.accounts.audit import Action
 from appliance.keeping import Keeping
+from appliance.rules import streams as rules
 from appliance.store import BoxClock, Store
+from appliance.store.detections import Gone
+from appliance.store.forgotten import Forgotten
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +44,7 @@ class Forgetting:
                     store.ages.mark_first_detections(clock)
                 store.ages.mark_detections(clock)
             self._mark_due_s = clock.running_s + MARK_S
+        self._tell(store, clock.running_s)
         return self._forget(store, clock, store.streams.keeping())
 
     def _forget(self, store: Store, clock: BoxClock, keeping: Mapping[int, Keeping]) -> bool:
@@ -52,23 +57,36 @@ class Forgetting:
             detections_id, images_id = store.streams.forgotten(stream_id)
             last_detection = past[chosen.detections_days] if chosen.detections_days else 0
             if max(last_detection - detections_id, past[image_days] - images_id) > 0:
-                more |= self._forget_stream(store, stream_id, last_detection, past[image_days])
+                last_image = past[image_days]
+                more |= self._forget_stream(store, stream_id, last_detection, last_image, clock.running_s)
         return more
 
-    def _forget_stream(self, store: Store, stream_id: int, last_detection: int, last_image: int) -> bool:
+    def _forget_stream(
+        self, store: Store, stream_id: int, last_detection: int, last_image: int, running_s: float
+    ) -> bool:
         with store.writing():
             detections_id, images_id = store.streams.forgotten(stream_id)
-            more = None
+            gone = gone_images = Gone(0)
             if last_detection > detections_id:
                 with store.without_row.kept_in_sums():
-                    more = store.detections.forget(stream_id, detections_id, last_detection, AT_ONCE)
-                detections_id = last_detection if more is None else more
-            more_images = None
+                    gone = store.detections.forget(stream_id, detections_id, last_detection, AT_ONCE)
+                detections_id = gone.last_id or last_detection
             if last_image > images_id:
-                more_images = store.detections.forget_images_of(stream_id, images_id, last_image, AT_ONCE)
-                images_id = last_image if more_images is None else more_images
+                gone_images = store.detections.forget_images_of(stream_id, images_id, last_image, AT_ONCE)
+                images_id = gone_images.last_id or last_image
             store.streams.note_forgotten(stream_id, detections_id, images_id)
-        return more is not None or more_images is not None
+            store.forgotten_untold.add(Forgotten(stream_id, gone.number, gone_images.number), running_s)
+        return gone.last_id is not None or gone_images.last_id is not None
+
+    def _tell(self, store: Store, running_s: float) -> None:
+        """The audit says once a day what of each stream was forgotten."""
+        if not store.forgotten_untold.due(running_s):
+            return
+        with store.writing():
+            for each in store.forgotten_untold.due(running_s):
+                numbers = {"detections": each.detections, "images": each.images}
+                store.audit.add(Action.FORGOTTEN, rules.named(store, each.stream_id), **numbers)
+                store.forgotten_untold.told(each.stream_id)
 
     def leave_nothing(self, store: Store, clock: BoxClock, now_utc: float) -> None:
         """Empty the write-ahead log every LOG_S, and as soon as somebody waits for a receipt. Raises sqlite3.Error."""

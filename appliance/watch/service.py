@@ -12,12 +12,10 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 
 from appliance.config import Config
 from appliance.disk import FOR_PEOPLE_BYTES, Reserve
 from appliance.errors import UserError
-from appliance.faces import Health, Work
 from appliance.images import ImageFiles
 from appliance.keeping import Keeping
 from appliance.media.mediamtx import Client, read_url
@@ -39,7 +37,9 @@ from appliance.watch.publishers import Origin, Publisher, Publishers
 from appliance.watch.recorder import Recorder
 from appliance.watch.retention import Retention
 from appliance.watch.rounding import rounded
+from appliance.watch.status import Status, but_for_health
 from appliance.watch.sums import Sums
+from appliance.watch.views import Views, fault_of
 from appliance.watch.zones import Zones
 
 log = logging.getLogger(__name__)
@@ -53,29 +53,6 @@ RESUME_S = 10.0  # who was seen so short a time ago may still be in view after a
 STOP_S = 2.0
 CONNECTED = "Somebody is connected with this stream's key; waiting for data from there."
 BUSY_TIMEOUT_S = 1.0  # what cannot be written now is tried again a second later anyway
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What the store says of a stream just now."""
-
-    live: bool
-    remote: str | None = None
-    problem: str | None = None
-    watch_problem: str | None = None
-    codec: str = ""
-    width: int = 0
-    height: int = 0
-    transport: str | None = None
-    key_interval_s: int | None = None
-    decoded_by: str | None = None
-    health: Health = field(default_factory=Health)
-    work: Work = field(default_factory=Work)
-
-    @property
-    def is_judged(self) -> bool:
-        """Whether whoever passes is counted."""
-        return self.live and self.problem is None
 
 
 def usable_detector(config: Config) -> tuple[Detector | None, str | None]:
@@ -106,6 +83,7 @@ class Watcher:
         self.kept = Kept(config, self.previews)
         self.sums = Sums()
         self.zones = Zones()
+        self.views = Views()
         self.publishers = Publishers(Client(config.media.api_port, self.secret))
         self.analyses: dict[int, Analysis] = {}
         self.budget = Budget(processors() * 1000 * config.vision.cpu_share)
@@ -206,6 +184,7 @@ class Watcher:
         self._reconcile(origins, moment)
         self.kept.follow(self.store, self.analyses, self.recorder, self.sums)
         self.zones.follow(self.store, self.analyses)
+        self.views.follow(self.store, self.analyses)
         statuses = {stream_id: Status(False, None, CONNECTED) for stream_id in self.publishers.waiting}
         statuses |= {stream_id: self._pushed(publisher) for stream_id, publisher in publishers.items()}
         return statuses | {stream_id: self._pulled(stream_id) for stream_id in sources}
@@ -235,6 +214,7 @@ class Watcher:
             decoded_by=analysis.decoded_by,
             health=rounded(analysis.health),
             work=analysis.work,
+            fault=fault_of(analysis),
         )
 
     def _health_held(self, statuses: dict[int, Status], moment: Now) -> dict[int, Status]:
@@ -243,7 +223,7 @@ class Watcher:
             self._health_due_s = moment.uptime_s + HEALTH_PAUSE_S
             return statuses
         stored = self._stored or {}
-        return {each: _but_for_health(status, stored.get(each)) for each, status in statuses.items()}
+        return {each: but_for_health(status, stored.get(each)) for each, status in statuses.items()}
 
     def _reconcile(self, origins: Mapping[int, Origin], moment: Now) -> None:
         for stream_id, analysis in list(self.analyses.items()):
@@ -279,6 +259,7 @@ class Watcher:
         recent = self.store.detections.open_since(stream_id, moment.utc - RESUME_S)
         analysis.resume([(stored.id, stored.detection) for stored in recent])
         self.zones.begin(self.store, analysis)
+        self.views.begin(self.store, analysis, moment.uptime_s)
         self.analyses[stream_id] = analysis
         analysis.start()
 
@@ -330,6 +311,8 @@ class Watcher:
                 shape = (status.codec, status.width, status.height)
                 streams.describe(stream_id, *shape, status.transport, status.key_interval_s, status.decoded_by)
             streams.set_health(stream_id, status.health, status.work)
+            if stream_id in self.analyses and (status.fault != before.fault or not before.live):
+                streams.set_picture_fault(stream_id, *(status.fault or (None, None)))
 
     def _problem(self) -> str | None:
         return self.model_problem or self.publishers.problem or self.recorder.problem
@@ -346,6 +329,7 @@ class Watcher:
             except OSError as error:
                 log.error("images that are too old cannot be removed: %s", error)
             self.sums.tidy(self.store, moment)
+            self.views.keep(self.store, self.analyses, moment)
         if self.kept.forget(self.store, moment):
             self._tidy_due_s = moment.uptime_s
 
@@ -367,6 +351,7 @@ class Watcher:
             if due := self.recorder.tally.due(now().utc, everything=True):
                 with self.store.writing():
                     self.store.without_row.add(due.counts, due.start_utc)
+            self.views.keep(self.store, self.analyses, now(), everything=True)
         except sqlite3.Error as error:
             log.error("the last %d persons could not be recorded: %s", self.recorder.waiting(), error)
         self.store.close()
@@ -374,11 +359,6 @@ class Watcher:
 
 def _next_poll_s() -> float:
     return (time.monotonic() // POLL_S + 1) * POLL_S
-
-
-def _but_for_health(status: Status, stored: Status | None) -> Status:
-    held = stored and replace(status, health=stored.health, work=stored.work)
-    return stored if stored is not None and held == stored else status
 
 
 def serve(config: Config) -> None:

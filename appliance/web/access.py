@@ -61,6 +61,10 @@ class App(Bottle):  # type: ignore[misc]
         """Add a route that changes a part of something, for programs."""
         return self._route("PATCH", path, access)
 
+    def put(self, path: str, *, access: Access) -> Callable[[Handler], Handler]:
+        """Add a route that puts something in the place of what there is, for programs."""
+        return self._route("PUT", path, access)
+
     def delete(self, path: str, *, access: Access) -> Callable[[Handler], Handler]:
         """Add a route that removes something, for programs."""
         return self._route("DELETE", path, access)

@@ -23,6 +23,19 @@ def field(name: str) -> str:
     return str(request.forms.getunicode(name) or "").strip()
 
 
+def fields(name: str) -> list[str]:
+    """All fields of this name in the form that was sent, in their order; empty where one is not text."""
+    return [_recoded(value).strip() for value in request.forms.getall(name)]
+
+
+def _recoded(value: str) -> str:
+    """Bottle hands on bytes as latin-1, but those of multipart forms."""
+    try:
+        return value.encode("latin1").decode() if request.forms.recode_unicode else value
+    except UnicodeError:
+        return ""
+
+
 def secret_field(name: str) -> str:
     """A password exactly as typed: spaces may belong to it."""
     return str(request.forms.getunicode(name) or "")

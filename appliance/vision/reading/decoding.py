@@ -25,6 +25,7 @@ from appliance.vision.reading.packets import KEYS_PAUSE_S, Packet
 IDLE_INTERVAL_S = 1.5  # key frames that are further apart would show too late that something moves
 ELSEWHERE_INTERVAL_S = 4.0  # where another stream shows it, they only tell how much is decoded at once
 ELSEWHERE_KEPT_S = 2.5  # at least: it takes a moment to see movement, and the two streams need not be equally late
+GLANCE_S = 10.0  # and one in so long is decoded to see whether the camera still shows what it should
 TOLERANCE = 1.05
 RARE = 1.5  # times the longest interval: this key frame does not come in time
 MAX_PARAMETERS_BYTES = 1000  # a packet of parameters alone is smaller
@@ -48,7 +49,7 @@ class Decoding:
 
     looks_per_s: frames that nobody refers to are dropped where as many as this remain.
     chip: what may decode H.264 in FFmpeg's place.
-    idle: key frames alone are decoded. elsewhere: not even those. decoding_ms: CPU time spent decoding, in all.
+    idle: key frames alone are decoded. elsewhere: hardly any of those. decoding_ms: CPU time spent decoding, in all.
     """
 
     def __init__(self, looks_per_s: float = LOOKS_PER_S, chip: Chip | None = None) -> None:
@@ -267,6 +268,8 @@ class Decoding:
                 kept for kept in reversed(self._kept) if kept.key and kept.time_s <= packet.time_s - ELSEWHERE_KEPT_S
             )
             self._keep_from(next(old, self._kept[0]).number)
+            if packet.time_s - self._last_s >= GLANCE_S and (glance := self._key_frame(packet)) is not None:
+                yield glance
             return
         before = self._looked
         if before is not None and 0 <= packet.time_s - before.time_s < KEYS_PAUSE_S:

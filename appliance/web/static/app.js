@@ -110,8 +110,11 @@ function showPreview(frame) {
           if (old.startsWith("blob:")) URL.revokeObjectURL(old);
           wait = 400;
         }
-        picture.hidden = !there;
+        // An editor keeps the last picture it had, and says that it is not live any more.
+        const stays = !there && "keepsPicture" in frame.dataset && picture.src.startsWith("blob:");
+        picture.hidden = !there && !stays;
         none.hidden = there;
+        if (stays) none.textContent = "The last picture; it is not live any more.";
       } catch { /* the box does not answer: the page says so */ }
     }
     if (frame.isConnected) setTimeout(next, wait);
