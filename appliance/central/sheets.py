@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, get_args
 
 from appliance.central import days
@@ -18,6 +19,10 @@ from appliance.exports.sheets import TABULAR, Sheet, named_file
 from appliance.times import utc_text
 
 STEPS: tuple[Step, ...] = get_args(Step)
+KEPT_TIMES = 20_000
+"""A fortnight of minutes, in some 6 MB."""
+When = tuple[str, str, str]
+"""When a step begins and ends in UTC, and when it begins by the zone's clocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +89,10 @@ def file_name(centre: str, form: Format, now_utc: float) -> str:
 def rows(store: CentralStore, wanted: Wanted) -> Iterator[Batch]:
     """The rows of columns.SUMS_OF_BOXES; each batch is a read of its own, and none has many more than BATCH_ROWS."""
     zone = store.zone()
-    times, span = LocalTimes(zone), _span(store, wanted)
+    span = _span(store, wanted)
     if span is None:
         return
+    when = _clock(span)
     of_site = {site.id: site.name for site in store.sites.all(wanted.scope.person)}
     cuts = span.cuts
     steps_at_once = min(len(cuts) - 1, BATCH_ROWS)
@@ -97,7 +103,7 @@ def rows(store: CentralStore, wanted: Wanted) -> Iterator[Batch]:
         for begin in range(0, len(cuts) - 1, steps_at_once):
             part = Span(cuts[begin], cuts[min(begin + steps_at_once, len(cuts) - 1)], wanted.step, zone)
             yield [
-                _row(some[stream_id], of_site, start_utc, sums, part, times)
+                _row(some[stream_id], of_site, when(start_utc), sums, zone.name)
                 for stream_id, start_utc, sums in store.sums.by_stream_and_step(list(some), part)
             ]
 
@@ -129,15 +135,24 @@ def _span(store: CentralStore, wanted: Wanted) -> Span | None:
     return Span(since_utc // step_s * step_s, -(-until_utc // step_s) * step_s, wanted.step, zone)
 
 
-def _row(
-    stream: Stream, of_site: Mapping[int, str], start: int, sums: Watched, span: Span, times: LocalTimes
-) -> list[Any]:
-    end = days.end_of(span.zone, start) if span.step == "day" else start + span.step_s
-    start_utc = utc_text(start)
+def _row(stream: Stream, of_site: Mapping[int, str], when: When, sums: Watched, zone: str) -> list[Any]:
     site = None if stream.site_id is None else of_site.get(stream.site_id)
     return [
         *(stream.id, site, stream.box_id, stream.box_title or None, stream.number, stream.name or None),
-        *(start_utc, utc_text(end), times.local(start_utc), span.zone.name, sums.watched_s),
+        *(*when, zone, sums.watched_s),
         *counted(sums.counts),
         sums.unverified,
     ]
+
+
+def _clock(span: Span) -> Callable[[int], When]:
+    """The times of a step by when it begins; kept, since every stream has the same steps."""
+    times = LocalTimes(span.zone)
+
+    @lru_cache(maxsize=KEPT_TIMES)
+    def when(start: int) -> When:
+        end = days.end_of(span.zone, start) if span.step == "day" else start + span.step_s
+        start_utc = utc_text(start)
+        return start_utc, utc_text(end), times.local(start_utc)
+
+    return when
