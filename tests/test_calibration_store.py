@@ -257,6 +257,12 @@ def test_a_calibration_ends_when_model_zones_picture_or_source_are_others(room: 
     assert changes() == (Change.ZONES,)
     assert measured(store, [1]).corrected is None
     store.zones.put(1, [])
+    store.db.execute("insert into views (stream_id, asked) values (1, 1)")
+    assert changes() == (Change.VIEW,)
+    store.db.execute("delete from views")
+    store.db.execute("insert into stream_status (stream_id, live, picture_fault) values (1, 1, 'moved')")
+    assert changes() == (Change.VIEW,)
+    store.db.execute("delete from stream_status")
     store.detections.add(1, replace(SEEN, first_seen_utc=AT + 9, last_seen_utc=AT + 9, model="m2", frame_width=1280))
     assert changes() == (Change.MODEL, Change.PICTURE)
 

@@ -35,6 +35,7 @@ CHANGE_WORDS = {
     Change.PICTURE: "the picture has another size",
     Change.SOURCE: "the stream is fetched from another address",
     Change.ZONES: "the zones were changed",
+    Change.VIEW: "the camera looks at something else",
 }
 FAULT_MARKS = {
     PictureFault.DARK: "picture dark",

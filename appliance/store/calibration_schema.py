@@ -35,7 +35,8 @@ _TABLES = f"""
       model text not null,                     -- id of the model that judged all of them
       frame_width integer not null, frame_height integer not null,
       source text not null,                    -- where the box fetched the stream, without secrets; empty: by a key
-      zones text not null                      -- digest of the zones there were; empty: none
+      zones text not null,                     -- digest of the zones there were; empty: none
+      view integer not null                    -- how often somebody had said that the camera has a new view
     ) strict;
     create index calibrations_stream on calibrations (stream_id, id);
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from appliance.address import shown
 from appliance.calibration import SURE, Stratum, Told
-from appliance.faces import CLASSES, State
+from appliance.faces import CLASSES, PictureFault, State
 from appliance.sqlite import Database
 from appliance.store.summaries_schema import BY_HAND
 from appliance.times import utc_seconds, utc_text
@@ -22,6 +22,7 @@ class Camera:
     """What a calibration holds for: the model, the size of the frame, the source and the zones of a stream.
 
     source: where the box fetches it, without secrets; empty: by a key. zones: a digest; empty: there are none.
+    view: how often somebody had said that this is the camera's new view; MOVED: it shows another, and nobody said so.
     """
 
     model: str
@@ -29,6 +30,7 @@ class Camera:
     frame_height: int
     source: str
     zones: str
+    view: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class DrawnFace:
     detection_id: int
 
 
+MOVED = -1
 _JUDGED = "coalesce(judged_state, state)"
 _STATES = ", ".join(f"'{state.value}'" for state in CLASSES)
 _FRAME = f"""
@@ -95,15 +98,20 @@ class Calibrations:
     def camera(self, stream_id: int) -> Camera | None:
         """What the newest person of a stream was judged by, and its source and zones now; None: nobody was yet."""
         row = self.db.execute(
-            "select model, frame_width, frame_height, source_url from detections join streams on streams.id = stream_id"
-            f" where stream_id = ? and votes > 0 and substr(model, 1, {len(BY_HAND)}) <> '{BY_HAND}'"
+            "select model, frame_width, frame_height, source_url,"
+            f" iif(picture_fault = '{PictureFault.MOVED.value}', {MOVED}, coalesce(asked, 0)) as view"
+            " from detections join streams on streams.id = detections.stream_id"
+            " left join stream_status using (stream_id) left join views using (stream_id)"
+            f" where detections.stream_id = ? and votes > 0 and substr(model, 1, {len(BY_HAND)}) <> '{BY_HAND}'"
             " order by first_seen_utc desc limit 1",
             [stream_id],
         ).fetchone()
         if row is None:
             return None
         source = shown(row["source_url"] or "")
-        return Camera(row["model"], row["frame_width"], row["frame_height"], source, self._zones(stream_id))
+        return Camera(
+            row["model"], row["frame_width"], row["frame_height"], source, self._zones(stream_id), row["view"]
+        )
 
     def _zones(self, stream_id: int) -> str:
         """What tells one set of zones from another; lines change nothing of who is judged."""
@@ -140,10 +148,10 @@ class Calibrations:
         ).fetchone()
         cursor = self.db.execute(
             "insert into calibrations (stream_id, begun_utc, by_name, since_utc, model, frame_width, frame_height,"
-            " source, zones) values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " source, zones, view) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 *(stream_id, utc_text(now_utc), by_name, first["since_utc"], camera.model),
-                *(camera.frame_width, camera.frame_height, camera.source, camera.zones),
+                *(camera.frame_width, camera.frame_height, camera.source, camera.zones, camera.view),
             ],
         )
         calibration_id = int(cursor.lastrowid or 0)
@@ -255,7 +263,7 @@ def _frame(stream_id: int, camera: Camera, until_utc: float) -> dict[str, str | 
 
 
 def _calibration(row: sqlite3.Row) -> Calibration:
-    camera = Camera(row["model"], row["frame_width"], row["frame_height"], row["source"], row["zones"])
+    camera = Camera(row["model"], row["frame_width"], row["frame_height"], row["source"], row["zones"], row["view"])
     return Calibration(
         id=row["id"],
         stream_id=row["stream_id"],

@@ -26,6 +26,7 @@ class Change(enum.Enum):
     PICTURE = "picture"  # its size
     SOURCE = "source"
     ZONES = "zones"
+    VIEW = "view"  # what the camera looks at
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ def changes(then: Camera, now: Camera | None) -> tuple[Change, ...]:
         Change.PICTURE: size,
         Change.SOURCE: then.source != now.source,
         Change.ZONES: then.zones != now.zones,
+        Change.VIEW: then.view != now.view,
     }
     return tuple(change for change, is_so in differs.items() if is_so)
 
