@@ -11,8 +11,6 @@ import re
 import smtplib
 import socket
 import ssl
-import threading
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.headerregistry import Address
@@ -24,6 +22,7 @@ from pathlib import Path
 import msgspec
 
 from appliance import files
+from appliance.deadline import Deadline
 from appliance.errors import InputError, NotSaved, UserError
 
 FILE = "mail-server.json"
@@ -197,7 +196,7 @@ def send(server: MailServer, mail: Mail, now_s: float) -> None:
     the machine takes to look up a name.
     """
     message = written(server, mail, now_s)
-    with _Deadline() as deadline:
+    with Deadline(WHOLE_TIMEOUT_S) as deadline:
         try:
             with _Connection(server, deadline) as smtp:
                 smtp.deliver(message, server.sender, mail.to.strip())
@@ -206,40 +205,10 @@ def send(server: MailServer, mail: Mail, now_s: float) -> None:
             raise _explained(server, TimeoutError() if deadline.is_over else error) from error
 
 
-class _Deadline:
-    """Ends the connection when all of it takes too long. is_over: that has happened."""
-
-    def __init__(self) -> None:
-        self.is_over = False
-        self._held: socket.socket | None = None
-        self._timer = threading.Timer(WHOLE_TIMEOUT_S, self._cut)
-        self._timer.daemon = True
-
-    def __enter__(self) -> _Deadline:
-        return self
-
-    def begin(self, connection: socket.socket) -> None:
-        """From now on there is this much time. Another handle on it is kept: TLS takes the first away."""
-        self._held = connection.dup()
-        self._timer.start()
-
-    def _cut(self) -> None:
-        self.is_over = True
-        if self._held is not None:
-            with suppress(OSError):  # it has ended by itself
-                self._held.shutdown(socket.SHUT_RDWR)
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        if self._held is not None:
-            self._timer.join()
-            self._held.close()
-
-
 class _Connection(smtplib.SMTP):
     """A connection that is encrypted before anything is said."""
 
-    def __init__(self, server: MailServer, deadline: _Deadline) -> None:
+    def __init__(self, server: MailServer, deadline: Deadline) -> None:
         self._server, self._deadline = server, deadline
         self._tls = None if server.security is Security.NONE else _trusted(server.authority)
         name = socket.gethostname()  # not getfqdn, which asks a name server that may be slow

@@ -18,6 +18,7 @@ GROUND = {
     "certificates",
     "config",
     "cutout",
+    "deadline",
     "disk",
     "errors",
     "faces",

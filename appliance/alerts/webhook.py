@@ -12,12 +12,12 @@ import hmac
 import http.client
 import socket
 import ssl
-import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from urllib.parse import urlsplit
 
 from appliance.alerts.sending import Undelivered
+from appliance.deadline import Deadline
 
 STEP_TIMEOUT_S = 5.0
 WHOLE_TIMEOUT_S = 10.0
@@ -52,7 +52,7 @@ def post(url: str, secret: str, uid: str, body: bytes, now_utc: float) -> None:
         headers["webhook-signature"] = signature(secret, uid, timestamp_s, body)
     parts = urlsplit(url)
     host = parts.hostname or ""
-    with _Deadline() as deadline:
+    with Deadline(WHOLE_TIMEOUT_S) as deadline:
         try:
             status, where = _asked(url, body, headers, deadline)
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -64,7 +64,7 @@ def post(url: str, secret: str, uid: str, body: bytes, now_utc: float) -> None:
         raise Undelivered(f"{host} answers {status} ({_meaning(status)}): see the address, and what it expects.")
 
 
-def _asked(url: str, body: bytes, headers: Mapping[str, str], deadline: _Deadline) -> tuple[int, str]:
+def _asked(url: str, body: bytes, headers: Mapping[str, str], deadline: Deadline) -> tuple[int, str]:
     """The status of the answer, and where it leads."""
     parts = urlsplit(url)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -83,36 +83,6 @@ def _asked(url: str, body: bytes, headers: Mapping[str, str], deadline: _Deadlin
         return answer.status, answer.getheader("Location") or ""
     finally:
         connection.close()
-
-
-class _Deadline:
-    """Ends the connection when all of it takes too long. is_over: that has happened."""
-
-    def __init__(self) -> None:
-        self.is_over = False
-        self._held: socket.socket | None = None
-        self._timer = threading.Timer(WHOLE_TIMEOUT_S, self._cut)
-        self._timer.daemon = True
-
-    def __enter__(self) -> _Deadline:
-        return self
-
-    def begin(self, connection: socket.socket) -> None:
-        """From now on there is this much time. Another handle on it is kept: TLS takes the first away."""
-        self._held = connection.dup()
-        self._timer.start()
-
-    def _cut(self) -> None:
-        self.is_over = True
-        if self._held is not None:
-            with suppress(OSError):  # it has ended by itself
-                self._held.shutdown(socket.SHUT_RDWR)
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        if self._held is not None:
-            self._timer.join()
-            self._held.close()
 
 
 def _meaning(status: int) -> str:

@@ -87,7 +87,11 @@ def asked(zone: TimeZone, known: Mapping[str, str], noun: str, now_utc: float) -
 
 def add_routes(app: App, reports: Reports) -> None:
     """The report, and what is sent by mail."""
+    _add_report(app, reports)
+    _add_schedules(app, reports)
 
+
+def _add_report(app: App, reports: Reports) -> None:
     @app.get("/report", access=Access.SIGNED_IN)
     def one(store: Any, visitor: Visitor, now: Now) -> Page:
         zone, known = reports.zone(store), reports.subjects(store, visitor, now)
@@ -112,6 +116,8 @@ def add_routes(app: App, reports: Reports) -> None:
             made=zone.local(now.utc),
         )
 
+
+def _add_schedules(app: App, reports: Reports) -> None:
     @app.get("/reports", access=Access.ADMIN)
     def listed(store: Any, visitor: Visitor, now: Now) -> Page:
         return _list(reports, store, visitor, now)

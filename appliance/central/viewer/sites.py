@@ -80,14 +80,18 @@ def add_routes(app: App, centre: Centre) -> None:
 
     @app.post("/sites/<site_id:int>/remove", access=Access.ADMIN)
     def remove(store: CentralStore, site_id: int) -> Page:
-        site = _found(store, site_id)
-        with store.saving():
-            for rule in store.alerts.rules.all([Subject(Of.SITE, str(site.id))]):
-                store.alerts.rules.remove(rule.id)
-                store.audit.add(Action.ALERT_RULE_REMOVED, site.name, rule=rule.id, kind=rule.kind.name)
-            store.sites.remove(site.id)
-            store.audit.add(Action.CHANGED, f"POST /sites/{site.id}/remove", site=site.name)
+        _remove(store, _found(store, site_id))
         return see_other("/sites")
+
+
+def _remove(store: CentralStore, site: Site) -> None:
+    """With the rules that are about it."""
+    with store.saving():
+        for rule in store.alerts.rules.all([Subject(Of.SITE, str(site.id))]):
+            store.alerts.rules.remove(rule.id)
+            store.audit.add(Action.ALERT_RULE_REMOVED, site.name, rule=rule.id, kind=rule.kind.name)
+        store.sites.remove(site.id)
+        store.audit.add(Action.CHANGED, f"POST /sites/{site.id}/remove", site=site.name)
 
 
 def site_from(site_id: int, typed: dict[str, str]) -> Site:
