@@ -44,7 +44,7 @@ CHROMIUM_ARGUMENTS = [
     "--host-resolver-rules=MAP evil.example 127.0.0.1",
 ]
 PICTURE = (REPOSITORY / "models" / "golden" / "hopper-worn.jpg").read_bytes
-PATIENCE_S = 20
+PATIENCE_S = 60
 
 
 @dataclass
