@@ -69,8 +69,12 @@ class Controls(HTMLParser):
 
     def __init__(self, markup: str) -> None:
         super().__init__()
-        self.action, self.sent, self.filled, self.is_upload = "", [], [], False  # type: ignore[var-annotated]
-        self._select, self._options, self._textarea = "", [], None  # type: ignore[var-annotated]
+        self.action, self.is_upload = "", False
+        self.sent: list[tuple[str, str]] = []
+        self.filled: list[tuple[str, str]] = []
+        self._select = ""
+        self._options: list[tuple[str, bool]] = []
+        self._textarea: tuple[str, str] | None = None
         self.feed(markup)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:

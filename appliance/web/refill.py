@@ -76,6 +76,8 @@ class _Filled(HTMLParser):
         name, raw = known.get("name", ""), self.get_starttag_text() or ""
         if tag == "form":
             self.action = known.get("action", "").partition("?")[0]
+        elif tag == "details":
+            raw = _tag(tag, attrs, "open", "")  # nothing comes back unseen
         elif tag == "input":
             raw = self._input(raw, attrs, known)
         elif tag == "select" and self._left.get(name):
