@@ -1,4 +1,4 @@
-"""The live picture as a person sees it when no newer one comes: a real `mb9k serve` that is stopped, a real Chromium."""
+"""The live picture as a person sees it when no newer one comes: a real `mb9k serve`, stopped, a real Chromium."""
 
 from __future__ import annotations
 
