@@ -159,7 +159,7 @@ function showAge(frame, ageMs) {
   const words = isOld ? ageWords(Math.floor(ageMs / 1000)) : "";
   frame.toggleAttribute("data-old", isOld);
   setText(frame.querySelector("[data-age]"), words);
-  setText(frame.querySelector("[data-age-mark] [role=status]"), isOld ? "The picture is not live any more." : "");
+  setText(frame.querySelector("[data-age-mark] [role=status]"), isOld ? "The picture is not live." : "");
   const pill = document.querySelector("#main .pill.live, #main .pill.old"); // of this stream: a page with a picture has one
   if (!pill) return;
   if (!isOld && pill.matches(".old")) {
