@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from appliance.faces import Detection, Health, PictureFault, State
@@ -549,6 +552,26 @@ def test_the_preview_is_the_watchers_newest_picture_and_says_somebody_looks(box:
     assert browser.get("/streams/2/preview.jpg").status_code == 204 and previews.is_requested(2)
     previews.write(2, b"\xff\xd8 now")
     assert browser.get("/streams/2/preview.jpg").content == b"\xff\xd8 now"
+
+
+def test_a_preview_tells_its_age_and_is_not_handed_out_once_it_is_not_live(box: Box) -> None:
+    from appliance.previews import Previews
+
+    previews = Previews(box.config.run)
+    browser = box.browser("sci")
+    heartbeats(box, "watch")
+    box.store.streams.set_live(2, "192.0.2.5", box.clock.now.utc)
+    previews.write(2, b"\xff\xd8 then")
+
+    def answer_at_age(age_s: float) -> httpx.Response:
+        drawn_s = time.time() - age_s
+        os.utime(previews.folder / "2.jpg", (drawn_s, drawn_s))
+        return browser.get("/streams/2/preview.jpg")
+
+    assert 1.5 <= float(answer_at_age(1.5).headers["X-Picture-Age-S"]) < 3
+    assert "data-none hidden" in browser.get("/streams/2").text
+    assert answer_at_age(3.1).status_code == 204
+    assert "The live picture appears in a moment." in browser.get("/streams/2").text
 
 
 def test_a_person_is_removed_only_when_nothing_hangs_on_them(box: Box) -> None:
