@@ -211,6 +211,7 @@ def test_a_stream_says_how_often_key_frames_come_and_over_what(box: Box) -> None
 
 
 def test_a_sub_stream_that_fails_is_no_problem_of_the_stream(box: Box) -> None:
+    heartbeats(box, "watch")
     box.store.streams.set_live(1, "10.0.0.5", box.clock.now.utc)
     box.store.streams.set_problem(1, None, "The sub-stream shows nothing; is its user in the group `video`?")
     page, home = (box.browser("ann").get(path).text for path in ("/streams/1", "/"))

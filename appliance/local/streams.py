@@ -15,6 +15,7 @@ from appliance.local.trend_charts import last_day_chart
 from appliance.local.words import kept
 from appliance.local.zone_drawing import KINDS, drawing_of
 from appliance.media import mediamtx
+from appliance.reception import receptions
 from appliance.rules import streams as rules
 from appliance.secrets import digest
 from appliance.store import DetectionFilter, Store, Stream
@@ -73,13 +74,16 @@ def add_routes(app: App, site: Site) -> None:
         search = query_value("search")[:100]
         found = store.streams.all(now, visitor.sees_only, search)
         today = store.trends.by_stream([stream.id for stream in found], store.trends.midnight_utc(now.utc))
-        refusals = store.streams.refusals(8) if visitor.is_admin else []
+        received = receptions(store, found, now, site.reserve.is_needed())
+        refusals = store.senders.lost(8) if visitor.is_admin else []
         return site.pages.page(
             "streams.html",
             streams=found,
             today=today,
             search=search,
             refusals=refusals,
+            receptions=received,
+            unknown=next((each for each in received.values() if not each.is_known), None),
             alerted={alert.address for alert in open_now(store, visitor, found)},
             now=now,
         )
@@ -97,6 +101,7 @@ def add_routes(app: App, site: Site) -> None:
             kinds=KINDS,
             crossed=store.crossings.today([stream.id], now.utc).get(stream.id, {}),
             stream=stream,
+            received=receptions(store, [stream], now, site.reserve.is_needed())[stream.id],
             periods=[
                 replace(period(store, title, of), measured=measured(store, [stream.id], of.since_utc))
                 for title, of in (("Today", today), ("All", only))
