@@ -6,8 +6,8 @@ One truth for pages, programs and alerts. Pure but for `receptions`, which reads
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from appliance.disk import MAKE_ROOM
 from appliance.store import Refusal, ServiceStatus, Store, Stream
@@ -18,7 +18,7 @@ REFUSAL_S = 86_400.0
 WATCHER = "watch"
 MAY_BE_WELL = "The camera may well be all right. If this stays for more than a minute, restart the box."
 WITHOUT = {
-    WATCHER: ("watcher", f"So it is not known whether this stream is LIVE, and nobody is counted. {MAY_BE_WELL}"),
+    WATCHER: ("watcher", f"So it is not known which streams are LIVE, and nobody is counted. {MAY_BE_WELL}"),
     "gate": ("gate", f"So the box lets nobody in who sends to it. {MAY_BE_WELL}"),
     "ingest": ("ingest", f"So the box takes in nothing that is sent to it. {MAY_BE_WELL}"),
 }
@@ -84,6 +84,11 @@ def receptions(store: Store, streams: Sequence[Stream], now: Now, disk_is_full: 
     return {each.id: reception(each, services, refused.get(each.id), now, disk_is_full) for each in streams}
 
 
+def box_at_fault(received: Iterable[Reception]) -> Reception | None:
+    """What is wrong with the box itself, to be said once above many streams; None: nothing is."""
+    return next((replace(each, refusal=None) for each in received if not each.is_known), None)
+
+
 def reception(
     stream: Stream, services: dict[str, ServiceStatus], refusal: Refusal | None, now: Now, disk_is_full: bool = False
 ) -> Reception:
@@ -121,13 +126,13 @@ def _not_known(
     if disk_is_full:
         advice = f"The disk of the box is full, and its services cannot say that they run. {MAKE_ROOM}"
         return Reception(
-            ReceptionState.UNKNOWN, "It is not known whether this stream is LIVE", advice=advice, refusal=refusal
+            ReceptionState.UNKNOWN, "It is not known which streams are LIVE", advice=advice, refusal=refusal
         )
     word, advice = WITHOUT[name]
     if service is None or service.silent_s is None:
         what, since_utc = f"The {word} of the box has not run since the box was started", None
     else:
-        what, since_utc = f"The {word} of the box has not answered", utc_text(now.utc - service.silent_s)
+        what, since_utc = f"The {word} of the box has not answered", utc_text(round(now.utc - service.silent_s))
     return Reception(ReceptionState.UNKNOWN, what, since_utc, advice, refusal=refusal)
 
 

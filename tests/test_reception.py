@@ -169,4 +169,4 @@ def test_a_full_disk_is_no_fault_of_a_camera(room: Room) -> None:
     now = room.clock.now
     found = receptions(room.store, room.store.streams.all(now), now, disk_is_full=True)[LAB]
     assert found.state is ReceptionState.UNKNOWN and found.since_utc is None
-    assert found.words.startswith("It is not known whether this stream is LIVE. The disk of the box is full")
+    assert found.words.startswith("It is not known which streams are LIVE. The disk of the box is full")

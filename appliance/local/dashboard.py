@@ -13,7 +13,7 @@ from appliance.local.pages import Site
 from appliance.local.trend_charts import last_day_chart
 from appliance.local.trend_steps import detections_address
 from appliance.rates import Rate, compliance
-from appliance.reception import receptions
+from appliance.reception import box_at_fault, receptions
 from appliance.store import DetectionFilter, Store
 from appliance.store.measuring import Measured
 from appliance.times import Now
@@ -54,7 +54,7 @@ def add_routes(app: App, site: Site) -> None:
             live=[stream for stream in streams if stream.live],
             with_problem=[stream for stream in streams if received[stream.id].is_wrong],
             receptions=received,
-            unknown=next((each for each in received.values() if not each.is_known), None),
+            unknown=box_at_fault(received.values()),
             latest=latest,
             problems=how.problems,
             notices=how.notices,

@@ -15,7 +15,7 @@ from appliance.local.trend_charts import last_day_chart
 from appliance.local.words import kept
 from appliance.local.zone_drawing import KINDS, drawing_of
 from appliance.media import mediamtx
-from appliance.reception import receptions
+from appliance.reception import box_at_fault, receptions
 from appliance.rules import streams as rules
 from appliance.secrets import digest
 from appliance.store import DetectionFilter, Store, Stream
@@ -83,7 +83,7 @@ def add_routes(app: App, site: Site) -> None:
             search=search,
             refusals=refusals,
             receptions=received,
-            unknown=next((each for each in received.values() if not each.is_known), None),
+            unknown=box_at_fault(received.values()),
             alerted={alert.address for alert in open_now(store, visitor, found)},
             now=now,
         )
