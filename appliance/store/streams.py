@@ -287,7 +287,7 @@ class Streams:
         self.db.execute(
             "update stream_status set live = 0, since_utc = null, ended_utc = iif(live, ?, ended_utc)"
             " where stream_id = ?",
-            [now_utc and utc_text(now_utc), stream_id],
+            [None if now_utc is None else utc_text(now_utc), stream_id],
         )
 
     def all_offline(self, now_utc: float | None = None) -> None:
@@ -296,7 +296,7 @@ class Streams:
             "update stream_status set live = 0, since_utc = null, ended_utc = iif(live, ?, ended_utc),"
             " problem = null, watch_problem = null"
             " where live or problem is not null or watch_problem is not null",
-            [now_utc and utc_text(now_utc)],
+            [None if now_utc is None else utc_text(now_utc)],
         )
 
     def describe(
