@@ -66,7 +66,7 @@ def room(tmp_path: Path) -> Iterator[Room]:
 def test_a_watcher_that_died_is_the_fault_of_the_box_on_every_page(room: Room) -> None:
     room.store.streams.set_live(LAB, "10.0.0.9", room.clock.now.utc)
     room.store.streams.set_problem(LAB, "No picture comes from there; see whether the camera is on.")
-    heard = utc_text(room.clock.now.utc - 1)
+    heard = utc_text(round(room.clock.now.utc - 1))
     room.live("watch")
     for path in PAGES:
         page = room.page(path)
