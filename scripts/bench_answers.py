@@ -44,6 +44,7 @@ ASKED = [
     ),
     *("/report", "/report?kind=month", "/report?kind=month&of=1"),
     *("/export", "/box-health", "/people", "/audit", "/receipts", "/settings/privacy"),
+    *("/streams/1/zones", "/streams/1/calibration", "/alerts", "/alerts/rules", "/api/v1/trends", "/api/v1/alerts"),
     *("/api/v1/status", "/api/v1/streams", "/api/v1/streams/1", "/api/v1/detections", "/api/v1/counts"),
     *("/api/v1/detections?stream=3&state=no_mask", "/api/v1/detections/{middle}", "/metrics"),
 ]

@@ -284,7 +284,7 @@ def test_a_face_too_small_to_judge_is_said_to_be_unknown_for_that(box: Box) -> N
     assert all("Unknown: face too small" in browser.get(path).text for path in ("/detections", "/streams/1"))
     browser.post(f"/detections/{number}/state", state="unknown")
     page = browser.get(f"/detections/{number}").text
-    assert "too small" not in page and "Unknown, corrected by ann" in page
+    assert "too small" not in page and "Unknown, confirmed by ann" in page
 
 
 def test_the_sub_stream_of_a_camera_is_made_shown_kept_and_taken_away(box: Box) -> None:

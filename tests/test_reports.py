@@ -18,7 +18,6 @@ from appliance.errors import InputError
 from appliance.faces import Counts, Detection, State
 from appliance.rates import compliance, difference
 from appliance.reports import changes, mails, words
-from appliance.reports import schema as reports_schema
 from appliance.reports.of_box import OfBox
 from appliance.reports.periods import EPOCH, Kind, Period, last_due, period_of
 from appliance.reports.report import Report, report
@@ -298,14 +297,12 @@ def test_a_plan_is_kept_as_it_was_typed() -> None:
 def test_schedules_are_kept_alike_in_a_centre_s_databases(
     dialect: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    from appliance.central import schema as central_schema
     from appliance.central.opening import open_database
     from appliance.central.postgresql import close_pools
 
     cluster = request.getfixturevalue("postgres") if dialect == "postgresql" else None
     address = cluster.new_database() if cluster else str(tmp_path / "central.db")
     database = open_database(address)
-    central_schema.make(database, reports_schema.TABLES)
     reports, week = Reports(database), period_of(Kind.WEEK, day("2026-11-18"))
     plan = Plan(Kind.WEEK, 420, ("ann@example.org", "boss@example.org"), ("berlin", "lobby"))
     with database.writing():

@@ -63,6 +63,7 @@ OPERATIONS = (
             "until": (_MOMENT, "the same; now if left out"),
             "stream": (ID, "only this stream's"),
         },
+        also=(404,),
     ),
 )  # fmt: skip
 
