@@ -596,6 +596,7 @@ def test_home_says_what_is_wrong_with_the_clock(box: Box) -> None:
 
 
 def test_home_gathers_the_problems_of_streams_so_that_the_counts_stay_in_sight(box: Box) -> None:
+    heartbeats(box, "watch")
     ann = box.browser("ann")
     box.store.streams.set_problem(1, "Its user must be in the group `video`, <b>not</b> root.")
     page = ann.get("/").text
