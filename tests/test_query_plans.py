@@ -114,6 +114,8 @@ PAGES: dict[str, Callable[[Store, DetectionFilter], object]] = {
     "oldest": lambda store, where: store.detections.page(where, before_id=30),
     "after the oldest": lambda store, where: store.detections.page_after(where, after_id=1),
     "back from the middle": lambda store, where: store.detections.page_after(where, after_id=ROWS // 2),
+    "while it stays": lambda store, where: store.detections.page(where, up_to_id=ROWS - 500),
+    "what is newer": lambda store, where: store.detections.newer(where, ROWS - 500),
     "after the newest": lambda store, where: store.detections.page_after(where, after_id=ROWS),
 }
 
@@ -153,6 +155,7 @@ OFTEN: dict[str, Callable[[Store], object]] = {
     "the fleet's status": lambda store: store.fleet.status(),
     "a command": lambda store: store.fleet.command("0123456789abcdef"),
     "the streams": lambda store: store.streams.all(NOW),
+    "the streams of others": lambda store: store.streams.of_others(1),
     "the streams of an owner": lambda store: store.streams.all(NOW, owner_id=1),
     "the streams of a title": lambda store: store.streams.all(NOW, search="stream 3"),
     "one stream": lambda store: store.streams.get(3, NOW),

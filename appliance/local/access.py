@@ -1,4 +1,4 @@
-"""What an OWNER route of the box names: the `stream` with the id in its address."""
+"""Whose streams are whose: the `stream` that an OWNER route names by its id, and how many are other people's."""
 
 from __future__ import annotations
 
@@ -19,3 +19,8 @@ def owned_stream(store: Store, now: Now, visitor: Visitor, address: Mapping[str,
     if stream is None or not visitor.may_edit(stream.owner_id):
         raise HTTPError(404, "There is no such stream, or it is not yours.")
     return {"stream": stream}
+
+
+def streams_of_others(store: Store, visitor: Visitor) -> int:
+    """How many streams there are that a visitor does not see in lists of streams, though their persons are counted."""
+    return 0 if visitor.sees_only is None else store.streams.of_others(visitor.sees_only)

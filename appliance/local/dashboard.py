@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from appliance.accounts.guard import Visitor
 from appliance.faces import Counts, State
+from appliance.local.access import streams_of_others
 from appliance.local.alerts import open_now
 from appliance.local.health import look
 from appliance.local.pages import Site
@@ -51,6 +52,7 @@ def add_routes(app: App, site: Site) -> None:
             "home.html",
             periods=periods,
             streams=streams,
+            others=streams_of_others(store, visitor),
             live=[stream for stream in streams if stream.live],
             with_problem=[stream for stream in streams if received[stream.id].is_wrong],
             receptions=received,

@@ -11,6 +11,7 @@ from bottle import HTTPResponse
 from appliance.accounts.guard import Visitor
 from appliance.errors import InputError, NotFound
 from appliance.faces import State
+from appliance.local.arrivals import Arrivals, arrivals
 from appliance.local.pages import Site
 from appliance.rates import compliance
 from appliance.rules import detections as rules
@@ -80,7 +81,8 @@ def add_routes(app: App, site: Site) -> None:
     @app.get("/detections", access=Access.SIGNED_IN)
     def detections(store: Store, visitor: Visitor, now: Now) -> Page:
         filters = requested()
-        page = _page_of(store, filters.filter)
+        arrived = arrivals(store, filters.filter)
+        page = _page_of(store, filters.filter, arrived)
         counts = store.trends.counts(filters.filter)
         site.viewing.page(store, visitor, now, page)
         return site.pages.page(
@@ -94,7 +96,10 @@ def add_routes(app: App, site: Site) -> None:
             streams=store.streams.all(now),
             statistics=store.privacy.statistics_only(),
             older=_older(store, filters, page),
-            newer=_newer(store, filters, page),
+            newer=_newer(store, filters, page, arrived),
+            arrived=arrived,
+            is_first=whole_number(query_value("before")) is None and whole_number(query_value("after")) is None,
+            renews_from=_address_that_stays(filters, page, arrived),
         )
 
     @app.get("/detections/<detection_id:int>", access=Access.SIGNED_IN)
@@ -157,11 +162,19 @@ def _add_changes(app: App, site: Site) -> None:
         return see_other(f"/receipts/{receipt_id}{requested().query()}")
 
 
-def _page_of(store: Store, only: DetectionFilter) -> list[StoredDetection]:
+def _page_of(store: Store, only: DetectionFilter, arrived: Arrivals) -> list[StoredDetection]:
     after = whole_number(query_value("after"))
     if after is not None:
-        return store.detections.page_after(only, after, PAGE_SIZE)
-    return store.detections.page(only, whole_number(query_value("before")), PAGE_SIZE)
+        return store.detections.page_after(only, after, PAGE_SIZE, arrived.up_to_id)
+    return store.detections.page(only, whole_number(query_value("before")), PAGE_SIZE, arrived.up_to_id)
+
+
+def _address_that_stays(filters: Requested, page: list[StoredDetection], arrived: Arrivals) -> str | None:
+    """Where the page renews itself from, so that its list stays; an empty list has nobody to keep in place."""
+    if not page:
+        return None
+    where = {name: whole_number(query_value(name)) for name in ("before", "after")}
+    return filters.query(**where, up_to=arrived.up_to_id)
 
 
 def _older(store: Store, filters: Requested, page: list[StoredDetection]) -> str | None:
@@ -170,12 +183,12 @@ def _older(store: Store, filters: Requested, page: list[StoredDetection]) -> str
     return f"/detections{filters.query(before=page[-1].id)}"
 
 
-def _newer(store: Store, filters: Requested, page: list[StoredDetection]) -> str | None:
+def _newer(store: Store, filters: Requested, page: list[StoredDetection], arrived: Arrivals) -> str | None:
     """The page before; the first one without an id, so that it keeps itself up to date."""
     if not page:
         at_start: Any = not query_value("before") and not query_value("after")
         return None if at_start else f"/detections{filters.query()}"
-    following = store.detections.page_after(filters.filter, page[0].id, PAGE_SIZE + 1)
+    following = store.detections.page_after(filters.filter, page[0].id, PAGE_SIZE + 1, arrived.up_to_id)
     if not following:
         return None
     if len(following) <= PAGE_SIZE:

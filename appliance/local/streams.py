@@ -8,7 +8,9 @@ from bottle import HTTPError, HTTPResponse, request, response
 
 from appliance.accounts.guard import Visitor
 from appliance.https import is_self_signed
+from appliance.local.access import streams_of_others
 from appliance.local.alerts import open_now, open_of
+from appliance.local.arrivals import arrivals
 from appliance.local.dashboard import period
 from appliance.local.pages import Site
 from appliance.local.trend_charts import last_day_chart
@@ -81,6 +83,7 @@ def add_routes(app: App, site: Site) -> None:
             streams=found,
             today=today,
             search=search,
+            others=streams_of_others(store, visitor),
             refusals=refusals,
             receptions=received,
             unknown=box_at_fault(received.values()),
@@ -92,7 +95,8 @@ def add_routes(app: App, site: Site) -> None:
     def stream(store: Store, visitor: Visitor, stream: Stream, now: Now) -> Page:
         only = DetectionFilter(stream_id=stream.id)
         today = DetectionFilter(stream_id=stream.id, since_utc=store.trends.midnight_utc(now.utc))
-        detections = store.detections.page(only, limit=8)
+        arrived = arrivals(store, only)
+        detections = store.detections.page(only, limit=8, up_to_id=arrived.up_to_id)
         site.viewing.page(store, visitor, now, detections)
         zones = store.zones.of(stream.id)
         return site.pages.page(
@@ -108,6 +112,8 @@ def add_routes(app: App, site: Site) -> None:
             ],
             calibrated=calibrated(store, stream.id),
             detections=detections,
+            arrived=arrived,
+            renews_from=f"?up_to={arrived.up_to_id}" if detections else None,
             alerts=open_of(store, stream.id),
             smallest_face=smallest_face(stream),
             kept=_kept(site, stream),

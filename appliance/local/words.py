@@ -74,6 +74,13 @@ DISK_FULL = (
 UNKNOWN_WHILE_FULL = "While the disk of the box is full, it cannot be told whether this runs: {names}."
 
 
+def none_live(has_streams: bool, others: int) -> str:
+    """What stands where streams that are LIVE would. others: how many streams belong to other people."""
+    if others:
+        return "None of your streams is LIVE." if has_streams else "None of the streams is yours."
+    return "No stream is LIVE." if has_streams else "There is no stream yet."
+
+
 def service_problems(services: list[ServiceStatus], disk_is_full: bool = False) -> list[str]:
     """What is wrong with the services, a sentence or two each; empty when all is well.
 

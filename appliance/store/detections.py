@@ -55,6 +55,14 @@ _WITHOUT_IMAGE = (
 )
 
 
+MOST_NEWER = 1000
+"""How many rows are read to count what is newer than a page that stands open."""
+
+
+def _with(where: DetectionFilter, up_to_id: int | None) -> dict[str, Any]:
+    return where.parameters() | ({} if up_to_id is None else {"up_to_id": up_to_id})
+
+
 def _stored(row: sqlite3.Row) -> StoredDetection:
     detection = Detection(
         first_seen_utc=utc_seconds(row["first_seen_utc"]),
@@ -159,12 +167,15 @@ class Detections:
         row = self.db.execute(f"{_SELECT} where image_token = ?", [token]).fetchone()
         return _stored(row) if row else None
 
-    def page(self, where: DetectionFilter, before_id: int | None = None, limit: int = 50) -> list[StoredDetection]:
+    def page(
+        self, where: DetectionFilter, before_id: int | None = None, limit: int = 50, up_to_id: int | None = None
+    ) -> list[StoredDetection]:
         """Detections newest first (by first seen), from the one that follows before_id on.
 
         If before_id was deleted meanwhile, the detection that arrived next says where the page begins.
+        up_to_id: none that arrived after this one.
         """
-        parameters = where.parameters()
+        parameters = _with(where, up_to_id)
         before_utc = self._first_seen("id >= ? order by id", before_id)
         # Never both, here and below: an index is entered by one bound on each side.
         if before_utc is not None and before_utc < parameters.get("until", "~"):
@@ -172,15 +183,36 @@ class Detections:
             parameters.pop("until", None)
         return self._merged(conditions(OF_DETECTIONS, parameters), "first_seen_utc", parameters, limit)
 
-    def page_after(self, where: DetectionFilter, after_id: int, limit: int = 50) -> list[StoredDetection]:
-        """The detections that follow after_id most closely, newest first: the page before this one."""
-        parameters = where.parameters()
+    def page_after(
+        self, where: DetectionFilter, after_id: int, limit: int = 50, up_to_id: int | None = None
+    ) -> list[StoredDetection]:
+        """The detections that follow after_id most closely, newest first: the page before this one.
+
+        up_to_id: none that arrived after this one.
+        """
+        parameters = _with(where, up_to_id)
         after_utc = self._first_seen("id <= ? order by id desc", after_id)
         if after_utc is not None and after_utc >= parameters.get("since", ""):
             parameters |= {"after_utc": after_utc, "after_id": after_id}
             parameters.pop("since", None)
         chosen = conditions(OF_DETECTIONS, parameters)
         return self._merged(chosen, "first_seen_utc", parameters, limit, newest=False)[::-1]
+
+    def newest_id(self) -> int:
+        """The detection that arrived last; 0: there is none."""
+        return int(self.db.execute("select coalesce(max(id), 0) as id from detections").fetchone()["id"])
+
+    def newer(self, where: DetectionFilter, than_id: int) -> int | None:
+        """How many arrived after than_id; None: so many that nobody should wait until they are counted."""
+        if self.newest_id() - than_id > MOST_NEWER:
+            return None
+        parameters = where.parameters()
+        sql = (
+            "select count(*) as newer from detections not indexed where id > :than_id"  # the few rows of these ids
+            f" and stream_id in (select streams.id {_STREAMS} where {conditions(OF_STREAMS, parameters)})"
+            f" and {conditions(OF_DETECTIONS, parameters)}"
+        )
+        return int(self.db.execute(sql, {**parameters, "than_id": than_id}).fetchone()["newer"])
 
     def _first_seen(self, at: str, detection_id: int | None) -> str | None:
         row = self.db.execute(f"select first_seen_utc from detections where {at} limit 1", [detection_id]).fetchone()

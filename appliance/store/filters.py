@@ -21,6 +21,7 @@ OF_DETECTIONS = {
     "until": "first_seen_utc < :until",
     "before_id": "(first_seen_utc, id) < (:before_utc, :before_id)",
     "after_id": "(first_seen_utc, id) > (:after_utc, :after_id)",
+    "up_to_id": "+id <= :up_to_id",  # +: the index by first_seen_utc stays the one that is used
 }
 
 

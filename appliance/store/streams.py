@@ -259,6 +259,11 @@ class Streams:
         rows = self.db.execute(question, [stream_id])
         return next((str(row[0]) for row in rows), "")
 
+    def of_others(self, owner_id: int) -> int:
+        """How many streams this person does not own."""
+        sql = "select count(*) as streams from streams where owner_id <> ?"
+        return int(self.db.execute(sql, [owner_id]).fetchone()["streams"])
+
     def ids(self) -> set[int]:
         """Every stream there is."""
         return {row["id"] for row in self.db.execute("select id from streams")}
