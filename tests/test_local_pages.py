@@ -214,6 +214,7 @@ def test_a_stream_says_how_often_key_frames_come_and_over_what(box: Box) -> None
 
 
 def test_a_sub_stream_that_fails_is_no_problem_of_the_stream(box: Box) -> None:
+    heartbeats(box, "watch")
     box.store.streams.set_live(1, "10.0.0.5", box.clock.now.utc)
     box.store.streams.set_problem(1, None, "The sub-stream shows nothing; is its user in the group `video`?")
     page, home = (box.browser("ann").get(path).text for path in ("/streams/1", "/"))
@@ -618,6 +619,7 @@ def test_home_says_what_is_wrong_with_the_clock(box: Box) -> None:
 
 
 def test_home_gathers_the_problems_of_streams_so_that_the_counts_stay_in_sight(box: Box) -> None:
+    heartbeats(box, "watch")
     ann = box.browser("ann")
     box.store.streams.set_problem(1, "Its user must be in the group `video`, <b>not</b> root.")
     page = ann.get("/").text

@@ -18,6 +18,7 @@ from appliance.local.words import kept
 from appliance.local.zone_drawing import KINDS, drawing_of
 from appliance.media import mediamtx
 from appliance.previews import Preview
+from appliance.reception import box_at_fault, receptions
 from appliance.rules import streams as rules
 from appliance.secrets import digest
 from appliance.store import DetectionFilter, Store, Stream
@@ -77,7 +78,8 @@ def add_routes(app: App, site: Site) -> None:
         search = query_value("search")[:100]
         found = store.streams.all(now, visitor.sees_only, search)
         today = store.trends.by_stream([stream.id for stream in found], store.trends.midnight_utc(now.utc))
-        refusals = store.streams.refusals(8) if visitor.is_admin else []
+        received = receptions(store, found, now, site.reserve.is_needed())
+        refusals = store.senders.lost(8) if visitor.is_admin else []
         return site.pages.page(
             "streams.html",
             streams=found,
@@ -85,6 +87,8 @@ def add_routes(app: App, site: Site) -> None:
             search=search,
             others=streams_of_others(store, visitor),
             refusals=refusals,
+            receptions=received,
+            unknown=box_at_fault(received.values()),
             alerted={alert.address for alert in open_now(store, visitor, found)},
             now=now,
         )
@@ -103,6 +107,7 @@ def add_routes(app: App, site: Site) -> None:
             kinds=KINDS,
             crossed=store.crossings.today([stream.id], now.utc).get(stream.id, {}),
             stream=stream,
+            received=receptions(store, [stream], now, site.reserve.is_needed())[stream.id],
             periods=[
                 replace(period(store, title, of), measured=measured(store, [stream.id], of.since_utc))
                 for title, of in (("Today", today), ("All", only))
