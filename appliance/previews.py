@@ -6,11 +6,22 @@ A picture a second has no business in a database on an SD card, so previews are 
 
 from __future__ import annotations
 
+import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 REQUEST_S = 10.0
-FRESH_S = 5.0
+FRESH_S = 3.0
+"""An older picture is not live: pages that have it go on showing it with its age (OLD_MS in app.js)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A picture of a stream, and how long ago the watcher drew it."""
+
+    jpeg: bytes
+    age_s: float
 
 
 class Previews:
@@ -35,13 +46,12 @@ class Previews:
         fresh.write_bytes(jpeg)
         fresh.replace(self.folder / f"{stream_id}.jpg")
 
-    def read(self, stream_id: int) -> bytes | None:
+    def read(self, stream_id: int) -> Preview | None:
         """The newest picture; None if there is none of the last FRESH_S seconds."""
-        path = self.folder / f"{stream_id}.jpg"
-        if _age_s(path) >= FRESH_S:
-            return None
         try:
-            return path.read_bytes()
+            with (self.folder / f"{stream_id}.jpg").open("rb") as file:  # one file, for the watcher may replace it now
+                age_s = abs(time.time() - os.fstat(file.fileno()).st_mtime)
+                return Preview(file.read(), age_s) if age_s < FRESH_S else None
         except OSError:
             return None
 

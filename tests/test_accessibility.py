@@ -92,6 +92,7 @@ def box(tmp_path: Path) -> Iterator[Box]:
     made.store.streams.describe(1, "h264", 640, 480)
     made.store.streams.set_health(1, Health(smallest_face_px=28))
     made.store.streams.set_problem(2, "Nobody answers at this address.")
+    made.store.streams.add_refusal("192.0.2.9", "publish", "It came with an older stream key.", 3, at.utc, 2)
     made.store.services.heartbeat("watch", 1, at.utc, None, at)
     corners = ((0.1, 0.2), (0.4, 0.2), (0.4, 0.9))
     with made.store.writing():

@@ -139,9 +139,9 @@ def test_a_preview_is_drawn_only_while_somebody_watches(watched: Watched, clip: 
     until(lambda: watched.previews.read(2) is not None, 10, "the preview")
     until(lambda: bool(watched.of(watched.analyses[0])), 10, "the other stream's sightings")
     assert watched.previews.read(1) is None
-    jpeg = watched.previews.read(2)
-    assert jpeg is not None
-    assert open_jpeg(jpeg).shape[1] <= 640
+    preview = watched.previews.read(2)
+    assert preview is not None
+    assert open_jpeg(preview.jpeg).shape[1] <= 640
 
 
 class _Fragile(ColourDetector):

@@ -321,16 +321,15 @@ def test_the_smallest_face_has_its_size_in_the_picture_however_large_that_is_sho
     served.store.streams.describe(1, "h264", *size)
     served.store.streams.set_health(1, Health(smallest_face_px=120))
     previews = Previews(served.folder / "run")
-    previews.request(1)
-    previews.write(1, picture)
-    served.store.services.heartbeat("watch", 1, now().utc, None, now())
     person.sign_in(served.address)
+    previews.write(1, picture)
     served.store.services.heartbeat("watch", 1, now().utc, None, now())
     person.page.goto(f"{served.address}/streams/1")
     square = person.page.locator(".smallest-face rect").last.bounding_box()
 
     def is_shown() -> bool:
         served.store.services.heartbeat("watch", 1, now().utc, None, now())  # without, the stream is LIVE no more
+        previews.write(1, picture)  # an old one is dimmed
         image = "document.querySelector('.preview img')"
         return bool(person.page.evaluate(f"!{image}.hidden && {image}.naturalWidth > 0"))
 

@@ -22,6 +22,7 @@ DECLARED = {
     "GET /sign-in": A,
     "POST /sign-in": A,
     "POST /sign-out": S,
+    "GET /unsent": S,
     "GET /account": S,
     "POST /account/password": S,
     "POST /account/tokens": S,

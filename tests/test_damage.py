@@ -187,7 +187,7 @@ ZOO: dict[str, tuple[Damage, str]] = {
     "a word for a number": (
         without(" strict", "detections", "update detections set votes = 'many' where id = 7"), "is damaged"),
     "nothing where something must be": (
-        without(" not null", "refusals", "insert into refusals values (1, 'now', null, 'a', 'b', 1)"),
+        without(" not null", "refusals", "insert into refusals values (1, 'now', null, 'a', 'b', 1, null)"),
         "is damaged"),
     "a name that is no text": (statements("update people set name = cast(x'ff' as text)"), "is damaged"),
     "made by a newer mb9k": (

@@ -83,16 +83,16 @@ def test_a_wrong_address_is_refused_and_told_what_was_typed_wrong(
 
 def test_a_rotated_key_and_a_deactivated_stream_are_refused(guarded: Store) -> None:
     guarded.streams.set_key(1, digest(OTHER_KEY))
-    assert decide(guarded, "publish", f"live/{KEY}") == gate.Decision(False, refusals.UNKNOWN_KEY)
+    assert decide(guarded, "publish", f"live/{KEY}") == gate.Decision(False, refusals.OLD_KEY, 1)
     assert decide(guarded, "publish", f"live/{OTHER_KEY}").allowed
     guarded.streams.set_active(1, False)
-    assert decide(guarded, "publish", f"live/{OTHER_KEY}") == gate.Decision(False, refusals.DEACTIVATED)
+    assert decide(guarded, "publish", f"live/{OTHER_KEY}") == gate.Decision(False, refusals.DEACTIVATED, 1)
 
 
 def test_a_second_publisher_is_let_pass_but_recorded(guarded: Store) -> None:
     guarded.services.heartbeat("watch", 1, 0.0, None, now())
     guarded.streams.set_live(1, "10.0.0.1:5", time.time())
-    assert decide(guarded, "publish", f"live/{KEY}") == gate.Decision(True, refusals.SECOND)
+    assert decide(guarded, "publish", f"live/{KEY}") == gate.Decision(True, refusals.SECOND, 1)
 
 
 @pytest.mark.parametrize(("action", "reason"), [("read", refusals.READING), ("api", refusals.NOT_OFFERED)])

@@ -57,6 +57,7 @@ PARTS = {
     "mail",
     "membership",
     "previews",
+    "reception",
     "media.mediamtx",
     "reports",
     "rules",

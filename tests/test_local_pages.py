@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from appliance.faces import Detection, Health, PictureFault, State
@@ -211,6 +214,7 @@ def test_a_stream_says_how_often_key_frames_come_and_over_what(box: Box) -> None
 
 
 def test_a_sub_stream_that_fails_is_no_problem_of_the_stream(box: Box) -> None:
+    heartbeats(box, "watch")
     box.store.streams.set_live(1, "10.0.0.5", box.clock.now.utc)
     box.store.streams.set_problem(1, None, "The sub-stream shows nothing; is its user in the group `video`?")
     page, home = (box.browser("ann").get(path).text for path in ("/streams/1", "/"))
@@ -551,6 +555,26 @@ def test_the_preview_is_the_watchers_newest_picture_and_says_somebody_looks(box:
     assert browser.get("/streams/2/preview.jpg").content == b"\xff\xd8 now"
 
 
+def test_a_preview_tells_its_age_and_is_not_handed_out_once_it_is_not_live(box: Box) -> None:
+    from appliance.previews import Previews
+
+    previews = Previews(box.config.run)
+    browser = box.browser("sci")
+    heartbeats(box, "watch")
+    box.store.streams.set_live(2, "192.0.2.5", box.clock.now.utc)
+    previews.write(2, b"\xff\xd8 then")
+
+    def answer_at_age(age_s: float) -> httpx.Response:
+        drawn_s = time.time() - age_s
+        os.utime(previews.folder / "2.jpg", (drawn_s, drawn_s))
+        return browser.get("/streams/2/preview.jpg")
+
+    assert 1.5 <= float(answer_at_age(1.5).headers["X-Picture-Age-S"]) < 3
+    assert "data-none hidden" in browser.get("/streams/2").text
+    assert answer_at_age(3.1).status_code == 204
+    assert "The live picture appears in a moment." in browser.get("/streams/2").text
+
+
 def test_a_person_is_removed_only_when_nothing_hangs_on_them(box: Box) -> None:
     browser = box.browser("ann")
     assert "still owns sci:lab" in browser.post("/people/2/remove").text
@@ -595,6 +619,7 @@ def test_home_says_what_is_wrong_with_the_clock(box: Box) -> None:
 
 
 def test_home_gathers_the_problems_of_streams_so_that_the_counts_stay_in_sight(box: Box) -> None:
+    heartbeats(box, "watch")
     ann = box.browser("ann")
     box.store.streams.set_problem(1, "Its user must be in the group `video`, <b>not</b> root.")
     page = ann.get("/").text

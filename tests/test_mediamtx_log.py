@@ -77,7 +77,7 @@ def test_an_address_that_is_no_path_is_a_refusal_that_says_what_was_typed_wrong(
     recorded = Refusals()
     for server in ("RTMP", "RTMPS"):
         mediamtx_log.pass_on(f"{TIME}INF [{server}] {said}\n", recorded)
-        assert recorded.queue.get_nowait() == (remote, "publish", reason)
+        assert recorded.queue.get_nowait() == (remote, "publish", reason, None)
     assert recorded.queue.empty()
 
 

@@ -164,6 +164,22 @@ def test_streams_are_watched_each_for_itself_while_the_watcher_lives(room: Room)
     assert room.minutes(0.5) == []
 
 
+def test_an_alert_says_whether_the_box_is_at_fault_and_who_was_refused(room: Room) -> None:
+    room.rule("offline", kinds.stream(LAB), minutes=5)
+    room.minutes(1)
+    room.dead = {"gate"}
+    assert room.minutes(6) == [
+        "sci:lab is not LIVE, and the box is at fault. The gate of the box has not answered. So the box lets nobody in"
+        " who sends to it. The camera may well be all right. If this stays for more than a minute, restart the box."
+    ]
+    room.dead = set()
+    room.live(LAB)
+    assert room.minutes(1) == []
+    room.store.streams.set_offline(LAB, room.clock.now.utc)
+    room.store.streams.add_refusal("10.0.0.9", "publish", "Another key.", 1, room.clock.now.utc + 1, LAB)
+    assert room.minutes(6) == ["sci:lab is offline. Refused, from 10.0.0.9: Another key."]
+
+
 def test_a_stream_with_a_rule_of_its_own_goes_by_that(room: Room) -> None:
     room.rule("offline", minutes=5)
     own = room.rule("offline", kinds.stream(LAB), minutes=60)

@@ -37,6 +37,7 @@ DECLARED = {
     "POST /reports/<schedule_id:int>": D,
     "POST /reports/<schedule_id:int>/send": D,
     "POST /reports/<schedule_id:int>/remove": D,
+    "GET /unsent": S,
     "GET /account": S,
     "POST /account/password": S,
     "POST /account/tokens": S,

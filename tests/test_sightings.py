@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from appliance.faces import Bbox, Detection, Face, State
 from appliance.keeping import ImageMode
-from appliance.previews import Previews
+from appliance.previews import Preview, Previews
 from appliance.sections import Vision
 from appliance.vision.analysis import TOLD_A_LOOK, Analysis, Sighting
 from appliance.vision.annotate import COLOURS
@@ -32,7 +32,8 @@ SIZE = (1280, 960)
 NOWHERE: Sequence[Region] = ()
 
 
-def open_jpeg(jpeg: bytes | None) -> Pixels:
+def open_jpeg(made: bytes | Preview | None) -> Pixels:
+    jpeg = made.jpeg if isinstance(made, Preview) else made
     assert jpeg
     with av.open(BytesIO(jpeg), "r") as container:
         return pixels_of(next(container.decode(video=0)))

@@ -348,6 +348,47 @@ def test_the_same_refusal_again_counts_up(filled: Store) -> None:
     assert [refusal.times for refusal in filled.streams.refusals()] == [1, 4]
 
 
+def test_a_refusal_stands_on_the_stream_that_was_meant_also_by_an_older_key(filled: Store) -> None:
+    filled.streams.set_key(1, "another digest")
+    before = filled.db.execute("select key_sha256 from old_keys where stream_id = 1").fetchone()[0]
+    assert (filled.senders.meant(before), filled.senders.meant("another digest")) == (1, None)
+    filled.streams.add_refusal("10.0.0.9", "publish", "old key", 1, NOW.utc, 1)
+    filled.streams.add_refusal("10.0.0.9", "publish", "old key", 1, NOW.utc + 90, 1)
+    filled.streams.add_refusal("10.0.0.9", "publish", "old key", 1, NOW.utc + 90, 4711)
+    assert [each.stream_id for each in filled.senders.lost(9)] == [None], "a stream that is gone is not noted"
+    refused = filled.senders.refused(NOW.utc)
+    assert {stream_id: each.at_utc for stream_id, each in refused.items()} == {1: utc_text(NOW.utc + 90)}
+    assert filled.senders.refused(NOW.utc + 91) == {}
+    filled.streams.remove(1)
+    assert filled.senders.meant(before) is None and filled.senders.refused(0.0) == {}
+
+
+def test_of_a_stream_the_last_ten_keys_that_it_had_are_known(filled: Store) -> None:
+    for number in range(12):
+        filled.streams.set_key(1, f"digest {number}")
+    filled.streams.set_active(1, False)
+    filled.streams.set_source(1, "rtsp://camera/1")
+    known = [number for number in range(12) if filled.senders.meant(f"digest {number}") == 1]
+    assert known == list(range(2, 12))
+
+
+def test_it_is_known_until_when_a_stream_was_live(filled: Store) -> None:
+    filled.services.heartbeat("watch", 1, NOW.utc, None, NOW)
+
+    def ended(stream_id: int) -> str | None:
+        stream = filled.streams.get(stream_id, NOW)
+        assert stream
+        return stream.ended_utc
+
+    filled.streams.set_live(1, None, NOW.utc)
+    filled.streams.set_live(2, None, NOW.utc)
+    filled.streams.set_offline(1, NOW.utc + 5)
+    filled.streams.set_offline(1, NOW.utc + 9)
+    assert (ended(1), ended(2)) == (utc_text(NOW.utc + 5), None)
+    filled.streams.all_offline(NOW.utc + 20)
+    assert (ended(1), ended(2)) == (utc_text(NOW.utc + 5), utc_text(NOW.utc + 20))
+
+
 def test_a_flood_of_refusals_keeps_only_the_newest(filled: Store) -> None:
     with filled.writing():
         for number in range(1100):

@@ -222,7 +222,7 @@ def test_the_live_picture_lies_beneath_and_its_last_one_stays(box: Box, address:
     size = "(({naturalWidth, naturalHeight}) => naturalHeight / naturalWidth)(document.querySelector('.preview img'))"
     assert page.get_attribute(SVG, "viewBox") == f"0 0 1000 {1000 * page.evaluate(size):.1f}"
     box.store.streams.set_offline(1)
-    until(page, lambda: page.is_visible("text=it is not live any more"))
+    until(page, lambda: page.is_visible("text=The picture is not live"))
     assert image.is_visible()
     assert person.complaints == []
 

@@ -21,6 +21,7 @@ from bottle import HTTPError, HTTPResponse, request, response
 from appliance.accounts.audit import Action, Actor, ActorKind, record
 from appliance.accounts.people import TOUCH_S, Person, Token
 from appliance.accounts.site import Accounts, Store
+from appliance.accounts.unsent import bring_back, kept_at
 from appliance.errors import InputError, NameTaken, NotAllowed, NotFound, NotSaved, UserError
 from appliance.secrets import digest
 from appliance.times import Now, utc_seconds
@@ -123,6 +124,7 @@ class Guard:
                 passed = {**arguments, "store": store, "now": now, **admitted}
                 result = handler(**{name: value for name, value in passed.items() if name in names})
                 _note_change(store, route, result, arguments)
+                self._forget_unsent(result)
                 return result
             except UserError as error:
                 raise HTTPError(STATUS.get(type(error), 503), str(error)) from error
@@ -155,10 +157,11 @@ class Guard:
         request.environ[VISITOR] = visitor
         if visitor is not None:
             store.audit.act_for(visitor.actor, now.utc)
+            bring_back(self.accounts, visitor.person.id, now)
         if access is not Access.ANYONE and visitor is None:
-            raise _token_refused(MONITORS_ONLY) if access is Access.METRICS else _sign_in_first(store)
+            raise _token_refused(MONITORS_ONLY) if access is Access.METRICS else self._sign_in_first(store, now)
         if request.method not in SAFE_METHODS:
-            self._check_write(visitor, access)
+            self._check_write(store, now, visitor, access)
         if access in (Access.ADMIN, Access.METRICS) and visitor is not None and not visitor.is_admin:
             raise HTTPError(403, "Only an admin may do this. Ask one, or go back.")
         if access is Access.OWNER and visitor is not None:
@@ -208,13 +211,39 @@ class Guard:
                 store.people.touch_session(token_digest, now.utc)
         return Visitor(session.person, token_digest, session.csrf_token)
 
-    def _check_write(self, visitor: Visitor | None, access: Access) -> None:
-        """Refuse a write that another site's page may have sent in the visitor's name."""
+    def _sign_in_first(self, store: Store, now: Now) -> HTTPResponse:
+        if wants_json():
+            return _token_refused("Send `Authorization: Bearer TOKEN`; make one on your account page.")
+        if store.people.count() == 0:
+            return see_other("/claim")
+        if request.method not in SAFE_METHODS:
+            then = kept_at(self.accounts, store, now)
+            if then is None:
+                return HTTPError(401, "You are signed out, so nothing was changed. Sign in, then do it again.")
+            return see_other(_sign_in_address(then))
+        query = f"?{request.query_string}" if request.query_string else ""
+        return see_other(_sign_in_address(request.path + query))
+
+    def _forget_unsent(self, result: Any) -> None:
+        """What was sent and accepted comes back no more."""
+        visitor = visitor_now()
+        if request.method == "POST" and visitor is not None and _status(result) < 400:
+            self.accounts.unsent.forget(visitor.person.id, request.path)
+
+    def _check_write(self, store: Store, now: Now, visitor: Visitor | None, access: Access) -> None:
+        """Refuse a write that another site's page may have sent in the visitor's name.
+
+        A form of theirs from a sign-in before is not carried out either: it comes back, to be sent again.
+        """
         if visitor is not None and visitor.session is None:
             return  # a program: no browser adds a token by itself
         own_form = visitor is not None and has_csrf_token(visitor.csrf_token)
         anyones_form = access is Access.ANYONE and has_csrf_token(self.accounts.pages.form_cookie.read())
         of_this_site = is_same_origin(self.accounts.pages.address)
+        if of_this_site and visitor is not None and not own_form and access is not Access.ANYONE:
+            then = kept_at(self.accounts, store, now, visitor.person.id)
+            if then is not None:
+                raise see_other(then)
         if not of_this_site or not (own_form or anyones_form):
             # A proxy that is not configured comes first of what people see of this.
             proxy = "" if of_this_site else " Behind a proxy, web.base_url must be the address in the browser."
@@ -234,10 +263,13 @@ def _note_change(store: Store, route: Any, result: Any, arguments: Mapping[str, 
     """See that whatever was sent and accepted is on record, also where its handler knows nothing of the audit."""
     if request.method in SAFE_METHODS or store.audit.added or visitor_now() is None:
         return
-    status = result.status_code if isinstance(result, HTTPResponse) else response.status_code
-    if status < 400:
+    if _status(result) < 400:
         numbers = {name: value for name, value in arguments.items() if isinstance(value, int)}
         _note(store, Action.CHANGED, f"{request.method} {route.rule}", **numbers)
+
+
+def _status(result: Any) -> int:
+    return int(result.status_code if isinstance(result, HTTPResponse) else response.status_code)
 
 
 def _note(store: Store, action: Action, subject: str, **details: int) -> None:
@@ -250,19 +282,6 @@ def _note(store: Store, action: Action, subject: str, **details: int) -> None:
 
 def _token_refused(message: str) -> HTTPError:
     return HTTPError(401, message, **{"WWW-Authenticate": "Bearer"})
-
-
-def _sign_in_first(store: Store) -> HTTPResponse:
-    if wants_json():
-        return HTTPError(
-            401, "Send `Authorization: Bearer TOKEN`; make one on your account page.", **{"WWW-Authenticate": "Bearer"}
-        )
-    if store.people.count() == 0:
-        return see_other("/claim")
-    if request.method not in SAFE_METHODS:
-        return HTTPError(401, "You are signed out, so nothing was changed. Sign in, then do it again.")
-    query = f"?{request.query_string}" if request.query_string else ""
-    return see_other(_sign_in_address(request.path + query))
 
 
 def _sign_in_address(then: str) -> str:

@@ -14,6 +14,7 @@ from appliance.accounts.guard import Visitor
 from appliance.accounts.guesses import Guess
 from appliance.accounts.people import Person
 from appliance.accounts.site import Accounts, Store
+from appliance.accounts.unsent import is_kept, marked_token
 from appliance.errors import InputError, UserError
 from appliance.names import person_name
 from appliance.secrets import claim_code, digest, equal_in_constant_time, new_token, password_matches
@@ -48,13 +49,13 @@ def add_routes(app: App, accounts: Accounts) -> None:
         return _claim(accounts, store, now)
 
     @app.get("/sign-in", access=Access.ANYONE)
-    def sign_in_form(store: Store, visitor: Visitor | None) -> Page:
+    def sign_in_form(store: Store, now: Now, visitor: Visitor | None) -> Page:
         then = local_path(query_value("next"))
         if visitor:
             return see_other(then)
         if store.people.count() == 0:
             return see_other("/claim")
-        return _sign_in_page(accounts, "", then)
+        return _sign_in_page(accounts, now, "", then)
 
     @app.post("/sign-in", access=Access.ANYONE)
     def sign_in(store: Store, now: Now, visitor: Visitor | None) -> Page:
@@ -100,9 +101,7 @@ def _claim(accounts: Accounts, store: Store, now: Now) -> Page:
     except OSError as error:
         log.warning("the claim code is used up, but its file could not be removed: %s", error.strerror)
     log.info("the %s was claimed by %s", noun, clean)
-    answer = _begin_session(accounts, store, now, person_id, "/")
-    _remember_device(accounts, store, now, person_id, answer)
-    return answer
+    return _begin_session(accounts, store, now, person_id, "/")
 
 
 def _claim_page(accounts: Accounts, status: int = 200, **values: Any) -> Page:
@@ -117,15 +116,16 @@ def _sign_in(accounts: Accounts, store: Store, now: Now, visitor: Visitor | None
     guess = _guess(accounts, store, now, person, address)
     wait_s = accounts.guesses.wait_s(guess, now.uptime_s)
     if wait_s > 0:
-        return _sign_in_page(accounts, name, then, 429, too_many_tries(wait_s))
+        return _sign_in_page(accounts, now, name, then, 429, too_many_tries(wait_s))
     right = _is_right(accounts, guess, person)
     if right is None:
         accounts.guesses.take_back(guess, now.uptime_s)
-        return _sign_in_page(accounts, name, then, 503, "Too many people sign in just now. Try again in a moment.")
+        busy = "Too many people sign in just now. Try again in a moment."
+        return _sign_in_page(accounts, now, name, then, 503, busy)
     if person is None or not right:
         log.warning("a sign-in from %s failed", address)
         _note_failure(accounts, store, now, person)
-        return _sign_in_page(accounts, name, then, 400, "Name or password is wrong.")
+        return _sign_in_page(accounts, now, name, then, 400, "Name or password is wrong.")
     accounts.guesses.take_back(guess, now.uptime_s)
     with store.saving():
         if visitor and visitor.session:
@@ -133,9 +133,7 @@ def _sign_in(accounts: Accounts, store: Store, now: Now, visitor: Visitor | None
         store.people.forget_old_sessions(now.utc)
         store.audit.act_for(Actor(ActorKind.PERSON, person.name, person.id, address), now.utc)
         store.audit.add(Action.SIGNED_IN, **accounts.failures.left_out())
-    answer = _begin_session(accounts, store, now, person.id, then)
-    _remember_device(accounts, store, now, person.id, answer)
-    return answer
+    return _begin_session(accounts, store, now, person.id, then)
 
 
 def _note_failure(accounts: Accounts, store: Store, now: Now, person: Person | None) -> None:
@@ -166,8 +164,11 @@ def _is_right(accounts: Accounts, guess: Guess, person: Person | None) -> bool |
             return password_matches(password, password_hash)
 
 
-def _remember_device(accounts: Accounts, store: Store, now: Now, person_id: int, answer: HTTPResponse) -> None:
-    """A browser keeps its id for all who sign in there; one that nobody knows (planted, or too old) is not taken on."""
+def _remembered_device(accounts: Accounts, store: Store, now: Now, person_id: int) -> str | None:
+    """The id by which this person's browser is known from now on; None: it cannot be stored.
+
+    A browser keeps its id for all who sign in there; one that nobody knows (planted, or too old) is not taken on.
+    """
     device = accounts.device_cookie.read()
     try:
         if device is None or not store.people.knows_device(digest(device), now.utc):
@@ -175,21 +176,29 @@ def _remember_device(accounts: Accounts, store: Store, now: Now, person_id: int,
         store.people.remember_device(digest(device), person_id, now.utc)
     except sqlite3.Error as error:
         log.warning("this browser could not be remembered (its person signed in): %s", error)
-        return
-    accounts.device_cookie.set(answer, device)
+        return None
+    return device
 
 
-def _sign_in_page(accounts: Accounts, name: str, then: str, status: int = 200, problem: str | None = None) -> Page:
-    return accounts.pages.page("sign_in.html", status=status, problem=problem, name=name, then=then)
+def _sign_in_page(
+    accounts: Accounts, now: Now, name: str, then: str, status: int = 200, problem: str | None = None
+) -> Page:
+    form_waits = is_kept(accounts, then, now)
+    values = {"name": name, "then": then, "form_waits": form_waits}
+    return accounts.pages.page("sign_in.html", status=status, problem=problem, **values)
 
 
 def _begin_session(accounts: Accounts, store: Store, now: Now, person_id: int, then: str) -> HTTPResponse:
     """A new id at every sign-in: one that somebody planted in the browser before is worth nothing."""
     session_id = new_token()
+    device = _remembered_device(accounts, store, now, person_id)
+    csrf_token = marked_token(device, person_id) if device else new_token()
     with store.saving():
-        store.people.add_session(digest(session_id), person_id, new_token(), now.utc)
+        store.people.add_session(digest(session_id), person_id, csrf_token, now.utc)
     answer = see_other(then)
     accounts.session_cookie.set(answer, session_id)
+    if device:
+        accounts.device_cookie.set(answer, device)
     return answer
 
 

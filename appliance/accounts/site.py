@@ -21,6 +21,7 @@ from appliance.web.cookies import Cookie
 from appliance.web.forms import query_value, secret_field
 from appliance.web.pages import Pages
 from appliance.web.shown import Shown, ShownSecrets
+from appliance.web.unsent import UnsentForms
 
 VIEWS = Path(__file__).parent / "views"
 
@@ -59,6 +60,7 @@ class Accounts:
     guesses: Guesses = field(default_factory=Guesses)
     failures: Failures = field(default_factory=Failures)
     shown: ShownSecrets = field(default_factory=ShownSecrets)
+    unsent: UnsentForms = field(default_factory=UnsentForms)
     hashing: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(2))
     """Argon2 takes 64 MiB at a time: at most two at once, however many sign in."""
     strangers: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(6))

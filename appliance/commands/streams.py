@@ -8,7 +8,9 @@ from typing import BinaryIO
 import click
 
 from appliance.commands.kit import config_of, secret, store_of
+from appliance.disk import Reserve
 from appliance.errors import UserError
+from appliance.reception import receptions
 from appliance.rules import streams
 from appliance.rules import zones as zone_rules
 from appliance.rules.sources import refuse_readable_secret
@@ -79,14 +81,16 @@ def stream_add(
 @click.pass_context
 def stream_list(context: click.Context) -> None:
     """List streams, which are LIVE, and who crossed their lines today."""
-    with closing(store_of(config_of(context))) as store:
+    config = config_of(context)
+    with closing(store_of(config)) as store:
         moment = now()
         found = store.streams.all(moment)
+        how = receptions(store, found, moment, Reserve(config.state).is_needed())
         crossed = store.crossings.today([each.id for each in found], moment.utc)
         for each in found:
-            state = "LIVE" if each.live else "offline" if each.active else "deactivated"
+            received = how[each.id]
             lines = [f"{name}: {of.inward} in, {of.outward} out" for name, of in crossed.get(each.id, {}).items()]
-            click.echo(f"{each.title}\t{state}\t{each.problem or ''}\t{'; '.join(lines)}".rstrip())
+            click.echo(f"{each.title}\t{received.state.label}\t{received.problem or ''}\t{'; '.join(lines)}".rstrip())
 
 
 @stream.command("zones")

@@ -28,6 +28,7 @@ from appliance.local import api_types as shapes
 from appliance.local.api_query import detection_filter, limit_parameter
 from appliance.local.openapi import OPERATIONS, document
 from appliance.local.pages import Site
+from appliance.reception import receptions
 from appliance.rules import detections as detection_rules
 from appliance.rules import streams as stream_rules
 from appliance.rules import things
@@ -44,7 +45,7 @@ KEEPING = tuple(field.name for field in fields(Keeping))
 def add_routes(app: App, site: Site) -> None:
     """Add every route of the API."""
     app.install(KnownParameters(OPERATIONS))
-    _add_stream_routes(app)
+    _add_stream_routes(app, site)
     _add_stream_changes(app, site)
     _add_detection_routes(app, site)
     _add_detection_writes(app, site)
@@ -76,12 +77,21 @@ def add_routes(app: App, site: Site) -> None:
         )
 
 
-def _add_stream_routes(app: App) -> None:
+def _stream_json(site: Site, store: Store, stream: Stream, now: Now) -> shapes.Stream:
+    return _streams_json(site, store, [stream], now)[0]
+
+
+def _streams_json(site: Site, store: Store, streams: list[Stream], now: Now) -> list[shapes.Stream]:
+    received = receptions(store, streams, now, site.reserve.is_needed())
+    return [shapes.stream_json(each, received[each.id]) for each in streams]
+
+
+def _add_stream_routes(app: App, site: Site) -> None:
     @app.get("/api/v1/streams", access=Access.SIGNED_IN)
     def streams(store: Store, visitor: Visitor, now: Now) -> HTTPResponse:
         """The visitor's streams; an admin's are all."""
         found = store.streams.all(now, visitor.sees_only, parameters().get("search", "").strip())
-        return answer(shapes.StreamPage(streams=[shapes.stream_json(stream) for stream in found]))
+        return answer(shapes.StreamPage(streams=_streams_json(site, store, found, now)))
 
     @app.post("/api/v1/streams", access=Access.SIGNED_IN)
     def add_stream(store: Store, visitor: Visitor, now: Now) -> HTTPResponse:
@@ -100,12 +110,12 @@ def _add_stream_routes(app: App) -> None:
             watch=new.watch_url,
             keeping=Keeping(new.images, new.images_days, new.detections_days),
         )
-        return answer(shapes.with_key(stream, key), 201)
+        return answer(shapes.with_key(_stream_json(site, store, stream, now), key), 201)
 
     @app.get("/api/v1/streams/<stream_id:int>", access=Access.OWNER)
-    def one_stream(stream: Stream) -> HTTPResponse:
+    def one_stream(stream: Stream, store: Store, now: Now) -> HTTPResponse:
         """One stream."""
-        return answer(shapes.stream_json(stream))
+        return answer(_stream_json(site, store, stream, now))
 
 
 def _add_stream_changes(app: App, site: Site) -> None:
@@ -121,19 +131,20 @@ def _add_stream_changes(app: App, site: Site) -> None:
         chosen = {field: named.pop(field) for field in KEEPING if field in named}
         keeping = replace(stream.keeping, **chosen) if chosen else None
         stream_rules.change(store, visitor.person, stream, keeping=keeping, **named)
-        return answer(shapes.stream_json(stream_rules.find(store, stream.id, now)))
+        return answer(_stream_json(site, store, stream_rules.find(store, stream.id, now), now))
 
     @app.post("/api/v1/streams/<stream_id:int>/key", access=Access.OWNER)
     def rotate_key(stream_id: int, store: Store, now: Now) -> HTTPResponse:
         """Give it a new key; whoever publishes with the old one is cut off within seconds."""
         key = stream_rules.rotate_key(store, stream_id)
-        return answer(shapes.with_key(stream_rules.find(store, stream_id, now), key))
+        stream = stream_rules.find(store, stream_id, now)
+        return answer(shapes.with_key(_stream_json(site, store, stream, now), key))
 
     @app.post("/api/v1/streams/<stream_id:int>/view", access=Access.OWNER)
     def learn_view(stream: Stream, store: Store, now: Now) -> HTTPResponse:
         """What the camera shows from now on is its view."""
         stream_rules.learn_view(store, stream)
-        return answer(shapes.stream_json(stream_rules.find(store, stream.id, now)))
+        return answer(_stream_json(site, store, stream_rules.find(store, stream.id, now), now))
 
     @app.delete("/api/v1/streams/<stream_id:int>", access=Access.OWNER)
     def remove_stream(stream: Stream, store: Store, visitor: Visitor, now: Now) -> HTTPResponse:

@@ -16,6 +16,7 @@ from appliance.faces import PictureFault, State
 from appliance.keeping import MAX_DAYS, ImageMode
 from appliance.local.words import UNKNOWN_WHILE_FULL
 from appliance.rates import compliance
+from appliance.reception import Reception, ReceptionState
 from appliance.store import ServiceStatus, StoredDetection
 from appliance.store import Stream as StoredStream
 from appliance.store.measuring import Measured
@@ -61,6 +62,8 @@ class Stream(Struct, kw_only=True, rename=_RENAMED):
     images, images_days, detections_days: what was chosen of what is kept; null: as the box has it.
     decoded_by: what decodes it just now, FFmpeg or a chip; null: nothing does, or it is not known yet.
     picture_fault: what is wrong with the picture that comes, if anything is: moved is a camera that looks elsewhere.
+    state: unknown is the box's own fault, refused is somebody who sends and is not let in. state_since: since when
+    (refused: when last); null: not known. state_words: what is wrong and what to do; null: nothing.
     """
 
     id: int
@@ -87,6 +90,9 @@ class Stream(Struct, kw_only=True, rename=_RENAMED):
     images_days: Days | None
     detections_days: Days | None
     created_utc: str
+    state: ReceptionState
+    state_since: str | None
+    state_words: str | None
 
 
 class StreamWithKey(Stream, kw_only=True):
@@ -245,17 +251,24 @@ class DetectionPage(Struct, kw_only=True):
     next: str | None
 
 
-def stream_json(stream: StoredStream) -> Stream:
-    """A stream as the API shows it."""
-    made = msgspec.convert(stream, Stream, from_attributes=True)
-    made.source_url = shown(made.source_url) if made.source_url else None
-    made.watch_url = shown(made.watch_url) if made.watch_url else None
-    return made
+def stream_json(stream: StoredStream, received: Reception) -> Stream:
+    """A stream as the API shows it. received: how it is received."""
+    health = msgspec.convert(stream.health, Health, from_attributes=True)
+    stored = [name for name in Stream.__struct_fields__ if not name.startswith("state")]
+    values = {name: getattr(stream, name) for name in stored}
+    values["source_url"] = shown(stream.source_url) if stream.source_url else None
+    values["watch_url"] = shown(stream.watch_url) if stream.watch_url else None
+    return Stream(
+        **{**values, "health": health},
+        state=received.state,
+        state_since=received.since_utc,
+        state_words=received.words or None,
+    )
 
 
-def with_key(stream: StoredStream, key: str | None) -> StreamWithKey:
-    """A stream and the key that was made for it just now."""
-    return StreamWithKey(**msgspec.structs.asdict(stream_json(stream)), stream_key=key)
+def with_key(stream: Stream, key: str | None) -> StreamWithKey:
+    """A stream as the API shows it, and the key that was made for it just now."""
+    return StreamWithKey(**msgspec.structs.asdict(stream), stream_key=key)
 
 
 def detection_json(stored: StoredDetection, prefix: str = "") -> Detection:

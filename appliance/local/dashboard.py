@@ -14,6 +14,7 @@ from appliance.local.pages import Site
 from appliance.local.trend_charts import last_day_chart
 from appliance.local.trend_steps import detections_address
 from appliance.rates import Rate, compliance
+from appliance.reception import box_at_fault, receptions
 from appliance.store import DetectionFilter, Store
 from appliance.store.measuring import Measured
 from appliance.times import Now
@@ -44,7 +45,7 @@ def add_routes(app: App, site: Site) -> None:
         starts = [("Today", today_utc), ("Last 7 days", now.utc - 7 * 86400), ("All", None)]
         periods = [period(store, title, DetectionFilter(since_utc=since)) for title, since in starts]
         how = look(site, store, now, visitor.sees_only)
-        streams = how.streams
+        streams, received = how.streams, receptions(store, how.streams, now, how.disk.is_full)
         latest = store.detections.latest_with_image()
         site.viewing.page(store, visitor, now, [latest] if latest else [])
         return site.pages.page(
@@ -53,7 +54,9 @@ def add_routes(app: App, site: Site) -> None:
             streams=streams,
             others=streams_of_others(store, visitor),
             live=[stream for stream in streams if stream.live],
-            with_problem=[stream for stream in streams if stream.active and stream.problem],
+            with_problem=[stream for stream in streams if received[stream.id].is_wrong],
+            receptions=received,
+            unknown=box_at_fault(received.values()),
             latest=latest,
             problems=how.problems,
             notices=how.notices,

@@ -14,6 +14,7 @@ from appliance.board import Throttling
 from appliance.local.health import BoxHealth, look, model_id, version
 from appliance.local.metrics import metrics
 from appliance.local.pages import Site
+from appliance.reception import receptions
 from appliance.service import SERVICES
 from appliance.store import Store
 from appliance.times import Now
@@ -34,7 +35,9 @@ def add_routes(app: App, site: Site) -> None:
     @app.get(PAGE, access=Access.SIGNED_IN)
     def health_page(store: Store, visitor: Visitor, now: Now) -> Page:
         shown = site.accounts.new_metrics_token(visitor.person.id, now)
-        return _page(site, look(site, store, now, visitor.sees_only), token, shown=shown, refresh=REFRESH_S)
+        how = look(site, store, now, visitor.sees_only)
+        received = receptions(store, how.streams, now, how.disk.is_full)
+        return _page(site, how, token, receptions=received, shown=shown, refresh=REFRESH_S)
 
     @app.post(f"{PAGE}/token", access=Access.ADMIN)
     def make_token(store: Store, visitor: Visitor, now: Now) -> Page:

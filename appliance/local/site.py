@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from bottle import HTTPResponse
 
-from appliance.accounts import account, audit_site, sign_in
+from appliance.accounts import account, audit_site, sign_in, unsent
 from appliance.accounts.guard import Guard
 from appliance.config import Config
 from appliance.exports.drafts import sweep
@@ -88,6 +88,7 @@ def make_app(
     app.install(Guard(site.accounts, open_store, clock, owned_stream))
     site.pages.static.add_routes(app)
     sign_in.add_routes(app, site.accounts)
+    unsent.add_routes(app, site.accounts)
     account.add_routes(app, site.accounts)
     audit_site.add_routes(app, site.accounts)
     for module in MODULES:

@@ -17,6 +17,8 @@ from appliance.local.trend_charts import last_day_chart
 from appliance.local.words import kept
 from appliance.local.zone_drawing import KINDS, drawing_of
 from appliance.media import mediamtx
+from appliance.previews import Preview
+from appliance.reception import box_at_fault, receptions
 from appliance.rules import streams as rules
 from appliance.secrets import digest
 from appliance.store import DetectionFilter, Store, Stream
@@ -30,6 +32,7 @@ from appliance.web.shown import Shown
 
 STANDARD_RTMP_PORT = 1935
 STANDARD_RTMPS_PORT = 443
+AGE_HEADER = "X-Picture-Age-S"  # in seconds by the box's own clock: nobody needs to trust a browser's
 MARGIN, GAP = 20, 12  # of the square that shows the smallest face: to the edges of the picture, and to its text
 
 
@@ -75,7 +78,8 @@ def add_routes(app: App, site: Site) -> None:
         search = query_value("search")[:100]
         found = store.streams.all(now, visitor.sees_only, search)
         today = store.trends.by_stream([stream.id for stream in found], store.trends.midnight_utc(now.utc))
-        refusals = store.streams.refusals(8) if visitor.is_admin else []
+        received = receptions(store, found, now, site.reserve.is_needed())
+        refusals = store.senders.lost(8) if visitor.is_admin else []
         return site.pages.page(
             "streams.html",
             streams=found,
@@ -83,6 +87,8 @@ def add_routes(app: App, site: Site) -> None:
             search=search,
             others=streams_of_others(store, visitor),
             refusals=refusals,
+            receptions=received,
+            unknown=box_at_fault(received.values()),
             alerted={alert.address for alert in open_now(store, visitor, found)},
             now=now,
         )
@@ -101,6 +107,7 @@ def add_routes(app: App, site: Site) -> None:
             kinds=KINDS,
             crossed=store.crossings.today([stream.id], now.utc).get(stream.id, {}),
             stream=stream,
+            received=receptions(store, [stream], now, site.reserve.is_needed())[stream.id],
             periods=[
                 replace(period(store, title, of), measured=measured(store, [stream.id], of.since_utc))
                 for title, of in (("Today", today), ("All", only))
@@ -122,11 +129,11 @@ def add_routes(app: App, site: Site) -> None:
 
     @app.get("/streams/<stream_id:int>/preview.jpg", access=Access.OWNER, bearer=True)
     def preview(store: Store, visitor: Visitor, stream: Stream, now: Now) -> HTTPResponse:
-        jpeg = newest_preview(site, store, stream)
-        if jpeg is None:
+        newest = newest_preview(site, store, stream)
+        if newest is None:
             return HTTPResponse(status=204)
         site.viewing.preview(store, visitor, now, rules.named(store, stream.id))
-        return HTTPResponse(jpeg, headers={"Content-Type": "image/jpeg"})
+        return HTTPResponse(newest.jpeg, headers={"Content-Type": "image/jpeg", AGE_HEADER: f"{newest.age_s:.1f}"})
 
 
 def _add_routes_that_cut_off(app: App, site: Site) -> None:
@@ -228,7 +235,7 @@ def public_host(site: Site) -> str:
     return site.config.rtmp.public_host or site.pages.address.host or host_in(request.headers.get("Host", "")) or ""
 
 
-def newest_preview(site: Site, store: Store, stream: Stream) -> bytes | None:
+def newest_preview(site: Site, store: Store, stream: Stream) -> Preview | None:
     """The newest preview of a live stream; tells the watcher that somebody wants to see it."""
     if not stream.live or store.privacy.statistics_only():
         return None

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
+from bottle import request
+
 from appliance.errors import InputError, UserError
 from appliance.local.pages import Site
 from appliance.local.streams import newest_preview
@@ -16,8 +18,10 @@ from appliance.store import Store, Stream
 from appliance.web.access import Access, App
 from appliance.web.forms import field, fields, query_value, see_other
 from appliance.web.pages import Page
+from appliance.web.unsent import nothing_changed, taken_unsent
 from appliance.zones import DIGITS, MOST_POINTS, MOST_ZONES, Point, Zone, ZoneKind
 
+COLUMNS = ("kind", "name", "points")  # the fields of a row
 EMPTY_ROWS = 2  # for who has no script: saved, there are two more
 _PERCENT = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,9})?", re.ASCII)
 _BETWEEN = re.compile(r"[\s,;]+")
@@ -43,6 +47,11 @@ def add_routes(app: App, site: Site) -> None:
     @app.get("/streams/<stream_id:int>/zones", access=Access.OWNER)
     def zones(store: Store, stream: Stream) -> Page:
         drawn = store.zones.of(stream.id)
+        form = taken_unsent(request.path)
+        if form:
+            rows = _rows(*([value.strip() for name, value in form.fields if name == each] for each in COLUMNS))
+            seen = dict(form.fields).get("seen", "")
+            return _page(site, store, stream, rows, _readable(rows), problem=nothing_changed(form), seen=seen)
         return _page(site, store, stream, [_row(zone) for zone in drawn], drawn, is_saved=bool(query_value("saved")))
 
     @app.post("/streams/<stream_id:int>/zones", access=Access.OWNER)
@@ -61,8 +70,9 @@ def _page(
     stream: Stream,
     rows: list[Row],
     drawn: Sequence[Zone],
-    problem: UserError | None = None,
+    problem: UserError | str | None = None,
     is_saved: bool = False,
+    seen: str | None = None,
 ) -> Page:
     return site.pages.page(
         "zones.html",
@@ -72,7 +82,7 @@ def _page(
         blank=Row(),
         kinds=KINDS,
         drawing=drawing_of(drawn, stream.width, stream.height),
-        version=rules.version_of(store.zones.of(stream.id)),
+        version=rules.version_of(store.zones.of(stream.id)) if seen is None else seen,
         most_points=MOST_POINTS,
         most_zones=MOST_ZONES,
         is_saved=is_saved,
@@ -91,8 +101,11 @@ def _percent(fraction: float) -> str:
 
 
 def _typed() -> list[Row]:
-    columns = zip_longest(fields("kind"), fields("name"), fields("points"), fillvalue="")
-    return [row for row in (Row(*values) for values in columns) if not row.is_empty]
+    return _rows(*(fields(name) for name in COLUMNS))
+
+
+def _rows(*columns: Sequence[str]) -> list[Row]:
+    return [row for row in (Row(*values) for values in zip_longest(*columns, fillvalue="")) if not row.is_empty]
 
 
 def _zones(rows: Sequence[Row]) -> list[Zone]:

@@ -22,6 +22,7 @@ from appliance.media.mediamtx import key_sha256
 from appliance.media.refusals import (
     DEACTIVATED,
     NOT_OFFERED,
+    OLD_KEY,
     READING,
     RECORD_S,
     SECOND,
@@ -56,10 +57,14 @@ class AuthRequest(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer. refusal: what to record for people, also of a second publisher, whom the ingest will refuse."""
+    """The answer. refusal: what to record for people, also of a second publisher, whom the ingest will refuse.
+
+    stream_id: of a refusal, the stream that was meant, also by an older key of it; None: not known.
+    """
 
     allowed: bool
     refusal: str | None = None
+    stream_id: int | None = None
 
 
 def authorise(request: AuthRequest, store: Store, secret: str) -> Decision:
@@ -72,11 +77,14 @@ def authorise(request: AuthRequest, store: Store, secret: str) -> Decision:
     if key is None:
         return Decision(False, wrong_address(request.path, request.query))
     stream = store.streams.with_key(key, now())
-    if stream is None or not stream.active:
-        return Decision(False, DEACTIVATED if stream else UNKNOWN_KEY)
+    if stream is None:
+        meant = store.senders.meant(key)
+        return Decision(False, UNKNOWN_KEY if meant is None else OLD_KEY, meant)
+    if not stream.active:
+        return Decision(False, DEACTIVATED, stream.id)
     # The ingest itself refuses a second publisher. A refusal here would make OBS give up for good, also when it is
     # the first one who comes back while its lost connection is still timing out.
-    return Decision(True, SECOND if stream.live else None)
+    return Decision(True, SECOND, stream.id) if stream.live else Decision(True)
 
 
 def _of_the_box(request: AuthRequest, secret: str) -> Decision:
@@ -113,7 +121,7 @@ class Gate:
             log.error("the store cannot be read, so nobody is let in: %s", error)
             return 503
         if decision.refusal:
-            self.refusals.add(request.ip or "?", request.action, decision.refusal)
+            self.refusals.add(request.ip or "?", request.action, decision.refusal, decision.stream_id)
         return 204 if decision.allowed else 401
 
     def _decide(self, request: AuthRequest) -> Decision:

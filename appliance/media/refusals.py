@@ -18,12 +18,19 @@ from appliance.store import Store
 MAX_QUEUED_REFUSALS = 1000
 RECORD_S = 1.0  # a flood of refusals is one transaction a second
 
-UNKNOWN_KEY = "The stream key is not known here; copy it again, or make a new one on the stream's page."
+UNKNOWN_KEY = (
+    "No stream has this stream key; make a new one on the page of the stream that is meant, and type it in where the"
+    " video is sent from."
+)
+OLD_KEY = (
+    "It came with an older stream key of this stream, which was replaced; type the present one in where the video is"
+    " sent from, or make a new one on the stream's page."
+)
 DEACTIVATED = "This stream is deactivated; activate it on its page."
 NO_KEY = (
     "No stream key came with it; publish to rtmp://<this box>/live with the stream key, or to .../live/<stream key>."
 )
-NOT_A_KEY = "The stream key has a blank or another character that no key has; copy it again."
+NOT_A_KEY = "The stream key has a blank or another character that no key has; type it in again, or make a new one."
 WRONG_NAME = "The address must go on with /live after the box's name, in small letters: rtmp://<this box>/live."
 LIVE_TWICE = "“live” came twice: it belongs into the server's address, and the stream key alone into the field for it."
 TOO_MUCH = "Something stands before or after the stream key; the address must end with /live/<stream key>."
@@ -54,12 +61,15 @@ class Refusals:
     """Records refusals without ever keeping an answer waiting: a bounded queue, one transaction a second."""
 
     def __init__(self) -> None:
-        self.queue: queue.Queue[tuple[str, str, str]] = queue.Queue(maxsize=MAX_QUEUED_REFUSALS)
+        self.queue: queue.Queue[tuple[str, str, str, int | None]] = queue.Queue(maxsize=MAX_QUEUED_REFUSALS)
 
-    def add(self, remote: str, action: str, reason: str) -> None:
-        """Somebody was refused. In a flood the surplus is dropped: it would all say the same."""
+    def add(self, remote: str, action: str, reason: str, stream_id: int | None = None) -> None:
+        """Somebody was refused. In a flood the surplus is dropped: it would all say the same.
+
+        stream_id: the stream that was meant; None: not known.
+        """
         with contextlib.suppress(queue.Full):
-            self.queue.put_nowait((remote, action, reason))
+            self.queue.put_nowait((remote, action, reason, stream_id))
 
     def save(self, path: Path, utc: float) -> None:
         """Write what is queued, the same only once, over a connection of its own. utc: now.
@@ -72,14 +82,14 @@ class Refusals:
             refusals = Counter(self._take())
             try:
                 with store.writing():
-                    for (remote, action, reason), times in refusals.items():
-                        store.streams.add_refusal(remote, action, reason, times, utc)
+                    for (remote, action, reason, stream_id), times in refusals.items():
+                        store.streams.add_refusal(remote, action, reason, times, utc, stream_id)
             except sqlite3.Error:
                 for refusal in refusals.elements():
                     self.add(*refusal)
                 raise
 
-    def _take(self) -> Iterator[tuple[str, str, str]]:
+    def _take(self) -> Iterator[tuple[str, str, str, int | None]]:
         with contextlib.suppress(queue.Empty):
             while True:
                 yield self.queue.get_nowait()

@@ -13,6 +13,7 @@ from appliance.alerts.rules import Rule
 from appliance.config import Config
 from appliance.disk import Reserve, free_bytes, size_bytes
 from appliance.faces import Counts, PictureFault
+from appliance.reception import Reception, ReceptionState, receptions
 from appliance.service import SERVICES
 from appliance.store import FleetStatus, Store, Stream, WallClock
 from appliance.time_zone import QUARTER_S
@@ -64,6 +65,10 @@ class Looking:
         return [each for each in self._store.streams.all(self._moment) if each.active]
 
     @cached_property
+    def _receptions(self) -> dict[int, Reception]:
+        return receptions(self._store, self._streams, self._moment, self._is_full)
+
+    @cached_property
     def _alive(self) -> frozenset[str]:
         return frozenset(each.name for each in self._store.services.all(self._moment) if each.alive)
 
@@ -106,8 +111,8 @@ class Looking:
         for subject, stream in self._about(rule):
             if isinstance(rule.parameters, kinds.Offline):
                 holds, words = not stream.live, f"{stream.title} is {'LIVE again' if stream.live else 'offline'}."
-                if holds and stream.problem:
-                    words = f"{stream.title} is offline. {stream.problem}"
+                if holds:
+                    words = self._why_offline(stream)
             elif isinstance(rule.parameters, kinds.Picture):
                 fault = stream.picture_fault if stream.live else None
                 holds, words = fault is not None, f"The picture of {stream.title} is as it should be again."
@@ -122,6 +127,14 @@ class Looking:
                 elif not stream.live:
                     words = f"{stream.title} is not LIVE any more."
             yield Finding(subject, holds if is_known else None, stream.title, words)
+
+    def _why_offline(self, stream: Stream) -> str:
+        """As the pages say it, so that nobody goes to the camera when it is the box."""
+        received = self._receptions[stream.id]
+        if not received.is_known:
+            return f"{stream.title} is not LIVE, and the box is at fault. {received.words}"
+        why = received.words if received.state is ReceptionState.REFUSED else received.problem or ""
+        return f"{stream.title} is offline. {why}".strip()
 
     def _disk(self, parameters: kinds.Disk, is_raised: bool) -> Finding:
         free, size = free_bytes(self._config.state), size_bytes(self._config.state)

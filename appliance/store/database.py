@@ -32,6 +32,7 @@ from appliance.store.forgotten import ForgottenUntold
 from appliance.store.privacy import Privacy
 from appliance.store.receipts import Receipts
 from appliance.store.schema import MIGRATIONS
+from appliance.store.senders import Senders
 from appliance.store.services import Services
 from appliance.store.soundness import BUSY_TIMEOUT_S, Cause, cause_of, connect
 from appliance.store.still_places import StillPlaces
@@ -63,6 +64,7 @@ class Store:
         self.db = Migrated(connection)
         self.people = People(self.db)
         self.streams = Streams(self.db)
+        self.senders = Senders(self.db)
         self.detections = Detections(self.db)
         self.exports = Exports(self.db)
         self.services = Services(self.db)

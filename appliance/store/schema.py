@@ -13,6 +13,7 @@ from appliance.store import (
     calibration_schema,
     keeping_schema,
     picture_schema,
+    senders_schema,
     summaries_schema,
     trends_schema,
     zones_schema,
@@ -352,3 +353,9 @@ def m022_reports(db: Database) -> None:
 def m023_hours(db: Database) -> None:
     """Sums by the hours of the clocks, for what is asked by the hour of the week."""
     trends_schema.make_hours(db)
+
+
+@migrations()
+def m024_senders(db: Database) -> None:
+    """Which stream a sender meant who was refused, and until when a stream was LIVE."""
+    senders_schema.make(db)

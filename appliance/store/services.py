@@ -16,7 +16,10 @@ FRESH_S = 7.0
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """One service as last heard of. alive: its heartbeat is fresh. judging: of the watcher, what judges."""
+    """One service as last heard of. alive: its heartbeat is fresh. judging: of the watcher, what judges.
+
+    silent_s: since its last heartbeat; None: it gave none since the machine was started.
+    """
 
     name: str
     alive: bool
@@ -24,6 +27,7 @@ class ServiceStatus:
     pid: int
     problem: str | None
     judging: Judging | None = None
+    silent_s: float | None = None
 
 
 class Services:
@@ -62,9 +66,10 @@ class Services:
     def all(self, now: Now) -> list[ServiceStatus]:
         """Every service that ever gave a heartbeat, by name."""
         rows = self.db.execute(
-            "select name, boot_id = ? and ? - heartbeat_s < ? as alive, started_utc, pid, problem, judging"
+            "select name, boot_id = :boot_id and :uptime_s - heartbeat_s < :fresh_s as alive, started_utc, pid,"
+            " problem, judging, iif(boot_id = :boot_id, :uptime_s - heartbeat_s, null) as silent_s"
             " from services order by name",
-            [now.boot_id, now.uptime_s, FRESH_S],
+            {"boot_id": now.boot_id, "uptime_s": now.uptime_s, "fresh_s": FRESH_S},
         )
         return [
             ServiceStatus(**{**row, "alive": bool(row["alive"]), "judging": _judging(row["judging"])}) for row in rows

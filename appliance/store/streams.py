@@ -30,6 +30,7 @@ class Stream:
     picture_fault: what is wrong with the picture that comes, picture_fault_since_utc: since when; while it is live.
     transport: over which the pictures of a camera came last, tcp or udp. key_interval_s: from key frame to key frame.
     health: how well it can be judged, work: what was done with it; while it is live.
+    ended_utc: until when it was LIVE, where it is not and that is known.
     """
 
     id: int
@@ -57,6 +58,7 @@ class Stream:
     work: Work = field(default_factory=Work)
     picture_fault: PictureFault | None = None
     picture_fault_since_utc: str | None = None
+    ended_utc: str | None = None
 
     @property
     def title(self) -> str:
@@ -89,13 +91,14 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Someone was refused."""
+    """Someone was refused. stream_id: the stream that was meant; None: not known."""
 
     at_utc: str
     remote: str
     action: str
     reason: str
     times: int
+    stream_id: int | None = None
 
 
 _LIVE = "(watch.name is not null and active and coalesce(live, 0))"
@@ -108,7 +111,7 @@ _SELECT = f"""
     select streams.id, owner_id, people.name as owner, streams.name, key_sha256 is not null as has_key, source_url,
       watch_url, active, {", ".join(_KEEPING)}, streams.created_utc,
       {_LIVE} as live, iif({_LIVE}, since_utc, null) as live_since_utc,
-      iif({_LIVE}, remote, null) as remote, codec, width, height, stream_status.problem,
+      iif({_LIVE}, remote, null) as remote, codec, width, height, stream_status.problem, ended_utc,
       watch_problem, transport, key_interval_s, iif({_LIVE}, decoded_by, null) as decoded_by,
       {", ".join(f"iif({_LIVE}, {name}, null) as {name}" for name in (*_HEALTH, *_FAULT))},
       {", ".join(f"iif({_LIVE}, {name}, 0) as {name}" for name in _WORK)}
@@ -284,15 +287,21 @@ class Streams:
             [stream_id, utc_text(now_utc), remote],
         )
 
-    def set_offline(self, stream_id: int) -> None:
-        """Nobody publishes any more."""
-        self.db.execute("update stream_status set live = 0, since_utc = null where stream_id = ?", [stream_id])
-
-    def all_offline(self) -> None:
-        """What the watcher says when it starts: it has seen nothing yet, and knows of no problem."""
+    def set_offline(self, stream_id: int, now_utc: float | None = None) -> None:
+        """Nobody publishes any more. now_utc None: it is not known since when."""
         self.db.execute(
-            "update stream_status set live = 0, since_utc = null, problem = null, watch_problem = null"
-            " where live or problem is not null or watch_problem is not null"
+            "update stream_status set live = 0, since_utc = null, ended_utc = iif(live, ?, ended_utc)"
+            " where stream_id = ?",
+            [None if now_utc is None else utc_text(now_utc), stream_id],
+        )
+
+    def all_offline(self, now_utc: float | None = None) -> None:
+        """What the watcher says when it starts and ends: it sees nothing, and knows of no problem."""
+        self.db.execute(
+            "update stream_status set live = 0, since_utc = null, ended_utc = iif(live, ?, ended_utc),"
+            " problem = null, watch_problem = null"
+            " where live or problem is not null or watch_problem is not null",
+            [None if now_utc is None else utc_text(now_utc)],
         )
 
     def describe(
@@ -346,24 +355,32 @@ class Streams:
         ).fetchone()
         return (PictureFault(row["picture_fault"]), row["picture_fault_since_utc"]) if row else None
 
-    def add_refusal(self, remote: str, action: str, reason: str, times: int, at_utc: float) -> None:
-        """Record that someone was refused; the same within a minute counts up. Keeps the newest 1000."""
+    def add_refusal(
+        self, remote: str, action: str, reason: str, times: int, at_utc: float, stream_id: int | None = None
+    ) -> None:
+        """Record that someone was refused; the same within a minute counts up. Keeps the newest 1000.
+
+        stream_id: the stream that was meant; None: not known. One that is gone meanwhile is not noted.
+        """
         cursor = self.db.execute(
             "update refusals set times = times + ?, at_utc = ? where id ="
-            " (select max(id) from refusals where remote = ? and action = ? and reason = ?) and at_utc > ?",
-            [times, utc_text(at_utc), remote, action, reason, utc_text(at_utc - 60)],
+            " (select max(id) from refusals where remote = ? and action = ? and reason = ? and stream_id is ?)"
+            " and at_utc > ?",
+            [times, utc_text(at_utc), remote, action, reason, stream_id, utc_text(at_utc - 60)],
         )
         if cursor.rowcount == 0:
             self.db.execute(
-                "insert into refusals (at_utc, remote, action, reason, times) values (?, ?, ?, ?, ?)",
-                [utc_text(at_utc), remote, action, reason, times],
+                "insert into refusals (at_utc, remote, action, reason, times, stream_id)"
+                " values (?, ?, ?, ?, ?, (select id from streams where id = ?))",
+                [utc_text(at_utc), remote, action, reason, times, stream_id],
             )
             self.db.execute("delete from refusals where id <= (select max(id) from refusals) - ?", [MAX_REFUSALS])
 
     def refusals(self, limit: int = 20) -> list[Refusal]:
         """The latest refusals, newest first."""
         rows = self.db.execute(
-            "select at_utc, remote, action, reason, times from refusals order by at_utc desc limit ?", [limit]
+            "select at_utc, remote, action, reason, times, stream_id from refusals order by at_utc desc limit ?",
+            [limit],
         )
         return [Refusal(**row) for row in rows]
 

@@ -273,7 +273,7 @@ class Watcher:
             return
         with self.store.writing():
             if self._stored is None:
-                self.store.streams.all_offline()
+                self.store.streams.all_offline(moment.utc)
             else:  # first: who crossed a line did so by the clock that was
                 self.zones.write(self.store, self.analyses, moment.utc)
             self._write_statuses(statuses, self._stored or {}, moment)
@@ -296,7 +296,7 @@ class Watcher:
         streams = self.store.streams
         existing = streams.ids()
         for stream_id in (stored.keys() - statuses.keys()) & existing:
-            streams.set_offline(stream_id)
+            streams.set_offline(stream_id, moment.utc)
             streams.set_problem(stream_id, None)
         for stream_id in statuses.keys() & existing:
             status, before = statuses[stream_id], stored.get(stream_id, Status(False))
@@ -305,7 +305,7 @@ class Watcher:
             if status.live and not before.live:
                 streams.set_live(stream_id, status.remote, moment.utc)
             elif before.live and not status.live:
-                streams.set_offline(stream_id)
+                streams.set_offline(stream_id, moment.utc)
             streams.set_problem(stream_id, status.problem, status.watch_problem)
             if status.width:
                 shape = (status.codec, status.width, status.height)
@@ -346,7 +346,7 @@ class Watcher:
                     self.zones.write(self.store, self.analyses, now().utc, everything=True)
                 self.sums.write(self.store, now(), everything=True)
                 self.recorder.write(self.store, now().uptime_s, everything=True)
-                self.store.streams.all_offline()
+                self.store.streams.all_offline(now().utc)
             self.recorder.committed(now().uptime_s)
             if due := self.recorder.tally.due(now().utc, everything=True):
                 with self.store.writing():

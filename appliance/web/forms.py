@@ -28,6 +28,11 @@ def fields(name: str) -> list[str]:
     return [_recoded(value).strip() for value in request.forms.getall(name)]
 
 
+def all_fields() -> list[tuple[str, str]]:
+    """The form that was sent: names and values in its order, as they were typed."""
+    return [(_recoded(name), _recoded(value)) for name, value in request.forms.allitems()]
+
+
 def _recoded(value: str) -> str:
     """Bottle hands on bytes as latin-1, but those of multipart forms."""
     try:

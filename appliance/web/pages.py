@@ -16,8 +16,11 @@ from appliance.times import utc_text
 from appliance.web.access import wants_json
 from appliance.web.address import SiteAddress
 from appliance.web.cookies import Cookie, form_token
+from appliance.web.forms import see_other
+from appliance.web.refill import refilled
 from appliance.web.render import Renderer, answer_with_etag
 from appliance.web.static import Static
+from appliance.web.unsent import UNSENT_ID, UNSENT_PAGE, unsent_now
 
 log = logging.getLogger(__name__)
 Page: TypeAlias = str | HTTPResponse
@@ -86,6 +89,12 @@ class Pages:
         csrf = viewer.csrf_token if viewer else form_token(self.form_cookie, response)
         text = self._render(view, viewer, csrf=csrf, problem=problem, **values)
         response.status = status
+        unsent = unsent_now()
+        if unsent and status == 200 and request.path != UNSENT_PAGE:
+            filled = refilled(text, unsent, self.address.rooted(unsent.action))
+            if filled is None:
+                return see_other(f"{UNSENT_PAGE}?{UNSENT_ID}={unsent.id}")
+            text = filled
         return answer_with_etag(text) if status == 200 and request.method == "GET" else text
 
     def error_page(self, error: HTTPError) -> str:

@@ -9,7 +9,7 @@ from contextlib import closing
 
 from bottle import HTTPResponse
 
-from appliance.accounts import account, audit_site, sign_in
+from appliance.accounts import account, audit_site, sign_in, unsent
 from appliance.accounts.guard import Guard
 from appliance.central.config import CentralConfig
 from appliance.central.opening import connect, open_database
@@ -68,6 +68,7 @@ def make_app(
     app.install(Guard(centre.accounts, open_store, clock, owned))
     centre.pages.static.add_routes(app)
     sign_in.add_routes(app, centre.accounts)
+    unsent.add_routes(app, centre.accounts)
     account.add_routes(app, centre.accounts)
     audit_site.add_routes(app, centre.accounts)
     for module in MODULES:

@@ -40,6 +40,7 @@ document.addEventListener("formdata", (event) => {
 // What a person or a script has set since it came: a list that is open, the live picture.
 function isOurs(element, name) {
   if (element.tagName === "DETAILS") return name === "open";
+  if (name === "data-old") return true;
   return (name === "hidden" || name === "src") && element.parentElement.hasAttribute("data-preview");
 }
 
@@ -120,9 +121,10 @@ function renewChildren(now, next) {
 // Make `now` like `next`, touching only what differs, so that pictures, focus and open lists stay.
 function renew(now, next) {
   if (now.isEqualNode(next)) return;
+  if (now.nodeType === 1 && now.hasAttribute("data-age-mark")) return; // it would be read out again
   const sameKind = now.nodeType === 1 && next.nodeType === 1 && now.tagName === next.tagName
     && now.tagName !== "svg" && now.pathname === next.pathname; // a link to something else is another link
-  if (!sameKind) return now.replaceWith(document.importNode(next, true));
+  if (!sameKind) return replace(now, next);
   for (const { name } of [...now.attributes])
     if (!next.hasAttribute(name) && !isOurs(now, name)) now.removeAttribute(name);
   for (const { name, value } of next.attributes)
@@ -167,6 +169,18 @@ document.addEventListener("click", (event) => {
   showNewer(document.getElementById("main"), link).catch(() => location.assign(link.href));
 });
 
+// A live picture goes on within what is new around it, and the page's main part stays the one that is renewed.
+function replace(now, next) {
+  const fresh = document.importNode(next, true);
+  const [frame, theirs] = [now, fresh].map((part) => part.nodeType === 1 && part.querySelector("[data-preview]"));
+  if (frame && theirs) {
+    renew(frame, theirs);
+    theirs.replaceWith(frame);
+  }
+  if (now.id === "main") now.replaceChildren(...fresh.childNodes);
+  else now.replaceWith(fresh);
+}
+
 function isBusy(main) {
   const focused = document.activeElement;
   const inField = focused && main.contains(focused)
@@ -203,6 +217,7 @@ function keepUpToDate(main) {
     isKeptBack = false;
     renewInPlace(main, next);
     if (isKeptBack) etag = drawn = null; // asked for once more
+    for (const tell of tellAges) tell();
   }
   setInterval(() => poll().catch(() => { stale.hidden = false; }), Number(main.dataset.refresh) * 1000);
 }
@@ -211,28 +226,63 @@ function keepUpToDate(main) {
 function showPreview(frame) {
   const picture = frame.querySelector("img");
   const none = frame.querySelector("[data-none]");
+  let drawnAt = picture.hidden ? null : performance.now(); // of the one that came with the page, a little later than true
   async function next() {
     let wait = 1000;
     if (!document.hidden) {
       try {
         const answer = await fetch(frame.dataset.preview, { cache: "no-store", signal: AbortSignal.timeout(5000) });
-        const there = answer.status === 200;
-        if (there) {
+        const age = answer.status === 200 && answer.headers.get("X-Picture-Age-S"); // whoever is signed out gets another page
+        if (age) {
+          const at = performance.now() - 1000 * Number(age);
           const old = picture.src;
           picture.src = URL.createObjectURL(await answer.blob());
           if (old.startsWith("blob:")) URL.revokeObjectURL(old);
+          drawnAt = at;
           wait = 400;
-        }
-        // An editor keeps the last picture it had, and says that it is not live any more.
-        const stays = !there && "keepsPicture" in frame.dataset && picture.src.startsWith("blob:");
-        picture.hidden = !there && !stays;
-        none.hidden = there;
-        if (stays) none.textContent = "The last picture; it is not live any more.";
-      } catch { /* the box does not answer: the page says so */ }
+        } else if (!("keepsPicture" in frame.dataset)) drawnAt = null;
+        picture.hidden = drawnAt === null;
+        none.hidden = !picture.hidden;
+      } catch { /* the box does not answer: the picture shows its age */ }
+      tell();
     }
     if (frame.isConnected) setTimeout(next, wait);
   }
+  const tell = () => frame.isConnected && showAge(frame, drawnAt === null ? 0 : performance.now() - drawnAt);
+  tellAges.push(tell);
+  setInterval(tell, 500);
+  document.addEventListener("visibilitychange", tell);
   next();
+}
+
+const OLD_MS = 3000; // an older picture is not live; previews.py hands out none
+const tellAges = [];
+
+function ageWords(seconds) {
+  return seconds < 120 ? `${seconds} s old` : seconds < 7200 ? `${Math.floor(seconds / 60)} min old` : `${Math.floor(seconds / 3600)} h old`;
+}
+
+function setText(element, words) {
+  if (element.textContent !== words) element.textContent = words;
+}
+
+// How old a picture is that is not live any more. A screen reader is told that once, and reads the age where it stands.
+function showAge(frame, ageMs) {
+  const isOld = ageMs >= OLD_MS;
+  const words = isOld ? ageWords(Math.floor(ageMs / 1000)) : "";
+  frame.toggleAttribute("data-old", isOld);
+  setText(frame.querySelector("[data-age]"), words);
+  setText(frame.querySelector("[data-age-mark] [role=status]"), isOld ? "The picture is not live." : "");
+  const pill = document.querySelector("#main .pill.live, #main .pill.old"); // of this stream: a page with a picture has one
+  if (!pill) return;
+  if (!isOld && pill.matches(".old")) {
+    pill.textContent = pill.dataset.said;
+    pill.className = "pill live";
+  } else if (isOld) {
+    if (pill.matches(".live")) pill.dataset.said = pill.textContent;
+    pill.className = "pill warn old";
+    setText(pill, `Picture ${words}`);
+  }
 }
 
 function copyText(button) {

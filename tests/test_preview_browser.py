@@ -1,0 +1,117 @@
+"""The live picture as a person sees it when no newer one comes: a real `mb9k serve`, stopped, a real Chromium."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from appliance.previews import Previews
+from appliance.times import now
+from tests.site import Box
+from tests.test_browser import PICTURE, Person, Served, at_a_browser, chromium, launched, person, served, until
+from tests.test_web import serving
+
+__all__ = ["chromium", "launched", "person", "served"]
+pytestmark = pytest.mark.browser
+
+PILL = "main .head .pill"
+PICTURE_SHOWN = "[data-preview] img"
+AGE = "[data-age]"
+OLD = re.compile(r"Picture (\d+) s old")
+COUNT_ANNOUNCEMENTS = """() => {
+  window.announced = [];
+  const status = document.querySelector("[data-preview] [role=status]");
+  new MutationObserver(() => announced.push(status.textContent)).observe(status, { childList: true, subtree: true });
+}"""
+
+
+def is_live(page: Any) -> bool:
+    return str(page.inner_text(PILL)) == "LIVE" and page.is_visible(PICTURE_SHOWN) and not page.inner_text(AGE)
+
+
+def has_moved(page: Any) -> bool:
+    return (page.get_attribute(PICTURE_SHOWN, "src") or "").startswith("blob:")
+
+
+def age_s(page: Any) -> int:
+    """What the mark beside the stream's name says; 0: that the picture is live."""
+    said = OLD.search(page.inner_text(PILL))
+    return int(said[1]) if said else 0
+
+
+def test_a_picture_of_a_site_that_hangs_says_its_age_and_is_not_called_live(served: Served, person: Person) -> None:
+    previews = Previews(served.folder / "run")
+    page = person.page
+
+    def watched() -> None:
+        """What the watcher does all the time."""
+        served.store.services.heartbeat("watch", 1, now().utc, None, now())
+        if previews.is_requested(1):
+            previews.write(1, PICTURE())
+
+    def lives() -> bool:
+        watched()
+        return is_live(page) and has_moved(page)
+
+    served.store.streams.set_live(1, None, now().utc)
+    watched()
+    person.sign_in(served.address)
+    page.goto(f"{served.address}/streams/1")
+    until(page, lives)
+    page.evaluate(COUNT_ANNOUNCEMENTS)
+    assert served.process
+    served.process.send_signal(signal.SIGSTOP)
+    until(page, lambda: age_s(page) >= 5)
+    assert page.is_visible(PICTURE_SHOWN) and re.fullmatch(r"\d+ s old", page.inner_text(AGE))
+    assert page.evaluate("announced") == ["The picture is not live."], "once, not every second"
+    served.process.send_signal(signal.SIGCONT)
+    until(page, lives)
+    assert page.evaluate("announced") == ["The picture is not live.", ""]
+    assert [said for said in person.complaints if "ERR_" not in said] == []
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[Box]:
+    made = Box(tmp_path / "state")
+    made.store.streams.set_live(1, "192.0.2.4", made.clock.now.utc)
+    made.store.services.heartbeat("watch", 1, made.clock.now.utc, None, made.clock.now)
+    yield made
+    made.close()
+
+
+def test_a_picture_that_no_other_follows_ages_while_the_page_renews_itself_around_it(
+    box: Box, free_port: Callable[[], int], chromium: Any
+) -> None:
+    previews = Previews(box.config.run)
+    someone = at_a_browser(chromium, 390)
+    page = someone.page
+
+    def lives() -> bool:
+        if previews.is_requested(1):
+            previews.write(1, PICTURE())
+        return is_live(page) and has_moved(page)
+
+    with serving(box.app, free_port()) as port:
+        someone.sign_in(f"http://127.0.0.1:{port}")
+        page.goto(f"http://127.0.0.1:{port}/streams/1")
+        until(page, lives)
+        box.store.streams.set_problem(1, "Too few pictures reach this box.")  # a part of the page that was not there
+        until(page, lambda: lives() and page.is_visible("text=Too few pictures"))
+        shown = page.get_attribute(PICTURE_SHOWN, "src")
+        until(page, lambda: lives() and page.get_attribute(PICTURE_SHOWN, "src") != shown)
+        page.evaluate(COUNT_ANNOUNCEMENTS)
+        until(page, lambda: age_s(page) >= 3)  # the watcher lives, and draws no more
+        box.store.streams.set_problem(1, "Still too few.")
+        until(page, lambda: page.is_visible("text=Still too few"))
+        assert age_s(page) >= 3 and page.is_visible(PICTURE_SHOWN)
+        assert page.evaluate("announced") == ["The picture is not live."]
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        box.store.streams.set_offline(1)
+        until(page, lambda: page.inner_text(PILL) == "Offline" and not page.is_visible(PICTURE_SHOWN))
+        assert page.inner_text(AGE) == ""
+    assert someone.complaints == []
