@@ -9,8 +9,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,6 +81,26 @@ class Served:
         assert self.process
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=PATIENCE_S)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """A watcher is heard until the end of the block: what it says of streams is told as true."""
+        over = threading.Event()
+
+        def beat() -> None:
+            store = Store.open(self.folder / "mb9k.db")
+            while not over.wait(0.5):
+                store.services.heartbeat("watch", 1, now().utc, None, now())
+            store.close()
+
+        self.store.services.heartbeat("watch", 1, now().utc, None, now())
+        beating = threading.Thread(target=beat)
+        beating.start()
+        try:
+            yield
+        finally:
+            over.set()
+            beating.join()
 
     def see_somebody(self, state: State = State.MASK) -> int:
         """What the watcher does when a person passed."""
@@ -408,10 +430,11 @@ def test_a_list_that_a_person_opened_stays_open_while_the_page_renews_itself(ser
         served.store.streams.set_problem(stream_id, "Nobody answers at this address.")
     person.sign_in(served.address)
     page = person.page
-    page.click("text=4 streams have a problem")
-    served.store.streams.set_problem(4, "Its user must be in the group `video`.")
-    until(page, lambda: page.locator(".notice code").count() == 1)
-    assert page.is_visible(".notice code")
+    with served.watched():
+        page.click("text=4 streams have a problem")
+        served.store.streams.set_problem(4, "Its user must be in the group `video`.")
+        until(page, lambda: page.locator(".notice code").count() == 1)
+        assert page.is_visible(".notice code")
     assert person.complaints == []
 
 

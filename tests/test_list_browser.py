@@ -122,19 +122,20 @@ def test_a_row_stays_under_the_focus_until_it_leaves(served: Served, person: Per
 
 
 def test_a_notice_that_comes_moves_nothing_away_and_the_page_goes_on(served: Served, person: Person) -> None:
-    person.sign_in(served.address)
-    page = person.page
-    page.set_viewport_size({"width": 1280, "height": 500})
-    page.goto(f"{served.address}/streams/1")
-    page.focus(".tile")
-    page.keyboard.press(AT_WORK)
-    at = top(page, ".tile")
-    served.store.streams.set_problem(1, "Nobody answers at this address.")
-    page.wait_for_selector("text=Nobody answers at this address.", state="attached")
-    assert abs(top(page, ".tile") - at) < 1 and focused(page) == "/detections/1?stream=1"
-    served.see_somebody()
-    page.wait_for_selector("text=1 newer, show", state="attached")
-    served.store.streams.set_problem(1, None)
-    page.wait_for_selector("text=Nobody answers at this address.", state="detached")
-    assert focused(page) == "/detections/1?stream=1"
-    assert person.complaints == []
+    with served.watched():
+        person.sign_in(served.address)
+        page = person.page
+        page.set_viewport_size({"width": 1280, "height": 500})
+        page.goto(f"{served.address}/streams/1")
+        page.focus(".tile")
+        page.keyboard.press(AT_WORK)
+        at = top(page, ".tile")
+        served.store.streams.set_problem(1, "Nobody answers at this address.")
+        page.wait_for_selector("text=Nobody answers at this address.", state="attached")
+        assert abs(top(page, ".tile") - at) < 1 and focused(page) == "/detections/1?stream=1"
+        served.see_somebody()
+        page.wait_for_selector("text=1 newer, show", state="attached")
+        served.store.streams.set_problem(1, None)
+        page.wait_for_selector("text=Nobody answers at this address.", state="detached")
+        assert focused(page) == "/detections/1?stream=1"
+        assert person.complaints == []
