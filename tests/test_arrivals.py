@@ -120,6 +120,8 @@ def test_an_odd_end_of_a_list_breaks_no_page(box: Box, up_to: str) -> None:
 
 
 def test_who_owns_no_stream_is_told_whose_persons_stand_there(box: Box) -> None:
+    for service in ("gate", "ingest", "watch"):  # while one is silent, nobody knows which streams are LIVE
+        box.store.services.heartbeat(service, 1, box.clock.now.utc, None, box.clock.now)
     eve = box.browser("eve")
     home, streams = eve.get("/").text, eve.get("/streams").text
     assert "There is no stream yet" not in home and "Three steps" not in home and "No stream yet" not in streams

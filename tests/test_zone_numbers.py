@@ -124,5 +124,7 @@ def test_the_list_of_streams_says_who_crossed_their_lines_today(
     with box.store.writing():
         crossed = {(2, "door", Direction.IN): 12, (2, "door", Direction.OUT): 9}
         box.store.crossings.add(crossed, int(box.clock.now.utc))
+    for service in ("gate", "ingest", "watch"):  # while one is silent, nobody knows which streams are LIVE
+        box.store.services.heartbeat(service, 1, box.clock.now.utc, None, box.clock.now)
     printed, _ = run(tmp_path, capsys, monkeypatch, "stream", "list")
     assert printed == "ann:door\toffline\nsci:lab\toffline\t\tdoor: 12 in, 9 out\n"
