@@ -64,7 +64,7 @@ def test_a_picture_comes_as_the_camera_sends_it(tmp_path: Path) -> None:
 
 def test_a_file_plays_at_its_own_speed_and_in_a_loop_without_a_word(tmp_path: Path) -> None:
     path = tmp_path / "video.ts"
-    path.write_bytes(make_video(grey(64, 64), 25))
+    path.write_bytes(make_video(grey(64, 64), 75))  # a process may be kept waiting for a second
     begun_s = time.monotonic()
     problems = []
 
@@ -75,7 +75,7 @@ def test_a_file_plays_at_its_own_speed_and_in_a_loop_without_a_word(tmp_path: Pa
 
     with watching(str(path)) as camera:
         frames(camera, two_rounds)
-    assert 1.6 < time.monotonic() - begun_s < 6
+    assert 5.2 < time.monotonic() - begun_s < 30
     assert set(problems) == {None}
 
 
