@@ -60,7 +60,7 @@ def test_the_page_shows_the_network_and_what_can_be_set(box: Box) -> None:
         assert f"{interface}: {', '.join(addresses)}" in page
     for path in ("/settings/restart-machine", "/settings/shut-down", "/settings/reset"):
         assert f'href="{path}"' in page
-    assert "Nobody can come in by ssh" in page and len(re.findall("<option value=\"[^\"]*\" selected>", page)) == 1
+    assert "Nobody can come in by ssh" in page and len(re.findall('<option value="[^"]*" selected>', page)) == 1
 
 
 def test_a_name_leads_to_a_page_that_waits_for_the_site(box: Box, room: Room) -> None:
