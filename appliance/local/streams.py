@@ -72,6 +72,7 @@ def add_routes(app: App, site: Site) -> None:
     """See streams, and switch, re-key and delete one."""
     _add_routes_that_cut_off(app, site)
     _add_deletions(app, site)
+    _add_picture(app, site)
 
     @app.get("/streams", access=Access.SIGNED_IN)
     def streams(store: Store, visitor: Visitor, now: Now) -> Page:
@@ -126,6 +127,10 @@ def add_routes(app: App, site: Site) -> None:
             learned_utc=store.views.get(stream.id).learned_utc,
             now=now,
         )
+
+
+def _add_picture(app: App, site: Site) -> None:
+    """The live picture, and what it is said to show."""
 
     @app.get("/streams/<stream_id:int>/preview.jpg", access=Access.OWNER, bearer=True)
     def preview(store: Store, visitor: Visitor, stream: Stream, now: Now) -> HTTPResponse:
