@@ -108,7 +108,7 @@ def test_a_gpu_that_cannot_be_closed_is_tried_again_all_the_same(
             raise OSError("the device is busy")
 
     monkeypatch.setattr(Backends, "_opened", lambda _: Stuck(Broken()))
-    backends = Backends("auto", "", ColourDetector(), tmp_path, pause_s=0.05)
+    backends = Backends("auto", "", ColourDetector(), tmp_path, pause_s=1.0)  # long enough to be seen
     backends.start()
     try:
         for _ in range(2):
