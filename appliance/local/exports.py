@@ -16,6 +16,7 @@ from appliance.exports.export import FORMATS, Export, What, file_name
 from appliance.exports.formats import Format
 from appliance.exports.sheets import stamp
 from appliance.faces import State
+from appliance.language import _
 from appliance.local.detections import requested
 from appliance.local.pages import Site
 from appliance.rules import recovery
@@ -92,7 +93,9 @@ def chosen(name: str, among: tuple[Choice, ...], text: str) -> Choice:
         if text == choice.value:
             return choice
     if text:
-        raise InputError(f"{name} must be one of {', '.join(choice.value for choice in among)}.")
+        raise InputError(
+            _("{name} must be one of {among}.", name=name, among=", ".join(choice.value for choice in among))
+        )
     return next((choice for choice in among if choice is Step.HOUR), among[0])
 
 

@@ -17,6 +17,7 @@ from appliance.accounts.guard import Visitor
 from appliance.config import Config
 from appliance.errors import InputError, UserError
 from appliance.interfaces import networks
+from appliance.language import _
 from appliance.local.pages import Site
 from appliance.machine import naming, ssh
 from appliance.machine.asking import ask, can
@@ -169,7 +170,7 @@ def _add_ssh(app: App, site: Site, page: SettingsPage) -> None:
         try:
             added = key(field("key"))
             if added.fingerprint in {each.fingerprint for each in there.keys}:
-                raise InputError("This key is in the list already.")
+                raise InputError(_("This key is in the list already."))
             refuse_wrong_password(site.accounts, store, visitor, now)
             _ask(config, Ssh(there.on, tuple(each.line for each in (*there.keys, added))), visitor)
         except UserError as error:
@@ -182,7 +183,7 @@ def _add_ssh(app: App, site: Site, page: SettingsPage) -> None:
         left = tuple(each.line for each in there.keys if each.fingerprint != field("fingerprint"))
         try:
             if len(left) == len(there.keys):
-                raise InputError("This key is not in the list any more.")
+                raise InputError(_("This key is not in the list any more."))
             words = _ask(config, Ssh(there.on and bool(left), left), visitor)
         except UserError as error:
             return page(store, now, problem=error)

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from appliance.accounts.guard import Visitor
 from appliance.errors import NotFound
+from appliance.language import _
 from appliance.local.api_types import Time
 from appliance.local.pages import Site
 from appliance.store import Kind, Receipt, Store
@@ -83,7 +84,7 @@ def _find(store: Store, visitor: Visitor, receipt_id: int) -> Receipt:
     """Raises NotFound, also for another's."""
     found = store.receipts.get(receipt_id) if receipt_id < 2**63 else None
     if found is None or not (visitor.is_admin or found.by_name == visitor.name):
-        raise NotFound("There is no such receipt, or it is another's.")
+        raise NotFound(_("There is no such receipt, or it is another's."))
     return found
 
 

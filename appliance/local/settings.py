@@ -15,6 +15,7 @@ from appliance.accounts.audit import Action, record
 from appliance.accounts.guard import Visitor
 from appliance.errors import UserError
 from appliance.https import Certificate, Keeper, Source
+from appliance.language import _
 from appliance.local import bundle, machine
 from appliance.local.health import model_id, version
 from appliance.local.pages import Site
@@ -116,12 +117,14 @@ def _kept() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(f"This could not be kept ({error.strerror}); see whether the disk is full.") from error
+        raise UserError(
+            _("This could not be kept ({strerror}); see whether the disk is full.", strerror=error.strerror)
+        ) from error
 
 
 def _keeper(site: Site) -> Keeper:
     if site.keeper is None:
-        raise HTTPError(404, "This site speaks plain HTTP, so it has no certificate.")
+        raise HTTPError(404, _("This site speaks plain HTTP, so it has no certificate."))
     return site.keeper
 
 

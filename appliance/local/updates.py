@@ -7,6 +7,7 @@ from typing import Any
 
 from appliance.accounts.guard import Visitor
 from appliance.errors import UserError
+from appliance.language import N_
 from appliance.local.health import version
 from appliance.local.pages import Site
 from appliance.rules import updates as rules
@@ -19,7 +20,7 @@ from appliance.web.uploads import arrival_now
 
 log = logging.getLogger(__name__)
 OUTCOMES_SHOWN = 10
-BY_HAND = "On this machine updates are made by hand: `sudo mb9k update FILE`, with the bundle as FILE."
+BY_HAND = N_("On this machine updates are made by hand: `sudo mb9k update FILE`, with the bundle as FILE.")
 STEPS = {
     Step.BUILDING: "Make {after}, and try it on a copy of the record",
     Step.STOPPING: "Stop the services",

@@ -18,6 +18,7 @@ from appliance.web.access import wants_json
 from appliance.web.address import SiteAddress
 from appliance.web.cookies import Cookie, form_token
 from appliance.web.forms import see_other
+from appliance.web.markup import Markup
 from appliance.web.refill import refilled
 from appliance.web.render import Renderer, answer_with_etag
 from appliance.web.static import Static
@@ -127,14 +128,21 @@ class Pages:
             "utc_text": utc_text,
             "clock_utc": clock_utc,
             "marked": marked,
+            "moment": moment,
             "problem": None,
         }
         return self.address.rooted_links(self.renderer.render(view, {**common, **self.values, **values}))
 
 
-def marked(text: str) -> str:
+def marked(text: str) -> Markup:
     """A sentence as markup, what stands between backticks as code: what people type at a command line."""
-    return re.sub("`([^`]+)`", r"<code>\1</code>", html_escape(text))
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", html_escape(text)))
+
+
+def moment(utc: float | str) -> Markup:
+    """A time as markup, to be put into a sentence; the browser's script shows it in the browser's zone."""
+    text = utc if isinstance(utc, str) else utc_text(utc)
+    return Markup(f'<time datetime="{html_escape(text)}">{html_escape(clock_utc(utc))}</time>')
 
 
 def clock_utc(utc: float | str) -> str:
