@@ -200,7 +200,7 @@ def _add_ssh(app: App, site: Site, page: SettingsPage) -> None:
             words = _ask(config, Ssh(there.on and bool(left), left), visitor)
         except UserError as error:
             return page(store, now, problem=error)
-        return page(store, now, done=f"{_('The key is removed.')} {words}")
+        return page(store, now, done=_("The key is removed.") + f" {words}")
 
 
 def _add_deed(app: App, site: Site, path: str, deed: Deed) -> None:

@@ -112,7 +112,8 @@ def board_notices(board: Board) -> list[str]:
     warmest_c = board.warmest_c
     slowed = bool(now - {Throttling.UNDER_VOLTAGE})
     if (warmest_c is not None and warmest_c >= HOT_C) or (slowed and not notices):
-        notices.append(f"{_warm_words(warmest_c, slowed)} {_('Give it more air, a heat sink or a cooler place.')}")
+        advice = _("Give it more air, a heat sink or a cooler place.")
+        notices.append(f"{_warm_words(warmest_c, slowed)} {advice}")
     if board.memory and board.memory.is_short:
         left, size = size_words(board.memory.available_bytes), size_words(board.memory.size_bytes)
         notices.append(
