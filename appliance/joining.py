@@ -94,7 +94,7 @@ def _post(code: JoinCode, body: bytes) -> Answer:
     try:
         words = msgspec.json.decode(content, type=Refused).error[:300]
     except (msgspec.DecodeError, UnicodeDecodeError):
-        words = f"The centre answered with status {response.status}; see its log."
+        words = _("The centre answered with status {status}; see its log.", status=response.status)
     raise CannotJoin(words)
 
 
@@ -132,15 +132,17 @@ def why_unreachable(error: Exception, host: str, port: int) -> str:
     """Why a connection to a centre failed, in words with the next step."""
     where = f"{host}:{port}"
     if isinstance(error, socket.gaierror):
-        return f"The name {host} does not resolve: check this box's network and its DNS server."
+        return _("The name {host} does not resolve: check this box's network and its DNS server.", host=host)
     if isinstance(error, ConnectionRefusedError):
-        return f"Nothing listens at {where}: see whether the centre runs there."
+        return _("Nothing listens at {where}: see whether the centre runs there.", where=where)
     if isinstance(error, TimeoutError):
-        return f"{where} does not answer: a firewall may be in between, or the centre's machine is off."
+        return _("{where} does not answer: a firewall may be in between, or the centre's machine is off.", where=where)
     if isinstance(error, ssl.SSLError):
-        return f"What answers at {where} does not speak TLS as a centre does: check the address of the centre."
+        return _(
+            "What answers at {where} does not speak TLS as a centre does: check the address of the centre.", where=where
+        )
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return f"{where} cannot be reached ({reason}): check this box's network."
+    return _("{where} cannot be reached ({reason}): check this box's network.", where=where, reason=reason)
 
 
 def _refuse_unusable(answer: Answer, key: bytes, now_s: float) -> None:

@@ -144,7 +144,7 @@ def unmarked(source: str) -> list[str]:
     text = re.sub(r"(?s)<(code|kbd|samp|pre)\b[^>]*>.*?</\1>", "", text)
     read = re.findall(r'\s(?:aria-label|aria-description|title|alt|placeholder|label|summary)="([^"]*)"', text)
     found = [part for part in re.split(r"(?s)<[^>]*>|\\\\\n", text) if part] + read
-    found = [SAME_EVERYWHERE.sub("", re.sub(r"&\w+;", " ", part)) for part in found]
+    found = [SAME_EVERYWHERE.sub("", re.sub(r"&\w+;|\S+/\S*", " ", part)) for part in found]
     return [" ".join(part.split()) for part in found if re.search(r"[^\W\d_]", part)]
 
 

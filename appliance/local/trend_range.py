@@ -166,9 +166,8 @@ def own_range(
 
     Raises InputError.
     """
-    until_utc = (
-        moment_utc(until, zone, _("Until"), is_end=True) if until else float(-(-now_utc // QUARTER_S) * QUARTER_S)
-    )
+    next_utc = float(-(-now_utc // QUARTER_S) * QUARTER_S)
+    until_utc = moment_utc(until, zone, _("Until"), is_end=True) if until else next_utc
     since_utc = moment_utc(since, zone, _("From")) if since else float(zone.midnight_utc(until_utc - 1))
     if until_utc <= since_utc:
         raise InputError(_("The range ends before it begins; swap its ends."))

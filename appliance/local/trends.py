@@ -89,9 +89,8 @@ def requested(store: Store, now: Now) -> Range:
     today = zone.day(now.utc // QUARTER_S * QUARTER_S)
     stream_id = whole_number(query_value("stream"))
     if query_value("stream") and (stream_id is None or store.streams.get(stream_id, now) is None):
-        return range_of(
-            Kind.LIVE, today, zone, None, _("There is no such stream; these are the numbers of all of them.")
-        )
+        problem = _("There is no such stream; these are the numbers of all of them.")
+        return range_of(Kind.LIVE, today, zone, None, problem)
     try:
         kind = Kind(query_value("range") or (Kind.OWN if query_value("since") else Kind.LIVE))
         if kind is Kind.OWN:

@@ -54,14 +54,14 @@ class Desk:
             return None
         with self._lock:
             if self._fetch is not None or (self._part is not None and self._part.exists()):
-                return Arrival(None, BUSY)
+                return Arrival(None, _(BUSY))
             try:
                 self._part = self.uploads.new_part(size_bytes)
                 self._part.touch(mode=0o600, exist_ok=False)
             except UpdateError as error:
                 return Arrival(None, sentence(error))
             except OSError as error:
-                return Arrival(None, f"The box cannot take it ({error.strerror}).")
+                return Arrival(None, _("The box cannot take it ({reason}).", reason=error.strerror))
             return Arrival(self._part)
 
     def keep(self, arrival: Arrival | None, name: str, by: str, utc: float) -> Upload:
@@ -110,9 +110,11 @@ class Desk:
         try:
             self._keep(fetch.run(sha256), name_in(fetch.address), by, self._wall_s())
         except UserError as error:
-            self.problem = "" if str(error) == ENDED else sentence(error)
+            self.problem = "" if str(error) == _(ENDED) else sentence(error)
         except OSError as error:
-            self.problem = f"The bundle could not be kept ({error.strerror}); see whether the disk is full."
+            self.problem = _(
+                "The bundle could not be kept ({reason}); see whether the disk is full.", reason=error.strerror
+            )
         finally:
             self._fetch = None
         if self.problem:
@@ -122,7 +124,7 @@ class Desk:
         try:
             upload = self.uploads.keep(part, name, by, utc)
         except UpdateError as error:
-            raise InputError(sentence(error).replace(f"{part}", "The bundle")) from error
+            raise InputError(sentence(error).replace(f"{part}", _("The bundle"))) from error
         self.problem = ""
         return upload
 

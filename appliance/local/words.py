@@ -112,7 +112,8 @@ def board_notices(board: Board) -> list[str]:
     warmest_c = board.warmest_c
     slowed = bool(now - {Throttling.UNDER_VOLTAGE})
     if (warmest_c is not None and warmest_c >= HOT_C) or (slowed and not notices):
-        notices.append(f"{_warm_words(warmest_c, slowed)} {_('Give it more air, a heat sink or a cooler place.')}")
+        advice = _("Give it more air, a heat sink or a cooler place.")
+        notices.append(f"{_warm_words(warmest_c, slowed)} {advice}")
     if board.memory and board.memory.is_short:
         left, size = size_words(board.memory.available_bytes), size_words(board.memory.size_bytes)
         notices.append(
@@ -166,13 +167,14 @@ def key_frame_advice(interval_s: int | None, health: Health, has_key: bool) -> s
         )
     else:
         advice = _(
-            "Set the key-frame interval to 1 s in the camera's settings; then the picture is back at once after a break."
+            "Set the key-frame interval to 1 s in the camera's settings;"
+            " then the picture is back at once after a break."
         )
     if health.decoding_ms is None or health.idle_ms is None:
         return advice
     gain = _(
-        "With a key frame each second this picture would cost about {idle} instead of {decoding} ms of computing a second"
-        " while nothing moves.",
+        "With a key frame each second this picture would cost about {idle} instead of {decoding} ms of computing"
+        " a second while nothing moves.",
         idle=f"{health.idle_ms:.0f}",
         decoding=f"{health.decoding_ms:.0f}",
     )
@@ -316,9 +318,10 @@ def share_words(share: Share) -> str:
 def changes_words(changes: Collection[Change]) -> str:
     """Why a calibration does not hold any more: `another model judges, and the zones were changed`."""
     words = [_(CHANGE_WORDS[change]) for change in changes]
-    return (
-        _("{first}, and {second}", first=", ".join(words[:-1]), second=words[-1]) if len(words) > 1 else "".join(words)
-    )
+    said = words[0] if words else ""
+    for word in words[1:]:
+        said = _("{first}, and {second}", first=said, second=word)
+    return said
 
 
 def calibration_words(calibrated: Calibrated | None) -> str:

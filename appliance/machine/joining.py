@@ -31,9 +31,10 @@ def begin(request: JoinWifi, etc: Path = ETC, notes: Notes | None = None) -> tup
         raise UserError(_("The Wi-Fi could not be kept ({strerror}).", strerror=error.strerror)) from error
     path = etc / "NetworkManager" / "system-connections" / f"{wifi.NAME}.nmconnection"
     run("nmcli", "connection", "load", path)
-    words = (
-        f"The box joins the Wi-Fi {found.ssid} now. If you are in its hotspot, that ends: go to the same Wi-Fi and open"
-        " the page by the box's name. If the hotspot is back after two minutes, it could not be joined."
+    words = _(
+        "The box joins the Wi-Fi {ssid} now. If you are in its hotspot, that ends: go to the same Wi-Fi and open"
+        " the page by the box's name. If the hotspot is back after two minutes, it could not be joined.",
+        ssid=found.ssid,
     )
     return Done(words), lambda: _join(found, notes or Notes())
 

@@ -50,8 +50,8 @@ def begin(config: Config, asked: FactoryReset) -> tuple[str, Callable[[], None]]
             _("{mark} cannot be written ({strerror}), so nothing was wiped.", mark=mark, strerror=error.strerror)
         ) from error
     if config.machine.reset_file:
-        return "The machine restarts now, and wipes everything.", lambda: _soon(lambda: run("systemctl", "reboot"))
-    return "The box is wiped now.", lambda: _soon(lambda: wipe(config))
+        return _("The machine restarts now, and wipes everything."), lambda: _soon(lambda: run("systemctl", "reboot"))
+    return _("The box is wiped now."), lambda: _soon(lambda: wipe(config))
 
 
 def mark_path(config: Config) -> Path:

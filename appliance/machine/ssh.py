@@ -90,9 +90,9 @@ def set_access(config: Config, asked: Ssh) -> str:
         ) from error
     if asked.on:
         _open(folder)
-        return "ssh is on."
+        return _("ssh is on.")
     close(was_on)
-    return "ssh is off."
+    return _("ssh is off.")
 
 
 def _open(folder: Path) -> None:

@@ -45,7 +45,7 @@ def begin(config: Config, file: str, say: Callable[[str], None]) -> str:
         except UpdateError as error:
             raise InputError(sentence(error)) from error
         run("systemctl", "start", "--no-block", UNIT.format("back"))
-        return f"Going back to {before}."
+        return _("Going back to {release}.", release=before)
     with alone(releases.folder, "update"):
         say("Taking the bundle over ...")
         _take_over(config, file, releases, say)
@@ -56,7 +56,7 @@ def begin(config: Config, file: str, say: Callable[[str], None]) -> str:
             releases.waiting.unlink(missing_ok=True)
             raise InputError(sentence(error)) from error
     run("systemctl", "start", "--no-block", UNIT.format("waiting"))
-    return f"Updating from {prepared.before} to {prepared.after}."
+    return _("Updating from {before} to {after}.", before=prepared.before, after=prepared.after)
 
 
 def _refuse_during(releases: Releases) -> None:

@@ -74,27 +74,39 @@ def what_changes(
 
     installed: versions of the packages there are now; schema: the newest migration of each set that is known now.
     """
-    told = bundle.manifest
+    told, said = bundle.manifest, {"current": current, "version": bundle.manifest.version}
     changed = [
-        f"{name} {installed.get(name, 'new')} -> {version}" if name in installed else f"{name} {version} (new)"
+        f"{name} {installed[name]} -> {version}"
+        if name in installed
+        else _("{name} {version} (new)", name=name, version=version)
         for name, version in sorted(packages(told.wheels).items())
         if name not in ("mb9k", "pip") and installed.get(name) != version
     ]
-    lines = [f"From {current} to {told.version}, signed by {bundle.signer}.", *(f"New: {note}" for note in told.notes)]
-    lines += [f"Packages: {', '.join(changed)}."] if changed else []
+    lines = [
+        _("From {current} to {version}, signed by {signer}.", **said, signer=bundle.signer),
+        *(_("New: {note}", note=note) for note in told.notes),
+    ]
+    lines += [_("Packages: {packages}.", packages=", ".join(changed))] if changed else []
     patience = span(health_s)
     if changes_form(bundle, schema):
         lines.append(
-            f"The record gets another form, which {current} cannot read. If {told.version} is not well within"
-            f" {patience}, {current} gets the record back as it was before; what was counted meanwhile is set aside,"
-            " not shown."
+            _(
+                "The record gets another form, which {current} cannot read. If {version} is not well within {patience},"
+                " {current} gets the record back as it was before; what was counted meanwhile is set aside, not shown.",
+                **said,
+                patience=patience,
+            )
         )
     else:
         lines.append(
-            f"The record keeps its form: if {told.version} is not well within {patience}, {current} runs again with all"
-            " that was counted meanwhile."
+            _(
+                "The record keeps its form: if {version} is not well within {patience}, {current} runs again with all"
+                " that was counted meanwhile.",
+                **said,
+                patience=patience,
+            )
         )
     lines.append(
-        "Nothing is counted while one takes over from the other: for seconds, on a small board up to a minute."
+        _("Nothing is counted while one takes over from the other: for seconds, on a small board up to a minute.")
     )
     return lines

@@ -49,7 +49,7 @@ def number(name: str) -> str:
 
 def span(seconds: float) -> str:
     """A time for people: 5 minutes, 8 s."""
-    return f"{seconds / 60:g} minutes" if seconds >= 120 else f"{seconds:g} s"
+    return _("{minutes} minutes", minutes=f"{seconds / 60:g}") if seconds >= 120 else f"{seconds:g} s"
 
 
 def this_python() -> str:
