@@ -149,7 +149,7 @@ class Streams:
 
     def _select(self, where: str, parameters: dict[str, Any], now: Now) -> list[Stream]:
         rows = self.db.execute(
-            f"{_SELECT} where {where}", {**parameters, "boot_id": now.boot_id, "uptime_s": now.uptime_s}
+            f"{_SELECT} where streams.receipt_id is null and {where}", {**parameters, "boot_id": now.boot_id, "uptime_s": now.uptime_s}
         )
         return [_stream(dict(row)) for row in rows]
 
@@ -232,7 +232,7 @@ class Streams:
 
     def keeping(self) -> dict[int, Keeping]:
         """What was chosen for every stream there is, by its id."""
-        rows = self.db.execute(f"select id, {', '.join(_KEEPING)} from streams")
+        rows = self.db.execute(f"select id, {', '.join(_KEEPING)} from streams where receipt_id is null")
         return {row["id"]: _keeping({name: row[name] for name in _KEEPING}) for row in rows}
 
     def forgotten(self, stream_id: int) -> tuple[int, int]:
@@ -261,12 +261,12 @@ class Streams:
 
     def of_others(self, owner_id: int) -> int:
         """How many streams this person does not own."""
-        sql = "select count(*) as streams from streams where owner_id <> ?"
+        sql = "select count(*) as streams from streams where receipt_id is null and owner_id <> ?"
         return int(self.db.execute(sql, [owner_id]).fetchone()["streams"])
 
     def ids(self) -> set[int]:
         """Every stream there is."""
-        return {row["id"] for row in self.db.execute("select id from streams")}
+        return {row["id"] for row in self.db.execute("select id from streams where receipt_id is null")}
 
     def active_keys(self) -> dict[str, int]:
         """The stream that may be published to with a key, by the sha-256 of the key."""

@@ -179,7 +179,7 @@ class Summaries:
 
     def add_watched(self, seconds_by_stream: Mapping[int, int], now: Now) -> None:
         """Streams (by id) were LIVE and judged for so many seconds of the minute of `now`, however many passed."""
-        for row in self.db.execute(f"select id, {_NUMBER} as number from streams").fetchall():
+        for row in self.db.execute(f"select id, {_NUMBER} as number from streams where receipt_id is null").fetchall():
             if watched_s := seconds_by_stream.get(row["id"], 0):
                 self.db.execute(f"update epochs set seq = seq + 1 where number = {_NEWEST}")
                 self.db.execute(
@@ -356,12 +356,12 @@ class Summaries:
 
     def streams(self) -> dict[int, str]:
         """The streams there are now: their names, without the owner, by number."""
-        rows = self.db.execute(f"select {_NUMBER} as number, name from streams order by number")
+        rows = self.db.execute(f"select {_NUMBER} as number, name from streams where receipt_id is null order by number")
         return {row["number"]: row["name"] for row in rows}
 
     def stream_ids(self) -> dict[int, int]:
         """The streams there are now: their ids by number."""
-        rows = self.db.execute(f"select {_NUMBER} as number, id from streams order by number")
+        rows = self.db.execute(f"select {_NUMBER} as number, id from streams where receipt_id is null order by number")
         return {row["number"]: row["id"] for row in rows}
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from appliance.faces import Counts, State
 from appliance.sqlite import Database
 from appliance.store.detections import Detections
-from appliance.store.filters import OF_STREAMS, DetectionFilter, conditions
+from appliance.store.filters import OF_STREAMS, STREAMS, DetectionFilter, conditions
 from appliance.store.trends_schema import COLUMNS, CUTS, DIFFERENCES, TO_QUARTERS, floored
 from appliance.time_zone import ALWAYS_UTC, DAY_S, HOUR_S, QUARTER_S, TimeZone
 
@@ -168,7 +168,7 @@ class Trends:
         ids = [
             row["id"]
             for row in self.db.execute(
-                "select streams.id as id from streams join people on people.id = owner_id"
+                f"select streams.id as id {STREAMS}"
                 f" where {conditions(OF_STREAMS, parameters)}",
                 parameters,
             )
@@ -224,7 +224,7 @@ class Trends:
     def _ids(self, stream_ids: Collection[int] | None) -> list[int]:
         if stream_ids is not None:
             return sorted(set(stream_ids))
-        return [row["id"] for row in self.db.execute("select id from streams order by id")]
+        return [row["id"] for row in self.db.execute("select id from streams where receipt_id is null order by id")]
 
 
 def _of_week(hour: str) -> str:
