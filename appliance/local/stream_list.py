@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from appliance.accounts.guard import Visitor
+from appliance.language import N_, _, n_
 from appliance.local.access import streams_of_others
 from appliance.local.alerts import open_now
 from appliance.local.pages import Site
@@ -38,27 +39,17 @@ class Show(str, enum.Enum):
     @property
     def label(self) -> str:
         """On its link."""
-        return {
-            Show.ALL: "All",
-            Show.PROBLEM: "With a problem",
-            Show.LIVE: "LIVE",
-            Show.OFFLINE: "Offline",
-            Show.UNKNOWN: "Not known",
-            Show.INACTIVE: "Deactivated",
-        }[self]
-
-    @property
-    def none_is(self) -> str:
-        """Behind `none of them`: what none of some streams is or has."""
-        return {
-            Show.PROBLEM: "has a problem",
-            Show.LIVE: "is LIVE",
-            Show.OFFLINE: "is offline",
-            Show.UNKNOWN: "is in a state that is not known",
-            Show.INACTIVE: "is deactivated",
-        }[self]
+        return _(_LABELS[self])
 
 
+_LABELS = {
+    Show.ALL: N_("All"),
+    Show.PROBLEM: N_("With a problem"),
+    Show.LIVE: N_("LIVE"),
+    Show.OFFLINE: N_("Offline"),
+    Show.UNKNOWN: N_("Not known"),
+    Show.INACTIVE: N_("Deactivated"),
+}
 _SHOWN_AS = {
     ReceptionState.LIVE: Show.LIVE,
     ReceptionState.OFFLINE: Show.OFFLINE,
@@ -123,6 +114,32 @@ class Listed:
     def last(self) -> int:
         """The number of its last row."""
         return self.first + len(self.rows) - 1
+
+    @property
+    def everything(self) -> int:
+        """How many streams the search finds."""
+        return self.counts[Show.ALL]
+
+    @property
+    def why_empty(self) -> str:
+        """Which filter excludes everything; empty where there is nothing to exclude."""
+        found, label, search = self.everything, self.asked.show.label, self.asked.search
+        if not found:
+            return _("No stream is called like {search}.", search=search) if search else ""
+        if search:
+            return n_(
+                "{n} stream is called like {search}, but the filter “{label}” excludes it.",
+                "{n} streams are called like {search}, but the filter “{label}” excludes all of them.",
+                found,
+                search=search,
+                label=label,
+            )
+        return n_(
+            "There is {n} stream, but the filter “{label}” excludes it.",
+            "There are {n} streams, but the filter “{label}” excludes all of them.",
+            found,
+            label=label,
+        )
 
 
 def listed(rows: Collection[Row], asked: Asked) -> Listed:
