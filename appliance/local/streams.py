@@ -168,7 +168,8 @@ def _add_deletions(app: App, site: Site) -> None:
     def confirm_deletion(store: Store, stream: Stream) -> Page:
         total = store.trends.counts(DetectionFilter(stream_id=stream.id)).total
         images = store.detections.count_images(stream.id)
-        return site.pages.page("stream_delete.html", stream=stream, total=total, images=images)
+        takes_long = total > rules.AT_ONCE
+        return site.pages.page("stream_delete.html", stream=stream, total=total, images=images, takes_long=takes_long)
 
     @app.post("/streams/<stream_id:int>/delete", access=Access.OWNER)
     def delete(store: Store, visitor: Visitor, stream: Stream, now: Now) -> Page:

@@ -45,7 +45,9 @@ def remove(store: Store, by: Person, person: Person, now: Now) -> int:
     if changes.remove(store, person, receipt):
         return receipts[-1]
     if store.deletions.of_owner(person.id):
-        raise InputError(f"A stream of {person.name} is still being deleted. Wait until its receipt says that it is gone.")
+        raise InputError(
+            f"A stream of {person.name} is still being deleted. Wait until its receipt says that it is gone."
+        )
     owned = [stream.title for stream in store.streams.all(now, owner_id=person.id)]
     if not owned:
         raise InputError(LAST_ADMIN)

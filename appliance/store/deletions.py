@@ -15,7 +15,7 @@ _GONE = "\x7fdeleted under receipt"
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a deletion is. left, total: detections. title: of the stream, as it was."""
+    """How far a deletion is. left, total: detections, or images. title: of the stream, as it was."""
 
     receipt_id: int
     title: str
@@ -24,7 +24,7 @@ class Progress:
 
     @property
     def done(self) -> int:
-        """How many detections are gone. Some may have gone meanwhile for their age."""
+        """How many are gone."""
         return max(0, self.total - self.left)
 
 
@@ -66,6 +66,15 @@ class Deletions:
         """Whether a stream of this person is still being deleted."""
         sql = "select 1 from streams where receipt_id is not null and owner_id = ? limit 1"
         return self.db.execute(sql, [person_id]).fetchone() is not None
+
+    def images_left(self, receipt_id: int) -> int:
+        """How many images the detections still have that are being deleted under this receipt."""
+        row = self.db.execute(
+            "select count(*) as images from detections where image_day is not null"
+            " and stream_id in (select id from streams where receipt_id = ?)",
+            [receipt_id],
+        ).fetchone()
+        return int(row["images"])
 
     def progress(self, by_name: str | None = None, receipt_id: int | None = None) -> list[Progress]:
         """How far those under way are, the oldest first; by_name: only those of this person; or of one receipt."""

@@ -149,7 +149,8 @@ class Streams:
 
     def _select(self, where: str, parameters: dict[str, Any], now: Now) -> list[Stream]:
         rows = self.db.execute(
-            f"{_SELECT} where streams.receipt_id is null and {where}", {**parameters, "boot_id": now.boot_id, "uptime_s": now.uptime_s}
+            f"{_SELECT} where streams.receipt_id is null and {where}",
+            {**parameters, "boot_id": now.boot_id, "uptime_s": now.uptime_s},
         )
         return [_stream(dict(row)) for row in rows]
 

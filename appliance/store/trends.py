@@ -168,8 +168,7 @@ class Trends:
         ids = [
             row["id"]
             for row in self.db.execute(
-                f"select streams.id as id {STREAMS}"
-                f" where {conditions(OF_STREAMS, parameters)}",
+                f"select streams.id as id {STREAMS} where {conditions(OF_STREAMS, parameters)}",
                 parameters,
             )
         ]
