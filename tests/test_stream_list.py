@@ -54,7 +54,7 @@ def link(page: str, rel: str) -> str:
 def counts(page: str) -> dict[str, str]:
     """How many each filter leaves."""
     choices = page.partition('aria-label="Which streams">')[2].partition("</nav>")[0]
-    return dict(re.findall(r">([^<>]+) <span class=\"quiet-text\">([^<]+)</span></a>", choices))
+    return dict(re.findall(r">([^<>]+) <span class=\"count\">([^<]+)</span></a>", choices))
 
 
 def test_problems_come_first_then_what_is_live_and_what_is_deactivated_last(ann: Browser) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ PAGE_SIZE = 50
 MAX_SEARCH = 100
 MAX_PLACE = 200
 REFUSALS = 8
+_NUMBER = re.compile("[0-9]+")
 
 
 class Show(str, enum.Enum):
@@ -77,7 +79,8 @@ class Row:
     @property
     def place(self) -> str:
         """Where it stands, as it is written in an address: in the order of these texts the rows are listed."""
-        return f"{_RANKS[self.kinds[0]]}{self.stream.title}\t{self.stream.id:019d}"
+        title = _NUMBER.sub(lambda digits: digits[0].zfill(9), self.stream.title.casefold())  # cam 2 before cam 10
+        return f"{_RANKS[self.kinds[0]]}{title}\t{self.stream.id:019d}"
 
 
 @dataclass(frozen=True, slots=True)
