@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 from collections.abc import Callable
@@ -134,6 +135,8 @@ def serve(config: Config) -> None:
     if keeper and web.http_port:
         leading = leading_to_https(app.address, web.port)
         beside.append(make_server(leading, web.host, web.http_port, "web.http_port", REDIRECT_THREADS, proxies=proxies))
+    gc.collect()
+    gc.freeze()  # what stays until the end is looked at no more: else every full collection holds up a page
     if not claimed:
         claim_code(config.claim_code_path)
         log.warning("this box has no admin yet: open its page and enter the code in %s", config.claim_code_path)

@@ -222,17 +222,27 @@ class Detections:
     ) -> list[StoredDetection]:
         """At most `limit` chosen detections, by this column, the newest (or the oldest) first.
 
-        Each stream's come in this order from its index and are merged, so only those are read that are returned.
+        Each stream's come in this order from its index and are merged, so only those are read that are returned; and
+        only of the streams whose first one says that they can be among these.
         """
         direction = "desc" if newest else "asc"
         sql = (
             f"select {column}, id from detections where stream_id = :stream_id and {chosen}"
             f" order by {column} {direction}, id {direction} limit :limit"
         )
-        streams = self.db.execute(
-            f"select streams.id as stream_id {STREAMS} where {conditions(OF_STREAMS, parameters)}", parameters
-        ).fetchall()
-        of_each = [self.db.execute(sql, {**parameters, **stream, "limit": limit}) for stream in streams]
+        firsts = self.db.execute(
+            f"select streams.id, (select {column} from detections where stream_id = streams.id and {chosen}"
+            f" order by {column} {direction} limit 1) as first"
+            f" {STREAMS} where {conditions(OF_STREAMS, parameters)} order by first {direction}",
+            parameters,
+        )
+        streams = [(stream_id, first) for stream_id, first in firsts if first is not None]
+        if len(streams) > limit:
+            last = streams[limit - 1][1]
+            streams = [*streams[:limit], *itertools.takewhile(lambda stream: stream[1] == last, streams[limit:])]
+        of_each = [
+            self.db.execute(sql, {**parameters, "stream_id": stream_id, "limit": limit}) for stream_id, _ in streams
+        ]
         first = itertools.islice(heapq.merge(*of_each, key=tuple, reverse=newest), limit)
         return [found for row in first if (found := self.get(row["id"]))]
 

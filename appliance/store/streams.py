@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from dataclasses import astuple, dataclass, field, fields
 from typing import Any, Literal
@@ -109,12 +110,13 @@ _WORK = tuple(each.name for each in fields(Work))
 _FAULT = ("picture_fault", "picture_fault_since_utc")
 _SELECT = f"""
     select streams.id, owner_id, people.name as owner, streams.name, key_sha256 is not null as has_key, source_url,
-      watch_url, active, {", ".join(_KEEPING)}, streams.created_utc,
-      {_LIVE} as live, iif({_LIVE}, since_utc, null) as live_since_utc,
-      iif({_LIVE}, remote, null) as remote, codec, width, height, stream_status.problem, ended_utc,
-      watch_problem, transport, key_interval_s, iif({_LIVE}, decoded_by, null) as decoded_by,
-      {", ".join(f"iif({_LIVE}, {name}, null) as {name}" for name in (*_HEALTH, *_FAULT))},
-      {", ".join(f"iif({_LIVE}, {name}, 0) as {name}" for name in _WORK)}
+      watch_url, active, streams.created_utc, {_LIVE} as live,
+      iif({_LIVE}, since_utc, null) as live_since_utc, iif({_LIVE}, remote, null) as remote, codec, width, height,
+      stream_status.problem, watch_problem, transport, key_interval_s, iif({_LIVE}, decoded_by, null) as decoded_by,
+      {", ".join(_KEEPING)},
+      {", ".join(f"iif({_LIVE}, {name}, null) as {name}" for name in _HEALTH)},
+      {", ".join(f"iif({_LIVE}, {name}, 0) as {name}" for name in _WORK)},
+      {", ".join(f"iif({_LIVE}, {name}, null) as {name}" for name in _FAULT)}, ended_utc
     from streams
     join people on people.id = owner_id
     left join stream_status on stream_id = streams.id
@@ -152,7 +154,7 @@ class Streams:
             f"{_SELECT} where streams.receipt_id is null and {where}",
             {**parameters, "boot_id": now.boot_id, "uptime_s": now.uptime_s},
         )
-        return [_stream(dict(row)) for row in rows]
+        return [_stream(tuple(row)) for row in rows]
 
     def add_with_key(self, owner_id: int, name: str, key_sha256: str, now_utc: float) -> int:
         """Add a stream that is published to; its id. Raises NameTaken."""
@@ -386,13 +388,39 @@ class Streams:
         return [Refusal(**row) for row in rows]
 
 
-def _stream(row: dict[str, Any]) -> Stream:
-    health = Health(**{name: row.pop(name) for name in _HEALTH})
-    work = Work(**{name: row.pop(name) for name in _WORK})
-    keeping = _keeping({name: row.pop(name) for name in _KEEPING})
-    flags = {name: bool(row[name]) for name in ("has_key", "active", "live")}
-    fault = row["picture_fault"] and PictureFault(row["picture_fault"])
-    return Stream(**{**row, **flags, "picture_fault": fault}, keeping=keeping, health=health, work=work)
+def _stream(row: tuple[Any, ...]) -> Stream:
+    """A row of _SELECT: the columns in the order of the fields, and then those of what they are made of."""
+    (stream_id, owner_id, owner, name, has_key, source_url, watch_url, active, created_utc, live), known = (
+        row[:10],
+        row[10:],
+    )
+    keeping, health, work, fault = (known[part] for part in _PARTS)
+    return Stream(
+        stream_id,
+        owner_id,
+        owner,
+        name,
+        bool(has_key),
+        source_url,
+        watch_url,
+        bool(active),
+        created_utc,
+        bool(live),
+        *known[:_PLAIN],
+        keeping=_AS_THE_BOX if keeping == _NOT_CHOSEN else _keeping(dict(zip(_KEEPING, keeping, strict=True))),
+        health=_NOT_KNOWN if health == _NOTHING_KNOWN else Health(*health),
+        work=_NOT_BEGUN if work == _NOTHING_DONE else Work(*work),
+        picture_fault=fault[0] and PictureFault(fault[0]),
+        picture_fault_since_utc=fault[1],
+        ended_utc=fault[2],
+    )
+
+
+_PLAIN = 10  # columns from live_since_utc to decoded_by
+_ENDS = tuple(itertools.accumulate((_PLAIN, len(_KEEPING), len(_HEALTH), len(_WORK), 3)))
+_PARTS = tuple(slice(start, end) for start, end in itertools.pairwise(_ENDS))
+_AS_THE_BOX, _NOT_KNOWN, _NOT_BEGUN = Keeping(), Health(), Work()  # most streams share them
+_NOT_CHOSEN, _NOTHING_KNOWN, _NOTHING_DONE = (astuple(each) for each in (_AS_THE_BOX, _NOT_KNOWN, _NOT_BEGUN))
 
 
 def _keeping(row: dict[str, Any]) -> Keeping:

@@ -179,7 +179,7 @@ class Summaries:
 
     def add_watched(self, seconds_by_stream: Mapping[int, int], now: Now) -> None:
         """Streams (by id) were LIVE and judged for so many seconds of the minute of `now`, however many passed."""
-        for row in self.db.execute(f"select id, {_NUMBER} as number from streams where receipt_id is null").fetchall():
+        for row in self.db.execute(f"select id, {_NUMBER} as number from streams").fetchall():
             if watched_s := seconds_by_stream.get(row["id"], 0):
                 self.db.execute(f"update epochs set seq = seq + 1 where number = {_NEWEST}")
                 self.db.execute(

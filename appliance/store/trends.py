@@ -26,6 +26,7 @@ _STATES = tuple(state.value for state in State)
 _SUMS = ", ".join(f"coalesce(sum({name}), 0) as {name}" for name in COLUMNS)
 _OF_STREAMS = "stream_id in (select value from json_each(:stream_ids))"
 _END_UTC = -ALWAYS_UTC
+_NOBODY = Counts()
 
 
 class Step(enum.Enum):
@@ -243,6 +244,8 @@ def _pairs(cuts: list[int]) -> Iterable[tuple[int, int]]:
 
 
 def _bucket(start_utc: int, end_utc: int, rows: list[sqlite3.Row]) -> Bucket:
+    if not rows:
+        return Bucket(start_utc, end_utc, _NOBODY, 0)
     return Bucket(start_utc, end_utc, _plus(Counts(), rows), sum(row["watched_s"] for row in rows))
 
 
