@@ -1,7 +1,8 @@
 """How fast and how large every page and every answer of the API is on a box with many streams, beside what is wanted.
 
 A real site in a process of its own is asked over connections that stay open, by one reader and then by six at once, all
-for the same address. Compressed: as gzip, which every browser takes.
+for the same address. CPU: what an answer costs the site, which unlike the others hardly depends on what else the machine
+does. Packed: as gzip, which every browser takes.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import http.client
+import os
 import re
 import socket
 import statistics
@@ -57,6 +59,7 @@ class Figures:
     """Of one address. alone, at_once: milliseconds at the 95th percentile, of one reader and of six at once."""
 
     path: str
+    cpu_ms: float
     alone_ms: float
     at_once_ms: float
     plain_bytes: int
@@ -83,26 +86,26 @@ class Figures:
 
 def many(only: Sequence[str] = ()) -> None:
     """Every page and every GET of the API, or those that begin like one of `only`."""
-    with _site() as (port, paths):
+    with _site() as (port, pid, paths):
         wanted = (
             f"pages {PAGE_MS} ms, {PAGE_BYTES:,} bytes; API {API_MS} ms; {READERS} readers {TIMES_AT_ONCE} times that"
         )
         print(f"  {STREAMS} streams, {DETECTIONS:,} detections; wanted: {wanted}")
-        print(f"  {'p95 ms, bytes':52} {'alone':>7} {'at once':>8} {'bytes':>9} {'packed':>8}")
+        print(f"  {'p95 ms, bytes':52} {'CPU':>6} {'alone':>7} {'at once':>8} {'bytes':>9} {'packed':>8}")
         over = 0
         for path in paths:
             if only and not path.startswith(tuple(only)):
                 continue
-            found = _measured(port, path)
+            found = _measured(port, pid, path)
             if found is None:
                 continue
             over += bool(found.over)
-            times = f"{found.alone_ms:7.1f} {found.at_once_ms:8.1f} {found.plain_bytes:9,} {found.packed_bytes:8,}"
+            times = f"{found.cpu_ms:6.1f} {found.alone_ms:7.1f} {found.at_once_ms:8.1f} {found.plain_bytes:9,} {found.packed_bytes:8,}"
             print(f"  {path[:52]:52} {times}  {found.over and f'over: {found.over}'}".rstrip(), flush=True)
         print(f"  over what is wanted: {over}")
 
 
-def _measured(port: int, path: str) -> Figures | None:
+def _measured(port: int, pid: int, path: str) -> Figures | None:
     """None: there is no such thing on this box."""
     reader = _Reader(port)
     status, packed = reader.ask(path)
@@ -111,6 +114,7 @@ def _measured(port: int, path: str) -> Figures | None:
         return None
     plain = gzip.decompress(packed) if packed[:2] == b"\x1f\x8b" else packed
     alone = [reader.took_ms(path) for _ in range(ALONE_TIMES)]
+    before_s = _cpu_s(pid)
     readers = [_Reader(port) for _ in range(READERS)]
     at_once: list[float] = []
 
@@ -122,7 +126,8 @@ def _measured(port: int, path: str) -> Figures | None:
         thread.start()
     for thread in threads:
         thread.join()
-    return Figures(path, _p95(alone), _p95(at_once), len(plain), len(packed))
+    cpu_ms = 1000 * (_cpu_s(pid) - before_s) / (READERS * EACH_TIMES)
+    return Figures(path, cpu_ms, _p95(alone), _p95(at_once), len(plain), len(packed))
 
 
 class _Reader:
@@ -145,13 +150,19 @@ class _Reader:
         return (time.perf_counter() - begun_s) * 1000
 
 
+def _cpu_s(pid: int) -> float:
+    """What a process has used of the processors so far."""
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 def _p95(took_ms: Sequence[float]) -> float:
     return statistics.quantiles(took_ms, n=20)[-1]
 
 
 @contextlib.contextmanager
-def _site() -> Iterator[tuple[int, list[str]]]:
-    """A site in a process of its own, whose watcher is heard; its port, and all that can be asked of it."""
+def _site() -> Iterator[tuple[int, int, list[str]]]:
+    """A site in a process of its own, whose watcher is heard; its port, its process, and all that can be asked."""
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         folder, port = Path(name), _free_port()
         (folder / "mb9k.toml").write_text(f'state_dir = "{folder}"\n[web]\nport = {port}\n')
@@ -165,7 +176,7 @@ def _site() -> Iterator[tuple[int, list[str]]]:
         )
         try:
             until(lambda: _answers(port), 60, "the site answers")
-            yield port, paths
+            yield port, process.pid, paths
         finally:
             process.terminate()
             process.wait()

@@ -85,6 +85,8 @@ def _lines(metric: Metric) -> str:
 
 
 def _escaped(text: str, quotes: bool = False) -> str:
+    if text.isalnum():  # nearly all of them
+        return text
     text = text.replace("\\", "\\\\").replace("\n", "\\n")
     return text.replace('"', '\\"') if quotes else text
 
