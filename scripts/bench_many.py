@@ -1,8 +1,8 @@
 """How fast and how large every page and every answer of the API is on a box with many streams, beside what is wanted.
 
 A real site in a process of its own is asked over connections that stay open, by one reader and then by six at once, all
-for the same address. CPU: what an answer costs the site, which unlike the others hardly depends on what else the machine
-does. Packed: as gzip, which every browser takes.
+for the same address. CPU: what an answer costs the site, which hardly depends on what else the machine does. Packed: as
+gzip, which every browser takes.
 """
 
 from __future__ import annotations
@@ -100,8 +100,9 @@ def many(only: Sequence[str] = ()) -> None:
             if found is None:
                 continue
             over += bool(found.over)
-            times = f"{found.cpu_ms:6.1f} {found.alone_ms:7.1f} {found.at_once_ms:8.1f} {found.plain_bytes:9,} {found.packed_bytes:8,}"
-            print(f"  {path[:52]:52} {times}  {found.over and f'over: {found.over}'}".rstrip(), flush=True)
+            times = f"{found.cpu_ms:6.1f} {found.alone_ms:7.1f} {found.at_once_ms:8.1f}"
+            sizes = f"{found.plain_bytes:9,} {found.packed_bytes:8,}"
+            print(f"  {path[:52]:52} {times} {sizes}  {found.over and f'over: {found.over}'}".rstrip(), flush=True)
         print(f"  over what is wanted: {over}")
 
 
