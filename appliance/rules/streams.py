@@ -26,6 +26,7 @@ OPERATOR = Person(0, "", Role.ADMIN, "", "")
 AS_THE_BOX = Keeping()
 ALL_IDS = 2**63 - 1
 AT_ONCE = 500  # detections in a transaction: others must not wait long
+ERASURES_A_STEP = 30  # of a hundred images each: all of these detections'
 NO_SUB_STREAM = N_("Only a stream that the box fetches has a sub-stream; leave it out.")
 
 
@@ -204,9 +205,9 @@ def go_on_deleting(store: Store, files: ImageFiles) -> bool:
             return False
         if store.deletions.take(stream_id, AT_ONCE) < AT_ONCE:
             _take_away(store, stream_id)
-    tries = AT_ONCE // detections.ERASED_AT_ONCE + 1
-    while tries and detections.erase_some(store, files):
-        tries -= 1
+    for _again in range(ERASURES_A_STEP):
+        if not detections.erase_some(store, files):
+            break
     return True
 
 
