@@ -338,7 +338,7 @@ def test_deleting_a_stream_says_what_goes_and_overwrites_its_images(box: Box) ->
     browser = box.browser("ann")
     image = box.store.detections.all_images()[0]
     page = browser.get("/streams/1/delete").text
-    assert "<strong>1</strong> detection " in page and "<strong>1</strong> image." in page
+    assert "<strong>1</strong> detection." in page and "<strong>1</strong> image, which is overwritten" in page
     assert box.store.streams.get(1, box.clock.now)
     browser.post("/streams/1/delete")
     assert box.store.streams.get(1, box.clock.now) is None and box.store.detections.get(1) is None

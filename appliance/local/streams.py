@@ -1,4 +1,4 @@
-"""Streams: the list, one stream, its live preview, and what can be done with a click."""
+"""One stream, its live preview, and what can be done with a click."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from bottle import HTTPError, HTTPResponse, request, response
 
 from appliance.accounts.guard import Visitor
 from appliance.https import is_self_signed
-from appliance.local.access import streams_of_others
-from appliance.local.alerts import open_now, open_of
+from appliance.local.alerts import open_of
 from appliance.local.arrivals import arrivals
 from appliance.local.dashboard import period
 from appliance.local.pages import Site
@@ -18,7 +17,7 @@ from appliance.local.words import kept
 from appliance.local.zone_drawing import KINDS, drawing_of
 from appliance.media import mediamtx
 from appliance.previews import Preview
-from appliance.reception import box_at_fault, receptions
+from appliance.reception import receptions
 from appliance.rules import streams as rules
 from appliance.secrets import digest
 from appliance.store import DetectionFilter, Store, Stream
@@ -26,7 +25,7 @@ from appliance.store.measuring import calibrated, measured
 from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.address import host_in
-from appliance.web.forms import query_value, see_other
+from appliance.web.forms import see_other
 from appliance.web.pages import Page
 from appliance.web.shown import Shown
 
@@ -69,30 +68,10 @@ def smallest_face(stream: Stream) -> SmallestFace | None:
 
 
 def add_routes(app: App, site: Site) -> None:
-    """See streams, and switch, re-key and delete one."""
+    """See a stream, and switch, re-key and delete it."""
     _add_routes_that_cut_off(app, site)
     _add_deletions(app, site)
     _add_picture(app, site)
-
-    @app.get("/streams", access=Access.SIGNED_IN)
-    def streams(store: Store, visitor: Visitor, now: Now) -> Page:
-        search = query_value("search")[:100]
-        found = store.streams.all(now, visitor.sees_only, search)
-        today = store.trends.by_stream([stream.id for stream in found], store.trends.midnight_utc(now.utc))
-        received = receptions(store, found, now, site.reserve.is_needed())
-        refusals = store.senders.lost(8) if visitor.is_admin else []
-        return site.pages.page(
-            "streams.html",
-            streams=found,
-            today=today,
-            search=search,
-            others=streams_of_others(store, visitor),
-            refusals=refusals,
-            receptions=received,
-            unknown=box_at_fault(received.values()),
-            alerted={alert.address for alert in open_now(store, visitor, found)},
-            now=now,
-        )
 
     @app.get("/streams/<stream_id:int>", access=Access.OWNER)
     def stream(store: Store, visitor: Visitor, stream: Stream, now: Now) -> Page:
@@ -189,7 +168,8 @@ def _add_deletions(app: App, site: Site) -> None:
     def confirm_deletion(store: Store, stream: Stream) -> Page:
         total = store.trends.counts(DetectionFilter(stream_id=stream.id)).total
         images = store.detections.count_images(stream.id)
-        return site.pages.page("stream_delete.html", stream=stream, total=total, images=images)
+        takes_long = total > rules.AT_ONCE
+        return site.pages.page("stream_delete.html", stream=stream, total=total, images=images, takes_long=takes_long)
 
     @app.post("/streams/<stream_id:int>/delete", access=Access.OWNER)
     def delete(store: Store, visitor: Visitor, stream: Stream, now: Now) -> Page:

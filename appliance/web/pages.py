@@ -16,6 +16,7 @@ from appliance.language import LANGUAGES, spoken
 from appliance.times import utc_text
 from appliance.web.access import wants_json
 from appliance.web.address import SiteAddress
+from appliance.web.compression import keep_apart
 from appliance.web.cookies import Cookie, form_token
 from appliance.web.forms import see_other
 from appliance.web.markup import Markup
@@ -116,6 +117,7 @@ class Pages:
         return self._render("error.html", viewer, csrf=csrf, title=title, message=message, code=error.status_code)
 
     def _render(self, view: str, viewer: Viewer | None, **values: Any) -> str:
+        keep_apart(values.get("csrf"))
         common = {
             "site_name": self.title() if self.title else self.name,
             "noun": self.noun,
