@@ -7,6 +7,7 @@ from appliance.store.detections import StoredDetection, StoredImage
 from appliance.store.filters import DetectionFilter
 from appliance.store.fleet import CommandRecord, FleetStatus
 from appliance.store.heartbeat import Heartbeat
+from appliance.store.pictures import PictureKind, StoredPicture
 from appliance.store.receipts import Deleted, Kind, Receipt
 from appliance.store.services import ServiceStatus
 from appliance.store.streams import Refusal, Source, Stream
@@ -30,6 +31,7 @@ __all__ = [
     "Heartbeat",
     "ImageDay",
     "Kind",
+    "PictureKind",
     "Receipt",
     "Refusal",
     "ServiceStatus",
@@ -39,6 +41,7 @@ __all__ = [
     "StoreError",
     "StoredDetection",
     "StoredImage",
+    "StoredPicture",
     "StoredView",
     "Stream",
     "WallClock",
