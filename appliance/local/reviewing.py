@@ -69,12 +69,12 @@ def _add_review(app: App) -> None:
         if not ids:
             raise InputError(_("Select at least one detection, then send again."))
         state = None if field("do") == JUST_REVIEWED else _state(field("do"))
-        changed = rules.review_several(store, visitor.person, ids, state, now)
+        there = rules.review_several(store, visitor.person, ids, state, now)
         filters = requested()
         place = {name: whole_number(query_value(name)) for name in ("before", "after", "up_to")}
-        older = store.detections.page(filters.filter, before_id=ids[-1], limit=1, up_to_id=place["up_to"])
+        older = store.detections.page(filters.filter, there[-1], 1, place["up_to"]) if there else []
         following = f"#detection-{older[0].id}" if older else ""
-        return see_other(f"/detections{filters.query(**place, changed=changed)}{following}")
+        return see_other(f"/detections{filters.query(**place, changed=len(there))}{following}")
 
 
 def _state(text: str) -> State:

@@ -73,8 +73,8 @@ def review(store: Store, by: Person, detection_id: int, is_reviewed: bool, now: 
             store.audit.add(action, f"detection {detection_id}")
 
 
-def review_several(store: Store, by: Person, ids: Iterable[int], state: State | None, now: Now) -> int:
-    """Correct several at once, or (None) mark them as reviewed: all of it or nothing. How many there still were.
+def review_several(store: Store, by: Person, ids: Iterable[int], state: State | None, now: Now) -> list[int]:
+    """Correct several at once, or (None) mark them as reviewed: all of it or nothing. Those that still were there.
 
     Raises NotSaved.
     """
@@ -83,11 +83,11 @@ def review_several(store: Store, by: Person, ids: Iterable[int], state: State | 
         if state is not None:
             for detection_id in there:
                 _correct(store, by, detection_id, state, now)
-            return len(there)
+            return there
         marked = [each for each in there if store.detections.review(each, by.name, now.utc)]
         if marked:
             store.audit.add(Action.DETECTION_REVIEWED, subject_of(marked), detections=listed(marked))
-    return len(there)
+    return there
 
 
 def subject_of(ids: Sequence[int]) -> str:

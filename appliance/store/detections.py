@@ -6,7 +6,7 @@ import heapq
 import itertools
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from appliance.faces import Counts, Detection, State
@@ -267,6 +267,8 @@ class Detections:
 
         For spans that are shorter than a quarter of an hour: see trends.py for all others.
         """
+        if where.reviewed is False:
+            return self.counts(replace(where, reviewed=None)).without(self.counts(replace(where, reviewed=True)))
         parameters = where.parameters()
         chosen = conditions(OF_DETECTIONS, parameters)
         of_each_state = ", ".join(
@@ -284,9 +286,14 @@ class Detections:
         return next(iter(self._merged("image_day is not null", "image_day", {}, limit=1)), None)
 
     def count_images(self, stream_id: int) -> int:
-        """How many of a stream's detections have an image."""
-        sql = "select count(*) as images from detections where stream_id = ? and image_day is not null"
-        return int(self.db.execute(sql, [stream_id]).fetchone()["images"])
+        """How many images there are of a stream's detections, with those beside them."""
+        of_stream = "from detections where stream_id = :stream_id and image_day is not null"
+        beside = f"from pictures where detection_id in (select id {of_stream})"
+        counted = [
+            self.db.execute(f"select count(*) as images {chosen}", {"stream_id": stream_id}).fetchone()["images"]
+            for chosen in (of_stream, beside)
+        ]
+        return sum(counted)
 
     def all_images(self) -> list[StoredImage]:
         """Where every image lies, also those beside it, for `mb9k check`."""

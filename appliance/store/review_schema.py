@@ -16,7 +16,7 @@ _TABLES = """
     ) where reviewed_utc is not null;
     create index detections_stream_state_reviewed on detections (
       -- Those of one state; their counts, for which it alone suffices.
-      stream_id, state, first_seen_utc
+      stream_id, state, first_seen_utc, reviewed_utc
     ) where reviewed_utc is not null;
 
     create table pictures (

@@ -162,8 +162,8 @@ class Trends:
     def counts(self, where: DetectionFilter) -> Counts:
         """How many persons, by state; to the moment, by the detections before the first and after the last quarter."""
         if where.reviewed is not None:
-            reviewed = self._detections.counts(replace(where, reviewed=True))
-            return reviewed if where.reviewed else _less(self.counts(replace(where, reviewed=None)), reviewed)
+            reviewed = self._detections.counts(replace(where, reviewed=True))  # people reviewed them: they are few
+            return reviewed if where.reviewed else self.counts(replace(where, reviewed=None)).without(reviewed)
         since, until = _inner(where.since_utc, where.until_utc)
         if since >= until:
             return self._detections.counts(where)
@@ -252,10 +252,6 @@ def _bucket(start_utc: int, end_utc: int, rows: list[sqlite3.Row]) -> Bucket:
 
 def _plus(counts: Counts, rows: Iterable[sqlite3.Row]) -> Counts:
     return _sum([counts, *(Counts(**{name: row[name] for name in _STATES}) for row in rows)])
-
-
-def _less(counts: Counts, fewer: Counts) -> Counts:
-    return Counts(**{name: max(0, getattr(counts, name) - getattr(fewer, name)) for name in _STATES})
 
 
 def _sum(counts: list[Counts]) -> Counts:
