@@ -49,5 +49,8 @@ addEventListener("pageshow", () => {
   sent = false;
 });
 
-// After a form the address names the one that follows.
-if (location.hash.startsWith("#detection-")) document.getElementById(location.hash.slice(1))?.querySelector(".tile")?.focus();
+// After a form the address names the one that follows. Only once all is there: the browser itself goes to the place that
+// the address names, and takes the focus away by that.
+addEventListener("load", () => setTimeout(() => {
+  if (location.hash.startsWith("#detection-")) document.getElementById(location.hash.slice(1))?.querySelector(".tile")?.focus();
+}));
