@@ -86,8 +86,9 @@ class Analysis:
         self.stream_id = stream_id
         self.url, self.reach, self.watch_url = url, reach, watch_url
         self.detector = detector
-        self.image_mode = image_mode  # may be set while it runs, and so may this: whether live pictures are drawn
-        self.draws = True
+        self.image_mode = image_mode  # these may be set while it runs
+        self.draws = True  # live pictures, while somebody watches
+        self.keeps_beside = True  # the scene of an image, and the face at other moments
         self.previews = previews
         self.sink = sink
         self.crossed: Callable[[int, Crossing], None] | None = None  # is told of who crosses a line
@@ -267,7 +268,7 @@ class Analysis:
             track.image_quality, bbox_px = track.quality, track.bbox_px
             if self.image_mode is not ImageMode.NO_IMAGES:
                 jpeg = encode_jpeg(snapshot(frame, bbox_px, self._hidden(look)), JPEG_QUALITY)
-        others = self._beside(track, look, jpeg is not None) if self.image_mode is not ImageMode.NO_IMAGES else ()
+        others = self._beside(track, look, jpeg is not None)
         track.detection = Detection(
             first_seen_utc=self.counting.since_utc(track) or track.first_seen_utc,
             last_seen_utc=frame.utc,
@@ -285,6 +286,8 @@ class Analysis:
     def _beside(self, track: Track, look: Look, has_image: bool) -> tuple[Beside, ...]:
         """What else to keep of this look: the scene of a new image, or the face a while after the last one."""
         frame, moments = look.frame, track.moments
+        if self.image_mode is ImageMode.NO_IMAGES or not self.keeps_beside:
+            return ()
         if has_image:
             moments.note_image(frame.utc)
             if moments.wants_scene(frame.utc):

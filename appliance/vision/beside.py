@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from appliance.faces import Bbox
-from appliance.vision.bboxes import rescale_bbox
 from appliance.vision.frame import Frame
 from appliance.vision.jpeg import encode_jpeg
 from appliance.vision.pixels import shrink
-from appliance.vision.snapshot import pixelate_eyes, snapshot
+from appliance.vision.snapshot import hidden_part, snapshot
 
-SCENE_SIDE_PX, SCENE_QUALITY = 480, 60
+SCENE_FACES = 6  # sides of the face across and down: who stands beside, what the hands do
+SCENE_LEAST_PX = 160
+SCENE_SIDE_PX, SCENE_QUALITY = 320, 60
 FACE_SIDE_PX, FACE_QUALITY = 128, 70
 
 
@@ -29,14 +30,22 @@ class Beside:
 
 
 def scene(frame: Frame, bbox_px: Bbox, hidden: Sequence[Bbox]) -> Beside:
-    """The whole frame, scaled down; the eyes of the faces `hidden` (px of the frame) are a few coarse blocks."""
-    small = frame.shrunk(SCENE_SIDE_PX)
-    sizes = (frame.width, frame.height), (small.shape[1], small.shape[0])
-    picture = pixelate_eyes(small, [rescale_bbox(each, *sizes) for each in hidden])
+    """A square of the frame around the face, scaled down; the eyes of the faces `hidden` are a few coarse blocks."""
     left, top, right, bottom = bbox_px
-    x0, x1 = (min(1.0, max(0.0, x / frame.width)) for x in (left, right))
-    y0, y1 = (min(1.0, max(0.0, y / frame.height)) for y in (top, bottom))
-    return Beside(encode_jpeg(picture, SCENE_QUALITY), frame.utc, (x0, y0, x1, y1))
+    side = max(SCENE_LEAST_PX, SCENE_FACES * max(right - left, bottom - top))
+    x0, x1 = _span((left + right) / 2, side, frame.width)
+    y0, y1 = _span((top + bottom) / 2, side, frame.height)
+    xs = tuple(min(1.0, max(0.0, (x - x0) / (x1 - x0))) for x in (left, right))
+    ys = tuple(min(1.0, max(0.0, (y - y0) / (y1 - y0))) for y in (top, bottom))
+    picture = hidden_part(frame, (x0, y0, x1, y1), hidden, SCENE_SIDE_PX)
+    return Beside(encode_jpeg(picture, SCENE_QUALITY), frame.utc, (xs[0], ys[0], xs[1], ys[1]))
+
+
+def _span(middle: float, side: float, frame_side: int) -> tuple[int, int]:
+    """From where to where, as wide as that if the frame is, and within it."""
+    width = min(round(side), frame_side)
+    start = min(max(0, round(middle - width / 2)), frame_side - width)
+    return start, start + width
 
 
 def face(frame: Frame, bbox_px: Bbox, hidden: Sequence[Bbox]) -> Beside:
