@@ -83,6 +83,8 @@ DECLARED = {
     "GET /detections": S,
     "GET /detections/<detection_id:int>": S,
     "POST /detections/<detection_id:int>/state": D,
+    "POST /detections/<detection_id:int>/review": D,
+    "POST /detections/review": D,
     "GET /detections/<detection_id:int>/delete": D,
     "POST /detections/<detection_id:int>/delete": D,
     "GET /detections/<detection_id:int>/not-a-person": D,

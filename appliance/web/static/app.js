@@ -92,7 +92,9 @@ function renewRows(now, next) {
       const told = document.createElement("span");
       told.className = "no-image";
       told.textContent = "no longer in this list";
-      row.replaceChildren(told);
+      const link = row.matches("a[href]") ? row : row.querySelector("a[href]"); // stays, and says which one it was
+      link.replaceChildren(told);
+      if (link !== row) row.replaceChildren(link);
     }
   }
   isKeptBack ||= !stays;
