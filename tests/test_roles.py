@@ -23,6 +23,7 @@ DECLARED = {
     "GET /health": A,
     "GET /claim": A,
     "POST /claim": A,
+    "POST /language": A,
     "GET /sign-in": A,
     "POST /sign-in": A,
     "POST /sign-out": S,
