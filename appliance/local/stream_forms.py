@@ -9,7 +9,7 @@ from appliance.address import shown
 from appliance.errors import InputError, UserError
 from appliance.keeping import ImageMode, Keeping
 from appliance.local.pages import Site
-from appliance.local.streams import to_key_page
+from appliance.local.stream_keys import to_key_page
 from appliance.rules import streams as rules
 from appliance.store import Store, Stream
 from appliance.times import Now

@@ -18,6 +18,7 @@ from appliance.web.access import wants_json
 from appliance.web.address import SiteAddress
 from appliance.web.cookies import Cookie, form_token
 from appliance.web.forms import see_other
+from appliance.web.markup import Markup
 from appliance.web.refill import refilled
 from appliance.web.render import Renderer, answer_with_etag
 from appliance.web.static import Static
@@ -126,6 +127,7 @@ class Pages:
             "navigation": [link for link in self.navigation if not link.admin_only or (viewer and viewer.is_admin)],
             "utc_text": utc_text,
             "clock_utc": clock_utc,
+            "moment": moment,
             "marked": marked,
             "problem": None,
         }
@@ -135,6 +137,12 @@ class Pages:
 def marked(text: str) -> str:
     """A sentence as markup, what stands between backticks as code: what people type at a command line."""
     return re.sub("`([^`]+)`", r"<code>\1</code>", html_escape(text))
+
+
+def moment(utc: float | str) -> Markup:
+    """A time within a sentence (`m_`), as _time.html shows one alone: app.js writes it in the reader's zone."""
+    text = utc if isinstance(utc, str) else utc_text(utc)
+    return Markup(f'<time datetime="{html_escape(text)}">{html_escape(clock_utc(text))}</time>')
 
 
 def clock_utc(utc: float | str) -> str:
