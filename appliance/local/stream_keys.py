@@ -9,7 +9,7 @@ from bottle import HTTPError, request
 
 from appliance.accounts.guard import Visitor
 from appliance.https import is_self_signed
-from appliance.interfaces import addresses
+from appliance.interfaces import main_address
 from appliance.language import _
 from appliance.local.pages import Site
 from appliance.local.qr import qr_svg
@@ -112,8 +112,8 @@ def public_host(site: Site) -> str:
     host = host or host_in(request.headers.get("Host", "")) or ""
     if not is_loopback(host) or is_loopback(site.config.rtmp.host):
         return host
-    known = addresses()
-    return host if not known else f"[{known[0]}]" if ":" in known[0] else known[0]
+    known = main_address()
+    return host if not known else f"[{known}]" if ":" in known else known
 
 
 def is_loopback(host: str) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from bottle import HTTPResponse, response
 
 from appliance.accounts.guard import Visitor
+from appliance.language import N_, _
 from appliance.local.access import streams_of_others
 from appliance.local.alerts import open_now, open_of
 from appliance.local.arrivals import arrivals
@@ -107,7 +108,7 @@ def add_routes(app: App, site: Site) -> None:
             received=receptions(store, [stream], now, site.reserve.is_needed())[stream.id],
             periods=[
                 replace(period(store, title, of), measured=measured(store, [stream.id], of.since_utc))
-                for title, of in (("Today", today), ("All", only))
+                for title, of in ((N_("Today"), today), (N_("All"), only))
             ],
             calibrated=calibrated(store, stream.id),
             detections=detections,
@@ -153,8 +154,10 @@ def _add_switches(app: App, site: Site) -> None:
 
     @app.get("/streams/<stream_id:int>/deactivate", access=Access.OWNER)
     def confirm_deactivation(stream: Stream) -> Page:
-        title = f"Deactivate {stream.title}?"
-        return site.pages.page("stream_cut.html", stream=stream, title=title, action="deactivate", button="Deactivate")
+        title = _("Deactivate {stream}?", stream=stream.title)
+        return site.pages.page(
+            "stream_cut.html", stream=stream, title=title, action="deactivate", button=_("Deactivate")
+        )
 
     @app.post("/streams/<stream_id:int>/deactivate", access=Access.OWNER)
     def deactivate(store: Store, visitor: Visitor, stream: Stream) -> Page:

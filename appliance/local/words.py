@@ -9,6 +9,8 @@ from appliance.calibration import Share
 from appliance.disk import MAKE_ROOM
 from appliance.faces import Detection, Health, PictureFault, State, Work
 from appliance.keeping import ImageMode, Keeping
+from appliance.language import N_, _, n_
+from appliance.language import decimal as decimal  # views find all of them under `words`
 from appliance.rates import Rate
 from appliance.service import SERVICES
 from appliance.store import Deleted, Kind, Receipt, ServiceStatus, StoredDetection
@@ -20,40 +22,37 @@ from appliance.web.words import percent as percent
 from appliance.web.words import rate_words as rate_words
 
 MODE_WORDS = {
-    ImageMode.EYES_PIXELATED: "eyes pixelated",
-    ImageMode.NO_IMAGES: "no images",
-    ImageMode.FULL: "full, faces as they are",
+    ImageMode.EYES_PIXELATED: N_("eyes pixelated"),
+    ImageMode.NO_IMAGES: N_("no images"),
+    ImageMode.FULL: N_("full, faces as they are"),
 }
 STATE_WORDS = {
-    State.MASK: "Mask",
-    State.NO_MASK: "No mask",
-    State.INCORRECT: "Worn incorrectly",
-    State.UNKNOWN: "Unknown",
+    State.MASK: N_("Mask"),
+    State.NO_MASK: N_("No mask"),
+    State.INCORRECT: N_("Worn incorrectly"),
+    State.UNKNOWN: N_("Unknown"),
 }
 CHANGE_WORDS = {
-    Change.MODEL: "another model judges",
-    Change.PICTURE: "the picture has another size",
-    Change.SOURCE: "the stream is fetched from another address",
-    Change.ZONES: "the zones were changed",
-    Change.VIEW: "the camera looks at something else",
+    Change.MODEL: N_("another model judges"),
+    Change.PICTURE: N_("the picture has another size"),
+    Change.SOURCE: N_("the stream is fetched from another address"),
+    Change.ZONES: N_("the zones were changed"),
+    Change.VIEW: N_("the camera looks at something else"),
 }
 FAULT_MARKS = {
-    PictureFault.DARK: "picture dark",
-    PictureFault.BLURRED: "picture blurred",
-    PictureFault.COVERED: "picture covered",
-    PictureFault.MOVED: "camera moved",
+    PictureFault.DARK: N_("picture dark"),
+    PictureFault.BLURRED: N_("picture blurred"),
+    PictureFault.COVERED: N_("picture covered"),
+    PictureFault.MOVED: N_("camera moved"),
 }
 FAULT_SENTENCES = {
-    PictureFault.DARK: "The picture has been dark",
-    PictureFault.BLURRED: "The picture has been blurred",
-    PictureFault.COVERED: "Something has covered the picture",
-    PictureFault.MOVED: "The camera has looked elsewhere",
-}
-FAULT_ADVICE = {
-    PictureFault.DARK: "is the lamp off, or the lens covered?",
-    PictureFault.BLURRED: "clean the lens, or set its focus.",
-    PictureFault.COVERED: "is anything before the lens?",
-    PictureFault.MOVED: "turn it back, or say on the page of the stream that this is the new view.",
+    PictureFault.DARK: N_("The picture has been dark since {time}: is the lamp off, or the lens covered?"),
+    PictureFault.BLURRED: N_("The picture has been blurred since {time}: clean the lens, or set its focus."),
+    PictureFault.COVERED: N_("Something has covered the picture since {time}: is anything before the lens?"),
+    PictureFault.MOVED: N_(
+        "The camera has looked elsewhere since {time}: turn it back, or say on the page of the stream that this is the"
+        " new view."
+    ),
 }
 THROTTLING_WORDS = {
     Throttling.UNDER_VOLTAGE: "too little voltage",
@@ -65,8 +64,9 @@ TOO_LITTLE_VOLTAGE = (
     "The board gets too little voltage, so it runs more slowly and may stop. Use the power supply that its maker names,"
     " with a short cable."
 )
-TOO_SMALL = "Unknown: face too small"
-LONG_KEY_INTERVAL_S = 2  # as stored, in whole seconds: from here on every frame is decoded (vision/reading/decoding.py)
+TOO_SMALL = N_("Unknown: face too small")
+IDLE_KEY_INTERVAL_S = 1  # as stored, in whole seconds: with more, every frame is decoded (vision/reading/decoding.py)
+SENT_KEY_INTERVAL_S = 2  # what the page of a stream key advises
 MANY_TOO_SMALL, FEW_LOOKS = 0.05, 0.9  # from here on people are told
 DISK_FULL = (
     f"The disk of the box is full, so no images are kept, and new detections may have to wait in memory. {MAKE_ROOM}"
@@ -136,21 +136,33 @@ def put_off_share(work: Work) -> float:
 
 
 def key_frame_interval(interval_s: int | None) -> str:
-    """How often a picture can begin, as far as that is known: `, a key frame every 17 s`."""
-    return f", a key frame every {interval_s} s" if interval_s and interval_s >= 1 else ""
+    """How often a picture can begin, as far as that is known: `a key frame every 17 s`; empty: it is not known."""
+    return _("a key frame every {seconds} s", seconds=interval_s) if interval_s and interval_s >= 1 else ""
 
 
 def key_frame_advice(interval_s: int | None, health: Health, has_key: bool) -> str:
     """What a shorter key-frame interval would bring, and where it is set; empty where it is short, or not known."""
-    if not interval_s or interval_s < LONG_KEY_INTERVAL_S:
+    if not interval_s or interval_s <= IDLE_KEY_INTERVAL_S:
         return ""
-    where = "in OBS or the phone" if has_key else "in the camera's settings"
-    advice = f"Set the key-frame interval to 1 s {where}; then the picture is back at once after a break."
-    if health.decoding_ms is None or health.idle_ms is None:
-        return advice
-    return (
-        f"{advice} With a key frame each second this picture would cost about {health.idle_ms:.0f} instead of"
-        f" {health.decoding_ms:.0f} ms of computing a second while nothing moves."
+    advice = [_set_key_frames(has_key)] if interval_s > SENT_KEY_INTERVAL_S or not has_key else []
+    if health.decoding_ms is not None and health.idle_ms is not None:
+        saved = _(
+            "With a key frame each second this picture would cost about {idle} instead of {now} ms of computing a"
+            " second while nothing moves.",
+            idle=f"{health.idle_ms:.0f}",
+            now=f"{health.decoding_ms:.0f}",
+        )
+        advice.append(saved)
+    return " ".join(advice)
+
+
+def _set_key_frames(has_key: bool) -> str:
+    if has_key:
+        return _(
+            "Set the key-frame interval to 2 s in OBS or the phone; then the picture is back at once after a break."
+        )
+    return _(
+        "Set the key-frame interval to 1 s in the camera's settings; then the picture is back at once after a break."
     )
 
 
@@ -158,12 +170,15 @@ def health_notices(health: Health) -> list[str]:
     """What keeps a stream from being judged well, and what to do, a sentence or two each; empty when all is well."""
     notices, (too_small, looks) = [], _worth_a_word(health)
     if too_small is not None:
-        notices.append(f"{percent(too_small)} of faces were too small: move the camera closer or zoom.")
+        share = percent(too_small)
+        notices.append(_("{share} of faces were too small: move the camera closer or zoom.", share=share))
     if looks is not None:
-        notices.append(
-            f"This box has too many streams to look as often as it should: it makes {percent(looks)} of the looks it"
-            " wants. Faster passers-by may be missed; give the box fewer streams, or a sub-stream to watch."
+        told = _(
+            "This box has too many streams to look as often as it should: it makes {share} of the looks it wants."
+            " Faster passers-by may be missed; give the box fewer streams, or a sub-stream to watch.",
+            share=percent(looks),
         )
+        notices.append(told)
     return notices
 
 
@@ -171,9 +186,9 @@ def health_marks(health: Health) -> list[str]:
     """The same in a few words each, for a list."""
     marks, (too_small, looks) = [], _worth_a_word(health)
     if too_small is not None:
-        marks.append(f"{percent(too_small)} of faces too small")
+        marks.append(_("{share} of faces too small", share=percent(too_small)))
     if looks is not None:
-        marks.append(f"{percent(looks)} of looks made")
+        marks.append(_("{share} of looks made", share=percent(looks)))
     return marks
 
 
@@ -188,16 +203,20 @@ def _worth_a_word(health: Health) -> tuple[float | None, float | None]:
 
 def state_words(seen: Detection) -> str:
     """The state of somebody who passed, and why it is unknown, where that is known."""
-    return TOO_SMALL if seen.too_small else STATE_WORDS[seen.state]
+    return _(TOO_SMALL) if seen.too_small else _(STATE_WORDS[seen.state])
 
 
 def kept(mode: ImageMode, keeping: Keeping, keep_days: int) -> str:
     """What is kept of a stream, and for how long. mode: what is in force; keep_days: of the box."""
-    forever = "until somebody deletes them"
-    detections = f"for {_days(keeping.detections_days)}" if keeping.detections_days else forever
+    days = _days(keeping.detections_days) if keeping.detections_days else ""
     if mode is ImageMode.NO_IMAGES:
-        return f"no images; detections {detections}"
-    return f"images ({MODE_WORDS[mode]}) for {_days(keeping.days(keep_days))}, detections {detections}"
+        if not days:
+            return _("no images; detections until somebody deletes them")
+        return _("no images; detections for {days}", days=days)
+    how, images = _(MODE_WORDS[mode]), _days(keeping.days(keep_days))
+    if not days:
+        return _("images ({how}) for {images}, detections until somebody deletes them", how=how, images=images)
+    return _("images ({how}) for {images}, detections for {days}", how=how, images=images, days=days)
 
 
 def receipt_title(receipt: Receipt) -> str:
@@ -224,7 +243,7 @@ def amount(deleted: Deleted) -> str:
 
 
 def _days(days: int) -> str:
-    return f"{days} day{'' if days == 1 else 's'}"
+    return n_("{n} day", "{n} days", days)
 
 
 def corrected_words(found: StoredDetection) -> str:
@@ -232,40 +251,48 @@ def corrected_words(found: StoredDetection) -> str:
     if not found.edited_by:
         return ""
     if found.judged_state is None:
-        return f", corrected by {found.edited_by}"
+        return _(", corrected by {person}", person=found.edited_by)
     if found.judged_state is found.detection.state:
-        return f", confirmed by {found.edited_by}"
-    return f", corrected by {found.edited_by}; the box had judged: {STATE_WORDS[found.judged_state]}"
+        return _(", confirmed by {person}", person=found.edited_by)
+    judged = _(STATE_WORDS[found.judged_state])
+    return _(", corrected by {person}; the box had judged: {state}", person=found.edited_by, state=judged)
 
 
 def error_words(wrong: Rate) -> str:
     """A small share with its interval: `12 of 340 persons (3.5 %, 2.0 to 6.1 %)`."""
     persons = round(wrong.value * wrong.n)
-    return (
-        f"{number(persons)} of {number(wrong.n)} persons"
-        f" ({100 * wrong.value:.1f} %, {100 * wrong.low:.1f} to {100 * wrong.high:.1f} %)"
+    return _(
+        "{persons} of {n} persons ({share} %, {low} to {high} %)",
+        persons=number(persons),
+        n=number(wrong.n),
+        share=decimal(100 * wrong.value),
+        low=decimal(100 * wrong.low),
+        high=decimal(100 * wrong.high),
     )
 
 
 def share_words(share: Share) -> str:
     """A share that was estimated by labels: `96 % (88 to 99 %)`."""
-    return f"{percent(share.value)} ({100 * share.low:.0f} to {100 * share.high:.0f} %)"
+    return _(
+        "{share} ({low} to {high})", share=percent(share.value), low=f"{100 * share.low:.0f}", high=percent(share.high)
+    )
 
 
 def changes_words(changes: Collection[Change]) -> str:
     """Why a calibration does not hold any more: `another model judges, and the zones were changed`."""
-    return ", and ".join(CHANGE_WORDS[change] for change in changes)
+    return _(", and ").join(_(CHANGE_WORDS[change]) for change in changes)
 
 
 def calibration_words(calibrated: Calibrated | None) -> str:
     """How a camera is calibrated, in a few words."""
     if calibrated is None:
-        return "not calibrated: how the box errs here is not known"
+        return _("not calibrated: how the box errs here is not known")
     if calibrated.errors is None:
-        return "too few faces were labelled to tell how the box errs here"
+        return _("too few faces were labelled to tell how the box errs here")
     if calibrated.changes:
-        return f"does not hold any more: {changes_words(calibrated.changes)}"
-    return (
-        f"of those with a mask the box says so of {share_words(calibrated.errors.sensitivity)};"
-        f" of all others it does not of {share_words(calibrated.errors.specificity)}"
+        return _("does not hold any more: {changes}", changes=changes_words(calibrated.changes))
+    return _(
+        "of those with a mask the box says so of {masked}; of all others it does not of {others}",
+        masked=share_words(calibrated.errors.sensitivity),
+        others=share_words(calibrated.errors.specificity),
     )
