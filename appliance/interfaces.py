@@ -25,7 +25,7 @@ def addresses() -> list[str]:
 
 
 def main_address() -> str | None:
-    """The address by which this machine is most likely known: that of its way out, else the first; None: it has none."""
+    """The address by which others most likely know this machine: of its way out, else the first; None: it has none."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
         try:
             asked.connect(ELSEWHERE)  # of UDP: nothing is sent
