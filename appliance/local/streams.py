@@ -30,6 +30,7 @@ AGE_HEADER = "X-Picture-Age-S"  # in seconds by the box's own clock: nobody need
 FACES_HEADER = (
     "X-Picture-Faces"  # what is marked in this very picture: [[state, left, top, right, bottom], ...] in its px
 )
+LATE_HOUR = 14  # from then on a narrow screen begins to show a day at its end
 MARGIN, GAP = 20, 12  # of the square that shows the smallest face: to the edges of the picture, and to its text
 
 
@@ -119,6 +120,7 @@ def add_routes(app: App, site: Site) -> None:
             kept=_kept(site, stream),
             statistics=store.privacy.statistics_only(),
             charts=today_charts(store, now.utc, stream.id),
+            is_early=store.trends.zone().local(now.utc).hour < LATE_HOUR,
             zone=store.trends.zone(),
             has_preview=newest_preview(site, store, stream) is not None,
             learned_utc=store.views.get(stream.id).learned_utc,
