@@ -95,7 +95,7 @@ WATCH_EACH_PAINT = """() => {
   const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
   const look = () => {
     const picture = document.querySelector("[data-preview] img");
-    const labels = [...document.querySelectorAll("[data-labels] .label")].map((label) => label.textContent);
+    const labels = [...document.querySelectorAll("[data-labels] .face-label")].map((label) => label.textContent);
     if (picture.src.startsWith("blob:") && picture.complete && picture.naturalWidth && !picture.hidden) {
       canvas.drawImage(picture, 0, 0, 1, 1);
       const [red, , blue] = canvas.getImageData(0, 0, 1, 1).data;
@@ -145,16 +145,16 @@ def test_the_words_over_a_picture_are_of_that_picture(box: Box, free_port: Calla
 
         def shows_two() -> bool:
             draws()
-            return bool(page.locator(".label").count() == 2)
+            return bool(page.locator(".face-label").count() == 2)
 
         until(page, shows_two)
-        bars = [page.locator(".label rect").nth(at).bounding_box() for at in range(2)]
+        bars = [page.locator(".face-label rect").nth(at).bounding_box() for at in range(2)]
         assert all(frame["x"] - 1 <= bar["x"] and frame["y"] - 1 <= bar["y"] for bar in bars), (
             "nothing beyond its edges"
         )
         assert all(bar["x"] + bar["width"] <= frame["x"] + frame["width"] + 1 for bar in bars)
         assert all(17 <= bar["height"] <= 22 for bar in bars), "as large as text on the page, however small the picture"
-        colour = page.evaluate("getComputedStyle(document.querySelector('.label rect')).fill")
+        colour = page.evaluate("getComputedStyle(document.querySelector('.face-label rect')).fill")
         assert colour == f"rgb({', '.join(map(str, COLOURS[State.NO_MASK]))})", "the colour of its frame"
     assert someone.complaints == []
 

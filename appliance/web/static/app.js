@@ -281,7 +281,7 @@ function drawLabels(frame, picture, faces) {
   faces.forEach(([state, left, top], index) => {
     const label = labels.children[index];
     const [bar, text] = label.children;
-    label.setAttribute("class", `label label-${state}`);
+    label.setAttribute("class", `face-label face-label-${state}`);
     setText(text, labels.getAttribute(`data-words-${state}`) ?? state);
     const size = { width: text.getComputedTextLength() + 10 * px, height: (LABEL_PX + 6) * px };
     const x = Math.max(0, Math.min(left, width - size.width));
