@@ -138,7 +138,7 @@ def test_every_sentence_of_a_view_is_marked(view: Any) -> None:
 
 def unmarked(source: str) -> list[str]:
     """What a reader would see of a view in every language alike: text, and attributes that are read out."""
-    text = re.sub(r"(?s:<%.*?%>)|(?m:^[ \t]*%[^\n]*$)", "", source)
+    text = re.sub(r"(?s)<%.*?%>|(?m-s:^\s*%.*$)", "", source)
     text = re.sub(r"(?s)<!--.*?-->|<(script|style)\b.*?</\1>", "", text)
     text = re.sub(r"(?s)\{\{.*?\}\}+", "\0", text)
     text = re.sub(r"(?s)<(code|kbd|samp|pre)\b[^>]*>.*?</\1>", "", text)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import date
 
 from appliance.board import HOT_C, Board, Throttling
 from appliance.calibration import Share
 from appliance.disk import MAKE_ROOM
 from appliance.faces import Detection, Health, PictureFault, State, Work
 from appliance.keeping import ImageMode, Keeping
-from appliance.language import N_, _, n_
-from appliance.language import decimal as decimal  # views find all of them under `words`
+from appliance.language import N_, _, n_, weekday_short
 from appliance.rates import Rate
 from appliance.service import SERVICES
 from appliance.store import Deleted, Kind, Receipt, ServiceStatus, StoredDetection
 from appliance.store.measuring import Calibrated, Change
 from appliance.web.words import TOO_FEW as TOO_FEW  # views find all of them under `words`
+from appliance.web.words import decimal as decimal
 from appliance.web.words import duration as duration
 from appliance.web.words import number as number
 from appliance.web.words import percent as percent
@@ -55,12 +56,12 @@ FAULT_SENTENCES = {
     ),
 }
 THROTTLING_WORDS = {
-    Throttling.UNDER_VOLTAGE: "too little voltage",
-    Throttling.CAPPED: "its clock is held down",
-    Throttling.THROTTLED: "it is throttled",
-    Throttling.HOT: "it is too warm",
+    Throttling.UNDER_VOLTAGE: N_("too little voltage"),
+    Throttling.CAPPED: N_("its clock is held down"),
+    Throttling.THROTTLED: N_("it is throttled"),
+    Throttling.HOT: N_("it is too warm"),
 }
-TOO_LITTLE_VOLTAGE = (
+TOO_LITTLE_VOLTAGE = N_(
     "The board gets too little voltage, so it runs more slowly and may stop. Use the power supply that its maker names,"
     " with a short cable."
 )
@@ -68,17 +69,15 @@ TOO_SMALL = N_("Unknown: face too small")
 IDLE_KEY_INTERVAL_S = 1  # as stored, in whole seconds: with more, every frame is decoded (vision/reading/decoding.py)
 SENT_KEY_INTERVAL_S = 2  # what the page of a stream key advises
 MANY_TOO_SMALL, FEW_LOOKS = 0.05, 0.9  # from here on people are told
-DISK_FULL = (
-    f"The disk of the box is full, so no images are kept, and new detections may have to wait in memory. {MAKE_ROOM}"
-)
-UNKNOWN_WHILE_FULL = "While the disk of the box is full, it cannot be told whether this runs: {names}."
+DISK_FULL = N_("The disk of the box is full, so no images are kept, and new detections may have to wait in memory.")
+UNKNOWN_WHILE_FULL = N_("While the disk of the box is full, it cannot be told whether this runs: {names}.")
 
 
 def none_live(has_streams: bool, others: int) -> str:
     """What stands where streams that are LIVE would. others: how many streams belong to other people."""
     if others:
-        return "None of your streams is LIVE." if has_streams else "None of the streams is yours."
-    return "No stream is LIVE." if has_streams else "There is no stream yet."
+        return _("None of your streams is LIVE.") if has_streams else _("None of the streams is yours.")
+    return _("No stream is LIVE.") if has_streams else _("There is no stream yet.")
 
 
 def service_problems(services: list[ServiceStatus], disk_is_full: bool = False) -> list[str]:
@@ -91,11 +90,15 @@ def service_problems(services: list[ServiceStatus], disk_is_full: bool = False) 
     problems = [service.problem for service in alive.values() if service.problem]
     if disk_is_full:
         names = ", ".join(f"`{service.name}`" for service in missing)
-        unknown = [UNKNOWN_WHILE_FULL.format(names=names)] if missing else []
-        return [DISK_FULL, *unknown, *problems]
+        unknown = [_(UNKNOWN_WHILE_FULL, names=names)] if missing else []
+        return [f"{_(DISK_FULL)} {_(MAKE_ROOM)}", *unknown, *problems]
     return [
-        f"{service.without_it} If this stays for more than a minute, restart the box, or start it by hand with"
-        f" `mb9k {service.name}`."
+        _(service.without_it or "")
+        + " "
+        + _(
+            "If this stays for more than a minute, restart the box, or start it by hand with `mb9k {service}`.",
+            service=service.name,
+        )
         for service in missing
     ] + problems
 
@@ -103,25 +106,36 @@ def service_problems(services: list[ServiceStatus], disk_is_full: bool = False) 
 def board_notices(board: Board) -> list[str]:
     """What is wrong with the board, and what to do, a sentence or two each; empty when all is well."""
     now = board.throttled.now if board.throttled else frozenset()
-    notices = [TOO_LITTLE_VOLTAGE] if Throttling.UNDER_VOLTAGE in now else []
+    notices = [_(TOO_LITTLE_VOLTAGE)] if Throttling.UNDER_VOLTAGE in now else []
     warmest_c = board.warmest_c
     slowed = bool(now - {Throttling.UNDER_VOLTAGE})
     if (warmest_c is not None and warmest_c >= HOT_C) or (slowed and not notices):
-        hot = "too warm" if warmest_c is None else f"{warmest_c:.0f} °C warm"
-        slow = " and is slowed down" if slowed else ""
-        notices.append(f"The board is {hot}{slow}. Give it more air, a heat sink or a cooler place.")
+        notices.append(f"{_warm_words(warmest_c, slowed)} {_('Give it more air, a heat sink or a cooler place.')}")
     if board.memory and board.memory.is_short:
         left, size = size_words(board.memory.available_bytes), size_words(board.memory.size_bytes)
         notices.append(
-            f"Hardly any memory is left: {left} of {size}. Give the box fewer streams, or restart it; if that does not"
-            " help for long, tell whoever looks after it."
+            _(
+                "Hardly any memory is left: {left} of {size}. Give the box fewer streams, or restart it; if that does"
+                " not help for long, tell whoever looks after it.",
+                left=left,
+                size=size,
+            )
         )
     return notices
 
 
+def _warm_words(warmest_c: float | None, slowed: bool) -> str:
+    if warmest_c is None:
+        return _("The board is too warm and is slowed down.") if slowed else _("The board is too warm.")
+    warm = f"{warmest_c:.0f}"
+    if slowed:
+        return _("The board is {warm} °C warm and is slowed down.", warm=warm)
+    return _("The board is {warm} °C warm.", warm=warm)
+
+
 def throttled_words(reasons: Collection[Throttling]) -> str:
     """Why a board is slowed down: `too little voltage, it is too warm`; empty if it is not."""
-    return ", ".join(THROTTLING_WORDS[reason] for reason in Throttling if reason in reasons)
+    return ", ".join(_(THROTTLING_WORDS[reason]) for reason in Throttling if reason in reasons)
 
 
 def size_words(size_bytes: float) -> str:
@@ -136,8 +150,8 @@ def put_off_share(work: Work) -> float:
 
 
 def key_frame_interval(interval_s: int | None) -> str:
-    """How often a picture can begin, as far as that is known: `a key frame every 17 s`; empty: it is not known."""
-    return _("a key frame every {seconds} s", seconds=interval_s) if interval_s and interval_s >= 1 else ""
+    """How often a picture can begin, as far as that is known: `, a key frame every 17 s`."""
+    return _(", a key frame every {interval_s} s", interval_s=interval_s) if interval_s and interval_s >= 1 else ""
 
 
 def key_frame_advice(interval_s: int | None, health: Health, has_key: bool) -> str:
@@ -170,15 +184,15 @@ def health_notices(health: Health) -> list[str]:
     """What keeps a stream from being judged well, and what to do, a sentence or two each; empty when all is well."""
     notices, (too_small, looks) = [], _worth_a_word(health)
     if too_small is not None:
-        share = percent(too_small)
-        notices.append(_("{share} of faces were too small: move the camera closer or zoom.", share=share))
+        notices.append(_("{share} of faces were too small: move the camera closer or zoom.", share=percent(too_small)))
     if looks is not None:
-        told = _(
-            "This box has too many streams to look as often as it should: it makes {share} of the looks it wants."
-            " Faster passers-by may be missed; give the box fewer streams, or a sub-stream to watch.",
-            share=percent(looks),
+        notices.append(
+            _(
+                "This box has too many streams to look as often as it should: it makes {share} of the looks it wants."
+                " Faster passers-by may be missed; give the box fewer streams, or a sub-stream to watch.",
+                share=percent(looks),
+            )
         )
-        notices.append(told)
     return notices
 
 
@@ -203,43 +217,64 @@ def _worth_a_word(health: Health) -> tuple[float | None, float | None]:
 
 def state_words(seen: Detection) -> str:
     """The state of somebody who passed, and why it is unknown, where that is known."""
-    return _(TOO_SMALL) if seen.too_small else _(STATE_WORDS[seen.state])
+    return _(TOO_SMALL if seen.too_small else STATE_WORDS[seen.state])
 
 
 def kept(mode: ImageMode, keeping: Keeping, keep_days: int) -> str:
     """What is kept of a stream, and for how long. mode: what is in force; keep_days: of the box."""
-    days = _days(keeping.detections_days) if keeping.detections_days else ""
+    detections = keeping.detections_days
     if mode is ImageMode.NO_IMAGES:
-        if not days:
-            return _("no images; detections until somebody deletes them")
-        return _("no images; detections for {days}", days=days)
-    how, images = _(MODE_WORDS[mode]), _days(keeping.days(keep_days))
-    if not days:
-        return _("images ({how}) for {images}, detections until somebody deletes them", how=how, images=images)
-    return _("images ({how}) for {images}, detections for {days}", how=how, images=images, days=days)
+        if detections:
+            return _("no images; detections for {days}", days=_days(detections))
+        return _("no images; detections until somebody deletes them")
+    images = {"mode": _(MODE_WORDS[mode]), "image_days": _days(keeping.days(keep_days))}
+    if detections:
+        return _("images ({mode}) for {image_days}, detections for {days}", **images, days=_days(detections))
+    return _("images ({mode}) for {image_days}, detections until somebody deletes them", **images)
 
 
 def receipt_title(receipt: Receipt) -> str:
     """What a receipt is about."""
-    nouns = {Kind.STREAM: "the stream ", Kind.IMAGES: "all images of ", Kind.PERSON: "the person "}
-    title = f"{nouns.get(receipt.kind, '')}{receipt.title}"
-    return title[:1].upper() + title[1:]
+    titles = {
+        Kind.STREAM: N_("The stream {name}"),
+        Kind.IMAGES: N_("All images of {name}"),
+        Kind.PERSON: N_("The person {name}"),
+    }
+    if receipt.kind in titles:
+        return _(titles[receipt.kind], name=receipt.title)
+    return capitalised(receipt.title)
+
+
+def capitalised(text: str) -> str:
+    """The same as the beginning of a line."""
+    return text[:1].upper() + text[1:]
+
+
+def weekday_short_of(weekday: int) -> str:
+    """Mon. weekday: 0 is Monday."""
+    return weekday_short(date(2024, 1, 1 + weekday))  # that year began on a Monday
 
 
 def amount_of(receipt: Receipt) -> str:
     """How much was deleted, as it stands on a receipt."""
-    return "the account, with sessions and tokens" if receipt.kind is Kind.PERSON else amount(receipt.deleted)
+    return _("the account, with sessions and tokens") if receipt.kind is Kind.PERSON else amount(receipt.deleted)
 
 
 def amount(deleted: Deleted) -> str:
     """How much was deleted: `1 detection, 1 image (12 kB)`."""
-    detections = f"{number(deleted.detections)} detection{'' if deleted.detections == 1 else 's'}"
+    detections = n_("{n} detection", "{n} detections", deleted.detections)
     if not deleted.images:
-        return f"{detections}, no image"
+        return _("{detections}, no image", detections=detections)
     size = f"{max(1, round(deleted.image_bytes / 1000))} kB"
     if deleted.image_bytes >= 1_000_000:
-        size = f"{deleted.image_bytes / 1_000_000:.1f} MB"
-    return f"{detections}, {number(deleted.images)} image{'' if deleted.images == 1 else 's'} ({size})"
+        size = f"{decimal(deleted.image_bytes / 1_000_000)} MB"
+    return n_(
+        "{detections}, {n} image ({size})",
+        "{detections}, {n} images ({size})",
+        deleted.images,
+        detections=detections,
+        size=size,
+    )
 
 
 def _days(days: int) -> str:
@@ -251,21 +286,22 @@ def corrected_words(found: StoredDetection) -> str:
     if not found.edited_by:
         return ""
     if found.judged_state is None:
-        return _(", corrected by {person}", person=found.edited_by)
+        return _(", corrected by {name}", name=found.edited_by)
     if found.judged_state is found.detection.state:
-        return _(", confirmed by {person}", person=found.edited_by)
-    judged = _(STATE_WORDS[found.judged_state])
-    return _(", corrected by {person}; the box had judged: {state}", person=found.edited_by, state=judged)
+        return _(", confirmed by {name}", name=found.edited_by)
+    state = _(STATE_WORDS[found.judged_state])
+    return _(", corrected by {name}; the box had judged: {state}", name=found.edited_by, state=state)
 
 
 def error_words(wrong: Rate) -> str:
     """A small share with its interval: `12 of 340 persons (3.5 %, 2.0 to 6.1 %)`."""
     persons = round(wrong.value * wrong.n)
-    return _(
-        "{persons} of {n} persons ({share} %, {low} to {high} %)",
-        persons=number(persons),
-        n=number(wrong.n),
-        share=decimal(100 * wrong.value),
+    return n_(
+        "{wrong} of {n} persons ({rate} %, {low} to {high} %)",
+        "{wrong} of {n} persons ({rate} %, {low} to {high} %)",
+        wrong.n,
+        wrong=number(persons),
+        rate=decimal(100 * wrong.value),
         low=decimal(100 * wrong.low),
         high=decimal(100 * wrong.high),
     )
@@ -280,7 +316,11 @@ def share_words(share: Share) -> str:
 
 def changes_words(changes: Collection[Change]) -> str:
     """Why a calibration does not hold any more: `another model judges, and the zones were changed`."""
-    return _(", and ").join(_(CHANGE_WORDS[change]) for change in changes)
+    words = [_(CHANGE_WORDS[change]) for change in changes]
+    said = words[0] if words else ""
+    for word in words[1:]:
+        said = _("{first}, and {second}", first=said, second=word)
+    return said
 
 
 def calibration_words(calibrated: Calibrated | None) -> str:
@@ -292,7 +332,7 @@ def calibration_words(calibrated: Calibrated | None) -> str:
     if calibrated.changes:
         return _("does not hold any more: {changes}", changes=changes_words(calibrated.changes))
     return _(
-        "of those with a mask the box says so of {masked}; of all others it does not of {others}",
-        masked=share_words(calibrated.errors.sensitivity),
-        others=share_words(calibrated.errors.specificity),
+        "of those with a mask the box says so of {sensitivity}; of all others it does not of {specificity}",
+        sensitivity=share_words(calibrated.errors.sensitivity),
+        specificity=share_words(calibrated.errors.specificity),
     )

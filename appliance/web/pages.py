@@ -127,22 +127,22 @@ class Pages:
             "navigation": [link for link in self.navigation if not link.admin_only or (viewer and viewer.is_admin)],
             "utc_text": utc_text,
             "clock_utc": clock_utc,
-            "moment": moment,
             "marked": marked,
+            "moment": moment,
             "problem": None,
         }
         return self.address.rooted_links(self.renderer.render(view, {**common, **self.values, **values}))
 
 
-def marked(text: str) -> str:
+def marked(text: str) -> Markup:
     """A sentence as markup, what stands between backticks as code: what people type at a command line."""
-    return re.sub("`([^`]+)`", r"<code>\1</code>", html_escape(text))
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", html_escape(text)))
 
 
 def moment(utc: float | str) -> Markup:
-    """A time within a sentence (`m_`), as _time.html shows one alone: app.js writes it in the reader's zone."""
+    """A time as markup, to be put into a sentence; the browser's script shows it in the browser's zone."""
     text = utc if isinstance(utc, str) else utc_text(utc)
-    return Markup(f'<time datetime="{html_escape(text)}">{html_escape(clock_utc(text))}</time>')
+    return Markup(f'<time datetime="{html_escape(text)}">{html_escape(clock_utc(utc))}</time>')
 
 
 def clock_utc(utc: float | str) -> str:
