@@ -304,8 +304,16 @@ function place(element, where) {
 const OLD_MS = 3000; // an older picture is not live; previews.py hands out none
 const tellAges = [];
 
+// A sentence that the view wrote in the reader's language, with what stands in its braces; in English where it did not.
+function said(name, english, values = {}) {
+  const words = document.querySelector(`[data-words-${name}]`)?.getAttribute(`data-words-${name}`) ?? english;
+  return words.replace(/\{(\w+)\}/g, (whole, key) => values[key] ?? whole);
+}
+
 function ageWords(seconds) {
-  return seconds < 120 ? `${seconds} s old` : seconds < 7200 ? `${Math.floor(seconds / 60)} min old` : `${Math.floor(seconds / 3600)} h old`;
+  if (seconds < 120) return said("age-s", "{n} s old", { n: seconds });
+  if (seconds < 7200) return said("age-min", "{n} min old", { n: Math.floor(seconds / 60) });
+  return said("age-h", "{n} h old", { n: Math.floor(seconds / 3600) });
 }
 
 function setText(element, words) {
@@ -318,7 +326,7 @@ function showAge(frame, ageMs) {
   const words = isOld ? ageWords(Math.floor(ageMs / 1000)) : "";
   frame.toggleAttribute("data-old", isOld);
   setText(frame.querySelector("[data-age]"), words);
-  setText(frame.querySelector("[data-age-mark] [role=status]"), isOld ? "The picture is not live." : "");
+  setText(frame.querySelector("[data-age-mark] [role=status]"), isOld ? said("not-live", "The picture is not live.") : "");
   const pill = document.querySelector("#main .pill.live, #main .pill.old"); // of this stream: a page with a picture has one
   if (!pill) return;
   if (!isOld && pill.matches(".old")) {
@@ -327,7 +335,7 @@ function showAge(frame, ageMs) {
   } else if (isOld) {
     if (pill.matches(".live")) pill.dataset.said = pill.textContent;
     pill.className = "pill warn old";
-    setText(pill, `Picture ${words}`);
+    setText(pill, said("old-picture", "Picture {age}", { age: words }));
   }
 }
 
@@ -342,7 +350,7 @@ function copyText(button) {
   const done = navigator.clipboard
     ? navigator.clipboard.writeText(text.textContent)
     : document.execCommand("copy") ? Promise.resolve() : Promise.reject();
-  done.then(() => { button.textContent = "Copied"; }, () => { button.textContent = "Press Ctrl-C"; });
+  done.then(() => { button.textContent = said("copied", "Copied"); }, () => { button.textContent = said("press-copy", "Press Ctrl-C"); });
 }
 
 document.addEventListener("click", (event) => {
