@@ -24,6 +24,7 @@ DECLARED = {
     "POST /sign-out": S,
     "GET /unsent": S,
     "GET /account": S,
+    "GET /account/api": S,
     "POST /account/password": S,
     "POST /account/tokens": S,
     "POST /account/tokens/<token_id:int>/revoke": S,

@@ -39,6 +39,7 @@ DECLARED = {
     "POST /reports/<schedule_id:int>/remove": D,
     "GET /unsent": S,
     "GET /account": S,
+    "GET /account/api": S,
     "POST /account/password": S,
     "POST /account/tokens": S,
     "POST /account/tokens/<token_id:int>/revoke": S,

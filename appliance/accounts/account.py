@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from bottle import HTTPError
+from bottle import HTTPError, request
 
 from appliance.accounts.audit import Action, record
 from appliance.accounts.guard import Visitor
@@ -86,7 +86,16 @@ def _page(accounts: Accounts, store: Store, visitor: Visitor, now: Now, **values
     shown = accounts.shown.of("token", visitor.person.id, now) if query_value("token") == "new" else None
     if shown and store.people.token(digest(shown.secret)) is None:
         shown = None  # revoked since
-    defaults: dict[str, Any] = {"done": None, "shown": shown, "tokens": tokens, "now_utc": now.utc, **form}
+    server = accounts.pages.address.seen_at(request.headers.get("Host", ""))
+    curl = f'curl -H "Authorization: Bearer TOKEN" "{server}/api/v1/status"'
+    defaults: dict[str, Any] = {
+        "curl": curl,
+        "done": None,
+        "shown": shown,
+        "tokens": tokens,
+        "now_utc": now.utc,
+        **form,
+    }
     return accounts.pages.page("account.html", **{**defaults, **values})
 
 

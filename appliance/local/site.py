@@ -35,6 +35,7 @@ from appliance.local import (
     zones,
 )
 from appliance.local.access import owned_stream
+from appliance.local.openapi import document
 from appliance.local.pages import Site
 from appliance.rules.audit import drop_old_entries
 from appliance.secrets import claim_code
@@ -44,6 +45,7 @@ from appliance.store.schedule import BackupSchedule
 from appliance.time_zone import time_zone
 from appliance.times import Now
 from appliance.times import now as clock_now
+from appliance.web import reference_page
 from appliance.web.access import Access, App
 from appliance.web.redirect import leading_to_https
 from appliance.web.server import CLIENT_TIMEOUT_S, make_server
@@ -91,6 +93,7 @@ def make_app(
     unsent.add_routes(app, site.accounts)
     account.add_routes(app, site.accounts)
     audit_site.add_routes(app, site.accounts)
+    reference_page.add_routes(app, site.pages, document())
     for module in MODULES:
         module.add_routes(app, site)
 
