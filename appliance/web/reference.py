@@ -221,8 +221,8 @@ def kind(schema: Schema) -> str:
     if schema.get("format") == "date-time":
         return f"a time with its zone, `{TIME}`"
     names = {"integer": "whole number", "boolean": "`true` or `false`", "string": "text"}
-    name: str = schema["type"]
-    return names.get(name, name) + _range(schema)
+    kind_name: str = schema["type"]
+    return names.get(kind_name, kind_name) + _range(schema)
 
 
 def _range(schema: Schema) -> str:
