@@ -16,7 +16,7 @@ from appliance.cli import cli
 from appliance.config import Config, sections, settings
 from appliance.local import openapi as of_box
 from appliance.web import reference
-from scripts import asyncapi, docs_export
+from scripts import asyncapi, docs_client, docs_export
 
 FOLDER = Path(__file__).parent.parent / "docs"
 MADE = "<!-- Made by `python -m scripts.docs`; change the code, not this page. -->\n"
@@ -117,7 +117,8 @@ OF_BOX = Described(
     noun="box",
     address="http://localhost:8000",
     content=of_box.document(),
-    about="`next` and `image` are links: behind a proxy they hold the path below which the box lies.\n",
+    about="`next` and `image` are links: behind a proxy they hold the path below which the box lies.\n\n"
+    "[mb9k_client.py](mb9k_client.py) is a Python client of one file that needs nothing else.\n",
 )
 OF_CENTRE = Described(
     title="The JSON API of a centre",
@@ -185,6 +186,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "central-api.md": functools.partial(api, OF_CENTRE),
     "asyncapi.json": over_mqtt,
     "export.md": lambda: MADE + docs_export.page(),
+    "mb9k_client.py": docs_client.module,
 }
 
 if __name__ == "__main__":
