@@ -17,6 +17,9 @@ M = Access.METRICS
 DECLARED = {
     "GET /static/<name>": A,
     "GET /health": A,
+    "GET /manifest.webmanifest": A,
+    "GET /worker.js": A,
+    "GET /offline": A,
     "GET /claim": A,
     "POST /claim": A,
     "GET /sign-in": A,

@@ -45,7 +45,7 @@ from appliance.store.schedule import BackupSchedule
 from appliance.time_zone import time_zone
 from appliance.times import Now
 from appliance.times import now as clock_now
-from appliance.web import reference_page
+from appliance.web import installed, reference_page
 from appliance.web.access import Access, App
 from appliance.web.redirect import leading_to_https
 from appliance.web.server import CLIENT_TIMEOUT_S, make_server
@@ -93,6 +93,7 @@ def make_app(
     unsent.add_routes(app, site.accounts)
     account.add_routes(app, site.accounts)
     audit_site.add_routes(app, site.accounts)
+    installed.add_routes(app, site.pages)
     reference_page.add_routes(app, site.pages, document())
     for module in MODULES:
         module.add_routes(app, site)

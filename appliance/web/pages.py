@@ -81,6 +81,11 @@ class Pages:
     address: SiteAddress = field(default_factory=SiteAddress)
     title: Callable[[], str] | None = None
 
+    @property
+    def site_name(self) -> str:
+        """What stands beside the brand."""
+        return self.title() if self.title else self.name
+
     def page(self, view: str, *, status: int = 200, problem: UserError | str | None = None, **values: Any) -> Page:
         """The page `view`, for its viewer. problem: why a form was not accepted; an error brings its own status."""
         if isinstance(problem, UserError):
@@ -115,7 +120,7 @@ class Pages:
 
     def _render(self, view: str, viewer: Viewer | None, **values: Any) -> str:
         common = {
-            "site_name": self.title() if self.title else self.name,
+            "site_name": self.site_name,
             "noun": self.noun,
             "static": self.static.url,
             "path": request.path,

@@ -356,6 +356,11 @@ document.addEventListener("submit", (event) => {
   sendFile(event.target);
 });
 
+// While the box cannot be reached, a sentence of ours instead of the browser's own page. By HTTPS, and on localhost.
+const manifest = document.querySelector("link[rel=manifest]");
+if (manifest && navigator.serviceWorker)
+  addEventListener("load", () => navigator.serviceWorker.register(new URL("worker.js", manifest.href)).catch(() => {}));
+
 localise(document);
 const main = document.querySelector("main[data-refresh]");
 if (main) keepUpToDate(main);
