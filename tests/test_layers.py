@@ -26,6 +26,7 @@ GROUND = {
     "interfaces",
     "join_code",
     "keeping",
+    "language",
     "loopback",
     "messages",
     "names",

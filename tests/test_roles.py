@@ -26,6 +26,7 @@ DECLARED = {
     "GET /offline": A,
     "GET /claim": A,
     "POST /claim": A,
+    "POST /language": A,
     "GET /sign-in": A,
     "POST /sign-in": A,
     "POST /sign-out": S,

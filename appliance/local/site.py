@@ -45,7 +45,7 @@ from appliance.store.schedule import BackupSchedule
 from appliance.time_zone import time_zone
 from appliance.times import Now
 from appliance.times import now as clock_now
-from appliance.web import installed, reference_page
+from appliance.web import installed, languages, reference_page
 from appliance.web.access import Access, App
 from appliance.web.redirect import leading_to_https
 from appliance.web.server import CLIENT_TIMEOUT_S, make_server
@@ -89,6 +89,7 @@ def make_app(
     app = App(site.pages.error_page, site.pages.address)
     app.install(Guard(site.accounts, open_store, clock, owned_stream))
     site.pages.static.add_routes(app)
+    languages.add_routes(app, site.pages)
     sign_in.add_routes(app, site.accounts)
     unsent.add_routes(app, site.accounts)
     account.add_routes(app, site.accounts)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 from bottle import Bottle, HTTPError, HTTPResponse, request
 
+from appliance.language import speaking, spoken
 from appliance.web.address import SiteAddress, host_in
 from appliance.web.forms import MAX_ID, whole_number
 from appliance.web.headers import SECURITY_HEADERS
@@ -17,7 +18,7 @@ from appliance.web.uploads import Admit, note_arrival
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 ErrorPage = Callable[[HTTPError], Any]
-READ_HEADERS = ("Host", "Origin", "Sec-Fetch-Site", "Authorization", "If-None-Match", "X-CSRF-Token")
+READ_HEADERS = ("Host", "Origin", "Sec-Fetch-Site", "Authorization", "If-None-Match", "Referer", "X-CSRF-Token")
 """Every header that this program reads."""
 
 
@@ -36,10 +37,12 @@ class App(Bottle):  # type: ignore[misc]
 
     `bearer`: programs may use the route with a token of theirs instead of a session, as they may all below /api/.
     `admit`: which requests bring a file (uploads.py), where a server runs it.
+    `language_of`: the language of an answer, by its request (languages.py).
     Addresses, in routes and in answers, are written as if the site had its host to itself; `address` knows the rest.
     """
 
     admit: Admit | None = None
+    language_of: Callable[[dict[str, Any]], str] = staticmethod(lambda _environ: spoken())
 
     def __init__(self, error_page: ErrorPage, address: SiteAddress | None = None) -> None:
         super().__init__()
@@ -103,7 +106,8 @@ class App(Bottle):  # type: ignore[misc]
             ]
             return start_response(status, sent + strict, exc_info)
 
-        answer: Iterable[bytes] = super().wsgi(environ, start)
+        with speaking(self.language_of(environ)):
+            answer: Iterable[bytes] = super().wsgi(environ, start)
         return answer
 
     def _refuse_other_hosts(self) -> None:

@@ -12,6 +12,7 @@ import msgspec
 from bottle import HTTPError, HTTPResponse, html_escape, request, response
 
 from appliance.errors import InputError, UserError
+from appliance.language import LANGUAGES, spoken
 from appliance.times import utc_text
 from appliance.web.access import wants_json
 from appliance.web.address import SiteAddress
@@ -124,6 +125,8 @@ class Pages:
             "noun": self.noun,
             "static": self.static.url,
             "path": request.path,
+            "language": spoken(),
+            "languages": LANGUAGES,
             "visitor": viewer,
             "navigation": [link for link in self.navigation if not link.admin_only or (viewer and viewer.is_admin)],
             "utc_text": utc_text,

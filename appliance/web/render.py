@@ -9,7 +9,12 @@ from typing import Any
 
 from bottle import HTTPResponse, SimpleTemplate, request, response
 
+from appliance import language
+from appliance.web.markup import m_, mn_
+
 KIT_VIEWS = Path(__file__).parent / "views"
+SPEAKING = {"_": language._, "n_": language.n_, "p_": language.p_, "m_": m_, "mn_": mn_}
+"""What every view can say its sentences with."""
 
 
 class Renderer:
@@ -26,7 +31,7 @@ class Renderer:
             template = self._templates.get(name)
             if template is None:
                 template = self._templates[name] = SimpleTemplate(name=name, lookup=self._lookup)
-        return str(template.render(values))
+        return str(template.render({**SPEAKING, **values}))
 
 
 def answer_with_etag(page: str) -> HTTPResponse | str:

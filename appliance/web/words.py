@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
+from appliance.language import N_, _, n_
+from appliance.language import decimal as decimal  # views find all of them under `words`
+from appliance.language import number as number
+from appliance.language import percent as percent
 from appliance.rates import Rate
 
-TOO_FEW = "not enough people yet"
+TOO_FEW = N_("not enough people yet")
 
 
 def duration(seconds: float) -> str:
     """How long something has lasted: `under a minute`, `5 min`, `3 h 20 min`, `4 days`."""
     minutes = int(max(0.0, seconds) // 60)
     if minutes < 1:
-        return "under a minute"
+        return _("under a minute")
     if minutes < 60:
-        return f"{minutes} min"
+        return _("{minutes} min", minutes=minutes)
     hours, minutes = divmod(minutes, 60)
     if hours < 24:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    days = hours // 24
-    return f"{days} day{'s' if days > 1 else ''}"
-
-
-def percent(ratio: float) -> str:
-    """A ratio as a person reads it: 82 %."""
-    return f"{100 * ratio:.0f} %"
+        return _("{hours} h {minutes} min", hours=hours, minutes=minutes) if minutes else _("{hours} h", hours=hours)
+    return n_("{n} day", "{n} days", hours // 24)
 
 
 def rate_words(rate: Rate | None) -> str:
     """A compliance rate with its interval and n, or that there is not enough to say one."""
     if rate is None or not rate.is_enough:
-        return TOO_FEW
-    return f"{percent(rate.value)} ({100 * rate.low:.0f} to {100 * rate.high:.0f} %, n = {rate.n})"
-
-
-def number(count: int) -> str:
-    """12 345, with narrow no-break spaces."""
-    return f"{count:,}".replace(",", "\u202f")
+        return _(TOO_FEW)
+    return _(
+        "{rate} ({low} to {high}, n = {n})",
+        rate=percent(rate.value),
+        low=f"{100 * rate.low:.0f}",
+        high=percent(rate.high),
+        n=number(rate.n),
+    )

@@ -38,7 +38,7 @@ from appliance.secrets import claim_code
 from appliance.service import http_status, keep_alive, reachable_host, serve_http
 from appliance.times import Now
 from appliance.times import now as clock_now
-from appliance.web import installed, reference_page
+from appliance.web import installed, languages, reference_page
 from appliance.web.access import Access, App
 from appliance.web.server import CLIENT_TIMEOUT_S, make_server
 
@@ -69,6 +69,7 @@ def make_app(
     app = App(centre.pages.error_page, centre.pages.address)
     app.install(Guard(centre.accounts, open_store, clock, owned))
     centre.pages.static.add_routes(app)
+    languages.add_routes(app, centre.pages)
     sign_in.add_routes(app, centre.accounts)
     unsent.add_routes(app, centre.accounts)
     account.add_routes(app, centre.accounts)

@@ -4,19 +4,23 @@
 // Times in the reader's own zone.
 const MOMENT = { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
 
+// As people where the reader lives write it, in the language of the page.
+const PAGE = document.documentElement.lang;
+const LANGUAGE = navigator.languages.find((each) => each.split("-")[0] === PAGE) ?? PAGE;
+
 function localise(root) {
   for (const time of root.querySelectorAll("time[datetime]")) {
     const at = new Date(time.dateTime);
     if (isNaN(at)) continue;
     const options = { ...MOMENT };
     if (at.getFullYear() !== new Date().getFullYear()) options.year = "numeric";
-    time.textContent = at.toLocaleString(undefined, options);
+    time.textContent = at.toLocaleString(LANGUAGE, options);
     time.title = time.dateTime;
   }
   for (const label of root.querySelectorAll("[data-hour]"))
-    label.textContent = new Date(label.dataset.hour).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+    label.textContent = new Date(label.dataset.hour).toLocaleTimeString(LANGUAGE, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   for (const label of root.querySelectorAll("[data-moment]"))
-    label.textContent = new Date(label.dataset.moment).toLocaleString(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+    label.textContent = new Date(label.dataset.moment).toLocaleString(LANGUAGE, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   for (const hint of root.querySelectorAll("[data-utc-hint]")) hint.hidden = true;
   for (const zone of root.querySelectorAll("[data-zone]"))
     zone.textContent = Intl.DateTimeFormat().resolvedOptions().timeZone.replaceAll("_", " ");

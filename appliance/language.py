@@ -1,0 +1,173 @@
+"""What people read, in their language: gettext's catalogues, and numbers and dates as each language writes them.
+
+The words in the code are English; `languages/` holds one catalogue for each other language, as translators write them
+(.po), read when the language is first asked for. Which language is spoken is a matter of the request (`speaking`), and
+elsewhere of the process (`speak`); a command line, a log and the JSON API speak English.
+
+    _("No stream is called {name}.", name=name)      n_("{n} person", "{n} persons", count)
+
+Plural rules, numbers and dates are Unicode's (CLDR), by way of Babel.
+"""
+
+from __future__ import annotations
+
+import gettext
+import io
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import date, datetime
+from functools import lru_cache
+from pathlib import Path
+
+from babel import dates, numbers
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+
+ENGLISH = "en"
+LANGUAGES = {ENGLISH: "English", "de": "Deutsch", "es": "Español", "fr": "Français"}
+"""What is spoken, and what each language calls itself."""
+CATALOGUES = Path(__file__).parent / "languages"
+NARROW_SPACE = "\u202f"  # between thousands in English, by ISO 80000: neither a comma nor a point
+MOST_WISHES = 20
+_WISH = re.compile(r"\s*([A-Za-z]{1,8})(?:-[A-Za-z0-9-]*)?\s*(?:;\s*q=\s*([01](?:\.\d{0,3})?)\s*)?", re.ASCII)
+
+_spoken: ContextVar[str | None] = ContextVar("spoken", default=None)
+_of_process = ENGLISH
+_loading = threading.Lock()
+
+
+def spoken() -> str:
+    """The language that is spoken here and now: a key of LANGUAGES."""
+    return _spoken.get() or _of_process
+
+
+def speak(language: str) -> None:
+    """What this process speaks wherever nobody asks for another language. Raises KeyError."""
+    global _of_process
+    LANGUAGES[language]
+    _of_process = language
+
+
+@contextmanager
+def speaking(language: str) -> Iterator[None]:
+    """Speak this language for a while, in this thread. Raises KeyError."""
+    LANGUAGES[language]
+    token = _spoken.set(language)
+    try:
+        yield
+    finally:
+        _spoken.reset(token)
+
+
+def wished(accept_language: str) -> str | None:
+    """Of LANGUAGES the one that a browser would like best (RFC 9110, 12.5.4); None: it names none of them."""
+    best, best_weight = None, 0.0
+    for wish in accept_language.split(",")[:MOST_WISHES]:
+        match = _WISH.fullmatch(wish)
+        if match is None:
+            continue
+        language, weight = match[1].lower(), float(match[2] or 1)
+        if language in LANGUAGES and weight > best_weight:
+            best, best_weight = language, weight
+    return best
+
+
+def _(text: str, /, **values: object) -> str:
+    """The sentence in the language spoken. values: what stands in its braces, as `str.format` writes it."""
+    told = _catalogue(spoken()).gettext(text) if text else ""
+    return told.format(**values) if values else told
+
+
+def n_(one: str, many: str, n: int, /, **values: object) -> str:
+    """The sentence for n things; `{n}` in it is written as the language writes numbers."""
+    return _catalogue(spoken()).ngettext(one, many, n).format(n=number(n), **values)
+
+
+def p_(context: str, text: str, /, **values: object) -> str:
+    """A sentence that means different things in different places; context: which one, for translators."""
+    told = _catalogue(spoken()).pgettext(context, text)
+    return told.format(**values) if values else told
+
+
+def N_(text: str, /) -> str:
+    """Marks a constant for the catalogues; `_(CONSTANT)` says it."""
+    return text
+
+
+def _catalogue(language: str) -> gettext.NullTranslations:
+    found = _catalogues.get(language)
+    if found is None:
+        with _loading:  # several pages may ask for it at once
+            found = _catalogues.get(language) or _catalogues.setdefault(language, _read(CATALOGUES / f"{language}.po"))
+    return found
+
+
+_catalogues: dict[str, gettext.NullTranslations] = {ENGLISH: gettext.NullTranslations()}
+
+
+def _read(path: Path) -> gettext.GNUTranslations:
+    """A translator's catalogue as gettext takes it."""
+    compiled = io.BytesIO()
+    with path.open("rb") as source:
+        write_mo(compiled, read_po(source, path.stem))
+    compiled.seek(0)
+    return gettext.GNUTranslations(compiled)
+
+
+def number(count: int) -> str:
+    """12 345, as the language groups thousands."""
+    language = spoken()
+    if language == ENGLISH or -1000 < count < 1000:
+        return f"{count:,}".replace(",", NARROW_SPACE)
+    return _grouped(count, language)
+
+
+@lru_cache(1000)
+def _grouped(count: int, language: str) -> str:
+    return str(numbers.format_decimal(count, locale=language))
+
+
+def decimal(value: float, places: int = 1) -> str:
+    """3.5, with just so many places, as the language writes its decimal sign."""
+    language, written = spoken(), f"{value:,.{places}f}"
+    if language == ENGLISH:
+        return written.replace(",", NARROW_SPACE)
+    return str(numbers.format_decimal(value, "#,##0." + "0" * places if places else "#,##0", locale=language))
+
+
+def percent(ratio: float) -> str:
+    """A ratio as a person reads it: 82 %. All our languages set a space before the sign."""
+    return f"{100 * ratio:.0f} %"
+
+
+def weekday(day: date) -> str:
+    """Monday."""
+    return str(dates.format_date(day, "EEEE", spoken()))
+
+
+def weekday_short(day: date) -> str:
+    """Mon."""
+    return str(dates.format_date(day, "ccc", spoken()))
+
+
+def month_of_year(day: date) -> str:
+    """November 2026."""
+    return str(dates.format_skeleton("yMMMM", day, locale=spoken()))
+
+
+def long_date(day: date) -> str:
+    """23 November 2026."""
+    return str(dates.format_date(day, "d MMMM y" if spoken() == ENGLISH else "long", spoken()))
+
+
+def full_date(day: date) -> str:
+    """Monday, 23 November 2026."""
+    return str(dates.format_date(day, "EEEE, d MMMM y" if spoken() == ENGLISH else "full", spoken()))
+
+
+def clock(at: datetime) -> str:
+    """17:05: the day has 24 hours in every language of ours, as in the tables and charts."""
+    return f"{at:%H:%M}"
