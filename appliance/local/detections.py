@@ -11,6 +11,7 @@ from bottle import HTTPResponse
 from appliance.accounts.guard import Visitor
 from appliance.errors import InputError, NotFound
 from appliance.faces import State
+from appliance.language import _
 from appliance.local.arrivals import Arrivals, arrivals
 from appliance.local.pages import Site
 from appliance.rates import compliance
@@ -137,7 +138,7 @@ def _add_changes(app: App, site: Site) -> None:
         except ValueError as error:
             raise InputError("Choose a state, then send again.") from error
         rules.correct(store, visitor.person, detection_id, state)
-        return see_other(f"/detections/{detection_id}{requested().query()}")
+        return site.pages.done(f"/detections/{detection_id}{requested().query()}", _("The state was corrected."))
 
     @app.get("/detections/<detection_id:int>/delete", access=Access.ADMIN)
     def confirm_deletion(store: Store, detection_id: int) -> Page:

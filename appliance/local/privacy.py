@@ -7,6 +7,7 @@ from typing import Any
 from appliance.accounts.guard import Visitor
 from appliance.errors import InputError, UserError
 from appliance.keeping import Keeping
+from appliance.language import _
 from appliance.local.pages import Site
 from appliance.local.words import kept
 from appliance.rules import privacy as rules
@@ -42,7 +43,7 @@ def add_routes(app: App, site: Site) -> None:
     @app.post("/settings/privacy/detections", access=Access.ADMIN)
     def keep_detections(store: Store) -> Page:
         rules.keep_detections(store)
-        return see_other("/settings/privacy")
+        return site.pages.done("/settings/privacy", _("The box keeps detections again."))
 
 
 def _page(site: Site, store: Store, now: Now) -> Page:

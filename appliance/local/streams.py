@@ -8,6 +8,7 @@ from bottle import HTTPError, HTTPResponse, request, response
 
 from appliance.accounts.guard import Visitor
 from appliance.https import is_self_signed
+from appliance.language import _
 from appliance.local.access import streams_of_others
 from appliance.local.alerts import open_now, open_of
 from appliance.local.arrivals import arrivals
@@ -164,12 +165,12 @@ def _add_routes_that_cut_off(app: App, site: Site) -> None:
     @app.post("/streams/<stream_id:int>/activate", access=Access.OWNER)
     def activate(store: Store, visitor: Visitor, stream: Stream) -> Page:
         rules.change(store, visitor.person, stream, active=True)
-        return see_other(f"/streams/{stream.id}")
+        return site.pages.done(f"/streams/{stream.id}", _("The stream {name} is active again.", name=stream.name))
 
     @app.post("/streams/<stream_id:int>/view", access=Access.OWNER)
     def learn_view(store: Store, stream: Stream) -> Page:
         rules.learn_view(store, stream)
-        return see_other(f"/streams/{stream.id}")
+        return site.pages.done(f"/streams/{stream.id}", _("The box learns the view of this camera again."))
 
     @app.get("/streams/<stream_id:int>/deactivate", access=Access.OWNER)
     def confirm_deactivation(stream: Stream) -> Page:
@@ -179,7 +180,7 @@ def _add_routes_that_cut_off(app: App, site: Site) -> None:
     @app.post("/streams/<stream_id:int>/deactivate", access=Access.OWNER)
     def deactivate(store: Store, visitor: Visitor, stream: Stream) -> Page:
         rules.change(store, visitor.person, stream, active=False)
-        return see_other(f"/streams/{stream.id}")
+        return site.pages.done(f"/streams/{stream.id}", _("The stream {name} was deactivated.", name=stream.name))
 
 
 def _add_deletions(app: App, site: Site) -> None:

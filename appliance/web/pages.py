@@ -21,6 +21,7 @@ from appliance.web.forms import see_other
 from appliance.web.refill import refilled
 from appliance.web.render import Renderer, answer_with_etag
 from appliance.web.static import Static
+from appliance.web.told import Told, is_looked_at
 from appliance.web.unsent import UNSENT_ID, UNSENT_PAGE, unsent_now
 
 log = logging.getLogger(__name__)
@@ -81,6 +82,7 @@ class Pages:
     values: Mapping[str, Any] = field(default_factory=dict)
     address: SiteAddress = field(default_factory=SiteAddress)
     title: Callable[[], str] | None = None
+    told: Told = field(default_factory=Told)
 
     @property
     def site_name(self) -> str:
@@ -93,7 +95,8 @@ class Pages:
             status, problem = 400 if isinstance(problem, InputError) else 503, str(problem)
         viewer = self.viewer()
         csrf = viewer.csrf_token if viewer else form_token(self.form_cookie, response)
-        text = self._render(view, viewer, csrf=csrf, problem=problem, **values)
+        told = self._told(viewer) if status == 200 else None
+        text = self._render(view, viewer, csrf=csrf, problem=problem, told=told, **values)
         response.status = status
         unsent = unsent_now()
         if unsent and status == 200 and request.path != UNSENT_PAGE:
@@ -102,6 +105,16 @@ class Pages:
                 return see_other(f"{UNSENT_PAGE}?{UNSENT_ID}={unsent.id}")
             text = filled
         return answer_with_etag(text) if status == 200 and request.method == "GET" else text
+
+    def done(self, path: str, sentence: str) -> HTTPResponse:
+        """Lead on to a page of ours after a form; the page says, once, what was done."""
+        viewer = self.viewer()
+        if viewer and viewer.csrf_token:
+            self.told.keep(viewer.csrf_token, sentence)
+        return see_other(path)
+
+    def _told(self, viewer: Viewer | None) -> str | None:
+        return self.told.take(viewer.csrf_token) if viewer and viewer.csrf_token and is_looked_at() else None
 
     def error_page(self, error: HTTPError) -> str:
         """What went wrong and the next step: a page for people, JSON for programs. Never a traceback."""

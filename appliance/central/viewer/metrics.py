@@ -16,6 +16,7 @@ from appliance.central.store import Box, CentralStore
 from appliance.central.store.records import Process
 from appliance.central.viewer.condition import Age, Condition, Severity, condition
 from appliance.central.viewer.pages import Centre
+from appliance.language import _
 from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.forms import see_other
@@ -53,7 +54,7 @@ def add_routes(app: App, centre: Centre) -> None:
             store.records.note(now.utc, "the metrics token was ended", visitor.name)
             store.audit.add(Action.TOKEN_REVOKED, METRICS)
         token.forget()
-        return see_other("/events")
+        return centre.pages.done("/events", _("The metrics token has ended."))
 
 
 def metrics(

@@ -1,6 +1,8 @@
 // Everything here is a comfort: the pages work without it.
 "use strict";
 
+const BY_SCRIPT = { "X-By-Script": "1" }; // what was done is told on a page that somebody sees, not on one we compare
+
 // Times in the reader's own zone.
 const MOMENT = { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
 
@@ -155,7 +157,7 @@ function renewInPlace(main, next) {
 
 // "12 newer, show": in the page, so that the place in it and the keyboard's are not lost.
 async function showNewer(main, link) {
-  const answer = await fetch(link.href, { cache: "no-store", signal: AbortSignal.timeout(10000) });
+  const answer = await fetch(link.href, { headers: BY_SCRIPT, cache: "no-store", signal: AbortSignal.timeout(10000) });
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const next = page.querySelector("main");
   const list = next?.querySelector("[data-held]");
@@ -203,7 +205,7 @@ function keepUpToDate(main) {
   let drawn = null;
   async function poll() {
     if (isBusy(main)) return;
-    const headers = etag ? { "If-None-Match": etag } : {};
+    const headers = etag ? { ...BY_SCRIPT, "If-None-Match": etag } : BY_SCRIPT;
     const { from } = main.dataset;
     const answer = await fetch(from ?? location.href, { headers, cache: "no-store", signal: AbortSignal.timeout(10000) });
     if (answer.redirected) return location.reload();
@@ -349,6 +351,7 @@ function sendFile(form) {
   });
   request.addEventListener("error", () => say("The connection broke off. Send it again."));
   request.open("POST", form.action);
+  for (const [name, value] of Object.entries(BY_SCRIPT)) request.setRequestHeader(name, value);
   request.send(new FormData(form));
   shown.hidden = false;
   button.disabled = true;
