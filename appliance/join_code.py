@@ -17,7 +17,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from appliance.errors import InputError
+from appliance.errors import InputError, about
 
 PREFIX = "mb9k1"
 """With the version; a code of another one is told apart from a mistyped one."""
@@ -86,6 +86,7 @@ def new_secret() -> str:
     return secrets.token_hex(_SECRET_BYTES)
 
 
+@about("code")
 def parse(typed: str) -> JoinCode:
     """The join code that a person typed or pasted, however broken into lines. Raises BadJoinCode."""
     letters = re.sub(r"[\s-]", "", typed[: 2 * MAX_LENGTH]).lower()

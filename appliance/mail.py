@@ -23,7 +23,7 @@ import msgspec
 
 from appliance import files
 from appliance.deadline import Deadline
-from appliance.errors import InputError, NotSaved, UserError
+from appliance.errors import InputError, NotSaved, UserError, about
 
 FILE = "mail-server.json"
 STEP_TIMEOUT_S = 20.0
@@ -100,6 +100,7 @@ class Mail:
     from_name: str = ""
 
 
+@about("email", "sender", "to", "recipients")
 def clean_address(text: str) -> str:
     """An address as it is stored, name@example.org. Raises InputError."""
     address = text.strip()

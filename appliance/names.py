@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 
-from appliance.errors import InputError
+from appliance.errors import InputError, about
 
 MAX_LENGTH = 40
 
 
+@about("name", "title")
 def clean_name(text: str, what: str, without: str = "") -> str:
     """A name as it is stored. Raises InputError.
 

@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance.errors import InputError
+from appliance.errors import InputError, about
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
@@ -64,6 +64,7 @@ def _hasher() -> PasswordHasher:
     return PasswordHasher()
 
 
+@about("password")
 def hash_password(password: str, *names: str) -> str:
     """The argon2id hash to store. Raises InputError if it is too short, too long, or easy to guess.
 

@@ -11,7 +11,7 @@ from appliance.accounts.audit import Action, record
 from appliance.accounts.guard import Visitor
 from appliance.accounts.sign_in import too_many_tries
 from appliance.accounts.site import Accounts, Store
-from appliance.errors import InputError, UserError
+from appliance.errors import InputError, UserError, about
 from appliance.language import N_, _
 from appliance.names import clean_name
 from appliance.secrets import digest, new_token, password_matches
@@ -106,6 +106,7 @@ def _change_password(accounts: Accounts, store: Store, visitor: Visitor, now: No
     log.info("%s has a new password%s", visitor.name, "" if keep_tokens else "; tokens have ended")
 
 
+@about("current")
 def refuse_wrong_password(accounts: Accounts, store: Store, visitor: Visitor, now: Now) -> None:
     """Before what a stolen session must not do: the field `current` holds the password. Raises InputError, NotSaved."""
     # Counted by session: whoever has stolen one and guesses there does not hold up the person in another.

@@ -37,7 +37,7 @@ def add_routes(app: App, site: Site) -> None:
                 raise InputError(f"Type {site.config.box} to go on, the name of this box.")
             receipt_id = rules.keep_statistics_only(site.config, store, visitor.person, now)
         except UserError as error:
-            return _confirmation(site, store, problem=error)
+            return _confirmation(site, store, problem=error, wrong_field="confirmed")
         return see_other(f"/receipts/{receipt_id}")
 
     @app.post("/settings/privacy/detections", access=Access.ADMIN)

@@ -7,7 +7,7 @@ from dataclasses import fields
 from appliance.accounts.audit import Action
 from appliance.accounts.people import Person, Role
 from appliance.address import shown
-from appliance.errors import InputError, NotAllowed, NotFound
+from appliance.errors import InputError, NotAllowed, NotFound, about
 from appliance.images import ImageFiles
 from appliance.keeping import MAX_DAYS, ImageMode, Keeping
 from appliance.names import stream_name
@@ -209,6 +209,7 @@ def _new_source(
     return changed_credentials(stored, by.is_admin, source_user, source_password)
 
 
+@about("watch")
 def _watch_after(
     by: Person, stream: Stream, source: str | None, watch: str | None, user: str | None, password: str | None
 ) -> str | None:

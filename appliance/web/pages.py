@@ -23,6 +23,7 @@ from appliance.web.render import Renderer, answer_with_etag
 from appliance.web.static import Static
 from appliance.web.told import Told, is_looked_at
 from appliance.web.unsent import UNSENT_ID, UNSENT_PAGE, unsent_now
+from appliance.web.wrong_field import pointed
 
 log = logging.getLogger(__name__)
 Page: TypeAlias = str | HTTPResponse
@@ -89,14 +90,28 @@ class Pages:
         """What stands beside the brand."""
         return self.title() if self.title else self.name
 
-    def page(self, view: str, *, status: int = 200, problem: UserError | str | None = None, **values: Any) -> Page:
-        """The page `view`, for its viewer. problem: why a form was not accepted; an error brings its own status."""
+    def page(
+        self,
+        view: str,
+        *,
+        status: int = 200,
+        problem: UserError | str | None = None,
+        wrong_field: str = "",
+        **values: Any,
+    ) -> Page:
+        """The page `view`, for its viewer. problem: why a form was not accepted; an error brings its own status.
+
+        wrong_field: of the form, by name, where the error does not say it.
+        """
+        wrong = (problem.fields if isinstance(problem, InputError) else ()) or (wrong_field,)
         if isinstance(problem, UserError):
             status, problem = 400 if isinstance(problem, InputError) else 503, str(problem)
         viewer = self.viewer()
         csrf = viewer.csrf_token if viewer else form_token(self.form_cookie, response)
         told = self._told(viewer) if status == 200 else None
         text = self._render(view, viewer, csrf=csrf, problem=problem, told=told, **values)
+        if problem and request.method == "POST":
+            text = pointed(text, self.address.rooted(request.path), wrong)
         response.status = status
         unsent = unsent_now()
         if unsent and status == 200 and request.path != UNSENT_PAGE:
