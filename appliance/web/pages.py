@@ -108,8 +108,8 @@ class Pages:
             status, problem = 400 if isinstance(problem, InputError) else 503, str(problem)
         viewer = self.viewer()
         csrf = viewer.csrf_token if viewer else form_token(self.form_cookie, response)
-        told = self._told(viewer) if status == 200 else None
-        text = self._render(view, viewer, csrf=csrf, problem=problem, told=told, **values)
+        happened = self._told(viewer) if status == 200 else None
+        text = self._render(view, viewer, csrf=csrf, problem=problem, happened=happened, **values)
         if problem and request.method == "POST":
             text = pointed(text, self.address.rooted(request.path), wrong)
         response.status = status
