@@ -6,6 +6,7 @@ import re
 import unicodedata
 
 from appliance.errors import InputError, about
+from appliance.language import N_, _
 
 MAX_LENGTH = 40
 ZWNJ, ZWJ = "\u200c", "\u200d"
@@ -26,8 +27,8 @@ _STYLE = re.compile("[\ufe0f\U0001f3fb-\U0001f3ff]+$")
 
 
 @about("name", "title")
-def clean_name(text: str, what: str, without: str = "") -> str:
-    """A name as it is stored. Raises InputError.
+def clean_name(text: str, unnamed: str, without: str = "") -> str:
+    """A name as it is stored. Raises InputError. unnamed: what to tell whoever gives none, marked for translation.
 
     Printable characters only: no line breaks, nothing invisible, nothing that turns the writing direction. The two
     joiners are letters where they join something: in Persian and the scripts of India, and within an emoji.
@@ -37,13 +38,15 @@ def clean_name(text: str, what: str, without: str = "") -> str:
     while name != before:  # what is taken out may bring together what becomes one letter
         before, name = name, _IDLE.sub(r"\1", re.sub(" {2,}", " ", unicodedata.normalize("NFC", name).strip()))
     if not name:
-        raise InputError(f"Give {what} a name.")
+        raise InputError(_(unnamed))
     if len(name) > MAX_LENGTH:
-        raise InputError(f"A name has at most {MAX_LENGTH} characters; this one has {len(name)}.")
+        raise InputError(
+            _("A name has at most {most} characters; this one has {length}.", most=MAX_LENGTH, length=len(name))
+        )
     if not is_readable(name):
-        raise InputError("A name may hold letters, digits, spaces and signs, but nothing invisible.")
+        raise InputError(_("A name may hold letters, digits, spaces and signs, but nothing invisible."))
     if any(sign in name for sign in without):
-        raise InputError(f"This name may not hold {' or '.join(without)}.")
+        raise InputError(_("This name may not hold {signs}.", signs=", ".join(without)))
     return name
 
 
@@ -79,9 +82,9 @@ def _is_joined(letter: str) -> bool:
 
 def stream_name(text: str) -> str:
     """A stream's name as it is stored. Raises InputError."""
-    return clean_name(text, "the stream")
+    return clean_name(text, N_("Give the stream a name."))
 
 
-def person_name(text: str, who: str = "the person") -> str:
+def person_name(text: str, unnamed: str = N_("Give the person a name.")) -> str:
     """A person's name as it is stored: without the `:` that ends it in a stream's title. Raises InputError."""
-    return clean_name(text, who, without=":")
+    return clean_name(text, unnamed, without=":")

@@ -48,7 +48,7 @@ def add_routes(app: App, accounts: Accounts) -> None:
     def make_token(store: Store, visitor: Visitor, now: Now) -> Page:
         token, days = new_token(), field("days") or DEFAULT_DAYS
         try:
-            name = clean_name(field("name"), "the program")
+            name = clean_name(field("name"), N_("Give the program a name."))
             if days not in TOKEN_DAYS:
                 raise InputError(f"Choose how long the token lasts: {', '.join(TOKEN_DAYS.values())}.")
             with store.saving():
