@@ -117,7 +117,7 @@ def _broker_now(site: Site, store: Store, now: Now) -> dict[str, Any]:
     of_sync = next((each for each in store.services.all(now) if each.name == "sync"), None)
     is_syncing = of_sync is not None and of_sync.alive
     # It also says what is wrong with the centre, before that.
-    _, of_broker, words = ((of_sync and of_sync.problem) or "").partition(on_site.SENTENCE)
+    _before, of_broker, words = ((of_sync and of_sync.problem) or "").partition(on_site.SENTENCE)
     said = f"{of_broker}{words}" if is_syncing else "The service `sync` is not running."
     return {
         "broker": broker,

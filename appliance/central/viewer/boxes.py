@@ -119,7 +119,7 @@ def give_command(store: CentralStore, box: Box, action: str, detail: str, by: st
 
 def bundle_named(text: str) -> str:
     """A bundle as a command's detail has it: its address, a space, its sha-256. Raises InputError."""
-    address, _, sha256 = text.partition(" ")
+    address, _space, sha256 = text.partition(" ")
     if not re.fullmatch(r"https://[^\s/@]+/[!-~]{1,400}", address):
         raise InputError("Give the address of the bundle: https://updates.example.org/mb9k-0.2.0.mb9k.")
     if not re.fullmatch("[0-9a-f]{64}", sha256.strip().lower()):

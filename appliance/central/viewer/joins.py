@@ -65,7 +65,9 @@ def _invite(config: CentralConfig, store: CentralStore, by: str, now: Now, typed
     if boxes is None:
         raise InputError("For how many boxes? Give a whole number.")
     if (typed["valid"] or "hour") not in VALID_S:
-        raise InputError(f"Choose how long the code can be used: {', '.join(words for words, _ in VALID_S.values())}.")
+        raise InputError(
+            f"Choose how long the code can be used: {', '.join(words for words, _seconds in VALID_S.values())}."
+        )
     site_id = whole_number(typed["site"]) if typed["site"] else None
     code = members.invite(
         store.db,

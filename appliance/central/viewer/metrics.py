@@ -117,7 +117,9 @@ def _fleet(boxes: Sequence[Box], conditions: Iterable[Condition]) -> Iterator[Me
 
 
 def _boxes(known: Sequence[tuple[Box, Condition]]) -> Iterator[Metric]:
-    named = [({"box": box.id, "name": box.name, "site": box.site or "", "version": box.version}, 1) for box, _ in known]
+    named = [
+        ({"box": box.id, "name": box.name, "site": box.site or "", "version": box.version}, 1) for box, _counts in known
+    ]
     yield gauge("mb9k_centre_box_info", "The box, always 1.", named)
     yield gauge(
         "mb9k_centre_box_age_seconds",
@@ -132,22 +134,22 @@ def _boxes(known: Sequence[tuple[Box, Condition]]) -> Iterator[Metric]:
     yield gauge(
         "mb9k_centre_box_backlog_rows",
         "Rows that the box has yet to tell.",
-        [(_of_box(box), box.backlog) for box, _ in known],
+        [(_of_box(box), box.backlog) for box, _counts in known],
     )
     yield gauge(
         "mb9k_centre_box_live_streams",
         "Streams that the box receives.",
-        [(_of_box(box), len(box.live)) for box, _ in known],
+        [(_of_box(box), len(box.live)) for box, _counts in known],
     )
     yield gauge(
         "mb9k_centre_box_disk_free_bytes",
         "Room on the disk of the box, as it said last.",
-        [(_of_box(box), None if box.disk_free_mb is None else box.disk_free_mb * 1e6) for box, _ in known],
+        [(_of_box(box), None if box.disk_free_mb is None else box.disk_free_mb * 1e6) for box, _counts in known],
     )
     yield gauge(
         "mb9k_centre_box_temperature_celsius",
         "The warmest part of the box, as it said last.",
-        [(_of_box(box), box.temperature_c) for box, _ in known],
+        [(_of_box(box), box.temperature_c) for box, _counts in known],
     )
 
 
