@@ -18,6 +18,10 @@ class InputError(UserError):
 
     fields: tuple[str, ...] = ()
 
+    def __init__(self, message: str = "", *fields: str) -> None:
+        super().__init__(message)
+        self.fields = fields or self.fields
+
 
 class NameTaken(InputError):
     """Somebody, or something else, already has this name."""

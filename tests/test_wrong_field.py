@@ -80,6 +80,10 @@ FORMS: list[tuple[str, dict[str, str], str]] = [
     ),
     ("/fleet", {"code": "nonsense"}, "code"),
     ("/alerts/recipients", {"kind": "webhook", "name": "hook", "webhook": "nowhere", "secret": ""}, "webhook"),
+    ("/streams/1/edit", {"name": "door", "owner": "1", "images_days": "0"}, "images_days"),
+    ("/fleet/broker", {"host": "mqtt://x", "port": "1883", "topic": "mb9k"}, "host"),
+    ("/alerts/mail", {"host": "mail.example.org", "port": "0", "security": "tls", "sender": "a@example.org"}, "port"),
+    ("/alerts/quiet", {"from": "22:00", "until": "22:00"}, "from"),
     ("/alerts/recipients", {"kind": "email", "name": "office", "email": "nobody"}, "email"),
 ]
 

@@ -69,7 +69,7 @@ def add(
             store.audit.add(Action.STREAM_ADDED, named(store, stream_id), source=shown(source))
         return find(store, stream_id, now), None
     if watch:
-        raise InputError(_(NO_SUB_STREAM))
+        raise InputError(_(NO_SUB_STREAM), "watch")
     key = known_key or new_stream_key()
     with store.saving():
         stream_id = store.streams.add_with_key(owner_id, name, digest(key), now.utc)
@@ -141,15 +141,18 @@ def _check_keeping(by: Person, keeping: Keeping, before: Keeping) -> None:
     """Raises InputError, NotAllowed."""
     if keeping.images is ImageMode.FULL and before.images is not ImageMode.FULL and not by.is_admin:
         raise NotAllowed(
-            _("Only an admin may have faces kept as they are; choose that eyes are pixelated, or no images.")
+            _("Only an admin may have faces kept as they are; choose that eyes are pixelated, or no images."),
+            "images",
         )
     if not _is_span(keeping.images_days):
         raise InputError(
-            _("For how many days images are kept is a number from 1 to {most}, or nothing.", most=MAX_DAYS)
+            _("For how many days images are kept is a number from 1 to {most}, or nothing.", most=MAX_DAYS),
+            "images_days",
         )
     if not _is_span(keeping.detections_days):
         raise InputError(
-            _("For how many days detections are kept is a number from 1 to {most}, or nothing.", most=MAX_DAYS)
+            _("For how many days detections are kept is a number from 1 to {most}, or nothing.", most=MAX_DAYS),
+            "detections_days",
         )
 
 
@@ -230,7 +233,7 @@ def _watch_after(
     main = source or before
     if main is None:
         if watch:
-            raise InputError(_(NO_SUB_STREAM))
+            raise InputError(_(NO_SUB_STREAM), "watch")
         return None
     if stored is not None and before is not None:
         stays = same_place(main, before) if watch is None else watch == shown(stored)

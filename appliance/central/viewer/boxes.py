@@ -17,7 +17,7 @@ from appliance.central.viewer.fleet import silent
 from appliance.central.viewer.joins import revoke
 from appliance.central.viewer.pages import Centre
 from appliance.central.viewer.words import ACTIONS, SERVICES
-from appliance.errors import InputError, NotFound, UserError
+from appliance.errors import InputError, NotFound, UserError, about
 from appliance.language import N_, _
 from appliance.names import clean_name
 from appliance.rates import compliance
@@ -84,6 +84,7 @@ def found(store: CentralStore, box_id: str) -> Box:
     return box
 
 
+@about("site")
 def site_named(store: CentralStore, text: str) -> int | None:
     """The site that a form chose, by its id; None: none. Raises InputError."""
     if not text:
