@@ -126,12 +126,12 @@ def _add_switches(app: App, site: Site) -> None:
     @app.post("/streams/<stream_id:int>/activate", access=Access.OWNER)
     def activate(store: Store, visitor: Visitor, stream: Stream) -> Page:
         rules.change(store, visitor.person, stream, active=True)
-        return see_other(f"/streams/{stream.id}")
+        return site.pages.done(f"/streams/{stream.id}", _("The stream {name} is active again.", name=stream.name))
 
     @app.post("/streams/<stream_id:int>/view", access=Access.OWNER)
     def learn_view(store: Store, stream: Stream) -> Page:
         rules.learn_view(store, stream)
-        return see_other(f"/streams/{stream.id}")
+        return site.pages.done(f"/streams/{stream.id}", _("The box learns the view of this camera again."))
 
     @app.get("/streams/<stream_id:int>/deactivate", access=Access.OWNER)
     def confirm_deactivation(stream: Stream) -> Page:
@@ -143,7 +143,7 @@ def _add_switches(app: App, site: Site) -> None:
     @app.post("/streams/<stream_id:int>/deactivate", access=Access.OWNER)
     def deactivate(store: Store, visitor: Visitor, stream: Stream) -> Page:
         rules.change(store, visitor.person, stream, active=False)
-        return see_other(f"/streams/{stream.id}")
+        return site.pages.done(f"/streams/{stream.id}", _("The stream {name} was deactivated.", name=stream.name))
 
 
 def _add_deletions(app: App, site: Site) -> None:

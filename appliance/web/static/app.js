@@ -1,6 +1,8 @@
 // Everything here is a comfort: the pages work without it.
 "use strict";
 
+const BY_SCRIPT = { "X-By-Script": "1" }; // what was done is told on a page that somebody sees, not on one we compare
+
 // Times in the reader's own zone.
 const MOMENT = { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
 
@@ -158,7 +160,7 @@ function renewInPlace(main, next) {
 
 // "12 newer, show": in the page, so that the place in it and the keyboard's are not lost.
 async function showNewer(main, link) {
-  const answer = await fetch(link.href, { cache: "no-store", signal: AbortSignal.timeout(10000) });
+  const answer = await fetch(link.href, { headers: BY_SCRIPT, cache: "no-store", signal: AbortSignal.timeout(10000) });
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const next = page.querySelector("main");
   const list = next?.querySelector("[data-held]");
@@ -206,7 +208,7 @@ function keepUpToDate(main) {
   let drawn = null;
   async function poll() {
     if (isBusy(main)) return;
-    const headers = etag ? { "If-None-Match": etag } : {};
+    const headers = etag ? { ...BY_SCRIPT, "If-None-Match": etag } : BY_SCRIPT;
     const { from } = main.dataset;
     const answer = await fetch(from ?? location.href, { headers, cache: "no-store", signal: AbortSignal.timeout(10000) });
     if (answer.redirected) return location.reload();
@@ -401,6 +403,7 @@ function sendFile(form) {
   });
   request.addEventListener("error", () => say("The connection broke off. Send it again."));
   request.open("POST", form.action);
+  for (const [name, value] of Object.entries(BY_SCRIPT)) request.setRequestHeader(name, value);
   request.send(new FormData(form));
   shown.hidden = false;
   button.disabled = true;
@@ -411,6 +414,11 @@ document.addEventListener("submit", (event) => {
   event.preventDefault();
   sendFile(event.target);
 });
+
+// While the box cannot be reached, a sentence of ours instead of the browser's own page. By HTTPS, and on localhost.
+const manifest = document.querySelector("link[rel=manifest]");
+if (manifest && navigator.serviceWorker)
+  addEventListener("load", () => navigator.serviceWorker.register(new URL("worker.js", manifest.href)).catch(() => {}));
 
 localise(document);
 const main = document.querySelector("main[data-refresh]");
