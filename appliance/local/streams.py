@@ -17,7 +17,7 @@ from appliance.local.trend_charts import last_day_chart
 from appliance.local.words import kept
 from appliance.local.zone_drawing import KINDS, drawing_of
 from appliance.media import mediamtx
-from appliance.previews import Preview
+from appliance.previews import AGE_HEADER, Preview
 from appliance.reception import box_at_fault, receptions
 from appliance.rules import streams as rules
 from appliance.secrets import digest
@@ -32,7 +32,6 @@ from appliance.web.shown import Shown
 
 STANDARD_RTMP_PORT = 1935
 STANDARD_RTMPS_PORT = 443
-AGE_HEADER = "X-Picture-Age-S"  # in seconds by the box's own clock: nobody needs to trust a browser's
 MARGIN, GAP = 20, 12  # of the square that shows the smallest face: to the edges of the picture, and to its text
 
 

@@ -176,8 +176,10 @@ document.addEventListener("click", (event) => {
 // A live picture goes on within what is new around it, and the page's main part stays the one that is renewed.
 function replace(now, next) {
   const fresh = document.importNode(next, true);
-  const [frame, theirs] = [now, fresh].map((part) => part.nodeType === 1 && part.querySelector("[data-preview]"));
-  if (frame && theirs) {
+  const frames = now.nodeType === 1 ? [...now.querySelectorAll("[data-preview]")] : [];
+  for (const theirs of fresh.nodeType === 1 ? fresh.querySelectorAll("[data-preview]") : []) {
+    const frame = frames.find((each) => each.dataset.preview === theirs.dataset.preview);
+    if (!frame) continue;
     renew(frame, theirs);
     theirs.replaceWith(frame);
   }
@@ -220,20 +222,23 @@ function keepUpToDate(main) {
     localise(next);
     isKeptBack = false;
     renewInPlace(main, next);
+    startPreviews();
     if (isKeptBack) etag = drawn = null; // asked for once more
     for (const tell of tellAges) tell();
   }
   setInterval(() => poll().catch(() => { stale.hidden = false; }), Number(main.dataset.refresh) * 1000);
 }
 
-// The live preview: the next picture as soon as the last one is shown.
+// The live preview: the next picture as soon as the last one is shown, or a pause later where many are side by side.
 function showPreview(frame) {
   const picture = frame.querySelector("img");
   const none = frame.querySelector("[data-none]");
+  const pauseMs = Number(frame.dataset.pause ?? 400);
   let drawnAt = picture.hidden ? null : performance.now(); // of the one that came with the page, a little later than true
   async function next() {
     let wait = 1000;
-    if (!document.hidden) {
+    if (!isInSight(frame)) wait = 250; // it is scrolled to
+    else if (!document.hidden) {
       try {
         const answer = await fetch(frame.dataset.preview, { cache: "no-store", signal: AbortSignal.timeout(5000) });
         const age = answer.status === 200 && answer.headers.get("X-Picture-Age-S"); // whoever is signed out gets another page
@@ -243,24 +248,43 @@ function showPreview(frame) {
           picture.src = URL.createObjectURL(await answer.blob());
           if (old.startsWith("blob:")) URL.revokeObjectURL(old);
           drawnAt = at;
-          wait = 400;
+          wait = pauseMs;
         } else if (!("keepsPicture" in frame.dataset)) drawnAt = null;
         picture.hidden = drawnAt === null;
         none.hidden = !picture.hidden;
       } catch { /* the box does not answer: the picture shows its age */ }
       tell();
     }
-    if (frame.isConnected) setTimeout(next, wait);
+    if (frame.isConnected) return setTimeout(next, wait);
+    clearInterval(telling);
+    tellAges.delete(tell);
+    if (picture.src.startsWith("blob:")) URL.revokeObjectURL(picture.src);
   }
-  const tell = () => frame.isConnected && showAge(frame, drawnAt === null ? 0 : performance.now() - drawnAt);
-  tellAges.push(tell);
-  setInterval(tell, 500);
-  document.addEventListener("visibilitychange", tell);
+  const tell = () => frame.isConnected && showAge(frame, drawnAt === null ? null : performance.now() - drawnAt);
+  tellAges.add(tell);
+  const telling = setInterval(tell, 500);
   next();
 }
 
+// Of a wall of pictures a phone shows two or three; the others are not fetched.
+function isInSight(frame) {
+  const { top, bottom } = frame.getBoundingClientRect();
+  return bottom >= -300 && top <= innerHeight + 300;
+}
+
+const shownPreviews = new WeakSet();
+
+function startPreviews() {
+  for (const frame of document.querySelectorAll("[data-preview]")) {
+    if (shownPreviews.has(frame)) continue;
+    shownPreviews.add(frame);
+    showPreview(frame);
+  }
+}
+
 const OLD_MS = 3000; // an older picture is not live; previews.py hands out none
-const tellAges = [];
+const tellAges = new Set();
+document.addEventListener("visibilitychange", () => { for (const tell of tellAges) tell(); });
 
 function ageWords(seconds) {
   return seconds < 120 ? `${seconds} s old` : seconds < 7200 ? `${Math.floor(seconds / 60)} min old` : `${Math.floor(seconds / 3600)} h old`;
@@ -270,14 +294,17 @@ function setText(element, words) {
   if (element.textContent !== words) element.textContent = words;
 }
 
-// How old a picture is that is not live any more. A screen reader is told that once, and reads the age where it stands.
+// How old a picture is that is not live any more; on a wall, of each. A screen reader is told once that one is not, and
+// reads the age where it stands. ageMs: null where there is no picture.
 function showAge(frame, ageMs) {
   const isOld = ageMs >= OLD_MS;
-  const words = isOld ? ageWords(Math.floor(ageMs / 1000)) : "";
+  const age = ageMs === null ? "" : ageWords(Math.floor(ageMs / 1000));
   frame.toggleAttribute("data-old", isOld);
-  setText(frame.querySelector("[data-age]"), words);
-  setText(frame.querySelector("[data-age-mark] [role=status]"), isOld ? "The picture is not live." : "");
-  const pill = document.querySelector("#main .pill.live, #main .pill.old"); // of this stream: a page with a picture has one
+  setText(frame.querySelector("[data-age]"), isOld || "tellsAge" in frame.dataset ? age : "");
+  const status = frame.querySelector("[data-age-mark] [role=status]");
+  if (status) setText(status, isOld ? "The picture is not live." : "");
+  const around = frame.closest(".wall > li") ?? document.getElementById("main"); // of this stream: else a page has one
+  const pill = around.querySelector(".pill.live, .pill.old");
   if (!pill) return;
   if (!isOld && pill.matches(".old")) {
     pill.textContent = pill.dataset.said;
@@ -285,7 +312,7 @@ function showAge(frame, ageMs) {
   } else if (isOld) {
     if (pill.matches(".live")) pill.dataset.said = pill.textContent;
     pill.className = "pill warn old";
-    setText(pill, `Picture ${words}`);
+    setText(pill, `Picture ${age}`);
   }
 }
 
@@ -363,4 +390,4 @@ document.addEventListener("submit", (event) => {
 localise(document);
 const main = document.querySelector("main[data-refresh]");
 if (main) keepUpToDate(main);
-document.querySelectorAll("[data-preview]").forEach(showPreview);
+startPreviews();
