@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import quote, unquote
 
 from appliance.errors import InputError
+from appliance.language import _
 
 HIDDEN = "•••"
 UNREADABLE = "This address cannot be read; it looks like rtsp://user:password@camera/path."
@@ -56,7 +57,7 @@ class Address:
     def with_credentials(self, user: str | None, password: str | None) -> Address:
         """The same address with these instead, in plain text. Raises InputError."""
         if user is not None and ":" in user:
-            raise InputError("The user of a camera may not hold a colon.")
+            raise InputError(_("The user of a camera may not hold a colon."))
         quoted = [None if text is None else quote(text, safe="") for text in (user, password)]
         return replace(self, user=quoted[0], password=quoted[1])
 

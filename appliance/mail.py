@@ -24,6 +24,7 @@ import msgspec
 from appliance import files
 from appliance.deadline import Deadline
 from appliance.errors import InputError, NotSaved, UserError
+from appliance.language import _
 
 FILE = "mail-server.json"
 STEP_TIMEOUT_S = 20.0
@@ -104,7 +105,7 @@ def clean_address(text: str) -> str:
     """An address as it is stored, name@example.org. Raises InputError."""
     address = text.strip()
     if len(address) > 254 or not _ADDRESS.fullmatch(address):
-        raise InputError("This is no e-mail address; it looks like name@example.org.")
+        raise InputError(_("This is no e-mail address; it looks like name@example.org."))
     return address
 
 
@@ -116,18 +117,20 @@ def checked(server: MailServer, before: MailServer | None = None) -> MailServer:
     """
     host, user, password = server.host.strip().strip("[]"), server.user.strip(), server.password
     if not _HOST.fullmatch(host):
-        raise InputError("The mail server is a host name or an address, such as smtp.example.org, without a port.")
+        raise InputError(_("The mail server is a host name or an address, such as smtp.example.org, without a port."))
     if not 1 <= server.port <= 65535:
-        raise InputError("The port is a number from 1 to 65535: with STARTTLS mostly 587, with TLS mostly 465.")
+        raise InputError(_("The port is a number from 1 to 65535: with STARTTLS mostly 587, with TLS mostly 465."))
     if not (user + password).isprintable():
-        raise InputError("User and password must be one line, without control characters.")
+        raise InputError(_("User and password must be one line, without control characters."))
     is_the_same = before is not None and (before.host, before.port, before.user) == (host, server.port, user)
     if before is not None and is_the_same and not password:
         password = before.password
     if bool(user) != bool(password):
-        raise InputError("User and password belong together: give both, or neither if the server asks for none.")
+        raise InputError(_("User and password belong together: give both, or neither if the server asks for none."))
     if user and server.security is Security.NONE:
-        raise InputError("A password is only sent encrypted: choose STARTTLS or TLS, or a server that asks for none.")
+        raise InputError(
+            _("A password is only sent encrypted: choose STARTTLS or TLS, or a server that asks for none.")
+        )
     if server.authority:
         _trusted(server.authority.strip())
     return msgspec.structs.replace(
@@ -147,7 +150,13 @@ def load(folder: Path) -> MailServer | None:
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise NotSaved(f"{folder / FILE} cannot be read ({error}); set the mail server again.") from error
+        raise NotSaved(
+            _(
+                "{file} cannot be read ({error}); set the mail server again.",
+                file=folder / FILE,
+                error=error,
+            )
+        ) from error
 
 
 def save(folder: Path, server: MailServer | None) -> None:
@@ -159,7 +168,12 @@ def save(folder: Path, server: MailServer | None) -> None:
         else:
             files.replace_file(folder / FILE, msgspec.json.encode(server).decode() + "\n")
     except OSError as error:
-        raise NotSaved(f"The mail server cannot be saved: {error.strerror or error}.") from error
+        raise NotSaved(
+            _(
+                "The mail server cannot be saved: {trouble}.",
+                trouble=error.strerror or error,
+            )
+        ) from error
 
 
 def written(server: MailServer, mail: Mail, now_s: float) -> EmailMessage:
@@ -168,7 +182,7 @@ def written(server: MailServer, mail: Mail, now_s: float) -> EmailMessage:
     What people named (box, subject) cannot end its header: line ends and other control characters become spaces.
     """
     if not _ID.fullmatch(mail.id):
-        raise InputError("The id of a message is made of letters, digits, and . _ -")
+        raise InputError(_("The id of a message is made of letters, digits, and . _ -"))
     sender, to = clean_address(server.sender), clean_address(mail.to)
     message = EmailMessage(policy=SMTP)
     message["From"] = Address(display_name=one_line(mail.from_name, MAX_SUBJECT), addr_spec=sender)
@@ -241,7 +255,7 @@ def _trusted(authority: str) -> ssl.SSLContext:
         return ssl.create_default_context(cadata=authority or None)
     except (ssl.SSLError, ValueError) as error:
         raise InputError(
-            "The authority is no certificate in PEM: it begins with -----BEGIN CERTIFICATE-----."
+            _("The authority is no certificate in PEM: it begins with -----BEGIN CERTIFICATE-----.")
         ) from error
 
 

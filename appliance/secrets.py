@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.errors import InputError
+from appliance.language import _
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
@@ -70,13 +71,15 @@ def hash_password(password: str, *names: str) -> str:
     names: of the person and the machine, which whoever guesses tries first.
     """
     if len(password) < MIN_PASSWORD_LENGTH:
-        raise InputError(f"A password needs at least {MIN_PASSWORD_LENGTH} characters.")
+        raise InputError(_("A password needs at least {least} characters.", least=MIN_PASSWORD_LENGTH))
     if len(password) > MAX_PASSWORD_LENGTH:
-        raise InputError(f"A password has at most {MAX_PASSWORD_LENGTH} characters.")
+        raise InputError(_("A password has at most {most} characters.", most=MAX_PASSWORD_LENGTH))
     if _guesses(password, names) < MIN_GUESSES:
         raise InputError(
-            "This password is too easy to guess: a common one, or made of a name, a date or a row of keys."
-            " Use three or four words that do not belong together."
+            _(
+                "This password is too easy to guess: a common one, or made of a name, a date or a row of keys."
+                " Use three or four words that do not belong together."
+            )
         )
     return _hasher().hash(password)
 

@@ -72,6 +72,7 @@ EVERYTHING = r"""
 box = "front-door"
 state_dir = "C:\\odd \"folder\" \t é \u007f 😀"
 run_dir = "/run/with\nline"
+language = "de"
 rtmp = {host = "10.0.0.1", port = 2, public_host = "box.example", tls_port = 3, tls_certificate = "c", tls_key = "k"}
 update = {releases = "/r", authority = "/a.pem", health_s = 20, upload_mb = 3}
 media = {engine = "embedded", binary = "/opt/m", gate_port = 4, api_port = 5, read_port = 7}

@@ -6,12 +6,13 @@ import ast
 import re
 import string
 from datetime import date
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from appliance import language
 from appliance.language import CATALOGUES, ENGLISH, LANGUAGES, _, n_, number, speaking, wished
+from appliance.sections import Language
 from appliance.web.languages import language_of
 from appliance.web.markup import Markup, m_, mn_
 from scripts import languages
@@ -52,6 +53,20 @@ def test_the_choice_is_worth_more_than_the_wish_and_programs_are_spoken_to_in_en
     assert language_of({**wish, "HTTP_AUTHORIZATION": "Bearer x"}) == "en"
     with pytest.raises(KeyError), speaking("xx"):
         pass
+
+
+def test_what_a_configuration_may_name_is_what_is_spoken() -> None:
+    assert set(get_args(Language)) == set(LANGUAGES)
+
+
+def test_a_process_speaks_its_own_language_where_nobody_asks_for_another() -> None:
+    try:
+        language.speak("de")
+        assert number(12345) == "12.345" and language_of({"HTTP_ACCEPT_LANGUAGE": "nl"}) == "de"
+        with speaking("en"):
+            assert number(12345) == "12\u202f345"
+    finally:
+        language.speak(ENGLISH)
 
 
 def test_numbers_and_dates_follow() -> None:

@@ -113,9 +113,9 @@ def complaint(importer: str, imported: str) -> str | None:
     if (
         floor(above) == floor(below) == 0
         and above not in {"calibration", "config", "rates", "service"}
-        and below != "errors"
+        and below not in {"errors", "language"}
     ):
-        return "the ground imports nothing of ours but errors"
+        return "the ground imports nothing of ours but errors and words"
     if above == "central" and below in {*RECORD, "membership", "rules"} | VISION:
         return "the centre knows nothing of a box but the wire"
     if below == "rules" and above in PARTS | VISION:

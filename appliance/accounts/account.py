@@ -12,6 +12,7 @@ from appliance.accounts.guard import Visitor
 from appliance.accounts.sign_in import too_many_tries
 from appliance.accounts.site import Accounts, Store
 from appliance.errors import InputError, UserError
+from appliance.language import N_
 from appliance.names import clean_name
 from appliance.secrets import digest, new_token, password_matches
 from appliance.times import Now
@@ -50,7 +51,7 @@ def add_routes(app: App, accounts: Accounts) -> None:
     def make_token(store: Store, visitor: Visitor, now: Now) -> Page:
         token, days = new_token(), field("days") or DEFAULT_DAYS
         try:
-            name = clean_name(field("name"), "the program")
+            name = clean_name(field("name"), N_("Give the program a name."))
             if days not in TOKEN_DAYS:
                 raise InputError(f"Choose how long the token lasts: {', '.join(TOKEN_DAYS.values())}.")
             with store.saving():

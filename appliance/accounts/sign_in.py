@@ -16,6 +16,7 @@ from appliance.accounts.people import Person
 from appliance.accounts.site import Accounts, Store
 from appliance.accounts.unsent import is_kept, marked_token
 from appliance.errors import InputError, UserError
+from appliance.language import N_
 from appliance.names import person_name
 from appliance.secrets import claim_code, digest, equal_in_constant_time, new_token, password_matches
 from appliance.times import Now
@@ -85,7 +86,7 @@ def _claim(accounts: Accounts, store: Store, now: Now) -> Page:
                 f"This is not the code of this {noun}. It is in the text that the {noun} printed at its start."
             )
         accounts.guesses.take_back(guess, now.uptime_s)
-        clean = person_name(name, "yourself")
+        clean = person_name(name, N_("Give yourself a name."))
         password_hash = accounts.new_password_hash(clean)
         with store.saving():
             person_id = store.people.add_first(clean, password_hash, now.utc)

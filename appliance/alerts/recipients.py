@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from appliance.accounts.people import Database
 from appliance.errors import InputError, NameTaken
+from appliance.language import N_
 from appliance.names import clean_name
 from appliance.times import utc_text
 
@@ -131,7 +132,7 @@ def way_named(text: str) -> Way:
 
 def checked(way: Way, name: str, address: str, secret: str) -> tuple[str, str, str]:
     """Name, address and secret as they are stored. Raises InputError."""
-    name, address = clean_name(name, "the recipient"), address.strip()
+    name, address = clean_name(name, N_("Give the recipient a name.")), address.strip()
     if not address or len(address) > MAX_ADDRESS or not address.isprintable():
         raise InputError(f"Give the recipient an address, of at most {MAX_ADDRESS} characters.")
     {Way.WEBHOOK: _refuse_url, Way.EMAIL: _refuse_mail_address, Way.MQTT: _refuse_topic}[way](address)

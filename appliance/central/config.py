@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from appliance.accounts.audit_chain import head_path
 from appliance.config import decode
-from appliance.sections import Port, WebSite, about
+from appliance.sections import SPEAKS, Language, Port, WebSite, about
 from appliance.time_zone import TimeZone, named, time_zone
 
 HOST = r"[A-Za-z0-9._-]{1,253}|\[?[0-9a-fA-F:.]{2,45}\]?"
@@ -108,6 +108,7 @@ class CentralConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "The time zone in which days begin, such as Europe/Berlin; the same on all machines. Empty: this machine's"
         ),
     ] = ""
+    language: Annotated[Language, about(SPEAKS)] = "en"
     web: Site = Site()
     broker: Broker = Broker()
     joining: Joining = Joining()

@@ -29,6 +29,7 @@ from appliance.central.opening import connect, open_database
 from appliance.central.reporting import site_of_centre
 from appliance.central.store import CentralStore
 from appliance.errors import UserError
+from appliance.language import speak
 from appliance.reports.sending import Sender
 from appliance.times import Now, now
 
@@ -126,6 +127,7 @@ class Notify:
 
 def serve(config: CentralConfig) -> None:
     """Raise alerts and deliver them until the process is told to end. Raises UserError."""
+    speak(config.language)
     if not is_postgresql(config.database_address):
         stay_alone(config.state, "central notify")
     open_database(config.database_address).close()  # what is wrong with it is said at once, in one line

@@ -13,6 +13,7 @@ from appliance.accounts.guard import Guard
 from appliance.config import Config
 from appliance.exports.drafts import sweep
 from appliance.https import Keeper
+from appliance.language import speak
 from appliance.local import (
     alerts,
     api,
@@ -108,6 +109,7 @@ def make_app(
 
 def serve(config: Config) -> None:
     """Run the site until SIGTERM or SIGINT. Raises UserError."""
+    speak(config.language)
     sweep(config.state)
     store = Store.open(config.store_path)  # makes or migrates the file, and says early what is wrong
     claimed = store.people.count() > 0

@@ -19,6 +19,7 @@ from appliance.alerts.ways import by_mail, by_webhook
 from appliance.config import Config
 from appliance.disk import FOR_PEOPLE_BYTES, Reserve
 from appliance.errors import UserError
+from appliance.language import speak
 from appliance.notify.looking import Looking
 from appliance.reports.sending import Sender
 from appliance.rules.boxes import box_title
@@ -109,6 +110,7 @@ class Notify:
 
 def serve(config: Config) -> None:
     """Raise alerts and deliver them until SIGTERM. Raises UserError."""
+    speak(config.language)
     stopping = threading.Event()
     couriers = [
         Courier(way, send, lambda: Store.open_for_service(config.store_path)) for way, send in ways(config).items()

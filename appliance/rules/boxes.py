@@ -9,6 +9,7 @@ from pathlib import Path
 from appliance.config import Config
 from appliance.errors import InputError, UserError
 from appliance.files import replace_file
+from appliance.language import N_, _
 from appliance.names import MAX_LENGTH, clean_name
 from appliance.service import SERVICES
 from appliance.store import Store
@@ -29,7 +30,7 @@ def set_box_title(config: Config, text: str) -> None:
     if not text.strip() or text.strip() == config.box:
         config.title_path.unlink(missing_ok=True)
         return
-    replace_file(config.title_path, f"{clean_name(text, 'the box')}\n")
+    replace_file(config.title_path, f"{clean_name(text, N_('Give the box a name.'))}\n")
 
 
 def screen_shows_counts(config: Config) -> bool:
@@ -40,7 +41,7 @@ def screen_shows_counts(config: Config) -> bool:
 def let_screen_show_counts(config: Config, shown: bool) -> None:
     """Have it show them, or not. Raises InputError: the configuration file has it show them; OSError."""
     if config.screen.counts:
-        raise InputError("It stands in mb9k.toml (screen.counts), and is changed there.")
+        raise InputError(_("It stands in mb9k.toml (screen.counts), and is changed there."))
     if shown:
         replace_file(_counts_path(config), "")
     else:
@@ -54,14 +55,14 @@ def _counts_path(config: Config) -> Path:
 def known_service(name: str) -> None:
     """Refuse what is no service of ours. Raises InputError."""
     if name not in {service.name for service in SERVICES}:
-        raise InputError(f"There is no service {name!r}.")
+        raise InputError(_("There is no service {name}.", name=f"{name!r}"))
 
 
 def process_of(store: Store, name: str, now: Now) -> int:
     """The process of a service that runs here. Raises UserError."""
     running = next((each for each in store.services.all(now) if each.name == name), None)
     if running is None or not running.alive or not _is_service(running.pid, name):
-        raise UserError(f"The service {name} is not running here, so it cannot be ended.")
+        raise UserError(_("The service {name} is not running here, so it cannot be ended.", name=name))
     return running.pid
 
 
@@ -77,7 +78,7 @@ def end_process(pid: int) -> None:
     try:
         os.kill(pid, signal.SIGTERM)
     except OSError as error:
-        raise UserError(f"The service could not be ended ({error.strerror}).") from error
+        raise UserError(_("The service could not be ended ({trouble}).", trouble=error.strerror)) from error
 
 
 def _is_service(pid: int, name: str) -> bool:

@@ -10,11 +10,14 @@ from appliance.accounts.people import Person
 from appliance.errors import InputError, NotFound
 from appliance.faces import Detection, State
 from appliance.images import ImageFiles
+from appliance.language import N_, _
 from appliance.store import BY_HAND, Kind, Store, StoredDetection
 from appliance.times import Now
 
 log = logging.getLogger(__name__)
-STATISTICS_ONLY = "This box keeps statistics only, so none is entered; an admin can change that on /settings/privacy."
+STATISTICS_ONLY = N_(
+    "This box keeps statistics only, so none is entered; an admin can change that on /settings/privacy."
+)
 ERASED_AT_ONCE = 100  # a slow card overwrites that many in a fraction of a second
 
 
@@ -22,7 +25,7 @@ def find(store: Store, detection_id: int) -> StoredDetection:
     """The detection with this id. Raises NotFound."""
     found = store.detections.get(detection_id) if detection_id < 2**63 else None
     if found is None:
-        raise NotFound("This detection was deleted, or never was.")
+        raise NotFound(_("This detection was deleted, or never was."))
     return found
 
 
@@ -37,11 +40,11 @@ def enter(
 ) -> int:
     """Enter a detection by hand, for instance from an older system; its id. Raises InputError, NotSaved."""
     if store.privacy.statistics_only():
-        raise InputError(STATISTICS_ONLY)
+        raise InputError(_(STATISTICS_ONLY))
     if stream_id not in store.streams.ids():
-        raise NotFound("There is no such stream; look it up in the list of streams.")
+        raise NotFound(_("There is no such stream; look it up in the list of streams."))
     if last_seen_utc < first_seen_utc:
-        raise InputError("It was last seen before it was first seen; exchange the two times.")
+        raise InputError(_("It was last seen before it was first seen; exchange the two times."))
     bbox_px, model = (0.0, 0.0, 0.0, 0.0), f"{BY_HAND} {by.name}"
     entered = Detection(first_seen_utc, last_seen_utc, state, confidence, 0, bbox_px, 0, 0, model)
     with store.saving():

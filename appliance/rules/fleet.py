@@ -13,6 +13,7 @@ from appliance.config import Config
 from appliance.disk import FULL, means_full
 from appliance.errors import InputError, NotSaved
 from appliance.join_code import parse
+from appliance.language import _, n_
 from appliance.membership import Membership, MembershipError
 from appliance.store import Backlog, FleetStatus, Store
 from appliance.times import Now, now
@@ -34,7 +35,13 @@ def join(config: Config, store: Store, typed: str, moment: Now) -> Joined:
     """Join the centre that made this code. Raises InputError: why not, in words; NotSaved."""
     there = current(config)
     if there is not None:
-        raise InputError(f"This box belongs to {title(there)} already, as {there.box}. Leave it first.")
+        raise InputError(
+            _(
+                "This box belongs to {centre} already, as {box}. Leave it first.",
+                centre=title(there),
+                box=there.box,
+            )
+        )
     joined = joining.ask(parse(typed), wished_name(config), moment.utc)
     answer = joined.answer
     folder = config.state / membership.FOLDER
@@ -42,9 +49,11 @@ def join(config: Config, store: Store, typed: str, moment: Now) -> Joined:
     try:
         membership.save(one, joined.key, answer.certificate, answer.authority)
     except FileExistsError as error:
-        raise InputError("This box has just joined a centre, by somebody else or by mb9k.toml.") from error
+        raise InputError(_("This box has just joined a centre, by somebody else or by mb9k.toml.")) from error
     except CertificateError as error:
-        raise InputError(f"The centre's answer cannot be used: {error}. Upgrade both, and join again.") from error
+        raise InputError(
+            _("The centre's answer cannot be used: {error}. Upgrade both, and join again.", error=error)
+        ) from error
     except OSError as error:
         raise NotSaved(_not_written(error)) from error
     with store.saving():
@@ -84,7 +93,7 @@ def leave(config: Config, store: Store) -> str:
         there = None  # damaged: to leave is the way out
     try:
         if not membership.leave(config.state):
-            raise InputError("This box belongs to no centre.")
+            raise InputError(_("This box belongs to no centre."))
     except OSError as error:
         raise NotSaved(_not_written(error)) from error
     with store.saving():
@@ -92,12 +101,16 @@ def leave(config: Config, store: Store) -> str:
         store.fleet.forget_status()
         store.audit.add(Action.CENTRE_LEFT, title(there) if there else "")
     log.info("this box has left %s", title(there) if there else "its centre")
-    words = f"This box has left {title(there) if there else 'its centre'}; its key is gone."
+    words = [
+        _("This box has left {centre}; its key is gone.", centre=title(there))
+        if there
+        else _("This box has left its centre; its key is gone.")
+    ]
     if there:
-        words += f" If it is not to come back as {there.box}, revoke it at the centre, too."
+        words.append(_("If it is not to come back as {box}, revoke it at the centre, too.", box=there.box))
     if config.fleet.join_code:
-        words += " It joins again when it starts: fleet.join_code is still in its configuration."
-    return words
+        words.append(_("It joins again when it starts: fleet.join_code is still in its configuration."))
+    return " ".join(words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +145,7 @@ def status(config: Config, store: Store, moment: Now) -> Status:
         return Status(None, link.problem if link and is_syncing else None)
     problem = link.problem if link and is_syncing else None
     if not is_syncing:
-        problem = "The service `sync` is not running, so nothing is sent; start the box, or the service."
+        problem = _("The service `sync` is not running, so nothing is sent; start the box, or the service.")
     return Status(there, problem, link, store.summaries.backlog(), certificate(there), is_syncing)
 
 
@@ -162,12 +175,23 @@ def wished_name(config: Config) -> str:
 def _clock_notice(behind_s: float) -> str | None:
     if abs(behind_s) <= CLOCK_OFF_S:
         return None
-    days, way = abs(behind_s) / 86_400, "behind" if behind_s > 0 else "ahead of"
-    how_far = f"{days:.0f} days" if days >= 2 else f"{abs(behind_s) / 60:.0f} minutes"
-    return f"The clock of this box is {how_far} {way} the centre's: see that it is set right (`mb9k clock show`)."
+    days, minutes = abs(behind_s) / 86_400, round(abs(behind_s) / 60)
+    how_far = n_("{n} day", "{n} days", round(days)) if days >= 2 else n_("{n} minute", "{n} minutes", minutes)
+    if behind_s > 0:
+        return _(
+            "The clock of this box is {how_far} behind the centre's: see that it is set right (`mb9k clock show`).",
+            how_far=how_far,
+        )
+    return _(
+        "The clock of this box is {how_far} ahead of the centre's: see that it is set right (`mb9k clock show`).",
+        how_far=how_far,
+    )
 
 
 def _not_written(error: OSError) -> str:
     if means_full(error):
         return f"{FULL}, then do it again"
-    return f"The membership cannot be written ({error.strerror}): the box must be able to write into its state_dir."
+    return _(
+        "The membership cannot be written ({trouble}): the box must be able to write into its state_dir.",
+        trouble=error.strerror,
+    )

@@ -9,6 +9,7 @@ import msgspec
 from appliance.config import Config
 from appliance.errors import InputError, NotAllowed, NotSaved
 from appliance.files import replace_file
+from appliance.language import N_, _
 from appliance.sections import Mqtt
 
 SETTINGS, PASSWORD = "broker-on-site.json", "broker-on-site.password"
@@ -16,11 +17,11 @@ SETTINGS, PASSWORD = "broker-on-site.json", "broker-on-site.password"
 SENTENCE = "The broker on site"
 """How everything begins that `sync` says of it."""
 _WORDS = {
-    "host": "The broker is a host name or an address, without mqtt:// and without a port.",
-    "port": "The port is a number from 1 to 65535; mostly 1883, with TLS 8883.",
-    "topic": "Topics begin with up to four words of letters, digits, - and _, with / between them, such as mb9k.",
-    "discovery": "The discovery prefix is one word of letters, digits, - and _, mostly homeassistant; or empty.",
-    "password_file": "There is a password but no user whose it is; name the user, too.",
+    "host": N_("The broker is a host name or an address, without mqtt:// and without a port."),
+    "port": N_("The port is a number from 1 to 65535; mostly 1883, with TLS 8883."),
+    "topic": N_("Topics begin with up to four words of letters, digits, - and _, with / between them, such as mb9k."),
+    "discovery": N_("The discovery prefix is one word of letters, digits, - and _, mostly homeassistant; or empty."),
+    "password_file": N_("There is a password but no user whose it is; name the user, too."),
 }
 
 
@@ -39,7 +40,13 @@ def in_force(config: Config) -> Mqtt:
     except FileNotFoundError:
         return Mqtt()
     except (OSError, msgspec.MsgspecError) as error:
-        raise NotSaved(f"{path} cannot be read ({error}); set the broker on site on the page Fleet again.") from error
+        raise NotSaved(
+            _(
+                "{path} cannot be read ({error}); set the broker on site on the page Fleet again.",
+                path=path,
+                error=error,
+            )
+        ) from error
 
 
 def version(settings: Mqtt) -> tuple[Mqtt, int]:
@@ -60,16 +67,18 @@ def set_broker(
     """
     _refuse_fixed(config)
     if not host:
-        raise InputError(_WORDS["host"])
+        raise InputError(_(_WORDS["host"]))
     if any(ord(letter) < 32 for letter in password):
-        raise InputError("The password must be one line, without control characters.")
+        raise InputError(_("The password must be one line, without control characters."))
     kept = _password_of(config, user)
     path = str(config.state / PASSWORD) if password else kept
     wished = {"host": host, "port": port, "user": user, "password_file": path, "tls": tls}
     try:
         settings = msgspec.convert({**wished, "topic": topic, "discovery": discovery}, Mqtt)
     except msgspec.ValidationError as error:
-        raise InputError(next((words for name, words in _WORDS.items() if name in str(error)), str(error))) from error
+        raise InputError(
+            next((_(words) for name, words in _WORDS.items() if name in str(error)), str(error))
+        ) from error
     try:
         if password:
             replace_file(config.state / PASSWORD, f"{password}\n")
@@ -77,7 +86,12 @@ def set_broker(
         if not path:
             (config.state / PASSWORD).unlink(missing_ok=True)
     except OSError as error:
-        raise NotSaved(f"The broker on site cannot be saved: {error.strerror or error}.") from error
+        raise NotSaved(
+            _(
+                "The broker on site cannot be saved: {trouble}.",
+                trouble=error.strerror or error,
+            )
+        ) from error
 
 
 def _password_of(config: Config, user: str) -> str:
@@ -96,9 +110,14 @@ def forget_broker(config: Config) -> None:
         for name in (SETTINGS, PASSWORD):
             (config.state / name).unlink(missing_ok=True)
     except OSError as error:
-        raise NotSaved(f"The broker on site cannot be taken out: {error.strerror or error}.") from error
+        raise NotSaved(
+            _(
+                "The broker on site cannot be taken out: {trouble}.",
+                trouble=error.strerror or error,
+            )
+        ) from error
 
 
 def _refuse_fixed(config: Config) -> None:
     if is_in_file(config):
-        raise NotAllowed("The broker on site stands in mb9k.toml, under [mqtt]; change it there.")
+        raise NotAllowed(_("The broker on site stands in mb9k.toml, under [mqtt]; change it there."))

@@ -9,6 +9,7 @@ from appliance.accounts.changes import find as find
 from appliance.accounts.changes import set_password as set_password
 from appliance.accounts.people import ROLES_OF_BOX, Person, Role
 from appliance.errors import InputError
+from appliance.language import _
 from appliance.names import person_name
 from appliance.store import Kind, Store
 from appliance.times import Now
@@ -20,7 +21,12 @@ def named(store: Store, name: str) -> Person:
     """The person of this name. Raises InputError."""
     person = store.people.named(name)
     if person is None:
-        raise InputError(f"There is nobody called {person_name(name)}; `mb9k user list` and the page People show all.")
+        raise InputError(
+            _(
+                "There is nobody called {name}; `mb9k user list` and the page People show all.",
+                name=person_name(name),
+            )
+        )
     return person
 
 
@@ -48,4 +54,10 @@ def remove(store: Store, by: Person, person: Person, now: Now) -> int:
     if not owned:
         raise InputError(LAST_ADMIN)
     titles = ", ".join(owned[:3]) + (" ..." if len(owned) > 3 else "")
-    raise InputError(f"{person.name} still owns {titles}. Give these streams to someone else, or delete them, first.")
+    raise InputError(
+        _(
+            "{name} still owns {titles}. Give these streams to someone else, or delete them, first.",
+            name=person.name,
+            titles=titles,
+        )
+    )

@@ -11,6 +11,7 @@ from appliance.accounts.people import Person
 from appliance.config import Config
 from appliance.errors import InputError
 from appliance.images import ImageFiles
+from appliance.language import _
 from appliance.previews import Previews
 from appliance.store import DetectionFilter, Kind, Store
 from appliance.store.backup import Backups
@@ -52,7 +53,7 @@ def keep_statistics_only(config: Config, store: Store, by: Person, now: Now) -> 
     """
     with store.saving():
         if store.privacy.statistics_only():
-            raise InputError("This box keeps statistics only already.")
+            raise InputError(_("This box keeps statistics only already."))
         deleted = store.receipts.measure()
         receipt_id = store.receipts.add(Kind.STATISTICS, TITLE, by.name, deleted, now.utc)
         store.privacy.keep_statistics_only(by.name, now.utc)

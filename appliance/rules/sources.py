@@ -9,6 +9,7 @@ from dataclasses import replace
 from appliance import address
 from appliance.address import HIDDEN, Address, shown
 from appliance.errors import InputError, NotAllowed, UserError
+from appliance.language import _
 from appliance.vision.reading.reach import SourceRefused, webcam
 
 SCHEMES = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
@@ -25,25 +26,29 @@ def clean_source(text: str, by_admin: bool, user: str | None = None, password: s
     """
     source = text.strip()
     if not source:
-        raise InputError("Say where the box should fetch the stream: rtsp://... as the camera's manual gives it.")
+        raise InputError(_("Say where the box should fetch the stream: rtsp://... as the camera's manual gives it."))
     if HIDDEN in f"{source}{user}{password}":
-        raise InputError(f"Take {HIDDEN} out of it and type user and password again; they are never shown.")
+        raise InputError(
+            _("Take {hidden} out of it and type user and password again; they are never shown.", hidden=HIDDEN)
+        )
     if any(len(part) > MAX_LENGTH or not part.isprintable() for part in (source, user or "", password or "")):
-        raise InputError(f"The source must be plain text of at most {MAX_LENGTH} characters; type it again.")
+        raise InputError(
+            _("The source must be plain text of at most {most} characters; type it again.", most=MAX_LENGTH)
+        )
     if source.startswith("/"):
         if not by_admin:
-            raise NotAllowed("Only an admin may have the box read a file or a webcam of its own.")
+            raise NotAllowed(_("Only an admin may have the box read a file or a webcam of its own."))
         if user or password:
-            raise InputError("A file or a webcam of the box has no user and no password; leave them out.")
+            raise InputError(_("A file or a webcam of the box has no user and no password; leave them out."))
         if source.startswith("/dev/"):
             _refuse_other_device(source)
         return source
     parsed = address.parse(source)
     _refuse_scheme(parsed, by_admin)
     if _is_no_camera(parsed.host):
-        raise InputError("There is no camera at this address; name the camera's own.")
+        raise InputError(_("There is no camera at this address; name the camera's own."))
     if not by_admin and _is_this_box(parsed.host):
-        raise NotAllowed("Only an admin may have the box fetch from itself.")
+        raise NotAllowed(_("Only an admin may have the box fetch from itself."))
     return str(_with_fields(parsed, user, password))
 
 
@@ -56,7 +61,7 @@ def clean_watch(text: str, source: str, by_admin: bool, user: str | None = None,
     try:
         watch = clean_source(text, by_admin, user, password)
     except InputError as error:
-        raise type(error)(f"Sub-stream: {error}") from error
+        raise type(error)(_("Sub-stream: {problem}", problem=error)) from error
     if not watch.startswith("/") and not source.startswith("/"):
         small, main = address.parse(watch), address.parse(source)
         if small.credentials is None and _service(small) == _service(main):
@@ -68,10 +73,10 @@ def clean_watch(text: str, source: str, by_admin: bool, user: str | None = None,
 def refuse_pair(source: str, watch: str) -> None:
     """Raise InputError if the one cannot be the sub-stream of the other; both as they are stored."""
     if source.startswith("/") or watch.startswith("/"):
-        raise InputError("Only a camera in the network has a sub-stream; leave it empty for a file or a webcam.")
+        raise InputError(_("Only a camera in the network has a sub-stream; leave it empty for a file or a webcam."))
     if source == watch:
         raise InputError(
-            "The sub-stream is the source itself; give the address of the smaller picture, or leave it out."
+            _("The sub-stream is the source itself; give the address of the smaller picture, or leave it out.")
         )
 
 
@@ -115,7 +120,12 @@ def refuse_readable_secret(source: str, instead: str) -> None:
     except InputError:
         return  # the rules refuse it later, in the same words to everybody
     if HIDDEN in shown(cleaned):
-        raise UserError(f"other users of this machine can read this password in the list of processes; use {instead}")
+        raise UserError(
+            _(
+                "other users of this machine can read this password in the list of processes; use {instead}",
+                instead=instead,
+            )
+        )
 
 
 def _service(parsed: Address) -> tuple[str, str, int]:
@@ -130,7 +140,7 @@ def _with_fields(parsed: Address, user: str | None, password: str | None) -> Add
     if not user:
         in_address = parsed.credentials
         if in_address is None:
-            raise InputError("A password needs its user; most cameras call theirs admin.")
+            raise InputError(_("A password needs its user; most cameras call theirs admin."))
         user = in_address[0]
     return parsed.with_credentials(user, password or None)
 
@@ -139,13 +149,17 @@ def _refuse_scheme(parsed: Address, by_admin: bool) -> None:
     scheme = parsed.scheme.lower()
     if scheme == "srt":
         raise InputError(
-            "This box cannot fetch SRT; give the camera's rtsp:// address, or let it send RTMP to the box."
+            _("This box cannot fetch SRT; give the camera's rtsp:// address, or let it send RTMP to the box.")
         )
     if scheme not in SCHEMES:
-        also = "; a file or a webcam of the box starts with /" if by_admin else ""
-        raise InputError(
-            f"The source must start with rtsp://, rtsps://, http:// or https:// and name the camera{also}."
-        )
+        if by_admin:
+            raise InputError(
+                _(
+                    "The source must start with rtsp://, rtsps://, http:// or https:// and name the camera; a file or a"
+                    " webcam of the box starts with /."
+                )
+            )
+        raise InputError(_("The source must start with rtsp://, rtsps://, http:// or https:// and name the camera."))
 
 
 def _refuse_other_device(path: str) -> None:

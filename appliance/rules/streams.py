@@ -10,6 +10,7 @@ from appliance.address import shown
 from appliance.errors import InputError, NotAllowed, NotFound
 from appliance.images import ImageFiles
 from appliance.keeping import MAX_DAYS, ImageMode, Keeping
+from appliance.language import N_, _
 from appliance.names import stream_name
 from appliance.previews import Previews
 from appliance.rules import detections, people
@@ -24,14 +25,14 @@ OPERATOR = Person(0, "", Role.ADMIN, "", "")
 
 AS_THE_BOX = Keeping()
 ALL_IDS = 2**63 - 1
-NO_SUB_STREAM = "Only a stream that the box fetches has a sub-stream; leave it out."
+NO_SUB_STREAM = N_("Only a stream that the box fetches has a sub-stream; leave it out.")
 
 
 def find(store: Store, stream_id: int, now: Now) -> Stream:
     """The stream with this id. Raises NotFound."""
     stream = store.streams.get(stream_id, now)
     if stream is None:
-        raise NotFound("There is no such stream, or no longer.")
+        raise NotFound(_("There is no such stream, or no longer."))
     return stream
 
 
@@ -68,7 +69,7 @@ def add(
             store.audit.add(Action.STREAM_ADDED, named(store, stream_id), source=shown(source))
         return find(store, stream_id, now), None
     if watch:
-        raise InputError(NO_SUB_STREAM)
+        raise InputError(_(NO_SUB_STREAM))
     key = known_key or new_stream_key()
     with store.saving():
         stream_id = store.streams.add_with_key(owner_id, name, digest(key), now.utc)
@@ -139,10 +140,21 @@ def _changes_of(keeping: Keeping, before: Keeping) -> dict[str, str | int]:
 def _check_keeping(by: Person, keeping: Keeping, before: Keeping) -> None:
     """Raises InputError, NotAllowed."""
     if keeping.images is ImageMode.FULL and before.images is not ImageMode.FULL and not by.is_admin:
-        raise NotAllowed("Only an admin may have faces kept as they are; choose that eyes are pixelated, or no images.")
-    for noun, days in (("images", keeping.images_days), ("detections", keeping.detections_days)):
-        if days is not None and not 1 <= days <= MAX_DAYS:
-            raise InputError(f"For how many days {noun} are kept is a number from 1 to {MAX_DAYS}, or nothing.")
+        raise NotAllowed(
+            _("Only an admin may have faces kept as they are; choose that eyes are pixelated, or no images.")
+        )
+    if not _is_span(keeping.images_days):
+        raise InputError(
+            _("For how many days images are kept is a number from 1 to {most}, or nothing.", most=MAX_DAYS)
+        )
+    if not _is_span(keeping.detections_days):
+        raise InputError(
+            _("For how many days detections are kept is a number from 1 to {most}, or nothing.", most=MAX_DAYS)
+        )
+
+
+def _is_span(days: int | None) -> bool:
+    return days is None or 1 <= days <= MAX_DAYS
 
 
 def rotate_key(store: Store, stream_id: int) -> str:
@@ -210,7 +222,7 @@ def _new_source(
     if not source_user and not source_password:
         return None
     if stored is None:
-        raise InputError("This stream is sent to the box with a key; it has no source with a user or a password.")
+        raise InputError(_("This stream is sent to the box with a key; it has no source with a user or a password."))
     return changed_credentials(stored, by.is_admin, source_user, source_password)
 
 
@@ -222,7 +234,7 @@ def _watch_after(
     main = source or before
     if main is None:
         if watch:
-            raise InputError(NO_SUB_STREAM)
+            raise InputError(_(NO_SUB_STREAM))
         return None
     if stored is not None and before is not None:
         stays = same_place(main, before) if watch is None else watch == shown(stored)
@@ -239,5 +251,5 @@ def _owner_id(store: Store, by: Person, owner: int | str) -> int:
     if by.is_admin:
         return (people.named(store, owner) if isinstance(owner, str) else people.find(store, owner)).id
     if owner not in (by.id, by.name):
-        raise NotAllowed("Only an admin may give a stream to somebody else.")
+        raise NotAllowed(_("Only an admin may give a stream to somebody else."))
     return by.id

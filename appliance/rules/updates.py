@@ -10,6 +10,7 @@ import msgspec
 from appliance.config import Config
 from appliance.errors import InputError, NotSaved, UserError
 from appliance.files import replace_file
+from appliance.language import _
 from appliance.machine.asking import ask, can
 from appliance.machine.requests import Update
 from appliance.slots.trials import Trial, Trials
@@ -74,8 +75,10 @@ def standing(config: Config, utc: float) -> Standing:
     except UpdateError as error:
         return Standing(None, [], None, None, None, [], None, may, sentence(error))
     except OSError as error:
-        words = (
-            f"{releases.folder} cannot be read ({error.strerror}): this box was set up in another way; update it so."
+        words = _(
+            "{folder} cannot be read ({trouble}): this box was set up in another way; update it so.",
+            folder=releases.folder,
+            trouble=error.strerror,
         )
         return Standing(None, [], None, None, None, [], None, may, words)
     outcomes = _outcomes(config)
@@ -108,7 +111,7 @@ def usable_upload(config: Config, uploads: Uploads, utc: float) -> Upload | None
         return None
     try:
         if any(upload.utc < outcome.utc and not outcome.trouble for outcome in _outcomes(config)):
-            raise UpdateError("it was installed, or another was")
+            raise UpdateError(_("it was installed, or another was"))
         if upload.plan.release == Releases(Path(config.update.releases)).current():
             return upload
         return uploads.look_again(upload, utc)
@@ -121,7 +124,7 @@ def start(config: Config, uploads: Uploads, by: str, utc: float) -> str:
     """Have root install the bundle that is there; what happens now. Raises InputError, UserError."""
     upload = uploads.current()
     if upload is None:
-        raise InputError("There is no bundle to install any more; send it again.")
+        raise InputError(_("There is no bundle to install any more; send it again."))
     said = ask(config, Update(upload.file), patience_s=TAKE_OVER_S).words
     _note(config, Asked(utc, upload.plan.after, by))
     return said
@@ -146,14 +149,16 @@ def centre_may_update(config: Config) -> bool:
 def let_centre_update(config: Config, allowed: bool) -> None:
     """Allow it, or end that. Raises InputError: the configuration file allows it; NotSaved."""
     if config.fleet.allow_updates:
-        raise InputError("It stands in mb9k.toml (fleet.allow_updates), and is changed there.")
+        raise InputError(_("It stands in mb9k.toml (fleet.allow_updates), and is changed there."))
     try:
         if allowed:
             replace_file(_allowed_path(config), "")
         else:
             _allowed_path(config).unlink(missing_ok=True)
     except OSError as error:
-        raise NotSaved(f"This could not be kept ({error.strerror}); see whether the disk is full.") from error
+        raise NotSaved(
+            _("This could not be kept ({trouble}); see whether the disk is full.", trouble=error.strerror)
+        ) from error
 
 
 def _allowed_path(config: Config) -> Path:
@@ -185,4 +190,4 @@ def _note(config: Config, asked: Asked) -> None:
         config.uploads_dir.mkdir(mode=0o700, exist_ok=True)
         replace_file(_path(config), msgspec.json.encode(asked).decode())
     except OSError as error:
-        raise UserError(f"It begins, but that could not be noted ({error.strerror}).") from error
+        raise UserError(_("It begins, but that could not be noted ({trouble}).", trouble=error.strerror)) from error

@@ -24,6 +24,7 @@ from appliance.alerts.alerts import Alerts
 from appliance.disk import LOG_BYTES
 from appliance.errors import UserError
 from appliance.files import sync
+from appliance.language import _
 from appliance.sqlite import Database, Migrated
 from appliance.store import soundness
 from appliance.store.schema import MIGRATIONS
@@ -91,10 +92,16 @@ def copy(store_path: Path, path: Path, leave_free_bytes: int = LOG_BYTES) -> Non
     Raises BackupError (no room, or the copy is damaged), OSError, sqlite3.Error.
     """
     if path.exists():
-        raise BackupError(f"{path} is there already; name another file")
+        raise BackupError(_("{path} is there already; name another file", path=path))
     needed = sum(part.stat().st_size for part in (store_path, Path(f"{store_path}-wal")) if part.exists())
     if shutil.disk_usage(path.parent).free < needed + leave_free_bytes:
-        raise BackupError(f"there is no room for a copy ({needed // 1_000_000 + 1} MB) in {path.parent}; make room")
+        raise BackupError(
+            _(
+                "there is no room for a copy ({megabytes} MB) in {parent}; make room",
+                megabytes=needed // 1000000 + 1,
+                parent=path.parent,
+            )
+        )
     with _draft(path) as draft:
         with closing(soundness.connect(store_path, "ro")) as source:
             source.execute("vacuum into ?", [str(draft)])  # drops what was deleted, too
@@ -107,7 +114,9 @@ def _verify(draft: Path, source: Path) -> None:
     fault = soundness.diagnose(draft, thorough=True)
     if fault or draft.stat().st_size == 0:
         what = fault.what if fault else "is empty"
-        raise BackupError(f"{source} {what}, so it was not copied; `mb9k restore PATH` takes another")
+        raise BackupError(
+            _("{source} {what}, so it was not copied; `mb9k restore PATH` takes another", source=source, what=what)
+        )
 
 
 def restore(backup: Path, store_path: Path, utc: float, by: Actor = ITSELF) -> Path | None:
@@ -117,7 +126,7 @@ def restore(backup: Path, store_path: Path, utc: float, by: Actor = ITSELF) -> P
     the audit goes on with an entry by whom it was put back. Raises BackupError, OSError, sqlite3.Error.
     """
     if not backup.is_file():
-        raise BackupError(f"{backup}: no such file; `mb9k restore` alone takes the newest backup")
+        raise BackupError(_("{backup}: no such file; `mb9k restore` alone takes the newest backup", backup=backup))
     with _draft(store_path) as draft:
         shutil.copyfile(backup, draft)
         _verify(draft, backup)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from appliance.errors import NameTaken
 from appliance.faces import Health, PictureFault, Work
 from appliance.keeping import ImageMode, Keeping
+from appliance.language import _
 from appliance.sqlite import Database
 from appliance.store.filters import OF_STREAMS, TITLE, conditions
 from appliance.store.services import FRESH_S
@@ -179,7 +180,7 @@ class Streams:
                 [owner_id, name, key_sha256, source_url, watch_url, utc_text(now_utc)],
             )
         except sqlite3.IntegrityError as error:
-            raise NameTaken(f"There is already a stream called {name}; choose another name.") from error
+            raise NameTaken(_("There is already a stream called {name}; choose another name.", name=name)) from error
         return int(cursor.lastrowid or 0)
 
     def rename(self, stream_id: int, name: str) -> None:
@@ -187,14 +188,14 @@ class Streams:
         try:
             self.db.execute("update streams set name = ? where id = ?", [name, stream_id])
         except sqlite3.IntegrityError as error:
-            raise NameTaken(f"There is already a stream called {name}; choose another name.") from error
+            raise NameTaken(_("There is already a stream called {name}; choose another name.", name=name)) from error
 
     def give_to(self, stream_id: int, owner_id: int) -> None:
         """Give a stream another owner. Raises NameTaken if that owner has one of the same name."""
         try:
             self.db.execute("update streams set owner_id = ? where id = ?", [owner_id, stream_id])
         except sqlite3.IntegrityError as error:
-            raise NameTaken("That owner already has a stream of this name; rename one of them first.") from error
+            raise NameTaken(_("That owner already has a stream of this name; rename one of them first.")) from error
 
     def set_key(self, stream_id: int, key_sha256: str) -> None:
         """Let it be published to with this key, from now on; the old key (or source) ends."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from appliance.errors import InputError
 from appliance.faces import Counts, State
+from appliance.language import _
 from appliance.messages import Row
 from appliance.sqlite import Database
 from appliance.store.summaries_schema import BY_HAND, MINUTE_START
@@ -197,7 +198,9 @@ class Summaries:
         """
         newest = self.db.execute(f"select * from epochs where number = {_NEWEST}").fetchone()
         if not newest["verified"]:
-            raise InputError("The clock of the box is not known to be right yet; let it be set, then repair the sums.")
+            raise InputError(
+                _("The clock of the box is not known to be right yet; let it be set, then repair the sums.")
+            )
         wrong = self.db.execute(_DIFFERENCES).fetchall()
         for row in wrong:
             self.db.execute("update epochs set seq = seq + 1 where number = ?", [newest["number"]])

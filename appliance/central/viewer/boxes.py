@@ -18,6 +18,7 @@ from appliance.central.viewer.joins import revoke
 from appliance.central.viewer.pages import Centre
 from appliance.central.viewer.words import ACTIONS, SERVICES
 from appliance.errors import InputError, NotFound, UserError
+from appliance.language import N_
 from appliance.names import clean_name
 from appliance.rates import compliance
 from appliance.times import Now
@@ -45,7 +46,7 @@ def add_routes(app: App, centre: Centre) -> None:
         box = found(store, box_id)
         typed = {name: field(name) for name in ("title", "site", "note")}
         try:
-            title = clean_name(typed["title"], "the box") if typed["title"] else ""
+            title = clean_name(typed["title"], N_("Give the box a name.")) if typed["title"] else ""
             site_id = site_named(store, typed["site"])
             with store.saving():
                 store.boxes.change(box.id, title, site_id, typed["note"][:500])

@@ -33,6 +33,7 @@ from appliance.central.viewer import (
 )
 from appliance.central.viewer.pages import Centre, owned
 from appliance.exports.drafts import sweep
+from appliance.language import speak
 from appliance.secrets import claim_code
 from appliance.service import http_status, keep_alive, reachable_host, serve_http
 from appliance.times import Now
@@ -87,6 +88,7 @@ def make_app(
 
 def serve(config: CentralConfig) -> None:
     """Run the site until SIGTERM or SIGINT. Raises UserError."""
+    speak(config.language)
     address = config.database_address
     sweep(config.state)
     store = CentralStore(open_database(address))  # makes or migrates the tables, and says early what is wrong

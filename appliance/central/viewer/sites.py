@@ -16,6 +16,7 @@ from appliance.central.viewer.condition import Severity, completeness
 from appliance.central.viewer.fleet import tiles, worst_of
 from appliance.central.viewer.pages import Centre
 from appliance.errors import InputError, NotFound, UserError
+from appliance.language import N_
 from appliance.names import clean_name
 from appliance.rates import compliance
 from appliance.times import Now
@@ -96,8 +97,8 @@ def _remove(store: CentralStore, site: Site) -> None:
 
 def site_from(site_id: int, typed: dict[str, str]) -> Site:
     """A site as a form tells it. Raises InputError."""
-    name = clean_name(typed["name"], "the site")
-    group = clean_name(typed["group"], "the group") if typed["group"] else ""
+    name = clean_name(typed["name"], N_("Give the site a name."))
+    group = clean_name(typed["group"], N_("Give the group a name.")) if typed["group"] else ""
     latitude, longitude = _degrees(typed["latitude"], "latitude", 90), _degrees(typed["longitude"], "longitude", 180)
     if (latitude is None) != (longitude is None):
         raise InputError("Give both the latitude and the longitude, or neither.")
