@@ -28,7 +28,7 @@ from appliance.web.forms import query_value
 from appliance.web.pages import Page
 
 TODAY, DAYS, OWN = "today", "days", "own"
-RANGES = {TODAY: N_("Today"), DAYS: N_("7 days"), OWN: N_("From … until")}
+RANGES = {TODAY: N_("Today"), DAYS: N_("7 days"), OWN: N_("Range")}
 """What the card of counts may be about, by its name in the address."""
 DAYS_SHOWN = 7
 
