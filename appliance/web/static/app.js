@@ -229,16 +229,15 @@ function keepUpToDate(main) {
   setInterval(() => poll().catch(() => { stale.hidden = false; }), Number(main.dataset.refresh) * 1000);
 }
 
-// The live preview: the next picture as soon as the last one is shown, or a pause later where many are side by side.
+// The live preview: the next picture as soon as the last one is shown; where many are side by side, after a pause.
 function showPreview(frame) {
   const picture = frame.querySelector("img");
   const none = frame.querySelector("[data-none]");
-  const pauseMs = Number(frame.dataset.pause ?? 400);
   let drawnAt = picture.hidden ? null : performance.now(); // of the one that came with the page, a little later than true
   async function next() {
+    if ("pause" in frame.dataset && frame.isConnected && !isInSight(frame)) return setTimeout(next, 250);
     let wait = 1000;
-    if (!isInSight(frame)) wait = 250; // it is scrolled to
-    else if (!document.hidden) {
+    if (!document.hidden) {
       try {
         const answer = await fetch(frame.dataset.preview, { cache: "no-store", signal: AbortSignal.timeout(5000) });
         const age = answer.status === 200 && answer.headers.get("X-Picture-Age-S"); // whoever is signed out gets another page
@@ -248,43 +247,26 @@ function showPreview(frame) {
           picture.src = URL.createObjectURL(await answer.blob());
           if (old.startsWith("blob:")) URL.revokeObjectURL(old);
           drawnAt = at;
-          wait = pauseMs;
+          wait = 400;
         } else if (!("keepsPicture" in frame.dataset)) drawnAt = null;
         picture.hidden = drawnAt === null;
         none.hidden = !picture.hidden;
       } catch { /* the box does not answer: the picture shows its age */ }
       tell();
     }
-    if (frame.isConnected) return setTimeout(next, wait);
+    if (frame.isConnected) return setTimeout(next, Math.max(wait, Number(frame.dataset.pause ?? 0)));
     clearInterval(telling);
-    tellAges.delete(tell);
+    tellAges.splice(tellAges.indexOf(tell), 1);
     if (picture.src.startsWith("blob:")) URL.revokeObjectURL(picture.src);
   }
   const tell = () => frame.isConnected && showAge(frame, drawnAt === null ? null : performance.now() - drawnAt);
-  tellAges.add(tell);
+  tellAges.push(tell);
   const telling = setInterval(tell, 500);
   next();
 }
 
-// Of a wall of pictures a phone shows two or three; the others are not fetched.
-function isInSight(frame) {
-  const { top, bottom } = frame.getBoundingClientRect();
-  return bottom >= -300 && top <= innerHeight + 300;
-}
-
-const shownPreviews = new WeakSet();
-
-function startPreviews() {
-  for (const frame of document.querySelectorAll("[data-preview]")) {
-    if (shownPreviews.has(frame)) continue;
-    shownPreviews.add(frame);
-    showPreview(frame);
-  }
-}
-
 const OLD_MS = 3000; // an older picture is not live; previews.py hands out none
-const tellAges = new Set();
-document.addEventListener("visibilitychange", () => { for (const tell of tellAges) tell(); });
+const tellAges = [];
 
 function ageWords(seconds) {
   return seconds < 120 ? `${seconds} s old` : seconds < 7200 ? `${Math.floor(seconds / 60)} min old` : `${Math.floor(seconds / 3600)} h old`;
@@ -313,6 +295,24 @@ function showAge(frame, ageMs) {
     if (pill.matches(".live")) pill.dataset.said = pill.textContent;
     pill.className = "pill warn old";
     setText(pill, `Picture ${age}`);
+  }
+}
+
+document.addEventListener("visibilitychange", () => { for (const tell of tellAges) tell(); });
+
+// Of a wall of pictures a phone shows two or three; the others are not fetched.
+function isInSight(frame) {
+  const { top, bottom } = frame.getBoundingClientRect();
+  return bottom >= -300 && top <= innerHeight + 300;
+}
+
+const shownPreviews = new WeakSet();
+
+function startPreviews() {
+  for (const frame of document.querySelectorAll("[data-preview]")) {
+    if (shownPreviews.has(frame)) continue;
+    shownPreviews.add(frame);
+    showPreview(frame);
   }
 }
 
