@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from appliance.errors import InputError
+from appliance.language import _
 from appliance.time_zone import DAY_S, TimeZone
 
 EPOCH = date(1970, 1, 1)
@@ -99,7 +100,7 @@ def day_number(text: str) -> int:
     try:
         at = date.fromisoformat(text)
     except ValueError as error:
-        raise InputError("A day looks like 2026-11-23.") from error
+        raise InputError(_("A day looks like 2026-11-23.")) from error
     if not FIRST_YEAR < at.year < LAST_YEAR:
-        raise InputError(f"Days are known from {FIRST_YEAR + 1} to {LAST_YEAR - 1}.")
+        raise InputError(_("Days are known from {first} to {last}.", first=FIRST_YEAR + 1, last=LAST_YEAR - 1))
     return (at - EPOCH).days

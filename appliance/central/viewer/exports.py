@@ -17,6 +17,7 @@ from appliance.exports.columns import SUMS_OF_BOXES
 from appliance.exports.drafts import sending
 from appliance.exports.formats import Format
 from appliance.exports.sheets import TABULAR
+from appliance.language import _
 from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.forms import moment_utc, query_value, whole_number
@@ -61,7 +62,7 @@ def add_routes(app: App, centre: Centre) -> None:
 def download(centre: Centre, store: CentralStore, now: Now, wanted: Wanted, form: Format) -> HTTPResponse:
     """The file, made while it is sent. Raises InputError."""
     if wanted.since_utc is not None and wanted.until_utc is not None and wanted.until_utc <= wanted.since_utc:
-        raise InputError("The range ends before it begins; swap its ends.")
+        raise InputError(_("The range ends before it begins; swap its ends."))
     name = centre.config.name
 
     def begin() -> tuple[Iterator[bytes], int | None]:

@@ -18,6 +18,7 @@ from appliance.alerts.site import VIEWS as ALERTS_VIEWS
 from appliance.central.config import CentralConfig
 from appliance.central.store import CentralStore, explain_trouble
 from appliance.central.viewer import words
+from appliance.language import _
 from appliance.reports.site import VIEWS as REPORTS_VIEWS
 from appliance.times import Now
 from appliance.web.address import site_address
@@ -103,5 +104,5 @@ def owned(store: CentralStore, _now: Now, visitor: Visitor, address: Mapping[str
         found["site"] = store.sites.get(address["site_id"], person)
     for noun, value in found.items():
         if value is None:
-            raise HTTPError(404, f"There is no such {noun}, or it is not among the sites that you see.")
+            raise HTTPError(404, _("There is no such {noun}, or it is not among the sites that you see.", noun=_(noun)))
     return found

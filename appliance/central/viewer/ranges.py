@@ -10,6 +10,7 @@ from appliance.central import days
 from appliance.central.store import Span
 from appliance.central.store.sums import STEP_S, Step
 from appliance.errors import InputError
+from appliance.language import _
 from appliance.time_zone import TimeZone
 from appliance.times import utc_text
 from appliance.web.forms import moment_utc, query_value
@@ -53,13 +54,19 @@ class Asked:
 def span_of(since_utc: float, until_utc: float, zone: TimeZone, step: Step | None = None) -> Span:
     """The range in whole steps, widened to their edges. step: None: as fine as can be read. Raises InputError."""
     if until_utc <= since_utc:
-        raise InputError("The range ends before it begins; swap its ends.")
+        raise InputError(_("The range ends before it begins; swap its ends."))
     length_s = until_utc - since_utc
     fine: list[Step] = [finer for longest_s, finer in FINEST if length_s <= longest_s]
     chosen = step or [*fine, COARSEST][0]
     step_s = STEP_S[chosen]
     if length_s // step_s > MAX_STEPS:
-        raise InputError(f"That is more than {MAX_STEPS} {chosen}s; ask for a shorter range, or for larger steps.")
+        raise InputError(
+            _(
+                "That is more than {most} {chosen}s; ask for a shorter range, or for larger steps.",
+                most=MAX_STEPS,
+                chosen=chosen,
+            )
+        )
     if chosen == "day":
         cuts = days.cuts(zone, int(since_utc), math.ceil(until_utc))
         return Span(cuts[0], cuts[-1], chosen, zone)
