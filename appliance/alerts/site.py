@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bottle import HTTPResponse
+
 from appliance.accounts.audit import Action, record
 from appliance.accounts.guard import Visitor
 from appliance.alerts import trial
@@ -18,23 +20,23 @@ from appliance.alerts.rules import Rule
 from appliance.alerts.sending import Send
 from appliance.alerts.tried import Trial, Trials
 from appliance.errors import InputError, NotAllowed, NotFound, UserError
+from appliance.language import N_, _
 from appliance.mail import clean_address
 from appliance.times import Now
-from appliance.web.forms import query_value
 from appliance.web.pages import Page, Pages
 
 VIEWS = Path(__file__).parent / "views"
 DONE = {
-    "rule-saved": "The rule is saved.",
-    "rule-removed": "The rule is removed.",
-    "rules-added": "The recommended rules are in force.",
-    "recipient-saved": "The recipient is saved. Send a test to see whether messages arrive.",
-    "recipient-removed": "The recipient is removed.",
-    "quiet-saved": "The quiet hours are saved.",
-    "mail-saved": "The mail server is saved. Send a test to see whether it takes mail.",
-    "mail-removed": "No mail is sent any more.",
+    "rule-saved": N_("The rule is saved."),
+    "rule-removed": N_("The rule is removed."),
+    "rules-added": N_("The recommended rules are in force."),
+    "recipient-saved": N_("The recipient is saved. Send a test to see whether messages arrive."),
+    "recipient-removed": N_("The recipient is removed."),
+    "quiet-saved": N_("The quiet hours are saved."),
+    "mail-saved": N_("The mail server is saved. Send a test to see whether it takes mail."),
+    "mail-removed": N_("No mail is sent any more."),
 }
-"""What a page says after a redirect, by the word in its address."""
+"""What the next page says after a form."""
 WAYS = {Way.EMAIL: "by e-mail", Way.WEBHOOK: "by webhook", Way.MQTT: "by MQTT"}
 MAIL_SERVER = "the mail server"
 TOGETHER = ("rate",)
@@ -107,8 +109,12 @@ class AlertSite:
             raise InputError(f"A {self.pages.noun} tells nobody by MQTT; choose e-mail or a webhook.")
 
     def page(self, view: str, **values: Any) -> Page:
-        """A page that says what was just done, if something was."""
-        return self.pages.page(view, done=DONE.get(query_value("done")), **values)
+        """A page about alerts."""
+        return self.pages.page(view, **values)
+
+    def done(self, path: str, word: str) -> HTTPResponse:
+        """Lead on to a page of ours, which says what was done. word: of DONE."""
+        return self.pages.done(path, _(DONE[word]))
 
     def whose(self, parameters: Parameters, subject: Subject, titles: Mapping[Subject, str]) -> str:
         """What a rule is about, for people. titles: of what there is."""
