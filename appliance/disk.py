@@ -11,17 +11,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from appliance.language import N_
+
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 RESERVE_BYTES = 10_000_000
-LOG_BYTES = 4_500_000
+LOG_BYTES = 4_300_000
 """What a few writes may need: SQLite's write-ahead log grows to 1000 pages of 4 KiB before it is used again."""
 SHARED_MEMORY_BYTES = 65_536  # more than what SQLite makes beside its file to open it
 LEAST_BYTES = 500_000
 FOR_PEOPLE_BYTES = RESERVE_BYTES // 2
 FULL = "the disk is full; make room on it"
-MAKE_ROOM = "An admin can make room: delete old detections or streams, or keep images for fewer days."
+MAKE_ROOM = N_("An admin can make room: delete old detections or streams, or keep images for fewer days.")
 
 
 def free_bytes(folder: Path) -> int:

@@ -16,8 +16,9 @@ from appliance.exports.export import FORMATS, Export, What, file_name
 from appliance.exports.formats import Format
 from appliance.exports.sheets import stamp
 from appliance.faces import State
-from appliance.local.detections import requested
+from appliance.language import N_, _
 from appliance.local.pages import Site
+from appliance.local.requested import parts_set, requested
 from appliance.rules import recovery
 from appliance.store import DetectionFilter, Store
 from appliance.store.trends import Step
@@ -26,8 +27,8 @@ from appliance.web.access import Access, App
 from appliance.web.forms import query_value
 from appliance.web.pages import Page
 
-FORM_WORDS = {Format.CSV: "CSV", Format.JSON_LINES: "JSON lines", Format.SQLITE: "SQLite", Format.ZIP: "ZIP"}
-STEP_WORDS = {Step.QUARTER: "15 minutes", Step.HOUR: "Hours", Step.DAY: "Days"}
+FORM_WORDS = {Format.CSV: "CSV", Format.JSON_LINES: N_("JSON lines"), Format.SQLITE: "SQLite", Format.ZIP: "ZIP"}
+STEP_WORDS = {Step.QUARTER: N_("15 minutes"), Step.HOUR: N_("Hours"), Step.DAY: N_("Days")}
 Choice = TypeVar("Choice", What, Format, Step)
 
 
@@ -41,6 +42,7 @@ def add_routes(app: App, site: Site) -> None:
         return site.pages.page(
             "export.html",
             filters=filters,
+            parts=parts_set(filters.filter),
             problem=filters.problem,
             persons=store.trends.counts(filters.filter).total,
             has_images=visitor.is_admin or any(stream.owner_id == visitor.person.id for stream in streams),
@@ -92,7 +94,9 @@ def chosen(name: str, among: tuple[Choice, ...], text: str) -> Choice:
         if text == choice.value:
             return choice
     if text:
-        raise InputError(f"{name} must be one of {', '.join(choice.value for choice in among)}.")
+        raise InputError(
+            _("{name} must be one of {among}.", name=name, among=", ".join(choice.value for choice in among))
+        )
     return next((choice for choice in among if choice is Step.HOUR), among[0])
 
 

@@ -9,7 +9,7 @@ from msgspec.structs import asdict
 
 from appliance.accounts.guard import Visitor
 from appliance.errors import UserError
-from appliance.language import _
+from appliance.language import N_, _
 from appliance.local.pages import Site
 from appliance.rules import fleet as rules
 from appliance.rules import on_site, updates
@@ -23,11 +23,11 @@ from appliance.web.pages import Page
 log = logging.getLogger(__name__)
 COMMANDS_SHOWN = 50
 ACTIONS = {
-    "restart": "Restart the service {detail}",
-    "send_again": "Send everything again",
-    "rotate_key": "New key for stream {detail}",
-    "identify": "Show which box this is",
-    "update": "Update by {detail}",
+    "restart": N_("Restart the service {detail}"),
+    "send_again": N_("Send everything again"),
+    "rotate_key": N_("New key for stream {detail}"),
+    "identify": N_("Show which box this is"),
+    "update": N_("Update by {detail}"),
 }
 
 
@@ -96,7 +96,8 @@ def add_routes(app: App, site: Site) -> None:
 
 def action_words(command: CommandRecord) -> str:
     """What the centre asked for, as people read it."""
-    return ACTIONS.get(command.action, command.action).format(detail=command.detail).strip()
+    words = ACTIONS.get(command.action)
+    return _(words, detail=command.detail).strip() if words else command.action
 
 
 def _broker_page(site: Site, typed: dict[str, Any] | None = None, problem: UserError | None = None) -> Page:
@@ -118,7 +119,7 @@ def _broker_now(site: Site, store: Store, now: Now) -> dict[str, Any]:
     is_syncing = of_sync is not None and of_sync.alive
     # It also says what is wrong with the centre, before that.
     _before, of_broker, words = ((of_sync and of_sync.problem) or "").partition(on_site.SENTENCE)
-    said = f"{of_broker}{words}" if is_syncing else "The service `sync` is not running."
+    said = f"{of_broker}{words}" if is_syncing else _("The service `sync` is not running.")
     return {
         "broker": broker,
         "broker_in_file": on_site.is_in_file(site.config),

@@ -34,7 +34,7 @@ def add_routes(app: App, site: Site) -> None:
     def keep_statistics_only(store: Store, visitor: Visitor, now: Now) -> Page:
         try:
             if field("confirmed") != site.config.box:
-                raise InputError(f"Type {site.config.box} to go on, the name of this box.")
+                raise InputError(_("Type {box} to go on, the name of this box.", box=site.config.box))
             receipt_id = rules.keep_statistics_only(site.config, store, visitor.person, now)
         except UserError as error:
             return _confirmation(site, store, problem=error, wrong_field="confirmed")

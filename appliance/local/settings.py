@@ -92,7 +92,7 @@ def _add_certificate_routes(app: App, site: Site) -> None:
         except UserError as error:
             return _page(site, store, now, problem=error, gives=True)
         log.warning("%s gave the box another certificate", visitor.name)
-        return _page(site, store, now, done="The new certificate is shown from now on; reload the page to see it.")
+        return _page(site, store, now, done=_("The new certificate is shown from now on; reload the page to see it."))
 
     @app.post("/settings/certificate/own", access=Access.ADMIN)
     def own_certificate(store: Store, now: Now, visitor: Visitor) -> Page:
@@ -103,7 +103,7 @@ def _add_certificate_routes(app: App, site: Site) -> None:
         except UserError as error:
             return _page(site, store, now, problem=error)
         log.warning("%s had the box show its own certificate again", visitor.name)
-        return _page(site, store, now, done="The box shows its own certificate again.")
+        return _page(site, store, now, done=_("The box shows its own certificate again."))
 
     @app.get("/settings/certificate.pem", access=Access.ADMIN)
     def certificate_file() -> HTTPResponse:
@@ -117,12 +117,14 @@ def _kept() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(f"This could not be kept ({error.strerror}); see whether the disk is full.") from error
+        raise UserError(
+            _("This could not be kept ({strerror}); see whether the disk is full.", strerror=error.strerror)
+        ) from error
 
 
 def _keeper(site: Site) -> Keeper:
     if site.keeper is None:
-        raise HTTPError(404, "This site speaks plain HTTP, so it has no certificate.")
+        raise HTTPError(404, _("This site speaks plain HTTP, so it has no certificate."))
     return site.keeper
 
 
@@ -137,9 +139,9 @@ def _restart(store: Store, name: str, now: Now) -> str:
     boxes.known_service(name)
     if name == SITE:
         threading.Timer(ANSWER_S, _end_site, [boxes.process_of(store, name, now)]).start()
-        return "The site ends now, and is back in a few seconds."
+        return _("The site ends now, and is back in a few seconds.")
     boxes.end_service(store, name, now)
-    return f"The service {name} ends now, and is back in a few seconds."
+    return _("The service {name} ends now, and is back in a few seconds.", name=name)
 
 
 def _end_site(pid: int) -> None:

@@ -10,7 +10,7 @@ from appliance.errors import InputError, UserError
 from appliance.keeping import ImageMode, Keeping
 from appliance.language import _
 from appliance.local.pages import Site
-from appliance.local.streams import to_key_page
+from appliance.local.stream_keys import to_key_page
 from appliance.rules import streams as rules
 from appliance.store import Store, Stream
 from appliance.times import Now
@@ -103,11 +103,15 @@ def _keeping(typed: dict[str, str]) -> Keeping:
     days = {name: whole_number(typed[name]) for name in ("images_days", "detections_days")}
     for name, number in days.items():
         if typed[name] and number is None:
-            raise InputError(f"Keep {name.split('_')[0]} for a whole number of days, or leave it empty.")
+            told = {
+                "images_days": _("Keep images for a whole number of days, or leave it empty."),
+                "detections_days": _("Keep detections for a whole number of days, or leave it empty."),
+            }
+            raise InputError(told[name])
     try:
         mode = ImageMode(typed["images"]) if typed["images"] else None
     except ValueError as error:
-        raise InputError("Choose what of images is kept, then send again.") from error
+        raise InputError(_("Choose what of images is kept, then send again.")) from error
     return Keeping(mode, **days)
 
 

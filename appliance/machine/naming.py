@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from appliance.errors import InputError, about
+from appliance.language import _
 from appliance.machine.programs import run, try_run
 
 LOCAL_TIME, ZONES, HOSTS = Path("/etc/localtime"), Path("/usr/share/zoneinfo"), Path("/etc/hosts")
@@ -22,12 +23,12 @@ def host_name(text: str) -> str:
     name = text.strip().lower()
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", name):
         raise InputError(
-            "A name in the network has 1 to 63 letters a to z, digits and hyphens, no hyphen first or last."
+            _("A name in the network has 1 to 63 letters a to z, digits and hyphens, no hyphen first or last.")
         )
     if name.isdigit():
-        raise InputError("A name in the network needs a letter; digits alone could be an address.")
+        raise InputError(_("A name in the network needs a letter; digits alone could be an address."))
     if name == "localhost":
-        raise InputError("Every machine calls itself localhost; give this one a name of its own.")
+        raise InputError(_("Every machine calls itself localhost; give this one a name of its own."))
     return name
 
 
@@ -62,7 +63,7 @@ def set_zone(text: str) -> str:
     """Set the machine's time zone; its name. Raises InputError, UserError."""
     name = text.strip()
     if name not in zones():
-        raise InputError("This system knows no such time zone; choose one of the list.")
+        raise InputError(_("This system knows no such time zone; choose one of the list."))
     run("timedatectl", "set-timezone", name)
     try_run("systemctl", "try-restart", SYNC)  # it says since when today is
     return name

@@ -25,6 +25,8 @@ OPERATOR = Person(0, "", Role.ADMIN, "", "")
 
 AS_THE_BOX = Keeping()
 ALL_IDS = 2**63 - 1
+AT_ONCE = 500  # detections in a transaction: others must not wait long
+ERASURES_A_STEP = 30  # of a hundred images each: all of these detections'
 NO_SUB_STREAM = N_("Only a stream that the box fetches has a sub-stream; leave it out.")
 
 
@@ -177,20 +179,45 @@ def learn_view(store: Store, stream: Stream) -> None:
 
 
 def delete(store: Store, files: ImageFiles, previews: Previews, by: Person, stream: Stream, now: Now) -> int:
-    """Delete a stream with its detections, then erase their images; of many, the watcher erases most.
+    """Delete a stream with its detections and their images. Of many, most go step by step: see `go_on_deleting`.
 
-    The id of the receipt. Raises NotSaved.
+    For people it is gone at once. The id of the receipt. Raises NotSaved.
     """
     with store.saving():
         deleted = store.receipts.measure("stream_id = ?", stream.id)
         receipt_id = store.receipts.add(Kind.STREAM, stream.title, by.name, deleted, now.utc)
         told = {"detections": deleted.detections, "images": deleted.images, "receipt": receipt_id}
         store.audit.add(Action.STREAM_DELETED, named(store, stream.id), **told)
-        store.without_row.count_out(stream.id)
-        store.streams.remove(stream.id)
+        if deleted.detections > AT_ONCE:
+            store.deletions.begin(stream.id, receipt_id)
+        else:
+            _take_away(store, stream.id)
     detections.erase_some(store, files)
     previews.forget(stream.id)
     return receipt_id
+
+
+def go_on_deleting(store: Store, files: ImageFiles) -> bool:
+    """Take one step of the deletion that began first; whether there was one. Raises sqlite3.Error.
+
+    Each step is whole by itself, so it does not matter who takes the next one, or when: whatever ended in between.
+    """
+    with store.writing():
+        stream_id = store.deletions.oldest()
+        if stream_id is None:
+            return False
+        if store.deletions.take(stream_id, AT_ONCE) < AT_ONCE:
+            _take_away(store, stream_id)
+    for _again in range(ERASURES_A_STEP):
+        if not detections.erase_some(store, files):
+            break
+    return True
+
+
+def _take_away(store: Store, stream_id: int) -> None:
+    """The stream itself, with what is left of it."""
+    store.without_row.count_out(stream_id)
+    store.streams.remove(stream_id)
 
 
 def delete_images(store: Store, files: ImageFiles, by: Person, stream: Stream, now: Now) -> int:
@@ -207,7 +234,12 @@ def delete_images(store: Store, files: ImageFiles, by: Person, stream: Stream, n
 
 def named(store: Store, stream_id: int) -> str:
     """A stream as the audit knows it: its number, which is never given twice, and how it is called now."""
-    return f"stream {stream_id} ({store.streams.title(stream_id)})"
+    return subject_of(stream_id, store.streams.title(stream_id))
+
+
+def subject_of(stream_id: int, title: str) -> str:
+    """The same, of a stream whose title is known."""
+    return f"stream {stream_id} ({title})"
 
 
 def _new_source(

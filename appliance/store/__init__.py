@@ -7,9 +7,11 @@ from appliance.store.detections import StoredDetection, StoredImage
 from appliance.store.filters import DetectionFilter
 from appliance.store.fleet import CommandRecord, FleetStatus
 from appliance.store.heartbeat import Heartbeat
+from appliance.store.pictures import PictureKind, StoredPicture
 from appliance.store.receipts import Deleted, Kind, Receipt
 from appliance.store.services import ServiceStatus
-from appliance.store.streams import Refusal, Source, Stream
+from appliance.store.stream_rows import Stream
+from appliance.store.streams import Refusal, Source
 from appliance.store.summaries import Backlog, EpochState
 from appliance.store.summaries_schema import BY_HAND
 from appliance.store.trends import Bucket, Step
@@ -30,6 +32,7 @@ __all__ = [
     "Heartbeat",
     "ImageDay",
     "Kind",
+    "PictureKind",
     "Receipt",
     "Refusal",
     "ServiceStatus",
@@ -39,6 +42,7 @@ __all__ = [
     "StoreError",
     "StoredDetection",
     "StoredImage",
+    "StoredPicture",
     "StoredView",
     "Stream",
     "WallClock",

@@ -16,8 +16,10 @@ from appliance.language import LANGUAGES, spoken
 from appliance.times import utc_text
 from appliance.web.access import wants_json
 from appliance.web.address import SiteAddress
+from appliance.web.compression import keep_apart
 from appliance.web.cookies import Cookie, form_token
 from appliance.web.forms import see_other
+from appliance.web.markup import Markup
 from appliance.web.refill import refilled
 from appliance.web.render import Renderer, answer_with_etag
 from appliance.web.static import Static
@@ -148,6 +150,7 @@ class Pages:
         return self._render("error.html", viewer, csrf=csrf, title=title, message=message, code=error.status_code)
 
     def _render(self, view: str, viewer: Viewer | None, **values: Any) -> str:
+        keep_apart(values.get("csrf"))
         common = {
             "site_name": self.site_name,
             "noun": self.noun,
@@ -160,14 +163,21 @@ class Pages:
             "utc_text": utc_text,
             "clock_utc": clock_utc,
             "marked": marked,
+            "moment": moment,
             "problem": None,
         }
         return self.address.rooted_links(self.renderer.render(view, {**common, **self.values, **values}))
 
 
-def marked(text: str) -> str:
+def marked(text: str) -> Markup:
     """A sentence as markup, what stands between backticks as code: what people type at a command line."""
-    return re.sub("`([^`]+)`", r"<code>\1</code>", html_escape(text))
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", html_escape(text)))
+
+
+def moment(utc: float | str) -> Markup:
+    """A time as markup, to be put into a sentence; the browser's script shows it in the browser's zone."""
+    text = utc if isinstance(utc, str) else utc_text(utc)
+    return Markup(f'<time datetime="{html_escape(text)}">{html_escape(clock_utc(utc))}</time>')
 
 
 def clock_utc(utc: float | str) -> str:
