@@ -9,6 +9,7 @@ import msgspec
 
 from appliance.accounts.audit import Action, Entry
 from appliance.accounts.audit_search import Search, found
+from appliance.accounts.audit_words import words_of
 from appliance.accounts.site import Accounts, Store
 from appliance.errors import InputError
 from appliance.language import N_, _

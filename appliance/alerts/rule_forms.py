@@ -18,7 +18,7 @@ from appliance.errors import InputError, NotAllowed, UserError
 from appliance.language import N_, _
 from appliance.times import Now
 from appliance.web.access import Access, App
-from appliance.web.forms import field, query_value, see_other, whole_number
+from appliance.web.forms import field, query_value, whole_number
 from appliance.web.pages import Page
 
 RULES = "/alerts/rules"
@@ -101,7 +101,7 @@ def add_routes(app: App, site: AlertSite) -> None:
             )
         except UserError as error:
             return _form(site, store, theirs, kind, typed, problem=error)
-        return see_other(f"{RULES}?done=rule-saved")
+        return site.done(RULES, "rule-saved")
 
 
 def _add_changes(app: App, site: AlertSite) -> None:
@@ -120,7 +120,7 @@ def _add_changes(app: App, site: AlertSite) -> None:
             changes.change_rule(store, rule, numbers, whose, told, site.kinds, cool_down, bool(typed["active"]))
         except UserError as error:
             return _form(site, store, theirs, rule.kind, typed, rule, problem=error)
-        return see_other(f"{RULES}?done=rule-saved")
+        return site.done(RULES, "rule-saved")
 
     @app.get(f"{RULES}/<rule_id:int>/remove", access=Access.SIGNED_IN)
     def confirm_removal(store: AlertStore, visitor: Visitor, now: Now, rule_id: int) -> Page:
@@ -131,14 +131,14 @@ def _add_changes(app: App, site: AlertSite) -> None:
     def remove(store: AlertStore, visitor: Visitor, now: Now, rule_id: int) -> Page:
         rule, theirs = rule_to_edit(site, store, visitor, now, rule_id)
         changes.remove_rule(store, rule, site.whose(rule.parameters, rule.subject, theirs.titles))
-        return see_other(f"{RULES}?done=rule-removed")
+        return site.done(RULES, "rule-removed")
 
 
 def _add_settings(app: App, site: AlertSite) -> None:
     @app.post(f"{RULES}/recommended", access=Access.ADMIN)
     def add_recommended(store: AlertStore, now: Now) -> Page:
         changes.add_recommended(store, f"this {site.pages.noun}", now.utc, site.recommended)
-        return see_other(f"{RULES}?done=rules-added")
+        return site.done(RULES, "rules-added")
 
     @app.post("/alerts/quiet", access=Access.ADMIN)
     def set_quiet(store: AlertStore, visitor: Visitor, now: Now) -> Page:
@@ -147,7 +147,7 @@ def _add_settings(app: App, site: AlertSite) -> None:
             changes.set_quiet(store, quiet_hours(typed["from"], typed["until"]))
         except UserError as error:
             return _list(site, store, visitor, now, problem=error, quiet=typed)
-        return see_other(f"{RULES}?done=quiet-saved")
+        return site.done(RULES, "quiet-saved")
 
 
 def choices(site: AlertSite, kind: Kind, theirs: Theirs) -> list[tuple[str, str]]:

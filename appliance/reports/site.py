@@ -12,6 +12,7 @@ from bottle import request
 from appliance import mail
 from appliance.accounts.guard import Visitor
 from appliance.errors import InputError, NotSaved, UserError
+from appliance.language import N_, _
 from appliance.reports import changes, words
 from appliance.reports.charts import charts
 from appliance.reports.figures import Source
@@ -22,17 +23,17 @@ from appliance.time_zone import TimeZone
 from appliance.times import Now, utc_seconds
 from appliance.web.access import Access, App
 from appliance.web.charts import interval
-from appliance.web.forms import field, query_value, see_other
+from appliance.web.forms import field, query_value
 from appliance.web.pages import Page, Pages
 
 VIEWS = Path(__file__).parent / "views"
 DONE = {
-    "added": "It is sent from now on; the first one when the next is over.",
-    "changed": "It is sent like this from now on.",
-    "sending": "It is being sent; what became of it stands below.",
-    "removed": "It is sent no more.",
+    "added": N_("It is sent from now on; the first one when the next is over."),
+    "changed": N_("It is sent like this from now on."),
+    "sending": N_("It is being sent; what became of it stands below."),
+    "removed": N_("It is sent no more."),
 }
-"""What is said after a form was sent, by its word in the address."""
+"""What the next page says after a form."""
 LABELS = {Kind.DAY: "Day", Kind.WEEK: "Week", Kind.MONTH: "Month"}
 
 
@@ -128,7 +129,7 @@ def _add_schedules(app: App, reports: Reports) -> None:
             changes.add(store, _typed(reports, store, visitor, now), now.utc, reports.zone(store))
         except UserError as error:
             return _list(reports, store, visitor, now, problem=error, typed=_fields())
-        return see_other("/reports?done=added")
+        return reports.pages.done("/reports", _(DONE["added"]))
 
     @app.get("/reports/<schedule_id:int>", access=Access.ADMIN)
     def edit(store: Any, visitor: Visitor, now: Now, schedule_id: int) -> Page:
@@ -141,7 +142,7 @@ def _add_schedules(app: App, reports: Reports) -> None:
             changes.change(store, schedule_id, _typed(reports, store, visitor, now), now.utc, reports.zone(store))
         except UserError as error:
             return _form(reports, store, visitor, now, schedule, problem=error, typed=_fields())
-        return see_other("/reports?done=changed")
+        return reports.pages.done("/reports", _(DONE["changed"]))
 
     @app.post("/reports/<schedule_id:int>/send", access=Access.ADMIN)
     def send(store: Any, visitor: Visitor, now: Now, schedule_id: int) -> Page:
@@ -150,12 +151,12 @@ def _add_schedules(app: App, reports: Reports) -> None:
             changes.send_again(store, schedule_id, now.utc, reports.zone(store))
         except UserError as error:
             return _form(reports, store, visitor, now, schedule, problem=error)
-        return see_other("/reports?done=sending")
+        return reports.pages.done("/reports", _(DONE["sending"]))
 
     @app.post("/reports/<schedule_id:int>/remove", access=Access.ADMIN)
     def remove(store: Any, schedule_id: int) -> Page:
         changes.remove(store, schedule_id)
-        return see_other("/reports?done=removed")
+        return reports.pages.done("/reports", _(DONE["removed"]))
 
 
 def _fields() -> dict[str, Any]:
@@ -207,7 +208,6 @@ def _list(reports: Reports, store: Any, visitor: Visitor, now: Now, **values: An
     return reports.pages.page(
         "reports.html",
         schedules=schedules,
-        done=None if "problem" in values else DONE.get(query_value("done")),
         deliveries=store.reports.newest(),
         server=server,
         unreadable=unreadable,
