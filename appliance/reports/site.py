@@ -34,7 +34,7 @@ DONE = {
     "removed": N_("It is sent no more."),
 }
 """What the next page says after a form."""
-LABELS = {Kind.DAY: "Day", Kind.WEEK: "Week", Kind.MONTH: "Month"}
+LABELS = {Kind.DAY: N_("Day"), Kind.WEEK: N_("Week"), Kind.MONTH: N_("Month")}
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def asked(zone: TimeZone, known: Mapping[str, str], noun: str, now_utc: float) -
     today = zone.day(now_utc)
     subjects, problem = tuple(dict.fromkeys(each for each in request.query.getall("of") if each)), None
     if set(subjects) - set(known):
-        subjects, problem = (), f"There is no such {noun}; these are the numbers of all of them."
+        subjects, problem = (), _("There is no such {noun}; these are the numbers of all of them.", noun=_(noun))
     try:
         kind = Kind(query_value("kind") or Kind.DAY)
         day = day_number(query_value("day")) if query_value("day") else period_of(kind, today).first_day - 1
@@ -107,7 +107,7 @@ def _add_report(app: App, reports: Reports) -> None:
             charts=charts(made),
             interval=interval,
             say=words,
-            kinds=LABELS,
+            kinds={kind: _(label) for kind, label in LABELS.items()},
             known=known,
             noun_of_parts=reports.noun,
             today=zone.day(now.utc),
@@ -188,7 +188,7 @@ NEW = {"kind": Kind.WEEK.value, "clock": "07:00", "recipients": "", "about": "al
 def _common(reports: Reports, store: Any, visitor: Visitor, now: Now) -> dict[str, Any]:
     return {
         "known": reports.subjects(store, visitor, now),
-        "kinds": LABELS,
+        "kinds": {kind: _(label) for kind, label in LABELS.items()},
         "noun_of_parts": reports.noun,
         "zone": reports.zone(store),
         "server_page": reports.server_page,

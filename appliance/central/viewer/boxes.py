@@ -28,9 +28,10 @@ from appliance.web.pages import Page
 
 COMMAND_S = 3600
 """For how long a command waits for its box."""
-NO_BROKER_HERE = (
-    "The box is shut out: nothing of it is counted any more. No mosquitto of ours runs on this machine: bring"
-    " `{folder}` to the broker, if it is elsewhere, so that it ends the connection, too."
+NO_BROKER_HERE = N_(
+    "The box is shut out: nothing of it is counted any more. No mosquitto of ours runs on this"
+    " machine: bring `{folder}` to the broker, if it is elsewhere, so that it ends the connection,"
+    " too."
 )
 
 
@@ -72,7 +73,7 @@ def add_routes(app: App, centre: Centre) -> None:
     def revoke_box(store: CentralStore, visitor: Visitor, now: Now, box_id: str) -> Page:
         if revoke(centre.config, store, found(store, box_id), visitor.name, now):
             return centre.pages.done(f"/boxes/{box_id}", _("The box was revoked."))
-        untold = NO_BROKER_HERE.format(folder=centre.config.broker_dir)
+        untold = _(NO_BROKER_HERE, folder=centre.config.broker_dir)
         return _page(centre, store, visitor, now, found(store, box_id), problem=untold)
 
 
