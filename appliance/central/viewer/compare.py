@@ -82,6 +82,6 @@ def add_routes(app: App, centre: Centre) -> None:
             problem=asked.problem,
             asked=asked,
             kind=kind,
-            kinds=kinds,
+            kinds={each: _(label) for each, label in KINDS.items()},
             found=found,
         )
