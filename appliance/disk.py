@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from appliance.language import N_
+
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -21,7 +23,7 @@ SHARED_MEMORY_BYTES = 65_536  # more than what SQLite makes beside its file to o
 LEAST_BYTES = 500_000
 FOR_PEOPLE_BYTES = RESERVE_BYTES // 2
 FULL = "the disk is full; make room on it"
-MAKE_ROOM = "An admin can make room: delete old detections or streams, or keep images for fewer days."
+MAKE_ROOM = N_("An admin can make room: delete old detections or streams, or keep images for fewer days.")
 
 
 def free_bytes(folder: Path) -> int:

@@ -27,6 +27,7 @@ from appliance.config import Config
 from appliance.errors import InputError, UserError
 from appliance.files import replace_file
 from appliance.interfaces import addresses
+from appliance.language import N_
 from appliance.times import utc_text
 from appliance.web.address import site_address
 
@@ -43,9 +44,9 @@ MAX_PEM_CHARACTERS = 60_000
 class Source(Enum):
     """Whose certificate it is."""
 
-    OWN = "made by this box"
-    GIVEN = "given on this page"
-    FILES = "from the files that the configuration names"
+    OWN = N_("made by this box")
+    GIVEN = N_("given on this page")
+    FILES = N_("from the files that the configuration names")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from appliance.errors import InputError
+from appliance.errors import InputError, about
+from appliance.language import _
 
 PREFIX = "mb9k1"
 """With the version; a code of another one is told apart from a mistyped one."""
@@ -86,15 +87,18 @@ def new_secret() -> str:
     return secrets.token_hex(_SECRET_BYTES)
 
 
+@about("code")
 def parse(typed: str) -> JoinCode:
     """The join code that a person typed or pasted, however broken into lines. Raises BadJoinCode."""
     letters = re.sub(r"[\s-]", "", typed[: 2 * MAX_LENGTH]).lower()
     if not letters:
-        raise BadJoinCode("Paste the join code that the centre shows under “Add a box”.")
+        raise BadJoinCode(_("Paste the join code that the centre shows under “Add a box”."))
     if not letters.startswith(PREFIX):
         if re.match("mb9k[0-9]", letters):
-            raise BadJoinCode("This join code is of a newer centre; upgrade this box, then join.")
-        raise BadJoinCode(f"This is no join code: one begins with {PREFIX}-. Copy it from the centre again.")
+            raise BadJoinCode(_("This join code is of a newer centre; upgrade this box, then join."))
+        raise BadJoinCode(
+            _("This is no join code: one begins with {prefix}-. Copy it from the centre again.", prefix=PREFIX)
+        )
     letters = letters.removeprefix(PREFIX)
     try:
         whole = base64.b32decode(letters.upper() + "=" * (-len(letters) % 8))
@@ -103,7 +107,9 @@ def parse(typed: str) -> JoinCode:
             raise ValueError("not whole")
         host = content[_HEAD_BYTES:].decode("ascii")
     except ValueError as error:  # also binascii.Error and UnicodeError
-        raise BadJoinCode("This join code is mistyped or not whole; copy all of it from the centre again.") from error
+        raise BadJoinCode(
+            _("This join code is mistyped or not whole; copy all of it from the centre again.")
+        ) from error
     (port,) = struct.unpack(">H", content[_HEAD_BYTES - 2 : _HEAD_BYTES])
     secret = content[_FINGERPRINT_BYTES : _FINGERPRINT_BYTES + _SECRET_BYTES].hex()
     return JoinCode(host, port, content[:_FINGERPRINT_BYTES], secret)

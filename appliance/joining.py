@@ -19,6 +19,7 @@ from appliance import certificates
 from appliance.certificates import CertificateError
 from appliance.errors import InputError
 from appliance.join_code import PATH, Answer, JoinCode, Refused, Request
+from appliance.language import _
 
 log = logging.getLogger(__name__)
 TIMEOUT_S = 10.0
@@ -58,8 +59,12 @@ def ask(code: JoinCode, name: str, now_s: float) -> Joined:
         except _Lost as error:
             if not left:
                 raise CannotJoin(
-                    f"The centre at {_at(code)} did not answer ({error}). Try again; if the code is used up by now,"
-                    " have another made."
+                    _(
+                        "The centre at {code} did not answer ({error}). Try again; if the code is used"
+                        " up by now, have another made.",
+                        code=_at(code),
+                        error=error,
+                    )
                 ) from error
             time.sleep(PAUSE_S)
         else:
@@ -84,12 +89,12 @@ def _post(code: JoinCode, body: bytes) -> Answer:
             return msgspec.json.decode(content, type=Answer)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise CannotJoin(
-                f"The centre answered what this box does not understand ({error}); upgrade both."
+                _("The centre answered what this box does not understand ({error}); upgrade both.", error=error)
             ) from error
     try:
         words = msgspec.json.decode(content, type=Refused).error[:300]
     except (msgspec.DecodeError, UnicodeDecodeError):
-        words = f"The centre answered with status {response.status}; see its log."
+        words = _("The centre answered with status {status}; see its log.", status=response.status)
     raise CannotJoin(words)
 
 
@@ -107,15 +112,19 @@ def _connect(code: JoinCode) -> http.client.HTTPSConnection:
     except CertificateError as error:
         connection.close()
         raise CannotJoin(
-            f"Who answers at {_at(code)} is not the centre that made this code: somebody is in between, or the centre"
-            " was set up again. Nothing was sent. Have a new code made; if it happens again, ask who runs the network."
+            _(
+                "Who answers at {code} is not the centre that made this code: somebody is in between,"
+                " or the centre was set up again. Nothing was sent. Have a new code made; if it happens"
+                " again, ask who runs the network.",
+                code=_at(code),
+            )
         ) from error
     except (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError) as error:
         connection.close()
         raise _Lost("it closed the connection") from error
     except OSError as error:
         connection.close()
-        raise CannotJoin(f"{why_unreachable(error, code.host, code.port)} Then join again.") from error
+        raise CannotJoin(_("{port} Then join again.", port=why_unreachable(error, code.host, code.port))) from error
     return connection
 
 
@@ -123,15 +132,17 @@ def why_unreachable(error: Exception, host: str, port: int) -> str:
     """Why a connection to a centre failed, in words with the next step."""
     where = f"{host}:{port}"
     if isinstance(error, socket.gaierror):
-        return f"The name {host} does not resolve: check this box's network and its DNS server."
+        return _("The name {host} does not resolve: check this box's network and its DNS server.", host=host)
     if isinstance(error, ConnectionRefusedError):
-        return f"Nothing listens at {where}: see whether the centre runs there."
+        return _("Nothing listens at {where}: see whether the centre runs there.", where=where)
     if isinstance(error, TimeoutError):
-        return f"{where} does not answer: a firewall may be in between, or the centre's machine is off."
+        return _("{where} does not answer: a firewall may be in between, or the centre's machine is off.", where=where)
     if isinstance(error, ssl.SSLError):
-        return f"What answers at {where} does not speak TLS as a centre does: check the address of the centre."
+        return _(
+            "What answers at {where} does not speak TLS as a centre does: check the address of the centre.", where=where
+        )
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return f"{where} cannot be reached ({reason}): check this box's network."
+    return _("{where} cannot be reached ({reason}): check this box's network.", where=where, reason=reason)
 
 
 def _refuse_unusable(answer: Answer, key: bytes, now_s: float) -> None:
@@ -141,11 +152,15 @@ def _refuse_unusable(answer: Answer, key: bytes, now_s: float) -> None:
         if facts.name != answer.box or not certificates.belongs(answer.certificate, key):
             raise CertificateError("the certificate is not for this box")
     except CertificateError as error:
-        raise CannotJoin(f"The centre answered with a certificate that cannot be used: {error}.") from error
+        raise CannotJoin(
+            _("The centre answered with a certificate that cannot be used: {error}.", error=error)
+        ) from error
     if now_s > facts.expires_utc:
         raise CannotJoin(
-            "The clock of this box is ahead of the centre's by more than its certificate is valid: set it right"
-            " (`timedatectl`), then join with a new code."
+            _(
+                "The clock of this box is ahead of the centre's by more than its certificate is valid:"
+                " set it right (`timedatectl`), then join with a new code."
+            )
         )
 
 

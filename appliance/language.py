@@ -168,6 +168,43 @@ def full_date(day: date) -> str:
     return str(dates.format_date(day, "EEEE, d MMMM y" if spoken() == ENGLISH else "full", spoken()))
 
 
+def day_and_month(day: date) -> str:
+    """23 November."""
+    return _of_skeleton("MMMMd", f"{day.day} {day:%B}", day)
+
+
+def short_day_and_month(day: date) -> str:
+    """23 Nov."""
+    return _of_skeleton("MMMd", f"{day.day} {day:%b}", day)
+
+
+def short_month_of_year(day: date) -> str:
+    """Nov 2026."""
+    return _of_skeleton("yMMM", f"{day:%b %Y}", day)
+
+
+def short_day_of_year(day: date) -> str:
+    """23 Nov 2026."""
+    return _of_skeleton("yMMMd", f"{day.day} {day:%b %Y}", day)
+
+
+def short_weekday_and_day(day: date) -> str:
+    """Mon 23 Nov."""
+    return _of_skeleton("MMMEd", f"{day:%a} {day.day} {day:%b}", day)
+
+
+def short_date(day: date) -> str:
+    """Mon 23 Nov 2026."""
+    return _of_skeleton("yMMMEd", f"{day:%a} {day.day} {day:%b %Y}", day)
+
+
+def _of_skeleton(skeleton: str, english: str, day: date) -> str:
+    """A date with these parts, as the language orders them; in English as the pages always have."""
+    if spoken() == ENGLISH:
+        return english
+    return str(dates.format_skeleton(skeleton, day, locale=spoken()))
+
+
 def clock(at: datetime) -> str:
     """17:05: the day has 24 hours in every language of ours, as in the tables and charts."""
     return f"{at:%H:%M}"

@@ -17,6 +17,7 @@ import msgspec
 from appliance import certificates, files
 from appliance.certificates import CertificateError, Facts
 from appliance.errors import UserError
+from appliance.language import _
 
 FOLDER = "fleet"
 
@@ -156,7 +157,11 @@ def leave(state: Path) -> bool:
 def damaged(folder: Path, error: Exception) -> MembershipError:
     """What to say of files that cannot be used."""
     return MembershipError(
-        f"{folder}: the membership of this box cannot be read ({error}); run `mb9k leave`, and join again"
+        _(
+            "{folder}: the membership of this box cannot be read ({error}); run `mb9k leave`, and join again",
+            folder=folder,
+            error=error,
+        )
     )
 
 

@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance.errors import InputError
+from appliance.errors import InputError, about
 from appliance.language import _
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def _hasher() -> PasswordHasher:
     return PasswordHasher()
 
 
+@about("password")
 def hash_password(password: str, *names: str) -> str:
     """The argon2id hash to store. Raises InputError if it is too short, too long, or easy to guess.
 

@@ -23,6 +23,7 @@ from types import FrameType
 from typing import Protocol
 
 from appliance.errors import UserError
+from appliance.language import N_
 
 
 class HttpServer(Protocol):
@@ -74,23 +75,23 @@ SERVICES = (
     Service(
         "gate",
         "appliance.media.gate",
-        "Answer who may publish and who may read.",
-        "The gate is not running, so no stream can be let in.",
+        N_("Answer who may publish and who may read."),
+        N_("The gate is not running, so no stream can be let in."),
     ),
-    Service("ingest", "appliance.media.ingest", "Take RTMP streams: MediaMTX, or without it the embedded ingest."),
+    Service("ingest", "appliance.media.ingest", N_("Take RTMP streams: MediaMTX, or without it the embedded ingest.")),
     Service(
         "watch",
         "appliance.watch",
-        "Judge the streams and keep the record.",
-        "The watcher is not running, so nothing is being judged.",
+        N_("Judge the streams and keep the record."),
+        N_("The watcher is not running, so nothing is being judged."),
     ),
-    Service("serve", "appliance.local.site", "Show the box's own page."),
-    Service("sync", "appliance.sync", "Tell a centre what was counted, if the box has joined one."),
+    Service("serve", "appliance.local.site", N_("Show the box's own page.")),
+    Service("sync", "appliance.sync", N_("Tell a centre what was counted, if the box has joined one.")),
     Service(
         "notify",
         "appliance.notify",
-        "Raise alerts by the rules, and tell whoever is to be told.",
-        "The service that raises alerts is not running, so nobody is told when something is wrong.",
+        N_("Raise alerts by the rules, and tell whoever is to be told."),
+        N_("The service that raises alerts is not running, so nobody is told when something is wrong."),
         is_newer=True,
     ),
 )

@@ -25,6 +25,7 @@ from appliance.secrets import digest
 from appliance.store import DetectionFilter, Store
 from appliance.time_zone import UTC, named
 from scripts.bench_answers import answers, written
+from scripts.bench_many import many
 
 ROWS, FEW, STREAMS, REPEATS = 1_000_000, 1000, 10, 3
 BEGUN_UTC, SECONDS_BETWEEN = 1_795_521_600.0, 2.5  # ten streams of a busy place, for a month
@@ -51,7 +52,8 @@ BARE = """
 
 
 def pages() -> None:
-    """Answers with few and with many detections, what one writes to the disk, exports."""
+    """Answers with many streams, with few and with many detections, what one writes to the disk, exports."""
+    many()
     answers()
     written()
     exports()

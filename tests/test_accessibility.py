@@ -10,6 +10,9 @@ import httpx
 import pytest
 
 from appliance.faces import Health, State
+from appliance.images import Place
+from appliance.secrets import digest
+from appliance.store import Deleted, Kind
 from appliance.zones import Zone, ZoneKind
 from tests.alerted import something_is_wrong
 from tests.central_alerts import something_is_wrong as at_a_centre
@@ -96,6 +99,10 @@ def box(tmp_path: Path) -> Iterator[Box]:
     made.store.services.heartbeat("watch", 1, at.utc, None, at)
     corners = ((0.1, 0.2), (0.4, 0.2), (0.4, 0.9))
     with made.store.writing():
+        gone = made.store.streams.add_with_key(2, "old", digest("key 3"), at.utc)
+        receipt = made.store.receipts.add(Kind.STREAM, "sci:old", "ann", Deleted(900, 400, 4_800_000, "0" * 64), at.utc)
+        made.store.deletions.begin(gone, receipt)
+        made.store.erasures.add(Place("20261120", 0, 9))
         zones = [Zone(kind, kind.value, corners[: 2 if kind is ZoneKind.LINE else 3]) for kind in ZoneKind]
         made.store.zones.put(1, zones)
     yield made
@@ -104,9 +111,11 @@ def box(tmp_path: Path) -> Iterator[Box]:
 
 @pytest.mark.timeout(600)  # some fifty pages, each read twice
 def test_nobody_stumbles_over_a_page_of_the_box(box: Box, free_port: Callable[[], int], chromium: Any) -> None:
+    box.browser("ann").post("/streams/1/key", page="/streams/1/new-key")  # which a page shows for five minutes
     paths = pages(DECLARED, box.browser("ann").client)
-    assert {"/", "/streams/1", "/detections/1", "/trends", "/export", "/audit", "/alerts/rules/1"} <= set(paths)
-    paths += ["/alerts/rules/new?kind=rate"]
+    known = {"/", "/streams/1", "/streams/1/key", "/detections/1", "/trends", "/export", "/audit", "/alerts/rules/1"}
+    assert known <= set(paths)
+    paths += ["/alerts/rules/new?kind=rate", "/streams?show=deactivated", "/receipts/2"]
     with serving(box.app, free_port()) as port:
         assert read(f"http://127.0.0.1:{port}", paths, chromium) == []
 

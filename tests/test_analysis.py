@@ -16,9 +16,10 @@ import pytest
 
 from appliance.faces import Bbox, Detection, Face, State
 from appliance.keeping import ImageMode
-from appliance.previews import Previews
+from appliance.previews import Preview, Previews
 from appliance.sections import Vision
 from appliance.vision.analysis import Analysis, Sighting
+from appliance.vision.annotate import COLOURS
 from appliance.vision.budget import Budget, Costs
 from appliance.vision.detector import Detector
 from appliance.vision.pixels import Pixels, pixels_of
@@ -142,6 +143,25 @@ def test_a_preview_is_drawn_only_while_somebody_watches(watched: Watched, clip: 
     preview = watched.previews.read(2)
     assert preview is not None
     assert open_jpeg(preview.jpeg).shape[1] <= 640
+
+
+def test_what_is_said_of_a_live_picture_is_of_what_that_picture_shows(watched: Watched, clip: Path) -> None:
+    """The square of the clip is where the words will stand: nothing is said of another moment than is seen."""
+    watched.previews.request(1)
+    watched.start(clip)
+    seen: list[Preview] = []
+
+    def shows_somebody() -> bool:
+        preview = watched.previews.read(1)
+        seen.extend([preview] if preview and preview.faces else [])
+        return bool(seen)
+
+    until(shows_somebody, 30, "a live picture with somebody in it")
+    (said,) = seen[0].faces
+    image = open_jpeg(seen[0].jpeg).astype(int)
+    frame = (abs(image - COLOURS[said.state]).sum(axis=2) < 90)[said.top : said.bottom, said.left : said.right]
+    assert frame[:2].mean() > 0.8 and frame[-2:].mean() > 0.8, "the upper and the lower side of its bbox"
+    assert frame[:, :2].mean() > 0.8 and frame[:, -2:].mean() > 0.8, "the left and the right one"
 
 
 class _Fragile(ColourDetector):

@@ -22,7 +22,7 @@ import pytest
 from appliance.media import amf
 from appliance.media.mediamtx import Client
 from appliance.secrets import digest, secret_from_file
-from appliance.store.streams import Stream
+from appliance.store import Stream
 from appliance.times import now
 from tests.attackers import HANDSHAKE, knocking, sending
 from tests.boxes import KEY, OTHER_KEY, PASSWORD, Box, publishing, until

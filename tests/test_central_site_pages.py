@@ -38,6 +38,7 @@ def test_the_first_person_claims_the_centre_with_its_code(tmp_path: Path, databa
     claimed = browser.post("/claim", page="/claim", name="Ann", code=code, password=PASSWORD, again=PASSWORD)
     assert claimed.headers["location"] == "/"
     page = browser.get("/")
+    assert page.headers["content-encoding"] == "gzip"
     assert page.is_success and "No box yet" in page.text and "Add a box" in page.text
     assert browser.post("/sign-out").headers["location"] == "/sign-in"
     assert browser.sign_in("aNN").headers["location"] == "/", "upper and lower case are alike"

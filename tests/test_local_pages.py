@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from appliance.faces import Detection, Health, PictureFault, State
+from appliance.faces import Detection, Face, Health, PictureFault, State
 from appliance.images import Place
 from appliance.local.words import duration, service_problems
 from appliance.secrets import digest
@@ -178,10 +178,14 @@ def test_what_cuts_a_publisher_off_asks_first(box: Box) -> None:
     assert set(box.store.streams.active_keys()) == {digest("key 1"), digest("key 2")}  # asking changes nothing
 
 
-def test_the_page_of_a_key_advises_a_key_frame_a_second(box: Box) -> None:
+def test_the_page_of_a_key_says_how_obs_is_set(box: Box) -> None:
     page = rotated(box.browser("sci"))
-    assert "Keyframe Interval to 1 s" in page
-    assert "-g 25" in page
+    settings = dict(re.findall(r"<dt>([^<]+)</dt><dd><code[^>]* data-copied>([^<]+)</code> <button", page))
+    key = shown_key(page)
+    assert settings["Server"] == "rtmp://box.test/live" and settings["Stream Key"] == key
+    assert settings["Rate Control"] == "CBR" and settings["Bitrate, in Kbps"] == "2500"
+    assert settings["Keyframe Interval, in seconds"] == "2"
+    assert settings["Address with the key"] == f"rtmp://box.test/live/{key}"
 
 
 def test_a_stream_says_how_often_key_frames_come_and_over_what(box: Box) -> None:
@@ -192,7 +196,9 @@ def test_a_stream_says_how_often_key_frames_come_and_over_what(box: Box) -> None
     box.store.streams.describe(1, "h264", 640, 360, None, 17)
     page = browser.get("/streams/1").text
     assert "h264, a key frame every 17 s" in page
-    assert "Set the key-frame interval to 1 s in OBS or the phone" in page
+    assert "Set the key-frame interval to 2 s in OBS or the phone" in page
+    box.store.streams.describe(1, "h264", 640, 360, None, 2)
+    assert "Set the key-frame interval" not in browser.get("/streams/1").text, "that is what the page of the key says"
     assert "of computing" not in page
     assert "No live picture yet." in page
     location = browser.post("/streams", name="cam", kind="source", source="rtsp://camera/1").headers["location"]
@@ -338,7 +344,7 @@ def test_deleting_a_stream_says_what_goes_and_overwrites_its_images(box: Box) ->
     browser = box.browser("ann")
     image = box.store.detections.all_images()[0]
     page = browser.get("/streams/1/delete").text
-    assert "<strong>1</strong> detection " in page and "<strong>1</strong> image." in page
+    assert "<strong>1</strong> detection." in page and "<strong>1</strong> image, which is overwritten" in page
     assert box.store.streams.get(1, box.clock.now)
     browser.post("/streams/1/delete")
     assert box.store.streams.get(1, box.clock.now) is None and box.store.detections.get(1) is None
@@ -552,7 +558,10 @@ def test_the_preview_is_the_watchers_newest_picture_and_says_somebody_looks(box:
     box.store.streams.set_live(2, "192.0.2.5", box.clock.now.utc)
     assert browser.get("/streams/2/preview.jpg").status_code == 204 and previews.is_requested(2)
     previews.write(2, b"\xff\xd8 now")
-    assert browser.get("/streams/2/preview.jpg").content == b"\xff\xd8 now"
+    answer = browser.get("/streams/2/preview.jpg")
+    assert answer.content == b"\xff\xd8 now" and answer.headers["X-Picture-Faces"] == "[]"
+    previews.write(2, b"\xff\xd8 now", [Face((1, 2, 30, 40), 0.9, (1, 0, 0), State.MASK)])
+    assert browser.get("/streams/2/preview.jpg").headers["X-Picture-Faces"] == '[["mask",1,2,30,40]]'
 
 
 def test_a_preview_tells_its_age_and_is_not_handed_out_once_it_is_not_live(box: Box) -> None:

@@ -21,6 +21,9 @@ M = Access.METRICS
 DECLARED = {
     "GET /static/<name>": A,
     "GET /health": A,
+    "GET /manifest.webmanifest": A,
+    "GET /worker.js": A,
+    "GET /offline": A,
     "GET /claim": A,
     "POST /claim": A,
     "POST /language": A,
@@ -40,6 +43,7 @@ DECLARED = {
     "POST /reports/<schedule_id:int>/remove": D,
     "GET /unsent": S,
     "GET /account": S,
+    "GET /account/api": S,
     "POST /account/password": S,
     "POST /account/tokens": S,
     "POST /account/tokens/<token_id:int>/revoke": S,

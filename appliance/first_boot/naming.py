@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 
 from appliance.errors import UserError
+from appliance.language import _
 
 DEFAULT_NAMES = frozenset({"", "localhost", "mb9k"})
 """What images are called; a machine with another name was named by somebody."""
@@ -23,7 +24,7 @@ def name_for(machine_id: str) -> str:
     """
     number = int.from_bytes(hashlib.sha256(_PURPOSE + machine_id.strip().encode()).digest()[:8], "big")
     letters = ""
-    for _ in range(_LENGTH):
+    for _nth in range(_LENGTH):
         number, at = divmod(number, len(_ALPHABET))
         letters += _ALPHABET[at]
     return f"mb9k-{letters}"
@@ -39,7 +40,7 @@ def name_machine(etc: Path) -> str:
         return there
     machine_id = _read(etc / "machine-id").strip()
     if not re.fullmatch("[0-9a-f]{32}", machine_id):
-        raise UserError(f"{etc}/machine-id holds no machine id; run systemd-machine-id-setup")
+        raise UserError(_("{etc}/machine-id holds no machine id; run systemd-machine-id-setup", etc=etc))
     name = name_for(machine_id)
     _write(etc / "hosts", with_name(_read(etc / "hosts"), name))
     _write(etc / "hostname", f"{name}\n")  # last: with it, this is done

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from appliance.errors import InputError
 from appliance.files import replace_file, sync
+from appliance.language import N_, _
 
 FILE = "mb9k-wifi.txt"
 NAME = "mb9k-wifi"
@@ -19,7 +20,7 @@ MAX_BYTES = 4096
 MAX_SSID_BYTES = 32
 PRIORITY = 10  # over connections that somebody made by hand
 _NAMESPACE = uuid.UUID("8d6f3c1e-7a0b-4c43-9a6e-0f6f7c2b9d51")
-_EXAMPLE = "It has three lines: ssid=NAME, password=PASSWORD and country=DE."
+_EXAMPLE = N_("It has three lines: ssid=NAME, password=PASSWORD and country=DE.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +38,11 @@ class Wifi:
 def parse(content: bytes) -> Wifi:
     """Understand the file. Raises InputError: what is wrong, on which line, without the password."""
     if len(content) > MAX_BYTES:
-        raise InputError(f"{FILE} is too long. {_EXAMPLE}")
+        raise InputError(_("{file} is too long. {example}", file=FILE, example=_(_EXAMPLE)))
     try:
         text = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{FILE} is no plain text; save it as UTF-8.") from error
+        raise InputError(_("{file} is no plain text; save it as UTF-8.", file=FILE)) from error
     found: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
@@ -49,30 +50,34 @@ def parse(content: bytes) -> Wifi:
         name, equals, value = line.partition("=")
         name = name.strip().lower()
         if not equals or name not in ("ssid", "password", "country"):
-            raise InputError(f"{FILE}, line {number}: it must begin with ssid=, password= or country=.")
+            raise InputError(
+                _("{file}, line {number}: it must begin with ssid=, password= or country=.", file=FILE, number=number)
+            )
         if name in found:
-            raise InputError(f"{FILE}, line {number}: {name}= is there twice.")
+            raise InputError(_("{file}, line {number}: {name}= is there twice.", file=FILE, number=number, name=name))
         found[name] = value.strip()
     if "ssid" not in found:
-        raise InputError(f"{FILE}: ssid= is missing, the name of the Wi-Fi. {_EXAMPLE}")
+        raise InputError(
+            _("{file}: ssid= is missing, the name of the Wi-Fi. {example}", file=FILE, example=_(_EXAMPLE))
+        )
     if "password" not in found:
-        raise InputError(f"{FILE}: password= is missing; leave it empty for a Wi-Fi without one.")
+        raise InputError(_("{file}: password= is missing; leave it empty for a Wi-Fi without one.", file=FILE))
     try:
         return checked(found["ssid"], found["password"], found.get("country", ""))
     except InputError as error:
-        raise InputError(f"{FILE}: {error}") from error
+        raise InputError(_("{file}: {error}", file=FILE, error=error)) from error
 
 
 def checked(ssid: str, password: str, country: str) -> Wifi:
     """A Wi-Fi as there can be one. Raises InputError, whose words repeat nothing of the password."""
     country = country.upper()
     if not ssid or len(ssid.encode("utf-8", "replace")) > MAX_SSID_BYTES or not ssid.isprintable():
-        raise InputError("The name of a Wi-Fi has 1 to 32 bytes, and nothing invisible in it.")
+        raise InputError(_("The name of a Wi-Fi has 1 to 32 bytes, and nothing invisible in it."))
     is_key = re.fullmatch("[0-9a-fA-F]{64}", password)
     if password and not is_key and not re.fullmatch("[ -~]{8,63}", password):
-        raise InputError("A Wi-Fi password has 8 to 63 characters, without accents and umlauts.")
+        raise InputError(_("A Wi-Fi password has 8 to 63 characters, without accents and umlauts."))
     if country and not re.fullmatch("[A-Z]{2}", country):
-        raise InputError("The country is two letters, such as DE or US.")
+        raise InputError(_("The country is two letters, such as DE or US."))
     return Wifi(ssid, password, country)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from bottle import HTTPError
 
 from appliance.accounts.guard import Visitor
+from appliance.language import _
 from appliance.store import Store
 from appliance.times import Now
 
@@ -17,7 +18,7 @@ def owned_stream(store: Store, now: Now, visitor: Visitor, address: Mapping[str,
     stream_id = address.get("stream_id")
     stream = store.streams.get(stream_id, now) if isinstance(stream_id, int) else None
     if stream is None or not visitor.may_edit(stream.owner_id):
-        raise HTTPError(404, "There is no such stream, or it is not yours.")
+        raise HTTPError(404, _("There is no such stream, or it is not yours."))
     return {"stream": stream}
 
 

@@ -16,6 +16,7 @@ from appliance.exports.export import FORMATS, Export, What, file_name
 from appliance.exports.formats import Format
 from appliance.exports.sheets import stamp
 from appliance.faces import State
+from appliance.language import N_, _
 from appliance.local.pages import Site
 from appliance.local.requested import parts_set, requested
 from appliance.rules import recovery
@@ -26,8 +27,8 @@ from appliance.web.access import Access, App
 from appliance.web.forms import query_value
 from appliance.web.pages import Page
 
-FORM_WORDS = {Format.CSV: "CSV", Format.JSON_LINES: "JSON lines", Format.SQLITE: "SQLite", Format.ZIP: "ZIP"}
-STEP_WORDS = {Step.QUARTER: "15 minutes", Step.HOUR: "Hours", Step.DAY: "Days"}
+FORM_WORDS = {Format.CSV: "CSV", Format.JSON_LINES: N_("JSON lines"), Format.SQLITE: "SQLite", Format.ZIP: "ZIP"}
+STEP_WORDS = {Step.QUARTER: N_("15 minutes"), Step.HOUR: N_("Hours"), Step.DAY: N_("Days")}
 Choice = TypeVar("Choice", What, Format, Step)
 
 
@@ -93,7 +94,9 @@ def chosen(name: str, among: tuple[Choice, ...], text: str) -> Choice:
         if text == choice.value:
             return choice
     if text:
-        raise InputError(f"{name} must be one of {', '.join(choice.value for choice in among)}.")
+        raise InputError(
+            _("{name} must be one of {among}.", name=name, among=", ".join(choice.value for choice in among))
+        )
     return next((choice for choice in among if choice is Step.HOUR), among[0])
 
 

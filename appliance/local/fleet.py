@@ -9,6 +9,7 @@ from msgspec.structs import asdict
 
 from appliance.accounts.guard import Visitor
 from appliance.errors import UserError
+from appliance.language import N_, _
 from appliance.local.pages import Site
 from appliance.rules import fleet as rules
 from appliance.rules import on_site, updates
@@ -22,11 +23,11 @@ from appliance.web.pages import Page
 log = logging.getLogger(__name__)
 COMMANDS_SHOWN = 50
 ACTIONS = {
-    "restart": "Restart the service {detail}",
-    "send_again": "Send everything again",
-    "rotate_key": "New key for stream {detail}",
-    "identify": "Show which box this is",
-    "update": "Update by {detail}",
+    "restart": N_("Restart the service {detail}"),
+    "send_again": N_("Send everything again"),
+    "rotate_key": N_("New key for stream {detail}"),
+    "identify": N_("Show which box this is"),
+    "update": N_("Update by {detail}"),
 }
 
 
@@ -45,7 +46,7 @@ def add_routes(app: App, site: Site) -> None:
             return _page(site, store, now, problem=error)
         if joined.notice:
             return _page(site, store, now, notice=joined.notice)
-        return see_other("/fleet")
+        return site.pages.done("/fleet", _("The box has joined the centre."))
 
     @app.get("/fleet/leave", access=Access.ADMIN)
     def confirm_leave(store: Store, now: Now) -> Page:
@@ -67,7 +68,8 @@ def add_routes(app: App, site: Site) -> None:
         except UserError as error:
             return _page(site, store, now, problem=error)
         log.warning("%s %s the centre to update this box", visitor.name, "allows" if allowed else "no longer allows")
-        return see_other("/fleet")
+        may = _("The centre may update this box."), _("The centre may no longer update this box.")
+        return site.pages.done("/fleet", may[0] if allowed else may[1])
 
     @app.get("/fleet/broker", access=Access.ADMIN)
     def broker() -> Page:
@@ -81,7 +83,7 @@ def add_routes(app: App, site: Site) -> None:
             on_site.set_broker(site.config, port=port, tls=tls, password=secret_field("password"), **typed)
         except UserError as error:
             return _broker_page(site, typed={**typed, "port": field("port"), "tls": tls}, problem=error)
-        return see_other("/fleet")
+        return site.pages.done("/fleet", _("The broker was saved."))
 
     @app.post("/fleet/broker/remove", access=Access.ADMIN)
     def forget_broker() -> Page:
@@ -89,12 +91,13 @@ def add_routes(app: App, site: Site) -> None:
             on_site.forget_broker(site.config)
         except UserError as error:
             return _broker_page(site, problem=error)
-        return see_other("/fleet")
+        return site.pages.done("/fleet", _("The broker was removed."))
 
 
 def action_words(command: CommandRecord) -> str:
     """What the centre asked for, as people read it."""
-    return ACTIONS.get(command.action, command.action).format(detail=command.detail).strip()
+    words = ACTIONS.get(command.action)
+    return _(words, detail=command.detail).strip() if words else command.action
 
 
 def _broker_page(site: Site, typed: dict[str, Any] | None = None, problem: UserError | None = None) -> Page:
@@ -115,8 +118,8 @@ def _broker_now(site: Site, store: Store, now: Now) -> dict[str, Any]:
     of_sync = next((each for each in store.services.all(now) if each.name == "sync"), None)
     is_syncing = of_sync is not None and of_sync.alive
     # It also says what is wrong with the centre, before that.
-    _, of_broker, words = ((of_sync and of_sync.problem) or "").partition(on_site.SENTENCE)
-    said = f"{of_broker}{words}" if is_syncing else "The service `sync` is not running."
+    _before, of_broker, words = ((of_sync and of_sync.problem) or "").partition(on_site.SENTENCE)
+    said = f"{of_broker}{words}" if is_syncing else _("The service `sync` is not running.")
     return {
         "broker": broker,
         "broker_in_file": on_site.is_in_file(site.config),

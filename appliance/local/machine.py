@@ -17,6 +17,7 @@ from appliance.accounts.guard import Visitor
 from appliance.config import Config
 from appliance.errors import InputError, UserError
 from appliance.interfaces import networks
+from appliance.language import N_, _
 from appliance.local.pages import Site
 from appliance.machine import naming, ssh
 from appliance.machine.asking import ask, can
@@ -36,22 +37,27 @@ RUN = secrets.token_hex(8)
 """Of this run of the site: another one means that the page is back."""
 REFRESH_S = 2
 BY_HAND: dict[Verb, str] = {
-    "name": "As root type `hostnamectl set-hostname NAME`, and restart the box.",
-    "time_zone": "As root type `timedatectl set-timezone ZONE`, and restart the box.",
-    "ssh": "As root type `systemctl enable --now ssh` or `systemctl disable --now ssh`.",
-    "restart": "As root type `systemctl reboot`.",
-    "shut_down": "As root type `systemctl poweroff`.",
-    "factory_reset": "Stop the box, delete all in its `state_dir`, and start it again.",
+    "name": N_("As root type `hostnamectl set-hostname NAME`, and restart the box."),
+    "time_zone": N_("As root type `timedatectl set-timezone ZONE`, and restart the box."),
+    "ssh": N_("As root type `systemctl enable --now ssh` or `systemctl disable --now ssh`."),
+    "restart": N_("As root type `systemctl reboot`."),
+    "shut_down": N_("As root type `systemctl poweroff`."),
+    "factory_reset": N_("Stop the box, delete all in its `state_dir`, and start it again."),
 }
 """What to type where the page may not ask root for it."""
 
 
 @dataclass(frozen=True)
 class Deed:
-    """What is asked once more before it is done. wait: what to expect then."""
+    """What is asked once more before it is done.
+
+    ask, now: the title as a question, and while it happens. wait: what to expect then.
+    """
 
     verb: Verb
     title: str
+    ask: str
+    now: str
     button: str
     question: str
     wait: str
@@ -60,25 +66,33 @@ class Deed:
 DEEDS = {
     "/settings/restart-machine": Deed(
         "restart",
-        "Restart the machine",
-        "Restart",
-        "Streams are cut off, and nothing is counted until it is back, mostly within a minute or two.",
-        "Streams come back by themselves.",
+        N_("Restart the machine"),
+        N_("Restart the machine?"),
+        N_("Restart the machine: now"),
+        N_("Restart"),
+        N_("Streams are cut off, and nothing is counted until it is back, mostly within a minute or two."),
+        N_("Streams come back by themselves."),
     ),
     "/settings/shut-down": Deed(
         "shut_down",
-        "Shut the machine down",
-        "Shut down",
-        "Nothing is counted any more. To start it again somebody must cut its power and give it back.",
-        "Wait half a minute, or until its lights rest, before you cut the power. It starts when power comes back.",
+        N_("Shut the machine down"),
+        N_("Shut the machine down?"),
+        N_("Shut the machine down: now"),
+        N_("Shut down"),
+        N_("Nothing is counted any more. To start it again somebody must cut its power and give it back."),
+        N_("Wait half a minute, or until its lights rest, before you cut the power. It starts when power comes back."),
     ),
     "/settings/reset": Deed(
         "factory_reset",
-        "Factory reset",
-        "Wipe the box",
-        "The box forgets whom it belonged to and what it saw. This cannot be undone.",
-        "Then it has a new claim code, on its screen or by `mb9k claim`, and with HTTPS another certificate, of which"
-        " browsers warn: open its page again.",
+        N_("Factory reset"),
+        N_("Factory reset?"),
+        N_("Factory reset: now"),
+        N_("Wipe the box"),
+        N_("The box forgets whom it belonged to and what it saw. This cannot be undone."),
+        N_(
+            "Then it has a new claim code, on its screen or by `mb9k claim`, and with HTTPS another certificate, of"
+            " which browsers warn: open its page again."
+        ),
     ),
 }
 
@@ -122,7 +136,7 @@ def add_routes(app: App, site: Site, page: SettingsPage) -> None:
             name = naming.host_name(field("host"))
             _ask(config, Name(name), visitor)
         except UserError as error:
-            return page(store, now, problem=error, typed_host=field("host"))
+            return page(store, now, problem=error, typed_host=field("host"), wrong_field="host")
         return _waiting("name", name)
 
     @app.post("/settings/time-zone", access=Access.ADMIN)
@@ -130,7 +144,7 @@ def add_routes(app: App, site: Site, page: SettingsPage) -> None:
         try:
             words = _ask(config, TimeZone(field("zone")), visitor)
         except UserError as error:
-            return page(store, now, problem=error)
+            return page(store, now, problem=error, wrong_field="zone")
         return page(store, now, done=words)
 
     _add_ssh(app, site, page)
@@ -169,12 +183,12 @@ def _add_ssh(app: App, site: Site, page: SettingsPage) -> None:
         try:
             added = key(field("key"))
             if added.fingerprint in {each.fingerprint for each in there.keys}:
-                raise InputError("This key is in the list already.")
+                raise InputError(_("This key is in the list already."))
             refuse_wrong_password(site.accounts, store, visitor, now)
             _ask(config, Ssh(there.on, tuple(each.line for each in (*there.keys, added))), visitor)
         except UserError as error:
             return page(store, now, problem=error, typed_key=field("key"))
-        return page(store, now, done=f"The key {added.fingerprint} is in the list.")
+        return page(store, now, done=_("The key {fingerprint} is in the list.", fingerprint=added.fingerprint))
 
     @app.post("/settings/ssh/remove", access=Access.ADMIN)
     def remove_key(store: Store, now: Now, visitor: Visitor) -> Page:
@@ -182,11 +196,11 @@ def _add_ssh(app: App, site: Site, page: SettingsPage) -> None:
         left = tuple(each.line for each in there.keys if each.fingerprint != field("fingerprint"))
         try:
             if len(left) == len(there.keys):
-                raise InputError("This key is not in the list any more.")
+                raise InputError(_("This key is not in the list any more."))
             words = _ask(config, Ssh(there.on and bool(left), left), visitor)
         except UserError as error:
             return page(store, now, problem=error)
-        return page(store, now, done=f"The key is removed. {words}")
+        return page(store, now, done=_("The key is removed.") + f" {words}")
 
 
 def _add_deed(app: App, site: Site, path: str, deed: Deed) -> None:

@@ -15,6 +15,7 @@ from appliance.config import Config
 from appliance.disk import Reserve
 from appliance.https import Keeper
 from appliance.images import ImageFiles
+from appliance.language import N_
 from appliance.local import words
 from appliance.local.update_desk import Desk
 from appliance.local.viewing import Viewing
@@ -32,15 +33,15 @@ from appliance.web.static import Static
 VIEWS = Path(__file__).parent / "views"
 DOWNLOADS_AT_ONCE = 4  # of the site's 16 threads
 NAVIGATION = (
-    Link("/", "Home"),
-    Link("/streams", "Streams"),
-    Link("/trends", "Trends", also=("/report",)),
-    Link("/detections", "Detections", also=("/export",)),
-    Link("/box-health", "Health", also=("/alerts",)),
-    Link("/people", "People", admin_only=True),
-    Link("/fleet", "Fleet", admin_only=True),
-    Link("/settings", "Settings", admin_only=True, also=("/updates", "/audit", "/receipts")),
-    Link("/account", "Account"),
+    Link("/", N_("Home")),
+    Link("/streams", N_("Streams")),
+    Link("/trends", N_("Trends"), also=("/report",)),
+    Link("/detections", N_("Detections"), also=("/export",)),
+    Link("/box-health", N_("Health"), also=("/alerts",)),
+    Link("/people", N_("People"), admin_only=True),
+    Link("/fleet", N_("Fleet"), admin_only=True),
+    Link("/settings", N_("Settings"), admin_only=True, also=("/updates", "/audit", "/receipts")),
+    Link("/account", N_("Account")),
 )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from appliance.accounts.guard import Visitor
 from appliance.errors import InputError, UserError
 from appliance.keeping import Keeping
+from appliance.language import _
 from appliance.local.pages import Site
 from appliance.local.words import kept
 from appliance.rules import privacy as rules
@@ -33,16 +34,16 @@ def add_routes(app: App, site: Site) -> None:
     def keep_statistics_only(store: Store, visitor: Visitor, now: Now) -> Page:
         try:
             if field("confirmed") != site.config.box:
-                raise InputError(f"Type {site.config.box} to go on, the name of this box.")
+                raise InputError(_("Type {box} to go on, the name of this box.", box=site.config.box))
             receipt_id = rules.keep_statistics_only(site.config, store, visitor.person, now)
         except UserError as error:
-            return _confirmation(site, store, problem=error)
+            return _confirmation(site, store, problem=error, wrong_field="confirmed")
         return see_other(f"/receipts/{receipt_id}")
 
     @app.post("/settings/privacy/detections", access=Access.ADMIN)
     def keep_detections(store: Store) -> Page:
         rules.keep_detections(store)
-        return see_other("/settings/privacy")
+        return site.pages.done("/settings/privacy", _("The box keeps detections again."))
 
 
 def _page(site: Site, store: Store, now: Now) -> Page:

@@ -7,9 +7,11 @@ from msgspec import Struct
 
 from appliance.accounts.guard import Visitor
 from appliance.errors import NotFound
+from appliance.language import _
 from appliance.local.api_types import Time
 from appliance.local.pages import Site
 from appliance.store import Kind, Receipt, Store
+from appliance.store.deletions import Progress
 from appliance.web.access import Access, App
 from appliance.web.api import answer
 from appliance.web.openapi import Operation
@@ -56,7 +58,13 @@ def add_routes(app: App, site: Site) -> None:
     @app.get("/receipts/<receipt_id:int>", access=Access.SIGNED_IN)
     def receipt(store: Store, visitor: Visitor, receipt_id: int) -> Page:
         found = _find(store, visitor, receipt_id)
-        return site.pages.page("receipt.html", receipt=found, backups=site.config.backup.keep)
+        return site.pages.page(
+            "receipt.html",
+            receipt=found,
+            backups=site.config.backup.keep,
+            progress=next(iter(store.deletions.progress(receipt_id=receipt_id)), None),
+            images=_images_left(store, found),
+        )
 
     @app.get("/receipts/<receipt_id:int>.json", access=Access.SIGNED_IN)
     def receipt_file(store: Store, visitor: Visitor, receipt_id: int) -> HTTPResponse:
@@ -83,8 +91,20 @@ def _find(store: Store, visitor: Visitor, receipt_id: int) -> Receipt:
     """Raises NotFound, also for another's."""
     found = store.receipts.get(receipt_id) if receipt_id < 2**63 else None
     if found is None or not (visitor.is_admin or found.by_name == visitor.name):
-        raise NotFound("There is no such receipt, or it is another's.")
+        raise NotFound(_("There is no such receipt, or it is another's."))
     return found
+
+
+def _images_left(store: Store, receipt: Receipt) -> Progress | None:
+    """How many of its images are overwritten; None: all, or there were none.
+
+    Which of those that wait belong to which receipt is not noted: as many as can be do.
+    """
+    total = receipt.deleted.images
+    if receipt.finished_utc or not total:
+        return None
+    left = store.erasures.count() + store.deletions.images_left(receipt.id)
+    return Progress(receipt.id, receipt.title, min(left, total), total) if left else None
 
 
 def _json(receipt: Receipt) -> DeletionReceipt:

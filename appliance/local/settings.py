@@ -15,6 +15,7 @@ from appliance.accounts.audit import Action, record
 from appliance.accounts.guard import Visitor
 from appliance.errors import UserError
 from appliance.https import Certificate, Keeper, Source
+from appliance.language import _
 from appliance.local import bundle, machine
 from appliance.local.health import model_id, version
 from appliance.local.pages import Site
@@ -24,7 +25,7 @@ from appliance.service import SERVICES
 from appliance.store import Store
 from appliance.times import Now
 from appliance.web.access import Access, App
-from appliance.web.forms import field, see_other
+from appliance.web.forms import field
 from appliance.web.pages import Page
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ def add_routes(app: App, site: Site) -> None:
                 boxes.set_box_title(site.config, field("title"))
         except UserError as error:
             return _page(site, store, now, problem=error)
-        return see_other("/settings")
+        return site.pages.done("/settings", _("The box has its new name."))
 
     @app.post("/settings/screen", access=Access.ADMIN)
     def set_screen(store: Store, now: Now) -> Page:
@@ -59,7 +60,7 @@ def add_routes(app: App, site: Site) -> None:
                 boxes.let_screen_show_counts(site.config, field("counts") == "yes")
         except UserError as error:
             return _page(site, store, now, problem=error)
-        return see_other("/settings")
+        return site.pages.done("/settings", _("The setting of the screen was saved."))
 
     @app.post("/settings/restart", access=Access.ADMIN)
     def restart(store: Store, now: Now, visitor: Visitor) -> Page:
@@ -91,7 +92,7 @@ def _add_certificate_routes(app: App, site: Site) -> None:
         except UserError as error:
             return _page(site, store, now, problem=error, gives=True)
         log.warning("%s gave the box another certificate", visitor.name)
-        return _page(site, store, now, done="The new certificate is shown from now on; reload the page to see it.")
+        return _page(site, store, now, done=_("The new certificate is shown from now on; reload the page to see it."))
 
     @app.post("/settings/certificate/own", access=Access.ADMIN)
     def own_certificate(store: Store, now: Now, visitor: Visitor) -> Page:
@@ -102,7 +103,7 @@ def _add_certificate_routes(app: App, site: Site) -> None:
         except UserError as error:
             return _page(site, store, now, problem=error)
         log.warning("%s had the box show its own certificate again", visitor.name)
-        return _page(site, store, now, done="The box shows its own certificate again.")
+        return _page(site, store, now, done=_("The box shows its own certificate again."))
 
     @app.get("/settings/certificate.pem", access=Access.ADMIN)
     def certificate_file() -> HTTPResponse:
@@ -116,12 +117,14 @@ def _kept() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(f"This could not be kept ({error.strerror}); see whether the disk is full.") from error
+        raise UserError(
+            _("This could not be kept ({strerror}); see whether the disk is full.", strerror=error.strerror)
+        ) from error
 
 
 def _keeper(site: Site) -> Keeper:
     if site.keeper is None:
-        raise HTTPError(404, "This site speaks plain HTTP, so it has no certificate.")
+        raise HTTPError(404, _("This site speaks plain HTTP, so it has no certificate."))
     return site.keeper
 
 
@@ -136,9 +139,9 @@ def _restart(store: Store, name: str, now: Now) -> str:
     boxes.known_service(name)
     if name == SITE:
         threading.Timer(ANSWER_S, _end_site, [boxes.process_of(store, name, now)]).start()
-        return "The site ends now, and is back in a few seconds."
+        return _("The site ends now, and is back in a few seconds.")
     boxes.end_service(store, name, now)
-    return f"The service {name} ends now, and is back in a few seconds."
+    return _("The service {name} ends now, and is back in a few seconds.", name=name)
 
 
 def _end_site(pid: int) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import closing
 
 from bottle import HTTPResponse
 
@@ -13,6 +15,7 @@ from appliance.accounts.guard import Guard
 from appliance.config import Config
 from appliance.exports.drafts import sweep
 from appliance.https import Keeper
+from appliance.images import ImageFiles
 from appliance.language import speak
 from appliance.local import (
     alerts,
@@ -29,6 +32,8 @@ from appliance.local import (
     reports,
     settings,
     stream_forms,
+    stream_keys,
+    stream_list,
     streams,
     trends,
     updates,
@@ -36,8 +41,10 @@ from appliance.local import (
     zones,
 )
 from appliance.local.access import owned_stream
+from appliance.local.openapi import document
 from appliance.local.pages import Site
 from appliance.rules.audit import drop_old_entries
+from appliance.rules.streams import go_on_deleting
 from appliance.secrets import claim_code
 from appliance.service import http_status, keep_alive, reachable_host, repeat, serve_http
 from appliance.store import Heartbeat, Store
@@ -45,7 +52,7 @@ from appliance.store.schedule import BackupSchedule
 from appliance.time_zone import time_zone
 from appliance.times import Now
 from appliance.times import now as clock_now
-from appliance.web import languages
+from appliance.web import installed, languages, reference_page
 from appliance.web.access import Access, App
 from appliance.web.redirect import leading_to_https
 from appliance.web.server import CLIENT_TIMEOUT_S, make_server
@@ -53,14 +60,18 @@ from appliance.web.server import CLIENT_TIMEOUT_S, make_server
 log = logging.getLogger(__name__)
 BACKUP_POLL_S = 60.0
 AUDIT_POLL_S = 3600.0
+DELETION_POLL_S = 2.0
+DELETION_PAUSE_S = 0.05  # between two steps of a deletion: whoever waits to write comes in
 CERTIFICATE_POLL_S = 10.0
 REDIRECT_THREADS = 2
 MODULES = (
     dashboard,
     trends,
     reports,
+    stream_list,
     streams,
     stream_forms,
+    stream_keys,
     calibration,
     zones,
     detections,
@@ -94,6 +105,8 @@ def make_app(
     unsent.add_routes(app, site.accounts)
     account.add_routes(app, site.accounts)
     audit_site.add_routes(app, site.accounts)
+    installed.add_routes(app, site.pages)
+    reference_page.add_routes(app, site.pages, document())
     for module in MODULES:
         module.add_routes(app, site)
 
@@ -129,6 +142,8 @@ def serve(config: Config) -> None:
     if keeper and web.http_port:
         leading = leading_to_https(app.address, web.port)
         beside.append(make_server(leading, web.host, web.http_port, "web.http_port", REDIRECT_THREADS, proxies=proxies))
+    gc.collect()
+    gc.freeze()  # what stays until the end is looked at no more: else every full collection holds up a page
     if not claimed:
         claim_code(config.claim_code_path)
         log.warning("this box has no admin yet: open its page and enter the code in %s", config.claim_code_path)
@@ -137,6 +152,7 @@ def serve(config: Config) -> None:
         schedule = BackupSchedule(config, clock_now())
         repeat(lambda: schedule.step(clock_now()), BACKUP_POLL_S, "the backup", stopping)
         repeat(lambda: drop_old_entries(config, clock_now()), AUDIT_POLL_S, "the audit", stopping)
+        repeat(lambda: _go_on_deleting(config, stopping), DELETION_POLL_S, "the deletion of a stream", stopping)
         heartbeat = Heartbeat(config.store_path, "serve", lambda: schedule.problem)
         if keeper:
             repeat(lambda: _refresh(keeper), CERTIFICATE_POLL_S, "the certificate", stopping)
@@ -145,6 +161,15 @@ def serve(config: Config) -> None:
         serve_http(server, *beside)
     finally:
         stopping.set()
+
+
+def _go_on_deleting(config: Config, stopping: threading.Event) -> None:
+    """Take all the steps there are. Raises StoreError, sqlite3.Error."""
+    with closing(Store.open_existing(config.store_path)) as store:
+        files = ImageFiles(config.images_dir)
+        while go_on_deleting(store, files):
+            if stopping.wait(DELETION_PAUSE_S):
+                return
 
 
 def _refresh(keeper: Keeper) -> None:

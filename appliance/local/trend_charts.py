@@ -9,7 +9,8 @@ from typing import Any
 from msgspec import Struct
 
 from appliance.faces import Counts
-from appliance.local.trend_range import Range, Shown, last_day
+from appliance.language import _, clock, day_and_month, long_date, n_, short_day_and_month, short_month_of_year
+from appliance.local.trend_range import Kind, Range, Shown, last_day, range_of
 from appliance.local.trend_steps import LATE_S, WEEK_S, Figures, address_of, figures, shown_rate, stream_ids
 from appliance.store import Store, Stream
 from appliance.store.trends import Bucket
@@ -107,14 +108,14 @@ def _bar(each: Figures, asked: Range, now_utc: float) -> Bar:
         None if watched == 0 and each.counts.total else watched,
         when=each.when,
         href=address_of(each, asked) if each.counts.total else "",
-        more=f"compliance {rate_words(rate)}" if rate else "",
+        more=_("compliance {rate}", rate=rate_words(rate)) if rate else "",
         before=each.before.total if each.before is not None else None,
     )
 
 
 def persons_chart(steps: Sequence[Figures], asked: Range, now_utc: float) -> str:
     """Persons per state."""
-    return stacked_bars(bars(steps, asked, now_utc), f"Persons by {asked.shown.words}", ticks=ticks(steps, asked))
+    return stacked_bars(bars(steps, asked, now_utc), asked.shown.persons_words, ticks=ticks(steps, asked))
 
 
 def last_day_chart(store: Store, now_utc: float, stream_id: int | None = None) -> str:
@@ -124,7 +125,18 @@ def last_day_chart(store: Store, now_utc: float, stream_id: int | None = None) -
     if first_utc is None or first_utc >= asked.until_utc:
         return ""
     steps = figures(store, asked, now_utc, compared=False)
-    return stacked_bars(bars(steps, asked, now_utc), "Persons by hour, the last 24 hours", ticks=ticks(steps, asked))
+    return stacked_bars(bars(steps, asked, now_utc), _("Persons by hour, the last 24 hours"), ticks=ticks(steps, asked))
+
+
+def today_charts(store: Store, now_utc: float, stream_id: int) -> list[str]:
+    """Persons of a stream by hour of the box's day, and their rate where an hour has enough; empty: nobody came yet."""
+    zone = store.trends.zone()
+    asked = range_of(Kind.LIVE, zone.day(now_utc // QUARTER_S * QUARTER_S), zone, stream_id)
+    steps = figures(store, asked, now_utc, compared=False)
+    if not any(each.counts.total for each in steps):
+        return []
+    rates = [rate_chart(steps, asked)] if any(each.rate for each in steps) else []
+    return [persons_chart(steps, asked, now_utc), *rates]
 
 
 def rate_chart(steps: Sequence[Figures], asked: Range) -> str:
@@ -132,7 +144,7 @@ def rate_chart(steps: Sequence[Figures], asked: Range) -> str:
     points = [
         Point(each.when, each.rate, each.is_gap, address_of(each, asked) if each.counts.total else "") for each in steps
     ]
-    return rate_band(points, f"Compliance by {asked.shown.words}", ticks(steps, asked))
+    return rate_band(points, asked.shown.rate_words, ticks(steps, asked))
 
 
 def ticks(steps: Sequence[Figures], asked: Range) -> list[Tick]:
@@ -140,13 +152,13 @@ def ticks(steps: Sequence[Figures], asked: Range) -> list[Tick]:
     starts = [asked.zone.local(each.bucket.start_utc) for each in steps]
     if asked.shown is Shown.MONTH:
         every = -(-len(starts) // TICKS_AT_MOST)
-        return [Tick(index, f"{starts[index]:%b %Y}") for index in range(0, len(starts), every)]
+        return [Tick(index, short_month_of_year(starts[index])) for index in range(0, len(starts), every)]
     if asked.shown.step.value == "day":
         every = next((days for days in DAY_TICKS if len(starts) / days <= TICKS_AT_MOST), len(starts))
-        return [Tick(index, f"{starts[index].day} {starts[index]:%b}") for index in range(0, len(starts), every)]
+        return [Tick(index, short_day_and_month(starts[index])) for index in range(0, len(starts), every)]
     for hours in HOUR_TICKS:
         found = [
-            Tick(index, f"{at:%H:%M}" if at.hour else f"{at.day} {at:%b}")
+            Tick(index, clock(at) if at.hour else short_day_and_month(at))
             for index, at in enumerate(starts)
             if at.minute == 0 and (at.toordinal() * 24 + at.hour) % hours == 0
         ]
@@ -190,7 +202,13 @@ def week(store: Store, asked: Range, now_utc: float) -> Week | None:
         weeks, end_day = 1, min(asked.last_day, today) + 1
     since_utc, until_utc = zone.day_start_utc(end_day - 7 * weeks), zone.day_start_utc(end_day)
     first, last = zone.local(since_utc), zone.local(until_utc - HOUR_S)
-    words = f"{first.day} {first:%B} to {last.day} {last:%B %Y}, {weeks} week{'' if weeks == 1 else 's'}"
+    words = n_(
+        "{first} to {last}, {n} week",
+        "{first} to {last}, {n} weeks",
+        weeks,
+        first=day_and_month(first),
+        last=long_date(last),
+    )
     return Week(store.trends.by_weekday_hour(ids, since_utc, until_utc), weeks, words)
 
 
@@ -198,8 +216,8 @@ def week_chart(of: Week) -> str:
     """Its heat map: persons an hour, on average over its weeks."""
     return heat_map(
         [[_cell(bucket, of.weeks) for bucket in row] for row in of.hours],
-        f"Persons by hour of the week, {of.words}",
-        "persons an hour",
+        _("Persons by hour of the week, {weeks}", weeks=of.words),
+        _("persons an hour"),
     )
 
 
@@ -207,7 +225,7 @@ def _cell(bucket: Bucket, weeks: int) -> Cell:
     if bucket.watched_s == 0 and bucket.counts.total == 0:
         return Cell(None)
     rate = shown_rate(bucket.counts)
-    return Cell(bucket.counts.total / weeks, f"compliance {rate_words(rate)}" if rate else "")
+    return Cell(bucket.counts.total / weeks, _("compliance {rate}", rate=rate_words(rate)) if rate else "")
 
 
 def week_rows(of: Week, zone: TimeZone) -> list[WeekRow]:
@@ -237,7 +255,7 @@ def streams_chart(rows: Sequence[StreamRow], asked: Range) -> str:
             for row in rows[:STREAMS_AT_MOST]
             for counts in [Counts(row.mask, row.no_mask, row.incorrect, row.unknown)]
         ],
-        "Persons by stream",
+        _("Persons by stream"),
     )
 
 

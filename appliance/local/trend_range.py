@@ -8,6 +8,7 @@ from datetime import datetime
 from urllib.parse import urlencode
 
 from appliance.errors import InputError
+from appliance.language import N_, _, clock, day_and_month, full_date, long_date, month_of_year
 from appliance.reports import periods
 from appliance.reports.periods import EPOCH, FIRST_YEAR, LAST_YEAR
 from appliance.reports.periods import day_number as day_number
@@ -28,7 +29,13 @@ class Kind(str, enum.Enum):
     OWN = "own"
 
 
-LABELS = {Kind.LIVE: "Today", Kind.DAY: "Day", Kind.WEEK: "Week", Kind.MONTH: "Month", Kind.OWN: "From … until"}
+LABELS = {
+    Kind.LIVE: N_("Today"),
+    Kind.DAY: N_("Day"),
+    Kind.WEEK: N_("Week"),
+    Kind.MONTH: N_("Month"),
+    Kind.OWN: N_("From … until"),
+}
 
 
 class Shown(str, enum.Enum):
@@ -46,9 +53,30 @@ class Shown(str, enum.Enum):
         return Step(self.value) if self in (Shown.QUARTER, Shown.HOUR) else Step.DAY
 
     @property
-    def words(self) -> str:
-        """As in `by hour`."""
-        return "quarter of an hour" if self is Shown.QUARTER else self.value
+    def persons_words(self) -> str:
+        """Persons by hour."""
+        return _(PERSONS_BY[self])
+
+    @property
+    def rate_words(self) -> str:
+        """Compliance by hour."""
+        return _(COMPLIANCE_BY[self])
+
+
+PERSONS_BY = {
+    Shown.QUARTER: N_("Persons by quarter of an hour"),
+    Shown.HOUR: N_("Persons by hour"),
+    Shown.DAY: N_("Persons by day"),
+    Shown.WEEK: N_("Persons by week"),
+    Shown.MONTH: N_("Persons by month"),
+}
+COMPLIANCE_BY = {
+    Shown.QUARTER: N_("Compliance by quarter of an hour"),
+    Shown.HOUR: N_("Compliance by hour"),
+    Shown.DAY: N_("Compliance by day"),
+    Shown.WEEK: N_("Compliance by week"),
+    Shown.MONTH: N_("Compliance by month"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +110,14 @@ class Range:
         """What to call it: Monday, 23 November 2026."""
         first, last = day_of(self.first_day), day_of(self.last_day)
         if self.kind in (Kind.LIVE, Kind.DAY):
-            return f"{first:%A}, {first.day} {first:%B %Y}"
+            return full_date(first)
         if self.kind is Kind.MONTH:
-            return f"{first:%B %Y}"
+            return month_of_year(first)
         if self.kind is Kind.WEEK:
-            return f"{first.day} {first:%B} to {last.day} {last:%B %Y}"
-        ends = (self.zone.local(self.since_utc), self.zone.local(self.until_utc))
-        return " until ".join(f"{at.day} {at:%B %Y, %H:%M}" for at in ends)
+            return _("{first} to {last}", first=day_and_month(first), last=long_date(last))
+        since, until = (self.zone.local(at) for at in (self.since_utc, self.until_utc))
+        ends = {"since": f"{long_date(since)}, {clock(since)}", "until": f"{long_date(until)}, {clock(until)}"}
+        return _("{since} until {until}", **ends)
 
     def fields(self) -> dict[str, str]:
         """What asks for this range, without the stream, by its name in the address."""
@@ -137,10 +166,11 @@ def own_range(
 
     Raises InputError.
     """
-    until_utc = moment_utc(until, zone, "Until", is_end=True) if until else float(-(-now_utc // QUARTER_S) * QUARTER_S)
-    since_utc = moment_utc(since, zone, "From") if since else float(zone.midnight_utc(until_utc - 1))
+    next_utc = float(-(-now_utc // QUARTER_S) * QUARTER_S)
+    until_utc = moment_utc(until, zone, _("Until"), is_end=True) if until else next_utc
+    since_utc = moment_utc(since, zone, _("From")) if since else float(zone.midnight_utc(until_utc - 1))
     if until_utc <= since_utc:
-        raise InputError("The range ends before it begins; swap its ends.")
+        raise InputError(_("The range ends before it begins; swap its ends."))
     length_s = until_utc - since_utc
     steps = (
         (QUARTERS_UNTIL_S, Shown.QUARTER if by_quarters else Shown.HOUR),
@@ -159,7 +189,7 @@ def own_range(
 
 def last_day(now_utc: float, zone: TimeZone, stream_id: int | None = None) -> Range:
     """The 24 hours of the clocks up to the one that it is now."""
-    since_utc, *_, until_utc = zone.cuts(now_utc - DAY_S + HOUR_S, now_utc + 1, HOUR_S)
+    since_utc, *_between, until_utc = zone.cuts(now_utc - DAY_S + HOUR_S, now_utc + 1, HOUR_S)
     return Range(Kind.OWN, since_utc, until_utc, zone, Shown.HOUR, stream_id)
 
 
@@ -181,7 +211,9 @@ def moment_utc(text: str, zone: TimeZone, name: str, is_end: bool = False) -> fl
         clock_s = day * DAY_S + at.hour * HOUR_S + at.minute * 60 + at.second
         return clock_utc(clock_s, zone)
     except (ValueError, OverflowError) as error:
-        raise InputError(f"{name} must be a day or a time such as 2026-11-23 or 2026-11-23T16:00.") from error
+        raise InputError(
+            _("{name} must be a day or a time such as 2026-11-23 or 2026-11-23T16:00.", name=name)
+        ) from error
 
 
 def clock_utc(clock_s: float, zone: TimeZone) -> float:

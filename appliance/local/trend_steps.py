@@ -8,6 +8,15 @@ from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 from appliance.faces import Counts, State
+from appliance.language import (
+    _,
+    clock,
+    month_of_year,
+    short_date,
+    short_day_and_month,
+    short_day_of_year,
+    short_weekday_and_day,
+)
 from appliance.local.trend_range import Kind, Range, Shown, clock_utc, day_of, is_shown_twice
 from appliance.rates import Rate, compliance
 from appliance.store import DetectionFilter, Store
@@ -50,7 +59,7 @@ def figures(store: Store, asked: Range, now_utc: float, compared: bool = True) -
     """Every step of a range, in the order of time. compared: with the week before, where the range is short enough."""
     ids = stream_ids(asked)
     found = merged(store.trends.buckets(ids, asked.since_utc, asked.until_utc, asked.shown.step), asked)
-    before: Callable[[Bucket], Counts | None] = lambda _: None  # noqa: E731
+    before: Callable[[Bucket], Counts | None] = lambda _bucket: None  # noqa: E731
     if compared and is_compared(asked):
         since_utc, until_utc = asked.since_utc - WEEK_S - SLACK_S, asked.until_utc - WEEK_S + SLACK_S
         first_utc = store.trends.first_utc(ids)
@@ -147,16 +156,16 @@ def _clock(bucket: Bucket, zone: TimeZone) -> datetime:
 def when(bucket: Bucket, shown: Shown, zone: TimeZone) -> str:
     """The time of a step as the box's clocks show it; with what they are ahead of UTC where they show it twice."""
     start, end = zone.local(bucket.start_utc), zone.local(bucket.end_utc)
-    day = f"{start:%a} {start.day} {start:%b}"
     if shown is Shown.DAY:
-        return f"{day} {start.year}"
+        return short_date(start)
     if shown is Shown.MONTH:
-        return f"{start:%B %Y}"
+        return month_of_year(start)
     if shown is Shown.WEEK:
         last = day_of(zone.day(bucket.end_utc - 1))
-        return f"{start.day} {start:%b} to {last.day} {last:%b} {last.year}"
+        return _("{first} to {last}", first=short_day_and_month(start), last=short_day_of_year(last))
     twice = f" (UTC{start:%z})" if is_shown_twice(bucket.start_utc, zone) else ""
-    return f"{day}, {start:%H:%M} to {end:%H:%M}{twice}"
+    day = short_weekday_and_day(start)
+    return _("{day}, {start} to {end}", day=day, start=clock(start), end=clock(end)) + twice
 
 
 def address_of(each: Figures, asked: Range) -> str:

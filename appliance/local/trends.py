@@ -9,6 +9,7 @@ from bottle import HTTPError, HTTPResponse
 
 from appliance.errors import InputError
 from appliance.faces import Counts, State
+from appliance.language import N_, _
 from appliance.local import trend_charts as charts
 from appliance.local.pages import Site
 from appliance.local.trend_range import LABELS, Kind, Range, day_number, own_range, range_of
@@ -28,10 +29,10 @@ from appliance.web.week_charts import WEEKDAYS, figure
 
 REFRESH_S = 15
 TITLES = {
-    "persons": "Persons",
-    "rate": "Compliance with its 95 % interval",
-    "week": "Persons an hour, by hour of the week",
-    "streams": "Persons and compliance by stream",
+    "persons": N_("Persons"),
+    "rate": N_("Compliance with its 95 % interval"),
+    "week": N_("Persons an hour, by hour of the week"),
+    "streams": N_("Persons and compliance by stream"),
 }
 """The charts, by their name in the address."""
 
@@ -56,7 +57,7 @@ class Trend:
     def whose(self) -> str:
         """The stream, or that it is all of them."""
         found = [stream.title for stream in self.streams if stream.id == self.asked.stream_id]
-        return found[0] if found else "all streams"
+        return found[0] if found else _("all streams")
 
     def chart(self, name: str) -> str:
         """A chart by name; empty: there is nothing to draw."""
@@ -88,7 +89,8 @@ def requested(store: Store, now: Now) -> Range:
     today = zone.day(now.utc // QUARTER_S * QUARTER_S)
     stream_id = whole_number(query_value("stream"))
     if query_value("stream") and (stream_id is None or store.streams.get(stream_id, now) is None):
-        return range_of(Kind.LIVE, today, zone, None, "There is no such stream; these are the numbers of all of them.")
+        problem = _("There is no such stream; these are the numbers of all of them.")
+        return range_of(Kind.LIVE, today, zone, None, problem)
     try:
         kind = Kind(query_value("range") or (Kind.OWN if query_value("since") else Kind.LIVE))
         if kind is Kind.OWN:
@@ -99,7 +101,7 @@ def requested(store: Store, now: Now) -> Range:
     except InputError as error:
         return range_of(Kind.LIVE, today, zone, stream_id, str(error))
     except ValueError:
-        problem = f"There is no such range; choose one of {', '.join(LABELS.values())}."
+        problem = _("There is no such range; choose one of {ranges}.", ranges=", ".join(map(_, LABELS.values())))
         return range_of(Kind.LIVE, today, zone, stream_id, problem)
 
 
@@ -140,7 +142,7 @@ def add_routes(app: App, site: Site) -> None:
     @app.get("/trends/<chart>.svg", access=Access.SIGNED_IN)
     def as_svg(store: Store, now: Now, chart: str) -> HTTPResponse:
         found = _known(trend(store, requested(store, now), now), chart)
-        title = f"{TITLES[chart]}: {found.whose}"
+        title = f"{_(TITLES[chart])}: {found.whose}"
         notes = [f"{site.pages.title() if site.pages.title else site.config.box}. {found.asked.title}. {_zone(found)}"]
         if chart == "week" and found.week:
             notes[0] = (
@@ -186,7 +188,7 @@ def _known(found: Trend, chart: str) -> Trend:
 
 
 def _zone(found: Trend) -> str:
-    return f"Times of {found.asked.zone.name}."
+    return _("Times of {zone}.", zone=found.asked.zone.name)
 
 
 def _file_name(site: Site, found: Trend, chart: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from appliance.config import Config
 from appliance.errors import InputError, UserError
+from appliance.language import N_, _
 from appliance.secrets import equal_in_constant_time, secret_from_file
 from appliance.times import now
 from appliance.update.fetching import ENDED, Fetch, checked_address, name_in
@@ -20,7 +21,7 @@ from appliance.web.uploads import NO_FILE, Arrival
 
 log = logging.getLogger(__name__)
 TICKET_S = 12 * 3600
-BUSY = "Another bundle is on its way to this box; wait for it, or stop that."
+BUSY = N_("Another bundle is on its way to this box; wait for it, or stop that.")
 _TICKET = re.compile(r"/updates/upload/([0-9]{1,12})-([0-9a-f]{32})$")
 
 
@@ -53,25 +54,25 @@ class Desk:
             return None
         with self._lock:
             if self._fetch is not None or (self._part is not None and self._part.exists()):
-                return Arrival(None, BUSY)
+                return Arrival(None, _(BUSY))
             try:
                 self._part = self.uploads.new_part(size_bytes)
                 self._part.touch(mode=0o600, exist_ok=False)
             except UpdateError as error:
                 return Arrival(None, sentence(error))
             except OSError as error:
-                return Arrival(None, f"The box cannot take it ({error.strerror}).")
+                return Arrival(None, _("The box cannot take it ({reason}).", reason=error.strerror))
             return Arrival(self._part)
 
     def keep(self, arrival: Arrival | None, name: str, by: str, utc: float) -> Upload:
         """Look at what a request brought, and keep it. Raises InputError, UserError, OSError."""
         if arrival is None:
-            raise InputError("This page is too old to send a bundle from; reload it, and send it again.")
+            raise InputError(_("This page is too old to send a bundle from; reload it, and send it again."))
         if arrival.problem:
             raise InputError(arrival.problem)
         if not arrival.size_bytes:
             arrival.fail(NO_FILE)
-            raise InputError(NO_FILE)
+            raise InputError(_(NO_FILE))
         part = arrival.taken()
         log.warning("%s sent a bundle of %d MB", by, arrival.size_bytes // 1_000_000)
         return self._keep(part, name or "bundle", by, utc)
@@ -84,7 +85,7 @@ class Desk:
             raise InputError(sentence(error)) from error
         with self._lock:
             if self._fetch is not None:
-                raise InputError(BUSY)
+                raise InputError(_(BUSY))
             self._ending.clear()
             self.problem = ""
             self._fetch = Fetch(self.uploads, address, self._ending.wait)
@@ -109,9 +110,11 @@ class Desk:
         try:
             self._keep(fetch.run(sha256), name_in(fetch.address), by, self._wall_s())
         except UserError as error:
-            self.problem = "" if str(error) == ENDED else sentence(error)
+            self.problem = "" if str(error) == _(ENDED) else sentence(error)
         except OSError as error:
-            self.problem = f"The bundle could not be kept ({error.strerror}); see whether the disk is full."
+            self.problem = _(
+                "The bundle could not be kept ({reason}); see whether the disk is full.", reason=error.strerror
+            )
         finally:
             self._fetch = None
         if self.problem:
@@ -121,7 +124,7 @@ class Desk:
         try:
             upload = self.uploads.keep(part, name, by, utc)
         except UpdateError as error:
-            raise InputError(sentence(error).replace(f"{part}", "The bundle")) from error
+            raise InputError(sentence(error).replace(f"{part}", _("The bundle"))) from error
         self.problem = ""
         return upload
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from appliance.accounts.guard import Visitor
 from appliance.errors import UserError
+from appliance.language import N_, _
 from appliance.local.health import version
 from appliance.local.pages import Site
 from appliance.rules import updates as rules
@@ -19,16 +20,16 @@ from appliance.web.uploads import arrival_now
 
 log = logging.getLogger(__name__)
 OUTCOMES_SHOWN = 10
-BY_HAND = "On this machine updates are made by hand: `sudo mb9k update FILE`, with the bundle as FILE."
+BY_HAND = N_("On this machine updates are made by hand: `sudo mb9k update FILE`, with the bundle as FILE.")
 STEPS = {
-    Step.BUILDING: "Make {after}, and try it on a copy of the record",
-    Step.STOPPING: "Stop the services",
-    Step.COPYING: "Copy the record",
-    Step.SWITCHING: "Change over",
-    Step.CHECKING: "Start {after}, and see whether it is well",
-    Step.SETTLING: "Tidy up",
+    Step.BUILDING: N_("Make {after}, and try it on a copy of the record"),
+    Step.STOPPING: N_("Stop the services"),
+    Step.COPYING: N_("Copy the record"),
+    Step.SWITCHING: N_("Change over"),
+    Step.CHECKING: N_("Start {after}, and see whether it is well"),
+    Step.SETTLING: N_("Tidy up"),
 }
-BACK_STEPS = {**STEPS, Step.BUILDING: "Try {after} on a copy of the record"}
+BACK_STEPS = {**STEPS, Step.BUILDING: N_("Try {after} on a copy of the record")}
 
 
 def add_routes(app: App, site: Site) -> None:
@@ -75,7 +76,7 @@ def steps(progress: Progress) -> list[tuple[str, str]]:
     at = order.index(there) if there in order else -1
     states = ["done" if number < at else "now" if number == at else "later" for number in range(len(order))]
     words = STEPS if progress.is_new else BACK_STEPS
-    return [(words[step].format(after=progress.after), state) for step, state in zip(order, states, strict=True)]
+    return [(_(words[step], after=progress.after), state) for step, state in zip(order, states, strict=True)]
 
 
 def _done(site: Site, now: Now, act: Any, **values: Any) -> Page:

@@ -19,6 +19,7 @@ import msgspec
 
 from appliance.config import Config
 from appliance.errors import InputError, UserError
+from appliance.language import _
 from appliance.machine import doing
 from appliance.machine.requests import (
     MAX_LINE_BYTES,
@@ -71,13 +72,15 @@ def refuse_others(connection: socket.socket, config: Config) -> None:
     except OSError:
         owner = ROOT
     if uid not in (ROOT, owner):
-        raise UserError("Only the box's own services may ask for this.")
+        raise UserError(_("Only the box's own services may ask for this."))
 
 
 def refuse_what_may_not(request: Request, config: Config) -> None:
     """Raise UserError for a verb that this box's configuration leaves out."""
     if verb_of(request) not in config.machine.may:
-        raise UserError(f"This box does not do that for its page: {verb_of(request)} is not in machine.may.")
+        raise UserError(
+            _("This box does not do that for its page: {verb} is not in machine.may.", verb=verb_of(request))
+        )
 
 
 @contextmanager
@@ -88,7 +91,9 @@ def alone(config: Config) -> Iterator[None]:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel lets it go, however this process ends
         yield
     except BlockingIOError as error:
-        raise UserError("The machine is being changed just now, perhaps updated; try again in some minutes.") from error
+        raise UserError(
+            _("The machine is being changed just now, perhaps updated; try again in some minutes.")
+        ) from error
     finally:
         os.close(handle)
 
@@ -96,7 +101,7 @@ def alone(config: Config) -> Iterator[None]:
 def peer_uid(connection: socket.socket) -> int:
     """The user at the other end, as the kernel noted when it connected. Raises OSError."""
     size = struct.calcsize("=iII")
-    _, uid, _ = struct.unpack("=iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    _pid, uid, _gid = struct.unpack("=iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
     return int(uid)
 
 
@@ -106,7 +111,7 @@ def _line(connection: socket.socket, clock: Clock) -> bytes:
     while not data.endswith(b"\n"):
         left_s = until_s - clock()
         if left_s <= 0:
-            raise InputError("No whole line came in time.")
+            raise InputError(_("No whole line came in time."))
         connection.settimeout(left_s)
         try:
             part = connection.recv(MAX_LINE_BYTES + 1 - len(data))
@@ -114,7 +119,7 @@ def _line(connection: socket.socket, clock: Clock) -> bytes:
             continue
         data += part
         if not part or len(data) > MAX_LINE_BYTES:
-            raise InputError("No whole line came, or one too long.")
+            raise InputError(_("No whole line came, or one too long."))
     return data
 
 

@@ -9,12 +9,13 @@ import msgspec
 
 from appliance.config import Config
 from appliance.errors import InputError, UserError
+from appliance.language import N_, _
 from appliance.machine.requests import MAX_LINE_BYTES, Answer, Done, Refused, Request, Said, answer_in, as_line
 from appliance.sections import Verb
 
 CONNECT_S = 5.0
 PATIENCE_S = 60.0
-BY_HAND = (
+BY_HAND = N_(
     "This box was set up by hand, so its page can do nothing that only root may do; see docs/settings.md for what to"
     " type instead."
 )
@@ -37,7 +38,7 @@ def ask(
             raise (InputError if answer.because == "input" else UserError)(answer.words)
         if heard:
             heard(answer.words)
-    raise UserError("The machine room ended without an answer; `journalctl -u 'mb9k-machine@*'` says why.")
+    raise UserError(_("The machine room ended without an answer; `journalctl -u 'mb9k-machine@*'` says why."))
 
 
 def can(config: Config, verb: Verb) -> bool:
@@ -48,7 +49,7 @@ def can(config: Config, verb: Verb) -> bool:
 def answers(config: Config, request: Request, patience_s: float = PATIENCE_S) -> Iterator[Answer]:
     """What root answers, line by line; whoever stops listening does not stop root. Raises UserError."""
     if not config.machine.socket:
-        raise InputError(BY_HAND)
+        raise InputError(_(BY_HAND))
     try:
         with socket.socket(socket.AF_UNIX) as room:
             room.settimeout(CONNECT_S)
@@ -59,12 +60,18 @@ def answers(config: Config, request: Request, patience_s: float = PATIENCE_S) ->
                 while line := lines.readline(MAX_LINE_BYTES):
                     yield answer_in(line)
     except TimeoutError as error:
-        raise UserError(f"The machine room at {config.machine.socket} does not answer; restart the machine.") from error
+        raise UserError(
+            _("The machine room at {socket} does not answer; restart the machine.", socket=config.machine.socket)
+        ) from error
     except (OSError, ValueError, msgspec.DecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(
-            f"The machine room at {config.machine.socket} cannot be asked ({reason}); run the playbook again, or see"
-            " `systemctl status mb9k-machine.socket`."
+            _(
+                "The machine room at {socket} cannot be asked ({reason}); run the playbook again, or"
+                " see `systemctl status mb9k-machine.socket`.",
+                socket=config.machine.socket,
+                reason=reason,
+            )
         ) from error
 
 

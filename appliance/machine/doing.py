@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from appliance.config import Config
+from appliance.language import _
 from appliance.machine import joining, naming, reset, ssh, updates
 from appliance.machine.programs import later
 from appliance.machine.requests import (
@@ -31,15 +32,18 @@ def do(config: Config, request: Request, say: Say) -> Outcome:
     """Do it. say: takes sentences on how far it is. Raises InputError, UserError."""
     match request:
         case Restart():
-            return Done("The machine restarts now."), lambda: later("systemctl", "reboot")
+            return Done(_("The machine restarts now.")), lambda: later("systemctl", "reboot")
         case ShutDown():
-            return Done("The machine shuts down now."), lambda: later("systemctl", "poweroff")
+            return Done(_("The machine shuts down now.")), lambda: later("systemctl", "poweroff")
         case Name():
             name = naming.set_host_name(request.host)
-            words = f"The machine is called {name} in the network; its page is back by that name in a few seconds."
+            words = _(
+                "The machine is called {name} in the network; its page is back by that name in a few seconds.",
+                name=name,
+            )
             return Done(words), lambda: later("systemctl", "try-restart", naming.SITE)
         case TimeZone():
-            return Done(f"The time zone is {naming.set_zone(request.zone)} now."), None
+            return Done(_("The time zone is {zone} now.", zone=naming.set_zone(request.zone))), None
         case Ssh():
             return Done(ssh.set_access(config, request)), None
         case FactoryReset():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from appliance.errors import UserError
 from appliance.first_boot import wifi
+from appliance.language import _
 from appliance.machine.programs import ANSWER_S, run
 from appliance.machine.requests import Done, JoinWifi
 from appliance.notes import Notes
@@ -27,12 +28,13 @@ def begin(request: JoinWifi, etc: Path = ETC, notes: Notes | None = None) -> tup
     try:
         wifi.keep(found, etc)
     except OSError as error:
-        raise UserError(f"The Wi-Fi could not be kept ({error.strerror}).") from error
+        raise UserError(_("The Wi-Fi could not be kept ({strerror}).", strerror=error.strerror)) from error
     path = etc / "NetworkManager" / "system-connections" / f"{wifi.NAME}.nmconnection"
     run("nmcli", "connection", "load", path)
-    words = (
-        f"The box joins the Wi-Fi {found.ssid} now. If you are in its hotspot, that ends: go to the same Wi-Fi and open"
-        " the page by the box's name. If the hotspot is back after two minutes, it could not be joined."
+    words = _(
+        "The box joins the Wi-Fi {ssid} now. If you are in its hotspot, that ends: go to the same Wi-Fi and open"
+        " the page by the box's name. If the hotspot is back after two minutes, it could not be joined.",
+        ssid=found.ssid,
     )
     return Done(words), lambda: _join(found, notes or Notes())
 

@@ -13,7 +13,8 @@ import re
 import struct
 from dataclasses import dataclass
 
-from appliance.errors import InputError
+from appliance.errors import InputError, about
+from appliance.language import _
 
 MAX_CHARACTERS = 3000  # RSA of 16384 bits
 MAX_COMMENT = 100
@@ -49,28 +50,33 @@ class Key:
         return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
 
 
+@about("key")
 def key(text: str) -> Key:
     """The key of a line. Raises InputError: it is none, or one that is too weak to let anybody in by."""
     line = text.strip()
     if "PRIVATE KEY" in line:
-        raise InputError("This is a private key; never give it away. The public one is in the file that ends in .pub.")
+        raise InputError(
+            _("This is a private key; never give it away. The public one is in the file that ends in .pub.")
+        )
     if len(line) > MAX_CHARACTERS or not line.isprintable():
-        raise InputError("A public key is one line, such as `ssh-ed25519 AAAA... name`.")
-    kind, _, rest = line.partition(" ")
-    encoded, _, comment = rest.strip().partition(" ")
+        raise InputError(_("A public key is one line, such as `ssh-ed25519 AAAA... name`."))
+    kind, _space, rest = line.partition(" ")
+    encoded, _space, comment = rest.strip().partition(" ")
     if kind == "ssh-dss":
-        raise InputError("Keys of the type DSA are too weak; make one with `ssh-keygen -t ed25519`.")
+        raise InputError(_("Keys of the type DSA are too weak; make one with `ssh-keygen -t ed25519`."))
     if kind not in TYPES:
         raise InputError(
-            "A public key begins with its type, such as `ssh-ed25519`, and has no options before it; it is in the file"
-            " that ends in .pub."
+            _(
+                "A public key begins with its type, such as `ssh-ed25519`, and has no options before"
+                " it; it is in the file that ends in .pub."
+            )
         )
     try:
         fields = _fields(base64.b64decode(encoded.encode("ascii"), validate=True))
     except (ValueError, binascii.Error) as error:
-        raise InputError("This public key is not whole; copy its line once more.") from error
+        raise InputError(_("This public key is not whole; copy its line once more.")) from error
     if fields[0] != kind.encode():
-        raise InputError("This public key is not of the type that it says; copy its line once more.")
+        raise InputError(_("This public key is not of the type that it says; copy its line once more."))
     _refuse_weak(kind, fields[1:])
     return Key(kind, encoded, _clean(comment))
 
@@ -99,10 +105,15 @@ def _refuse_weak(kind: str, parts: list[bytes]) -> None:
     if kind == "ssh-rsa":
         bits = _bits(parts[1]) if len(parts) == 2 and _bits(parts[0]) > 1 else 0
         if not bits or bits > MOST_RSA_BITS:
-            raise InputError("This public key is not whole; copy its line once more.")
+            raise InputError(_("This public key is not whole; copy its line once more."))
         if bits < LEAST_RSA_BITS:
             raise InputError(
-                f"This key of {bits} bits is too weak; RSA needs {LEAST_RSA_BITS}. `ssh-keygen -t ed25519` makes one."
+                _(
+                    "This key of {bits} bits is too weak; RSA needs {least_rsa_bits}. `ssh-keygen -t"
+                    " ed25519` makes one.",
+                    bits=bits,
+                    least_rsa_bits=LEAST_RSA_BITS,
+                )
             )
         return
     curve = re.search(r"ecdsa-sha2-(nistp\d+)", kind)
@@ -117,7 +128,7 @@ def _refuse_weak(kind: str, parts: list[bytes]) -> None:
             and parts[1][:1] == b"\x04"  # a point that is not compressed
         )
     if not is_whole:
-        raise InputError("This public key is not whole; copy its line once more.")
+        raise InputError(_("This public key is not whole; copy its line once more."))
 
 
 def _bits(number: bytes) -> int:

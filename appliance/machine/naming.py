@@ -7,7 +7,8 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
-from appliance.errors import InputError
+from appliance.errors import InputError, about
+from appliance.language import _
 from appliance.machine.programs import run, try_run
 
 LOCAL_TIME, ZONES, HOSTS = Path("/etc/localtime"), Path("/usr/share/zoneinfo"), Path("/etc/hosts")
@@ -16,17 +17,18 @@ OWN_NAME = r"s/^127\.0\.1\.1\s.*/127.0.1.1\t{}/"
 """What puts it into Debian's line of /etc/hosts: a machine that does not find itself by name is slow in places."""
 
 
+@about("host")
 def host_name(text: str) -> str:
     """A name in the network as it is set: one label of RFC 1123, in lower case. Raises InputError."""
     name = text.strip().lower()
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", name):
         raise InputError(
-            "A name in the network has 1 to 63 letters a to z, digits and hyphens, no hyphen first or last."
+            _("A name in the network has 1 to 63 letters a to z, digits and hyphens, no hyphen first or last.")
         )
     if name.isdigit():
-        raise InputError("A name in the network needs a letter; digits alone could be an address.")
+        raise InputError(_("A name in the network needs a letter; digits alone could be an address."))
     if name == "localhost":
-        raise InputError("Every machine calls itself localhost; give this one a name of its own.")
+        raise InputError(_("Every machine calls itself localhost; give this one a name of its own."))
     return name
 
 
@@ -61,7 +63,7 @@ def set_zone(text: str) -> str:
     """Set the machine's time zone; its name. Raises InputError, UserError."""
     name = text.strip()
     if name not in zones():
-        raise InputError("This system knows no such time zone; choose one of the list.")
+        raise InputError(_("This system knows no such time zone; choose one of the list."))
     run("timedatectl", "set-timezone", name)
     try_run("systemctl", "try-restart", SYNC)  # it says since when today is
     return name

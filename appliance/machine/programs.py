@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from appliance.errors import UserError
+from appliance.language import _
 
 log = logging.getLogger(__name__)
 ANSWER_S = 2.0
@@ -35,10 +36,10 @@ def run(*words: str | Path, timeout_s: float = PROGRAM_S) -> str:
             stdin=subprocess.DEVNULL,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise UserError(f"`{named[0]}` could not be run ({error}).") from error
+        raise UserError(_("`{named}` could not be run ({error}).", named=named[0], error=error)) from error
     if done.returncode:
         said = " ".join(done.stderr.split())[-WORDS_SHOWN:] or f"code {done.returncode}"
-        raise UserError(f"`{_shown(named)}` failed ({said}).")
+        raise UserError(_("`{named}` failed ({said}).", named=_shown(named), said=said))
     return str(done.stdout)
 
 

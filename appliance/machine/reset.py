@@ -17,6 +17,7 @@ from pathlib import Path
 from appliance.config import Config
 from appliance.errors import InputError, UserError
 from appliance.files import sync
+from appliance.language import _
 from appliance.machine import ssh
 from appliance.machine.programs import ANSWER_S, run
 from appliance.machine.requests import FactoryReset
@@ -35,7 +36,9 @@ def begin(config: Config, asked: FactoryReset) -> tuple[str, Callable[[], None]]
     Nothing is lost before what is returned is called. Raises InputError, UserError.
     """
     if asked.confirmed.strip().lower() != socket.gethostname().lower():
-        raise InputError(f"To wipe this box, type its name in the network: {socket.gethostname()}.")
+        raise InputError(
+            _("To wipe this box, type its name in the network: {gethostname}.", gethostname=socket.gethostname())
+        )
     mark = Path(config.machine.reset_file) if config.machine.reset_file else mark_path(config)
     try:
         handle = os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
@@ -43,10 +46,12 @@ def begin(config: Config, asked: FactoryReset) -> tuple[str, Callable[[], None]]
         os.close(handle)
         sync(mark.parent)
     except OSError as error:
-        raise UserError(f"{mark} cannot be written ({error.strerror}), so nothing was wiped.") from error
+        raise UserError(
+            _("{mark} cannot be written ({strerror}), so nothing was wiped.", mark=mark, strerror=error.strerror)
+        ) from error
     if config.machine.reset_file:
-        return "The machine restarts now, and wipes everything.", lambda: _soon(lambda: run("systemctl", "reboot"))
-    return "The box is wiped now.", lambda: _soon(lambda: wipe(config))
+        return _("The machine restarts now, and wipes everything."), lambda: _soon(lambda: run("systemctl", "reboot"))
+    return _("The box is wiped now."), lambda: _soon(lambda: wipe(config))
 
 
 def mark_path(config: Config) -> Path:
@@ -66,7 +71,9 @@ def wipe(config: Config, *, at_boot: bool = False) -> None:
             ssh.forget(config)
         mark_path(config).unlink(missing_ok=True)
     except OSError as error:
-        raise UserError(f"{error.filename}: {error.strerror}, so not everything was wiped.") from error
+        raise UserError(
+            _("{filename}: {strerror}, so not everything was wiped.", filename=error.filename, strerror=error.strerror)
+        ) from error
     finally:
         if not at_boot:
             run("systemctl", "start", "mb9k.target", timeout_s=STOP_S)
@@ -78,7 +85,7 @@ def _empty(folder: Path) -> None:
     find follows no link and stays on this disk: what is mounted below, such as a disk of copies, is another's, too.
     """
     if folder.is_symlink() or folder.parent == folder:
-        raise UserError(f"{folder} is no folder of the box's own, so nothing was wiped.")
+        raise UserError(_("{folder} is no folder of the box's own, so nothing was wiped.", folder=folder))
     removed = ["(", "-type", "d", "-empty", "-o", "-not", "-type", "d", ")", "-delete"]
     run("find", folder, "-xdev", "-depth", "-mindepth", "1", *removed, timeout_s=WIPE_S)
 

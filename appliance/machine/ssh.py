@@ -17,6 +17,7 @@ from pathlib import Path
 from appliance.config import Config
 from appliance.errors import InputError, UserError
 from appliance.files import sync
+from appliance.language import _
 from appliance.machine.keys import Key, key
 from appliance.machine.programs import run, try_run
 from appliance.machine.requests import Ssh
@@ -69,10 +70,10 @@ def set_access(config: Config, asked: Ssh) -> str:
     """Let exactly these keys in, or nobody; says so. Raises InputError, UserError."""
     folder = Path(config.machine.ssh_dir)
     if len(asked.keys) > MAX_KEYS:
-        raise InputError(f"More than {MAX_KEYS} keys are not kept; remove one first.")
+        raise InputError(_("More than {max_keys} keys are not kept; remove one first.", max_keys=MAX_KEYS))
     keys = {each.fingerprint: each for each in map(key, asked.keys)}
     if asked.on and not keys:
-        raise InputError("Add a public key first: with none nobody could come in.")
+        raise InputError(_("Add a public key first: with none nobody could come in."))
     was_on = (folder / "on").exists()
     try:
         _replace(folder / "keys", HEAD + "".join(f"{each.line}\n" for each in keys.values()))
@@ -80,12 +81,18 @@ def set_access(config: Config, asked: Ssh) -> str:
             (folder / "on").unlink(missing_ok=True)
             sync(folder)
     except OSError as error:
-        raise UserError(f"{folder}: {error.strerror}; this machine was not set up for ssh by the page.") from error
+        raise UserError(
+            _(
+                "{folder}: {strerror}; this machine was not set up for ssh by the page.",
+                folder=folder,
+                strerror=error.strerror,
+            )
+        ) from error
     if asked.on:
         _open(folder)
-        return "ssh is on."
+        return _("ssh is on.")
     close(was_on)
-    return "ssh is off."
+    return _("ssh is off.")
 
 
 def _open(folder: Path) -> None:

@@ -18,6 +18,7 @@ from appliance.alone import alone
 from appliance.config import Config
 from appliance.disk import free_bytes
 from appliance.errors import InputError, UserError
+from appliance.language import N_, _
 from appliance.machine.programs import run
 from appliance.slots.either import prepare_either
 from appliance.update.journal import Journal
@@ -28,7 +29,7 @@ from appliance.update.versions import UpdateError, sentence
 UNIT = "mb9k-update@{}.service"
 CHUNK_BYTES = 1 << 20
 SAY_S = 5.0
-BUSY = "An update is under way, or was cut off and is still to be undone; wait until that is done."
+BUSY = N_("An update is under way, or was cut off and is still to be undone; wait until that is done.")
 
 
 def begin(config: Config, file: str, say: Callable[[str], None]) -> str:
@@ -44,7 +45,7 @@ def begin(config: Config, file: str, say: Callable[[str], None]) -> str:
         except UpdateError as error:
             raise InputError(sentence(error)) from error
         run("systemctl", "start", "--no-block", UNIT.format("back"))
-        return f"Going back to {before}."
+        return _("Going back to {release}.", release=before)
     with alone(releases.folder, "update"):
         say("Taking the bundle over ...")
         _take_over(config, file, releases, say)
@@ -55,18 +56,18 @@ def begin(config: Config, file: str, say: Callable[[str], None]) -> str:
             releases.waiting.unlink(missing_ok=True)
             raise InputError(sentence(error)) from error
     run("systemctl", "start", "--no-block", UNIT.format("waiting"))
-    return f"Updating from {prepared.before} to {prepared.after}."
+    return _("Updating from {before} to {after}.", before=prepared.before, after=prepared.after)
 
 
 def _refuse_during(releases: Releases) -> None:
     """Raise UserError if an update is under way."""
     try:
         if Journal(releases.folder).read():
-            raise UserError(BUSY)
+            raise UserError(_(BUSY))
         with alone(releases.folder, "update"):
             return
     except UserError as error:
-        raise UserError(BUSY) from error
+        raise UserError(_(BUSY)) from error
 
 
 def _take_over(config: Config, file: str, releases: Releases, say: Callable[[str], None]) -> None:
@@ -76,17 +77,19 @@ def _take_over(config: Config, file: str, releases: Releases, say: Callable[[str
         with os.fdopen(open_upload(config.uploads_dir, file), "rb") as source:
             about = os.fstat(source.fileno())
             if not stat.S_ISREG(about.st_mode):
-                raise InputError("The upload is no file.")
+                raise InputError(_("The upload is no file."))
             if about.st_size > config.update.upload_mb * MB:
-                raise InputError("The upload is larger than this box takes.")
+                raise InputError(_("The upload is larger than this box takes."))
             if about.st_size > free_bytes(releases.folder):
-                raise UserError(f"There is no room for it on the disk of {releases.folder}.")
+                raise UserError(_("There is no room for it on the disk of {folder}.", folder=releases.folder))
             draft.unlink(missing_ok=True)
             with draft.open("xb") as copy:
                 _copy(source, copy, about.st_size, say)
             draft.rename(releases.waiting)
     except OSError as error:
-        raise UserError(f"The upload cannot be taken over ({error.strerror}); send it again.") from error
+        raise UserError(
+            _("The upload cannot be taken over ({strerror}); send it again.", strerror=error.strerror)
+        ) from error
     finally:
         draft.unlink(missing_ok=True)
 

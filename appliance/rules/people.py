@@ -50,6 +50,13 @@ def remove(store: Store, by: Person, person: Person, now: Now) -> int:
 
     if changes.remove(store, person, receipt):
         return receipts[-1]
+    if store.deletions.of_owner(person.id):
+        raise InputError(
+            _(
+                "A stream of {name} is still being deleted. Wait until its receipt says that it is gone.",
+                name=person.name,
+            )
+        )
     owned = [stream.title for stream in store.streams.all(now, owner_id=person.id)]
     if not owned:
         raise InputError(LAST_ADMIN)

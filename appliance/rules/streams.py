@@ -7,7 +7,7 @@ from dataclasses import fields
 from appliance.accounts.audit import Action
 from appliance.accounts.people import Person, Role
 from appliance.address import shown
-from appliance.errors import InputError, NotAllowed, NotFound
+from appliance.errors import InputError, NotAllowed, NotFound, about
 from appliance.images import ImageFiles
 from appliance.keeping import MAX_DAYS, ImageMode, Keeping
 from appliance.language import N_, _
@@ -25,6 +25,8 @@ OPERATOR = Person(0, "", Role.ADMIN, "", "")
 
 AS_THE_BOX = Keeping()
 ALL_IDS = 2**63 - 1
+AT_ONCE = 500  # detections in a transaction: others must not wait long
+ERASURES_A_STEP = 30  # of a hundred images each: all of these detections'
 NO_SUB_STREAM = N_("Only a stream that the box fetches has a sub-stream; leave it out.")
 
 
@@ -69,7 +71,7 @@ def add(
             store.audit.add(Action.STREAM_ADDED, named(store, stream_id), source=shown(source))
         return find(store, stream_id, now), None
     if watch:
-        raise InputError(_(NO_SUB_STREAM))
+        raise InputError(_(NO_SUB_STREAM), "watch")
     key = known_key or new_stream_key()
     with store.saving():
         stream_id = store.streams.add_with_key(owner_id, name, digest(key), now.utc)
@@ -141,15 +143,18 @@ def _check_keeping(by: Person, keeping: Keeping, before: Keeping) -> None:
     """Raises InputError, NotAllowed."""
     if keeping.images is ImageMode.FULL and before.images is not ImageMode.FULL and not by.is_admin:
         raise NotAllowed(
-            _("Only an admin may have faces kept as they are; choose that eyes are pixelated, or no images.")
+            _("Only an admin may have faces kept as they are; choose that eyes are pixelated, or no images."),
+            "images",
         )
     if not _is_span(keeping.images_days):
         raise InputError(
-            _("For how many days images are kept is a number from 1 to {most}, or nothing.", most=MAX_DAYS)
+            _("For how many days images are kept is a number from 1 to {most}, or nothing.", most=MAX_DAYS),
+            "images_days",
         )
     if not _is_span(keeping.detections_days):
         raise InputError(
-            _("For how many days detections are kept is a number from 1 to {most}, or nothing.", most=MAX_DAYS)
+            _("For how many days detections are kept is a number from 1 to {most}, or nothing.", most=MAX_DAYS),
+            "detections_days",
         )
 
 
@@ -174,20 +179,45 @@ def learn_view(store: Store, stream: Stream) -> None:
 
 
 def delete(store: Store, files: ImageFiles, previews: Previews, by: Person, stream: Stream, now: Now) -> int:
-    """Delete a stream with its detections, then erase their images; of many, the watcher erases most.
+    """Delete a stream with its detections and their images. Of many, most go step by step: see `go_on_deleting`.
 
-    The id of the receipt. Raises NotSaved.
+    For people it is gone at once. The id of the receipt. Raises NotSaved.
     """
     with store.saving():
         deleted = store.receipts.measure("stream_id = ?", stream.id)
         receipt_id = store.receipts.add(Kind.STREAM, stream.title, by.name, deleted, now.utc)
         told = {"detections": deleted.detections, "images": deleted.images, "receipt": receipt_id}
         store.audit.add(Action.STREAM_DELETED, named(store, stream.id), **told)
-        store.without_row.count_out(stream.id)
-        store.streams.remove(stream.id)
+        if deleted.detections > AT_ONCE:
+            store.deletions.begin(stream.id, receipt_id)
+        else:
+            _take_away(store, stream.id)
     detections.erase_some(store, files)
     previews.forget(stream.id)
     return receipt_id
+
+
+def go_on_deleting(store: Store, files: ImageFiles) -> bool:
+    """Take one step of the deletion that began first; whether there was one. Raises sqlite3.Error.
+
+    Each step is whole by itself, so it does not matter who takes the next one, or when: whatever ended in between.
+    """
+    with store.writing():
+        stream_id = store.deletions.oldest()
+        if stream_id is None:
+            return False
+        if store.deletions.take(stream_id, AT_ONCE) < AT_ONCE:
+            _take_away(store, stream_id)
+    for _again in range(ERASURES_A_STEP):
+        if not detections.erase_some(store, files):
+            break
+    return True
+
+
+def _take_away(store: Store, stream_id: int) -> None:
+    """The stream itself, with what is left of it."""
+    store.without_row.count_out(stream_id)
+    store.streams.remove(stream_id)
 
 
 def delete_images(store: Store, files: ImageFiles, by: Person, stream: Stream, now: Now) -> int:
@@ -221,6 +251,7 @@ def _new_source(
     return changed_credentials(stored, by.is_admin, source_user, source_password)
 
 
+@about("watch")
 def _watch_after(
     by: Person, stream: Stream, source: str | None, watch: str | None, user: str | None, password: str | None
 ) -> str | None:
@@ -229,7 +260,7 @@ def _watch_after(
     main = source or before
     if main is None:
         if watch:
-            raise InputError(_(NO_SUB_STREAM))
+            raise InputError(_(NO_SUB_STREAM), "watch")
         return None
     if stored is not None and before is not None:
         stays = same_place(main, before) if watch is None else watch == shown(stored)

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import msgspec
 
+from appliance.language import _
 from appliance.processes import ended_child
 from appliance.update.bundle import NEXT_STEP, Version
 from appliance.update.versions import UpdateError
@@ -72,17 +73,30 @@ def inspected(path: Path, system_conf: Path) -> SystemBundle:
     try:
         code, out, err = ended_child(command, INFO_S)
     except OSError as error:
-        raise UpdateError(f"`rauc`: {error}; install the package rauc") from error
+        raise UpdateError(_("`rauc`: {error}; install the package rauc", error=error)) from error
     if code:
-        raise UpdateError(f"{path} is not taken: {_why(err)}; {NEXT_STEP}, or see docs/updates.md")
+        raise UpdateError(
+            _(
+                "{path} is not taken: {err}; {next_step}, or see docs/updates.md",
+                path=path,
+                err=_why(err),
+                next_step=_(NEXT_STEP),
+            )
+        )
     try:
         info = msgspec.json.decode(out[out.index("{") :], type=_Info)
         told = msgspec.json.decode(info.description, type=Told)
     except (msgspec.DecodeError, ValueError) as error:
-        raise UpdateError(f"{path} is signed, but no system of mb9k ({error}); tell who makes your updates") from error
+        raise UpdateError(
+            _("{path} is signed, but no system of mb9k ({error}); tell who makes your updates", path=path, error=error)
+        ) from error
     if told.format != FORMAT:
         raise UpdateError(
-            f"{path} is of a form that this version does not know ({told.format}); update to one before it"
+            _(
+                "{path} is of a form that this version does not know ({format}); update to one before it",
+                path=path,
+                format=told.format,
+            )
         )
     signer = _SIGNER.search(err)
     return SystemBundle(path, info.compatible, info.version, info.build, told, signer[1] if signer else "the authority")

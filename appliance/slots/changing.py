@@ -13,6 +13,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from appliance.language import _
 from appliance.slots.bundle import SystemBundle
 from appliance.slots.loader import ATTEMPTS, Loader, other
 from appliance.slots.trials import Step, Trial, Trials
@@ -48,8 +49,12 @@ class Changer:
         """Raise UpdateError if one is under way or was cut off."""
         if trial := self.trials.read():
             raise UpdateError(
-                f"the system {trial.after} is to take over from {trial.before}, and that has not ended; restart the"
-                " machine, and look again in some minutes (`mb9k update list`)"
+                _(
+                    "the system {after} is to take over from {before}, and that has not ended;"
+                    " restart the machine, and look again in some minutes (`mb9k update list`)",
+                    after=trial.after,
+                    before=trial.before,
+                )
             )
 
     def update(self, bundle: SystemBundle, before: str, utc: float) -> None:
@@ -65,7 +70,9 @@ class Changer:
             trouble = str(error) or "it was asked to end"
             self._undo_before_restart(trouble, utc)
             if isinstance(error, Exception):
-                raise UpdateError(f"{trouble.rstrip('.')}; {before} runs on, nothing was changed") from error
+                raise UpdateError(
+                    _("{trouble}; {before} runs on, nothing was changed", trouble=trouble.rstrip("."), before=before)
+                ) from error
             raise
 
     def _change_over(self, trial: Trial) -> None:
@@ -148,6 +155,12 @@ class Changer:
     def _refuse_unwell(self, patience_s: float, was_ailing: bool) -> None:
         trouble = ailment(lambda: self.box.health(self.python), patience_s, patience_s / 30, was_ailing)
         if trouble:
-            raise UpdateError(f"this system was not well within {span(patience_s)}: {trouble}")
+            raise UpdateError(
+                _(
+                    "this system was not well within {patience_s}: {trouble}",
+                    patience_s=span(patience_s),
+                    trouble=trouble,
+                )
+            )
         self.box.keep(self.python, TRIED_COPY)
         self.box.trial(self.python, TRIED_COPY)  # its model, on pictures whose truth is known

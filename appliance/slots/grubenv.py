@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.language import _
 from appliance.slots.loader import ATTEMPTS, SLOTS, known, other, replace_whole
 from appliance.update.versions import UpdateError
 
@@ -25,7 +26,7 @@ _LINE = re.compile(r"^([A-Za-z_][A-Za-z0-9_]*)=(.*)$")
 def decode(block: bytes) -> dict[str, str]:
     """The variables of a block. Raises UpdateError: it is none."""
     if len(block) != BLOCK_BYTES or not block.startswith(HEAD):
-        raise UpdateError("this is no environment block of GRUB (1024 bytes that begin with their name)")
+        raise UpdateError(_("this is no environment block of GRUB (1024 bytes that begin with their name)"))
     found: dict[str, str] = {}
     for line in block[len(HEAD) :].decode("ascii", "replace").replace("\\\n", "").split("\n"):
         if match := _LINE.match(line):
@@ -38,7 +39,7 @@ def encode(variables: Mapping[str, str]) -> bytes:
     lines = (f"{name}=" + value.replace("\\", "\\\\") + "\n" for name, value in variables.items())
     text = HEAD + "".join(lines).encode("ascii")
     if len(text) > BLOCK_BYTES:
-        raise UpdateError("the variables have no room in GRUB's environment block; remove those that are not mb9k's")
+        raise UpdateError(_("the variables have no room in GRUB's environment block; remove those that are not mb9k's"))
     return text.ljust(BLOCK_BYTES, b"#")
 
 
@@ -99,7 +100,9 @@ class Grub:
         try:
             return decode(self.path.read_bytes())
         except UpdateError as error:
-            raise UpdateError(f"{self.path}: {error}; `grub-editenv {self.path} create` makes an empty one") from error
+            raise UpdateError(
+                _("{path}: {error}; `grub-editenv {path} create` makes an empty one", path=self.path, error=error)
+            ) from error
 
     def _change(self, changes: Mapping[str, str]) -> None:
         replace_whole(self.path, encode({**self.variables(), **changes}))

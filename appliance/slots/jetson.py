@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import subprocess
 
+from appliance.language import _
 from appliance.slots.loader import SLOTS, known
 from appliance.update.versions import UpdateError
 
@@ -21,7 +22,7 @@ def active(said: str) -> str:
     """The slot that starts next, of what `dump-slots-info` says. Raises UpdateError."""
     found = _ACTIVE.search(said)
     if found is None:
-        raise UpdateError("nvbootctrl names no slot; flash this board with ROOTFS_AB=1")
+        raise UpdateError(_("nvbootctrl names no slot; flash this board with ROOTFS_AB=1"))
     return found[1]
 
 
@@ -67,8 +68,10 @@ def _nvbootctrl(*words: str) -> str:
             command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S, stdin=subprocess.DEVNULL
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise UpdateError(f"`{' '.join(command)}`: {error}; is this a Jetson?") from error
+        raise UpdateError(
+            _("`{command}`: {error}; is this a Jetson?", command=" ".join(command), error=error)
+        ) from error
     if done.returncode:
         said = " ".join((done.stderr or done.stdout).split())[-300:]
-        raise UpdateError(f"`{' '.join(command)}` failed ({said}); it may need root")
+        raise UpdateError(_("`{command}` failed ({said}); it may need root", command=" ".join(command), said=said))
     return done.stdout

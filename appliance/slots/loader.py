@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from appliance.files import sync
+from appliance.language import _
 from appliance.update.versions import UpdateError
 
 SLOTS = ("A", "B")
@@ -53,7 +54,7 @@ def other(slot: str) -> str:
 def known(slot: str) -> str:
     """The same. Raises UpdateError if it is no slot."""
     if slot not in SLOTS:
-        raise UpdateError(f"there is no slot {slot!r}; there are {' and '.join(SLOTS)}")
+        raise UpdateError(_("there is no slot {slot!r}; there are {slots}", slot=slot, slots=" and ".join(SLOTS)))
     return slot
 
 
@@ -62,7 +63,7 @@ def current_slot(command_line: str) -> str:
     found = _ON_THE_COMMAND_LINE.search(command_line)
     if found is None:
         raise UpdateError(
-            "the kernel's command line names no slot (rauc.slot=A): this machine was set up without slots"
+            _("the kernel's command line names no slot (rauc.slot=A): this machine was set up without slots")
         )
     return known(found[1])
 
@@ -82,8 +83,11 @@ def answer(loader: Loader, words: Sequence[str], command_line: str) -> str:
         loader.set_good(known(words[1]), words[2] == "good")
         return ""
     raise UpdateError(
-        f"{' '.join(words)!r} is nothing that RAUC asks: get-primary, set-primary SLOT, get-state SLOT,"
-        " set-state SLOT good|bad, get-current"
+        _(
+            "{words!r} is nothing that RAUC asks: get-primary, set-primary SLOT, get-state SLOT,"
+            " set-state SLOT good|bad, get-current",
+            words=" ".join(words),
+        )
     )
 
 

@@ -6,6 +6,7 @@ import configparser
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.language import N_, _
 from appliance.sections import Slots
 from appliance.slots.grubenv import Grub
 from appliance.slots.jetson import Jetson
@@ -13,7 +14,9 @@ from appliance.slots.loader import Loader, current_slot
 from appliance.slots.tryboot import Tryboot
 from appliance.update.versions import UpdateError, number
 
-ELSEWHERE = "this machine has no second slot (slots.loader); update it with its package manager, and mb9k with a bundle"
+ELSEWHERE = N_(
+    "this machine has no second slot (slots.loader); update it with its package manager, and mb9k with a bundle"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +39,16 @@ class Machine:
             parsed.read_string(self.rauc.read_text())
             return parsed["system"]["compatible"]
         except (OSError, configparser.Error, KeyError, UnicodeDecodeError) as error:
-            raise UpdateError(f"{self.rauc}: {error}; it must say `compatible=`, see rauc's documentation") from error
+            raise UpdateError(
+                _("{rauc}: {error}; it must say `compatible=`, see rauc's documentation", rauc=self.rauc, error=error)
+            ) from error
 
     def build(self) -> str:
         """Which system runs: its version and, after a dash, which build of that. Raises UpdateError: no image's."""
         try:
             build = self.build_id.read_text().strip()
         except OSError as error:
-            raise UpdateError(f"{self.build_id}: {error.strerror}: {ELSEWHERE}") from error
+            raise UpdateError(f"{self.build_id}: {error.strerror}: {_(ELSEWHERE)}") from error
         number(build)
         return build
 
@@ -58,7 +63,7 @@ class Machine:
             return Tryboot(Path(slots.autoboot))
         if kind == "jetson":
             return Jetson()
-        raise UpdateError(ELSEWHERE)
+        raise UpdateError(_(ELSEWHERE))
 
     def _model(self) -> str:
         try:

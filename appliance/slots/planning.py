@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from appliance.language import _
 from appliance.slots.bundle import SystemBundle
 from appliance.slots.loader import ATTEMPTS
 from appliance.update.versions import UpdateError, number, order, span
@@ -18,22 +19,45 @@ def refuse_unfit(bundle: SystemBundle, compatible: str, build: str, program: str
     told, version = bundle.told, number(build)
     if bundle.compatible != compatible:
         raise UpdateError(
-            f"{bundle.path} is for {bundle.compatible}, and this machine is {compatible}; take the bundle made for it"
+            _(
+                "{path} is for {compatible}, and this machine is {compatible_2}; take the bundle made for it",
+                path=bundle.path,
+                compatible=bundle.compatible,
+                compatible_2=compatible,
+            )
         )
     if bundle.build == build:
-        raise UpdateError(f"{bundle.path} is the system {build}, which runs already; there is nothing to do")
+        raise UpdateError(
+            _("{path} is the system {build}, which runs already; there is nothing to do", path=bundle.path, build=build)
+        )
     if order(bundle.version) < order(version):
         raise UpdateError(
-            f"{bundle.path} is the system {bundle.version}, older than {version}, which runs; take a newer one"
+            _(
+                "{path} is the system {version}, older than {version_2}, which runs; take a newer one",
+                path=bundle.path,
+                version=bundle.version,
+                version_2=version,
+            )
         )
     if order(told.program) < order(program):
         raise UpdateError(
-            f"{bundle.path} brings mb9k {told.program}, older than {program}, which runs; take a newer one"
+            _(
+                "{path} brings mb9k {program}, older than {program_2}, which runs; take a newer one",
+                path=bundle.path,
+                program=told.program,
+                program_2=program,
+            )
         )
     if order(version) < order(told.updates_from):
         raise UpdateError(
-            f"{bundle.path} is the system {bundle.version}, which may follow {told.updates_from} or later, and"
-            f" {version} runs; update to {told.updates_from} first"
+            _(
+                "{path} is the system {version}, which may follow {updates_from} or later, and"
+                " {version_2} runs; update to {updates_from} first",
+                path=bundle.path,
+                version=bundle.version,
+                updates_from=told.updates_from,
+                version_2=version,
+            )
         )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from appliance.config import Config
 from appliance.disk import LOG_BYTES, free_bytes
+from appliance.language import _
 from appliance.slots.bundle import SystemBundle, inspected
 from appliance.slots.machine import Machine
 from appliance.slots.planning import refuse_unfit, what_changes
@@ -38,7 +39,10 @@ def prepare_system(config: Config, path: Path, machine: Machine, copy_bytes: int
     machine.loader(config.slots)
     if not Path(config.update.authority).exists():
         raise UpdateError(
-            f"{config.update.authority} is not there; put the certificate of your updates' authority there"
+            _(
+                "{authority} is not there; put the certificate of your updates' authority there",
+                authority=config.update.authority,
+            )
         )
     build, program = machine.build(), number(Releases(Path(config.update.releases)).current())
     bundle = inspected(path, machine.rauc)
@@ -56,6 +60,10 @@ def _refuse_too_full(config: Config, copy_bytes: int) -> None:
     missing_bytes = needed - free_bytes(config.state)
     if missing_bytes > 0:
         raise UpdateError(
-            f"there is no room for a copy of the record: {missing_bytes // MB + 1} MB more than are free are needed on"
-            f" the disk of {config.state}; keep images for fewer days, and try again"
+            _(
+                "there is no room for a copy of the record: {mb} MB more than are free are needed on"
+                " the disk of {state}; keep images for fewer days, and try again",
+                mb=missing_bytes // MB + 1,
+                state=config.state,
+            )
         )

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from appliance.language import _
 from appliance.update.versions import UpdateError
 
 _PERCENT = re.compile(r"^\s*([0-9]{1,3})%\s")
@@ -29,4 +30,4 @@ def install(path: Path, say: Callable[[str], None]) -> None:
                 say(f"Writing it: {told} %")
     if process.returncode:
         said = next((line for line in reversed(lines) if line and not _PERCENT.match(line)), "rauc said nothing")
-        raise UpdateError(f"it could not be written ({said[-300:]}); look into `journalctl -u rauc`")
+        raise UpdateError(_("it could not be written ({said}); look into `journalctl -u rauc`", said=said[-300:]))

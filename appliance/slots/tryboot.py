@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from appliance.language import _
 from appliance.slots.loader import ATTEMPTS, SLOTS, known, other, replace_whole
 from appliance.update.versions import UpdateError
 
@@ -38,7 +39,7 @@ def decode(text: str) -> Autoboot:
     """What a file says. One without our comment has partitions only: of A the first. Raises UpdateError."""
     found = [int(number) for number in _PARTITION.findall(text)]
     if len(found) != 2 or found[0] == found[1] or "tryboot_a_b=1" not in text.split():
-        raise UpdateError("this is no autoboot.txt for two slots (tryboot_a_b=1, boot_partition= twice)")
+        raise UpdateError(_("this is no autoboot.txt for two slots (tryboot_a_b=1, boot_partition= twice)"))
     note = _NOTE.search(text)
     if note is None:
         return Autoboot((found[0], found[1]), "A")
@@ -107,7 +108,9 @@ class Tryboot:
         try:
             return decode(self.path.read_text("ascii"))
         except (UpdateError, UnicodeDecodeError) as error:
-            raise UpdateError(f"{self.path}: {error}; image/README.md has one to put there") from error
+            raise UpdateError(
+                _("{path}: {error}; image/README.md has one to put there", path=self.path, error=error)
+            ) from error
 
     def _write(self, state: Autoboot) -> None:
         replace_whole(self.path, encode(state).encode("ascii"))

@@ -10,7 +10,8 @@ from appliance.store.heartbeat import Heartbeat
 from appliance.store.pictures import PictureKind, StoredPicture
 from appliance.store.receipts import Deleted, Kind, Receipt
 from appliance.store.services import ServiceStatus
-from appliance.store.streams import Refusal, Source, Stream
+from appliance.store.stream_rows import Stream
+from appliance.store.streams import Refusal, Source
 from appliance.store.summaries import Backlog, EpochState
 from appliance.store.summaries_schema import BY_HAND
 from appliance.store.trends import Bucket, Step

@@ -24,6 +24,7 @@ from appliance.store.calibration_schema import WRONG_CORRECTIONS
 from appliance.store.calibrations import Calibrations
 from appliance.store.corrections import Corrections
 from appliance.store.crossings import Crossings
+from appliance.store.deletions import Deletions
 from appliance.store.detections import Detections
 from appliance.store.erasures import Erasures
 from appliance.store.exports import Exports
@@ -67,6 +68,7 @@ class Store:
         self.streams = Streams(self.db)
         self.senders = Senders(self.db)
         self.detections = Detections(self.db)
+        self.deletions = Deletions(self.db)
         self.exports = Exports(self.db)
         self.services = Services(self.db)
         self.erasures = Erasures(self.db)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from appliance.faces import Counts, Detection, State
 from appliance.images import Place
 from appliance.sqlite import Database
-from appliance.store.filters import OF_DETECTIONS, OF_STREAMS, TITLE, DetectionFilter, conditions
+from appliance.store.filters import OF_DETECTIONS, OF_STREAMS, STREAMS, TITLE, DetectionFilter, conditions
 from appliance.store.summaries_schema import BY_HAND
 from appliance.times import utc_seconds, utc_text
 
@@ -49,8 +49,7 @@ _COLUMNS = f"""
       votes, bbox_left, bbox_top, bbox_right, bbox_bottom, frame_width, frame_height, model, too_small,
       edited_by, judged_state, reviewed_by, reviewed_utc, image_day, image_offset, image_size, image_token, image_crc32
 """
-_STREAMS = "from streams join people on people.id = owner_id"
-_SELECT = f"{_COLUMNS} {_STREAMS} join detections on stream_id = streams.id"
+_SELECT = f"{_COLUMNS} {STREAMS} join detections on stream_id = streams.id"
 _STATES = ", ".join(f"'{state.value}'" for state in State)
 _WITHOUT_IMAGE = (
     "update detections set image_day = null, image_offset = null, image_size = null, image_token = null,"
@@ -234,7 +233,7 @@ class Detections:
         parameters = where.parameters()
         sql = (
             "select count(*) as newer from detections not indexed where id > :than_id"  # the few rows of these ids
-            f" and stream_id in (select streams.id {_STREAMS} where {conditions(OF_STREAMS, parameters)})"
+            f" and stream_id in (select streams.id {STREAMS} where {conditions(OF_STREAMS, parameters)})"
             f" and {conditions(OF_DETECTIONS, parameters)}"
         )
         return int(self.db.execute(sql, {**parameters, "than_id": than_id}).fetchone()["newer"])
@@ -248,17 +247,27 @@ class Detections:
     ) -> list[StoredDetection]:
         """At most `limit` chosen detections, by this column, the newest (or the oldest) first.
 
-        Each stream's come in this order from its index and are merged, so only those are read that are returned.
+        Each stream's come in this order from its index and are merged, so only those are read that are returned; and
+        only of the streams whose first one says that they can be among these.
         """
         direction = "desc" if newest else "asc"
         sql = (
             f"select {column}, id from detections where stream_id = :stream_id and {chosen}"
             f" order by {column} {direction}, id {direction} limit :limit"
         )
-        streams = self.db.execute(
-            f"select streams.id as stream_id {_STREAMS} where {conditions(OF_STREAMS, parameters)}", parameters
-        ).fetchall()
-        of_each = [self.db.execute(sql, {**parameters, **stream, "limit": limit}) for stream in streams]
+        firsts = self.db.execute(
+            f"select streams.id, (select {column} from detections where stream_id = streams.id and {chosen}"
+            f" order by {column} {direction} limit 1) as first"
+            f" {STREAMS} where {conditions(OF_STREAMS, parameters)} order by first {direction}",
+            parameters,
+        )
+        streams = [(stream_id, first) for stream_id, first in firsts if first is not None]
+        if len(streams) > limit:
+            last = streams[limit - 1][1]
+            streams = [*streams[:limit], *itertools.takewhile(lambda stream: stream[1] == last, streams[limit:])]
+        of_each = [
+            self.db.execute(sql, {**parameters, "stream_id": stream_id, "limit": limit}) for stream_id, _ in streams
+        ]
         first = itertools.islice(heapq.merge(*of_each, key=tuple, reverse=newest), limit)
         return [found for row in first if (found := self.get(row["id"]))]
 
@@ -277,7 +286,7 @@ class Detections:
             for state in ([where.state] if where.state else State)
         )
         row = self.db.execute(
-            f"select {of_each_state} {_STREAMS} where {conditions(OF_STREAMS, parameters)}", parameters
+            f"select {of_each_state} {STREAMS} where {conditions(OF_STREAMS, parameters)}", parameters
         ).fetchone()
         return Counts(**row)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from appliance.sqlite import Database
-from appliance.store.filters import OF_DETECTIONS, OF_STREAMS, TITLE, DetectionFilter, conditions
+from appliance.store.filters import OF_DETECTIONS, OF_STREAMS, STREAMS, TITLE, DetectionFilter, conditions
 
 Row = tuple[Any, ...]
 After = tuple[str, int]
@@ -38,7 +38,7 @@ class Exports:
         """The streams of which the filter may let something through, by title."""
         parameters = where.parameters()
         rows = self.db.execute(
-            f"select streams.id as id, owner_id, {TITLE} as title from streams join people on people.id = owner_id"
+            f"select streams.id as id, owner_id, {TITLE} as title {STREAMS}"
             f" where {conditions(OF_STREAMS, parameters)} order by title, streams.id",
             parameters,
         )

@@ -9,6 +9,8 @@ from typing import Any
 from appliance.faces import State
 from appliance.times import utc_text
 
+STREAMS = "from streams join people on people.id = owner_id and streams.receipt_id is null"
+"""With their owners: all there are for people, without those that are being deleted (deletions.py)."""
 TITLE = "people.name || ':' || streams.name"
 OF_STREAMS = {
     "stream_id": "streams.id = :stream_id",

@@ -366,3 +366,13 @@ def m024_senders(db: Database) -> None:
 def m025_review(db: Database) -> None:
     """Who reviewed a detection; the scene around a face, and the face at other moments."""
     review_schema.make(db)
+
+
+@migrations()
+def m026_deletions(db: Database) -> None:
+    """A stream with many detections is deleted step by step."""
+    db.executescript("""
+        alter table streams add column
+          -- It is being deleted under this receipt: for people it is gone already. null: it is not.
+          receipt_id integer references receipts (id);
+    """)

@@ -3,83 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import astuple, dataclass, field, fields
-from typing import Any, Literal
+from dataclasses import astuple, dataclass
+from typing import Any
 
 from appliance.errors import NameTaken
 from appliance.faces import Health, PictureFault, Work
-from appliance.keeping import ImageMode, Keeping
+from appliance.keeping import Keeping
 from appliance.language import _
 from appliance.sqlite import Database
 from appliance.store.filters import OF_STREAMS, TITLE, conditions
-from appliance.store.services import FRESH_S
+from appliance.store.stream_rows import HEALTH, KEEPING, SELECT, WORK, Stream, keeping_of, stream_of
 from appliance.times import Now, utc_text
 
 MAX_REFUSALS = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """A named video source of one owner, with what is known of it just now.
-
-    has_key: it is published to with a stream key; otherwise the box pulls source_url. watch_url: a smaller picture of
-    the same camera, in which the box watches for movement.
-    live: somebody publishes, and the watcher's word for it is fresh; live_since_utc: since when.
-    problem: why nobody in it is being judged, for a person to read. watch_problem: why the smaller picture is not
-    watched; the large one is, instead.
-    keeping: what was chosen for it of what is kept.
-    picture_fault: what is wrong with the picture that comes, picture_fault_since_utc: since when; while it is live.
-    transport: over which the pictures of a camera came last, tcp or udp. key_interval_s: from key frame to key frame.
-    health: how well it can be judged, work: what was done with it; while it is live.
-    ended_utc: until when it was LIVE, where it is not and that is known.
-    """
-
-    id: int
-    owner_id: int
-    owner: str
-    name: str
-    has_key: bool
-    source_url: str | None
-    watch_url: str | None
-    active: bool
-    created_utc: str
-    live: bool
-    live_since_utc: str | None
-    remote: str | None
-    codec: str | None
-    width: int | None
-    height: int | None
-    problem: str | None
-    watch_problem: str | None
-    transport: Literal["tcp", "udp"] | None
-    key_interval_s: int | None
-    decoded_by: str | None
-    keeping: Keeping
-    health: Health
-    work: Work = field(default_factory=Work)
-    picture_fault: PictureFault | None = None
-    picture_fault_since_utc: str | None = None
-    ended_utc: str | None = None
-
-    @property
-    def title(self) -> str:
-        """How it is shown."""
-        return f"{self.owner}:{self.name}"
-
-    @property
-    def images(self) -> ImageMode | None:
-        """What of persons' pictures is written; None: as the box's settings say."""
-        return self.keeping.images
-
-    @property
-    def images_days(self) -> int | None:
-        """For how many days images are kept; None: as long as the box keeps any."""
-        return self.keeping.images_days
-
-    @property
-    def detections_days(self) -> int | None:
-        """For how many days detections are kept; None: until somebody deletes them."""
-        return self.keeping.detections_days
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,28 +36,6 @@ class Refusal:
     reason: str
     times: int
     stream_id: int | None = None
-
-
-_LIVE = "(watch.name is not null and active and coalesce(live, 0))"
-# The columns of stream_status have the names of the fields.
-_KEEPING = tuple(each.name for each in fields(Keeping))  # so do those of streams
-_HEALTH = tuple(each.name for each in fields(Health))
-_WORK = tuple(each.name for each in fields(Work))
-_FAULT = ("picture_fault", "picture_fault_since_utc")
-_SELECT = f"""
-    select streams.id, owner_id, people.name as owner, streams.name, key_sha256 is not null as has_key, source_url,
-      watch_url, active, {", ".join(_KEEPING)}, streams.created_utc,
-      {_LIVE} as live, iif({_LIVE}, since_utc, null) as live_since_utc,
-      iif({_LIVE}, remote, null) as remote, codec, width, height, stream_status.problem, ended_utc,
-      watch_problem, transport, key_interval_s, iif({_LIVE}, decoded_by, null) as decoded_by,
-      {", ".join(f"iif({_LIVE}, {name}, null) as {name}" for name in (*_HEALTH, *_FAULT))},
-      {", ".join(f"iif({_LIVE}, {name}, 0) as {name}" for name in _WORK)}
-    from streams
-    join people on people.id = owner_id
-    left join stream_status on stream_id = streams.id
-    left join services as watch on watch.name = 'watch' and watch.boot_id = :boot_id
-      and :uptime_s - watch.heartbeat_s < {FRESH_S}
-"""
 
 
 class Streams:
@@ -150,9 +64,10 @@ class Streams:
 
     def _select(self, where: str, parameters: dict[str, Any], now: Now) -> list[Stream]:
         rows = self.db.execute(
-            f"{_SELECT} where {where}", {**parameters, "boot_id": now.boot_id, "uptime_s": now.uptime_s}
+            f"{SELECT} where streams.receipt_id is null and {where}",
+            {**parameters, "boot_id": now.boot_id, "uptime_s": now.uptime_s},
         )
-        return [_stream(dict(row)) for row in rows]
+        return [stream_of(tuple(row)) for row in rows]
 
     def add_with_key(self, owner_id: int, name: str, key_sha256: str, now_utc: float) -> int:
         """Add a stream that is published to; its id. Raises NameTaken."""
@@ -233,8 +148,8 @@ class Streams:
 
     def keeping(self) -> dict[int, Keeping]:
         """What was chosen for every stream there is, by its id."""
-        rows = self.db.execute(f"select id, {', '.join(_KEEPING)} from streams")
-        return {row["id"]: _keeping({name: row[name] for name in _KEEPING}) for row in rows}
+        rows = self.db.execute(f"select id, {', '.join(KEEPING)} from streams where receipt_id is null")
+        return {stream_id: keeping_of(chosen) for stream_id, *chosen in rows}
 
     def forgotten(self, stream_id: int) -> tuple[int, int]:
         """Up to which ids its detections, and the images of them, were forgotten for their age."""
@@ -262,12 +177,12 @@ class Streams:
 
     def of_others(self, owner_id: int) -> int:
         """How many streams this person does not own."""
-        sql = "select count(*) as streams from streams where owner_id <> ?"
+        sql = "select count(*) as streams from streams where receipt_id is null and owner_id <> ?"
         return int(self.db.execute(sql, [owner_id]).fetchone()["streams"])
 
     def ids(self) -> set[int]:
         """Every stream there is."""
-        return {row["id"] for row in self.db.execute("select id from streams")}
+        return {row["id"] for row in self.db.execute("select id from streams where receipt_id is null")}
 
     def active_keys(self) -> dict[str, int]:
         """The stream that may be published to with a key, by the sha-256 of the key."""
@@ -325,7 +240,7 @@ class Streams:
     def set_health(self, stream_id: int, health: Health, work: Work | None = None) -> None:
         """How well it can be judged, and what was done with it (None: nothing yet), where there is a status of it."""
         self.db.execute(
-            f"update stream_status set {', '.join(f'{name} = ?' for name in (*_HEALTH, *_WORK))} where stream_id = ?",
+            f"update stream_status set {', '.join(f'{name} = ?' for name in (*HEALTH, *WORK))} where stream_id = ?",
             [*astuple(health), *astuple(work or Work()), stream_id],
         )
 
@@ -384,16 +299,3 @@ class Streams:
             [limit],
         )
         return [Refusal(**row) for row in rows]
-
-
-def _stream(row: dict[str, Any]) -> Stream:
-    health = Health(**{name: row.pop(name) for name in _HEALTH})
-    work = Work(**{name: row.pop(name) for name in _WORK})
-    keeping = _keeping({name: row.pop(name) for name in _KEEPING})
-    flags = {name: bool(row[name]) for name in ("has_key", "active", "live")}
-    fault = row["picture_fault"] and PictureFault(row["picture_fault"])
-    return Stream(**{**row, **flags, "picture_fault": fault}, keeping=keeping, health=health, work=work)
-
-
-def _keeping(row: dict[str, Any]) -> Keeping:
-    return Keeping(**{**row, "images": row["images"] and ImageMode(row["images"])})

@@ -359,12 +359,14 @@ class Summaries:
 
     def streams(self) -> dict[int, str]:
         """The streams there are now: their names, without the owner, by number."""
-        rows = self.db.execute(f"select {_NUMBER} as number, name from streams order by number")
+        rows = self.db.execute(
+            f"select {_NUMBER} as number, name from streams where receipt_id is null order by number"
+        )
         return {row["number"]: row["name"] for row in rows}
 
     def stream_ids(self) -> dict[int, int]:
         """The streams there are now: their ids by number."""
-        rows = self.db.execute(f"select {_NUMBER} as number, id from streams order by number")
+        rows = self.db.execute(f"select {_NUMBER} as number, id from streams where receipt_id is null order by number")
         return {row["number"]: row["id"] for row in rows}
 
 

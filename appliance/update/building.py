@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from appliance.disk import LOG_BYTES, free_bytes
+from appliance.language import _
 from appliance.processes import ended_child
 from appliance.update.bundle import Bundle, stage
 from appliance.update.releases import Releases
@@ -36,8 +37,13 @@ def refuse_too_full(
         missing_bytes = needed_bytes - free_bytes(folder)
         if missing_bytes > 0:
             raise UpdateError(
-                f"there is no room: {needed_bytes // MB + 1} MB are needed on the disk of {folder},"
-                f" {missing_bytes // MB + 1} MB more than are free; keep images for fewer days, and try again"
+                _(
+                    "there is no room: {mb} MB are needed on the disk of {folder}, {mb_2} MB more"
+                    " than are free; keep images for fewer days, and try again",
+                    mb=needed_bytes // MB + 1,
+                    folder=folder,
+                    mb_2=missing_bytes // MB + 1,
+                )
             )
     return bundle.manifest.bundle_bytes + bundle.manifest.installed_bytes + copy_bytes + 2 * record_bytes
 
@@ -55,7 +61,7 @@ def build(bundle: Bundle, releases: Releases, like: str) -> None:
     _run([sys.executable, "-I", "-m", "venv", "--without-pip", *options, str(folder)], "the environment cannot be made")
     installers = [wheel for wheel in wheels if wheel.name.startswith("pip-")]
     if not installers:
-        raise UpdateError(f"{bundle.path} brings no pip to install it with; tell who makes your updates")
+        raise UpdateError(_("{path} brings no pip to install it with; tell who makes your updates", path=bundle.path))
     python = folder / "bin" / "python"
     install = [str(python), "-I", str(installers[0] / "pip"), "--isolated", "--disable-pip-version-check", "install"]
     offline = ["--no-index", "--no-deps", "--no-cache-dir", "--no-input", "--quiet", "--root-user-action=ignore"]
@@ -75,7 +81,7 @@ def _sees_system(folder: Path) -> bool:
 
 def _run(command: list[str], what: str) -> None:
     try:
-        code, _, err = ended_child(command, PIP_S, cwd="/", umask=0o022)  # the box's user must be able to read it
+        code, _out, err = ended_child(command, PIP_S, cwd="/", umask=0o022)  # the box's user must be able to read it
     except (OSError, subprocess.SubprocessError) as error:
         raise UpdateError(f"{what}: {error}") from error
     if code:

@@ -18,6 +18,7 @@ from typing import Annotated, BinaryIO
 import msgspec
 
 from appliance.certificates import CertificateError, sign, verify_signed
+from appliance.language import N_, _
 from appliance.update.versions import VERSION, UpdateError
 
 FORMAT = 1
@@ -26,7 +27,7 @@ HEAD = (MANIFEST, SIGNATURE, SIGNER)
 MAX_HEAD_BYTES = 1_000_000
 MAX_WHEELS = 200
 CHUNK_BYTES = 1 << 20
-NEXT_STEP = "fetch it again from who makes your updates"
+NEXT_STEP = N_("fetch it again from who makes your updates")
 
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 WheelName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+!-]{0,200}\.whl$")]
@@ -91,7 +92,14 @@ def verified(path: Path, authorities: str, now_s: float) -> Bundle:
         try:
             signer = verify_signed(told, signature, certificate.decode("ascii", "replace"), authorities, now_s)
         except CertificateError as error:
-            raise UpdateError(f"{path} is not taken: {error}; {NEXT_STEP}, or see docs/updates.md") from error
+            raise UpdateError(
+                _(
+                    "{path} is not taken: {error}; {next_step}, or see docs/updates.md",
+                    path=path,
+                    error=error,
+                    next_step=_(NEXT_STEP),
+                )
+            ) from error
         manifest = _manifest(told, path)
         for wheel in manifest.wheels:
             _take(file, wheel, path)
@@ -145,15 +153,22 @@ def _entry(name: str, size_bytes: int) -> tarfile.TarInfo:
 def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
         if path.exists() and not path.is_file():
-            raise UpdateError(f"{path} is no file; name the bundle that you fetched")
+            raise UpdateError(_("{path} is no file; name the bundle that you fetched", path=path))
         with path.open("rb") as file:
             yield file
     except FileNotFoundError as error:
-        raise UpdateError(f"{path}: no such file; name the bundle that you fetched") from error
+        raise UpdateError(_("{path}: no such file; name the bundle that you fetched", path=path)) from error
     except OSError as error:
         if error.filename != str(path):
             raise
-        raise UpdateError(f"{path} cannot be read ({error.strerror}); {NEXT_STEP}") from error
+        raise UpdateError(
+            _(
+                "{path} cannot be read ({strerror}); {next_step}",
+                path=path,
+                strerror=error.strerror,
+                next_step=_(NEXT_STEP),
+            )
+        ) from error
 
 
 def _size_of_next(file: BinaryIO, name: str, path: Path) -> int:
@@ -163,23 +178,51 @@ def _size_of_next(file: BinaryIO, name: str, path: Path) -> int:
     """
     header = file.read(tarfile.BLOCKSIZE)
     if len(header) < tarfile.BLOCKSIZE or not any(header):
-        raise UpdateError(f"{path} ends before {name}: not all of it came; {NEXT_STEP}")
+        raise UpdateError(
+            _(
+                "{path} ends before {name}: not all of it came; {next_step}",
+                path=path,
+                name=name,
+                next_step=_(NEXT_STEP),
+            )
+        )
     try:
         entry = tarfile.TarInfo.frombuf(header, "ascii", "strict")
     except (tarfile.HeaderError, UnicodeDecodeError) as error:
-        raise UpdateError(f"{path} is no bundle of mb9k; {NEXT_STEP}") from error
+        raise UpdateError(_("{path} is no bundle of mb9k; {next_step}", path=path, next_step=_(NEXT_STEP))) from error
     if (entry.name, entry.type) != (name, tarfile.REGTYPE):
-        raise UpdateError(f"{path} is no bundle of mb9k: where {name} should be, there is something else; {NEXT_STEP}")
+        raise UpdateError(
+            _(
+                "{path} is no bundle of mb9k: where {name} should be, there is something else; {next_step}",
+                path=path,
+                name=name,
+                next_step=_(NEXT_STEP),
+            )
+        )
     return entry.size
 
 
 def _head(file: BinaryIO, name: str, path: Path) -> bytes:
     size_bytes = _size_of_next(file, name, path)
     if not 0 <= size_bytes <= MAX_HEAD_BYTES:
-        raise UpdateError(f"{path} is no bundle of mb9k: its {name} is too long; {NEXT_STEP}")
+        raise UpdateError(
+            _(
+                "{path} is no bundle of mb9k: its {name} is too long; {next_step}",
+                path=path,
+                name=name,
+                next_step=_(NEXT_STEP),
+            )
+        )
     read = file.read(size_bytes)
     if len(read) < size_bytes:
-        raise UpdateError(f"{path} ends within {name}: not all of it came; {NEXT_STEP}")
+        raise UpdateError(
+            _(
+                "{path} ends within {name}: not all of it came; {next_step}",
+                path=path,
+                name=name,
+                next_step=_(NEXT_STEP),
+            )
+        )
     file.read(-size_bytes % tarfile.BLOCKSIZE)
     return read
 
@@ -188,10 +231,18 @@ def _manifest(told: bytes, path: Path) -> Manifest:
     try:
         form = msgspec.json.decode(told, type=_Format).format
         if form != FORMAT:
-            raise UpdateError(f"{path} is of a form that this version does not know ({form}); update to one before it")
+            raise UpdateError(
+                _(
+                    "{path} is of a form that this version does not know ({form}); update to one before it",
+                    path=path,
+                    form=form,
+                )
+            )
         return msgspec.json.decode(told, type=Manifest)
     except msgspec.DecodeError as error:
-        raise UpdateError(f"{path}: its manifest cannot be used ({error}); tell who makes your updates") from error
+        raise UpdateError(
+            _("{path}: its manifest cannot be used ({error}); tell who makes your updates", path=path, error=error)
+        ) from error
 
 
 class _Format(msgspec.Struct):
@@ -201,7 +252,14 @@ class _Format(msgspec.Struct):
 def _take(file: BinaryIO, wheel: Wheel, path: Path, out: BinaryIO | None = None) -> None:
     """Read the next member, which must be this wheel, and write it where that is wanted."""
     if _size_of_next(file, wheel.file, path) != wheel.size_bytes:
-        raise UpdateError(f"{path}: {wheel.file} is not the one that was signed; {NEXT_STEP}")
+        raise UpdateError(
+            _(
+                "{path}: {file} is not the one that was signed; {next_step}",
+                path=path,
+                file=wheel.file,
+                next_step=_(NEXT_STEP),
+            )
+        )
     summed, left_bytes = hashlib.sha256(), wheel.size_bytes
     while left_bytes and (chunk := file.read(min(CHUNK_BYTES, left_bytes))):
         left_bytes -= len(chunk)
@@ -209,7 +267,21 @@ def _take(file: BinaryIO, wheel: Wheel, path: Path, out: BinaryIO | None = None)
         if out:
             out.write(chunk)
     if left_bytes:
-        raise UpdateError(f"{path} ends within {wheel.file}: not all of it came; {NEXT_STEP}")
+        raise UpdateError(
+            _(
+                "{path} ends within {file}: not all of it came; {next_step}",
+                path=path,
+                file=wheel.file,
+                next_step=_(NEXT_STEP),
+            )
+        )
     if summed.hexdigest() != wheel.sha256:
-        raise UpdateError(f"{path}: {wheel.file} is not the one that was signed; {NEXT_STEP}")
+        raise UpdateError(
+            _(
+                "{path}: {file} is not the one that was signed; {next_step}",
+                path=path,
+                file=wheel.file,
+                next_step=_(NEXT_STEP),
+            )
+        )
     file.read(-wheel.size_bytes % tarfile.BLOCKSIZE)

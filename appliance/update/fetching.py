@@ -19,6 +19,7 @@ from typing import IO, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
+from appliance.language import N_, _
 from appliance.update.uploads import Uploads
 from appliance.update.versions import UpdateError
 
@@ -28,7 +29,7 @@ TRIES = 6
 PAUSE_S = 2.0
 LOOK_BYTES = 16_000_000  # so often it is looked whether there is room
 MAX_ADDRESS = 500
-ENDED = "It was ended."
+ENDED = N_("It was ended.")
 
 
 @dataclass(slots=True)
@@ -48,15 +49,15 @@ def checked_address(text: str) -> str:
     address = text.strip()
     try:
         parts = urlsplit(address)
-        host, _ = parts.hostname, parts.port
+        host, _port = parts.hostname, parts.port
     except ValueError:
         host = None
     if not host or not address.isascii() or any(each <= " " for each in address) or len(address) > MAX_ADDRESS:
-        raise UpdateError("This is no address; it must be like https://updates.example.org/mb9k-0.2.0.mb9k.")
+        raise UpdateError(_("This is no address; it must be like https://updates.example.org/mb9k-0.2.0.mb9k."))
     if parts.scheme != "https":
-        raise UpdateError("The address must begin with https://, so that nobody on the way can hold an update back.")
+        raise UpdateError(_("The address must begin with https://, so that nobody on the way can hold an update back."))
     if parts.username is not None:
-        raise UpdateError("Leave the user and the password out of the address: it is shown on pages.")
+        raise UpdateError(_("Leave the user and the password out of the address: it is shown on pages."))
     return address
 
 
@@ -90,7 +91,7 @@ class Fetch:
                 file.flush()
                 os.fsync(file.fileno())
             if sha256 and _sum_of(part) != sha256:
-                raise UpdateError("What is at the address is not what was meant: its sha-256 is another.")
+                raise UpdateError(_("What is at the address is not what was meant: its sha-256 is another."))
         except BaseException:
             part.unlink(missing_ok=True)
             raise
@@ -106,8 +107,13 @@ class Fetch:
             if self.progress.received_bytes > came_bytes:
                 continue  # it goes on
             if number + 1 < TRIES and self._wait(PAUSE_S * 2**number):
-                raise UpdateError(ENDED)
-        raise UpdateError(f"It could not be fetched: {trouble}. See whether the address is right, and try again later.")
+                raise UpdateError(_(ENDED))
+        raise UpdateError(
+            _(
+                "It could not be fetched: {trouble}. See whether the address is right, and try again later.",
+                trouble=trouble,
+            )
+        )
 
     def _try(self, file: IO[bytes]) -> None:
         """Go on where it broke off, if the other side can, else from the beginning. Raises _NoMore."""
@@ -122,13 +128,23 @@ class Fetch:
         except HTTPError as error:
             with error:
                 if error.code < 500:
-                    raise UpdateError(f"{urlsplit(self.address).hostname} has nothing there ({error.code}).") from error
+                    raise UpdateError(
+                        _(
+                            "{address} has nothing there ({code}).",
+                            address=urlsplit(self.address).hostname,
+                            code=error.code,
+                        )
+                    ) from error
                 raise _NoMore(f"{urlsplit(self.address).hostname} answers {error.code}") from error
         except URLError as error:
             if isinstance(error.reason, ssl.SSLCertVerificationError):
                 raise UpdateError(
-                    f"The certificate of {urlsplit(self.address).hostname} is not trusted here"
-                    f" ({error.reason.verify_message}); name a host whose certificate is."
+                    _(
+                        "The certificate of {address} is not trusted here ({verify_message}); name a"
+                        " host whose certificate is.",
+                        address=urlsplit(self.address).hostname,
+                        verify_message=error.reason.verify_message,
+                    )
                 ) from error
             raise _NoMore(str(getattr(error.reason, "strerror", None) or error.reason)) from error
         except (HTTPException, TimeoutError, ConnectionError, ssl.SSLError) as error:
@@ -155,14 +171,14 @@ class Fetch:
                 looked_bytes = self.progress.received_bytes
                 self._refuse_too_much(self.progress.received_bytes, 0)
             if self._wait(0):
-                raise UpdateError(ENDED)
+                raise UpdateError(_(ENDED))
         if self.progress.total_bytes is not None and self.progress.received_bytes < self.progress.total_bytes:
             raise _NoMore("the connection ended early")
 
     def _refuse_too_much(self, total_bytes: int, missing_bytes: int) -> None:
         self._uploads.refuse_too_large(total_bytes)
         if missing_bytes > self._uploads.room_bytes() or self._uploads.room_bytes() < 0:
-            raise UpdateError("There is no room for it. Keep images for fewer days, and try again.")
+            raise UpdateError(_("There is no room for it. Keep images for fewer days, and try again."))
 
 
 class _HttpsOnly(urllib.request.HTTPRedirectHandler):

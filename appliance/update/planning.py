@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from appliance.language import _
 from appliance.update.bundle import Bundle, packages
 from appliance.update.versions import UpdateError, order, span
 
@@ -16,25 +17,48 @@ def refuse_unfit(bundle: Bundle, current: str, there: list[str], python: str, ma
     told = bundle.manifest
     if (told.python, told.machine) != (python, machine):
         raise UpdateError(
-            f"{bundle.path} is for Python {told.python} on {told.machine}, this box has Python {python} on {machine};"
-            " take the bundle that is made for it"
+            _(
+                "{path} is for Python {python} on {machine}, this box has Python {python_2} on"
+                " {machine_2}; take the bundle that is made for it",
+                path=bundle.path,
+                python=told.python,
+                machine=told.machine,
+                python_2=python,
+                machine_2=machine,
+            )
         )
     if order(told.version) == order(current):
-        raise UpdateError(f"{bundle.path} is {told.version}, which runs already; there is nothing to do")
+        raise UpdateError(
+            _("{path} is {version}, which runs already; there is nothing to do", path=bundle.path, version=told.version)
+        )
     if order(told.version) < order(current):
         raise UpdateError(
-            f"{bundle.path} is {told.version}, older than {current}, which runs; take a newer one (`mb9k update back`"
-            " goes back to a release that is kept)"
+            _(
+                "{path} is {version}, older than {current}, which runs; take a newer one (`mb9k update"
+                " back` goes back to a release that is kept)",
+                path=bundle.path,
+                version=told.version,
+                current=current,
+            )
         )
     if order(current) < order(told.updates_from):
         raise UpdateError(
-            f"{bundle.path} is {told.version}, which may follow {told.updates_from} or later, and {current} runs;"
-            f" update to {told.updates_from} first"
+            _(
+                "{path} is {version}, which may follow {updates_from} or later, and {current} runs;"
+                " update to {updates_from} first",
+                path=bundle.path,
+                version=told.version,
+                updates_from=told.updates_from,
+                current=current,
+            )
         )
     if any(order(told.version) == order(release) for release in there):
         raise UpdateError(
-            f"{told.version} is kept already; `mb9k update back --to {told.version}` lets it run"
-            " (`mb9k update list` shows what is kept)"
+            _(
+                "{version} is kept already; `mb9k update back --to {version}` lets it run (`mb9k"
+                " update list` shows what is kept)",
+                version=told.version,
+            )
         )
 
 
@@ -50,27 +74,39 @@ def what_changes(
 
     installed: versions of the packages there are now; schema: the newest migration of each set that is known now.
     """
-    told = bundle.manifest
+    told, said = bundle.manifest, {"current": current, "version": bundle.manifest.version}
     changed = [
-        f"{name} {installed.get(name, 'new')} -> {version}" if name in installed else f"{name} {version} (new)"
+        f"{name} {installed[name]} -> {version}"
+        if name in installed
+        else _("{name} {version} (new)", name=name, version=version)
         for name, version in sorted(packages(told.wheels).items())
         if name not in ("mb9k", "pip") and installed.get(name) != version
     ]
-    lines = [f"From {current} to {told.version}, signed by {bundle.signer}.", *(f"New: {note}" for note in told.notes)]
-    lines += [f"Packages: {', '.join(changed)}."] if changed else []
+    lines = [
+        _("From {current} to {version}, signed by {signer}.", **said, signer=bundle.signer),
+        *(_("New: {note}", note=note) for note in told.notes),
+    ]
+    lines += [_("Packages: {packages}.", packages=", ".join(changed))] if changed else []
     patience = span(health_s)
     if changes_form(bundle, schema):
         lines.append(
-            f"The record gets another form, which {current} cannot read. If {told.version} is not well within"
-            f" {patience}, {current} gets the record back as it was before; what was counted meanwhile is set aside,"
-            " not shown."
+            _(
+                "The record gets another form, which {current} cannot read. If {version} is not well within {patience},"
+                " {current} gets the record back as it was before; what was counted meanwhile is set aside, not shown.",
+                **said,
+                patience=patience,
+            )
         )
     else:
         lines.append(
-            f"The record keeps its form: if {told.version} is not well within {patience}, {current} runs again with all"
-            " that was counted meanwhile."
+            _(
+                "The record keeps its form: if {version} is not well within {patience}, {current} runs again with all"
+                " that was counted meanwhile.",
+                **said,
+                patience=patience,
+            )
         )
     lines.append(
-        "Nothing is counted while one takes over from the other: for seconds, on a small board up to a minute."
+        _("Nothing is counted while one takes over from the other: for seconds, on a small board up to a minute.")
     )
     return lines

@@ -10,6 +10,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 from appliance.config import Config
+from appliance.language import _
 from appliance.store.soundness import COMPANIONS, newest_known
 from appliance.update.building import refuse_too_full
 from appliance.update.bundle import Bundle, verified
@@ -69,5 +70,9 @@ def authorities(config: Config) -> str:
         return path.read_text("ascii")
     except (OSError, UnicodeDecodeError) as error:
         raise UpdateError(
-            f"{path}: {error}; put the certificate of your updates' authority there (update.authority)"
+            _(
+                "{path}: {error}; put the certificate of your updates' authority there (update.authority)",
+                path=path,
+                error=error,
+            )
         ) from error

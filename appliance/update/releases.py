@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from appliance.files import sync
+from appliance.language import _
 from appliance.update.versions import ELSEWHERE, UpdateError, is_version, order
 
 CURRENT, PROVEN = "current", "proven"
@@ -35,7 +36,14 @@ class Releases:
         """The release that runs. Raises UpdateError where this box has none."""
         name = self._named_by(CURRENT)
         if name is None:
-            raise UpdateError(f"{self.folder} has no release that runs (no link {CURRENT}): {ELSEWHERE}")
+            raise UpdateError(
+                _(
+                    "{folder} has no release that runs (no link {current}): {elsewhere}",
+                    folder=self.folder,
+                    current=CURRENT,
+                    elsewhere=_(ELSEWHERE),
+                )
+            )
         return name
 
     def before_current(self) -> str:
@@ -43,7 +51,9 @@ class Releases:
         current = self.current()
         older = [version for version in self.all() if order(version) < order(current)]
         if not older:
-            raise UpdateError(f"no release older than {current} is kept; `mb9k update list` shows what is")
+            raise UpdateError(
+                _("no release older than {current} is kept; `mb9k update list` shows what is", current=current)
+            )
         return older[-1]
 
     def proven(self) -> str | None:
@@ -101,7 +111,9 @@ class Releases:
         """Raise UpdateError if this user may not change what is installed."""
         if not os.access(self.folder, os.W_OK | os.X_OK):
             owner = " ".join(["sudo", *sys.argv[:1], "update ..."])
-            raise UpdateError(f"this user may not change {self.folder}; do it as root: {owner}")
+            raise UpdateError(
+                _("this user may not change {folder}; do it as root: {owner}", folder=self.folder, owner=owner)
+            )
 
     def _named_by(self, link: str) -> str | None:
         try:

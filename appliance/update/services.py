@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from typing import Protocol
 
+from appliance.language import _
 from appliance.service import SERVICES
 from appliance.update.versions import ELSEWHERE, UpdateError
 
@@ -42,7 +43,9 @@ class Systemd:
         try:
             _systemctl("cat", TARGET)
         except UpdateError as error:
-            raise UpdateError(f"systemd knows no {TARGET} here: {ELSEWHERE}") from error
+            raise UpdateError(
+                _("systemd knows no {target} here: {elsewhere}", target=TARGET, elsewhere=_(ELSEWHERE))
+            ) from error
 
 
 def _systemctl(*words: str) -> None:
@@ -56,7 +59,11 @@ def _systemctl(*words: str) -> None:
             stdin=subprocess.DEVNULL,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise UpdateError(f"`systemctl {' '.join(words)}`: {error}; look into `journalctl -b`") from error
+        raise UpdateError(
+            _("`systemctl {words}`: {error}; look into `journalctl -b`", words=" ".join(words), error=error)
+        ) from error
     if done.returncode:
         said = " ".join(done.stderr.split())[-300:]
-        raise UpdateError(f"`systemctl {' '.join(words)}` failed ({said}); look into `journalctl -b`")
+        raise UpdateError(
+            _("`systemctl {words}` failed ({said}); look into `journalctl -b`", words=" ".join(words), said=said)
+        )

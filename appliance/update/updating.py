@@ -9,6 +9,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from appliance.language import N_, _
 from appliance.update.asking import Box
 from appliance.update.building import build
 from appliance.update.bundle import Bundle
@@ -20,7 +21,7 @@ from appliance.update.versions import UpdateError, span
 
 TRIED_COPY, KEPT_COPY = "trial.db", "before.db"
 OLD_ONE_S = 120.0
-ENDED = "it was asked to end"
+ENDED = N_("it was asked to end")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,9 @@ class Updater:
         before = self.releases.current()
         if version not in self.releases.all():
             kept = ", ".join(self.releases.all())
-            raise UpdateError(f"there is no release {version}; there are {kept}")
+            raise UpdateError(_("there is no release {version}; there are {kept}", version=version, kept=kept))
         if version == before:
-            raise UpdateError(f"{version} runs already; `mb9k update list` shows what is kept")
+            raise UpdateError(_("{version} runs already; `mb9k update list` shows what is kept", version=version))
         self._guarded(Progress(Step.BUILDING, before, version, utc, is_new=False), lambda: self._try(version), utc)
 
     def resume(self, utc: float, at_boot: bool) -> str:
@@ -92,7 +93,9 @@ class Updater:
     def refuse_unfinished(self) -> None:
         """Raise UpdateError if an update was cut off and is still to be ended."""
         if self.journal.read():
-            raise UpdateError("an update was cut off; `mb9k update resume` ends it, or a restart of the machine does")
+            raise UpdateError(
+                _("an update was cut off; `mb9k update resume` ends it, or a restart of the machine does")
+            )
 
     def _guarded(self, progress: Progress, prepare: Callable[[], None], utc: float) -> None:
         self.releases.point(PROVEN, progress.before)
@@ -107,7 +110,7 @@ class Updater:
             trouble = str(error) if isinstance(error, Exception) else ENDED
             done = self._undo(there, trouble, utc, at_boot=False)
             if isinstance(error, Exception):
-                raise UpdateError(f"{trouble.rstrip('.')}; {done}") from error
+                raise UpdateError(_("{trouble}; {done}", trouble=trouble.rstrip("."), done=done)) from error
             raise
 
     def _build(self, bundle: Bundle, before: str) -> None:
@@ -121,13 +124,13 @@ class Updater:
         try:
             self.box.trial(self.releases.python(version), TRIED_COPY)
         except UpdateError as error:
-            raise UpdateError(f"{version} cannot do with this box: {error}") from error
+            raise UpdateError(_("{version} cannot do with this box: {error}", version=version, error=error)) from error
         self.box.forget(self.python)
         self._refuse_if_ended()
 
     def _refuse_if_ended(self) -> None:
         if self._is_to_end():
-            raise UpdateError(ENDED)
+            raise UpdateError(_(ENDED))
 
     def _switch_over(self, progress: Progress, utc: float) -> None:
         before = self.box.health(self.releases.python(progress.before))
@@ -141,7 +144,14 @@ class Updater:
         self.running.start()
         trouble = self._ailment(progress.after, self.patience.health_s, bool(before.problem), self._refuse_if_ended)
         if trouble:
-            raise UpdateError(f"{progress.after} was not well within {span(self.patience.health_s)}: {trouble}")
+            raise UpdateError(
+                _(
+                    "{after} was not well within {health_s}: {trouble}",
+                    after=progress.after,
+                    health_s=span(self.patience.health_s),
+                    trouble=trouble,
+                )
+            )
         progress = self._step(progress, Step.SETTLING, f"{progress.after} is well.")
         self._settle(progress, utc)
 

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from appliance.config import Config
 from appliance.disk import LOG_BYTES, free_bytes
 from appliance.files import replace_file, sync
+from appliance.language import _
 from appliance.slots.either import prepare_either
 from appliance.update.preparing import Prepared
 from appliance.update.releases import Releases
@@ -65,8 +66,12 @@ class Uploads:
         missing_bytes = size_bytes - self.room_bytes()
         if missing_bytes > 0:
             raise UpdateError(
-                f"There is no room for it: {missing_bytes // MB + 1} MB more are needed on the disk of"
-                f" {self.config.state}. Keep images for fewer days, and send it again."
+                _(
+                    "There is no room for it: {mb} MB more are needed on the disk of {state}. Keep"
+                    " images for fewer days, and send it again.",
+                    mb=missing_bytes // MB + 1,
+                    state=self.config.state,
+                )
             )
         return self.folder / f"{self.service}-{secrets.token_hex(8)}{PART}"
 
@@ -74,7 +79,9 @@ class Uploads:
         """Raise UpdateError if it is larger than this box takes."""
         limit_mb = self.config.update.upload_mb
         if size_bytes > limit_mb * MB:
-            raise UpdateError(f"It is larger than the {limit_mb} MB that this box takes (update.upload_mb).")
+            raise UpdateError(
+                _("It is larger than the {limit_mb} MB that this box takes (update.upload_mb).", limit_mb=limit_mb)
+            )
 
     def room_bytes(self) -> int:
         """How much may be written, so that no image has to go for it. Raises OSError."""
@@ -145,7 +152,7 @@ def open_upload(folder: Path, name: str) -> int:
     Raises OSError, UpdateError.
     """
     if not _is_upload_name(name):
-        raise UpdateError("An upload has no such name.")
+        raise UpdateError(_("An upload has no such name."))
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
     there = os.open(folder, flags | os.O_DIRECTORY)
     try:

@@ -7,6 +7,7 @@ import re
 import sys
 
 from appliance.errors import UserError
+from appliance.language import N_, _
 
 VERSION = r"^[0-9]{1,6}(\.[0-9]{1,6}){1,3}$"
 _NAME = re.compile(r"^([0-9]{1,6}(?:\.[0-9]{1,6}){1,3})(?:[-+][A-Za-z0-9._+-]{1,60})?$")
@@ -16,7 +17,7 @@ class UpdateError(UserError):
     """An update cannot be made, or was undone; one line that names the next step."""
 
 
-ELSEWHERE = "this box was set up in another way; update it in that way, with pip for one"
+ELSEWHERE = N_("this box was set up in another way; update it in that way, with pip for one")
 
 
 def sentence(error: Exception) -> str:
@@ -42,13 +43,13 @@ def number(name: str) -> str:
     """The version in the name of a release: 0.2.0 of 0.2.0-1a2b. Raises UpdateError."""
     match = _NAME.match(name)
     if match is None:
-        raise UpdateError(f"{name!r} is no version: it must be like 0.2.0")
+        raise UpdateError(_("{name!r} is no version: it must be like 0.2.0", name=name))
     return match[1]
 
 
 def span(seconds: float) -> str:
     """A time for people: 5 minutes, 8 s."""
-    return f"{seconds / 60:g} minutes" if seconds >= 120 else f"{seconds:g} s"
+    return _("{minutes} minutes", minutes=f"{seconds / 60:g}") if seconds >= 120 else f"{seconds:g} s"
 
 
 def this_python() -> str:

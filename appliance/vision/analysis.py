@@ -327,7 +327,8 @@ class Analysis:
         somebodys = [face for face in self._in_view(look) if face not in look.excluded]
         shown = [replace(face, bbox_px=rescale_bbox(face.bbox_px, *sizes)) for face in somebodys]
         try:
-            self.previews.write(self.stream_id, encode_jpeg(draw_bboxes(hidden, shown), JPEG_QUALITY))
+            drawn = draw_bboxes(hidden, shown, with_words=False)
+            self.previews.write(self.stream_id, encode_jpeg(drawn, JPEG_QUALITY), shown)
         except OSError as error:
             log.warning("no preview of stream %d: %s", self.stream_id, error.strerror)
 

@@ -90,7 +90,7 @@ class Forgetting:
 
     def leave_nothing(self, store: Store, clock: BoxClock, now_utc: float) -> None:
         """Empty the write-ahead log every LOG_S, and as soon as somebody waits for a receipt. Raises sqlite3.Error."""
-        busy = store.erasures.count() or store.privacy.has_files_to_remove()
+        busy = store.deletions.under_way() or store.erasures.count() or store.privacy.has_files_to_remove()
         unfinished = 0 if busy else store.receipts.unfinished()
         if unfinished or clock.running_s >= self._log_due_s:
             if not store.empty_log():

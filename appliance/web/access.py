@@ -12,13 +12,23 @@ from bottle import Bottle, HTTPError, HTTPResponse, request
 
 from appliance.language import speaking, spoken
 from appliance.web.address import SiteAddress, host_in
+from appliance.web.compression import compressing
 from appliance.web.forms import MAX_ID, whole_number
 from appliance.web.headers import SECURITY_HEADERS
 from appliance.web.uploads import Admit, note_arrival
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 ErrorPage = Callable[[HTTPError], Any]
-READ_HEADERS = ("Host", "Origin", "Sec-Fetch-Site", "Authorization", "If-None-Match", "Referer", "X-CSRF-Token")
+READ_HEADERS = (
+    "Host",
+    "Origin",
+    "Sec-Fetch-Site",
+    "Authorization",
+    "If-None-Match",
+    "Referer",
+    "X-CSRF-Token",
+    "X-By-Script",
+)
 """Every header that this program reads."""
 
 
@@ -107,8 +117,7 @@ class App(Bottle):  # type: ignore[misc]
             return start_response(status, sent + strict, exc_info)
 
         with speaking(self.language_of(environ)):
-            answer: Iterable[bytes] = super().wsgi(environ, start)
-        return answer
+            return compressing(super().wsgi, environ, start)
 
     def _refuse_other_hosts(self) -> None:
         """Refuse who was led here by a name that is not ours. In plain text: our style sheet would be refused, too."""

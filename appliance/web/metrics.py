@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from bottle import HTTPResponse
 
@@ -18,8 +18,7 @@ Labels: TypeAlias = Mapping[str, str]
 Kind = Literal["gauge", "counter", "summary"]
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """One value. suffix: what stands after the name of its metric: `_sum` and `_count` of a summary."""
 
     value: float
@@ -79,12 +78,14 @@ def answer(metrics: Iterable[Metric]) -> HTTPResponse:
 def _lines(metric: Metric) -> str:
     lines = [f"# HELP {metric.name} {_escaped(metric.help)}", f"# TYPE {metric.name} {metric.kind}"]
     for sample in metric.samples:
-        labels = ",".join(f'{name}="{_escaped(value, quotes=True)}"' for name, value in sample.labels.items())
+        labels = ",".join([f'{name}="{_escaped(value, quotes=True)}"' for name, value in sample.labels.items()])
         lines.append(f"{metric.name}{sample.suffix}{{{labels}}} {_number(sample.value)}")
     return "\n".join(lines) + "\n"
 
 
 def _escaped(text: str, quotes: bool = False) -> str:
+    if text.isalnum():  # nearly all of them
+        return text
     text = text.replace("\\", "\\\\").replace("\n", "\\n")
     return text.replace('"', '\\"') if quotes else text
 

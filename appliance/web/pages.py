@@ -16,12 +16,16 @@ from appliance.language import LANGUAGES, spoken
 from appliance.times import utc_text
 from appliance.web.access import wants_json
 from appliance.web.address import SiteAddress
+from appliance.web.compression import keep_apart
 from appliance.web.cookies import Cookie, form_token
 from appliance.web.forms import see_other
+from appliance.web.markup import Markup
 from appliance.web.refill import refilled
 from appliance.web.render import Renderer, answer_with_etag
 from appliance.web.static import Static
+from appliance.web.told import Told, is_looked_at
 from appliance.web.unsent import UNSENT_ID, UNSENT_PAGE, unsent_now
+from appliance.web.wrong_field import pointed
 
 log = logging.getLogger(__name__)
 Page: TypeAlias = str | HTTPResponse
@@ -81,14 +85,35 @@ class Pages:
     values: Mapping[str, Any] = field(default_factory=dict)
     address: SiteAddress = field(default_factory=SiteAddress)
     title: Callable[[], str] | None = None
+    told: Told = field(default_factory=Told)
 
-    def page(self, view: str, *, status: int = 200, problem: UserError | str | None = None, **values: Any) -> Page:
-        """The page `view`, for its viewer. problem: why a form was not accepted; an error brings its own status."""
+    @property
+    def site_name(self) -> str:
+        """What stands beside the brand."""
+        return self.title() if self.title else self.name
+
+    def page(
+        self,
+        view: str,
+        *,
+        status: int = 200,
+        problem: UserError | str | None = None,
+        wrong_field: str = "",
+        **values: Any,
+    ) -> Page:
+        """The page `view`, for its viewer. problem: why a form was not accepted; an error brings its own status.
+
+        wrong_field: of the form, by name, where the error does not say it.
+        """
+        wrong = (problem.fields if isinstance(problem, InputError) else ()) or (wrong_field,)
         if isinstance(problem, UserError):
             status, problem = 400 if isinstance(problem, InputError) else 503, str(problem)
         viewer = self.viewer()
         csrf = viewer.csrf_token if viewer else form_token(self.form_cookie, response)
-        text = self._render(view, viewer, csrf=csrf, problem=problem, **values)
+        happened = self._told(viewer) if status == 200 else None
+        text = self._render(view, viewer, csrf=csrf, problem=problem, happened=happened, **values)
+        if problem and request.method == "POST":
+            text = pointed(text, self.address.rooted(request.path), wrong)
         response.status = status
         unsent = unsent_now()
         if unsent and status == 200 and request.path != UNSENT_PAGE:
@@ -97,6 +122,16 @@ class Pages:
                 return see_other(f"{UNSENT_PAGE}?{UNSENT_ID}={unsent.id}")
             text = filled
         return answer_with_etag(text) if status == 200 and request.method == "GET" else text
+
+    def done(self, path: str, sentence: str) -> HTTPResponse:
+        """Lead on to a page of ours after a form; the page says, once, what was done."""
+        viewer = self.viewer()
+        if viewer and viewer.csrf_token:
+            self.told.keep(viewer.csrf_token, sentence)
+        return see_other(path)
+
+    def _told(self, viewer: Viewer | None) -> str | None:
+        return self.told.take(viewer.csrf_token) if viewer and viewer.csrf_token and is_looked_at() else None
 
     def error_page(self, error: HTTPError) -> str:
         """What went wrong and the next step: a page for people, JSON for programs. Never a traceback."""
@@ -115,8 +150,9 @@ class Pages:
         return self._render("error.html", viewer, csrf=csrf, title=title, message=message, code=error.status_code)
 
     def _render(self, view: str, viewer: Viewer | None, **values: Any) -> str:
+        keep_apart(values.get("csrf"))
         common = {
-            "site_name": self.title() if self.title else self.name,
+            "site_name": self.site_name,
             "noun": self.noun,
             "static": self.static.url,
             "path": request.path,
@@ -127,14 +163,21 @@ class Pages:
             "utc_text": utc_text,
             "clock_utc": clock_utc,
             "marked": marked,
+            "moment": moment,
             "problem": None,
         }
         return self.address.rooted_links(self.renderer.render(view, {**common, **self.values, **values}))
 
 
-def marked(text: str) -> str:
+def marked(text: str) -> Markup:
     """A sentence as markup, what stands between backticks as code: what people type at a command line."""
-    return re.sub("`([^`]+)`", r"<code>\1</code>", html_escape(text))
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", html_escape(text)))
+
+
+def moment(utc: float | str) -> Markup:
+    """A time as markup, to be put into a sentence; the browser's script shows it in the browser's zone."""
+    text = utc if isinstance(utc, str) else utc_text(utc)
+    return Markup(f'<time datetime="{html_escape(text)}">{html_escape(clock_utc(utc))}</time>')
 
 
 def clock_utc(utc: float | str) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from appliance.times import Now
+from appliance.web.compression import keep_apart
 
 SHOWN_S = 300
 
@@ -42,4 +43,7 @@ class ShownSecrets:
         """The secret, as long as it is shown, to nobody but who made it."""
         with self._lock:
             kept = self._kept.get((what, person_id))
-        return kept if kept and kept.until_uptime_s > now.uptime_s else None
+        if kept is None or kept.until_uptime_s <= now.uptime_s:
+            return None
+        keep_apart(kept.secret)
+        return kept
