@@ -52,6 +52,7 @@ DECLARED = {
     "POST /streams": S,
     "GET /streams/<stream_id:int>": O,
     "GET /streams/<stream_id:int>/preview.jpg": O,
+    "GET /streams/<stream_id:int>/glance.jpg": O,
     "GET /streams/<stream_id:int>/calibration": O,
     "POST /streams/<stream_id:int>/calibration": O,
     "POST /streams/<stream_id:int>/calibration/label": O,

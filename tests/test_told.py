@@ -16,7 +16,7 @@ from tests.site import Box
 
 SAYS_ITSELF = {
     "sign_in.claim", "sign_in.sign_out", "account.make_token", "metrics.make_token", "monitoring.make_token",
-    "joins.add", "streams.delete", "streams.delete_images", "detections.delete", "detections.mark_thing",
+    "joins.add", "streams.delete", "streams.delete_images", "reviewing.delete", "reviewing.mark_thing",
     "mail_forms.try_mail_server", "recipient_forms.test",
     "people.remove", "privacy.keep_statistics_only", "calibration.label", "calibration.undo", "zones.save",
     "languages.choose",

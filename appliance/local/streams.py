@@ -15,7 +15,7 @@ from appliance.local.pages import Site
 from appliance.local.trend_charts import today_charts
 from appliance.local.words import kept
 from appliance.local.zone_drawing import KINDS, drawing_of
-from appliance.previews import Preview
+from appliance.previews import AGE_HEADER, Preview
 from appliance.reception import receptions
 from appliance.rules import streams as rules
 from appliance.store import DetectionFilter, Store, Stream
@@ -25,7 +25,6 @@ from appliance.web.access import Access, App
 from appliance.web.forms import see_other
 from appliance.web.pages import Page
 
-AGE_HEADER = "X-Picture-Age-S"  # in seconds by the box's own clock: nobody needs to trust a browser's
 FACES_HEADER = (
     "X-Picture-Faces"  # what is marked in this very picture: [[state, left, top, right, bottom], ...] in its px
 )

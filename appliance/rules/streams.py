@@ -234,7 +234,12 @@ def delete_images(store: Store, files: ImageFiles, by: Person, stream: Stream, n
 
 def named(store: Store, stream_id: int) -> str:
     """A stream as the audit knows it: its number, which is never given twice, and how it is called now."""
-    return f"stream {stream_id} ({store.streams.title(stream_id)})"
+    return subject_of(stream_id, store.streams.title(stream_id))
+
+
+def subject_of(stream_id: int, title: str) -> str:
+    """The same, of a stream whose title is known."""
+    return f"stream {stream_id} ({title})"
 
 
 def _new_source(

@@ -181,8 +181,10 @@ document.addEventListener("click", (event) => {
 // A live picture goes on within what is new around it, and the page's main part stays the one that is renewed.
 function replace(now, next) {
   const fresh = document.importNode(next, true);
-  const [frame, theirs] = [now, fresh].map((part) => part.nodeType === 1 && part.querySelector("[data-preview]"));
-  if (frame && theirs) {
+  const frames = now.nodeType === 1 ? [...now.querySelectorAll("[data-preview]")] : [];
+  for (const theirs of fresh.nodeType === 1 ? fresh.querySelectorAll("[data-preview]") : []) {
+    const frame = frames.find((each) => each.dataset.preview === theirs.dataset.preview);
+    if (!frame) continue;
     renew(frame, theirs);
     theirs.replaceWith(frame);
   }
@@ -225,18 +227,20 @@ function keepUpToDate(main) {
     localise(next);
     isKeptBack = false;
     renewInPlace(main, next);
+    startPreviews();
     if (isKeptBack) etag = drawn = null; // asked for once more
     for (const tell of tellAges) tell();
   }
   setInterval(() => poll().catch(() => { stale.hidden = false; }), Number(main.dataset.refresh) * 1000);
 }
 
-// The live preview: the next picture as soon as the last one is shown.
+// The live preview: the next picture as soon as the last one is shown; where many are side by side, after a pause.
 function showPreview(frame) {
   const picture = frame.querySelector("img");
   const none = frame.querySelector("[data-none]");
   let drawnAt = picture.hidden ? null : performance.now(); // of the one that came with the page, a little later than true
   async function next() {
+    if ("pause" in frame.dataset && frame.isConnected && !isInSight(frame)) return setTimeout(next, 250);
     let wait = 1000;
     if (!document.hidden) {
       try {
@@ -261,12 +265,14 @@ function showPreview(frame) {
       } catch { /* the box does not answer: the picture shows its age */ }
       tell();
     }
-    if (frame.isConnected) setTimeout(next, wait);
+    if (frame.isConnected) return setTimeout(next, Math.max(wait, Number(frame.dataset.pause ?? 0)));
+    clearInterval(telling);
+    tellAges.splice(tellAges.indexOf(tell), 1);
+    if (picture.src.startsWith("blob:")) URL.revokeObjectURL(picture.src);
   }
-  const tell = () => frame.isConnected && showAge(frame, drawnAt === null ? 0 : performance.now() - drawnAt);
+  const tell = () => frame.isConnected && showAge(frame, drawnAt === null ? null : performance.now() - drawnAt);
   tellAges.push(tell);
-  setInterval(tell, 500);
-  document.addEventListener("visibilitychange", tell);
+  const telling = setInterval(tell, 500);
   next();
 }
 
@@ -324,14 +330,17 @@ function setText(element, words) {
   if (element.textContent !== words) element.textContent = words;
 }
 
-// How old a picture is that is not live any more. A screen reader is told that once, and reads the age where it stands.
+// How old a picture is that is not live any more; on a wall, of each. A screen reader is told once that one is not, and
+// reads the age where it stands. ageMs: null where there is no picture.
 function showAge(frame, ageMs) {
   const isOld = ageMs >= OLD_MS;
-  const words = isOld ? ageWords(Math.floor(ageMs / 1000)) : "";
+  const age = ageMs === null ? "" : ageWords(Math.floor(ageMs / 1000));
   frame.toggleAttribute("data-old", isOld);
-  setText(frame.querySelector("[data-age]"), words);
-  setText(frame.querySelector("[data-age-mark] [role=status]"), isOld ? said("not-live", "The picture is not live.") : "");
-  const pill = document.querySelector("#main .pill.live, #main .pill.old"); // of this stream: a page with a picture has one
+  setText(frame.querySelector("[data-age]"), isOld || "tellsAge" in frame.dataset ? age : "");
+  const status = frame.querySelector("[data-age-mark] [role=status]");
+  if (status) setText(status, isOld ? said("not-live", "The picture is not live.") : "");
+  const around = frame.closest(".wall > li") ?? document.getElementById("main"); // of this stream: else a page has one
+  const pill = around.querySelector(".pill.live, .pill.old");
   if (!pill) return;
   if (!isOld && pill.matches(".old")) {
     pill.textContent = pill.dataset.said;
@@ -339,7 +348,25 @@ function showAge(frame, ageMs) {
   } else if (isOld) {
     if (pill.matches(".live")) pill.dataset.said = pill.textContent;
     pill.className = "pill warn old";
-    setText(pill, said("old-picture", "Picture {age}", { age: words }));
+    setText(pill, said("old-picture", "Picture {age}", { age }));
+  }
+}
+
+document.addEventListener("visibilitychange", () => { for (const tell of tellAges) tell(); });
+
+// Of a wall of pictures a phone shows two or three; the others are not fetched.
+function isInSight(frame) {
+  const { top, bottom } = frame.getBoundingClientRect();
+  return bottom >= -300 && top <= innerHeight + 300;
+}
+
+const shownPreviews = new WeakSet();
+
+function startPreviews() {
+  for (const frame of document.querySelectorAll("[data-preview]")) {
+    if (shownPreviews.has(frame)) continue;
+    shownPreviews.add(frame);
+    showPreview(frame);
   }
 }
 
@@ -423,4 +450,4 @@ if (manifest && navigator.serviceWorker)
 localise(document);
 const main = document.querySelector("main[data-refresh]");
 if (main) keepUpToDate(main);
-document.querySelectorAll("[data-preview]").forEach(showPreview);
+startPreviews();
