@@ -376,7 +376,7 @@ def test_a_page_holds_fifty(filled: Store) -> None:
 
 def test_pages_of_many_streams_are_those_of_one_sorted_list(filled: Store) -> None:
     """Also where many were first seen in the same moment, and on whichever stream."""
-    streams = [1, 2, 3, *(filled.streams.add_with_key(1, f"cam {each}", f"digest {each}", AT) for each in range(40))]
+    streams = [1, 2, 3, *(filled.streams.add_with_key(1, f"cam {each}", f"digest of {each}", AT) for each in range(40))]
     random = Random(20)
     every: list[tuple[float, int]] = []
     with filled.writing():
