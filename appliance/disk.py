@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 RESERVE_BYTES = 10_000_000
-LOG_BYTES = 4_500_000
+LOG_BYTES = 4_300_000
 """What a few writes may need: SQLite's write-ahead log grows to 1000 pages of 4 KiB before it is used again."""
 SHARED_MEMORY_BYTES = 65_536  # more than what SQLite makes beside its file to open it
 LEAST_BYTES = 500_000

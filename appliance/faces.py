@@ -147,6 +147,12 @@ class Counts:
     incorrect: int = 0
     unknown: int = 0
 
+    def without(self, others: Counts) -> Counts:
+        """Those of these that are not among the others."""
+        return Counts(
+            **{state.value: max(0, getattr(self, state.value) - getattr(others, state.value)) for state in State}
+        )
+
     @property
     def total(self) -> int:
         """All persons, classified or not."""

@@ -16,11 +16,24 @@ _ADDRESS, _LOCAL = 1, 2  # attributes
 _TEMPORARY = 0x01  # of IPv6: for a day, so that servers cannot tell who asks
 _GLOBAL_SCOPE = 0
 _TIMEOUT_S = 2.0
+ELSEWHERE = ("192.0.2.1", 9)  # of no network (RFC 5737), so the way there is the way out
 
 
 def addresses() -> list[str]:
     """Where this machine can be reached from elsewhere: IPv4 first, each once; empty where the kernel does not say."""
     return [str(one) for one in sorted({one for _, one in _found()}, key=_order)]
+
+
+def main_address() -> str | None:
+    """The address by which others most likely know this machine: of its way out, else the first; None: it has none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        try:
+            asked.connect(ELSEWHERE)  # of UDP: nothing is sent
+            found = str(asked.getsockname()[0])
+        except OSError:
+            found = ""
+    known = addresses()
+    return found if found in known else known[0] if known else None
 
 
 def networks() -> dict[str, list[str]]:

@@ -9,20 +9,55 @@ import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from appliance.disk import MAKE_ROOM
+from appliance.language import N_, _
 from appliance.store import Refusal, ServiceStatus, Store, Stream
 from appliance.times import Now, utc_text
 
 REFUSAL_S = 86_400.0
 """Whoever was refused longer ago has given up."""
 WATCHER = "watch"
-MAY_BE_WELL = "The camera may well be all right. If this stays for more than a minute, restart the box."
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """What is said while a service of the box is silent. since: with {time}; marks, to be translated."""
+
+    never: str
+    what: str
+    since: str
+    advice: str
+
+
 WITHOUT = {
-    WATCHER: ("watcher", f"So it is not known which streams are LIVE, and nobody is counted. {MAY_BE_WELL}"),
-    "gate": ("gate", f"So the box lets nobody in who sends to it. {MAY_BE_WELL}"),
-    "ingest": ("ingest", f"So the box takes in nothing that is sent to it. {MAY_BE_WELL}"),
+    WATCHER: Silence(
+        N_("The watcher of the box has not run since the box was started"),
+        N_("The watcher of the box has not answered"),
+        N_("The watcher of the box has not answered since {time}."),
+        N_(
+            "So it is not known which streams are LIVE, and nobody is counted. The camera may well be all right. If"
+            " this stays for more than a minute, restart the box."
+        ),
+    ),
+    "gate": Silence(
+        N_("The gate of the box has not run since the box was started"),
+        N_("The gate of the box has not answered"),
+        N_("The gate of the box has not answered since {time}."),
+        N_(
+            "So the box lets nobody in who sends to it. The camera may well be all right. If this stays for more than a"
+            " minute, restart the box."
+        ),
+    ),
+    "ingest": Silence(
+        N_("The ingest of the box has not run since the box was started"),
+        N_("The ingest of the box has not answered"),
+        N_("The ingest of the box has not answered since {time}."),
+        N_(
+            "So the box takes in nothing that is sent to it. The camera may well be all right. If this stays for more"
+            " than a minute, restart the box."
+        ),
+    ),
 }
-"""What a stream needs of the box: the word for the service, and what follows while it is silent."""
+"""What a stream needs of the box, by the name of the service."""
 NEEDED_TO_BE_SENT_TO = ("gate", "ingest")
 
 
@@ -43,16 +78,18 @@ class ReceptionState(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reception:
-    """How a stream is received just now, and what to do.
+    """How a stream is received just now, and what to do, in the language of who asks.
 
-    what: what is wrong, a sentence without its full stop, to which since_utc may be added; empty: nothing is. advice:
-    sentences; may be empty. problem: why nobody in it is judged, as the watcher says while it is heard. refusal: who
-    was refused since the stream was LIVE last, or while it is, within a day.
+    what: what is wrong, a sentence without its full stop; empty: nothing is. since: the same as a sentence with {time}
+    in it, to be translated; empty where since_utc says nothing of it. advice: sentences; may be empty. problem: why
+    nobody in it is judged, as the watcher says while it is heard. refusal: who was refused since the stream was LIVE
+    last, or while it is, within a day.
     """
 
     state: ReceptionState
     what: str = ""
     since_utc: str | None = None
+    since: str = ""
     advice: str = ""
     problem: str | None = None
     refusal: Refusal | None = None
@@ -70,7 +107,8 @@ class Reception:
     @property
     def words(self) -> str:
         """What is wrong and what to do, without times; empty: nothing is."""
-        refused = f"Refused, from {self.refusal.remote}: {self.refusal.reason}" if self.refusal else ""
+        refusal = self.refusal
+        refused = _("Refused, from {remote}: {reason}", remote=refusal.remote, reason=refusal.reason) if refusal else ""
         return " ".join(part for part in (self.what and f"{self.what}.", self.advice, self.problem, refused) if part)
 
 
@@ -124,30 +162,34 @@ def _not_known(
     name: str, service: ServiceStatus | None, refusal: Refusal | None, now: Now, disk_is_full: bool
 ) -> Reception:
     if disk_is_full:
-        advice = f"The disk of the box is full, and its services cannot say that they run. {MAKE_ROOM}"
-        return Reception(
-            ReceptionState.UNKNOWN, "It is not known which streams are LIVE", advice=advice, refusal=refusal
+        advice = _(
+            "The disk of the box is full, and its services cannot say that they run. An admin can make room: delete old"
+            " detections or streams, or keep images for fewer days."
         )
-    word, advice = WITHOUT[name]
+        what = _("It is not known which streams are LIVE")
+        return Reception(ReceptionState.UNKNOWN, what, advice=advice, refusal=refusal)
+    silence = WITHOUT[name]
+    advice = _(silence.advice)
     if service is None or service.silent_s is None:
-        what, since_utc = f"The {word} of the box has not run since the box was started", None
-    else:
-        what, since_utc = f"The {word} of the box has not answered", utc_text(round(now.utc - service.silent_s))
-    return Reception(ReceptionState.UNKNOWN, what, since_utc, advice, refusal=refusal)
+        return Reception(ReceptionState.UNKNOWN, _(silence.never), advice=advice, refusal=refusal)
+    since_utc = utc_text(round(now.utc - service.silent_s))
+    return Reception(ReceptionState.UNKNOWN, _(silence.what), since_utc, silence.since, advice, refusal=refusal)
 
 
 def _offline(stream: Stream, refusal: Refusal | None) -> Reception:
     """The box is well: it is the camera, or what sends its picture."""
     if stream.has_key:
-        what = "Nobody has sent to this stream" if stream.ended_utc else "Nobody sends to this stream"
-        advice = "The box is ready: see whether the camera, OBS or the phone is on, and streams to this box."
+        what = _("Nobody has sent to this stream") if stream.ended_utc else _("Nobody sends to this stream")
+        since = N_("Nobody has sent to this stream since {time}.")
+        advice = _("The box is ready: see whether the camera, OBS or the phone is on, and streams to this box.")
     else:
         what = (
-            "The box has got no picture of this camera"
+            _("The box has got no picture of this camera")
             if stream.ended_utc
-            else "The box gets no picture of this camera"
+            else _("The box gets no picture of this camera")
         )
-        advice = "The box asks it again and again: see whether the camera is on, and reached from here."
+        since = N_("The box has got no picture of this camera since {time}.")
+        advice = _("The box asks it again and again: see whether the camera is on, and reached from here.")
     return Reception(
-        ReceptionState.OFFLINE, what, stream.ended_utc, "" if stream.problem else advice, stream.problem, refusal
+        ReceptionState.OFFLINE, what, stream.ended_utc, since, "" if stream.problem else advice, stream.problem, refusal
     )

@@ -153,6 +153,9 @@ class Images(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pixelate_eyes: Annotated[
         bool, about("Pixelate the eyes of faces before an image is written, where a stream has no choice of its own")
     ] = True
+    scene: Annotated[
+        bool, about("Keep beside each image the scene around the face and the face at three other moments, all small")
+    ] = True
     keep_days: Annotated[
         int, Meta(ge=1, le=3650), about("For how many days images are kept at most; a stream may choose fewer")
     ] = 30

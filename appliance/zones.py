@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import msgspec
 
 from appliance.errors import InputError
+from appliance.language import _
 
 Point = tuple[float, float]
 """(x, y): 0 to 1, of the picture's width and height."""
@@ -110,7 +111,9 @@ def decoded(text: str | bytes) -> tuple[Zone, ...]:
     try:
         return checked(msgspec.json.decode(text, type=tuple[Zone, ...]))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"These are no zones ({error}); docs/zones.md shows how they are written.") from error
+        raise InputError(
+            _("These are no zones ({error}); docs/zones.md shows how they are written.", error=error)
+        ) from error
 
 
 def encoded(zones: Sequence[Zone]) -> str:
@@ -121,23 +124,31 @@ def encoded(zones: Sequence[Zone]) -> str:
 def checked(zones: Sequence[Zone]) -> tuple[Zone, ...]:
     """All zones of a stream as they are stored: names trimmed, points rounded. Raises InputError."""
     if len(zones) > MOST_ZONES:
-        raise InputError(f"A stream has at most {MOST_ZONES} zones and lines; take {len(zones) - MOST_ZONES} away.")
+        raise InputError(
+            _(
+                "A stream has at most {most} zones and lines; take {many} away.",
+                most=MOST_ZONES,
+                many=len(zones) - MOST_ZONES,
+            )
+        )
     cleaned = tuple(_checked(zone) for zone in zones)
     names = [zone.name.casefold() for zone in cleaned]
     for zone, name in zip(cleaned, names, strict=True):
         if names.count(name) > 1:
-            raise InputError(f"Two zones are called {zone.name}; give one of them another name.")
+            raise InputError(_("Two zones are called {name}; give one of them another name.", name=zone.name))
     return cleaned
 
 
 def _checked(zone: Zone) -> Zone:
     name = unicodedata.normalize("NFC", zone.name).strip()
     if not name:
-        raise InputError("Give each zone a name.")
+        raise InputError(_("Give each zone a name."))
     if len(name) > LONGEST_NAME or not name.isprintable():
-        raise InputError(f"The name of a zone has at most {LONGEST_NAME} characters that can be seen; shorten it.")
+        raise InputError(
+            _("The name of a zone has at most {longest} characters that can be seen; shorten it.", longest=LONGEST_NAME)
+        )
     if not all(math.isfinite(value) and 0 <= value <= 1 for point in zone.points for value in point):
-        raise InputError(f"A point of {name} lies outside of the picture; its numbers go from 0 to 1.")
+        raise InputError(_("A point of {name} lies outside of the picture; its numbers go from 0 to 1.", name=name))
     points = tuple((round(x, DIGITS), round(y, DIGITS)) for x, y in zone.points)
     (_check_line if zone.kind is ZoneKind.LINE else _check_polygon)(name, points)
     return Zone(zone.kind, name, points)
@@ -145,20 +156,34 @@ def _checked(zone: Zone) -> Zone:
 
 def _check_line(name: str, points: tuple[Point, ...]) -> None:
     if len(points) != 2:
-        raise InputError(f"A line has 2 points, {name} has {len(points)}; a line with bends is several lines.")
+        raise InputError(
+            _(
+                "A line has 2 points, {name} has {count}; a line with bends is several lines.",
+                name=name,
+                count=len(points),
+            )
+        )
     if math.dist(*points) < SHORTEST_LINE:
-        raise InputError(f"The two ends of {name} lie on one spot; draw them further apart.")
+        raise InputError(_("The two ends of {name} lie on one spot; draw them further apart.", name=name))
 
 
 def _check_polygon(name: str, points: tuple[Point, ...]) -> None:
     if not FEWEST_POINTS <= len(points) <= MOST_POINTS:
-        raise InputError(f"A zone has {FEWEST_POINTS} to {MOST_POINTS} points, {name} has {len(points)}; mend that.")
+        raise InputError(
+            _(
+                "A zone has {fewest} to {most} points, {name} has {count}; mend that.",
+                fewest=FEWEST_POINTS,
+                most=MOST_POINTS,
+                name=name,
+                count=len(points),
+            )
+        )
     if len(set(points)) < len(points):
-        raise InputError(f"Two points of {name} lie on one spot; take one away.")
+        raise InputError(_("Two points of {name} lie on one spot; take one away.", name=name))
     if _crosses_itself(points):
-        raise InputError(f"The border of {name} crosses itself; put its points in order.")
+        raise InputError(_("The border of {name} crosses itself; put its points in order.", name=name))
     if _area(points) < SMALLEST_AREA:
-        raise InputError(f"{name} is too small for a face; draw it larger.")
+        raise InputError(_("{name} is too small for a face; draw it larger.", name=name))
 
 
 def _edges(points: Sequence[Point]) -> list[tuple[Point, Point]]:

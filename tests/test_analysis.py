@@ -16,9 +16,10 @@ import pytest
 
 from appliance.faces import Bbox, Detection, Face, State
 from appliance.keeping import ImageMode
-from appliance.previews import Previews
+from appliance.previews import Preview, Previews
 from appliance.sections import Vision
 from appliance.vision.analysis import Analysis, Sighting
+from appliance.vision.annotate import COLOURS
 from appliance.vision.budget import Budget, Costs
 from appliance.vision.detector import Detector
 from appliance.vision.pixels import Pixels, pixels_of
@@ -144,6 +145,25 @@ def test_a_preview_is_drawn_only_while_somebody_watches(watched: Watched, clip: 
     assert open_jpeg(preview.jpeg).shape[1] <= 640
 
 
+def test_what_is_said_of_a_live_picture_is_of_what_that_picture_shows(watched: Watched, clip: Path) -> None:
+    """The square of the clip is where the words will stand: nothing is said of another moment than is seen."""
+    watched.previews.request(1)
+    watched.start(clip)
+    seen: list[Preview] = []
+
+    def shows_somebody() -> bool:
+        preview = watched.previews.read(1)
+        seen.extend([preview] if preview and preview.faces else [])
+        return bool(seen)
+
+    until(shows_somebody, 30, "a live picture with somebody in it")
+    (said,) = seen[0].faces
+    image = open_jpeg(seen[0].jpeg).astype(int)
+    frame = (abs(image - COLOURS[said.state]).sum(axis=2) < 90)[said.top : said.bottom, said.left : said.right]
+    assert frame[:2].mean() > 0.8 and frame[-2:].mean() > 0.8, "the upper and the lower side of its bbox"
+    assert frame[:, :2].mean() > 0.8 and frame[:, -2:].mean() > 0.8, "the left and the right one"
+
+
 class _Fragile(ColourDetector):
     """Fails now and then, in a way nobody thought of."""
 
@@ -240,6 +260,11 @@ def test_everything_is_decoded_while_somebody_watches(watched: Watched, tmp_path
     path.write_bytes(make_video(people({}), 20 * FPS))
     observer = watched.start(path).observer
     until(lambda: observer.decoding.idle, 12, "nothing moves: key frames suffice")
+    watched.previews.glance(1)
+    until(lambda: watched.previews.read(1) is not None, 6, "a picture of the wall")
+    assert observer.decoding.idle, "of which key frames suffice"
+    glanced = watched.previews.read(1)
+    assert glanced is None or max(open_jpeg(glanced.jpeg).shape) <= 320
     watched.previews.request(1)
     until(lambda: not observer.decoding.idle, 3, "the live picture moves")
     until(lambda: watched.previews.read(1) is not None, 3, "the live picture")

@@ -385,7 +385,7 @@ def _by_hand(what: str, number: str) -> bytes:
             "before",
         ),
         ("GET", "/api/v1/detections?streams=1", None, 400, "'streams'"),
-        ("GET", "/api/v1/detections?streams=1", None, 400, "stream, state, since, until, search, limit, before"),
+        ("GET", "/api/v1/detections?streams=1", None, 400, "state, since, until, reviewed, search, limit, before"),
         ("GET", "/api/v1/status?verbose", None, 400, "'verbose'; known here: none"),
         ("GET", "/api/openapi.json?pretty=1", None, 400, "pretty"),
         ("DELETE", "/api/v1/streams/1?force=1", None, 400, "force"),

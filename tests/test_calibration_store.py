@@ -87,7 +87,7 @@ def test_what_the_box_had_judged_stays_on_record(room: Room) -> None:
     store = room.store
     (seen,) = room.see(1, State.MASK)
     for state in (State.NO_MASK, State.INCORRECT):
-        detections.correct(store, OPERATOR, seen, state)
+        detections.correct(store, OPERATOR, seen, state, NOW)
         found = detections.find(store, seen)
         assert (found.detection.state, found.judged_state) == (state, State.MASK)
     with store.writing():  # still in view: the watcher judges on, and the person's word stays
@@ -95,7 +95,7 @@ def test_what_the_box_had_judged_stays_on_record(room: Room) -> None:
     found = detections.find(store, seen)
     assert (found.detection.state, found.judged_state) == (State.INCORRECT, State.UNKNOWN)
     by_hand = detections.enter(store, OPERATOR, 1, State.MASK, 1.0, AT, AT)
-    detections.correct(store, OPERATOR, by_hand, State.NO_MASK)
+    detections.correct(store, OPERATOR, by_hand, State.NO_MASK, NOW)
     assert detections.find(store, by_hand).judged_state is None, "the box judged nobody who was entered by hand"
 
 
@@ -180,10 +180,10 @@ def test_the_share_corrected_is_the_least_that_the_box_errs(room: Room) -> None:
     seen = room.see(40, State.MASK) + room.see(10, State.UNKNOWN, AT + 30)
     assert measured(room.store, [1]).wrong is None
     for each in (*seen[:3], seen[-1]):  # the last one the box had not judged, so it did not err
-        detections.correct(room.store, OPERATOR, each, State.NO_MASK)
+        detections.correct(room.store, OPERATOR, each, State.NO_MASK, NOW)
     assert measured(room.store, [1]).wrong == wilson(3, 40)
     assert measured(room.store, [1], AT + 900).wrong is None
-    detections.correct(room.store, OPERATOR, seen[0], State.MASK)
+    detections.correct(room.store, OPERATOR, seen[0], State.MASK, NOW)
     assert measured(room.store, [1]).wrong == wilson(2, 40)
 
 
@@ -204,7 +204,7 @@ def test_labels_correct_the_rate_and_not_the_record(room: Room) -> None:
     assert rate and rate.value < 0.6 and rate.n == 100
     assert store.trends.counts(DetectionFilter(1)) == Counts(mask=60, no_mask=40)
     # Who corrects by hand what was wrong does not have it corrected a second time.
-    detections.correct(store, OPERATOR, 1, State.NO_MASK)
+    detections.correct(store, OPERATOR, 1, State.NO_MASK, NOW)
     assert measured(store, [1]).corrected == rate
     actions = [row["action"] for row in store.db.execute("select action from audit order by number")]
     assert actions.count("calibration_begun") == 1 and actions.count("face_labelled") == 50
@@ -284,7 +284,7 @@ def test_who_is_deleted_has_no_label_and_who_grew_too_old_keeps_one(room: Room) 
     assert found and found.labelled == 49 and found.finished
     with pytest.raises(InputError):
         rules.take_back(store, room.stream, found.id)
-    detections.correct(store, OPERATOR, drawn[2], State.INCORRECT)
+    detections.correct(store, OPERATOR, drawn[2], State.INCORRECT, NOW)
     with store.writing():
         store.privacy.keep_statistics_only("ann", NOW.utc)
     for table in ("calibrations", "calibration_strata", "calibration_faces", "corrections"):

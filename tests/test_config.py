@@ -78,7 +78,7 @@ update = {releases = "/r", authority = "/a.pem", health_s = 20, upload_mb = 3}
 media = {engine = "embedded", binary = "/opt/m", gate_port = 4, api_port = 5, read_port = 7}
 vision = {model = "mb9k-320", backend = "onnx", decoder = "ffmpeg", frames_per_second = 0.1, cpu_share = 1, lost_s = 30}
 sources = {folders = ["/srv/films", "clips"], own_ports = [8555]}
-images = {keep = false, pixelate_eyes = false, keep_days = 3650, min_free_mb = 0}
+images = {keep = false, pixelate_eyes = false, scene = false, keep_days = 3650, min_free_mb = 0}
 backup = {keep = 0, every_h = 0.5, folder = "/mnt/backups"}
 screen = {present = true, counts = true}
 machine = {socket = "/run/room.sock", may = ["restart"], ssh_dir = "/s", reset_file = "/r/s"}

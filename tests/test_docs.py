@@ -17,6 +17,7 @@ import pytest
 from appliance.central.config import CentralConfig
 from appliance.cli import cli
 from appliance.config import Config, decode, sections, settings
+from scripts import languages
 from scripts.docs import FOLDER, OF_BOX, OF_CENTRE, PAGES, Described, api
 from tests.alerted import something_is_wrong
 from tests.central_alerts import something_is_wrong as at_a_centre
@@ -123,8 +124,8 @@ def test_the_index_names_every_page() -> None:
 
 def sentences() -> Iterator[str]:
     """Every text in the code and the pages; what is filled in is a dot."""
-    for path in (REPOSITORY / "appliance").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+    for path in languages.sources():
+        for node in ast.walk(ast.parse(languages.code_of(path))):
             if isinstance(node, ast.JoinedStr):
                 yield "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):

@@ -81,6 +81,8 @@ def test_who_is_deleted_leaves_a_gap_where_they_were(served: Served, person: Per
     page.goto(f"{served.address}/detections")
     hrefs = "[...document.querySelectorAll('.tile')].map(tile => tile.getAttribute('href'))"
     before = page.evaluate(hrefs)
+    pictures = "[...document.querySelectorAll('.tile img')].every(image => image.naturalWidth > 0)"
+    until(page, lambda: page.evaluate(pictures))  # they are loaded when they are seen, which may be later than the page
     served.store.detections.remove(second)
     page.wait_for_selector("text=no longer in this list")
     assert page.evaluate(hrefs) == before

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import re
 import signal
 from collections.abc import Callable, Iterator
@@ -9,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
+from appliance.faces import Face, State
 from appliance.previews import Previews
 from appliance.times import now
+from appliance.vision.annotate import COLOURS
 from tests.site import Box
 from tests.test_browser import PICTURE, Person, Served, at_a_browser, chromium, launched, person, served, until
 from tests.test_web import serving
@@ -84,6 +89,76 @@ def box(tmp_path: Path) -> Iterator[Box]:
     made.close()
 
 
+RED, BLUE = (200, 30, 30), (30, 30, 200)
+WATCH_EACH_PAINT = """() => {
+  window.seen = [];
+  const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+  const look = () => {
+    const picture = document.querySelector("[data-preview] img");
+    const labels = [...document.querySelectorAll("[data-labels] .face-label")].map((label) => label.textContent);
+    if (picture.src.startsWith("blob:") && picture.complete && picture.naturalWidth && !picture.hidden) {
+      canvas.drawImage(picture, 0, 0, 1, 1);
+      const [red, , blue] = canvas.getImageData(0, 0, 1, 1).data;
+      seen.push(`${red > blue ? "red" : "blue"}: ${labels.join(", ")}`);
+    }
+    requestAnimationFrame(look);
+  };
+  look();
+}"""
+
+
+def plain(colour: tuple[int, int, int]) -> bytes:
+    with io.BytesIO() as jpeg:
+        Image.new("RGB", (640, 360), colour).save(jpeg, "jpeg")
+        return jpeg.getvalue()
+
+
+def test_the_words_over_a_picture_are_of_that_picture(box: Box, free_port: Callable[[], int], chromium: Any) -> None:
+    """Two pictures by turns: at no paint stand the words of the one over the other."""
+    previews = Previews(box.config.run)
+    someone = at_a_browser(chromium, 390)
+    page = someone.page
+    left = [Face((60, 100, 140, 200), 0.9, (1, 0, 0), State.MASK)]
+    right = [
+        Face((500, 2, 636, 150), 0.9, (0, 1, 0), State.NO_MASK),
+        Face((300, 90, 330, 130), 0.9, (0, 0, 1), State.INCORRECT),
+    ]
+    turns = itertools.cycle([(plain(RED), left), (plain(BLUE), right)])
+
+    def draws() -> None:
+        previews.write(1, *next(turns))
+
+    with serving(box.app, free_port()) as port:
+        someone.sign_in(f"http://127.0.0.1:{port}")
+        page.goto(f"http://127.0.0.1:{port}/streams/1")
+        page.evaluate(WATCH_EACH_PAINT)
+
+        def saw_both_twice() -> bool:
+            draws()
+            changes = [seen for seen, _ in itertools.groupby(page.evaluate("seen"))]
+            return len(changes) >= 4
+
+        until(page, saw_both_twice)
+        assert set(page.evaluate("seen")) == {"red: Mask", "blue: No mask, Worn incorrectly"}
+
+        frame = page.locator(".preview img").bounding_box()
+
+        def shows_two() -> bool:
+            draws()
+            return bool(page.locator(".face-label").count() == 2)
+
+        until(page, shows_two)
+        bars = [page.locator(".face-label rect").nth(at).bounding_box() for at in range(2)]
+        assert all(frame["x"] - 1 <= bar["x"] and frame["y"] - 1 <= bar["y"] for bar in bars), (
+            "nothing beyond its edges"
+        )
+        assert all(bar["x"] + bar["width"] <= frame["x"] + frame["width"] + 1 for bar in bars)
+        assert all(17 <= bar["height"] <= 22 for bar in bars), "as large as text on the page, however small the picture"
+        colour = page.evaluate("getComputedStyle(document.querySelector('.face-label rect')).fill")
+        assert colour == f"rgb({', '.join(map(str, COLOURS[State.NO_MASK]))})", "the colour of its frame"
+    assert someone.complaints == []
+
+
 def test_a_picture_that_no_other_follows_ages_while_the_page_renews_itself_around_it(
     box: Box, free_port: Callable[[], int], chromium: Any
 ) -> None:
@@ -114,4 +189,47 @@ def test_a_picture_that_no_other_follows_ages_while_the_page_renews_itself_aroun
         box.store.streams.set_offline(1)
         until(page, lambda: page.inner_text(PILL) == "Offline" and not page.is_visible(PICTURE_SHOWN))
         assert page.inner_text(AGE) == ""
+    assert someone.complaints == []
+
+
+def test_each_picture_of_the_wall_ages_by_itself_and_a_stream_that_goes_live_gets_one(
+    box: Box, free_port: Callable[[], int], chromium: Any
+) -> None:
+    previews = Previews(box.config.run)
+    someone = at_a_browser(chromium, 390)
+    page = someone.page
+    drawn = {1, 2}
+
+    def tile(stream_id: int, part: str) -> Any:
+        return page.locator(f".wall > li:has(h3 a[href='/streams/{stream_id}']) {part}")
+
+    def draws() -> bool:
+        for stream_id in drawn:
+            if previews.is_glanced_at(stream_id):
+                previews.write(stream_id, PICTURE())
+        return True
+
+    def lives(stream_id: int) -> bool:
+        draws()
+        return bool(tile(stream_id, ".pill.live").count() == 1 and tile(stream_id, "img[src^='blob:']").is_visible())
+
+    with serving(box.app, free_port()) as port:
+        someone.sign_in(f"http://127.0.0.1:{port}")
+        until(page, lambda: lives(1))
+        assert tile(2, "*").count() == 0, "it is offline"
+        box.store.streams.set_live(2, "192.0.2.5", box.clock.now.utc)
+        until(page, lambda: tile(2, "img").count() == 1)
+        tile(2, "h3").scroll_into_view_if_needed()
+        until(page, lambda: lives(1) and lives(2))
+        assert re.fullmatch(r"[0-2] s old", tile(2, "[data-age]").inner_text())
+        drawn.remove(2)
+        until(page, lambda: draws() and tile(2, ".pill.old").count() == 1)
+        assert re.fullmatch(r"Picture \d+ s old", tile(2, ".pill").first.inner_text())
+        assert tile(2, "img").is_visible() and tile(2, "[data-old]").count() == 1
+        until(page, lambda: lives(1))
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        box.store.streams.set_offline(2)
+        until(page, lambda: draws() and tile(2, "*").count() == 0)
+        tile(1, "h3 a").click()
+        page.wait_for_url("**/streams/1")
     assert someone.complaints == []

@@ -14,10 +14,12 @@ import pytest
 from appliance.accounts.people import Role
 from appliance.disk import Reserve
 from appliance.faces import Bbox, Detection, State
-from appliance.images import ImageFiles, Place
+from appliance.images import ImageFiles, Integrity, Place
+from appliance.keeping import ImageMode
 from appliance.rules.detections import erase_some
-from appliance.store import DetectionFilter, Store, StoredDetection
+from appliance.store import DetectionFilter, PictureKind, Store, StoredDetection, StoredPicture
 from appliance.vision.analysis import Sighting
+from appliance.vision.beside import Beside
 from appliance.watch import recorder as module
 from appliance.watch.recorder import Recorder
 
@@ -415,3 +417,60 @@ def test_the_images_of_a_transaction_are_synced_together(memory: Memory, monkeyp
     memory.write()
     assert synced == memory.images.days()
     assert memory.recorder.waiting() == 0
+
+
+SCENE = Beside(JPEG + b"scene", UTC + 1, (0.1, 0.2, 0.3, 0.4))
+FACE = Beside(JPEG + b"face", UTC + 2)
+
+
+def beside(memory: Memory, detection_id: int = 1) -> list[StoredPicture]:
+    return memory.store.pictures.of(detection_id)
+
+
+def test_what_is_to_be_kept_beside_an_image_is_and_the_last_scene_stays(memory: Memory) -> None:
+    memory.recorder.take(replace(sighting(jpeg=JPEG), beside=(replace(SCENE, jpeg=JPEG + b"earlier"),)))
+    memory.recorder.take(replace(sighting(seconds=1.5), beside=(SCENE, FACE)))
+    memory.write()
+    scene, face = beside(memory)
+    assert (scene.kind, scene.bbox, scene.at_utc) == (PictureKind.SCENE, SCENE.bbox, UTC + 1)
+    assert (face.kind, face.bbox, face.at_utc) == (PictureKind.FACE, None, UTC + 2)
+    assert [memory.images.read(each) for each in (scene, face)] == [SCENE.jpeg, FACE.jpeg]
+    assert all(JPEG + b"earlier" not in path.read_bytes() for path in memory.images.folder.iterdir())
+    memory.recorder.take(replace(sighting(seconds=9, jpeg=BETTER), beside=(replace(SCENE, jpeg=JPEG + b"later"),)))
+    memory.write(after_s=6)
+    assert [memory.images.read(each) for each in beside(memory)] == [FACE.jpeg, JPEG + b"later"]
+    assert memory.images.integrity(scene) is Integrity.ERASED
+    assert memory.store.problems() == []
+
+
+def test_nothing_is_kept_beside_an_image_that_is_not_or_of_somebody_deleted(memory: Memory) -> None:
+    memory.recorder.take(replace(sighting("no image"), beside=(SCENE,)))
+    memory.recorder.take(replace(sighting(jpeg=JPEG), beside=(SCENE,)))
+    memory.write()
+    with memory.store.writing():
+        for stored in memory.detections():
+            memory.store.detections.remove(stored.id)
+    memory.recorder.take(replace(sighting(seconds=4), beside=(FACE,)))
+    memory.write(after_s=3)
+    assert memory.store.db.execute("select count(*) as n from pictures").fetchone()["n"] == 0
+    assert all(FACE.jpeg not in path.read_bytes() for path in memory.images.folder.iterdir())
+    assert all(SCENE.jpeg not in path.read_bytes() for path in memory.images.folder.iterdir())
+
+
+def test_what_waits_beside_an_image_is_dropped_where_less_may_be_kept(memory: Memory) -> None:
+    memory.recorder.follow({1: ImageMode.FULL})
+    memory.recorder.take(sighting(jpeg=JPEG))
+    memory.write()
+    memory.recorder.take(replace(sighting(seconds=3), beside=(SCENE, FACE)))
+    memory.recorder.follow({1: ImageMode.EYES_PIXELATED})
+    memory.write(after_s=3)
+    assert beside(memory) == []
+
+
+def test_on_a_full_disk_nothing_is_kept_beside_an_image(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory.recorder.take(sighting(jpeg=JPEG))
+    memory.write()
+    monkeypatch.setattr(memory.recorder.reserve, "is_needed", lambda: True)
+    memory.recorder.take(replace(sighting(seconds=3), beside=(SCENE, FACE)))
+    memory.write(after_s=3)
+    assert beside(memory) == [] and memory.picture() == JPEG

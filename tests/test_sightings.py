@@ -19,6 +19,7 @@ from appliance.previews import Preview, Previews
 from appliance.sections import Vision
 from appliance.vision.analysis import TOLD_A_LOOK, Analysis, Sighting
 from appliance.vision.annotate import COLOURS
+from appliance.vision.beside import Beside
 from appliance.vision.budget import Budget, Costs
 from appliance.vision.frame import Frame
 from appliance.vision.looking.region import Region
@@ -127,7 +128,7 @@ def test_what_is_known_of_a_person_is_told_with_every_look_that_shows_it(preview
         UTC + 0.2, seen.last_seen_utc, State.MASK, seen.confidence, 3, (400, 400, 496, 496), *SIZE, "colours"
     )
     assert (seen.last_seen_utc - UTC, seen.confidence) == pytest.approx((0.6, 0.9))
-    assert sighting == Sighting(sighting.key, 1, None, seen, sighting.jpeg, ended=False)
+    assert sighting == Sighting(sighting.key, 1, None, seen, sighting.jpeg, ended=False, beside=sighting.beside)
     assert open_jpeg(sighting.jpeg).shape == (154, 154, 3), "the face of 96 px and a margin of .3 on each side"
     (later,) = scripted.see(square(404, side=96))
     assert (later.key, later.jpeg, later.detection.votes) == (sighting.key, None, 4)
@@ -191,7 +192,19 @@ def test_images_are_not_made_where_none_are_to_be_kept(previews: Previews) -> No
     scripted = Scripted(previews, ImageMode.NO_IMAGES)
     for _ in range(3):
         scripted.see(square(400))
-    assert [sighting.jpeg for sighting in scripted.sightings] == [None]
+    for _ in range(20):
+        assert [(sighting.jpeg, sighting.beside) for sighting in scripted.see(square(400), after_s=0.5)] == [(None, ())]
+
+
+def test_the_face_is_kept_of_three_other_moments_farther_and_farther_apart(previews: Previews) -> None:
+    scripted = Scripted(previews)
+    kept = []
+    for _ in range(80):
+        for sighting in scripted.see(square(400)):
+            kept += [each for each in sighting.beside if each.bbox is None]
+    taken_s = [each.at_utc - UTC for each in kept]
+    assert taken_s == pytest.approx([0.6 + 1.6, 0.6 + 1.6 + 3.0, 0.6 + 1.6 + 3.0 + 6.0], abs=0.21)
+    assert {open_jpeg(each.jpeg).shape for each in kept} == {(128, 128, 3)}
 
 
 # --- eyes
@@ -213,6 +226,41 @@ def in_preview(previews: Previews, bbox: Bbox) -> float:
 
 
 HIDDEN, VISIBLE = 5.0, 15.0
+
+
+@pytest.mark.parametrize("mode", [ImageMode.EYES_PIXELATED, ImageMode.FULL])
+def test_in_the_scene_the_eyes_of_everybody_are_hidden(mode: ImageMode, previews: Previews) -> None:
+    scripted = Scripted(previews, mode, grains((480, 360)))
+    one, another, faint = ((left, 100, left + 60, 200) for left in (40, 180, 320))
+    scripted.see(faint, score=0.3)
+    for _ in range(3):
+        scripted.see(one, another, regions=[Region(0, 0, 310, 160)])
+    scenes = [each for sighting in scripted.sightings for each in sighting.beside]
+    assert len(scenes) == 2
+    for each, middle in zip(scenes, (one, another), strict=True):
+        picture = open_jpeg(each.jpeg)
+        assert picture.shape == (240, 320, 3), "all of this small frame"
+        assert each.bbox
+        scale = 320 / 480
+        shown: list[Bbox] = [
+            (x0 * scale, y0 * scale, x1 * scale, y1 * scale) for x0, y0, x1, y1 in (one, another, faint)
+        ]
+        assert [scale * side for side in middle] == pytest.approx(
+            [each.bbox[0] * 320, each.bbox[1] * 240, each.bbox[2] * 320, each.bbox[3] * 240], abs=1
+        )
+        assert [detail(picture, bbox) < HIDDEN + 2 for bbox in shown] == [mode is ImageMode.EYES_PIXELATED] * 3
+
+
+def test_a_scene_is_small_and_of_an_image_every_two_seconds_at_most(previews: Previews) -> None:
+    scripted = Scripted(previews)
+    kept: list[Beside] = []
+    for step in range(40):
+        for sighting in scripted.see((400, 300, 450 + 9 * step, 350 + 9 * step)):
+            kept += [each for each in sighting.beside if each.bbox]
+    distances_s = [later.at_utc - earlier.at_utc for earlier, later in itertools.pairwise(kept)]
+    assert distances_s and min(distances_s) >= 2
+    assert open_jpeg(kept[0].jpeg).shape == (320, 320, 3)
+    assert kept[0].bbox and kept[0].bbox[2] - kept[0].bbox[0] == pytest.approx(1 / 6, abs=0.01)
 
 
 @pytest.mark.parametrize("pixelate", [True, False])

@@ -377,7 +377,7 @@ def test_times_that_no_message_can_tell_are_not_told(box: Store) -> None:
         box.db.execute("delete from detections where id = (select max(id) from detections)")
         box.db.execute(
             "insert into detections select null, 1, ?, ?, 'mask', 1, 3, 0, 0, 1, 1, 2, 2, 'by hand: ann', null,"
-            " null, null, null, null, null, 0, null",
+            " null, null, null, null, null, 0, null, null, null",
             [at, at],
         )
     rows, upto = box.summaries.range_after(epoch, 0, 9)

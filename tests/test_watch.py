@@ -434,7 +434,7 @@ def _age_images(watcher: Watcher, box: Box, ages_days: tuple[int, ...]) -> None:
         with box.store.writing():
             box.store.db.execute(
                 "insert into detections select null, ?, '2026-01-01T00:00:00.000Z', '2026-01-01T00:00:00.000Z', 'mask',"
-                " 1, 3, 0, 0, 1, 1, 2, 2, 'test', null, ?, 0, 9, ?, null, 0, null",
+                " 1, 3, 0, 0, 1, 1, 2, 2, 'test', null, ?, 0, 9, ?, null, 0, null, null, null",
                 [box.door, place.day, f"token{age}"],
             )
 

@@ -48,6 +48,8 @@ class Action(str, enum.Enum):
     STREAM_DELETED = "stream_deleted"
     DETECTION_ENTERED = "detection_entered"
     DETECTION_CORRECTED = "detection_corrected"
+    DETECTION_REVIEWED = "detection_reviewed"  # somebody looked at it, and left it as it is
+    REVIEW_TAKEN_BACK = "review_taken_back"
     DETECTION_DELETED = "detection_deleted"
     CALIBRATION_BEGUN = "calibration_begun"  # faces of a stream were drawn, to be labelled
     FACE_LABELLED = "face_labelled"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from appliance.accounts.audit import Action
 from appliance.accounts.people import Person, Role
 from appliance.accounts.site import Store
-from appliance.errors import InputError, NotFound
+from appliance.errors import InputError, NotFound, about
 from appliance.names import person_name
 from appliance.web.forms import MAX_ID
 
@@ -24,6 +24,7 @@ def find(store: Store, person_id: int) -> Person:
     return person
 
 
+@about("role")
 def role_named(text: str, roles: Sequence[Role]) -> Role:
     """The role of this name, of those that the site has. Raises InputError."""
     for role in roles:

@@ -6,7 +6,7 @@ from appliance.alerts.kinds import MINUTE_S, Rate, Subject
 from appliance.alerts.rounds import Finding
 from appliance.faces import Counts
 from appliance.rates import compliance
-from appliance.web.words import percent
+from appliance.web.words import number, percent
 
 
 def rate_finding(subject: Subject, title: str, counts: Counts, parameters: Rate, span_s: float) -> Finding:
@@ -15,9 +15,9 @@ def rate_finding(subject: Subject, title: str, counts: Counts, parameters: Rate,
     limit = f"{parameters.percent} %"
     figures: dict[str, float] = {"n": counts.classified, "unknown": counts.unknown, "span_s": int(span_s)}
     if rate is None or rate.n < parameters.persons:
-        words = f"The rate of {title} cannot be told any more: {counts.classified} people judged in {span}."
+        words = f"The rate of {title} cannot be told any more: {number(counts.classified)} people judged in {span}."
         return Finding(subject, False, title, words, figures)
-    of = f"{percent(rate.value)} ({100 * rate.low:.0f} to {100 * rate.high:.0f} %, n = {rate.n}) over {span}"
+    of = f"{percent(rate.value)} ({100 * rate.low:.0f} to {100 * rate.high:.0f} %, n = {number(rate.n)}) over {span}"
     holds = rate.value < parameters.percent / 100
     words = f"The rate of {title} is {of}, which is {'under' if holds else 'not under'} {limit}."
     figures |= {"rate": round(rate.value, 4), "low": round(rate.low, 4), "high": round(rate.high, 4)}

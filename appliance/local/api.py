@@ -212,10 +212,13 @@ def _add_detection_writes(app: App, site: Site) -> None:
         return _detection(site, store, detection_id, 201)
 
     @app.patch("/api/v1/detections/<detection_id:int>", access=Access.ADMIN)
-    def correct_detection(detection_id: int, store: Store, visitor: Visitor) -> HTTPResponse:
-        """Say what the state really is."""
+    def correct_detection(detection_id: int, store: Store, visitor: Visitor, now: Now) -> HTTPResponse:
+        """Say what the state really is, or whether it was reviewed."""
         change = body(shapes.DetectionChange)
-        detection_rules.correct(store, visitor.person, detection_id, change.state)
+        if change.state is not UNSET:
+            detection_rules.correct(store, visitor.person, detection_id, change.state, now)
+        if change.reviewed is not UNSET:
+            detection_rules.review(store, visitor.person, detection_id, change.reviewed, now)
         return _detection(site, store, detection_id)
 
     @app.delete("/api/v1/detections/<detection_id:int>", access=Access.ADMIN)

@@ -17,6 +17,7 @@ FILTERS: dict[str, tuple[dict[str, Any], str]] = {
     "state": ({"type": "string", "enum": [state.value for state in State]}, "only this state"),
     "since": (TIME, "first seen at this time or later, ISO 8601 with its zone"),
     "until": (TIME, "first seen before this time, ISO 8601 with its zone"),
+    "reviewed": ({"type": "boolean"}, "only those that somebody reviewed, or only those that nobody did"),
     "search": ({"type": "string"}, "owner:name contains this, in any case"),
 }
 MAX_LIMIT, DEFAULT_LIMIT = 200, 50
@@ -31,6 +32,7 @@ def detection_filter() -> DetectionFilter:
         since_utc=moment_utc(given["since"], "since") if "since" in given else None,
         until_utc=moment_utc(given["until"], "until") if "until" in given else None,
         search=given.get("search", "").strip(),
+        reviewed=_reviewed(given.get("reviewed")),
     )
 
 
@@ -49,3 +51,9 @@ def _state(text: str | None) -> State | None:
         return None if text is None else State(text)
     except ValueError as error:
         raise InputError(f"state must be one of {', '.join(state.value for state in State)}.") from error
+
+
+def _reviewed(text: str | None) -> bool | None:
+    if text not in (None, "true", "false"):
+        raise InputError("reviewed must be true or false.")
+    return None if text is None else text == "true"

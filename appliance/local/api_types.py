@@ -145,6 +145,7 @@ class Detection(Struct, kw_only=True):
 
     reason: why the state is unknown: the face was too small to judge. null: another reason, or another state.
     judged_state: what the box had judged, where a person said what the state is; null: nobody did, or it is not known.
+    reviewed: whether somebody looked at it and marked it, or corrected it; reviewed_by, reviewed_at: who, and when.
     """
 
     id: int
@@ -163,6 +164,9 @@ class Detection(Struct, kw_only=True):
     edited_by: str | None
     judged_state: State | None
     image: str | None
+    reviewed: bool
+    reviewed_by: str | None
+    reviewed_at: str | None
 
 
 class NewDetection(Struct, forbid_unknown_fields=True):
@@ -176,9 +180,10 @@ class NewDetection(Struct, forbid_unknown_fields=True):
 
 
 class DetectionChange(Struct, forbid_unknown_fields=True):
-    """A person says what the state really is."""
+    """A person says what the state really is, whether they reviewed it, or both. A correction is a review, too."""
 
-    state: State
+    state: State | UnsetType = UNSET
+    reviewed: bool | UnsetType = UNSET
 
 
 class Counts(Struct, kw_only=True):
@@ -292,6 +297,9 @@ def detection_json(stored: StoredDetection, prefix: str = "") -> Detection:
         edited_by=stored.edited_by,
         judged_state=stored.judged_state,
         image=f"{prefix}/api/v1/detections/{stored.id}/image" if stored.image else None,
+        reviewed=stored.reviewed_utc is not None,
+        reviewed_by=stored.reviewed_by,
+        reviewed_at=stored.reviewed_utc,
     )
 
 

@@ -6,6 +6,7 @@ from appliance.accounts.guard import Visitor
 from appliance.calibration import FACES, MIN_TOLD, Threshold, estimate, proposed, thresholds, wrong_share
 from appliance.errors import InputError, UserError
 from appliance.faces import CLASSES, State
+from appliance.language import N_, _
 from appliance.local.pages import Site
 from appliance.rules import calibration as rules
 from appliance.store import Store, StoredDetection, Stream
@@ -18,10 +19,10 @@ from appliance.web.pages import Page
 
 KEYS = {State.MASK: "1", State.NO_MASK: "2", State.INCORRECT: "3", State.UNKNOWN: "4"}
 LABEL_WORDS = {
-    State.MASK: "Mask",
-    State.NO_MASK: "No mask",
-    State.INCORRECT: "Worn incorrectly",
-    State.UNKNOWN: "Cannot tell",
+    State.MASK: N_("Mask"),
+    State.NO_MASK: N_("No mask"),
+    State.INCORRECT: N_("Worn incorrectly"),
+    State.UNKNOWN: N_("Cannot tell"),
 }
 
 
@@ -38,14 +39,16 @@ def add_routes(app: App, site: Site) -> None:
             rules.begin(store, visitor.person, stream, now)
         except UserError as error:
             return _page(site, store, visitor, stream, now, problem=error)
-        return see_other(f"/streams/{stream.id}/calibration")
+        return site.pages.done(
+            f"/streams/{stream.id}/calibration", _("Faces of this stream were drawn; label them now.")
+        )
 
     @app.post("/streams/<stream_id:int>/calibration/label", access=Access.OWNER)
     def label(store: Store, visitor: Visitor, stream: Stream, now: Now) -> Page:
         try:
             state = State(field("state"))
         except ValueError as error:
-            raise InputError("Choose what the face is, then send again.") from error
+            raise InputError(_("Choose what the face is, then send again.")) from error
         position = whole_number(field("position"))
         try:
             rules.label(store, stream, _calibration_id(), -1 if position is None else position, state)
@@ -68,7 +71,7 @@ def add_routes(app: App, site: Site) -> None:
     @app.post("/streams/<stream_id:int>/calibration/forget", access=Access.OWNER)
     def forget(store: Store, stream: Stream) -> Page:
         rules.forget(store, stream)
-        return see_other(f"/streams/{stream.id}/calibration")
+        return site.pages.done(f"/streams/{stream.id}/calibration", _("The calibration of this stream was forgotten."))
 
 
 def _calibration_id() -> int:

@@ -17,8 +17,8 @@ from appliance.exports.formats import Format
 from appliance.exports.sheets import stamp
 from appliance.faces import State
 from appliance.language import N_, _
-from appliance.local.detections import requested
 from appliance.local.pages import Site
+from appliance.local.requested import parts_set, requested
 from appliance.rules import recovery
 from appliance.store import DetectionFilter, Store
 from appliance.store.trends import Step
@@ -42,6 +42,7 @@ def add_routes(app: App, site: Site) -> None:
         return site.pages.page(
             "export.html",
             filters=filters,
+            parts=parts_set(filters.filter),
             problem=filters.problem,
             persons=store.trends.counts(filters.filter).total,
             has_images=visitor.is_admin or any(stream.owner_id == visitor.person.id for stream in streams),

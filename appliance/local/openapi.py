@@ -59,8 +59,8 @@ OPERATIONS = (
     Operation("GET", "/api/v1/detections/{detection_id}", "One detection", shapes.Detection),
     Operation("GET", "/api/v1/detections/{detection_id}/image", "Its image", bytes),
     Operation(
-        "PATCH", "/api/v1/detections/{detection_id}", "Correct its state (admin)", shapes.Detection,
-        takes=shapes.DetectionChange, also=(403,),
+        "PATCH", "/api/v1/detections/{detection_id}", "Correct its state, or mark it as reviewed (admin)",
+        shapes.Detection, takes=shapes.DetectionChange, also=(403,),
     ),
     Operation("DELETE", "/api/v1/detections/{detection_id}", "Delete it with its image (admin)", status=204,
         also=(403,),

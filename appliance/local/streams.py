@@ -4,34 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bottle import HTTPError, HTTPResponse, request, response
+from bottle import HTTPResponse, response
 
 from appliance.accounts.guard import Visitor
-from appliance.https import is_self_signed
+from appliance.language import N_, _
 from appliance.local.alerts import open_of
 from appliance.local.arrivals import arrivals
 from appliance.local.dashboard import period
 from appliance.local.pages import Site
-from appliance.local.trend_charts import last_day_chart
+from appliance.local.trend_charts import today_charts
 from appliance.local.words import kept
 from appliance.local.zone_drawing import KINDS, drawing_of
-from appliance.media import mediamtx
-from appliance.previews import Preview
+from appliance.previews import AGE_HEADER, Preview
 from appliance.reception import receptions
 from appliance.rules import streams as rules
-from appliance.secrets import digest
 from appliance.store import DetectionFilter, Store, Stream
 from appliance.store.measuring import calibrated, measured
 from appliance.times import Now
 from appliance.web.access import Access, App
-from appliance.web.address import host_in
 from appliance.web.forms import see_other
 from appliance.web.pages import Page
-from appliance.web.shown import Shown
 
-STANDARD_RTMP_PORT = 1935
-STANDARD_RTMPS_PORT = 443
-AGE_HEADER = "X-Picture-Age-S"  # in seconds by the box's own clock: nobody needs to trust a browser's
+FACES_HEADER = (
+    "X-Picture-Faces"  # what is marked in this very picture: [[state, left, top, right, bottom], ...] in its px
+)
+LATE_HOUR = 14  # from then on a narrow screen begins to show a day at its end
 MARGIN, GAP = 20, 12  # of the square that shows the smallest face: to the edges of the picture, and to its text
 
 
@@ -68,8 +65,8 @@ def smallest_face(stream: Stream) -> SmallestFace | None:
 
 
 def add_routes(app: App, site: Site) -> None:
-    """See a stream, and switch, re-key and delete it."""
-    _add_routes_that_cut_off(app, site)
+    """See streams, and switch and delete one."""
+    _add_switches(app, site)
     _add_deletions(app, site)
     _add_picture(app, site)
 
@@ -90,7 +87,7 @@ def add_routes(app: App, site: Site) -> None:
             received=receptions(store, [stream], now, site.reserve.is_needed())[stream.id],
             periods=[
                 replace(period(store, title, of), measured=measured(store, [stream.id], of.since_utc))
-                for title, of in (("Today", today), ("All", only))
+                for title, of in ((N_("Today"), today), (N_("All"), only))
             ],
             calibrated=calibrated(store, stream.id),
             detections=detections,
@@ -100,7 +97,8 @@ def add_routes(app: App, site: Site) -> None:
             smallest_face=smallest_face(stream),
             kept=_kept(site, stream),
             statistics=store.privacy.statistics_only(),
-            chart=last_day_chart(store, now.utc, stream.id),
+            charts=today_charts(store, now.utc, stream.id),
+            is_early=store.trends.zone().local(now.utc).hour < LATE_HOUR,
             zone=store.trends.zone(),
             has_preview=newest_preview(site, store, stream) is not None,
             learned_utc=store.views.get(stream.id).learned_utc,
@@ -117,48 +115,34 @@ def _add_picture(app: App, site: Site) -> None:
         if newest is None:
             return HTTPResponse(status=204)
         site.viewing.preview(store, visitor, now, rules.named(store, stream.id))
-        return HTTPResponse(newest.jpeg, headers={"Content-Type": "image/jpeg", AGE_HEADER: f"{newest.age_s:.1f}"})
+        told = {AGE_HEADER: f"{newest.age_s:.1f}", FACES_HEADER: newest.faces_json}
+        return HTTPResponse(newest.jpeg, headers={"Content-Type": "image/jpeg", **told})
 
 
-def _add_routes_that_cut_off(app: App, site: Site) -> None:
-    """Another key, and switching on and off: what ends a publisher asks first."""
-
-    @app.get("/streams/<stream_id:int>/new-key", access=Access.OWNER)
-    def confirm_key(stream: Stream) -> Page:
-        title = f"A new key for {stream.title}?"
-        return site.pages.page("stream_cut.html", stream=stream, title=title, action="key", button="Make a new key")
-
-    @app.post("/streams/<stream_id:int>/key", access=Access.OWNER)
-    def rotate_key(store: Store, visitor: Visitor, stream: Stream, now: Now) -> Page:
-        return to_key_page(site, stream.id, visitor, rules.rotate_key(store, stream.id), now)
-
-    @app.get("/streams/<stream_id:int>/key", access=Access.OWNER)
-    def key(store: Store, visitor: Visitor, stream: Stream, now: Now) -> Page:
-        shown = site.accounts.shown.of(f"stream {stream.id}", visitor.person.id, now)
-        if shown is None or store.streams.with_key(digest(shown.secret), now) is None:
-            words = "This key is not shown any more. If nobody copied it, make a new one on the stream's page."
-            raise HTTPError(410, words)
-        return _key_page(site, stream, shown)
+def _add_switches(app: App, site: Site) -> None:
+    """Switching on and off: what ends a publisher asks first."""
 
     @app.post("/streams/<stream_id:int>/activate", access=Access.OWNER)
     def activate(store: Store, visitor: Visitor, stream: Stream) -> Page:
         rules.change(store, visitor.person, stream, active=True)
-        return see_other(f"/streams/{stream.id}")
+        return site.pages.done(f"/streams/{stream.id}", _("The stream {name} is active again.", name=stream.name))
 
     @app.post("/streams/<stream_id:int>/view", access=Access.OWNER)
     def learn_view(store: Store, stream: Stream) -> Page:
         rules.learn_view(store, stream)
-        return see_other(f"/streams/{stream.id}")
+        return site.pages.done(f"/streams/{stream.id}", _("The box learns the view of this camera again."))
 
     @app.get("/streams/<stream_id:int>/deactivate", access=Access.OWNER)
     def confirm_deactivation(stream: Stream) -> Page:
-        title = f"Deactivate {stream.title}?"
-        return site.pages.page("stream_cut.html", stream=stream, title=title, action="deactivate", button="Deactivate")
+        title = _("Deactivate {stream}?", stream=stream.title)
+        return site.pages.page(
+            "stream_cut.html", stream=stream, title=title, action="deactivate", button=_("Deactivate")
+        )
 
     @app.post("/streams/<stream_id:int>/deactivate", access=Access.OWNER)
     def deactivate(store: Store, visitor: Visitor, stream: Stream) -> Page:
         rules.change(store, visitor.person, stream, active=False)
-        return see_other(f"/streams/{stream.id}")
+        return site.pages.done(f"/streams/{stream.id}", _("The stream {name} was deactivated.", name=stream.name))
 
 
 def _add_deletions(app: App, site: Site) -> None:
@@ -190,34 +174,6 @@ def _add_deletions(app: App, site: Site) -> None:
 def _kept(site: Site, stream: Stream) -> str:
     images = site.config.images
     return kept(stream.keeping.mode(images.keep, images.pixelate_eyes), stream.keeping, images.keep_days)
-
-
-def to_key_page(site: Site, stream_id: int, visitor: Visitor, key: str, now: Now) -> Page:
-    """To the page that shows a key that was just made: reloading that page makes no other one."""
-    site.accounts.shown.keep(f"stream {stream_id}", visitor.person.id, key, now)
-    return see_other(f"/streams/{stream_id}/key")
-
-
-def _key_page(site: Site, stream: Stream, shown: Shown) -> Page:
-    """The key, with what to type where."""
-    rtmp = site.config.rtmp
-    servers = [rtmp_server("rtmp", public_host(site), rtmp.port, STANDARD_RTMP_PORT)]
-    has_rtmps = mediamtx.has_rtmps(site.config)
-    warns = has_rtmps and is_self_signed(site.config)
-    if has_rtmps:  # the first one is what people copy: OBS refuses a certificate that nobody signed
-        secure = rtmp_server("rtmps", public_host(site), rtmp.tls_port, STANDARD_RTMPS_PORT)
-        servers.insert(1 if warns else 0, secure)
-    return site.pages.page("stream_key.html", stream=stream, shown=shown, servers=servers, is_self_signed=warns)
-
-
-def rtmp_server(scheme: str, host: str, port: int, standard_port: int) -> str:
-    """What to type as server: rtmp://box/live."""
-    return f"{scheme}://{host}{'' if port == standard_port else f':{port}'}/live"
-
-
-def public_host(site: Site) -> str:
-    """The name people reach this box by: as configured, else the name of this page."""
-    return site.config.rtmp.public_host or site.pages.address.host or host_in(request.headers.get("Host", "")) or ""
 
 
 def newest_preview(site: Site, store: Store, stream: Stream) -> Preview | None:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from appliance.faces import Counts
 from appliance.language import _, clock, day_and_month, long_date, n_, short_day_and_month, short_month_of_year
-from appliance.local.trend_range import Range, Shown, last_day
+from appliance.local.trend_range import Kind, Range, Shown, last_day, range_of
 from appliance.local.trend_steps import LATE_S, WEEK_S, Figures, address_of, figures, shown_rate, stream_ids
 from appliance.store import Store, Stream
 from appliance.store.trends import Bucket
@@ -126,6 +126,17 @@ def last_day_chart(store: Store, now_utc: float, stream_id: int | None = None) -
         return ""
     steps = figures(store, asked, now_utc, compared=False)
     return stacked_bars(bars(steps, asked, now_utc), _("Persons by hour, the last 24 hours"), ticks=ticks(steps, asked))
+
+
+def today_charts(store: Store, now_utc: float, stream_id: int) -> list[str]:
+    """Persons of a stream by hour of the box's day, and their rate where an hour has enough; empty: nobody came yet."""
+    zone = store.trends.zone()
+    asked = range_of(Kind.LIVE, zone.day(now_utc // QUARTER_S * QUARTER_S), zone, stream_id)
+    steps = figures(store, asked, now_utc, compared=False)
+    if not any(each.counts.total for each in steps):
+        return []
+    rates = [rate_chart(steps, asked)] if any(each.rate for each in steps) else []
+    return [persons_chart(steps, asked, now_utc), *rates]
 
 
 def rate_chart(steps: Sequence[Figures], asked: Range) -> str:

@@ -47,16 +47,13 @@ FAULT_MARKS = {
     PictureFault.MOVED: N_("camera moved"),
 }
 FAULT_SENTENCES = {
-    PictureFault.DARK: N_("The picture has been dark"),
-    PictureFault.BLURRED: N_("The picture has been blurred"),
-    PictureFault.COVERED: N_("Something has covered the picture"),
-    PictureFault.MOVED: N_("The camera has looked elsewhere"),
-}
-FAULT_ADVICE = {
-    PictureFault.DARK: N_("is the lamp off, or the lens covered?"),
-    PictureFault.BLURRED: N_("clean the lens, or set its focus."),
-    PictureFault.COVERED: N_("is anything before the lens?"),
-    PictureFault.MOVED: N_("turn it back, or say on the page of the stream that this is the new view."),
+    PictureFault.DARK: N_("The picture has been dark since {time}: is the lamp off, or the lens covered?"),
+    PictureFault.BLURRED: N_("The picture has been blurred since {time}: clean the lens, or set its focus."),
+    PictureFault.COVERED: N_("Something has covered the picture since {time}: is anything before the lens?"),
+    PictureFault.MOVED: N_(
+        "The camera has looked elsewhere since {time}: turn it back, or say on the page of the stream that this is the"
+        " new view."
+    ),
 }
 THROTTLING_WORDS = {
     Throttling.UNDER_VOLTAGE: N_("too little voltage"),
@@ -69,7 +66,8 @@ TOO_LITTLE_VOLTAGE = N_(
     " with a short cable."
 )
 TOO_SMALL = N_("Unknown: face too small")
-LONG_KEY_INTERVAL_S = 2  # as stored, in whole seconds: from here on every frame is decoded (vision/reading/decoding.py)
+IDLE_KEY_INTERVAL_S = 1  # as stored, in whole seconds: with more, every frame is decoded (vision/reading/decoding.py)
+SENT_KEY_INTERVAL_S = 2  # what the page of a stream key advises
 MANY_TOO_SMALL, FEW_LOOKS = 0.05, 0.9  # from here on people are told
 DISK_FULL = N_("The disk of the box is full, so no images are kept, and new detections may have to wait in memory.")
 UNKNOWN_WHILE_FULL = N_("While the disk of the box is full, it cannot be told whether this runs: {names}.")
@@ -159,26 +157,28 @@ def key_frame_interval(interval_s: int | None) -> str:
 
 def key_frame_advice(interval_s: int | None, health: Health, has_key: bool) -> str:
     """What a shorter key-frame interval would bring, and where it is set; empty where it is short, or not known."""
-    if not interval_s or interval_s < LONG_KEY_INTERVAL_S:
+    if not interval_s or interval_s <= IDLE_KEY_INTERVAL_S:
         return ""
+    advice = [_set_key_frames(has_key)] if interval_s > SENT_KEY_INTERVAL_S or not has_key else []
+    if health.decoding_ms is not None and health.idle_ms is not None:
+        saved = _(
+            "With a key frame each second this picture would cost about {idle} instead of {now} ms of computing a"
+            " second while nothing moves.",
+            idle=f"{health.idle_ms:.0f}",
+            now=f"{health.decoding_ms:.0f}",
+        )
+        advice.append(saved)
+    return " ".join(advice)
+
+
+def _set_key_frames(has_key: bool) -> str:
     if has_key:
-        advice = _(
-            "Set the key-frame interval to 1 s in OBS or the phone; then the picture is back at once after a break."
+        return _(
+            "Set the key-frame interval to 2 s in OBS or the phone; then the picture is back at once after a break."
         )
-    else:
-        advice = _(
-            "Set the key-frame interval to 1 s in the camera's settings;"
-            " then the picture is back at once after a break."
-        )
-    if health.decoding_ms is None or health.idle_ms is None:
-        return advice
-    gain = _(
-        "With a key frame each second this picture would cost about {idle} instead of {decoding} ms of computing"
-        " a second while nothing moves.",
-        idle=f"{health.idle_ms:.0f}",
-        decoding=f"{health.decoding_ms:.0f}",
+    return _(
+        "Set the key-frame interval to 1 s in the camera's settings; then the picture is back at once after a break."
     )
-    return f"{advice} {gain}"
 
 
 def health_notices(health: Health) -> list[str]:

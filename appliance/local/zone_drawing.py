@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from appliance.language import N_, _
 from appliance.zones import Point, Zone, ZoneKind
 
 ACROSS = 1000.0
@@ -40,10 +41,10 @@ class Drawing:
     @property
     def words(self) -> str:
         """What is drawn, for who does not see it."""
-        return "; ".join(f"{KINDS[each.zone.kind]}: {each.zone.name}" for each in self.zones)
+        return "; ".join(f"{_(KINDS[each.zone.kind])}: {each.zone.name}" for each in self.zones)
 
 
-KINDS = {ZoneKind.COUNT: "Count here", ZoneKind.NEVER: "Never here", ZoneKind.LINE: "Line"}
+KINDS = {ZoneKind.COUNT: N_("Count here"), ZoneKind.NEVER: N_("Never here"), ZoneKind.LINE: N_("Line")}
 """What the kinds are called on a page."""
 
 

@@ -10,9 +10,11 @@ from itertools import zip_longest
 from bottle import request
 
 from appliance.errors import InputError, UserError
+from appliance.language import _
 from appliance.local.pages import Site
 from appliance.local.streams import newest_preview
 from appliance.local.zone_drawing import KINDS, drawing_of
+from appliance.local.zone_words import ZONE_WORDS
 from appliance.rules import zones as rules
 from appliance.store import Store, Stream
 from appliance.web.access import Access, App
@@ -81,6 +83,7 @@ def _page(
         empty_rows=[Row()] * min(EMPTY_ROWS, max(0, MOST_ZONES - len(rows))),
         blank=Row(),
         kinds=KINDS,
+        zone_words=ZONE_WORDS,
         drawing=drawing_of(drawn, stream.width, stream.height),
         version=rules.version_of(store.zones.of(stream.id)) if seen is None else seen,
         most_points=MOST_POINTS,
@@ -110,21 +113,21 @@ def _rows(*columns: Sequence[str]) -> list[Row]:
 
 def _zones(rows: Sequence[Row]) -> list[Zone]:
     """What was typed, not checked yet. Raises InputError."""
-    return [_zone(row, row.name or f"Zone {number}") for number, row in enumerate(rows, 1)]
+    return [_zone(row, row.name or _("Zone {number}", number=number)) for number, row in enumerate(rows, 1)]
 
 
 def _zone(row: Row, called: str) -> Zone:
     try:
         kind = ZoneKind(row.kind)
     except ValueError as error:
-        raise InputError(f"{called}: choose what it is for, then send again.") from error
+        raise InputError(_("{zone}: choose what it is for, then send again.", zone=called)) from error
     return Zone(kind, row.name, _points(row.points, called))
 
 
 def _points(text: str, called: str) -> tuple[Point, ...]:
     written = _BETWEEN.split(text.strip())
     if len(written) % 2 or not all(_PERCENT.fullmatch(each) for each in written):
-        raise InputError(f"{called}: write its points as pairs of percent, such as 10,20 60,20 60,80.")
+        raise InputError(_("{zone}: write its points as pairs of percent, such as 10,20 60,20 60,80.", zone=called))
     numbers = [round(float(each) / 100, DIGITS) for each in written]
     return tuple(zip(numbers[::2], numbers[1::2], strict=True))
 

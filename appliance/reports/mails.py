@@ -29,7 +29,7 @@ def _renderer() -> Renderer:
 
 def subject(of: Report, title: str) -> str:
     """What stands above it in a list of messages: the rate, so that one need not open it."""
-    rate = f"{percent(of.rate.value)} of {number(of.rate.n)}" if of.rate else f"{number(of.counts.total)} persons"
+    rate = f"{percent(of.rate.value)} (n = {number(of.rate.n)})" if of.rate else f"{number(of.counts.total)} persons"
     return f"{title}: {rate}, {of.period.title}"
 
 

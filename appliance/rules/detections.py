@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from collections.abc import Iterable, Sequence
 
-from appliance.accounts.audit import Action
+from appliance.accounts.audit import Action, listed
 from appliance.accounts.people import Person
 from appliance.errors import InputError, NotFound
 from appliance.faces import Detection, State
@@ -53,13 +54,48 @@ def enter(
     return detection_id
 
 
-def correct(store: Store, by: Person, detection_id: int, state: State) -> None:
-    """Say what the state really is. Raises NotFound, NotSaved."""
+def correct(store: Store, by: Person, detection_id: int, state: State, now: Now) -> None:
+    """Say what the state really is; by that it is reviewed. Raises NotFound, NotSaved."""
     with store.saving():
-        before = find(store, detection_id).detection.state
-        store.detections.correct_state(detection_id, state, by.name)
-        states = {"before": before.value, "after": state.value}
-        store.audit.add(Action.DETECTION_CORRECTED, f"detection {detection_id}", **states)
+        _correct(store, by, detection_id, state, now)
+
+
+def _correct(store: Store, by: Person, detection_id: int, state: State, now: Now) -> None:
+    before = find(store, detection_id).detection.state
+    store.detections.correct_state(detection_id, state, by.name, now.utc)
+    states = {"before": before.value, "after": state.value}
+    store.audit.add(Action.DETECTION_CORRECTED, f"detection {detection_id}", **states)
+
+
+def review(store: Store, by: Person, detection_id: int, is_reviewed: bool, now: Now) -> None:
+    """Mark that somebody looked at it, or take that back. Raises NotFound, NotSaved."""
+    with store.saving():
+        find(store, detection_id)
+        if store.detections.review(detection_id, by.name if is_reviewed else None, now.utc):
+            action = Action.DETECTION_REVIEWED if is_reviewed else Action.REVIEW_TAKEN_BACK
+            store.audit.add(action, f"detection {detection_id}")
+
+
+def review_several(store: Store, by: Person, ids: Iterable[int], state: State | None, now: Now) -> list[int]:
+    """Correct several at once, or (None) mark them as reviewed: all of it or nothing. Those that still were there.
+
+    Raises NotSaved.
+    """
+    with store.saving():
+        there = [detection_id for detection_id in ids if store.detections.get(detection_id)]
+        if state is not None:
+            for detection_id in there:
+                _correct(store, by, detection_id, state, now)
+            return there
+        marked = [each for each in there if store.detections.review(each, by.name, now.utc)]
+        if marked:
+            store.audit.add(Action.DETECTION_REVIEWED, subject_of(marked), detections=listed(marked))
+    return there
+
+
+def subject_of(ids: Sequence[int]) -> str:
+    """What an entry of the audit calls them."""
+    return f"detection {ids[0]}" if len(ids) == 1 else f"{len(ids)} detections"
 
 
 def delete(store: Store, files: ImageFiles, by: Person, detection_id: int, now: Now) -> int:

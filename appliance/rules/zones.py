@@ -6,12 +6,15 @@ from collections.abc import Sequence
 
 from appliance.accounts.audit import Action
 from appliance.errors import InputError, NotFound
+from appliance.language import N_, _
 from appliance.rules import streams
 from appliance.secrets import digest
 from appliance.store import Store
 from appliance.zones import Zone, checked, encoded
 
-CHANGED_MEANWHILE = "Somebody else changed these zones meanwhile; save again to replace theirs, or open the page again."
+CHANGED_MEANWHILE = N_(
+    "Somebody else changed these zones meanwhile; save again to replace theirs, or open the page again."
+)
 
 
 def put(store: Store, stream_id: int, zones: Sequence[Zone], seen: str | None = None) -> tuple[Zone, ...]:
@@ -22,7 +25,7 @@ def put(store: Store, stream_id: int, zones: Sequence[Zone], seen: str | None = 
     cleaned = checked(zones)
     with store.saving():
         if seen and seen != version_of(store.zones.of(stream_id)):
-            raise InputError(CHANGED_MEANWHILE)
+            raise InputError(_(CHANGED_MEANWHILE))
         change(store, stream_id, cleaned)
     return cleaned
 
@@ -35,7 +38,7 @@ def version_of(zones: Sequence[Zone]) -> str:
 def change(store: Store, stream_id: int, zones: Sequence[Zone]) -> None:
     """The same with zones that were checked, within the caller's transaction. Raises NotFound."""
     if stream_id not in store.streams.ids():
-        raise NotFound("There is no such stream, or no longer.")
+        raise NotFound(_("There is no such stream, or no longer."))
     before = store.zones.of(stream_id)
     if tuple(zones) == before:
         return

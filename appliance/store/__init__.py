@@ -7,6 +7,7 @@ from appliance.store.detections import StoredDetection, StoredImage
 from appliance.store.filters import DetectionFilter
 from appliance.store.fleet import CommandRecord, FleetStatus
 from appliance.store.heartbeat import Heartbeat
+from appliance.store.pictures import PictureKind, StoredPicture
 from appliance.store.receipts import Deleted, Kind, Receipt
 from appliance.store.services import ServiceStatus
 from appliance.store.stream_rows import Stream
@@ -31,6 +32,7 @@ __all__ = [
     "Heartbeat",
     "ImageDay",
     "Kind",
+    "PictureKind",
     "Receipt",
     "Refusal",
     "ServiceStatus",
@@ -40,6 +42,7 @@ __all__ = [
     "StoreError",
     "StoredDetection",
     "StoredImage",
+    "StoredPicture",
     "StoredView",
     "Stream",
     "WallClock",

@@ -30,6 +30,7 @@ from appliance.store.erasures import Erasures
 from appliance.store.exports import Exports
 from appliance.store.fleet import Fleet
 from appliance.store.forgotten import ForgottenUntold
+from appliance.store.pictures import Pictures
 from appliance.store.privacy import Privacy
 from appliance.store.receipts import Receipts
 from appliance.store.schema import MIGRATIONS
@@ -71,6 +72,7 @@ class Store:
         self.exports = Exports(self.db)
         self.services = Services(self.db)
         self.erasures = Erasures(self.db)
+        self.pictures = Pictures(self.db)
         self.ages = Ages(self.db)
         self.summaries = Summaries(self.db)
         self.trends = Trends(self.db, self.detections)
@@ -268,6 +270,11 @@ INVARIANTS = (
         "select count(*) from (select 1 from detections where image_day is not null"
         " group by image_day, image_offset having count(*) > 1)",
         "two detections share one image",
+    ),
+    (
+        "select count(*) from pictures left join detections on detections.id = detection_id where"
+        " detections.image_day is null",
+        "pictures of a detection are there that has no image (any more); please report it",
     ),
     (
         "select (select count(*) from people) > 0 and (select count(*) from people where role = 'admin') = 0",

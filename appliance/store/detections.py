@@ -6,7 +6,7 @@ import heapq
 import itertools
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from appliance.faces import Counts, Detection, State
@@ -29,6 +29,7 @@ class StoredDetection:
     """A detection as stored, with its stream's title (owner:name).
 
     judged_state: what the box had judged, where a person said what the state is; None: nobody did, or it is not known.
+    reviewed_by, reviewed_utc: who looked at it and marked it, and when (2026-11-23T16:00:00Z); None: nobody yet.
     """
 
     id: int
@@ -39,12 +40,14 @@ class StoredDetection:
     edited_by: str | None
     image: StoredImage | None
     judged_state: State | None = None
+    reviewed_by: str | None = None
+    reviewed_utc: str | None = None
 
 
 _COLUMNS = f"""
     select detections.id, stream_id, {TITLE} as stream, owner_id, first_seen_utc, last_seen_utc, state, confidence,
       votes, bbox_left, bbox_top, bbox_right, bbox_bottom, frame_width, frame_height, model, too_small,
-      edited_by, judged_state, image_day, image_offset, image_size, image_token, image_crc32
+      edited_by, judged_state, reviewed_by, reviewed_utc, image_day, image_offset, image_size, image_token, image_crc32
 """
 _SELECT = f"{_COLUMNS} {STREAMS} join detections on stream_id = streams.id"
 _STATES = ", ".join(f"'{state.value}'" for state in State)
@@ -78,7 +81,16 @@ def _stored(row: sqlite3.Row) -> StoredDetection:
     image = None if row["image_day"] is None else _image(row)
     judged = None if row["judged_state"] is None else State(row["judged_state"])
     return StoredDetection(
-        row["id"], row["stream_id"], row["stream"], row["owner_id"], detection, row["edited_by"], image, judged
+        row["id"],
+        row["stream_id"],
+        row["stream"],
+        row["owner_id"],
+        detection,
+        row["edited_by"],
+        image,
+        judged,
+        row["reviewed_by"],
+        row["reviewed_utc"],
     )
 
 
@@ -139,16 +151,29 @@ class Detections:
         )
         return cursor.rowcount == 1
 
-    def correct_state(self, detection_id: int, state: State, by: str) -> bool:
+    def correct_state(self, detection_id: int, state: State, by: str, now_utc: float | None = None) -> bool:
         """A person says what the state really is; False if there is no such detection.
+
+        now_utc: when; by that it is reviewed, too.
 
         What the box had judged stays on record, unless nobody knows it any more, or a person entered the detection.
         """
+        reviewed = [None, None] if now_utc is None else [by, utc_text(now_utc)]
         cursor = self.db.execute(
             "update detections set"
             " judged_state = iif(edited_by is null and substr(model, 1, ?) <> ?, state, judged_state),"
-            " state = ?, too_small = 0, edited_by = ? where id = ?",
-            [len(BY_HAND), BY_HAND, state.value, by, detection_id],
+            " state = ?, too_small = 0, edited_by = ?,"
+            " reviewed_by = coalesce(?, reviewed_by), reviewed_utc = coalesce(?, reviewed_utc) where id = ?",
+            [len(BY_HAND), BY_HAND, state.value, by, *reviewed, detection_id],
+        )
+        return cursor.rowcount == 1
+
+    def review(self, detection_id: int, by: str | None, now_utc: float) -> bool:
+        """A person looked at it, and leaves it as it is; by None: nobody has. False if that was known already."""
+        at = None if by is None else utc_text(now_utc)
+        cursor = self.db.execute(
+            "update detections set reviewed_by = ?, reviewed_utc = ? where id = ? and (reviewed_utc is null) = ?",
+            [by, at, detection_id, int(by is not None)],
         )
         return cursor.rowcount == 1
 
@@ -249,6 +274,8 @@ class Detections:
 
         For spans that are shorter than a quarter of an hour: see trends.py for all others.
         """
+        if where.reviewed is False:
+            return self.counts(replace(where, reviewed=None)).without(self.counts(replace(where, reviewed=True)))
         parameters = where.parameters()
         chosen = conditions(OF_DETECTIONS, parameters)
         of_each_state = ", ".join(
@@ -271,15 +298,21 @@ class Detections:
         return self.get(row["id"]) if row and row["id"] else None
 
     def count_images(self, stream_id: int) -> int:
-        """How many of a stream's detections have an image."""
-        sql = "select count(*) as images from detections where stream_id = ? and image_day is not null"
-        return int(self.db.execute(sql, [stream_id]).fetchone()["images"])
+        """How many images there are of a stream's detections, with those beside them."""
+        of_stream = "from detections where stream_id = :stream_id and image_day is not null"
+        beside = f"from pictures where detection_id in (select id {of_stream})"
+        counted = [
+            self.db.execute(f"select count(*) as images {chosen}", {"stream_id": stream_id}).fetchone()["images"]
+            for chosen in (of_stream, beside)
+        ]
+        return sum(counted)
 
     def all_images(self) -> list[StoredImage]:
-        """Where every image lies, for `mb9k check`."""
+        """Where every image lies, also those beside it, for `mb9k check`."""
+        columns = "image_day, image_offset, image_size, image_token, image_crc32"
         rows = self.db.execute(
-            "select image_day, image_offset, image_size, image_token, image_crc32 from detections"
-            " where image_day is not null order by image_day, image_offset"
+            f"select {columns} from detections where image_day is not null"
+            f" union all select {columns} from pictures order by image_day, image_offset"
         )
         return [_image(row) for row in rows]
 
@@ -289,16 +322,18 @@ class Detections:
         The others are of a file that somebody removed, or of a copy that was put back: what they meant is gone, and the
         file that has the name now holds others there.
         """
+        among = "image_day = :day and image_offset < :end and image_offset + image_size > :start"
         images = self.db.execute(
             "select image_offset, image_size from detections"
-            " where stream_id in (select id from streams) and image_day = ?"
-            " and image_offset < ? and image_offset + image_size > ?",
-            [day, max(place.end for place in places), min(place.offset for place in places)],
+            f" where stream_id in (select id from streams) and {among}"
+            f" union all select image_offset, image_size from pictures where {among}",
+            {"day": day, "end": max(each.end for each in places), "start": min(each.offset for each in places)},
         ).fetchall()
         return [place for place in places if not any(place.overlaps(offset, size) for offset, size in images)]
 
     def forget_images(self, day: str) -> int:
-        """The day file goes: its detections have no image any more. How many had."""
+        """The day file goes: its detections have no image any more, nor what is beside it. How many had."""
+        self.db.execute("delete from pictures where image_day = ?", [day])
         return self.db.execute(
             f"{_WITHOUT_IMAGE} where stream_id in (select id from streams) and image_day = ?",
             [day],

@@ -23,6 +23,8 @@ OF_DETECTIONS = {
     "until": "first_seen_utc < :until",
     "before_id": "(first_seen_utc, id) < (:before_utc, :before_id)",
     "after_id": "(first_seen_utc, id) > (:after_utc, :after_id)",
+    "reviewed": "reviewed_utc is not null",
+    "not_reviewed": "reviewed_utc is null",
     "up_to_id": "+id <= :up_to_id",  # +: the index by first_seen_utc stays the one that is used
 }
 
@@ -36,7 +38,8 @@ def conditions(possible: Mapping[str, str], parameters: Mapping[str, Any]) -> st
 class DetectionFilter:
     """Which detections: every field that is not None (or empty) must hold.
 
-    since_utc <= first seen < until_utc, in seconds since 1970; search: part of owner:name, in any case.
+    since_utc <= first seen < until_utc, in seconds since 1970; search: part of owner:name, in any case; reviewed:
+    whether somebody looked at it and marked it.
     """
 
     stream_id: int | None = None
@@ -44,6 +47,7 @@ class DetectionFilter:
     since_utc: float | None = None
     until_utc: float | None = None
     search: str = ""
+    reviewed: bool | None = None
 
     def parameters(self) -> dict[str, Any]:
         """The parameters of the conditions that are set."""
@@ -53,5 +57,7 @@ class DetectionFilter:
             "since": None if self.since_utc is None else utc_text(self.since_utc),
             "until": None if self.until_utc is None else utc_text(self.until_utc),
             "search": self.search or None,
+            "reviewed": self.reviewed or None,
+            "not_reviewed": True if self.reviewed is False else None,
         }
         return {name: value for name, value in every.items() if value is not None}

@@ -76,6 +76,12 @@ class Receipts:
             detections += 1
             images += row["image_size"] is not None
             image_bytes += row["image_size"] or 0
+        beside = self.db.execute(
+            "select count(*) as images, coalesce(sum(image_size), 0) as bytes from pictures"
+            f" where detection_id in (select id from detections where {chosen})",
+            parameters,
+        ).fetchone()
+        images, image_bytes = images + beside["images"], image_bytes + beside["bytes"]
         return Deleted(detections, images, image_bytes, digest.hexdigest())
 
     def measure_person(self, person: Person) -> Deleted:

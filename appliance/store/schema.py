@@ -13,6 +13,7 @@ from appliance.store import (
     calibration_schema,
     keeping_schema,
     picture_schema,
+    review_schema,
     senders_schema,
     summaries_schema,
     trends_schema,
@@ -359,6 +360,12 @@ def m023_hours(db: Database) -> None:
 def m024_senders(db: Database) -> None:
     """Which stream a sender meant who was refused, and until when a stream was LIVE."""
     senders_schema.make(db)
+
+
+@migrations()
+def m025_review(db: Database) -> None:
+    """Who reviewed a detection; the scene around a face, and the face at other moments."""
+    review_schema.make(db)
 
 
 @migrations()

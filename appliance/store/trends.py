@@ -162,6 +162,9 @@ class Trends:
 
     def counts(self, where: DetectionFilter) -> Counts:
         """How many persons, by state; to the moment, by the detections before the first and after the last quarter."""
+        if where.reviewed is not None:
+            reviewed = self._detections.counts(replace(where, reviewed=True))  # people reviewed them: they are few
+            return reviewed if where.reviewed else self.counts(replace(where, reviewed=None)).without(reviewed)
         since, until = _inner(where.since_utc, where.until_utc)
         if since >= until:
             return self._detections.counts(where)

@@ -12,8 +12,10 @@ from appliance.faces import Bbox, Detection, Face, Health, Work
 from appliance.keeping import ImageMode
 from appliance.previews import Previews
 from appliance.sections import Vision
+from appliance.vision import beside
 from appliance.vision.annotate import draw_bboxes
 from appliance.vision.bboxes import rescale_bbox
+from appliance.vision.beside import Beside
 from appliance.vision.budget import Budget, Costs
 from appliance.vision.counting import Counting, Crossing
 from appliance.vision.detector import Detector
@@ -35,6 +37,8 @@ BETTER = 1.3  # a new image must be this much better than the one there is
 JPEG_QUALITY = 85
 PREVIEW_SIDE_PX = 640
 PREVIEW_PAUSE_S = 0.4
+GLANCE_SIDE_PX = 320
+GLANCE_PAUSE_S = 0.9
 EARLY_S = 0.05  # looks come when they come: a picture that is nearly due is drawn
 MOVED_S = 1.0  # a movement that the sub-stream shows is looked at for at least so long
 WATCHED_S = 2.0  # while somebody watches, everything is decoded for so long at a time
@@ -51,6 +55,7 @@ class Sighting:
 
     key: the same for all sightings of one person. detection_id: where it is stored already, after a restart.
     jpeg: a better image than the one before, if there is one. ended: the person has left.
+    beside: what else is to be kept of this moment, also where the image is no better.
     """
 
     key: str
@@ -59,6 +64,7 @@ class Sighting:
     detection: Detection
     jpeg: bytes | None
     ended: bool
+    beside: tuple[Beside, ...] = ()
 
 
 class Analysis:
@@ -82,8 +88,9 @@ class Analysis:
         self.stream_id = stream_id
         self.url, self.reach, self.watch_url = url, reach, watch_url
         self.detector = detector
-        self.image_mode = image_mode  # may be set while it runs, and so may this: whether live pictures are drawn
-        self.draws = True
+        self.image_mode = image_mode  # these may be set while it runs
+        self.draws = True  # live pictures, while somebody watches
+        self.keeps_beside = True  # the scene of an image, and the face at other moments
         self.previews = previews
         self.sink = sink
         self.crossed: Callable[[int, Crossing], None] | None = None  # is told of who crosses a line
@@ -263,6 +270,7 @@ class Analysis:
             track.image_quality, bbox_px = track.quality, track.bbox_px
             if self.image_mode is not ImageMode.NO_IMAGES:
                 jpeg = encode_jpeg(snapshot(frame, bbox_px, self._hidden(look)), JPEG_QUALITY)
+        others = self._beside(track, look, jpeg is not None)
         track.detection = Detection(
             first_seen_utc=self.counting.since_utc(track) or track.first_seen_utc,
             last_seen_utc=frame.utc,
@@ -275,14 +283,29 @@ class Analysis:
             model=self.detector.model_id,
             too_small=track.too_small,
         )
-        self._tell(track, jpeg)
+        self._tell(track, jpeg, others=others)
 
-    def _tell(self, track: Track, jpeg: bytes | None = None, ended: bool = False) -> None:
+    def _beside(self, track: Track, look: Look, has_image: bool) -> tuple[Beside, ...]:
+        """What else to keep of this look: the scene of a new image, or the face a while after the last one."""
+        frame, moments = look.frame, track.moments
+        if self.image_mode is ImageMode.NO_IMAGES or not self.keeps_beside:
+            return ()
+        if has_image:
+            moments.note_image(frame.utc)
+            if moments.wants_scene(frame.utc):
+                return (beside.scene(frame, track.bbox_px, self._hidden(look)),)
+        elif track.quality > 0 and track.in_frame and moments.wants_face(frame.utc):
+            return (beside.face(frame, track.bbox_px, self._hidden(look)),)
+        return ()
+
+    def _tell(
+        self, track: Track, jpeg: bytes | None = None, ended: bool = False, others: tuple[Beside, ...] = ()
+    ) -> None:
         if track.detection is not None:
             if track.detection.last_seen_utc < track.detection.first_seen_utc:
                 # The faces by which it came to count turned out to be another person's.
                 track.detection = replace(track.detection, last_seen_utc=track.detection.first_seen_utc)
-            self.sink(Sighting(track.key, self.stream_id, track.detection_id, track.detection, jpeg, ended))
+            self.sink(Sighting(track.key, self.stream_id, track.detection_id, track.detection, jpeg, ended, others))
 
     def _hidden(self, look: Look) -> list[Bbox]:
         """The faces whose eyes nobody may see: those of this look, and those where nobody looked this time."""
@@ -297,16 +320,20 @@ class Analysis:
         if not self.draws:
             return
         frame = look.frame
-        if frame.time_s < self._preview_due_s - EARLY_S or not self.previews.is_requested(self.stream_id):
+        if frame.time_s < self._preview_due_s - EARLY_S:
             return
-        self._preview_due_s = frame.time_s + PREVIEW_PAUSE_S
-        small = frame.shrunk(PREVIEW_SIDE_PX)
+        is_watched = self.previews.is_requested(self.stream_id)
+        if not is_watched and not self.previews.is_glanced_at(self.stream_id):
+            return
+        self._preview_due_s = frame.time_s + (PREVIEW_PAUSE_S if is_watched else GLANCE_PAUSE_S)
+        small = frame.shrunk(PREVIEW_SIDE_PX if is_watched else GLANCE_SIDE_PX)
         sizes = (frame.width, frame.height), (small.shape[1], small.shape[0])
         hidden = pixelate_eyes(small, [rescale_bbox(bbox_px, *sizes) for bbox_px in self._hidden(look)])
         somebodys = [face for face in self._in_view(look) if face not in look.excluded]
         shown = [replace(face, bbox_px=rescale_bbox(face.bbox_px, *sizes)) for face in somebodys]
         try:
-            self.previews.write(self.stream_id, encode_jpeg(draw_bboxes(hidden, shown), JPEG_QUALITY))
+            drawn = draw_bboxes(hidden, shown, with_words=False)
+            self.previews.write(self.stream_id, encode_jpeg(drawn, JPEG_QUALITY), shown)
         except OSError as error:
             log.warning("no preview of stream %d: %s", self.stream_id, error.strerror)
 

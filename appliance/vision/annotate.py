@@ -26,8 +26,11 @@ _GLYPHS = {
 }  # fmt: skip
 
 
-def draw_bboxes(image: Pixels, faces: Iterable[Face]) -> Pixels:
-    """A copy of the image (uint8, height x width x 3, RGB) with a bbox and the state in words around each face."""
+def draw_bboxes(image: Pixels, faces: Iterable[Face], with_words: bool = True) -> Pixels:
+    """A copy of the image (uint8, height x width x 3, RGB) with a bbox around each face, in the colour of its state.
+
+    with_words: and the state beside it, for pictures that stand alone; a page writes it in a font and language.
+    """
     drawn: Pixels = image.copy()
     height, width = image.shape[:2]
     thick = max(2, round(max(height, width) / 320))
@@ -38,7 +41,8 @@ def draw_bboxes(image: Pixels, faces: Iterable[Face]) -> Pixels:
         colour = COLOURS[face.state]
         drawn[y0 : y0 + thick, x0:x1] = drawn[max(y0, y1 - thick) : y1, x0:x1] = colour
         drawn[y0:y1, x0 : x0 + thick] = drawn[y0:y1, max(x0, x1 - thick) : x1] = colour
-        _write(drawn, LABELS[face.state], x0, y0, colour, thick)
+        if with_words:
+            _write(drawn, LABELS[face.state], x0, y0, colour, thick)
     return drawn
 
 

@@ -17,12 +17,16 @@ BLOCKS = 6  # across the face: far too few to know anybody by
 
 
 def snapshot(frame: Frame, bbox_px: Bbox, hidden: Iterable[Bbox]) -> Pixels:
-    """The frame around the bbox, at most MAX_SIDE_PX a side; the eyes of the faces `hidden` are a few coarse blocks.
+    """The frame around the bbox, at most MAX_SIDE_PX a side; see `hidden_part`."""
+    return hidden_part(frame, around(bbox_px, frame.width, frame.height), hidden, MAX_SIDE_PX)
+
+
+def hidden_part(frame: Frame, wanted: Part, hidden: Iterable[Bbox], max_side_px: int) -> Pixels:
+    """A part of the frame, at most max_side_px a side; the eyes of the faces `hidden` are a few coarse blocks.
 
     hidden: every face that is known in the frame, px of the frame. The result is the same as that of pixelating the
     whole frame and cutting it then, but only what is wanted is converted.
     """
-    wanted = around(bbox_px, frame.width, frame.height)
     every = [eyes_of(each, frame.width, frame.height) for each in hidden]
     needed, eyes = wanted, [each for each in every if _meet(wanted, each[0])]
     # Whole blocks, also where the cut ends within one: else less would be averaged, and more be seen.
@@ -32,7 +36,7 @@ def snapshot(frame: Frame, bbox_px: Bbox, hidden: Iterable[Bbox]) -> Pixels:
     for where, block in eyes:
         _pixelate(part, _moved(where, needed), block)
     left, top, right, bottom = _moved(wanted, needed)
-    return shrink(part[top:bottom, left:right], MAX_SIDE_PX)
+    return shrink(part[top:bottom, left:right], max_side_px)
 
 
 def pixelate_eyes(image: Pixels, bboxes_px: Iterable[Bbox]) -> Pixels:

@@ -43,6 +43,7 @@ class Kept:
         }
         for stream_id, analysis in analyses.items():
             analysis.image_mode = modes.get(stream_id, ImageMode.NO_IMAGES)
+            analysis.keeps_beside = self.config.images.scene
             analysis.draws = not statistics_only
         recorder.follow(modes)
         sums.follow(SPAN_S if statistics_only else MINUTE_S)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from appliance.disk import Reserve
 from appliance.images import ImageFiles
 from appliance.keeping import STRICTNESS, ImageMode
 from appliance.secrets import new_token
-from appliance.store import Store, StoredImage
+from appliance.store import PictureKind, Store, StoredImage, StoredPicture
 from appliance.vision.analysis import Sighting
+from appliance.vision.beside import Beside
 from appliance.watch.tally import Tally
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,7 @@ UPDATE_PAUSE_S = 2.0
 IMAGE_PAUSE_S = 5.0
 MAX_WAITING = 10_000
 MAX_WAITING_IMAGES = 500  # about 10 MB
+MAX_WAITING_BESIDE = 100  # persons, of whom something waits to be kept beside the image; about 5 MB
 IMAGES_LOST = "Images cannot be written ({reason}); detections are kept without."
 FULL = "More persons wait to be recorded than fit into memory; those who come now are lost."
 
@@ -35,6 +37,8 @@ class _Person:
     stored_s: float = 0.0
     jpeg: bytes | None = None  # not yet on the disk
     placed: StoredImage | None = None  # on the disk, not yet in the store
+    beside: list[Beside] = field(default_factory=list)  # not yet on the disk
+    placed_beside: list[StoredPicture] = field(default_factory=list)  # on the disk, not yet in the store
     image_s: float = 0.0
     deleted: bool = False  # somebody deleted the detection while the person was still in view
 
@@ -74,9 +78,11 @@ class Recorder:
                     self._say(FULL)
                     return
                 person = self._people[sighting.key] = _Person(sighting, sighting.detection_id)
-            person.newest = replace(sighting, jpeg=None)
+            person.newest = replace(sighting, jpeg=None, beside=())
             if sighting.jpeg and (person.jpeg or self._waiting_images() < MAX_WAITING_IMAGES):
                 person.jpeg = sighting.jpeg
+            if sighting.beside and (person.beside or self._waiting_beside() < MAX_WAITING_BESIDE):
+                person.beside = _newest_scene([*person.beside, *sighting.beside])
 
     def follow(self, modes: Mapping[int, ImageMode]) -> None:
         """What is written of the images of these streams from now on. Images that wait were taken for what was before.
@@ -87,7 +93,7 @@ class Recorder:
             for person in self._people.values():
                 mode, before = modes.get(person.newest.stream_id), self._modes.get(person.newest.stream_id)
                 if mode is not None and before is not None and STRICTNESS[mode] > STRICTNESS[before]:
-                    person.jpeg = None
+                    person.jpeg, person.beside = None, []
             self._modes = dict(modes)
 
     def waiting(self) -> int:
@@ -97,6 +103,9 @@ class Recorder:
 
     def _waiting_images(self) -> int:
         return sum(person.jpeg is not None for person in self._people.values())
+
+    def _waiting_beside(self) -> int:
+        return sum(bool(person.beside) for person in self._people.values())
 
     def write(self, store: Store, uptime_s: float, everything: bool = False) -> None:
         """Store what is due, within the caller's transaction (store.writing()). Raises sqlite3.Error.
@@ -115,6 +124,7 @@ class Recorder:
                 person.deleted = True
             if not person.deleted:
                 self._place_image(person, uptime_s, everything)
+                self._place_beside(person)
         self._sync(due)
         self._batch = [(person, person.newest, self._store(store, person)) for person in due]
 
@@ -124,6 +134,7 @@ class Recorder:
             self.news.clear()
             for person in self._people.values():
                 person.jpeg = person.placed = None
+                person.beside, person.placed_beside = [], []
             gone = [person for person in self._people.values() if person.newest.ended]
         streams = store.streams.ids()
         new = [person for person in gone if person.detection_id is None and not person.deleted]
@@ -147,18 +158,48 @@ class Recorder:
         person.jpeg, person.image_s = None, uptime_s
         self._say(None)
 
+    def _place_beside(self, person: _Person) -> None:
+        """The same for what is kept beside the image, as far as there is one; what finds no room is given up."""
+        with self._lock:
+            if not person.beside or not person.image_s:
+                return
+            waiting, person.beside = person.beside, []
+        utc = person.newest.detection.last_seen_utc
+        try:
+            if self.reserve.is_needed():
+                return
+            for each in waiting:
+                place = self.images.append(each.jpeg, utc)
+                kind = PictureKind.SCENE if each.bbox else PictureKind.FACE
+                person.placed_beside.append(
+                    StoredPicture(
+                        place.day, place.offset, place.size_bytes, new_token(), kind, each.at_utc, each.bbox,
+                        crc32=place.crc32,
+                    )
+                )  # fmt: skip
+        except OSError as error:
+            self._say(IMAGES_LOST.format(reason=error.strerror))
+
     def _sync(self, due: list[_Person]) -> None:
         """Images must be on the disk before the store refers to them; else they are given up."""
-        for day in {person.placed.day for person in due if person.placed}:
+        days = {person.placed.day for person in due if person.placed}
+        for day in days | {each.day for person in due for each in person.placed_beside}:
             try:
                 self.images.sync(day)
             except OSError as error:
                 self._say(IMAGES_LOST.format(reason=error.strerror))
                 for person in due:
-                    person.placed = None
+                    person.placed, person.placed_beside = None, []
 
     def _store(self, store: Store, person: _Person) -> int | None:
         """Insert or update one person; the detection's id, None if it is gone."""
+        detection_id = self._store_row(store, person)
+        for each in person.placed_beside:
+            if detection_id is None or not store.pictures.add(detection_id, each):
+                store.erasures.add(each)
+        return detection_id
+
+    def _store_row(self, store: Store, person: _Person) -> int | None:
         detection_id = person.detection_id
         if person.deleted:
             detection_id = None
@@ -177,7 +218,7 @@ class Recorder:
         for person, sighting, detection_id in self._batch:
             person.deleted = detection_id is None
             person.detection_id, person.stored, person.stored_s = detection_id, sighting, uptime_s
-            person.placed = None
+            person.placed, person.placed_beside = None, []
         for sighting in self._left:
             self.tally.add(sighting.stream_id, sighting.detection.state)
         self._batch, self._left = [], []
@@ -192,6 +233,12 @@ class Recorder:
         if problem and problem != self.problem:
             log.error("%s", problem)
         self.problem = problem
+
+
+def _newest_scene(waiting: list[Beside]) -> list[Beside]:
+    """What waits, without the scenes that a later one takes the place of."""
+    scenes = [each for each in waiting if each.bbox]
+    return [each for each in waiting if not each.bbox or each is scenes[-1]]
 
 
 def _is_news(sighting: Sighting, person: _Person | None) -> bool:

@@ -12,6 +12,7 @@ from appliance.central.config import CentralConfig
 from appliance.central.store import Box, CentralStore
 from appliance.central.viewer.pages import Centre
 from appliance.errors import InputError, UserError
+from appliance.language import _
 from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.forms import field, query_value, see_other, whole_number
@@ -55,7 +56,7 @@ def add_routes(app: App, centre: Centre) -> None:
     @app.post("/add-box/<join_id:int>/withdraw", access=Access.ADMIN)
     def withdraw(store: CentralStore, visitor: Visitor, now: Now, join_id: int) -> Page:
         members.withdraw(store.db, join_id, visitor.name, now.utc)
-        return see_other("/add-box")
+        return centre.pages.done("/add-box", _("The join code was withdrawn."))
 
 
 def _invite(config: CentralConfig, store: CentralStore, by: str, now: Now, typed: dict[str, str]) -> tuple[str, int]:
@@ -64,7 +65,9 @@ def _invite(config: CentralConfig, store: CentralStore, by: str, now: Now, typed
     if boxes is None:
         raise InputError("For how many boxes? Give a whole number.")
     if (typed["valid"] or "hour") not in VALID_S:
-        raise InputError(f"Choose how long the code can be used: {', '.join(words for words, _ in VALID_S.values())}.")
+        raise InputError(
+            f"Choose how long the code can be used: {', '.join(words for words, _seconds in VALID_S.values())}."
+        )
     site_id = whole_number(typed["site"]) if typed["site"] else None
     code = members.invite(
         store.db,

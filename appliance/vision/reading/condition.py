@@ -80,7 +80,7 @@ PUSHED: Mapping[Obstacle, str] = {
     Obstacle.SILENT: "Somebody is connected, but has sent no video for {seconds}; start the stream there again.",
     Obstacle.FROZEN: "The sender has sent nothing for {seconds}; is its network gone?",
     Obstacle.NO_KEY_FRAME: "Waiting for a key frame, {seconds} so far{interval};"
-    " set the key-frame interval to 1 s in OBS or the phone.",
+    " set the key-frame interval to 2 s in OBS or the phone.",
     Obstacle.SOUND_ONLY: "This stream has sound but no picture; switch the camera on in OBS or the phone.",
     Obstacle.STILL: "No new picture for {seconds}, though sound goes on; check the camera in OBS or the phone.",
     Obstacle.UNDECODABLE: _UNDECODABLE,

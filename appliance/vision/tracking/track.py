@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from appliance.faces import CLASSES, Bbox, Detection, Face, State
 from appliance.vision.colours import Colours
 from appliance.vision.tracking.course import Course, middle, size_of
+from appliance.vision.tracking.moments import Moments
 
 Float64Array = NDArray[np.float64]
 
@@ -67,6 +68,7 @@ class Track:
     key: this person's, and nobody else's. detection_id: where the person is stored already, after a restart.
     detection: the record up to now. image_quality: `quality` of the face in the image there is.
     votes: how many faces were classified; weights: their summed class probabilities, in the order of CLASSES.
+    moments: of which ones something is kept beside the image.
     """
 
     bbox_px: Bbox
@@ -78,6 +80,7 @@ class Track:
     detection_id: int | None = None
     detection: Detection | None = None
     image_quality: float = 0.0
+    moments: Moments = field(default_factory=Moments)
     confirmed: bool = False  # whether it has been seen often enough to be a person and not a flicker
     evidence: float = 0.0  # that it is one, of its faces less the looks without one
     hits: int = 0

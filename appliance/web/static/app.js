@@ -1,6 +1,8 @@
 // Everything here is a comfort: the pages work without it.
 "use strict";
 
+const BY_SCRIPT = { "X-By-Script": "1" }; // what was done is told on a page that somebody sees, not on one we compare
+
 // Times in the reader's own zone.
 const MOMENT = { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
 
@@ -92,7 +94,9 @@ function renewRows(now, next) {
       const told = document.createElement("span");
       told.className = "no-image";
       told.textContent = "no longer in this list";
-      row.replaceChildren(told);
+      const link = row.matches("a[href]") ? row : row.querySelector("a[href]"); // stays, and says which one it was
+      link.replaceChildren(told);
+      if (link !== row) row.replaceChildren(link);
     }
   }
   isKeptBack ||= !stays;
@@ -125,7 +129,8 @@ function renewChildren(now, next) {
 // Make `now` like `next`, touching only what differs, so that pictures, focus and open lists stay.
 function renew(now, next) {
   if (now.isEqualNode(next)) return;
-  if (now.nodeType === 1 && now.hasAttribute("data-age-mark")) return; // it would be read out again
+  if (now.nodeType === 1 && now.matches("[data-age-mark]")) return; // it would be read out again
+  if (now.nodeType === 1 && now.matches("[data-labels]")) return; // they belong to the picture that is shown
   const sameKind = now.nodeType === 1 && next.nodeType === 1 && now.tagName === next.tagName
     && now.tagName !== "svg" && now.pathname === next.pathname; // a link to something else is another link
   if (!sameKind) return replace(now, next);
@@ -155,7 +160,7 @@ function renewInPlace(main, next) {
 
 // "12 newer, show": in the page, so that the place in it and the keyboard's are not lost.
 async function showNewer(main, link) {
-  const answer = await fetch(link.href, { cache: "no-store", signal: AbortSignal.timeout(10000) });
+  const answer = await fetch(link.href, { headers: BY_SCRIPT, cache: "no-store", signal: AbortSignal.timeout(10000) });
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const next = page.querySelector("main");
   const list = next?.querySelector("[data-held]");
@@ -176,8 +181,10 @@ document.addEventListener("click", (event) => {
 // A live picture goes on within what is new around it, and the page's main part stays the one that is renewed.
 function replace(now, next) {
   const fresh = document.importNode(next, true);
-  const [frame, theirs] = [now, fresh].map((part) => part.nodeType === 1 && part.querySelector("[data-preview]"));
-  if (frame && theirs) {
+  const frames = now.nodeType === 1 ? [...now.querySelectorAll("[data-preview]")] : [];
+  for (const theirs of fresh.nodeType === 1 ? fresh.querySelectorAll("[data-preview]") : []) {
+    const frame = frames.find((each) => each.dataset.preview === theirs.dataset.preview);
+    if (!frame) continue;
     renew(frame, theirs);
     theirs.replaceWith(frame);
   }
@@ -203,7 +210,7 @@ function keepUpToDate(main) {
   let drawn = null;
   async function poll() {
     if (isBusy(main)) return;
-    const headers = etag ? { "If-None-Match": etag } : {};
+    const headers = etag ? { ...BY_SCRIPT, "If-None-Match": etag } : BY_SCRIPT;
     const { from } = main.dataset;
     const answer = await fetch(from ?? location.href, { headers, cache: "no-store", signal: AbortSignal.timeout(10000) });
     if (answer.redirected) return location.reload();
@@ -220,18 +227,20 @@ function keepUpToDate(main) {
     localise(next);
     isKeptBack = false;
     renewInPlace(main, next);
+    startPreviews();
     if (isKeptBack) etag = drawn = null; // asked for once more
     for (const tell of tellAges) tell();
   }
   setInterval(() => poll().catch(() => { stale.hidden = false; }), Number(main.dataset.refresh) * 1000);
 }
 
-// The live preview: the next picture as soon as the last one is shown.
+// The live preview: the next picture as soon as the last one is shown; where many are side by side, after a pause.
 function showPreview(frame) {
   const picture = frame.querySelector("img");
   const none = frame.querySelector("[data-none]");
   let drawnAt = picture.hidden ? null : performance.now(); // of the one that came with the page, a little later than true
   async function next() {
+    if ("pause" in frame.dataset && frame.isConnected && !isInSight(frame)) return setTimeout(next, 250);
     let wait = 1000;
     if (!document.hidden) {
       try {
@@ -239,9 +248,15 @@ function showPreview(frame) {
         const age = answer.status === 200 && answer.headers.get("X-Picture-Age-S"); // whoever is signed out gets another page
         if (age) {
           const at = performance.now() - 1000 * Number(age);
+          const faces = JSON.parse(answer.headers.get("X-Picture-Faces") ?? "[]");
           const old = picture.src;
-          picture.src = URL.createObjectURL(await answer.blob());
+          const fresh = new Image();
+          fresh.src = URL.createObjectURL(await answer.blob());
+          await fresh.decode(); // so that picture and labels change at once
+          picture.src = fresh.src;
           if (old.startsWith("blob:")) URL.revokeObjectURL(old);
+          picture.hidden = false;
+          drawLabels(frame, fresh, faces);
           drawnAt = at;
           wait = 400;
         } else if (!("keepsPicture" in frame.dataset)) drawnAt = null;
@@ -250,34 +265,82 @@ function showPreview(frame) {
       } catch { /* the box does not answer: the picture shows its age */ }
       tell();
     }
-    if (frame.isConnected) setTimeout(next, wait);
+    if (frame.isConnected) return setTimeout(next, Math.max(wait, Number(frame.dataset.pause ?? 0)));
+    clearInterval(telling);
+    tellAges.splice(tellAges.indexOf(tell), 1);
+    if (picture.src.startsWith("blob:")) URL.revokeObjectURL(picture.src);
   }
-  const tell = () => frame.isConnected && showAge(frame, drawnAt === null ? 0 : performance.now() - drawnAt);
+  const tell = () => frame.isConnected && showAge(frame, drawnAt === null ? null : performance.now() - drawnAt);
   tellAges.push(tell);
-  setInterval(tell, 500);
-  document.addEventListener("visibilitychange", tell);
+  const telling = setInterval(tell, 500);
   next();
+}
+
+// What the box says of the faces in this very picture: [state, left, top, right, bottom] in its px. They are told over
+// it, so that they are sharp at every size, in the words of the page, and can be read by a screen reader.
+const LABEL_PX = 13;
+function drawLabels(frame, picture, faces) {
+  const labels = frame.querySelector("[data-labels]");
+  if (!labels) return;
+  const [width, height] = [picture.naturalWidth, picture.naturalHeight];
+  labels.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  const px = 1 / (labels.getScreenCTM()?.a || 1); // of the screen, in those of the picture
+  labels.style.fontSize = `${LABEL_PX * px}px`;
+  while (labels.childElementCount > faces.length) labels.lastElementChild.remove();
+  while (labels.childElementCount < faces.length) labels.append(newLabel());
+  faces.forEach(([state, left, top], index) => {
+    const label = labels.children[index];
+    const [bar, text] = label.children;
+    label.setAttribute("class", `face-label face-label-${state}`);
+    setText(text, labels.getAttribute(`data-words-${state}`) ?? state);
+    const size = { width: text.getComputedTextLength() + 10 * px, height: (LABEL_PX + 6) * px };
+    const x = Math.max(0, Math.min(left, width - size.width));
+    const y = top >= size.height ? top - size.height : Math.max(0, Math.min(top, height - size.height));
+    place(bar, { x, y, ...size });
+    place(text, { x: x + 5 * px, y: y + (LABEL_PX + 1) * px });
+  });
+}
+
+function newLabel() {
+  const [label, bar, text] = ["g", "rect", "text"].map((name) => document.createElementNS("http://www.w3.org/2000/svg", name));
+  label.append(bar, text);
+  return label;
+}
+
+function place(element, where) {
+  for (const [name, value] of Object.entries(where)) element.setAttribute(name, value.toFixed(1));
 }
 
 const OLD_MS = 3000; // an older picture is not live; previews.py hands out none
 const tellAges = [];
 
+// A sentence that the view wrote in the reader's language, with what stands in its braces; in English where it did not.
+function said(name, english, values = {}) {
+  const words = document.querySelector(`[data-words-${name}]`)?.getAttribute(`data-words-${name}`) ?? english;
+  return words.replace(/\{(\w+)\}/g, (whole, key) => values[key] ?? whole);
+}
+
 function ageWords(seconds) {
-  return seconds < 120 ? `${seconds} s old` : seconds < 7200 ? `${Math.floor(seconds / 60)} min old` : `${Math.floor(seconds / 3600)} h old`;
+  if (seconds < 120) return said("age-s", "{n} s old", { n: seconds });
+  if (seconds < 7200) return said("age-min", "{n} min old", { n: Math.floor(seconds / 60) });
+  return said("age-h", "{n} h old", { n: Math.floor(seconds / 3600) });
 }
 
 function setText(element, words) {
   if (element.textContent !== words) element.textContent = words;
 }
 
-// How old a picture is that is not live any more. A screen reader is told that once, and reads the age where it stands.
+// How old a picture is that is not live any more; on a wall, of each. A screen reader is told once that one is not, and
+// reads the age where it stands. ageMs: null where there is no picture.
 function showAge(frame, ageMs) {
   const isOld = ageMs >= OLD_MS;
-  const words = isOld ? ageWords(Math.floor(ageMs / 1000)) : "";
+  const age = ageMs === null ? "" : ageWords(Math.floor(ageMs / 1000));
   frame.toggleAttribute("data-old", isOld);
-  setText(frame.querySelector("[data-age]"), words);
-  setText(frame.querySelector("[data-age-mark] [role=status]"), isOld ? "The picture is not live." : "");
-  const pill = document.querySelector("#main .pill.live, #main .pill.old"); // of this stream: a page with a picture has one
+  setText(frame.querySelector("[data-age]"), isOld || "tellsAge" in frame.dataset ? age : "");
+  const status = frame.querySelector("[data-age-mark] [role=status]");
+  if (status) setText(status, isOld ? said("not-live", "The picture is not live.") : "");
+  const around = frame.closest(".wall > li") ?? document.getElementById("main"); // of this stream: else a page has one
+  const pill = around.querySelector(".pill.live, .pill.old");
   if (!pill) return;
   if (!isOld && pill.matches(".old")) {
     pill.textContent = pill.dataset.said;
@@ -285,7 +348,25 @@ function showAge(frame, ageMs) {
   } else if (isOld) {
     if (pill.matches(".live")) pill.dataset.said = pill.textContent;
     pill.className = "pill warn old";
-    setText(pill, `Picture ${words}`);
+    setText(pill, said("old-picture", "Picture {age}", { age }));
+  }
+}
+
+document.addEventListener("visibilitychange", () => { for (const tell of tellAges) tell(); });
+
+// Of a wall of pictures a phone shows two or three; the others are not fetched.
+function isInSight(frame) {
+  const { top, bottom } = frame.getBoundingClientRect();
+  return bottom >= -300 && top <= innerHeight + 300;
+}
+
+const shownPreviews = new WeakSet();
+
+function startPreviews() {
+  for (const frame of document.querySelectorAll("[data-preview]")) {
+    if (shownPreviews.has(frame)) continue;
+    shownPreviews.add(frame);
+    showPreview(frame);
   }
 }
 
@@ -300,7 +381,7 @@ function copyText(button) {
   const done = navigator.clipboard
     ? navigator.clipboard.writeText(text.textContent)
     : document.execCommand("copy") ? Promise.resolve() : Promise.reject();
-  done.then(() => { button.textContent = "Copied"; }, () => { button.textContent = "Press Ctrl-C"; });
+  done.then(() => { button.textContent = said("copied", "Copied"); }, () => { button.textContent = said("press-copy", "Press Ctrl-C"); });
 }
 
 document.addEventListener("click", (event) => {
@@ -349,6 +430,7 @@ function sendFile(form) {
   });
   request.addEventListener("error", () => say("The connection broke off. Send it again."));
   request.open("POST", form.action);
+  for (const [name, value] of Object.entries(BY_SCRIPT)) request.setRequestHeader(name, value);
   request.send(new FormData(form));
   shown.hidden = false;
   button.disabled = true;
@@ -360,7 +442,12 @@ document.addEventListener("submit", (event) => {
   sendFile(event.target);
 });
 
+// While the box cannot be reached, a sentence of ours instead of the browser's own page. By HTTPS, and on localhost.
+const manifest = document.querySelector("link[rel=manifest]");
+if (manifest && navigator.serviceWorker)
+  addEventListener("load", () => navigator.serviceWorker.register(new URL("worker.js", manifest.href)).catch(() => {}));
+
 localise(document);
 const main = document.querySelector("main[data-refresh]");
 if (main) keepUpToDate(main);
-document.querySelectorAll("[data-preview]").forEach(showPreview);
+startPreviews();

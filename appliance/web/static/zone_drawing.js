@@ -10,8 +10,14 @@ function zonePart(name, attributes, ...children) {
   return made;
 }
 
+// A sentence of the page, which the view wrote in the reader's language, with these values in its braces.
+function zoneWords(name, values = {}) {
+  const words = document.querySelector("[data-zones]").getAttribute(`data-words-${name}`) ?? "";
+  return words.replace(/\{(\w+)\}/g, (whole, key) => values[key] ?? whole);
+}
+
 function percentWords([x, y]) {
-  return `${Math.round(100 * x)} % across, ${Math.round(100 * y)} % down`;
+  return zoneWords("place", { x: Math.round(100 * x), y: Math.round(100 * y) });
 }
 
 // Points are [x, y], fractions of the picture's sides. kinds: what each kind is called.
@@ -65,7 +71,7 @@ class ZoneDrawing {
       group.classList.toggle("unread", zone.points.length < 2); // its numbers cannot be read
       if (zone.points.length < 2) return;
       group.querySelectorAll("polygon, polyline").forEach((part) => part.setAttribute("points", text(zone.points)));
-      const words = `${this.kinds[zone.kind]}: ${zone.name}, ${zone.points.length} points`;
+      const words = zoneWords("zone", { kind: this.kinds[zone.kind], name: zone.name, points: zone.points.length });
       group.querySelector(".shape").setAttribute("aria-label", words);
       const arrow = zone.kind === "line" ? this.arrow(zone.points.map(on), unit) : "";
       group.querySelectorAll(".arrow").forEach((part) => part.setAttribute("d", arrow));
@@ -107,7 +113,7 @@ class ZoneDrawing {
   handlesOf({ kind, points }) {
     const middles = points.map((_, at) => zonePart("circle", { class: "middle", "data-middle": at }));
     const handles = points.map((_, at) => zonePart(
-      "g", { class: "point", "data-point": at, tabindex: 0, role: "button", "aria-roledescription": "point" },
+      "g", { class: "point", "data-point": at, tabindex: 0, role: "button", "aria-roledescription": zoneWords("point-role") },
       zonePart("circle", { class: "hit" }), zonePart("circle", { class: "dot" }),
     ));
     return kind === "line" ? handles : [...middles, ...handles];
@@ -117,7 +123,8 @@ class ZoneDrawing {
     const put = (circle, x, y, r) => Object.entries({ cx: x, cy: y, r }).forEach(([key, value]) => circle.setAttribute(key, value));
     const reach = matchMedia("(pointer: coarse)").matches ? 20 : 13;
     group.querySelectorAll(".point").forEach((handle, at) => {
-      handle.setAttribute("aria-label", `Point ${at + 1} of ${points.length} of ${name}: ${percentWords(points[at])}`);
+      const words = zoneWords("point", { number: at + 1, of: points.length, name, place: percentWords(points[at]) });
+      handle.setAttribute("aria-label", words);
       put(handle.querySelector(".hit"), ...places[at], reach * unit);
       put(handle.querySelector(".dot"), ...places[at], 7 * unit);
     });

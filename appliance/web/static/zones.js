@@ -3,7 +3,7 @@
 
 const STEP = 0.005, LONG_STEP = 0.05; // of the picture's sides, by an arrow key; with Shift
 const LEAST = { count: 3, never: 3, line: 2 };
-const NAMES = { count: "Zone", never: "Never", line: "Line" };
+const NAMES = Object.fromEntries(Object.keys(LEAST).map((kind) => [kind, zoneWords(`name-${kind}`)]));
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const NEAR_PX = 14; // so near to the first point a click ends the drawing
 const SAME_PX = 4; // a second click on the same place, as people end a drawing elsewhere
@@ -78,8 +78,8 @@ function step(from, to, words) {
   say(words);
 }
 
-const undo = () => step(past, future, "Undone.");
-const redo = () => step(future, past, "Done again.");
+const undo = () => step(past, future, zoneWords("undone"));
+const redo = () => step(future, past, zoneWords("redone"));
 
 function showRows() {
   while (rows.children.length > zones.length) rows.lastElementChild.remove();
@@ -87,9 +87,9 @@ function showRows() {
   zones.forEach((zone, index) => {
     const row = rows.children[index];
     row.classList.toggle("chosen", index === chosen);
-    row.querySelector("legend").textContent = `Zone ${index + 1}`;
+    row.querySelector("legend").textContent = zoneWords("legend", { number: index + 1 });
     row.querySelector("[data-remove]").hidden = false;
-    row.querySelector("[data-remove]").setAttribute("aria-label", `Remove ${zone.name}`);
+    row.querySelector("[data-remove]").setAttribute("aria-label", zoneWords("remove", { name: zone.name }));
     for (const [name, value] of [["kind", zone.kind], ["name", zone.name], ["points", toText(zone.points)]]) {
       const field = row.querySelector(`[name=${name}]`);
       if (name === "points" && !zone.points.length) continue; // what was sent cannot be read: it stays, to be mended
@@ -107,7 +107,7 @@ function readRow(event) {
   const field = row.querySelector("[name=points]");
   const least = LEAST[read.kind];
   const isRight = toPoints(field.value)?.length >= (event.target.name === "kind" ? 1 : least);
-  field.setCustomValidity(isRight ? "" : `Write ${least} pairs of percent or more, such as 10,20 60,20 60,80.`);
+  field.setCustomValidity(isRight ? "" : zoneWords("pairs", { least }));
   if (!isRight) read.points = zones[index].points;
   remember(`row ${index} ${event.target.name}`);
   zones[index] = event.target.name === "kind" ? fitted(read) : read;
@@ -140,7 +140,7 @@ function show() {
   button("redo").disabled = !future.length;
   button("add").disabled = !zone || zone.kind === "line" || zone.points.length >= mostPoints;
   button("remove").disabled = !zone || (point !== null && zone.points.length <= LEAST[zone.kind]);
-  button("remove").textContent = point === null ? "Remove zone" : "Remove point";
+  button("remove").textContent = zoneWords(point === null ? "remove-zone" : "remove-point");
   button("swap").hidden = zone?.kind !== "line";
   for (const add of editor.querySelectorAll("[data-draw]")) add.disabled = zones.length >= mostZones;
 }
@@ -162,29 +162,29 @@ function addZone(kind, points) {
   [drawing, chosen, point] = [null, zones.length - 1, 0];
   show();
   focusOn();
-  say(`${zones[chosen].name} is drawn, not saved yet. Drag its points or use arrow keys; name it below.`);
+  say(zoneWords("drawn", { name: zones[chosen].name }));
 }
 
 function addPoint(index, after, at = null, as = null) {
   const { points, kind } = zones[index];
-  if (kind === "line") return say("A line has two points.");
-  if (points.length >= mostPoints) return say(`A zone has at most ${mostPoints} points.`);
+  if (kind === "line") return say(zoneWords("two-points"));
+  if (points.length >= mostPoints) return say(zoneWords("most-points", { most: mostPoints }));
   const [[x0, y0], [x1, y1]] = [points[after], points[(after + 1) % points.length]];
   remember(as);
   points.splice(after + 1, 0, at || [(x0 + x1) / 2, (y0 + y1) / 2]);
   [chosen, point] = [index, after + 1];
   show();
-  say(`Point ${point + 1} of ${points.length} is new.`);
+  say(zoneWords("new-point", { number: point + 1, of: points.length }));
 }
 
 function removePoint(index, at) {
   const { kind, name, points } = zones[index];
-  if (points.length <= LEAST[kind]) return say(`${name} needs its ${LEAST[kind]} points. Escape, then Delete removes all of it.`);
+  if (points.length <= LEAST[kind]) return say(zoneWords("needs-points", { name, least: LEAST[kind] }));
   remember();
   points.splice(at, 1);
   point = Math.min(at, points.length - 1);
   show();
-  say(`Removed. ${points.length} points are left.`);
+  say(zoneWords("points-left", { left: points.length }));
 }
 
 function removeZone(index) {
@@ -193,7 +193,7 @@ function removeZone(index) {
   zones.splice(index, 1);
   [chosen, point] = [zones.length ? Math.min(index, zones.length - 1) : null, null];
   show();
-  say(`${name} is removed. Undo brings it back.`);
+  say(zoneWords("removed", { name }));
 }
 
 // One point, or all of them, by so much of the picture's sides; nothing leaves the picture.
@@ -252,7 +252,7 @@ function drop(event) {
   drag = null;
   if (!done?.hasMoved) return;
   if (event.type === "pointercancel") undo();
-  else say(`${zones[done.zone].name} is moved.`);
+  else say(zoneWords("moved", { name: zones[done.zone].name }));
 }
 svg.addEventListener("pointerup", drop);
 svg.addEventListener("pointercancel", drop);
@@ -266,20 +266,19 @@ function begin(kind) {
   show();
   svg.focus({ preventScroll: true });
   svg.scrollIntoView({ block: "nearest" });
-  say(kind === "line" ? "Click where the line begins, then where it ends. Escape cancels."
-    : "Click the corners; click the first one again to finish. Escape cancels.");
+  say(zoneWords(kind === "line" ? "draw-line" : "draw-corners"));
 }
 
 function finish() {
   const { kind, points } = drawing;
-  if (points.length < LEAST[kind]) say(`It needs ${LEAST[kind]} points.`);
+  if (points.length < LEAST[kind]) say(zoneWords("too-few", { least: LEAST[kind] }));
   else addZone(kind, points);
 }
 
 function cancel() {
   drawing = null;
   show();
-  say("Nothing was drawn.");
+  say(zoneWords("cancelled"));
 }
 
 // Whoever presses the button with a key gets a zone to move; whoever clicks draws one.
@@ -298,7 +297,7 @@ function keyMoves(event, index, at) {
   remember(`key ${index} ${at}`);
   zone.points = moved(zone.points, at, [x * by, y * by]);
   show();
-  say(at === null ? `${zone.name} begins at ${percentWords(zone.points[0])}` : percentWords(zone.points[at]), 300);
+  say(at === null ? zoneWords("begins", { name: zone.name, place: percentWords(zone.points[0]) }) : percentWords(zone.points[at]), 300);
 }
 
 function keyEntersOrAdds(_event, index, at) {
@@ -356,7 +355,7 @@ const DEEDS = {
   undo, redo, finish, cancel,
   add: () => { addPoint(chosen, point ?? 0); },
   remove: () => { if (point === null) removeZone(chosen); else removePoint(chosen, point); },
-  swap: () => { remember(); zones[chosen].points.reverse(); show(); say("In and out are exchanged."); },
+  swap: () => { remember(); zones[chosen].points.reverse(); show(); say(zoneWords("exchanged")); },
 };
 
 editor.addEventListener("click", (event) => {
