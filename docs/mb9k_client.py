@@ -308,6 +308,7 @@ class Detection(TypedDict):
 
     reason: why the state is unknown: the face was too small to judge. null: another reason, or another state.
     judged_state: what the box had judged, where a person said what the state is; null: nobody did, or it is not known.
+    reviewed: whether somebody looked at it and marked it, or corrected it; reviewed_by, reviewed_at: who, and when.
     """
 
     id: int
@@ -326,12 +327,16 @@ class Detection(TypedDict):
     edited_by: str | None
     judged_state: State | None
     image: str | None
+    reviewed: bool
+    reviewed_by: str | None
+    reviewed_at: str | None
 
 
-class DetectionChange(TypedDict):
-    """A person says what the state really is."""
+class DetectionChange(TypedDict, total=False):
+    """A person says what the state really is, whether they reviewed it, or both. A correction is a review, too."""
 
     state: State
+    reviewed: bool
 
 
 class DetectionPage(TypedDict):
@@ -857,6 +862,7 @@ class Box:
         state: Literal["mask", "no_mask", "incorrect", "unknown"] | None = None,
         since: str | None = None,
         until: str | None = None,
+        reviewed: bool | None = None,
         search: str | None = None,
         limit: int | None = None,
         before: int | None = None,
@@ -867,6 +873,7 @@ class Box:
         state: only this state
         since: first seen at this time or later, ISO 8601 with its zone
         until: first seen before this time, ISO 8601 with its zone
+        reviewed: only those that somebody reviewed, or only those that nobody did
         search: owner:name contains this, in any case
         limit: how many at most; 50 if left out
         before: only what follows the detection with this id; `next` of an answer has it
@@ -881,6 +888,7 @@ class Box:
                     "state": state,
                     "since": since,
                     "until": until,
+                    "reviewed": reviewed,
                     "search": search,
                     "limit": limit,
                     "before": before,
@@ -897,7 +905,7 @@ class Box:
         return cast(Detection, self._json("GET", f"/api/v1/detections/{_path(detection_id)}"))
 
     def patch_detection(self, detection_id: int, body: DetectionChange) -> Detection:
-        """Correct its state (admin)."""
+        """Correct its state, or mark it as reviewed (admin)."""
         return cast(Detection, self._json("PATCH", f"/api/v1/detections/{_path(detection_id)}", body=body))
 
     def delete_detection(self, detection_id: int) -> None:
@@ -919,6 +927,7 @@ class Box:
         state: Literal["mask", "no_mask", "incorrect", "unknown"] | None = None,
         since: str | None = None,
         until: str | None = None,
+        reviewed: bool | None = None,
         search: str | None = None,
     ) -> Counts:
         """Persons by state, and the compliance rate.
@@ -927,6 +936,7 @@ class Box:
         state: only this state
         since: first seen at this time or later, ISO 8601 with its zone
         until: first seen before this time, ISO 8601 with its zone
+        reviewed: only those that somebody reviewed, or only those that nobody did
         search: owner:name contains this, in any case
         """
         return cast(
@@ -934,7 +944,14 @@ class Box:
             self._json(
                 "GET",
                 "/api/v1/counts",
-                {"stream": stream, "state": state, "since": since, "until": until, "search": search},
+                {
+                    "stream": stream,
+                    "state": state,
+                    "since": since,
+                    "until": until,
+                    "reviewed": reviewed,
+                    "search": search,
+                },
             ),
         )
 
@@ -1011,6 +1028,7 @@ class Box:
         state: Literal["mask", "no_mask", "incorrect", "unknown"] | None = None,
         since: str | None = None,
         until: str | None = None,
+        reviewed: bool | None = None,
         search: str | None = None,
     ) -> BinaryIO:
         """Detections as a file, a row each; as a ZIP with the images of your streams, for an admin of all.
@@ -1020,12 +1038,21 @@ class Box:
         state: only this state
         since: first seen at this time or later, ISO 8601 with its zone
         until: first seen before this time, ISO 8601 with its zone
+        reviewed: only those that somebody reviewed, or only those that nobody did
         search: owner:name contains this, in any case
         """
         return self._open(
             "GET",
             "/api/v1/export/detections",
-            {"format": format, "stream": stream, "state": state, "since": since, "until": until, "search": search},
+            {
+                "format": format,
+                "stream": stream,
+                "state": state,
+                "since": since,
+                "until": until,
+                "reviewed": reviewed,
+                "search": search,
+            },
         )
 
     def get_export_sums(
