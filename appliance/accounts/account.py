@@ -21,7 +21,7 @@ from appliance.web.forms import field, query_value, secret_field, see_other
 from appliance.web.pages import Page
 
 log = logging.getLogger(__name__)
-TOKEN_DAYS = {"30": "30 days", "90": "90 days", "365": "1 year", "730": "2 years"}
+TOKEN_DAYS = {"30": N_("30 days"), "90": N_("90 days"), "365": N_("1 year"), "730": N_("2 years")}
 """How long a token may last, as the form sends it and as people read it."""
 DEFAULT_DAYS = "90"
 CHANGED_PASSWORD = N_("Your password is changed. Your other sessions have ended.")
@@ -50,7 +50,12 @@ def add_routes(app: App, accounts: Accounts) -> None:
         try:
             name = clean_name(field("name"), N_("Give the program a name."))
             if days not in TOKEN_DAYS:
-                raise InputError(f"Choose how long the token lasts: {', '.join(TOKEN_DAYS.values())}.")
+                raise InputError(
+                    _(
+                        "Choose how long the token lasts: {choices}.",
+                        choices=", ".join(_(words) for words in TOKEN_DAYS.values()),
+                    )
+                )
             with store.saving():
                 person_id, expires_utc = visitor.person.id, now.utc + int(days) * 86400
                 store.people.add_token(person_id, name, digest(token), now.utc, expires_utc)
@@ -74,7 +79,9 @@ def revoke_token(store: Store, visitor: Visitor, token_id: int, own_only: bool) 
         if gone is not None:
             store.audit.add(Action.TOKEN_REVOKED, f"{gone.name} of {gone.owner.name}")
     if gone is None:
-        raise HTTPError(404, "This token is already gone" + (", or is not yours." if own_only else "."))
+        raise HTTPError(
+            404, _("This token is already gone, or is not yours.") if own_only else _("This token is already gone.")
+        )
     log.info("%s revoked the token %s of %s", visitor.name, gone.name, gone.owner.name)
 
 
@@ -119,5 +126,5 @@ def refuse_wrong_password(accounts: Accounts, store: Store, visitor: Visitor, no
     if not right:
         log.warning("%s was not let change anything: the current password was wrong", visitor.name)
         record(store, Action.PASSWORD_WRONG, visitor.name)
-        raise InputError("The current password is wrong; nothing was changed.")
+        raise InputError(_("The current password is wrong; nothing was changed."))
     accounts.guesses.take_back(guess, now.uptime_s)

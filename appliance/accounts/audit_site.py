@@ -9,15 +9,17 @@ import msgspec
 
 from appliance.accounts.audit import Action, Entry
 from appliance.accounts.audit_search import Search, found
+from appliance.accounts.audit_words import words_of
 from appliance.accounts.site import Accounts, Store
 from appliance.errors import InputError
+from appliance.language import N_, _
 from appliance.times import utc_text
 from appliance.web.access import Access, App
 from appliance.web.forms import moment_utc, query_value, whole_number
 from appliance.web.pages import Page
 
 PAGE_SIZE = 50
-WHO = {"operator": "at the command line", "centre": "at the centre", "token": "by a program"}
+WHO = {"operator": N_("at the command line"), "centre": N_("at the centre"), "token": N_("by a program")}
 """What is said beside a name."""
 
 
@@ -32,7 +34,9 @@ def add_routes(app: App, accounts: Accounts) -> None:
         head, start = store.audit.head(), store.audit.start()
         return accounts.pages.page(
             "audit.html",
-            problem=f"Could not read: {', '.join(unread)}. A time looks like 2026-11-23T16:00." if unread else None,
+            problem=_("Could not read: {unread}. A time looks like 2026-11-23T16:00.", unread=", ".join(unread))
+            if unread
+            else None,
             entries=[entry for entry, _ in page[:PAGE_SIZE]],
             wanted=wanted,
             actions=list(Action),
@@ -76,18 +80,13 @@ def _query(wanted: Search, before: int | None = None) -> str:
     return f"?{query}" if query else ""
 
 
-def words_of(action: str) -> str:
-    """An action as people read it, also one that a newer version recorded."""
-    return action.replace("_", " ").capitalize()
-
-
 def who(entry: Entry, noun: str) -> tuple[str, str]:
     """Who did it, and what stands beside the name; noun: of the machine."""
     if entry.actor_kind == "itself":
-        return f"the {noun}", ""
+        return (_("the box") if noun == "box" else _("the centre")), ""
     if entry.actor_kind == "stranger":
-        return "somebody", "not signed in"
-    return entry.actor, WHO.get(entry.actor_kind, "")
+        return _("somebody"), _("not signed in")
+    return entry.actor, _(WHO.get(entry.actor_kind, ""))
 
 
 def details(entry: Entry) -> list[tuple[str, str]]:

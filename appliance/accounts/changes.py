@@ -9,18 +9,19 @@ from appliance.accounts.audit import Action
 from appliance.accounts.people import Person, Role
 from appliance.accounts.site import Store
 from appliance.errors import InputError, NotFound, about
+from appliance.language import N_, _
 from appliance.names import person_name
 from appliance.web.forms import MAX_ID
 
 log = logging.getLogger(__name__)
-LAST_ADMIN = "This is the only admin, and a {noun} needs one. Make another person an admin first."
+LAST_ADMIN = N_("This is the only admin, and a {noun} needs one. Make another person an admin first.")
 
 
 def find(store: Store, person_id: int) -> Person:
     """The person with this id. Raises NotFound."""
     person = store.people.get(person_id) if person_id <= MAX_ID else None
     if person is None:
-        raise NotFound("This person was removed, or never was; choose another.")
+        raise NotFound(_("This person was removed, or never was; choose another."))
     return person
 
 
@@ -30,7 +31,7 @@ def role_named(text: str, roles: Sequence[Role]) -> Role:
     for role in roles:
         if role.value == text:
             return role
-    raise InputError(f"Choose a role: {' or '.join(role.value for role in roles)}.")
+    raise InputError(_("Choose a role: {roles}.", roles=" or ".join(role.value for role in roles)))
 
 
 def add(store: Store, name: str, password_hash: str, role: Role, now_utc: float) -> int:
@@ -50,7 +51,7 @@ def change_role(store: Store, person: Person, role: Role, noun: str = "box") -> 
         if changed:
             store.audit.add(Action.ROLE_CHANGED, person.name, before=person.role.value, after=role.value)
     if not changed:
-        raise InputError(LAST_ADMIN.format(noun=noun))
+        raise InputError(_(LAST_ADMIN, noun=_(noun)))
 
 
 def set_password(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from appliance.errors import NameTaken
+from appliance.language import _
 from appliance.times import utc_seconds, utc_text
 
 IDLE_S = 7 * 86400.0
@@ -157,7 +158,7 @@ class People:
             )
             return next(int(row["id"]) for row in list(rows))
         except sqlite3.IntegrityError as error:
-            raise NameTaken(f"Someone is already called {name}; choose another name.") from error
+            raise NameTaken(_("Someone is already called {name}; choose another name.", name=name)) from error
 
     def add_first(self, name: str, password_hash: str, now_utc: float) -> int | None:
         """Add the first admin; None if somebody was quicker (there are people already)."""

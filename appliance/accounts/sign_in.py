@@ -16,7 +16,7 @@ from appliance.accounts.people import Person
 from appliance.accounts.site import Accounts, Store
 from appliance.accounts.unsent import is_kept, marked_token
 from appliance.errors import InputError, UserError
-from appliance.language import N_
+from appliance.language import N_, _
 from appliance.names import person_name
 from appliance.secrets import claim_code, digest, equal_in_constant_time, new_token, password_matches
 from appliance.times import Now
@@ -83,7 +83,10 @@ def _claim(accounts: Accounts, store: Store, now: Now) -> Page:
     try:
         if not equal_in_constant_time(plain_code(code), plain_code(claim_code(accounts.claim_code_path))):
             raise InputError(
-                f"This is not the code of this {noun}. It is in the text that the {noun} printed at its start."
+                _(
+                    "This is not the code of this {noun}. It is in the text that the {noun} printed at its start.",
+                    noun=_(noun),
+                )
             )
         accounts.guesses.take_back(guess, now.uptime_s)
         clean = person_name(name, N_("Give yourself a name."))
@@ -121,12 +124,12 @@ def _sign_in(accounts: Accounts, store: Store, now: Now, visitor: Visitor | None
     right = _is_right(accounts, guess, person)
     if right is None:
         accounts.guesses.take_back(guess, now.uptime_s)
-        busy = "Too many people sign in just now. Try again in a moment."
+        busy = _("Too many people sign in just now. Try again in a moment.")
         return _sign_in_page(accounts, now, name, then, 503, busy)
     if person is None or not right:
         log.warning("a sign-in from %s failed", address)
         _note_failure(accounts, store, now, person)
-        return _sign_in_page(accounts, now, name, then, 400, "Name or password is wrong.")
+        return _sign_in_page(accounts, now, name, then, 400, _("Name or password is wrong."))
     accounts.guesses.take_back(guess, now.uptime_s)
     with store.saving():
         if visitor and visitor.session:
@@ -205,4 +208,4 @@ def _begin_session(accounts: Accounts, store: Store, now: Now, person_id: int, t
 
 def too_many_tries(wait_s: float) -> str:
     """What to tell a person who has to wait before the next try."""
-    return f"Too many wrong tries. Wait {int(wait_s) + 1} s, then try again."
+    return _("Too many wrong tries. Wait {seconds} s, then try again.", seconds=int(wait_s) + 1)

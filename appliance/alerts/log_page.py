@@ -12,6 +12,7 @@ from appliance.alerts.judge import What
 from appliance.alerts.kinds import Of, Subject
 from appliance.alerts.log import KEPT_S, Delivery, Entry, OpenAlert, Outcome
 from appliance.alerts.site import WAYS, AlertSite
+from appliance.language import N_, _, n_
 from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.forms import MAX_ID, query_value, whole_number
@@ -20,7 +21,7 @@ from appliance.web.pages import Page
 Address: TypeAlias = Callable[[Subject], str]
 """Where the page of what an alert is about is; empty: it has none."""
 PAGE_SIZE = 25
-HELD_BACK = "Not told yet: quiet hours, or soon after the last message"
+HELD_BACK = N_("Not told yet: quiet hours, or soon after the last message")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +102,16 @@ def open_alerts(store: AlertStore, address: Address, subjects: list[Subject] | N
 
 
 def _open(alert: OpenAlert, address: Address) -> Shown:
-    return replace(shown(alert.raised, address), note=HELD_BACK if alert.is_held_back else "")
+    return replace(shown(alert.raised, address), note=_(HELD_BACK) if alert.is_held_back else "")
 
 
 def _whom(delivery: Delivery) -> str:
-    return f"{delivery.recipient}, {WAYS[delivery.way]}"
+    return f"{delivery.recipient}, {_(WAYS[delivery.way])}"
 
 
 def _unsent(delivery: Delivery) -> Unsent:
     tries, is_failed = delivery.tries, delivery.outcome is Outcome.FAILED
-    trying = f"{tries} {'try' if tries == 1 else 'tries'} failed, trying again" if tries else "waiting"
+    trying = n_("{n} try failed, trying again", "{n} tries failed, trying again", tries) if tries else _("waiting")
     return Unsent(
         recipient=_whom(delivery),
         state="failed" if is_failed else trying,

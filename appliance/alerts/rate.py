@@ -5,6 +5,7 @@ from __future__ import annotations
 from appliance.alerts.kinds import MINUTE_S, Rate, Subject
 from appliance.alerts.rounds import Finding
 from appliance.faces import Counts
+from appliance.language import _
 from appliance.rates import compliance
 from appliance.web.words import number, percent
 
@@ -15,10 +16,25 @@ def rate_finding(subject: Subject, title: str, counts: Counts, parameters: Rate,
     limit = f"{parameters.percent} %"
     figures: dict[str, float] = {"n": counts.classified, "unknown": counts.unknown, "span_s": int(span_s)}
     if rate is None or rate.n < parameters.persons:
-        words = f"The rate of {title} cannot be told any more: {number(counts.classified)} people judged in {span}."
+        words = _(
+            "The rate of {title} cannot be told any more: {n} people judged in {span}.",
+            title=title,
+            n=number(counts.classified),
+            span=span,
+        )
         return Finding(subject, False, title, words, figures)
-    of = f"{percent(rate.value)} ({100 * rate.low:.0f} to {100 * rate.high:.0f} %, n = {number(rate.n)}) over {span}"
+    of = _(
+        "{rate} ({low} to {high}, n = {n}) over {span}",
+        rate=percent(rate.value),
+        low=f"{100 * rate.low:.0f}",
+        high=percent(rate.high),
+        n=number(rate.n),
+        span=span,
+    )
     holds = rate.value < parameters.percent / 100
-    words = f"The rate of {title} is {of}, which is {'under' if holds else 'not under'} {limit}."
+    if holds:
+        words = _("The rate of {title} is {of}, which is under {limit}.", title=title, of=of, limit=limit)
+    else:
+        words = _("The rate of {title} is {of}, which is not under {limit}.", title=title, of=of, limit=limit)
     figures |= {"rate": round(rate.value, 4), "low": round(rate.low, 4), "high": round(rate.high, 4)}
     return Finding(subject, holds, title, words, figures)

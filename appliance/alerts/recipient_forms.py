@@ -10,6 +10,7 @@ from appliance.alerts.alerts import AlertStore
 from appliance.alerts.recipients import Recipient, Way, way_named
 from appliance.alerts.site import WAYS, AlertSite, send_test, trial_name
 from appliance.errors import UserError
+from appliance.language import N_, _
 from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.forms import field, secret_field, see_other
@@ -17,9 +18,9 @@ from appliance.web.pages import Page
 
 PAGE = "/alerts/recipients"
 KINDS = (
-    (Way.EMAIL, "By e-mail", "through the mail server below"),
-    (Way.WEBHOOK, "By webhook", "a program of yours, or a chat, that takes JSON at an address"),
-    (Way.MQTT, "By MQTT", "whoever listens to a topic, such as Home Assistant"),
+    (Way.EMAIL, N_("By e-mail"), N_("through the mail server below")),
+    (Way.WEBHOOK, N_("By webhook"), N_("a program of yours, or a chat, that takes JSON at an address")),
+    (Way.MQTT, N_("By MQTT"), N_("whoever listens to a topic, such as Home Assistant")),
 )
 
 
@@ -41,7 +42,7 @@ def add_routes(app: App, site: AlertSite) -> None:
             changes.add_recipient(store, way, typed["name"], typed[way.value], secret, now.utc)
         except UserError as error:
             return _list(site, store, now, typed=typed, problem=error)
-        return see_other(f"{PAGE}?done=recipient-saved")
+        return site.done(PAGE, "recipient-saved")
 
     @app.post(f"{PAGE}/<recipient_id:int>/test", access=Access.ADMIN)
     def test(store: AlertStore, now: Now, recipient_id: int) -> Page:
@@ -67,7 +68,7 @@ def _add_changes(app: App, site: AlertSite) -> None:
             changes.change_recipient(store, recipient, typed["name"], typed[recipient.way.value], secret)
         except UserError as error:
             return _form(site, recipient, {**typed, "kind": recipient.way.value}, problem=error)
-        return see_other(f"{PAGE}?done=recipient-saved")
+        return site.done(PAGE, "recipient-saved")
 
     @app.get(f"{PAGE}/<recipient_id:int>/remove", access=Access.ADMIN)
     def confirm_removal(store: AlertStore, recipient_id: int) -> Page:
@@ -78,7 +79,7 @@ def _add_changes(app: App, site: AlertSite) -> None:
     @app.post(f"{PAGE}/<recipient_id:int>/remove", access=Access.ADMIN)
     def remove(store: AlertStore, recipient_id: int) -> Page:
         changes.remove_recipient(store, changes.find_recipient(store, recipient_id))
-        return see_other(f"{PAGE}?done=recipient-removed")
+        return site.done(PAGE, "recipient-removed")
 
 
 def _typed() -> dict[str, str]:
@@ -108,7 +109,7 @@ def _list(site: AlertSite, store: AlertStore, now: Now, **values: Any) -> Page:
             (each, sum(rule.is_for(each.id) for rule in rules), site.trials.of(trial_name(each.id), now))
             for each in store.alerts.recipients.all()
         ],
-        "ways": WAYS,
+        "ways": {way: _(words) for way, words in WAYS.items()},
         "kinds": [(way.value, title, about) for way, title, about in KINDS if way is not Way.MQTT or site.mqtt],
         "mqtt": site.mqtt,
         "mail_server": server.where if server else None,

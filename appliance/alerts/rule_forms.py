@@ -15,24 +15,27 @@ from appliance.alerts.kinds import ALL, KINDS, Kind, Of, Subject
 from appliance.alerts.rules import COOL_DOWN_MINUTES, Quiet, Rule
 from appliance.alerts.site import TOGETHER, AlertSite, Theirs, rule_to_edit
 from appliance.errors import InputError, NotAllowed, UserError
+from appliance.language import N_, _
 from appliance.times import Now
 from appliance.web.access import Access, App
-from appliance.web.forms import field, query_value, see_other, whole_number
+from appliance.web.forms import field, query_value, whole_number
 from appliance.web.pages import Page
 
 RULES = "/alerts/rules"
 EVERYBODY, CHOSEN = "all", "chosen"
 ABOUT = {
-    "rate": "Of those who were judged, too few wear a mask properly. Nothing is said before enough people were judged.",
-    "nobody": "A stream is LIVE, and nobody was judged in it: the camera may look elsewhere, or from too far away.",
-    "offline": "A stream is active, and no picture comes.",
-    "picture": "The picture is dark, blurred or covered, or the camera was moved.",
-    "disk": "When the disk is full, no images are kept, and in the end nothing new at all.",
-    "service": "What a service does, nobody does while it is not running.",
-    "clock": "The times of what is seen may be wrong.",
-    "centre": "The centre does not get what this box counts. It is kept here and sent later.",
-    "gone": "Nothing is heard of a box: it has no power, or no network.",
-    "backlog": "A box counts more than it can send: its network is slow, or fails often.",
+    "rate": N_(
+        "Of those who were judged, too few wear a mask properly. Nothing is said before enough people were judged."
+    ),
+    "nobody": N_("A stream is LIVE, and nobody was judged in it: the camera may look elsewhere, or from too far away."),
+    "offline": N_("A stream is active, and no picture comes."),
+    "picture": N_("The picture is dark, blurred or covered, or the camera was moved."),
+    "disk": N_("When the disk is full, no images are kept, and in the end nothing new at all."),
+    "service": N_("What a service does, nobody does while it is not running."),
+    "clock": N_("The times of what is seen may be wrong."),
+    "centre": N_("The centre does not get what this box counts. It is kept here and sent later."),
+    "gone": N_("Nothing is heard of a box: it has no power, or no network."),
+    "backlog": N_("A box counts more than it can send: its network is slow, or fails often."),
 }
 """What a kind of rule is for."""
 
@@ -75,14 +78,16 @@ def add_routes(app: App, site: AlertSite) -> None:
     def make(store: AlertStore, visitor: Visitor, now: Now) -> Page:
         theirs, kind = site.theirs(store, visitor, now), KINDS.get(field("kind"))
         if kind is None or kind not in _kinds(site):
-            raise InputError("Choose what is to be watched, then send again.")
+            raise InputError(_("Choose what is to be watched, then send again."))
         typed = _typed(kind)
         try:
             subject = subject_named(str(typed["subject"]))
             if not theirs.may_edit(subject):
-                raise NotAllowed(f"Choose a {site.noun} of your own; only an admin may have others watched.")
+                raise NotAllowed(
+                    _("Choose a {noun} of your own; only an admin may have others watched.", noun=_(site.noun))
+                )
             if subject != ALL and subject not in theirs.titles:
-                raise InputError(f"Choose which {site.noun} is to be watched; this one is gone.")
+                raise InputError(_("Choose which {noun} is to be watched; this one is gone.", noun=_(site.noun)))
             changes.add_rule(
                 store,
                 kind.name,
@@ -96,7 +101,7 @@ def add_routes(app: App, site: AlertSite) -> None:
             )
         except UserError as error:
             return _form(site, store, theirs, kind, typed, problem=error)
-        return see_other(f"{RULES}?done=rule-saved")
+        return site.done(RULES, "rule-saved")
 
 
 def _add_changes(app: App, site: AlertSite) -> None:
@@ -115,7 +120,7 @@ def _add_changes(app: App, site: AlertSite) -> None:
             changes.change_rule(store, rule, numbers, whose, told, site.kinds, cool_down, bool(typed["active"]))
         except UserError as error:
             return _form(site, store, theirs, rule.kind, typed, rule, problem=error)
-        return see_other(f"{RULES}?done=rule-saved")
+        return site.done(RULES, "rule-saved")
 
     @app.get(f"{RULES}/<rule_id:int>/remove", access=Access.SIGNED_IN)
     def confirm_removal(store: AlertStore, visitor: Visitor, now: Now, rule_id: int) -> Page:
@@ -126,14 +131,14 @@ def _add_changes(app: App, site: AlertSite) -> None:
     def remove(store: AlertStore, visitor: Visitor, now: Now, rule_id: int) -> Page:
         rule, theirs = rule_to_edit(site, store, visitor, now, rule_id)
         changes.remove_rule(store, rule, site.whose(rule.parameters, rule.subject, theirs.titles))
-        return see_other(f"{RULES}?done=rule-removed")
+        return site.done(RULES, "rule-removed")
 
 
 def _add_settings(app: App, site: AlertSite) -> None:
     @app.post(f"{RULES}/recommended", access=Access.ADMIN)
     def add_recommended(store: AlertStore, now: Now) -> Page:
         changes.add_recommended(store, f"this {site.pages.noun}", now.utc, site.recommended)
-        return see_other(f"{RULES}?done=rules-added")
+        return site.done(RULES, "rules-added")
 
     @app.post("/alerts/quiet", access=Access.ADMIN)
     def set_quiet(store: AlertStore, visitor: Visitor, now: Now) -> Page:
@@ -142,7 +147,7 @@ def _add_settings(app: App, site: AlertSite) -> None:
             changes.set_quiet(store, quiet_hours(typed["from"], typed["until"]))
         except UserError as error:
             return _list(site, store, visitor, now, problem=error, quiet=typed)
-        return see_other(f"{RULES}?done=quiet-saved")
+        return site.done(RULES, "quiet-saved")
 
 
 def choices(site: AlertSite, kind: Kind, theirs: Theirs) -> list[tuple[str, str]]:
@@ -156,11 +161,11 @@ def choices(site: AlertSite, kind: Kind, theirs: Theirs) -> list[tuple[str, str]
 
 def subject_named(text: str) -> Subject:
     """What a form names: `all`, `stream:3`. Raises InputError."""
-    of, _, name = text.partition(":")
+    of, _colon, name = text.partition(":")
     try:
         return Subject(Of(of), name)
     except ValueError as error:
-        raise InputError("Choose what the rule is about.") from error
+        raise InputError(_("Choose what the rule is about.")) from error
 
 
 def quiet_hours(since: str, until: str) -> Quiet | None:
@@ -174,7 +179,7 @@ def _minute(text: str) -> int:
     hours, colon, minutes = text.partition(":")
     hour, minute = whole_number(hours), whole_number(minutes[:2])
     if not colon or hour is None or minute is None or hour > 23 or minute > 59:
-        raise InputError("Quiet hours are from one time of the day to another, such as 22:00 to 07:00.")
+        raise InputError(_("Quiet hours are from one time of the day to another, such as 22:00 to 07:00."))
     return 60 * hour + minute
 
 
@@ -239,7 +244,7 @@ def _form(
         "rule_form.html",
         kind=kind,
         about=ABOUT[kind.name],
-        noun=site.noun,
+        noun=_(site.noun),
         together=TOGETHER,
         choices=[] if rule else choices(site, kind, theirs),
         whose=site.whose(rule.parameters, rule.subject, theirs.titles) if rule else "",
@@ -278,8 +283,8 @@ def _row(site: AlertSite, rule: Rule, theirs: Theirs, names: Mapping[int, str], 
         words=rule.words,
         whose=site.whose(rule.parameters, rule.subject, theirs.titles),
         address=site.address(rule.subject) if rule.subject.of is not Of.ALL else "",
-        told=f"tells {told}" if told else "tells nobody, and stands on the page Alerts",
-        pace=f"at most every {minutes} min" if minutes else "each time",
+        told=_("tells {told}", told=told) if told else _("tells nobody, and stands on the page Alerts"),
+        pace=_("at most every {minutes} min", minutes=minutes) if minutes else _("each time"),
         active=rule.active,
         is_open=is_open,
         may_edit=theirs.may_edit(rule.subject),

@@ -9,8 +9,10 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+from appliance.language import N_, _
 from appliance.reports import words
 from appliance.reports.figures import Sum
+from appliance.reports.periods import Kind
 from appliance.reports.report import Report
 from appliance.web.render import Renderer
 from appliance.web.svg import STATE_LABELS
@@ -35,38 +37,59 @@ def subject(of: Report, title: str) -> str:
 
 def text(of: Report, title: str, address: str = "") -> str:
     """The message for who reads no HTML. address: of its page; empty: not known."""
-    lines = [f"{title}: {of.period.title}", f"Of {of.whose}. Times of {of.zone.name}.", ""]
-    lines += [f"Persons: {number(of.counts.total)}"]
-    lines += [f"  {label}: {number(getattr(of.counts, state))}" for state, label in STATE_LABELS.items()]
-    lines += [f"Compliance: {rate_words(of.rate)}"]
+    lines = [f"{title}: {of.period.title}", _("Of {whose}. Times of {name}.", whose=of.whose, name=of.zone.name), ""]
+    lines += [_("Persons: {n}", n=number(of.counts.total))]
+    lines += [f"  {_(label)}: {number(getattr(of.counts, state))}" for state, label in STATE_LABELS.items()]
+    lines += [_("Compliance: {rate}", rate=rate_words(of.rate))]
     if of.errors.corrected:
-        lines.append(f"Corrected for the detector's errors: {rate_words(of.errors.corrected)}")
-    lines += ["", *(f"Against {each.name}: {words.compared_words(each, of)}." for each in of.compared)]
-    lines += ["", "Persons, compliance:", *(f"  {when}: {_of_step(step)}" for when, step in words.step_runs(of))]
+        lines.append(
+            _(
+                "Corrected for the detector's errors: {rate}",
+                rate=rate_words(of.errors.corrected),
+            )
+        )
+    lines += [
+        "",
+        *(
+            _(
+                "Against {name}: {words}.",
+                name=each.name,
+                words=words.compared_words(each, of),
+            )
+            for each in of.compared
+        ),
+    ]
+    lines += ["", _("Persons, compliance:"), *(f"  {when}: {_of_step(step)}" for when, step in words.step_runs(of))]
     if len(of.parts) > 1:
-        lines += ["", f"By {of.noun}:"]
+        lines += ["", _("By box:") if of.noun == "box" else _("By stream:")]
         lines += [
             f"  {part.name}: {number(part.counts.total)}, {rate_words(part.rate)}" for part in of.parts[:PARTS_AT_MOST]
         ]
-    lines += ["", words.unwatched_words(of), words.corrected_words(of), "", MEANING, "", _why(of, title)]
+    lines += ["", words.unwatched_words(of), words.corrected_words(of), "", _(MEANING), "", _why(of, title)]
     if address:
         lines += ["", address]
     return "\n".join(lines) + "\n"
 
 
-MEANING = (
-    "Compliance is of the persons whose mask could be judged; in brackets the 95 % interval, in which the true share"
-    " lies 19 times out of 20, and how many were judged. Unknown persons are never in it."
+MEANING = N_(
+    "Compliance is of the persons whose mask could be judged; in brackets the 95 % interval, in"
+    " which the true share lies 19 times out of 20, and how many were judged. Unknown persons are"
+    " never in it."
 )
 
 
 def _why(of: Report, title: str) -> str:
-    return f"An admin of {title} has a report of each {of.period.kind.value} sent to you. To get it no more, ask them."
+    sentences = {
+        Kind.DAY: N_("An admin of {title} has a report of each day sent to you. To get it no more, ask them."),
+        Kind.WEEK: N_("An admin of {title} has a report of each week sent to you. To get it no more, ask them."),
+        Kind.MONTH: N_("An admin of {title} has a report of each month sent to you. To get it no more, ask them."),
+    }
+    return _(sentences[of.period.kind], title=title)
 
 
 def _of_step(step: Sum) -> str:
     if step.is_gap:
-        return "nobody looked"
+        return _("nobody looked")
     return f"{number(step.counts.total)}, {rate_words(step.rate)}"
 
 
@@ -80,9 +103,9 @@ def html(of: Report, title: str, address: str = "") -> str:
             "title": title,
             "address": address,
             "bar": lambda counts: _bar(counts, most),
-            "labels": STATE_LABELS,
+            "labels": {state: _(label) for state, label in STATE_LABELS.items()},
             "colours": COLOURS,
-            "meaning": MEANING,
+            "meaning": _(MEANING),
             "why": _why(of, title),
             "parts": of.parts[:PARTS_AT_MOST],
             "number": number,

@@ -12,6 +12,7 @@ from bottle import request
 from appliance import mail
 from appliance.accounts.guard import Visitor
 from appliance.errors import InputError, NotSaved, UserError
+from appliance.language import N_, _
 from appliance.reports import changes, words
 from appliance.reports.charts import charts
 from appliance.reports.figures import Source
@@ -22,18 +23,18 @@ from appliance.time_zone import TimeZone
 from appliance.times import Now, utc_seconds
 from appliance.web.access import Access, App
 from appliance.web.charts import interval
-from appliance.web.forms import field, query_value, see_other
+from appliance.web.forms import field, query_value
 from appliance.web.pages import Page, Pages
 
 VIEWS = Path(__file__).parent / "views"
 DONE = {
-    "added": "It is sent from now on; the first one when the next is over.",
-    "changed": "It is sent like this from now on.",
-    "sending": "It is being sent; what became of it stands below.",
-    "removed": "It is sent no more.",
+    "added": N_("It is sent from now on; the first one when the next is over."),
+    "changed": N_("It is sent like this from now on."),
+    "sending": N_("It is being sent; what became of it stands below."),
+    "removed": N_("It is sent no more."),
 }
-"""What is said after a form was sent, by its word in the address."""
-LABELS = {Kind.DAY: "Day", Kind.WEEK: "Week", Kind.MONTH: "Month"}
+"""What the next page says after a form."""
+LABELS = {Kind.DAY: N_("Day"), Kind.WEEK: N_("Week"), Kind.MONTH: N_("Month")}
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def asked(zone: TimeZone, known: Mapping[str, str], noun: str, now_utc: float) -
     today = zone.day(now_utc)
     subjects, problem = tuple(dict.fromkeys(each for each in request.query.getall("of") if each)), None
     if set(subjects) - set(known):
-        subjects, problem = (), f"There is no such {noun}; these are the numbers of all of them."
+        subjects, problem = (), _("There is no such {noun}; these are the numbers of all of them.", noun=_(noun))
     try:
         kind = Kind(query_value("kind") or Kind.DAY)
         day = day_number(query_value("day")) if query_value("day") else period_of(kind, today).first_day - 1
@@ -106,7 +107,7 @@ def _add_report(app: App, reports: Reports) -> None:
             charts=charts(made),
             interval=interval,
             say=words,
-            kinds=LABELS,
+            kinds={kind: _(label) for kind, label in LABELS.items()},
             known=known,
             noun_of_parts=reports.noun,
             today=zone.day(now.utc),
@@ -128,7 +129,7 @@ def _add_schedules(app: App, reports: Reports) -> None:
             changes.add(store, _typed(reports, store, visitor, now), now.utc, reports.zone(store))
         except UserError as error:
             return _list(reports, store, visitor, now, problem=error, typed=_fields())
-        return see_other("/reports?done=added")
+        return reports.pages.done("/reports", _(DONE["added"]))
 
     @app.get("/reports/<schedule_id:int>", access=Access.ADMIN)
     def edit(store: Any, visitor: Visitor, now: Now, schedule_id: int) -> Page:
@@ -141,7 +142,7 @@ def _add_schedules(app: App, reports: Reports) -> None:
             changes.change(store, schedule_id, _typed(reports, store, visitor, now), now.utc, reports.zone(store))
         except UserError as error:
             return _form(reports, store, visitor, now, schedule, problem=error, typed=_fields())
-        return see_other("/reports?done=changed")
+        return reports.pages.done("/reports", _(DONE["changed"]))
 
     @app.post("/reports/<schedule_id:int>/send", access=Access.ADMIN)
     def send(store: Any, visitor: Visitor, now: Now, schedule_id: int) -> Page:
@@ -150,12 +151,12 @@ def _add_schedules(app: App, reports: Reports) -> None:
             changes.send_again(store, schedule_id, now.utc, reports.zone(store))
         except UserError as error:
             return _form(reports, store, visitor, now, schedule, problem=error)
-        return see_other("/reports?done=sending")
+        return reports.pages.done("/reports", _(DONE["sending"]))
 
     @app.post("/reports/<schedule_id:int>/remove", access=Access.ADMIN)
     def remove(store: Any, schedule_id: int) -> Page:
         changes.remove(store, schedule_id)
-        return see_other("/reports?done=removed")
+        return reports.pages.done("/reports", _(DONE["removed"]))
 
 
 def _fields() -> dict[str, Any]:
@@ -187,7 +188,7 @@ NEW = {"kind": Kind.WEEK.value, "clock": "07:00", "recipients": "", "about": "al
 def _common(reports: Reports, store: Any, visitor: Visitor, now: Now) -> dict[str, Any]:
     return {
         "known": reports.subjects(store, visitor, now),
-        "kinds": LABELS,
+        "kinds": {kind: _(label) for kind, label in LABELS.items()},
         "noun_of_parts": reports.noun,
         "zone": reports.zone(store),
         "server_page": reports.server_page,
@@ -207,7 +208,6 @@ def _list(reports: Reports, store: Any, visitor: Visitor, now: Now, **values: An
     return reports.pages.page(
         "reports.html",
         schedules=schedules,
-        done=None if "problem" in values else DONE.get(query_value("done")),
         deliveries=store.reports.newest(),
         server=server,
         unreadable=unreadable,

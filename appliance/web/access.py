@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 from bottle import Bottle, HTTPError, HTTPResponse, request
 
-from appliance.language import speaking, spoken
+from appliance.language import _, speaking, spoken
 from appliance.web.address import SiteAddress, host_in
 from appliance.web.compression import compressing
 from appliance.web.forms import MAX_ID, whole_number
@@ -140,7 +140,7 @@ def _refuse_unreadable_headers() -> None:
         try:
             request.headers.get(name)
         except UnicodeDecodeError as error:
-            raise HTTPError(400, f"The header {name} cannot be read: it is not UTF-8.") from error
+            raise HTTPError(400, _("The header {name} cannot be read: it is not UTF-8.", name=name)) from error
 
 
 def _id_filter(_: str) -> tuple[str, Callable[[str], int], None]:

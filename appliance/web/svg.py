@@ -7,13 +7,20 @@ from dataclasses import dataclass
 from html import escape
 from zlib import crc32
 
+from appliance.language import N_
+
 WIDTH, HEIGHT = 720, 200
 LEFT, BOTTOM, TOP = 46, 22, 42
 TIP_PX = 34  # above the picture: the key, and in its place what the column under the pointer or the focus says
 CHARACTER_PX = 6.7  # of a label
 TIP_CHARACTER_PX = 8.2  # on a phone, where the text is larger
-NOBODY_LOOKED = "nobody looked: no stream was LIVE, or nothing came"
-STATE_LABELS = {"mask": "Mask", "incorrect": "Worn incorrectly", "no_mask": "No mask", "unknown": "Unknown"}
+NOBODY_LOOKED = N_("nobody looked: no stream was LIVE, or nothing came")
+STATE_LABELS = {
+    "mask": N_("Mask"),
+    "incorrect": N_("Worn incorrectly"),
+    "no_mask": N_("No mask"),
+    "unknown": N_("Unknown"),
+}
 """By the name of the CSS class, from the bottom of a bar up."""
 TEXTURED = {"incorrect": "M0 0V6", "no_mask": "M1 1H3M4 4H6"}
 """What lies over a state's colour, for who cannot tell the colours apart. A mask is plain, unknown is hollow."""

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from html import escape
 
 from appliance.faces import Counts
+from appliance.language import _, weekday_of, weekday_short_of
 from appliance.rates import Rate
 from appliance.web import svg
-from appliance.web.charts import short
+from appliance.web.charts import BAR_WORDS, short
 from appliance.web.svg import LEFT, STATE_LABELS, TEXTURED, TIP_PX, WIDTH, Column, Tick
 from appliance.web.words import TOO_FEW, number, percent
 
-WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 CELL_PX, SHADES = 24, 5
 ROW_PX, NAME_PX, RATE_PX = 30, 190, 150
 NAME_CHARACTERS = 24
@@ -52,10 +52,15 @@ def heat_map(cells: list[list[Cell]], title: str, what: str) -> str:
     ]
     for weekday, row in enumerate(cells):
         y = TIP_PX + 8 + weekday * CELL_PX
-        pieces.append(f'<text class="scale" x="{LEFT - 6}" y="{y + 16}">{WEEKDAYS[weekday][:3]}</text>')
+        pieces.append(f'<text class="scale" x="{LEFT - 6}" y="{y + 16}">{escape(weekday_short_of(weekday))}</text>')
         for hour, cell in enumerate(row):
             x = LEFT + hour * width
-            when = f"{WEEKDAYS[weekday]}, {hour:02d}:00 to {(hour + 1) % 24:02d}:00"
+            when = _(
+                "{weekday}, {hour}:00 to {next}:00",
+                weekday=weekday_of(weekday),
+                hour=f"{hour:02d}",
+                next=f"{(hour + 1) % 24:02d}",
+            )
             if cell.value is None:
                 pieces.append(f'<g aria-hidden="true">{svg.gap(x, width - 1, hatch, y, CELL_PX - 1)}</g>')
                 continue
@@ -78,7 +83,7 @@ def shade_of(value: float, highest: float) -> int:
 
 def _range(shade: int, highest: float) -> str:
     parts = SHADES - 1
-    return f"from {figure(highest * (shade - 1) / parts)}" if shade > 1 else "over 0"
+    return _("from {figure}", figure=figure(highest * (shade - 1) / parts)) if shade > 1 else _("over 0")
 
 
 def figure(value: float) -> str:
@@ -94,7 +99,8 @@ def stream_rows(rows: list[Row], title: str) -> str:
     height = TIP_PX + 8 + ROW_PX * len(rows) + 4
     most = max((row.counts.total for row in rows), default=0) or 1
     entries = [
-        (f"bar-{state}", f"{name}-{state}" if state in TEXTURED else "", label) for state, label in STATE_LABELS.items()
+        (f"bar-{state}", f"{name}-{state}" if state in TEXTURED else "", _(label))
+        for state, label in STATE_LABELS.items()
     ]
     pieces = [svg.opening("streams", title, height), f"<defs>{svg.textures(name)}</defs>", svg.key(entries, False)]
     textured: dict[str, list[str]] = {state: [] for state in TEXTURED}
@@ -120,13 +126,15 @@ def _row(row: Row, y: float, unit: float, textured: dict[str, list[str]]) -> str
             )
             if state in textured:
                 textured[state].append(f"M{x:.1f} {y + 6:.0f}h{width:.2f}v{ROW_PX - 12}h-{width:.2f}z")
-            notes.append(f"{number(count)} {state.replace('_', ' ')}")
+            notes.append(_("{count} {state}", count=number(count), state=_(BAR_WORDS[state])))
             x += width
     title = row.title if len(row.title) <= NAME_CHARACTERS else f"{row.title[: NAME_CHARACTERS - 1]}…"
     pieces.append(f'<text class="name" x="0" y="{y + 20:.0f}">{escape(title)}</text>')
     pieces.append(f'<text x="{x + 6:.1f}" y="{y + 20:.0f}">{short(row.counts.total)}</text>')
     pieces.append(_whisker(row.rate, WIDTH - RATE_PX, y + ROW_PX / 2))
-    rate = f"compliance {percent(row.rate.value)}, n = {number(row.rate.n)}" if row.rate else TOO_FEW
+    rate = (
+        _("compliance {rate}, n = {n}", rate=percent(row.rate.value), n=number(row.rate.n)) if row.rate else _(TOO_FEW)
+    )
     lines = (
         f"{row.title}: {number(row.counts.total)} person{'' if row.counts.total == 1 else 's'}",
         ", ".join([*notes, rate]),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from appliance.board import HOT_C
 from appliance.central.store import Box
+from appliance.language import _, n_
 from appliance.web.words import duration, number
 
 FRESH_S, LATE_S = 180, 900
@@ -74,20 +75,25 @@ def condition(box: Box, now_utc: float, unverified: int = 0) -> Condition:
     bad = [box.told, box.problem]
     if age is Age.STALE:
         assert age_s is not None
-        bad.insert(0, f"{_gone(box)} for {duration(age_s)}")
+        bad.insert(0, _("{what} for {duration}", what=_gone(box), duration=duration(age_s)))
     mild = []
     if age is Age.NEVER:
-        mild.append("joined, but has not told anything yet")
+        mild.append(_("joined, but has not told anything yet"))
     if age is Age.LATE:
-        mild.append("its data is late")
+        mild.append(_("its data is late"))
     if box.backlog > MANY_ROWS:
-        mild.append(f"{number(box.backlog)} rows are still to come")
+        mild.append(n_("{n} row is still to come", "{n} rows are still to come", box.backlog))
     if box.disk_free_mb is not None and box.disk_free_mb < LITTLE_DISK_MB:
-        mild.append(f"only {number(box.disk_free_mb)} MB of its disk are free")
+        mild.append(
+            _(
+                "only {megabytes} MB of its disk are free",
+                megabytes=number(box.disk_free_mb),
+            )
+        )
     if box.temperature_c is not None and box.temperature_c >= HOT_C:
-        mild.append(f"it is {box.temperature_c:.0f} °C hot")
+        mild.append(_("it is {degrees} °C hot", degrees=f"{box.temperature_c:.0f}"))
     if (box.hello_utc is not None and box.clock != "believed") or unverified:
-        mild.append("nothing has confirmed its clock, so its times may be wrong")
+        mild.append(_("nothing has confirmed its clock, so its times may be wrong"))
     bad = [words for words in bad if words]
     severity = Severity.PROBLEM if bad else Severity.NOTICE if mild else Severity.WELL
     return Condition(age, age_s, severity, (*bad, *mild), len(bad))
@@ -95,8 +101,8 @@ def condition(box: Box, now_utc: float, unverified: int = 0) -> Condition:
 
 def _gone(box: Box) -> str:
     if box.status == "stopped":
-        return "switched off on purpose, nothing"
-    return "its connection was lost, nothing has come" if box.status == "gone" else "nothing has come"
+        return _("switched off on purpose, nothing")
+    return _("its connection was lost, nothing has come") if box.status == "gone" else _("nothing has come")
 
 
 @dataclass(frozen=True, slots=True)

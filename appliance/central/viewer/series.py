@@ -11,6 +11,7 @@ from appliance.central import days
 from appliance.central.store import Span, Watched
 from appliance.central.viewer.condition import FRESH_S
 from appliance.faces import Counts
+from appliance.language import N_, _
 from appliance.rates import Rate, compliance
 from appliance.time_zone import HOUR_S, QUARTER_S, TimeZone
 from appliance.times import utc_text
@@ -68,7 +69,7 @@ def parts(counts: Counts) -> tuple[tuple[str, int], ...]:
 
 def chart(series: Mapping[int, Watched], span: Span, now_utc: float, what: str, of_one_stream: bool = False) -> str:
     """The chart of persons by step; a day leads to its hours, an hour to its minutes. what: whose, for its title."""
-    title = f"Persons by {_step_words(span)}: {what}"
+    title = _("Persons by {step}: {what}", step=_step_words(span), what=what)
     shown = [
         replace(bar, href=_closer(bar, span) if bar.total else "", more=_rate_words(bar, series))
         for bar in bars(series, span, now_utc, of_one_stream)
@@ -77,7 +78,8 @@ def chart(series: Mapping[int, Watched], span: Span, now_utc: float, what: str, 
 
 
 def _step_words(span: Span) -> str:
-    return f"day ({span.zone.name})" if span.step == "day" else span.step
+    steps = {"minute": N_("minute"), "hour": N_("hour"), "day": N_("day")}
+    return f"{_('day')} ({span.zone.name})" if span.step == "day" else _(steps[span.step])
 
 
 def rate_chart(series: Mapping[int, Watched], span: Span, now_utc: float, what: str) -> str:
@@ -89,7 +91,11 @@ def rate_chart(series: Mapping[int, Watched], span: Span, now_utc: float, what: 
     ]
     if not any(rates.values()):
         return ""
-    return rate_band(points, f"Compliance by {_step_words(span)}: {what}", _ticks(shown, span))
+    return rate_band(
+        points,
+        _("Compliance by {step}: {what}", step=_step_words(span), what=what),
+        _ticks(shown, span),
+    )
 
 
 def _closer(bar: Bar, span: Span) -> str:
@@ -110,4 +116,4 @@ def _rate(bar: Bar, series: Mapping[int, Watched]) -> Rate | None:
 
 def _rate_words(bar: Bar, series: Mapping[int, Watched]) -> str:
     rate = _rate(bar, series)
-    return f"compliance {rate_words(rate)}" if rate else ""
+    return _("compliance {rate}", rate=rate_words(rate)) if rate else ""

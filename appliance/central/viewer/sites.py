@@ -102,7 +102,7 @@ def site_from(site_id: int, typed: dict[str, str]) -> Site:
     group = clean_name(typed["group"], N_("Give the group a name.")) if typed["group"] else ""
     latitude, longitude = _degrees(typed["latitude"], "latitude", 90), _degrees(typed["longitude"], "longitude", 180)
     if (latitude is None) != (longitude is None):
-        raise InputError("Give both the latitude and the longitude, or neither.")
+        raise InputError(_("Give both the latitude and the longitude, or neither."))
     return Site(site_id, name, group, latitude, longitude)
 
 
@@ -114,14 +114,16 @@ def _degrees(text: str, name: str, most: int) -> float | None:
     except ValueError:
         value = float("nan")
     if not -most <= value <= most:  # also where it is no number
-        raise InputError(f"The {name} is a number of degrees from -{most} to {most}, such as 48.137.")
+        raise InputError(
+            _("The {name} is a number of degrees from -{most} to {most}, such as 48.137.", name=name, most=most)
+        )
     return value
 
 
 def _found(store: CentralStore, site_id: int) -> Site:
     site = store.sites.get(site_id, None)
     if site is None:
-        raise NotFound("This site was removed, or never was; choose another.")
+        raise NotFound(_("This site was removed, or never was; choose another."))
     return site
 
 
