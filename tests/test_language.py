@@ -177,7 +177,7 @@ def test_every_marked_sentence_is_collected() -> None:
                     assert first.value in told, f"{path.name}: {first.value!r}"
 
 
-def _texts(found: str | tuple[str, ...]) -> tuple[str, ...]:
+def _texts(found: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
     return (found,) if isinstance(found, str) else tuple(found)
 
 
