@@ -37,7 +37,7 @@ def add_routes(app: App, accounts: Accounts) -> None:
             problem=_("Could not read: {unread}. A time looks like 2026-11-23T16:00.", unread=", ".join(unread))
             if unread
             else None,
-            entries=[entry for entry, _ in page[:PAGE_SIZE]],
+            entries=[entry for entry, _proof in page[:PAGE_SIZE]],
             wanted=wanted,
             actions=list(Action),
             words_of=words_of,
