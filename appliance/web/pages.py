@@ -22,6 +22,7 @@ from appliance.web.forms import see_other
 from appliance.web.markup import Markup
 from appliance.web.refill import refilled
 from appliance.web.render import Renderer, answer_with_etag
+from appliance.web.script_words import script_words
 from appliance.web.static import Static
 from appliance.web.told import Told, is_looked_at
 from appliance.web.unsent import UNSENT_ID, UNSENT_PAGE, unsent_now
@@ -162,6 +163,7 @@ class Pages:
             "path": request.path,
             "language": spoken(),
             "languages": LANGUAGES,
+            "script_words": script_words,
             "visitor": viewer,
             "navigation": [link for link in self.navigation if not link.admin_only or (viewer and viewer.is_admin)],
             "utc_text": utc_text,

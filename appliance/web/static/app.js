@@ -93,7 +93,7 @@ function renewRows(now, next) {
       row.classList.add("gone");
       const told = document.createElement("span");
       told.className = "no-image";
-      told.textContent = "no longer in this list";
+      told.textContent = said("gone");
       const link = row.matches("a[href]") ? row : row.querySelector("a[href]"); // stays, and says which one it was
       link.replaceChildren(told);
       if (link !== row) row.replaceChildren(link);
@@ -314,16 +314,16 @@ function place(element, where) {
 const OLD_MS = 3000; // an older picture is not live; previews.py hands out none
 const tellAges = [];
 
-// A sentence that the view wrote in the reader's language, with what stands in its braces; in English where it did not.
-function said(name, english, values = {}) {
-  const words = document.querySelector(`[data-words-${name}]`)?.getAttribute(`data-words-${name}`) ?? english;
+// A sentence that the page brought along in its language (script_words.py), with what stands in its braces.
+function said(name, values = {}) {
+  const words = document.body.getAttribute(`data-words-${name}`) ?? name;
   return words.replace(/\{(\w+)\}/g, (whole, key) => values[key] ?? whole);
 }
 
 function ageWords(seconds) {
-  if (seconds < 120) return said("age-s", "{n} s old", { n: seconds });
-  if (seconds < 7200) return said("age-min", "{n} min old", { n: Math.floor(seconds / 60) });
-  return said("age-h", "{n} h old", { n: Math.floor(seconds / 3600) });
+  if (seconds < 120) return said("age-s", { n: seconds });
+  if (seconds < 7200) return said("age-min", { n: Math.floor(seconds / 60) });
+  return said("age-h", { n: Math.floor(seconds / 3600) });
 }
 
 function setText(element, words) {
@@ -338,7 +338,7 @@ function showAge(frame, ageMs) {
   frame.toggleAttribute("data-old", isOld);
   setText(frame.querySelector("[data-age]"), isOld || "tellsAge" in frame.dataset ? age : "");
   const status = frame.querySelector("[data-age-mark] [role=status]");
-  if (status) setText(status, isOld ? said("not-live", "The picture is not live.") : "");
+  if (status) setText(status, isOld ? said("not-live") : "");
   const around = frame.closest(".wall > li") ?? document.getElementById("main"); // of this stream: else a page has one
   const pill = around.querySelector(".pill.live, .pill.old");
   if (!pill) return;
@@ -348,7 +348,7 @@ function showAge(frame, ageMs) {
   } else if (isOld) {
     if (pill.matches(".live")) pill.dataset.said = pill.textContent;
     pill.className = "pill warn old";
-    setText(pill, said("old-picture", "Picture {age}", { age }));
+    setText(pill, said("old-picture", { age }));
   }
 }
 
@@ -381,7 +381,7 @@ function copyText(button) {
   const done = navigator.clipboard
     ? navigator.clipboard.writeText(text.textContent)
     : document.execCommand("copy") ? Promise.resolve() : Promise.reject();
-  done.then(() => { button.textContent = said("copied", "Copied"); }, () => { button.textContent = said("press-copy", "Press Ctrl-C"); });
+  done.then(() => { button.textContent = said("copied"); }, () => { button.textContent = said("press-copy"); });
 }
 
 document.addEventListener("click", (event) => {
@@ -415,20 +415,20 @@ function sendFile(form) {
   const request = new XMLHttpRequest();
   const say = (words) => { shown.hidden = false; shown.lastElementChild.textContent = words; button.disabled = false; };
   const file = form.querySelector("input[type=file]").files[0];
-  if (file.size > Number(form.dataset.max)) return say("This file is larger than the box takes.");
+  if (file.size > Number(form.dataset.max)) return say(said("too-large"));
   request.upload.addEventListener("progress", ({ loaded, total }) => {
     shown.firstElementChild.value = loaded / total;
     const percent = Math.floor(100 * loaded / total);
-    shown.lastElementChild.textContent = percent < 100 ? `${percent} % sent` : "Sent; the box verifies it.";
+    shown.lastElementChild.textContent = percent < 100 ? said("sent", { percent }) : said("verifies");
   });
   request.addEventListener("load", () => {
     if (request.status < 400) return location.assign(request.responseURL);
     const next = new DOMParser().parseFromString(request.responseText, "text/html").querySelector("main");
-    if (!next) return say("The box did not take it. Reload this page, and try again.");
+    if (!next) return say(said("not-taken"));
     localise(next);
     renew(document.getElementById("main"), next);
   });
-  request.addEventListener("error", () => say("The connection broke off. Send it again."));
+  request.addEventListener("error", () => say(said("broke-off")));
   request.open("POST", form.action);
   for (const [name, value] of Object.entries(BY_SCRIPT)) request.setRequestHeader(name, value);
   request.send(new FormData(form));

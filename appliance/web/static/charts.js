@@ -55,7 +55,7 @@ async function savePng(button) {
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-png]");
-  if (button) savePng(button).catch(() => { button.textContent = "PNG: try again"; });
+  if (button) savePng(button).catch(() => { button.textContent = document.body.dataset.wordsPngAgain; });
 });
 
 const prepare = () => document.querySelectorAll(".chart").forEach(oneStop);

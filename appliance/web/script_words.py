@@ -1,0 +1,28 @@
+"""What scripts say on a page: the page brings it along, in its language, as `data-words-NAME` of its body."""
+
+from __future__ import annotations
+
+from appliance.language import N_, _
+
+SCRIPT_WORDS = {
+    "gone": N_("no longer in this list"),
+    "copied": N_("Copied"),
+    "press-copy": N_("Press Ctrl-C"),
+    "not-live": N_("The picture is not live."),
+    "old-picture": N_("Picture {age}"),
+    "age-s": N_("{n} s old"),
+    "age-min": N_("{n} min old"),
+    "age-h": N_("{n} h old"),
+    "too-large": N_("This file is larger than the box takes."),
+    "sent": N_("{percent} % sent"),
+    "verifies": N_("Sent; the box verifies it."),
+    "not-taken": N_("The box did not take it. Reload this page, and try again."),
+    "broke-off": N_("The connection broke off. Send it again."),
+    "png-again": N_("PNG: try again"),
+}
+"""By the name by which app.js asks for it (`said`)."""
+
+
+def script_words() -> dict[str, str]:
+    """Each in the language spoken."""
+    return {name: _(words) for name, words in SCRIPT_WORDS.items()}
