@@ -12,7 +12,7 @@ from appliance.accounts.guard import Visitor
 from appliance.accounts.sign_in import too_many_tries
 from appliance.accounts.site import Accounts, Store
 from appliance.errors import InputError, UserError
-from appliance.language import N_
+from appliance.language import N_, _
 from appliance.names import clean_name
 from appliance.secrets import digest, new_token, password_matches
 from appliance.times import Now
@@ -21,7 +21,7 @@ from appliance.web.forms import field, query_value, secret_field, see_other
 from appliance.web.pages import Page
 
 log = logging.getLogger(__name__)
-TOKEN_DAYS = {"30": "30 days", "90": "90 days", "365": "1 year", "730": "2 years"}
+TOKEN_DAYS = {"30": N_("30 days"), "90": N_("90 days"), "365": N_("1 year"), "730": N_("2 years")}
 """How long a token may last, as the form sends it and as people read it."""
 DEFAULT_DAYS = "90"
 CHANGED = {
@@ -53,7 +53,8 @@ def add_routes(app: App, accounts: Accounts) -> None:
         try:
             name = clean_name(field("name"), N_("Give the program a name."))
             if days not in TOKEN_DAYS:
-                raise InputError(f"Choose how long the token lasts: {', '.join(TOKEN_DAYS.values())}.")
+                choices = ", ".join(_(each) for each in TOKEN_DAYS.values())
+                raise InputError(_("Choose how long the token lasts: {choices}.", choices=choices))
             with store.saving():
                 person_id, expires_utc = visitor.person.id, now.utc + int(days) * 86400
                 store.people.add_token(person_id, name, digest(token), now.utc, expires_utc)
@@ -77,13 +78,14 @@ def revoke_token(store: Store, visitor: Visitor, token_id: int, own_only: bool) 
         if gone is not None:
             store.audit.add(Action.TOKEN_REVOKED, f"{gone.name} of {gone.owner.name}")
     if gone is None:
-        raise HTTPError(404, "This token is already gone" + (", or is not yours." if own_only else "."))
+        words = _("This token is already gone, or is not yours.") if own_only else _("This token is already gone.")
+        raise HTTPError(404, words)
     log.info("%s revoked the token %s of %s", visitor.name, gone.name, gone.owner.name)
 
 
 def _page(accounts: Accounts, store: Store, visitor: Visitor, now: Now, **values: Any) -> Page:
     tokens = store.people.tokens(visitor.person.id)
-    form = {"name": "", "days": DEFAULT_DAYS, "choices": TOKEN_DAYS}
+    form = {"name": "", "days": DEFAULT_DAYS, "choices": {days: _(words) for days, words in TOKEN_DAYS.items()}}
     shown = accounts.shown.of("token", visitor.person.id, now) if query_value("token") == "new" else None
     if shown and store.people.token(digest(shown.secret)) is None:
         shown = None  # revoked since
@@ -113,5 +115,5 @@ def refuse_wrong_password(accounts: Accounts, store: Store, visitor: Visitor, no
     if not right:
         log.warning("%s was not let change anything: the current password was wrong", visitor.name)
         record(store, Action.PASSWORD_WRONG, visitor.name)
-        raise InputError("The current password is wrong; nothing was changed.")
+        raise InputError(_("The current password is wrong; nothing was changed."))
     accounts.guesses.take_back(guess, now.uptime_s)

@@ -10,6 +10,7 @@ from appliance.accounts.guard import Visitor
 from appliance.accounts.people import Role
 from appliance.accounts.site import Accounts, Store
 from appliance.errors import InputError, UserError
+from appliance.language import N_, _
 from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.forms import field, see_other
@@ -36,13 +37,15 @@ def add_routes(app: App, accounts: Accounts, roles: Sequence[Role], page: Callab
         person, keep_tokens = changes.find(store, person_id), bool(field("keep_tokens"))
         try:
             if person.id == visitor.person.id:
-                raise InputError("Change your own password on the page Account; it asks for the current one.")
+                raise InputError(_("Change your own password on the page Account; it asks for the current one."))
             password_hash = accounts.new_password_hash(person.name)
             changes.set_password(store, person, password_hash, keep_tokens=keep_tokens)
         except UserError as error:
             return page(store, now, problem=error, open_id=person_id)
-        ended = "sessions have ended" if keep_tokens else "sessions and tokens have ended"
-        return page(store, now, done=f"{person.name} has a new password; their {ended}.")
+        words = N_("{name} has a new password; their sessions and tokens have ended.")
+        if keep_tokens:
+            words = N_("{name} has a new password; their sessions have ended.")
+        return page(store, now, done=_(words, name=person.name))
 
     @app.post("/people/tokens/<token_id:int>/revoke", access=Access.ADMIN)
     def revoke(store: Store, visitor: Visitor, token_id: int) -> Page:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from appliance.errors import NameTaken
+from appliance.language import N_, _
 from appliance.times import utc_seconds, utc_text
 
 IDLE_S = 7 * 86400.0
@@ -21,6 +22,9 @@ DEVICES = 20
 """How many browsers of a person are known; the one unused for longest goes."""
 
 
+ROLE_WORDS = {"admin": N_("Admin"), "data_scientist": N_("Data Scientist"), "analyst": N_("Analyst")}
+
+
 class Role(str, enum.Enum):
     """What a person may do."""
 
@@ -31,7 +35,7 @@ class Role(str, enum.Enum):
     @property
     def label(self) -> str:
         """As people read it."""
-        return self.value.replace("_", " ").title()
+        return _(ROLE_WORDS[self.value])
 
 
 ROLES_OF_BOX = (Role.ADMIN, Role.DATA_SCIENTIST)

@@ -16,7 +16,7 @@ from appliance.accounts.people import Person
 from appliance.accounts.site import Accounts, Store
 from appliance.accounts.unsent import is_kept, marked_token
 from appliance.errors import InputError, UserError
-from appliance.language import N_
+from appliance.language import N_, _
 from appliance.names import person_name
 from appliance.secrets import claim_code, digest, equal_in_constant_time, new_token, password_matches
 from appliance.times import Now
@@ -26,6 +26,10 @@ from appliance.web.forms import field, local_path, query_value, secret_field, se
 from appliance.web.pages import Page
 
 log = logging.getLogger(__name__)
+WRONG_CODE = N_("This is not the code of this box. It is in the text that the box printed at its start.")
+WRONG_CODE_OF_CENTRE = N_(
+    "This is not the code of this centre. It is in the text that the centre printed at its start."
+)
 
 
 def plain_code(code: str) -> str:
@@ -82,9 +86,7 @@ def _claim(accounts: Accounts, store: Store, now: Now) -> Page:
         return _claim_page(accounts, 429, problem=too_many_tries(wait_s), name=name, code=code)
     try:
         if not equal_in_constant_time(plain_code(code), plain_code(claim_code(accounts.claim_code_path))):
-            raise InputError(
-                f"This is not the code of this {noun}. It is in the text that the {noun} printed at its start."
-            )
+            raise InputError(_(WRONG_CODE_OF_CENTRE if noun == "centre" else WRONG_CODE))
         accounts.guesses.take_back(guess, now.uptime_s)
         clean = person_name(name, N_("Give yourself a name."))
         password_hash = accounts.new_password_hash(clean)
@@ -121,12 +123,12 @@ def _sign_in(accounts: Accounts, store: Store, now: Now, visitor: Visitor | None
     right = _is_right(accounts, guess, person)
     if right is None:
         accounts.guesses.take_back(guess, now.uptime_s)
-        busy = "Too many people sign in just now. Try again in a moment."
+        busy = _("Too many people sign in just now. Try again in a moment.")
         return _sign_in_page(accounts, now, name, then, 503, busy)
     if person is None or not right:
         log.warning("a sign-in from %s failed", address)
         _note_failure(accounts, store, now, person)
-        return _sign_in_page(accounts, now, name, then, 400, "Name or password is wrong.")
+        return _sign_in_page(accounts, now, name, then, 400, _("Name or password is wrong."))
     accounts.guesses.take_back(guess, now.uptime_s)
     with store.saving():
         if visitor and visitor.session:
@@ -205,4 +207,4 @@ def _begin_session(accounts: Accounts, store: Store, now: Now, person_id: int, t
 
 def too_many_tries(wait_s: float) -> str:
     """What to tell a person who has to wait before the next try."""
-    return f"Too many wrong tries. Wait {int(wait_s) + 1} s, then try again."
+    return _("Too many wrong tries. Wait {seconds} s, then try again.", seconds=int(wait_s) + 1)

@@ -15,6 +15,7 @@ from appliance.accounts.guesses import Guesses
 from appliance.accounts.metrics_token import METRICS, MetricsToken
 from appliance.accounts.people import People
 from appliance.errors import InputError
+from appliance.language import _
 from appliance.secrets import hash_password
 from appliance.times import Now
 from appliance.web.cookies import Cookie
@@ -80,7 +81,7 @@ class Accounts:
         """The hash of the form's new password, typed twice. person: whose, by name. Raises InputError."""
         password = secret_field("password")
         if password != secret_field("again"):
-            raise InputError("The two passwords differ; type the same one twice.")
+            raise InputError(_("The two passwords differ; type the same one twice."))
         with self.hashing:
             return hash_password(password, person, self.pages.name)
 

@@ -14,8 +14,6 @@ from appliance.names import person_name
 from appliance.store import Kind, Store
 from appliance.times import Now
 
-LAST_ADMIN = changes.LAST_ADMIN.format(noun="box")
-
 
 def named(store: Store, name: str) -> Person:
     """The person of this name. Raises InputError."""
@@ -59,7 +57,7 @@ def remove(store: Store, by: Person, person: Person, now: Now) -> int:
         )
     owned = [stream.title for stream in store.streams.all(now, owner_id=person.id)]
     if not owned:
-        raise InputError(LAST_ADMIN)
+        raise InputError(_(changes.LAST_ADMIN))
     titles = ", ".join(owned[:3]) + (" ..." if len(owned) > 3 else "")
     raise InputError(
         _(

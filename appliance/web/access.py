@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 from bottle import Bottle, HTTPError, HTTPResponse, request
 
-from appliance.language import speaking, spoken
+from appliance.language import _, speaking, spoken
 from appliance.web.address import SiteAddress, host_in
 from appliance.web.compression import compressing
 from appliance.web.forms import MAX_ID, whole_number
@@ -100,7 +100,7 @@ class App(Bottle):  # type: ignore[misc]
         note_arrival(environ)
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-            named = {name.lower() for name, _ in headers}
+            named = {name.lower() for name, _value in headers}
             strict = [(name, value) for name, value in SECURITY_HEADERS.items() if name.lower() not in named]
             sent = [
                 (name, self.address.rooted(value) if name.lower() == "location" else value) for name, value in headers
@@ -116,9 +116,10 @@ class App(Bottle):  # type: ignore[misc]
         if self.address.answers_to(host):
             return
         name = repr((host_in(host) or "?")[:100])
-        message = (
-            f"This site is not known by the name {name}. Open it by its IP address, or by the name of its machine;"
-            " to use this name, too, add it to web.names in the configuration file and restart."
+        message = _(
+            "This site is not known by the name {name}. Open it by its IP address, or by the name of its machine;"
+            " to use this name, too, add it to web.names in the configuration file and restart.",
+            name=name,
         )
         if wants_json():
             raise HTTPResponse(msgspec.json.encode({"error": message}), 421, {"Content-Type": "application/json"})
@@ -131,7 +132,7 @@ def _refuse_unreadable_headers() -> None:
         try:
             request.headers.get(name)
         except UnicodeDecodeError as error:
-            raise HTTPError(400, f"The header {name} cannot be read: it is not UTF-8.") from error
+            raise HTTPError(400, _("The header {name} cannot be read: it is not UTF-8.", name=name)) from error
 
 
 def _id_filter(_: str) -> tuple[str, Callable[[str], int], None]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from html import escape
 
+from appliance.language import _, n_, number, percent, short_day_and_month
 from appliance.rates import Rate
 from appliance.times import utc_text
 from appliance.web import svg
@@ -15,7 +17,6 @@ WITH_DAY_S = 26 * 3600  # a chart so long says the day of a time, too
 LABELLED_EVERY = {60: (10, 15, 30, 60, 120, 360), 3600: (6, 12, 24, 48, 168), 86400: (1, 2, 7, 14, 30, 61, 91, 366)}
 """Which bars may have a label, by the seconds of each: every sixth hour, say."""
 FULLY_WATCHED = 0.95  # of its time; below, the foot of the bar says so
-MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Bar:
     @property
     def total(self) -> int:
         """Its height."""
-        return sum(max(0, count) for _, count in self.parts)
+        return sum(max(0, count) for _name, count in self.parts)
 
     @property
     def is_gap(self) -> bool:
@@ -52,21 +53,27 @@ class Bar:
         """What it says: when, and how many of what."""
         when = self.when or f"{day_words(self.start_utc)}, {utc_text(self.start_utc)[11:16]} UTC"
         if self.is_gap:
-            return (when, NOBODY_LOOKED)
-        notes = [f"{count} {name.replace('_', ' ')}" for name, count in self.parts if count > 0]
-        before = "" if self.before is None else f", a week before {self.before}"
-        head = f"{when}: {self.total} person{'' if self.total == 1 else 's'}{before}"
+            return (when, _(NOBODY_LOOKED))
+        notes = [svg.counted(name, number(count)) for name, count in self.parts if count > 0]
+        head = n_("{when}: {n} person", "{when}: {n} persons", self.total, when=when)
+        if self.before is not None:
+            head = n_(
+                "{when}: {n} person, a week before {before}",
+                "{when}: {n} persons, a week before {before}",
+                self.total,
+                when=when,
+                before=number(self.before),
+            )
         if self.watched is not None and self.watched < FULLY_WATCHED:
-            notes.append(f"watched {100 * self.watched:.0f} % of the time")
+            notes.append(_("watched {share} of the time", share=percent(self.watched)))
         if not self.is_certain:
-            notes.append("the clock may have been wrong")
+            notes.append(_("the clock may have been wrong"))
         return (head, ", ".join([*notes, *([self.more] if self.more else [])]))
 
 
 def day_words(utc: float) -> str:
     """27 Nov, of UTC."""
-    stamp = utc_text(utc)
-    return f"{int(stamp[8:10])} {MONTHS[int(stamp[5:7]) - 1]}"
+    return short_day_and_month(date.fromisoformat(utc_text(utc)[:10]))
 
 
 def nice_top(highest: int) -> int:
@@ -122,9 +129,10 @@ def stacked_bars(bars: list[Bar], title: str, step_s: int = 3600, ticks: list[Ti
 
 def _key(name: str, compared: bool) -> str:
     entries = [
-        (f"bar-{state}", f"{name}-{state}" if state in TEXTURED else "", label) for state, label in STATE_LABELS.items()
+        (f"bar-{state}", f"{name}-{state}" if state in TEXTURED else "", _(label))
+        for state, label in STATE_LABELS.items()
     ]
-    return svg.key([*entries, *([("before-key", "", "a week before")] if compared else [])])
+    return svg.key([*entries, *([("before-key", "", _("a week before"))] if compared else [])])
 
 
 def short(value: int) -> str:
@@ -183,7 +191,12 @@ def _before(bars: list[Bar], step: float, unit: float) -> str:
 
 def interval(rate: Rate) -> str:
     """A small SVG of a rate from 0 to 1 with its interval; several below each other can be compared."""
-    label = f"{100 * rate.value:.0f} %, 95 % interval {100 * rate.low:.0f} to {100 * rate.high:.0f} %"
+    label = _(
+        "{rate}, 95 % interval {low} to {high}",
+        rate=percent(rate.value),
+        low=f"{100 * rate.low:.0f}",
+        high=percent(rate.high),
+    )
     low, high, value = (4 + 152 * share for share in (rate.low, rate.high, rate.value))
     return (
         f'<svg class="interval" viewBox="0 0 160 16" role="img" aria-label="{label}">'

@@ -9,6 +9,8 @@ from typing import Any
 
 from bottle import HTTPError, HTTPResponse
 
+from appliance.language import _
+
 Begin = Callable[[], tuple[Iterator[bytes], int | None]]
 """Gives the parts of a file, and its size in bytes where that is known."""
 
@@ -30,7 +32,9 @@ class Downloads:
         The first part is made here, so that what is wrong is said before anything was sent. Raises HTTPError 503.
         """
         if not self._places.acquire(blocking=False):
-            raise HTTPError(503, f"{self.at_once} files are being made already. Wait until one of them is saved.")
+            raise HTTPError(
+                503, _("{n} files are being made already. Wait until one of them is saved.", n=self.at_once)
+            )
         try:
             parts, size_bytes = begin()
             body = _Sending(parts, self._places.release)

@@ -8,6 +8,7 @@ from datetime import datetime
 from bottle import HTTPResponse, request
 
 from appliance.errors import InputError
+from appliance.language import _
 
 MAX_ID = 2**63 - 1
 EARLIEST_UTC, LATEST_UTC = 0, 32503680000  # the years 1970 to 3000
@@ -65,18 +66,18 @@ def moment_utc(text: str, name: str, zone_needed: bool = True) -> float:
     """
     match = _MOMENT.fullmatch(text.strip())
     if match is None:
-        raise InputError(f"{name} must be a time such as {_EXAMPLE}.")
+        raise InputError(_("{name} must be a time such as {example}.", name=name, example=_EXAMPLE))
     day, clock, fraction, zone = match.groups(default="")
     if zone_needed and not zone:
-        raise InputError(f"{name} does not say its time zone; write it as in {_EXAMPLE}.")
+        raise InputError(_("{name} does not say its time zone; write it as in {example}.", name=name, example=_EXAMPLE))
     sign = "-" if zone.startswith("-") else "+"
     hours, minutes = zone[1:3] or "00", zone[3:].lstrip(":") or "00"
     try:
         moment = datetime.fromisoformat(f"{day}T{clock or '00:00'}{sign}{hours}:{minutes}").timestamp()
     except (ValueError, OverflowError) as error:
-        raise InputError(f"{name} must be a time such as {_EXAMPLE}.") from error
+        raise InputError(_("{name} must be a time such as {example}.", name=name, example=_EXAMPLE)) from error
     if not EARLIEST_UTC <= moment < LATEST_UTC:
-        raise InputError(f"{name} must be a time between 1970 and 3000.")
+        raise InputError(_("{name} must be a time between 1970 and 3000.", name=name))
     return moment + float(f"0.{fraction or 0}")
 
 

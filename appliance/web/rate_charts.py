@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from appliance.language import _
 from appliance.rates import Rate
 from appliance.web import svg
 from appliance.web.svg import BOTTOM, HEIGHT, LEFT, NOBODY_LOOKED, TOP, WIDTH, Column, Tick
@@ -28,8 +29,8 @@ class Point:
     def lines(self) -> tuple[str, ...]:
         """What it says."""
         if self.is_gap:
-            return (self.when, NOBODY_LOOKED)
-        return (self.when, f"compliance: {rate_words(self.rate)}")
+            return (self.when, _(NOBODY_LOOKED))
+        return (self.when, _("compliance: {rate}", rate=rate_words(self.rate)))
 
 
 def rate_band(points: list[Point], title: str, ticks: list[Tick]) -> str:
@@ -41,7 +42,7 @@ def rate_band(points: list[Point], title: str, ticks: list[Tick]) -> str:
         svg.opening("rate-chart", title),
         f"<defs>{svg.hatching(hatch)}</defs>" if any(point.is_gap for point in points) else "",
         *(svg.line(f"{value} %", _y(value / 100)) for value in (0, 50, 100)),
-        svg.key([("rate-key", "", "compliance"), ("band", "", "its 95 % interval")]),
+        svg.key([("rate-key", "", _("compliance")), ("band", "", _("its 95 % interval"))]),
     ]
     for index, point in enumerate(points):
         left = LEFT + index * step

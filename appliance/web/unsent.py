@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from bottle import request
 
+from appliance.language import _
 from appliance.secrets import new_token
 from appliance.times import Now
 
@@ -92,12 +93,12 @@ class UnsentForms:
 
 def nothing_changed(unsent: Unsent) -> str:
     """What a person reads above the form that came back."""
-    said = "Nothing was changed: the sign-in from before had ended."
+    said = [_("Nothing was changed: the sign-in from before had ended.")]
     if unsent.fields or unsent.has_secrets:
-        said += " The form is as you filled it in; look it over and send it again."
+        said.append(_("The form is as you filled it in; look it over and send it again."))
     if unsent.has_secrets:
-        said += " Passwords and secrets have to be typed again."
-    return said
+        said.append(_("Passwords and secrets have to be typed again."))
+    return " ".join(said)
 
 
 def taken_unsent(action: str) -> Unsent | None:

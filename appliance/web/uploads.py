@@ -15,14 +15,16 @@ from typing import BinaryIO, TypeAlias
 
 from bottle import request
 
+from appliance.language import N_, _
+
 ARRIVAL = "mb9k.arrival"
 FIELDS_BYTES = 16_384  # of a form, before its file
 _FILE = re.compile(
     rb'content-disposition:[^\r\n]*;[ \t]*filename="([^"\r\n]*)"[^\r\n]*\r\n(?:[^\r\n]+\r\n)*\r\n', re.IGNORECASE
 )
 _BOUNDARY = re.compile(r'multipart/form-data;.*\bboundary="?([A-Za-z0-9\'()+_,./:=?-]{1,70})"?', re.IGNORECASE)
-NO_FILE = "No file came. Choose the file, and send it again."
-CUT_SHORT = "Not all of the file came. Send it again."
+NO_FILE = N_("No file came. Choose the file, and send it again.")
+CUT_SHORT = N_("Not all of the file came. Send it again.")
 
 
 class Arrival:
@@ -46,7 +48,8 @@ class Arrival:
             self._file.write(data)
             self.size_bytes += len(data)
         except OSError as error:
-            self.fail(f"The file could not be written ({error.strerror}). Make room on the disk, and send it again.")
+            words = N_("The file could not be written ({problem}). Make room on the disk, and send it again.")
+            self.fail(_(words, problem=error.strerror))
 
     def fail(self, problem: str) -> None:
         """Throw it away."""
