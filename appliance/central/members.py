@@ -17,6 +17,7 @@ from appliance.central.takeover import take_over
 from appliance.certificates import CertificateError, Signed
 from appliance.errors import InputError, NotFound
 from appliance.join_code import Answer, JoinCode, Request, new_secret
+from appliance.language import _
 from appliance.messages import Certificate, client_id
 from appliance.secrets import digest
 from appliance.times import utc_text
@@ -50,17 +51,17 @@ def invite(
     """
     title = " ".join(title.split())
     if not 1 <= boxes <= MOST_BOXES:
-        raise InputError(f"A join code is for 1 to {MOST_BOXES} boxes.")
+        raise InputError(_("A join code is for 1 to {most} boxes.", most=MOST_BOXES))
     if not 60 <= valid_s <= LONGEST_S:
-        raise InputError("A join code is good for a minute to a year.")
+        raise InputError(_("A join code is good for a minute to a year."))
     if len(title) > 40:
-        raise InputError("The name of a box has at most 40 characters.")
+        raise InputError(_("The name of a box has at most 40 characters."))
     if boxes == 1 and not title and not again:
-        raise InputError("Give the box a name.")
+        raise InputError(_("Give the box a name."))
     if again is not None and database.one("select id from boxes where id = ?", [again]) is None:
-        raise NotFound(f"There is no box {again}.")
+        raise NotFound(_("There is no box {box}.", box=again))
     if site_id is not None and database.one("select id from sites where id = ?", [site_id]) is None:
-        raise NotFound("There is no such site.")
+        raise NotFound(_("There is no such site."))
     secret = new_secret()
     with database.writing():
         database.execute(
@@ -78,7 +79,7 @@ def withdraw(database: Database, join_id: int, by: str, now_s: float) -> None:
     with database.writing():
         row = database.execute("delete from joins where id = ? returning title", [join_id]).fetchone()
         if row is None:
-            raise NotFound("There is no such join code, or no longer.")
+            raise NotFound(_("There is no such join code, or no longer."))
         _note(database, now_s, f"withdrew the join code for {row['title'] or 'several boxes'}", person=by)
 
 
@@ -104,7 +105,7 @@ def admit(database: Database, config: CentralConfig, trust: Trust, request: Requ
                 "update joins set boxes_left = boxes_left - 1 where id = ? and boxes_left > 0 returning id", [row["id"]]
             ).fetchone()
             if taken is None:
-                raise InputError("This join code was used already; have another one made for this box.")
+                raise InputError(_("This join code was used already; have another one made for this box."))
             box = row["box_id"] or _new_box(database, row, request.name, now_s)
             if row["box_id"]:
                 _replace(database, box, now_s)
@@ -170,7 +171,7 @@ def revoke(
             "update boxes set revoked_utc = ? where id = ? and revoked_utc is null returning machine", [int(now_s), box]
         ).fetchone()
         if row is None:
-            raise NotFound(f"There is no box {box}, or it was revoked already.")
+            raise NotFound(_("There is no box {box}, or it was revoked already.", box=box))
         _end_certificates(database, box, now_s)
         database.execute("delete from joins where box_id = ?", [box])
         _note(database, now_s, "revoked", person=by, box=box)
@@ -207,7 +208,7 @@ def request_digest(request: str) -> str:
 
 def _refuse_over(join: Any, now_s: float) -> None:
     if join["boxes_left"] <= 0:
-        raise InputError("This join code was used already; have another one made for this box.")
+        raise InputError(_("This join code was used already; have another one made for this box."))
     if join["expires_utc"] <= now_s:
         raise InputError(f"This join code ended at {utc_text(join['expires_utc'])[:16]} UTC; have another one made.")
 

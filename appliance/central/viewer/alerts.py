@@ -12,10 +12,11 @@ from appliance.alerts.site import AlertSite, Theirs
 from appliance.central.notify import KIND, ways
 from appliance.central.store import CentralStore
 from appliance.central.viewer.pages import Centre
+from appliance.language import N_, _
 from appliance.times import Now
 from appliance.web.access import App
 
-NOT_WATCHED = (
+NOT_WATCHED = N_(
     "The service `notify` of this centre is not running, so nothing is watched and nobody is told."
     " `mb9k central run` starts it, and its log says why it ends."
 )
@@ -37,13 +38,13 @@ def add_routes(app: App, centre: Centre) -> None:
         trouble=why_not_watched,
         ways=ways(centre.config),
         mqtt="",
-        examples="a box that is gone, a backlog that grows, a rate that is too low at a site",
+        examples=N_("a box that is gone, a backlog that grows, a rate that is too low at a site"),
     )
     for module in (log_page, rule_forms, recipient_forms, mail_forms, api):
         module.add_routes(app, site)
 
 
-def theirs(store: CentralStore, visitor: Visitor, _: Now) -> Theirs:
+def theirs(store: CentralStore, visitor: Visitor, _now: Now) -> Theirs:
     """The sites and boxes that a visitor sees. An admin makes rules; an analyst looks."""
     sites = {Subject(Of.SITE, str(site.id)): site.name for site in store.sites.all(visitor.sees_only)}
     boxes = {
@@ -63,7 +64,7 @@ def page_of(subject: Subject) -> str:
 def why_not_watched(store: CentralStore, now: Now) -> str | None:
     """A sentence while nothing is watched."""
     alive = any(each.kind == KIND and each.is_alive(now.utc) for each in store.records.processes())
-    return None if alive else NOT_WATCHED
+    return None if alive else _(NOT_WATCHED)
 
 
 def open_now(store: CentralStore, visitor: Visitor, now: Now) -> list[Shown]:

@@ -18,7 +18,7 @@ from appliance.central.viewer.joins import revoke
 from appliance.central.viewer.pages import Centre
 from appliance.central.viewer.words import ACTIONS, SERVICES
 from appliance.errors import InputError, NotFound, UserError
-from appliance.language import N_
+from appliance.language import ENGLISH, N_, _, speaking
 from appliance.names import clean_name
 from appliance.rates import compliance
 from appliance.times import Now
@@ -28,7 +28,7 @@ from appliance.web.pages import Page
 
 COMMAND_S = 3600
 """For how long a command waits for its box."""
-NO_BROKER_HERE = (
+NO_BROKER_HERE = N_(
     "The box is shut out: nothing of it is counted any more. No mosquitto of ours runs on this machine: bring"
     " `{folder}` to the broker, if it is elsewhere, so that it ends the connection, too."
 )
@@ -72,7 +72,7 @@ def add_routes(app: App, centre: Centre) -> None:
     def revoke_box(store: CentralStore, visitor: Visitor, now: Now, box_id: str) -> Page:
         if revoke(centre.config, store, found(store, box_id), visitor.name, now):
             return see_other(f"/boxes/{box_id}")
-        untold = NO_BROKER_HERE.format(folder=centre.config.broker_dir)
+        untold = _(NO_BROKER_HERE, folder=centre.config.broker_dir)
         return _page(centre, store, visitor, now, found(store, box_id), problem=untold)
 
 
@@ -80,7 +80,7 @@ def found(store: CentralStore, box_id: str) -> Box:
     """The box of an admin's address. Raises NotFound."""
     box = store.boxes.get(box_id, None)
     if box is None:
-        raise NotFound("There is no box of this name.")
+        raise NotFound(_("There is no box of this name."))
     return box
 
 
@@ -90,23 +90,23 @@ def site_named(store: CentralStore, text: str) -> int | None:
         return None
     site_id = whole_number(text)
     if site_id is None or store.sites.get(site_id, None) is None:
-        raise InputError("This site was removed; choose another.")
+        raise InputError(_("This site was removed; choose another."))
     return site_id
 
 
 def give_command(store: CentralStore, box: Box, action: str, detail: str, by: str, now: Now) -> None:
     """Put a command on record; ingest sends it. Raises InputError, NotSaved."""
     if action not in ACTIONS:
-        raise InputError("Choose what the box is to do.")
+        raise InputError(_("Choose what the box is to do."))
     if box.revoked_utc is not None:
-        raise InputError("This box was revoked; nothing can be sent to it.")
+        raise InputError(_("This box was revoked; nothing can be sent to it."))
     if not box.takes_commands:
-        raise InputError("This box is set to take no commands (fleet.commands in its mb9k.toml).")
+        raise InputError(_("This box is set to take no commands (fleet.commands in its mb9k.toml)."))
     if action == "restart" and detail not in SERVICES:
-        raise InputError(f"Choose a service: {', '.join(SERVICES)}.")
+        raise InputError(_("Choose a service: {services}.", services=", ".join(SERVICES)))
     numbers = {str(stream.number): stream.title for stream in store.boxes.streams(None, box.id)}
     if action == "rotate_key" and detail not in numbers:
-        raise InputError("Choose the stream that is to have a new key.")
+        raise InputError(_("Choose the stream that is to have a new key."))
     if action == "update":
         detail = bundle_named(detail)
     detail = detail if action in ("restart", "rotate_key", "update") else ""
@@ -114,16 +114,17 @@ def give_command(store: CentralStore, box: Box, action: str, detail: str, by: st
     command = Command(secrets.token_hex(8), box.id, action, detail, by, given, given + COMMAND_S, None, None, "", None)
     with store.saving():
         store.records.give_command(command)
-        store.records.note(now.utc, f"asked for: {words.command(action, detail, numbers)}", by, box.id)
+        with speaking(ENGLISH):  # the record is in one language
+            store.records.note(now.utc, f"asked for: {words.command(action, detail, numbers)}", by, box.id)
 
 
 def bundle_named(text: str) -> str:
     """A bundle as a command's detail has it: its address, a space, its sha-256. Raises InputError."""
-    address, _, sha256 = text.partition(" ")
+    address, _space, sha256 = text.partition(" ")
     if not re.fullmatch(r"https://[^\s/@]+/[!-~]{1,400}", address):
-        raise InputError("Give the address of the bundle: https://updates.example.org/mb9k-0.2.0.mb9k.")
+        raise InputError(_("Give the address of the bundle: https://updates.example.org/mb9k-0.2.0.mb9k."))
     if not re.fullmatch("[0-9a-f]{64}", sha256.strip().lower()):
-        raise InputError("Give the bundle's sha-256, 64 digits and letters a to f: `sha256sum FILE` prints it.")
+        raise InputError(_("Give the bundle's sha-256, 64 digits and letters a to f: `sha256sum FILE` prints it."))
     return f"{address} {sha256.strip().lower()}"
 
 

@@ -17,13 +17,14 @@ from appliance.exports.columns import SUMS_OF_BOXES
 from appliance.exports.drafts import sending
 from appliance.exports.formats import Format
 from appliance.exports.sheets import TABULAR
+from appliance.language import N_, _
 from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.forms import moment_utc, query_value, whole_number
 from appliance.web.pages import Page
 
-FORM_WORDS = {Format.CSV: "CSV", Format.JSON_LINES: "JSON lines", Format.SQLITE: "SQLite"}
-STEP_WORDS = {"minute": "Minutes", "hour": "Hours", "day": "Days"}
+FORM_WORDS = {Format.CSV: "CSV", Format.JSON_LINES: N_("JSON lines"), Format.SQLITE: "SQLite"}
+STEP_WORDS = {"minute": N_("Minutes"), "hour": N_("Hours"), "day": N_("Days")}
 
 
 def add_routes(app: App, centre: Centre) -> None:
@@ -41,8 +42,8 @@ def add_routes(app: App, centre: Centre) -> None:
             sites=sites,
             box_id=next((box.id for box in boxes if box.id == query_value("box")), ""),
             site_id=next((site.id for site in sites if str(site.id) == query_value("site")), None),
-            forms={form.value: FORM_WORDS[form] for form in TABULAR},
-            steps={step: STEP_WORDS[step] for step in reversed(STEPS)},
+            forms={form.value: _(FORM_WORDS[form]) for form in TABULAR},
+            steps={step: _(STEP_WORDS[step]) for step in reversed(STEPS)},
             keep=centre.config.keep,
             zone=asked.span.zone,
             table=SUMS_OF_BOXES,
@@ -61,7 +62,7 @@ def add_routes(app: App, centre: Centre) -> None:
 def download(centre: Centre, store: CentralStore, now: Now, wanted: Wanted, form: Format) -> HTTPResponse:
     """The file, made while it is sent. Raises InputError."""
     if wanted.since_utc is not None and wanted.until_utc is not None and wanted.until_utc <= wanted.since_utc:
-        raise InputError("The range ends before it begins; swap its ends.")
+        raise InputError(_("The range ends before it begins; swap its ends."))
     name = centre.config.name
 
     def begin() -> tuple[Iterator[bytes], int | None]:

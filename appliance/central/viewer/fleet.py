@@ -16,6 +16,7 @@ from appliance.central.viewer import ranges, series
 from appliance.central.viewer.alerts import open_now
 from appliance.central.viewer.condition import Condition, Severity, completeness, condition
 from appliance.central.viewer.pages import Centre
+from appliance.language import _, n_
 from appliance.rates import Rate, compliance
 from appliance.times import Now
 from appliance.web.access import Access, App
@@ -86,7 +87,7 @@ def add_routes(app: App, centre: Centre) -> None:
         sites = store.sites.all(visitor.sees_only)
         found = tiles(store, visitor.sees_only, now.utc)
         points = points_of(sites, found)
-        drawing = map_of(points, "Sites on a map") if points else ""
+        drawing = map_of(points, _("Sites on a map")) if points else ""
         placeless = [site for site in sites if not site.has_place]
         return centre.pages.page("map.html", drawing=drawing, points=points, placeless=placeless, form="map")
 
@@ -124,7 +125,7 @@ def overview(store: CentralStore, person: int | None, now: Now, everything: Sequ
         "today": today,
         "rate": compliance(today.counts),
         "complete": completeness([tile.box for tile in present], now.utc),
-        "chart": series.chart(hours, span, now.utc, "all boxes, the last 24 hours") if hours else "",
+        "chart": series.chart(hours, span, now.utc, _("all boxes, the last 24 hours")) if hours else "",
         "severities": Counter(tile.condition.severity for tile in present),
         "boxes": len(present),
         "Severity": Severity,
@@ -139,7 +140,8 @@ def silent(store: CentralStore, now_utc: float) -> list[str]:
     alive = [process for process in processes if process.is_alive(now_utc)]
     found = [f"{process.name}: {process.problem}" for process in alive if process.problem]
     if not any(process.kind == "ingest" for process in alive):
-        found.insert(0, "The ingest of this centre does not run, so nothing that boxes send is taken; they keep it.")
+        words = _("The ingest of this centre does not run, so nothing that boxes send is taken; they keep it.")
+        found.insert(0, words)
     return found
 
 
@@ -152,15 +154,21 @@ def worst_of(found: Sequence[Tile]) -> dict[int | None, Severity]:
     return worst
 
 
+def _about(site: Site, severity: Severity) -> str:
+    if severity is Severity.PROBLEM:
+        return n_("{n} box, a problem", "{n} boxes, a problem", site.boxes)
+    if severity is Severity.NOTICE:
+        return n_("{n} box, something to look at", "{n} boxes, something to look at", site.boxes)
+    return n_("{n} box, all is well", "{n} boxes, all is well", site.boxes)
+
+
 def points_of(sites: Sequence[Site], found: Sequence[Tile]) -> list[Point]:
     """The sites that have a place, those with the worst problem first."""
     worst = worst_of(found)
-    about = {Severity.WELL: "all is well", Severity.NOTICE: "something to look at", Severity.PROBLEM: "a problem"}
     points = []
     for site in sorted(sites, key=lambda each: -worst.get(each.id, Severity.WELL)):
         if site.latitude is not None and site.longitude is not None:
             severity = worst.get(site.id, Severity.WELL)
-            told = f"{site.boxes} {'box' if site.boxes == 1 else 'boxes'}, {about[severity]}"
             place = site.latitude, site.longitude
-            points.append(Point(*place, site.name, f"/sites/{site.id}", severity.mark, told))
+            points.append(Point(*place, site.name, f"/sites/{site.id}", severity.mark, _about(site, severity)))
     return points

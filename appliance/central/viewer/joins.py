@@ -12,16 +12,17 @@ from appliance.central.config import CentralConfig
 from appliance.central.store import Box, CentralStore
 from appliance.central.viewer.pages import Centre
 from appliance.errors import InputError, UserError
+from appliance.language import N_, _
 from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.forms import field, query_value, see_other, whole_number
 from appliance.web.pages import Page
 
 VALID_S = {
-    "hour": ("an hour", 3600),
-    "day": ("a day", 86400),
-    "week": ("a week", 7 * 86400),
-    "month": ("30 days", 30 * 86400),
+    "hour": (N_("an hour"), 3600),
+    "day": (N_("a day"), 86400),
+    "week": (N_("a week"), 7 * 86400),
+    "month": (N_("30 days"), 30 * 86400),
 }
 """How long a join code may be used, as the form sends it and as people read it."""
 FIELDS = ("title", "site", "boxes", "valid", "again")
@@ -49,7 +50,7 @@ def add_routes(app: App, centre: Centre) -> None:
     def new_code(visitor: Visitor, now: Now) -> Page:
         shown = centre.accounts.shown.of("join code", visitor.person.id, now)
         if shown is None:
-            raise HTTPError(410, "This join code is not shown any more. If nobody copied it, make another one.")
+            raise HTTPError(410, _("This join code is not shown any more. If nobody copied it, make another one."))
         return centre.pages.page("join_code.html", code=shown.secret, until_utc=shown.until_utc, **shown.about)
 
     @app.post("/add-box/<join_id:int>/withdraw", access=Access.ADMIN)
@@ -62,9 +63,10 @@ def _invite(config: CentralConfig, store: CentralStore, by: str, now: Now, typed
     """A join code and for how many boxes it is. Raises InputError, UserError."""
     boxes = whole_number(typed["boxes"] or "1")
     if boxes is None:
-        raise InputError("For how many boxes? Give a whole number.")
+        raise InputError(_("For how many boxes? Give a whole number."))
     if (typed["valid"] or "hour") not in VALID_S:
-        raise InputError(f"Choose how long the code can be used: {', '.join(words for words, _ in VALID_S.values())}.")
+        choices = ", ".join(_(words) for words, _seconds in VALID_S.values())
+        raise InputError(_("Choose how long the code can be used: {choices}.", choices=choices))
     site_id = whole_number(typed["site"]) if typed["site"] else None
     code = members.invite(
         store.db,

@@ -18,6 +18,7 @@ from appliance.alerts.site import VIEWS as ALERTS_VIEWS
 from appliance.central.config import CentralConfig
 from appliance.central.store import CentralStore, explain_trouble
 from appliance.central.viewer import words
+from appliance.language import N_, _
 from appliance.reports.site import VIEWS as REPORTS_VIEWS
 from appliance.times import Now
 from appliance.web.address import site_address
@@ -30,15 +31,21 @@ from appliance.web.static import Static
 DOWNLOADS_AT_ONCE = 2  # of the site's 16 threads, and of its 8 connections to PostgreSQL
 VIEWS = Path(__file__).parent / "views"
 NAVIGATION = (
-    Link("/", "Fleet", also=("/boxes", "/streams", "/map", "/add-box")),
-    Link("/sites", "Sites"),
-    Link("/compare", "Compare", also=("/export", "/report")),
-    Link("/alerts", "Alerts"),
-    Link("/events", "Events", admin_only=True, also=("/letters",)),
-    Link("/people", "People", admin_only=True),
-    Link("/audit", "Audit", admin_only=True),
-    Link("/account", "Account"),
+    Link("/", N_("Fleet"), also=("/boxes", "/streams", "/map", "/add-box")),
+    Link("/sites", N_("Sites")),
+    Link("/compare", N_("Compare"), also=("/export", "/report")),
+    Link("/alerts", N_("Alerts")),
+    Link("/events", N_("Events"), admin_only=True, also=("/letters",)),
+    Link("/people", N_("People"), admin_only=True),
+    Link("/audit", N_("Audit"), admin_only=True),
+    Link("/account", N_("Account")),
 )
+
+NO_SUCH = {
+    "box": N_("There is no such box, or it is not among the sites that you see."),
+    "stream": N_("There is no such stream, or it is not among the sites that you see."),
+    "site": N_("There is no such site, or it is not among the sites that you see."),
+}
 
 
 @dataclass(frozen=True)
@@ -103,5 +110,5 @@ def owned(store: CentralStore, _now: Now, visitor: Visitor, address: Mapping[str
         found["site"] = store.sites.get(address["site_id"], person)
     for noun, value in found.items():
         if value is None:
-            raise HTTPError(404, f"There is no such {noun}, or it is not among the sites that you see.")
+            raise HTTPError(404, _(NO_SUCH[noun]))
     return found

@@ -12,6 +12,7 @@ from appliance.accounts.people import ROLES_OF_CENTRE
 from appliance.central.store import CentralStore
 from appliance.central.viewer.pages import Centre
 from appliance.errors import InputError, UserError
+from appliance.language import _
 from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.forms import field, see_other, whole_number
@@ -45,7 +46,7 @@ def add_routes(app: App, centre: Centre) -> None:
     def remove(store: CentralStore, now: Now, person_id: int) -> Page:
         person = changes.find(store, person_id)
         if not changes.remove(store, person):
-            return _page(centre, store, now, problem=InputError(changes.LAST_ADMIN.format(noun="centre")))
+            return _page(centre, store, now, problem=InputError(_(changes.LAST_ADMIN_OF_CENTRE)))
         return see_other("/people")
 
     @app.post("/people/<person_id:int>/sites", access=Access.ADMIN)

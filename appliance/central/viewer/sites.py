@@ -16,7 +16,7 @@ from appliance.central.viewer.condition import Severity, completeness
 from appliance.central.viewer.fleet import tiles, worst_of
 from appliance.central.viewer.pages import Centre
 from appliance.errors import InputError, NotFound, UserError
-from appliance.language import N_
+from appliance.language import N_, _
 from appliance.names import clean_name
 from appliance.rates import compliance
 from appliance.times import Now
@@ -25,6 +25,8 @@ from appliance.web.forms import field, see_other
 from appliance.web.pages import Page
 
 FIELDS = ("name", "group", "latitude", "longitude")
+LATITUDE = N_("The latitude is a number of degrees from -90 to 90, such as 48.137.")
+LONGITUDE = N_("The longitude is a number of degrees from -180 to 180, such as 48.137.")
 
 
 def add_routes(app: App, centre: Centre) -> None:
@@ -99,13 +101,13 @@ def site_from(site_id: int, typed: dict[str, str]) -> Site:
     """A site as a form tells it. Raises InputError."""
     name = clean_name(typed["name"], N_("Give the site a name."))
     group = clean_name(typed["group"], N_("Give the group a name.")) if typed["group"] else ""
-    latitude, longitude = _degrees(typed["latitude"], "latitude", 90), _degrees(typed["longitude"], "longitude", 180)
+    latitude, longitude = _degrees(typed["latitude"], LATITUDE, 90), _degrees(typed["longitude"], LONGITUDE, 180)
     if (latitude is None) != (longitude is None):
-        raise InputError("Give both the latitude and the longitude, or neither.")
+        raise InputError(_("Give both the latitude and the longitude, or neither."))
     return Site(site_id, name, group, latitude, longitude)
 
 
-def _degrees(text: str, name: str, most: int) -> float | None:
+def _degrees(text: str, wrong: str, most: int) -> float | None:
     if not text:
         return None
     try:
@@ -113,14 +115,14 @@ def _degrees(text: str, name: str, most: int) -> float | None:
     except ValueError:
         value = float("nan")
     if not -most <= value <= most:  # also where it is no number
-        raise InputError(f"The {name} is a number of degrees from -{most} to {most}, such as 48.137.")
+        raise InputError(_(wrong))
     return value
 
 
 def _found(store: CentralStore, site_id: int) -> Site:
     site = store.sites.get(site_id, None)
     if site is None:
-        raise NotFound("This site was removed, or never was; choose another.")
+        raise NotFound(_("This site was removed, or never was; choose another."))
     return site
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from appliance.central import intake
 from appliance.central.store import Box, Command
 from appliance.central.viewer.condition import Age, Severity
+from appliance.language import N_, _
 from appliance.web.words import TOO_FEW as TOO_FEW
 from appliance.web.words import duration as duration
 from appliance.web.words import number as number
@@ -14,50 +15,70 @@ from appliance.web.words import percent as percent
 from appliance.web.words import rate_words as rate_words
 
 ACTIONS = {
-    "identify": "Identify: it shows itself for a minute",
-    "restart": "Restart a service",
-    "send_again": "Send everything again",
-    "rotate_key": "Give a stream a new key",
-    "update": "Update",
+    "identify": N_("Identify: it shows itself for a minute"),
+    "restart": N_("Restart a service"),
+    "send_again": N_("Send everything again"),
+    "rotate_key": N_("Give a stream a new key"),
+    "update": N_("Update"),
 }
 SERVICES = ("watch", "ingest", "gate", "serve", "sync")
 """What can be restarted on a box."""
-STATUS = {"running": "running", "stopped": "stopped on purpose", "gone": "lost its connection", "": "not heard of yet"}
-UNKNOWN = "not known"
+STATUS = {
+    "running": N_("running"),
+    "stopped": N_("stopped on purpose"),
+    "gone": N_("lost its connection"),
+    "": N_("not heard of yet"),
+}
+UNKNOWN = N_("not known")
 NEXT_STEPS = {
-    "running": "It says that it runs, but tells nothing: see what its own page Fleet says. Restarting its service sync"
-    " may help.",
-    "stopped": "Switch it on again, or revoke it if it is to stay away.",
-    "gone": "See whether it has power and network; its own page Fleet says why it does not reach this centre. It keeps"
-    " what it counts, and tells it later.",
-    "": "This takes a minute or two after it joined. If it stays so, its own page Fleet says why it does not reach this"
-    " centre.",
+    "running": N_(
+        "It says that it runs, but tells nothing: see what its own page Fleet says. Restarting its service sync"
+        " may help."
+    ),
+    "stopped": N_("Switch it on again, or revoke it if it is to stay away."),
+    "gone": N_(
+        "See whether it has power and network; its own page Fleet says why it does not reach this centre. It keeps"
+        " what it counts, and tells it later."
+    ),
+    "": N_(
+        "This takes a minute or two after it joined. If it stays so, its own page Fleet says why it does not reach this"
+        " centre."
+    ),
 }
 """What to do about a box from which nothing comes, by its status."""
-WRONG_SENDER = (
+WRONG_SENDER = N_(
     "Boxes of ours do not send this: bring the older of box and centre up to date. If no box of yours is called like"
     " this, see who may write at your broker."
 )
 REMEDIES = {
-    intake.STRANGER: "If you know the box, add it and have it join again. If not, see who may write at your broker.",
-    intake.REVOKED: "Nothing, if it came as the box was revoked. If more comes, the broker still lets it in: bring it"
-    " the lists that `mb9k central broker-config` writes. If the box is to come back, make a join code for its place.",
-    intake.TOO_MANY: "Nothing, if it is rare: what was refused comes again. If it stays so, raise"
-    " `ingest.rows_per_minute` in central.toml.",
-    intake.CLOCK_AHEAD: "Set the clock of the box, or give it a time server that it reaches. What was refused comes"
-    " again.",
-    intake.TOO_OLD: "Nothing: hours so old are closed. `keep.minutes_days` in central.toml says how long they are kept"
-    " open.",
+    intake.STRANGER: N_(
+        "If you know the box, add it and have it join again. If not, see who may write at your broker."
+    ),
+    intake.REVOKED: N_(
+        "Nothing, if it came as the box was revoked. If more comes, the broker still lets it in: bring it"
+        " the lists that `mb9k central broker-config` writes. If the box is to come back, make a join code for its"
+        " place."
+    ),
+    intake.TOO_MANY: N_(
+        "Nothing, if it is rare: what was refused comes again. If it stays so, raise"
+        " `ingest.rows_per_minute` in central.toml."
+    ),
+    intake.CLOCK_AHEAD: N_(
+        "Set the clock of the box, or give it a time server that it reaches. What was refused comes again."
+    ),
+    intake.TOO_OLD: N_(
+        "Nothing: hours so old are closed. `keep.minutes_days` in central.toml says how long they are kept open."
+    ),
 }
 """What to do about a letter, by the reason for it."""
-CLOCK = {"believed": "confirmed", "unknown": "not confirmed", "leapt": "jumped", "": "not known"}
+CLOCK = {"believed": N_("confirmed"), "unknown": N_("not confirmed"), "leapt": N_("jumped"), "": N_("not known")}
 
 
 def age(kind: Age, age_s: float | None) -> str:
     """How old data is: `fresh`, `3 min old`, `nothing yet`."""
     if age_s is None:
-        return "nothing yet"
-    return "fresh" if kind is Age.FRESH else f"{duration(age_s)} old"
+        return _("nothing yet")
+    return _("fresh") if kind is Age.FRESH else _("{time} old", time=duration(age_s))
 
 
 def sentence(text: str) -> str:
@@ -67,21 +88,22 @@ def sentence(text: str) -> str:
 
 def next_step(box: Box, kind: Age) -> str:
     """What to do about a box from which nothing comes; empty where something comes."""
-    return NEXT_STEPS.get(box.status, "") if kind in (Age.STALE, Age.NEVER) and box.revoked_utc is None else ""
+    return _(NEXT_STEPS.get(box.status, "")) if kind in (Age.STALE, Age.NEVER) and box.revoked_utc is None else ""
 
 
 def remedy(reason: str) -> str:
     """What to do about a message that was refused for this reason, with what to type in backticks."""
     if reason.startswith(intake.REFUSED):
-        return "See the log of the centre's ingest. The message comes again by itself."
-    return REMEDIES.get(reason, WRONG_SENDER)
+        return _("See the log of the centre's ingest. The message comes again by itself.")
+    return _(REMEDIES.get(reason, WRONG_SENDER))
 
 
 def command(action: str, detail: str, streams: Mapping[str, str]) -> str:
     """A command and of what: `Restart a service: watch`. streams: their names by number, as text."""
-    what = streams.get(detail, f"stream {detail}") if action == "rotate_key" else detail
+    what = streams.get(detail, _("stream {number}", number=detail)) if action == "rotate_key" else detail
     what = detail.partition(" ")[0] if action == "update" else what  # its sha-256 is for programs
-    return f"{ACTIONS.get(action, action)}{f': {what}' if what else ''}"
+    words = _(ACTIONS.get(action, action))
+    return f"{words}: {what}" if what else words
 
 
 def outcome_mark(given: Command, now_utc: float) -> str:
@@ -94,23 +116,23 @@ def outcome_mark(given: Command, now_utc: float) -> str:
 def megabytes(free_mb: int | None) -> str:
     """Room on a disk: 900 MB, 12 GB."""
     if free_mb is None:
-        return UNKNOWN
+        return _(UNKNOWN)
     return f"{number(free_mb)} MB" if free_mb < 2000 else f"{number(round(free_mb / 1000))} GB"
 
 
 def degrees(temperature_c: float | None) -> str:
     """A temperature."""
-    return UNKNOWN if temperature_c is None else f"{temperature_c:.0f} °C"
+    return _(UNKNOWN) if temperature_c is None else f"{temperature_c:.0f} °C"
 
 
 def share(part: float, whole: float) -> str:
     """How much of a time was watched."""
-    return percent(min(1.0, part / whole)) if whole > 0 else UNKNOWN
+    return percent(min(1.0, part / whole)) if whole > 0 else _(UNKNOWN)
 
 
 def machine(box: Box, newer: str = "") -> str:
     """Version, disk and temperature in a line, as far as they are known. newer: the version that others have."""
-    known = [f"{box.version} (others have {newer})" if newer else box.version]
-    known += [] if box.disk_free_mb is None else [f"{megabytes(box.disk_free_mb)} of disk free"]
+    known = [_("{version} (others have {newer})", version=box.version, newer=newer) if newer else box.version]
+    known += [] if box.disk_free_mb is None else [_("{room} of disk free", room=megabytes(box.disk_free_mb))]
     known += [] if box.temperature_c is None else [degrees(box.temperature_c)]
     return " · ".join(part for part in known if part)
