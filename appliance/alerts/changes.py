@@ -30,6 +30,7 @@ from appliance.alerts.kinds import (
 from appliance.alerts.recipients import MAX_RECIPIENTS, Recipient, Way, checked
 from appliance.alerts.rules import COOL_DOWN_MINUTES, Quiet, Rule
 from appliance.errors import InputError, NotFound
+from appliance.language import N_, _
 
 MAX_RULES = 500
 MAX_COOL_DOWN_MINUTES = 7 * 1440
@@ -41,14 +42,14 @@ def find_rule(store: AlertStore, rule_id: int) -> Rule:
     """The rule with this id. Raises NotFound."""
     if rule := store.alerts.rules.get(rule_id):
         return rule
-    raise NotFound("This rule was removed, or never was; choose another.")
+    raise NotFound(_("This rule was removed, or never was; choose another."))
 
 
 def find_recipient(store: AlertStore, recipient_id: int) -> Recipient:
     """The recipient with this id. Raises NotFound."""
     if recipient := store.alerts.recipients.get(recipient_id):
         return recipient
-    raise NotFound("This recipient was removed, or never was; choose another.")
+    raise NotFound(_("This recipient was removed, or never was; choose another."))
 
 
 def add_rule(
@@ -71,7 +72,7 @@ def add_rule(
     refuse_subject(parameters, subject)
     _refuse(store, cool_down_minutes, recipient_ids)
     if len(store.alerts.rules.all()) >= MAX_RULES:
-        raise InputError(f"There are {MAX_RULES} rules, which is the most there can be; remove one first.")
+        raise InputError(_("There are {most} rules, which is the most there can be; remove one first.", most=MAX_RULES))
     with store.saving():
         rule_id = store.alerts.rules.add(parameters, subject, cool_down_minutes, recipient_ids, now_utc)
         details = _details(parameters, cool_down_minutes, recipient_ids)
@@ -134,7 +135,8 @@ def add_recipient(store: AlertStore, way: Way, name: str, address: str, secret: 
     """Add a recipient; its id. Raises InputError, NotSaved."""
     name, address, secret = checked(way, name, address, secret)
     if store.alerts.recipients.count() >= MAX_RECIPIENTS:
-        raise InputError(f"There are {MAX_RECIPIENTS} recipients, which is the most there can be; remove one first.")
+        words = N_("There are {most} recipients, which is the most there can be; remove one first.")
+        raise InputError(_(words, most=MAX_RECIPIENTS))
     with store.saving():
         recipient_id = store.alerts.recipients.add(way, name, address, secret, now_utc)
         there = Recipient(recipient_id, way, name, address, "")
@@ -169,7 +171,7 @@ def set_quiet(store: AlertStore, quiet: Quiet | None) -> None:
     if quiet is not None:
         minutes = (quiet.from_minute, quiet.until_minute)
         if not all(0 <= minute < 1440 for minute in minutes) or minutes[0] == minutes[1]:
-            raise InputError("Quiet hours are from one time of the day to another, such as 22:00 to 07:00.")
+            raise InputError(_("Quiet hours are from one time of the day to another, such as 22:00 to 07:00."))
     with store.saving():
         store.alerts.rules.set_quiet(quiet)
         words = "none" if quiet is None else f"{_clock(quiet.from_minute)} to {_clock(quiet.until_minute)}"
@@ -182,11 +184,12 @@ def _clock(minute: int) -> str:
 
 def _refuse(store: AlertStore, cool_down_minutes: int, recipient_ids: Collection[int] | None) -> None:
     if not 0 <= cool_down_minutes <= MAX_COOL_DOWN_MINUTES:
-        raise InputError(f"The cool-down is a whole number of minutes from 0 to {MAX_COOL_DOWN_MINUTES}.")
+        words = N_("The cool-down is a whole number of minutes from 0 to {most}.")
+        raise InputError(_(words, most=MAX_COOL_DOWN_MINUTES))
     if recipient_ids is not None:
         known = {each.id for each in store.alerts.recipients.all()}
         if not known.issuperset(recipient_ids):
-            raise NotFound("A recipient of this rule was removed meanwhile; choose again who is told.")
+            raise NotFound(_("A recipient of this rule was removed meanwhile; choose again who is told."))
 
 
 def _details(

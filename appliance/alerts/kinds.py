@@ -12,6 +12,7 @@ import msgspec.inspect
 from msgspec import Meta
 
 from appliance.errors import InputError
+from appliance.language import N_, _, number
 
 MINUTE_S = 60.0
 SILENT_S = 180.0
@@ -47,7 +48,7 @@ def _number(least: int, most: int, label: str, unit: str = "") -> Any:
     return Meta(ge=least, le=most, title=label, extra={"unit": unit})
 
 
-Minutes = Annotated[int, _number(1, 1440, "For so long", "min")]
+Minutes = Annotated[int, _number(1, 1440, N_("For so long"), N_("min"))]
 
 
 class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
@@ -83,103 +84,108 @@ class Lasting(Parameters, frozen=True, forbid_unknown_fields=True):
 class Rate(Parameters, frozen=True, forbid_unknown_fields=True, tag="rate"):
     """The share of masks among those who were judged is low. About ALL: of all streams together."""
 
-    title: ClassVar[str] = "Rate too low"
+    title: ClassVar[str] = N_("Rate too low")
     subjects: ClassVar[tuple[Of, ...]] = (Of.ALL, Of.STREAM, Of.SITE, Of.BOX)
 
-    percent: Annotated[int, _number(1, 100, "Under", "%")] = 80
-    minutes: Annotated[int, _number(5, 1440, "Over the last", "min")] = 15
-    persons: Annotated[int, _number(1, 100_000, "With at least", "people judged")] = 20
+    percent: Annotated[int, _number(1, 100, N_("Under"), "%")] = 80
+    minutes: Annotated[int, _number(5, 1440, N_("Over the last"), N_("min"))] = 15
+    persons: Annotated[int, _number(1, 100_000, N_("With at least"), N_("people judged"))] = 20
 
     def words(self) -> str:
         """What the rule watches for."""
-        return f"Rate under {self.percent} % over {self.minutes} min, with {self.persons} people judged or more"
+        return _(
+            "Rate under {percent} % over {minutes} min, with {persons} people judged or more",
+            percent=self.percent,
+            minutes=self.minutes,
+            persons=self.persons,
+        )
 
 
 class Nobody(Lasting, frozen=True, forbid_unknown_fields=True, tag="nobody"):
     """A stream is LIVE, and nobody was judged in it. About ALL: each stream for itself."""
 
-    title: ClassVar[str] = "Nobody judged"
+    title: ClassVar[str] = N_("Nobody judged")
     subjects: ClassVar[tuple[Of, ...]] = (Of.ALL, Of.STREAM)
 
-    minutes: Annotated[int, _number(5, 1440, "For so long", "min")] = 60
+    minutes: Annotated[int, _number(5, 1440, N_("For so long"), N_("min"))] = 60
 
     def words(self) -> str:
         """What the rule watches for."""
-        return f"Nobody judged for {self.minutes} min though LIVE"
+        return _("Nobody judged for {minutes} min though LIVE", minutes=self.minutes)
 
 
 class Offline(Lasting, frozen=True, forbid_unknown_fields=True, tag="offline"):
     """A stream that is active is not LIVE. About ALL: each stream for itself."""
 
-    title: ClassVar[str] = "Stream offline"
+    title: ClassVar[str] = N_("Stream offline")
     subjects: ClassVar[tuple[Of, ...]] = (Of.ALL, Of.STREAM)
 
     minutes: Minutes = 5
 
     def words(self) -> str:
         """What the rule watches for."""
-        return f"Stream offline for {self.minutes} min"
+        return _("Stream offline for {minutes} min", minutes=self.minutes)
 
 
 class Picture(Lasting, frozen=True, forbid_unknown_fields=True, tag="picture"):
     """A stream's picture is dark, blurred, covered or moved. About ALL: each stream for itself."""
 
-    title: ClassVar[str] = "Picture changed"
+    title: ClassVar[str] = N_("Picture changed")
     subjects: ClassVar[tuple[Of, ...]] = (Of.ALL, Of.STREAM)
 
     minutes: Minutes = 2
 
     def words(self) -> str:
         """What the rule watches for."""
-        return f"Picture dark, blurred, covered or moved for {self.minutes} min"
+        return _("Picture dark, blurred, covered or moved for {minutes} min", minutes=self.minutes)
 
 
 class Disk(Parameters, frozen=True, forbid_unknown_fields=True, tag="disk"):
     """Little room is left on the disk of the record."""
 
-    title: ClassVar[str] = "Disk almost full"
+    title: ClassVar[str] = N_("Disk almost full")
 
-    percent: Annotated[int, _number(1, 50, "Free: less than", "%")] = 5
+    percent: Annotated[int, _number(1, 50, N_("Free: less than"), "%")] = 5
 
     def words(self) -> str:
         """What the rule watches for."""
-        return f"Less than {self.percent} % of the disk free"
+        return _("Less than {percent} % of the disk free", percent=self.percent)
 
 
 class Service(Lasting, frozen=True, forbid_unknown_fields=True, tag="service"):
     """A service of the box, or of the centre, is not running."""
 
-    title: ClassVar[str] = "A service is not running"
+    title: ClassVar[str] = N_("A service is not running")
 
     minutes: Minutes = 2
 
     def words(self) -> str:
         """What the rule watches for."""
-        return f"A service not running for {self.minutes} min"
+        return _("A service not running for {minutes} min", minutes=self.minutes)
 
 
 class Clock(Lasting, frozen=True, forbid_unknown_fields=True, tag="clock"):
     """The clock of the box is not known to be right."""
 
-    title: ClassVar[str] = "Clock not set"
+    title: ClassVar[str] = N_("Clock not set")
 
     minutes: Minutes = 15
 
     def words(self) -> str:
         """What the rule watches for."""
-        return f"Clock not known to be right for {self.minutes} min"
+        return _("Clock not known to be right for {minutes} min", minutes=self.minutes)
 
 
 class Centre(Lasting, frozen=True, forbid_unknown_fields=True, tag="centre"):
     """The box's centre is not reached, or does not get what the box counts. For boxes that joined one."""
 
-    title: ClassVar[str] = "Centre not reached"
+    title: ClassVar[str] = N_("Centre not reached")
 
     minutes: Minutes = 15
 
     def words(self) -> str:
         """What the rule watches for."""
-        return f"Centre without news of this box for {self.minutes} min"
+        return _("Centre without news of this box for {minutes} min", minutes=self.minutes)
 
 
 class Gone(Lasting, frozen=True, forbid_unknown_fields=True, tag="gone"):
@@ -189,7 +195,7 @@ class Gone(Lasting, frozen=True, forbid_unknown_fields=True, tag="gone"):
     it must last.
     """
 
-    title: ClassVar[str] = "Box gone"
+    title: ClassVar[str] = N_("Box gone")
     subjects: ClassVar[tuple[Of, ...]] = (Of.ALL, Of.SITE, Of.BOX)
 
     minutes: Minutes = 15
@@ -206,20 +212,20 @@ class Gone(Lasting, frozen=True, forbid_unknown_fields=True, tag="gone"):
 
     def words(self) -> str:
         """What the rule watches for."""
-        return f"Nothing heard of a box for {self.minutes} min"
+        return _("Nothing heard of a box for {minutes} min", minutes=self.minutes)
 
 
 class Backlog(Lasting, frozen=True, forbid_unknown_fields=True, tag="backlog"):
     """A box has more and more to tell that its centre does not get. About ALL or a site: each box for itself."""
 
-    title: ClassVar[str] = "Backlog growing"
+    title: ClassVar[str] = N_("Backlog growing")
     subjects: ClassVar[tuple[Of, ...]] = (Of.ALL, Of.SITE, Of.BOX)
 
     minutes: Minutes = 30
 
     def words(self) -> str:
         """What the rule watches for."""
-        return f"A box's backlog growing for {self.minutes} min"
+        return _("A box's backlog growing for {minutes} min", minutes=self.minutes)
 
 
 AnyParameters = Rate | Nobody | Offline | Picture | Disk | Service | Clock | Centre | Gone | Backlog
@@ -255,11 +261,11 @@ def _kind(of: type[Parameters]) -> Kind:
     assert isinstance(info, msgspec.inspect.StructType)
     found = []
     for each in info.fields:
-        number = each.type
-        assert isinstance(number, msgspec.inspect.Metadata)
-        limits, extra = number.type, number.extra or {}
+        about = each.type
+        assert isinstance(about, msgspec.inspect.Metadata)
+        limits, extra = about.type, about.extra or {}
         assert isinstance(limits, msgspec.inspect.IntType) and limits.ge is not None and limits.le is not None
-        label = str((number.extra_json_schema or {})["title"])
+        label = str((about.extra_json_schema or {})["title"])
         found.append(Parameter(each.name, label, str(extra["unit"]), limits.ge, limits.le, int(each.default)))
     return Kind(str(config.tag), of.title, of, of.subjects, tuple(found))
 
@@ -278,21 +284,26 @@ def parameters_of(kind: str, numbers: Mapping[str, object], kinds: Collection[ty
     known = KINDS.get(kind)
     if known is None or known.type not in kinds:
         names = ", ".join(str(each.__struct_config__.tag) for each in kinds)
-        raise InputError(f"There is no rule of this kind; choose one of {names}.")
+        raise InputError(_("There is no rule of this kind; choose one of {names}.", names=names))
     for parameter in known.parameters:
         value = numbers.get(parameter.name, parameter.default)
         is_number = isinstance(value, int) and not isinstance(value, bool)
         if not is_number or not parameter.least <= value <= parameter.most:  # type: ignore[operator]
-            raise InputError(
-                f"{parameter.label}: a whole number from {parameter.least} to {parameter.most:,}".replace(",", "\u202f")
-                + (f" ({parameter.unit})." if parameter.unit else ".")
-            )
+            raise InputError(_out_of_range(parameter))
     if unknown := set(numbers) - {each.name for each in known.parameters}:
-        raise InputError(f"A rule of this kind has no {sorted(unknown)[0]}.")
+        raise InputError(_("A rule of this kind has no {name}.", name=sorted(unknown)[0]))
     return msgspec.convert({"kind": kind, **numbers}, known.type)
+
+
+def _out_of_range(parameter: Parameter) -> str:
+    values = {"label": _(parameter.label), "least": number(parameter.least), "most": number(parameter.most)}
+    if not parameter.unit:
+        return _("{label}: a whole number from {least} to {most}.", **values)
+    return _("{label}: a whole number from {least} to {most} ({unit}).", unit=_(parameter.unit), **values)
 
 
 def refuse_subject(parameters: Parameters, subject: Subject) -> None:
     """Raise InputError if a rule with these parameters cannot be about this."""
     if subject.of not in parameters.subjects or bool(subject.id) == (subject.of is Of.ALL):
-        raise InputError(f"A rule of this kind is about {' or '.join(of.value for of in parameters.subjects)}.")
+        names = " or ".join(of.value for of in parameters.subjects)
+        raise InputError(_("A rule of this kind is about {names}.", names=names))

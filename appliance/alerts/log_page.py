@@ -12,6 +12,7 @@ from appliance.alerts.judge import What
 from appliance.alerts.kinds import Of, Subject
 from appliance.alerts.log import KEPT_S, Delivery, Entry, OpenAlert, Outcome
 from appliance.alerts.site import WAYS, AlertSite
+from appliance.language import N_, _, n_
 from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.forms import MAX_ID, query_value, whole_number
@@ -20,7 +21,7 @@ from appliance.web.pages import Page
 Address: TypeAlias = Callable[[Subject], str]
 """Where the page of what an alert is about is; empty: it has none."""
 PAGE_SIZE = 25
-HELD_BACK = "Not told yet: quiet hours, or soon after the last message"
+HELD_BACK = N_("Not told yet: quiet hours, or soon after the last message")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def add_routes(app: App, site: AlertSite) -> None:
             "alerts.html",
             rules=rules,
             may_make=theirs.may_make,
-            examples=site.examples,
+            examples=_(site.examples),
             recipients=store.alerts.recipients.count(),
             trouble=site.trouble(store, now),
             open_now=open_alerts(store, site.address, theirs.subjects),
@@ -101,19 +102,21 @@ def open_alerts(store: AlertStore, address: Address, subjects: list[Subject] | N
 
 
 def _open(alert: OpenAlert, address: Address) -> Shown:
-    return replace(shown(alert.raised, address), note=HELD_BACK if alert.is_held_back else "")
+    return replace(shown(alert.raised, address), note=_(HELD_BACK) if alert.is_held_back else "")
 
 
 def _whom(delivery: Delivery) -> str:
-    return f"{delivery.recipient}, {WAYS[delivery.way]}"
+    return f"{delivery.recipient}, {_(WAYS[delivery.way])}"
 
 
 def _unsent(delivery: Delivery) -> Unsent:
     tries, is_failed = delivery.tries, delivery.outcome is Outcome.FAILED
-    trying = f"{tries} {'try' if tries == 1 else 'tries'} failed, trying again" if tries else "waiting"
+    trying = _("waiting")
+    if tries:
+        trying = n_("{n} try failed, trying again", "{n} tries failed, trying again", tries)
     return Unsent(
         recipient=_whom(delivery),
-        state="failed" if is_failed else trying,
+        state=_("failed") if is_failed else trying,
         is_failed=is_failed,
         at_utc=delivery.at_utc or delivery.created_utc,
         problem=delivery.problem,

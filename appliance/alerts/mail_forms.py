@@ -9,6 +9,7 @@ from appliance.accounts.audit import Action
 from appliance.alerts.alerts import AlertStore
 from appliance.alerts.site import MAIL_SERVER, AlertSite, send_test_mail
 from appliance.errors import InputError, UserError
+from appliance.language import N_, _
 from appliance.mail import MailServer, Security
 from appliance.times import Now
 from appliance.web.access import Access, App
@@ -17,9 +18,13 @@ from appliance.web.pages import Page
 
 PAGE = "/alerts/mail"
 SECURITIES = (
-    (Security.STARTTLS, "STARTTLS", "begins in the clear and is encrypted before anything is said; mostly port 587"),
-    (Security.TLS, "TLS", "encrypted from its beginning; mostly port 465"),
-    (Security.NONE, "Not encrypted", "for a relay on the same site that asks for no password; mostly port 25"),
+    (
+        Security.STARTTLS,
+        "STARTTLS",
+        N_("begins in the clear and is encrypted before anything is said; mostly port 587"),
+    ),
+    (Security.TLS, "TLS", N_("encrypted from its beginning; mostly port 465")),
+    (Security.NONE, N_("Not encrypted"), N_("for a relay on the same site that asks for no password; mostly port 25")),
 )
 TYPED = ("host", "port", "security", "user", "sender", "authority")
 
@@ -49,7 +54,7 @@ def add_routes(app: App, site: AlertSite) -> None:
     def try_mail_server(store: AlertStore, now: Now) -> Page:
         try:
             if mail.load(site.folder) is None:
-                raise InputError("Set the mail server first, then send a test.")
+                raise InputError(_("Set the mail server first, then send a test."))
             send_test_mail(site, store, field("to"), now)
         except UserError as error:
             return _page(site, now, problem=error, test_to=field("to"))
@@ -70,11 +75,11 @@ def _typed_server(typed: dict[str, str]) -> MailServer:
     """What was typed, not yet checked. Raises InputError."""
     port = whole_number(typed["port"])
     if port is None:
-        raise InputError("The port is a number from 1 to 65535: with STARTTLS mostly 587, with TLS mostly 465.")
+        raise InputError(_("The port is a number from 1 to 65535: with STARTTLS mostly 587, with TLS mostly 465."))
     try:
         security = Security(typed["security"])
     except ValueError as error:
-        raise InputError("Choose how the connection is encrypted: STARTTLS, TLS, or not at all.") from error
+        raise InputError(_("Choose how the connection is encrypted: STARTTLS, TLS, or not at all.")) from error
     return MailServer(
         host=typed["host"],
         sender=typed["sender"],
@@ -112,7 +117,7 @@ def _page(site: AlertSite, now: Now, typed: dict[str, str] | None = None, **valu
     return site.page(
         "mail_server.html",
         typed=typed or as_set,
-        securities=[(security.value, title, about) for security, title, about in SECURITIES],
+        securities=[(security.value, _(title), _(about)) for security, title, about in SECURITIES],
         has_password=bool(shown.password),
         is_set=server is not None,
         test=site.trials.of(MAIL_SERVER, now),

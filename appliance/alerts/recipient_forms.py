@@ -10,6 +10,7 @@ from appliance.alerts.alerts import AlertStore
 from appliance.alerts.recipients import Recipient, Way, way_named
 from appliance.alerts.site import WAYS, AlertSite, send_test, trial_name
 from appliance.errors import UserError
+from appliance.language import N_, _
 from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.forms import field, secret_field, see_other
@@ -17,9 +18,9 @@ from appliance.web.pages import Page
 
 PAGE = "/alerts/recipients"
 KINDS = (
-    (Way.EMAIL, "By e-mail", "through the mail server below"),
-    (Way.WEBHOOK, "By webhook", "a program of yours, or a chat, that takes JSON at an address"),
-    (Way.MQTT, "By MQTT", "whoever listens to a topic, such as Home Assistant"),
+    (Way.EMAIL, N_("By e-mail"), N_("through the mail server below")),
+    (Way.WEBHOOK, N_("By webhook"), N_("a program of yours, or a chat, that takes JSON at an address")),
+    (Way.MQTT, N_("By MQTT"), N_("whoever listens to a topic, such as Home Assistant")),
 )
 
 
@@ -94,7 +95,7 @@ def _address(recipient: Recipient) -> dict[str, str]:
 
 
 def _form(site: AlertSite, recipient: Recipient, typed: dict[str, str], **values: Any) -> Page:
-    return site.page("recipient_form.html", recipient=recipient, typed=typed, mqtt=site.mqtt, **values)
+    return site.page("recipient_form.html", recipient=recipient, typed=typed, mqtt=_(site.mqtt), **values)
 
 
 def _list(site: AlertSite, store: AlertStore, now: Now, **values: Any) -> Page:
@@ -108,9 +109,9 @@ def _list(site: AlertSite, store: AlertStore, now: Now, **values: Any) -> Page:
             (each, sum(rule.is_for(each.id) for rule in rules), site.trials.of(trial_name(each.id), now))
             for each in store.alerts.recipients.all()
         ],
-        "ways": WAYS,
-        "kinds": [(way.value, title, about) for way, title, about in KINDS if way is not Way.MQTT or site.mqtt],
-        "mqtt": site.mqtt,
+        "ways": {way: _(words) for way, words in WAYS.items()},
+        "kinds": [(way.value, _(title), _(about)) for way, title, about in KINDS if way is not Way.MQTT or site.mqtt],
+        "mqtt": _(site.mqtt),
         "mail_server": server.where if server else None,
         "typed": _blank(),
         "problem": None,

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from appliance.accounts.people import Database
 from appliance.errors import InputError, NameTaken
-from appliance.language import N_
+from appliance.language import N_, _
 from appliance.names import clean_name
 from appliance.times import utc_text
 
@@ -119,7 +119,7 @@ def _recipient(row: Mapping[str, Any]) -> Recipient:
 
 
 def _taken(name: str) -> NameTaken:
-    return NameTaken(f"Another recipient is called {name}; choose another name.")
+    return NameTaken(_("Another recipient is called {name}; choose another name.", name=name))
 
 
 def way_named(text: str) -> Way:
@@ -127,24 +127,27 @@ def way_named(text: str) -> Way:
     try:
         return Way(text)
     except ValueError as error:
-        raise InputError(f"Choose how it is told: {', '.join(way.value for way in Way)}.") from error
+        ways = ", ".join(way.value for way in Way)
+        raise InputError(_("Choose how it is told: {ways}.", ways=ways)) from error
 
 
 def checked(way: Way, name: str, address: str, secret: str) -> tuple[str, str, str]:
     """Name, address and secret as they are stored. Raises InputError."""
     name, address = clean_name(name, N_("Give the recipient a name.")), address.strip()
     if not address or len(address) > MAX_ADDRESS or not address.isprintable():
-        raise InputError(f"Give the recipient an address, of at most {MAX_ADDRESS} characters.")
+        raise InputError(_("Give the recipient an address, of at most {most} characters.", most=MAX_ADDRESS))
     {Way.WEBHOOK: _refuse_url, Way.EMAIL: _refuse_mail_address, Way.MQTT: _refuse_topic}[way](address)
     if secret and way is not Way.WEBHOOK:
-        raise InputError("Only messages to a webhook are signed; leave the secret empty.")
+        raise InputError(_("Only messages to a webhook are signed; leave the secret empty."))
     if secret and not (MIN_SECRET <= len(secret) <= MAX_SECRET and secret.isprintable()):
-        raise InputError(f"The secret has {MIN_SECRET} to {MAX_SECRET} characters, or is left empty.")
+        words = N_("The secret has {least} to {most} characters, or is left empty.")
+        raise InputError(_(words, least=MIN_SECRET, most=MAX_SECRET))
     return name, address, secret
 
 
 def _refuse_url(address: str) -> None:
-    wrong = InputError("The address of a webhook is like https://hooks.example.org/mb9k; with http:// or https://.")
+    words = N_("The address of a webhook is like https://hooks.example.org/mb9k; with http:// or https://.")
+    wrong = InputError(_(words))
     try:
         parts = urlsplit(address)
         parts.port  # noqa: B018  # raises ValueError
@@ -153,7 +156,8 @@ def _refuse_url(address: str) -> None:
     if parts.scheme not in ("http", "https") or not parts.hostname or not address.isascii() or " " in address:
         raise wrong
     if "@" in parts.netloc or parts.fragment:
-        raise InputError("The address of a webhook may hold no user, password or #; a token may stand in its path.")
+        words = N_("The address of a webhook may hold no user, password or #; a token may stand in its path.")
+        raise InputError(_(words))
 
 
 def _refuse_mail_address(address: str) -> None:
@@ -165,5 +169,5 @@ def _refuse_mail_address(address: str) -> None:
 def _refuse_topic(address: str) -> None:
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,40}(/[A-Za-z0-9_-]{1,40}){0,7}", address):
         raise InputError(
-            "A topic is up to eight words of letters, digits, - and _, with / between, such as mb9k/alerts."
+            _("A topic is up to eight words of letters, digits, - and _, with / between, such as mb9k/alerts.")
         )

@@ -12,6 +12,7 @@ from appliance.alerts.judge import Phase, State, Timing, Verdict, What, judge
 from appliance.alerts.kinds import MINUTE_S, Subject
 from appliance.alerts.log import KEPT_S, Event, new_uid
 from appliance.alerts.rules import Rule
+from appliance.language import _
 from appliance.time_zone import TimeZone
 from appliance.times import Now
 
@@ -109,7 +110,7 @@ def _forget(store: Outbox, rule: Rule, subject: Subject, state: State, moment: N
     store.alerts.states.put(rule.id, subject, None)
     raised = store.alerts.log.get(state.log_id) if state.log_id and state.phase is Phase.OPEN else None
     if raised:
-        words = f"{raised.event.title} is not watched for this any more."
+        words = _("{title} is not watched for this any more.", title=raised.event.title)
         over = replace(raised.event, uid=new_uid(), what=What.OVER, at_utc=moment.utc, words=words, figures={})
         store.alerts.log.add(over)
 

@@ -11,10 +11,11 @@ from bottle import request
 from appliance.accounts.guard import Visitor
 from appliance.alerts import changes
 from appliance.alerts.alerts import AlertStore
-from appliance.alerts.kinds import ALL, KINDS, Kind, Of, Subject
+from appliance.alerts.kinds import ALL, KINDS, Kind, Of, Parameters, Subject
 from appliance.alerts.rules import COOL_DOWN_MINUTES, Quiet, Rule
 from appliance.alerts.site import TOGETHER, AlertSite, Theirs, rule_to_edit
 from appliance.errors import InputError, NotAllowed, UserError
+from appliance.language import ENGLISH, N_, _, speaking
 from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.forms import field, query_value, see_other, whole_number
@@ -23,18 +24,29 @@ from appliance.web.pages import Page
 RULES = "/alerts/rules"
 EVERYBODY, CHOSEN = "all", "chosen"
 ABOUT = {
-    "rate": "Of those who were judged, too few wear a mask properly. Nothing is said before enough people were judged.",
-    "nobody": "A stream is LIVE, and nobody was judged in it: the camera may look elsewhere, or from too far away.",
-    "offline": "A stream is active, and no picture comes.",
-    "picture": "The picture is dark, blurred or covered, or the camera was moved.",
-    "disk": "When the disk is full, no images are kept, and in the end nothing new at all.",
-    "service": "What a service does, nobody does while it is not running.",
-    "clock": "The times of what is seen may be wrong.",
-    "centre": "The centre does not get what this box counts. It is kept here and sent later.",
-    "gone": "Nothing is heard of a box: it has no power, or no network.",
-    "backlog": "A box counts more than it can send: its network is slow, or fails often.",
+    "rate": N_(
+        "Of those who were judged, too few wear a mask properly. Nothing is said before enough people were judged."
+    ),
+    "nobody": N_("A stream is LIVE, and nobody was judged in it: the camera may look elsewhere, or from too far away."),
+    "offline": N_("A stream is active, and no picture comes."),
+    "picture": N_("The picture is dark, blurred or covered, or the camera was moved."),
+    "disk": N_("When the disk is full, no images are kept, and in the end nothing new at all."),
+    "service": N_("What a service does, nobody does while it is not running."),
+    "clock": N_("The times of what is seen may be wrong."),
+    "centre": N_("The centre does not get what this box counts. It is kept here and sent later."),
+    "gone": N_("Nothing is heard of a box: it has no power, or no network."),
+    "backlog": N_("A box counts more than it can send: its network is slow, or fails often."),
 }
 """What a kind of rule is for."""
+NOT_THEIRS = {
+    "stream": N_("Choose a stream of your own; only an admin may have others watched."),
+    "box": N_("Choose a box of your own; only an admin may have others watched."),
+}
+NOT_THERE = {
+    "stream": N_("Choose which stream is to be watched; this one is gone."),
+    "box": N_("Choose which box is to be watched; this one is gone."),
+}
+"""By what a site has many of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +79,7 @@ def add_routes(app: App, site: AlertSite) -> None:
         subject = query_value("subject")
         offered = [each for each in _kinds(site) if choices(site, each, theirs)]
         if kind is None or kind not in offered:
-            about = [(each, ABOUT[each.name]) for each in offered]
+            about = [(each, _(ABOUT[each.name])) for each in offered]
             return site.page("rule_kinds.html", kinds=about, subject=subject)
         return _form(site, store, theirs, kind, {**_blank(kind), "subject": subject or EVERYBODY})
 
@@ -75,20 +87,20 @@ def add_routes(app: App, site: AlertSite) -> None:
     def make(store: AlertStore, visitor: Visitor, now: Now) -> Page:
         theirs, kind = site.theirs(store, visitor, now), KINDS.get(field("kind"))
         if kind is None or kind not in _kinds(site):
-            raise InputError("Choose what is to be watched, then send again.")
+            raise InputError(_("Choose what is to be watched, then send again."))
         typed = _typed(kind)
         try:
             subject = subject_named(str(typed["subject"]))
             if not theirs.may_edit(subject):
-                raise NotAllowed(f"Choose a {site.noun} of your own; only an admin may have others watched.")
+                raise NotAllowed(_(NOT_THEIRS[site.noun]))
             if subject != ALL and subject not in theirs.titles:
-                raise InputError(f"Choose which {site.noun} is to be watched; this one is gone.")
+                raise InputError(_(NOT_THERE[site.noun]))
             changes.add_rule(
                 store,
                 kind.name,
                 _numbers(kind, typed),
                 subject,
-                theirs.titles.get(subject, site.whose(kind.type(), ALL, {})),
+                theirs.titles.get(subject, _on_record(site, kind.type(), ALL, {})),
                 _recipients(typed),
                 now.utc,
                 site.kinds,
@@ -109,7 +121,7 @@ def _add_changes(app: App, site: AlertSite) -> None:
     def edit(store: AlertStore, visitor: Visitor, now: Now, rule_id: int) -> Page:
         rule, theirs = rule_to_edit(site, store, visitor, now, rule_id)
         typed = _typed(rule.kind)
-        whose = site.whose(rule.parameters, rule.subject, theirs.titles)
+        whose = _on_record(site, rule.parameters, rule.subject, theirs.titles)
         try:
             numbers, cool_down, told = _numbers(rule.kind, typed), _cool_down(typed), _recipients(typed)
             changes.change_rule(store, rule, numbers, whose, told, site.kinds, cool_down, bool(typed["active"]))
@@ -125,7 +137,7 @@ def _add_changes(app: App, site: AlertSite) -> None:
     @app.post(f"{RULES}/<rule_id:int>/remove", access=Access.SIGNED_IN)
     def remove(store: AlertStore, visitor: Visitor, now: Now, rule_id: int) -> Page:
         rule, theirs = rule_to_edit(site, store, visitor, now, rule_id)
-        changes.remove_rule(store, rule, site.whose(rule.parameters, rule.subject, theirs.titles))
+        changes.remove_rule(store, rule, _on_record(site, rule.parameters, rule.subject, theirs.titles))
         return see_other(f"{RULES}?done=rule-removed")
 
 
@@ -145,6 +157,12 @@ def _add_settings(app: App, site: AlertSite) -> None:
         return see_other(f"{RULES}?done=quiet-saved")
 
 
+def _on_record(site: AlertSite, parameters: Parameters, subject: Subject, titles: Mapping[Subject, str]) -> str:
+    """What a rule is about, for the audit, which is in one language."""
+    with speaking(ENGLISH):
+        return site.whose(parameters, subject, titles)
+
+
 def choices(site: AlertSite, kind: Kind, theirs: Theirs) -> list[tuple[str, str]]:
     """What a new rule of this kind may be about: its value in a form, and its words."""
     if not theirs.may_make:
@@ -156,11 +174,11 @@ def choices(site: AlertSite, kind: Kind, theirs: Theirs) -> list[tuple[str, str]
 
 def subject_named(text: str) -> Subject:
     """What a form names: `all`, `stream:3`. Raises InputError."""
-    of, _, name = text.partition(":")
+    of, _colon, name = text.partition(":")
     try:
         return Subject(Of(of), name)
     except ValueError as error:
-        raise InputError("Choose what the rule is about.") from error
+        raise InputError(_("Choose what the rule is about.")) from error
 
 
 def quiet_hours(since: str, until: str) -> Quiet | None:
@@ -174,7 +192,7 @@ def _minute(text: str) -> int:
     hours, colon, minutes = text.partition(":")
     hour, minute = whole_number(hours), whole_number(minutes[:2])
     if not colon or hour is None or minute is None or hour > 23 or minute > 59:
-        raise InputError("Quiet hours are from one time of the day to another, such as 22:00 to 07:00.")
+        raise InputError(_("Quiet hours are from one time of the day to another, such as 22:00 to 07:00."))
     return 60 * hour + minute
 
 
@@ -238,7 +256,7 @@ def _form(
     return site.page(
         "rule_form.html",
         kind=kind,
-        about=ABOUT[kind.name],
+        about=_(ABOUT[kind.name]),
         noun=site.noun,
         together=TOGETHER,
         choices=[] if rule else choices(site, kind, theirs),
@@ -271,15 +289,19 @@ def _list(site: AlertSite, store: AlertStore, visitor: Visitor, now: Now, **valu
 
 
 def _row(site: AlertSite, rule: Rule, theirs: Theirs, names: Mapping[int, str], is_open: bool) -> RuleRow:
-    told = "everybody" if rule.recipient_ids is None else ", ".join(names[each] for each in rule.recipient_ids)
+    told = _("tells nobody, and stands on the page Alerts")
+    if rule.recipient_ids is None:
+        told = _("tells everybody")
+    elif rule.recipient_ids:
+        told = _("tells {names}", names=", ".join(names[each] for each in rule.recipient_ids))
     minutes = rule.cool_down_minutes
     return RuleRow(
         id=rule.id,
         words=rule.words,
         whose=site.whose(rule.parameters, rule.subject, theirs.titles),
         address=site.address(rule.subject) if rule.subject.of is not Of.ALL else "",
-        told=f"tells {told}" if told else "tells nobody, and stands on the page Alerts",
-        pace=f"at most every {minutes} min" if minutes else "each time",
+        told=told,
+        pace=_("at most every {minutes} min", minutes=minutes) if minutes else _("each time"),
         active=rule.active,
         is_open=is_open,
         may_edit=theirs.may_edit(rule.subject),

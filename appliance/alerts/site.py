@@ -18,6 +18,7 @@ from appliance.alerts.rules import Rule
 from appliance.alerts.sending import Send
 from appliance.alerts.tried import Trial, Trials
 from appliance.errors import InputError, NotAllowed, NotFound, UserError
+from appliance.language import N_, _
 from appliance.mail import clean_address
 from appliance.times import Now
 from appliance.web.forms import query_value
@@ -25,18 +26,23 @@ from appliance.web.pages import Page, Pages
 
 VIEWS = Path(__file__).parent / "views"
 DONE = {
-    "rule-saved": "The rule is saved.",
-    "rule-removed": "The rule is removed.",
-    "rules-added": "The recommended rules are in force.",
-    "recipient-saved": "The recipient is saved. Send a test to see whether messages arrive.",
-    "recipient-removed": "The recipient is removed.",
-    "quiet-saved": "The quiet hours are saved.",
-    "mail-saved": "The mail server is saved. Send a test to see whether it takes mail.",
-    "mail-removed": "No mail is sent any more.",
+    "rule-saved": N_("The rule is saved."),
+    "rule-removed": N_("The rule is removed."),
+    "rules-added": N_("The recommended rules are in force."),
+    "recipient-saved": N_("The recipient is saved. Send a test to see whether messages arrive."),
+    "recipient-removed": N_("The recipient is removed."),
+    "quiet-saved": N_("The quiet hours are saved."),
+    "mail-saved": N_("The mail server is saved. Send a test to see whether it takes mail."),
+    "mail-removed": N_("No mail is sent any more."),
 }
 """What a page says after a redirect, by the word in its address."""
-WAYS = {Way.EMAIL: "by e-mail", Way.WEBHOOK: "by webhook", Way.MQTT: "by MQTT"}
+WAYS = {Way.EMAIL: N_("by e-mail"), Way.WEBHOOK: N_("by webhook"), Way.MQTT: N_("by MQTT")}
 MAIL_SERVER = "the mail server"
+EACH = {"stream": N_("each stream"), "box": N_("each box")}
+ALL_TOGETHER = {"stream": N_("all streams together"), "box": N_("all boxes together")}
+"""What a rule about all is about, by what a site has many of."""
+NO_MQTT = N_("A box tells nobody by MQTT; choose e-mail or a webhook.")
+NO_MQTT_OF_CENTRE = N_("A centre tells nobody by MQTT; choose e-mail or a webhook.")
 TOGETHER = ("rate",)
 """Kinds whose rules about several things take them together; of others, each is judged for itself."""
 
@@ -93,7 +99,7 @@ class AlertSite:
     trouble: Callable[[Any, Now], str | None]
     ways: Mapping[Way, Send]
     mqtt: str
-    examples: str = "a stream that went offline, a rate that is too low, a disk that is almost full"
+    examples: str = N_("a stream that went offline, a rate that is too low, a disk that is almost full")
     trials: Trials = field(default_factory=Trials)
 
     @property
@@ -104,23 +110,23 @@ class AlertSite:
     def refuse(self, way: Way) -> None:
         """Raise InputError if the site cannot tell anybody this way."""
         if way is Way.MQTT and not self.mqtt:
-            raise InputError(f"A {self.pages.noun} tells nobody by MQTT; choose e-mail or a webhook.")
+            is_centre = self.pages.noun == "centre"
+            raise InputError(_(NO_MQTT_OF_CENTRE if is_centre else NO_MQTT))
 
     def page(self, view: str, **values: Any) -> Page:
         """A page that says what was just done, if something was."""
-        return self.pages.page(view, done=DONE.get(query_value("done")), **values)
+        return self.pages.page(view, done=_(DONE.get(query_value("done"), "")), **values)
 
     def whose(self, parameters: Parameters, subject: Subject, titles: Mapping[Subject, str]) -> str:
         """What a rule is about, for people. titles: of what there is."""
         kind = kind_of(parameters)
         if subject.of is Of.SITE and kind.name not in TOGETHER:
-            return f"each {self.noun} of {titles.get(subject, subject.id)}"
+            return _("each box of {site}", site=titles.get(subject, subject.id))
         if subject.of is not Of.ALL:
             return titles.get(subject, f"{subject.of.value} {subject.id}")
         if kind.subjects == (Of.ALL,):
-            return f"this {self.pages.noun}"
-        several = f"{self.noun}es" if self.noun.endswith("x") else f"{self.noun}s"
-        return f"all {several} together" if kind.name in TOGETHER else f"each {self.noun}"
+            return _("this centre") if self.pages.noun == "centre" else _("this box")
+        return _((ALL_TOGETHER if kind.name in TOGETHER else EACH)[self.noun])
 
 
 def rule_to_edit(site: AlertSite, store: AlertStore, visitor: Visitor, now: Now, rule_id: int) -> tuple[Rule, Theirs]:
@@ -129,9 +135,11 @@ def rule_to_edit(site: AlertSite, store: AlertStore, visitor: Visitor, now: Now,
     if theirs.may_edit(rule.subject):
         return rule, theirs
     if theirs.may_see(rule):
-        rules = "rules" if theirs.looks_only else f"rules about more than one {site.noun}"
-        raise NotAllowed(f"Only an admin may change {rules}. Ask one, or go back.")
-    raise NotFound("This rule was removed, or never was; choose another.")
+        words = N_("Only an admin may change rules. Ask one, or go back.")
+        if not theirs.looks_only:
+            words = N_("Only an admin may change rules about more than one stream. Ask one, or go back.")
+        raise NotAllowed(_(words))
+    raise NotFound(_("This rule was removed, or never was; choose another."))
 
 
 def trial_name(recipient_id: int) -> str:
@@ -154,6 +162,6 @@ def send_test_mail(site: AlertSite, store: AlertStore, to: str, now: Now) -> Tri
         record(store, Action.RECIPIENT_TESTED, MAIL_SERVER, way=anybody.way.value, where=anybody.where)
         if problem := trial.why_not_sent(site.ways[Way.EMAIL], anybody, trial.test_event(site.name, now.utc)):
             raise UserError(problem)
-        return f"The mail server has taken a message to {anybody.where}: see whether it has come."
+        return _("The mail server has taken a message to {address}: see whether it has come.", address=anybody.where)
 
     return site.trials.run(MAIL_SERVER, now, send)

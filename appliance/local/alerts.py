@@ -14,6 +14,7 @@ from appliance.alerts.sending import Send
 from appliance.alerts.site import AlertSite, Theirs
 from appliance.alerts.ways import by_mail, by_webhook
 from appliance.config import Config
+from appliance.language import N_, _
 from appliance.local.pages import Site
 from appliance.rules.boxes import box_title
 from appliance.store import Store, Stream
@@ -22,11 +23,11 @@ from appliance.times import Now
 from appliance.web.access import App
 
 NOTIFY = "notify"
-NOT_WATCHED = (
+NOT_WATCHED = N_(
     "The service `notify` is not running, so nothing is watched and nobody is told. If this stays for more than a"
     " minute, restart the box."
 )
-MQTT = "at the broker on site, which is set on the page Fleet"
+MQTT = N_("at the broker on site, which is set on the page Fleet")
 
 
 def add_routes(app: App, site: Site) -> None:
@@ -76,7 +77,7 @@ def zone_name(store: Store) -> str:
 def why_not_watched(store: Store, now: Now) -> str | None:
     """A sentence while nothing is watched."""
     alive = any(each.name == NOTIFY and each.alive for each in store.services.all(now))
-    return None if alive else NOT_WATCHED
+    return None if alive else _(NOT_WATCHED)
 
 
 def open_now(store: Store, visitor: Visitor, streams: Sequence[Stream]) -> list[Shown]:
