@@ -17,7 +17,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from appliance.errors import InputError
+from appliance.errors import InputError, about
 from appliance.language import _
 
 PREFIX = "mb9k1"
@@ -87,6 +87,7 @@ def new_secret() -> str:
     return secrets.token_hex(_SECRET_BYTES)
 
 
+@about("code")
 def parse(typed: str) -> JoinCode:
     """The join code that a person typed or pasted, however broken into lines. Raises BadJoinCode."""
     letters = re.sub(r"[\s-]", "", typed[: 2 * MAX_LENGTH]).lower()

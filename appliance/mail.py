@@ -23,7 +23,7 @@ import msgspec
 
 from appliance import files
 from appliance.deadline import Deadline
-from appliance.errors import InputError, NotSaved, UserError
+from appliance.errors import InputError, NotSaved, UserError, about
 from appliance.language import _
 
 FILE = "mail-server.json"
@@ -101,6 +101,7 @@ class Mail:
     from_name: str = ""
 
 
+@about("email", "sender", "to", "recipients")
 def clean_address(text: str) -> str:
     """An address as it is stored, name@example.org. Raises InputError."""
     address = text.strip()
@@ -117,19 +118,25 @@ def checked(server: MailServer, before: MailServer | None = None) -> MailServer:
     """
     host, user, password = server.host.strip().strip("[]"), server.user.strip(), server.password
     if not _HOST.fullmatch(host):
-        raise InputError(_("The mail server is a host name or an address, such as smtp.example.org, without a port."))
+        raise InputError(
+            _("The mail server is a host name or an address, such as smtp.example.org, without a port."), "host"
+        )
     if not 1 <= server.port <= 65535:
-        raise InputError(_("The port is a number from 1 to 65535: with STARTTLS mostly 587, with TLS mostly 465."))
+        raise InputError(
+            _("The port is a number from 1 to 65535: with STARTTLS mostly 587, with TLS mostly 465."), "port"
+        )
     if not (user + password).isprintable():
-        raise InputError(_("User and password must be one line, without control characters."))
+        raise InputError(_("User and password must be one line, without control characters."), "user")
     is_the_same = before is not None and (before.host, before.port, before.user) == (host, server.port, user)
     if before is not None and is_the_same and not password:
         password = before.password
     if bool(user) != bool(password):
-        raise InputError(_("User and password belong together: give both, or neither if the server asks for none."))
+        raise InputError(
+            _("User and password belong together: give both, or neither if the server asks for none."), "password"
+        )
     if user and server.security is Security.NONE:
         raise InputError(
-            _("A password is only sent encrypted: choose STARTTLS or TLS, or a server that asks for none.")
+            _("A password is only sent encrypted: choose STARTTLS or TLS, or a server that asks for none."), "security"
         )
     if server.authority:
         _trusted(server.authority.strip())

@@ -2,6 +2,9 @@
 
 A picture a second has no business in a database on an SD card, so previews are small files in the run folder
 (tmpfs on a box). The site says that somebody is watching; only then does the watcher draw.
+
+Who watches one stream sees it move, and it is decoded in full for that. Who glances at many, on the wall of Home, sees
+what the watcher looks at anyway, small: a page that is open all day must not cost what the streams need.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ import msgspec
 from appliance.faces import Face, State
 
 REQUEST_S = 10.0
+GLANCED_S = 20.0  # a page without a script comes again after fifteen seconds
+AGE_HEADER = "X-Picture-Age-S"  # in seconds by the box's own clock: nobody needs to trust a browser's
 FRESH_S = 3.0
 """An older picture is not live: pages that have it go on showing it with its age (OLD_MS in app.js)."""
 MARKED_AT_MOST = 60
@@ -60,6 +65,19 @@ class Previews:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self.folder / f"{stream_id}.requested").touch()
 
+    def glance(self, stream_id: int) -> None:
+        """Somebody sees this stream among others. Raises OSError."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self.folder / f"{stream_id}.glanced").touch()
+
+    def is_glanced_at(self, stream_id: int) -> bool:
+        """Whether somebody glanced at it within the last GLANCED_S seconds."""
+        return _age_s(self.folder / f"{stream_id}.glanced") < GLANCED_S
+
+    def is_fresh(self, stream_id: int) -> bool:
+        """Whether there is a picture of the last FRESH_S seconds, which nobody has to read for that."""
+        return _age_s(self.folder / f"{stream_id}.jpg") < FRESH_S
+
     def is_requested(self, stream_id: int) -> bool:
         """Whether somebody watched within the last REQUEST_S seconds."""
         return _age_s(self.folder / f"{stream_id}.requested") < REQUEST_S
@@ -89,7 +107,7 @@ class Previews:
 
     def forget(self, stream_id: int) -> None:
         """Remove the files of a stream that ended."""
-        for suffix in ("requested", "new", "jpg"):
+        for suffix in ("requested", "glanced", "new", "jpg"):
             (self.folder / f"{stream_id}.{suffix}").unlink(missing_ok=True)
 
 

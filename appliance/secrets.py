@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance.errors import InputError
+from appliance.errors import InputError, about
 from appliance.language import _
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ _YEAR = re.compile(r"(19|20)[0-9]{2}")
 
 def new_stream_key() -> str:
     """A random stream key: 20 characters, 99 bits."""
-    return "".join(secrets.choice(KEY_ALPHABET) for _ in range(KEY_LENGTH))
+    return "".join(secrets.choice(KEY_ALPHABET) for _place in range(KEY_LENGTH))
 
 
 def new_claim_code() -> str:
     """A random code that proves who stands before the box: 8 characters, shown as ABCD-EFGH."""
-    code = "".join(secrets.choice(KEY_ALPHABET) for _ in range(CLAIM_LENGTH))
+    code = "".join(secrets.choice(KEY_ALPHABET) for _place in range(CLAIM_LENGTH))
     return f"{code[:4]}-{code[4:]}"
 
 
@@ -65,6 +65,7 @@ def _hasher() -> PasswordHasher:
     return PasswordHasher()
 
 
+@about("password")
 def hash_password(password: str, *names: str) -> str:
     """The argon2id hash to store. Raises InputError if it is too short, too long, or easy to guess.
 

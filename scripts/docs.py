@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,21 +15,11 @@ from appliance.central.viewer import openapi as of_centre
 from appliance.cli import cli
 from appliance.config import Config, sections, settings
 from appliance.local import openapi as of_box
-from appliance.web.openapi import ID
-from scripts import asyncapi, docs_export
+from appliance.web import reference
+from scripts import asyncapi, docs_client, docs_export
 
 FOLDER = Path(__file__).parent.parent / "docs"
 MADE = "<!-- Made by `python -m scripts.docs`; change the code, not this page. -->\n"
-EXAMPLES: dict[str, Any] = {
-    "name": "hallway",
-    "search": "door",
-    "state": "no_mask",
-    "first_seen": "2026-11-23T16:00:00Z",
-}
-EXAMPLES |= {"step": "hour", "by": "group", "format": "csv"}
-EXAMPLES |= {"zones": [{"kind": "line", "name": "door", "points": [[0.5, 0.9], [0.5, 0.1]]}]}
-EXAMPLES |= {"address": "https://updates.example.org/mb9k-0.2.0.mb9k"}
-EXAMPLES |= {"kind": "rate", "parameters": {"minutes": 10}, "way": "email"}
 
 
 def configuration() -> str:
@@ -78,7 +67,7 @@ tls_key = "/etc/mb9k/tls/privkey.pem"
         text += "| setting | value | default | meaning |\n| --- | --- | --- | --- |\n"
         for setting, schema in settings(type(section)).items():
             default = f"`{json.dumps(schema['default'])}`"
-            text += f"| `{setting}` | {_kind(schema)} | {default} | {schema['description']} |\n"
+            text += f"| `{setting}` | {reference.kind(schema)} | {default} | {schema['description']} |\n"
     return text
 
 
@@ -128,7 +117,8 @@ OF_BOX = Described(
     noun="box",
     address="http://localhost:8000",
     content=of_box.document(),
-    about="`next` and `image` are links: behind a proxy they hold the path below which the box lies.\n",
+    about="`next` and `image` are links: behind a proxy they hold the path below which the box lies.\n\n"
+    "[mb9k_client.py](mb9k_client.py) is a Python client of one file that needs nothing else.\n",
 )
 OF_CENTRE = Described(
     title="The JSON API of a centre",
@@ -157,94 +147,31 @@ examples take the address of the {of.noun} and the token from the shell:
 {of.variable}={of.address} TOKEN=...
 ```
 """
-    for path, operations in content["paths"].items():
-        for method, operation in operations.items():
-            text += _operation(method.upper(), path, operation, of)
+    for noun in reference.nouns(content, f"${of.variable}", "$TOKEN"):
+        text += "".join(_operation(one) for one in noun.operations)
     text += "\n# Shapes\n"
-    for name, schema in content["components"]["schemas"].items():
-        text += f"\n## {name}\n\n{inspect.cleandoc(schema['description'])}\n\n"
-        text += f"{_kind(schema)}\n" if "enum" in schema else _fields(schema)
+    for shape in reference.shapes(content):
+        text += f"\n## {shape.name}\n\n{shape.about}\n\n"
+        text += f"{shape.kind}\n" if shape.kind else _fields(shape.fields)
     return text
 
 
-def _operation(method: str, path: str, operation: dict[str, Any], of: Described) -> str:
-    text = f"\n## {method} {path}\n\n{operation['summary']}.\n"
-    if operation["parameters"]:
+def _operation(one: reference.Described) -> str:
+    text = f"\n## {one.method} {one.path}\n\n{one.summary}.\n"
+    if one.parameters:
         text += "\n| parameter | in | value | meaning |\n| --- | --- | --- | --- |\n"
-    for parameter in operation["parameters"]:
-        meaning = parameter.get("description", "which one")
-        text += f"| `{parameter['name']}` | {parameter['in']} | {_kind(parameter['schema'])} | {meaning} |\n"
-    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
-    text += f"\nBody: {_kind(body)}.\n" if body else ""
-    status = next(code for code in operation["responses"] if code.isdigit())
-    kinds = operation["responses"][status].get("content", {"nothing": {}})
-    answer = " or ".join(_answer(kind, described) for kind, described in kinds.items())
-    refused = ", ".join(code for code in operation["responses"] if code != status)
-    text += f"\nAnswer: {status}, {answer}. Refused with: {refused}.\n"
-    return text + f"\n```\n{_curl(method, path, operation, body, of)}\n```\n"
+    for each in one.parameters:
+        text += f"| `{each.name}` | {each.where} | {each.kind} | {each.meaning} |\n"
+    text += f"\nBody: {one.takes}.\n" if one.takes else ""
+    text += f"\nAnswer: {one.status}, {one.gives}. Refused with: {', '.join(one.refused)}.\n"
+    return text + f"\n```\n{one.curl}\n```\n"
 
 
-def _answer(kind: str, described: dict[str, Any]) -> str:
-    return _kind(described["schema"]) if kind == "application/json" else kind
-
-
-def _curl(method: str, path: str, operation: dict[str, Any], body: Any, of: Described) -> str:
-    """An example of an operation: the first stream, the first detection, what a body must have."""
-    in_query = [one["name"] for one in operation["parameters"] if one["in"] == "query" and one["name"] in EXAMPLES]
-    for parameter in operation["parameters"]:
-        path = path.replace(f"{{{parameter['name']}}}", str(parameter.get("example")))
-    path += f"?{in_query[0]}={EXAMPLES[in_query[0]]}" if in_query else ""
-    words = ["curl"] + ([f"-X {method}"] if method != "GET" else [])
-    words += ['-H "Authorization: Bearer $TOKEN"'] if operation.get("security") != [] else []
-    if body:
-        schema = of.content["components"]["schemas"][body["$ref"].rsplit("/", 1)[1]]
-        names = schema.get("required") or list(schema["properties"])[:1]
-        sent = {name: schema["properties"][name].get("examples", [EXAMPLES.get(name, 1)])[0] for name in names}
-        words += [f"-d '{json.dumps(sent)}'"]
-    words += ["-o image.jpg"] if path.endswith("/image") else []
-    words += ["-OJ"] if "/export/" in path else []
-    return " ".join([*words, f'"${of.variable}{path}"'])
-
-
-def _fields(schema: dict[str, Any]) -> str:
+def _fields(fields: Sequence[reference.Value]) -> str:
     text = "| field | value |\n| --- | --- |\n"
-    for name, field in schema["properties"].items():
-        left_out = "" if name in schema.get("required", []) else "; may be left out"
-        text += f"| `{name}` | {_kind(field)}{left_out} |\n"
+    for field in fields:
+        text += f"| `{field.name}` | {field.kind}{f'; {field.meaning}' if field.meaning else ''} |\n"
     return text
-
-
-def _kind(schema: dict[str, Any]) -> str:
-    """What values a schema takes, in words."""
-    if "$ref" in schema:
-        name = schema["$ref"].rsplit("/", 1)[1]
-        return f"[{name}](#{name.lower()})"
-    if "enum" in schema:
-        return ", ".join(f"`{value}`" for value in schema["enum"])
-    if "anyOf" in schema:
-        return " or ".join(_kind(one) for one in schema["anyOf"])
-    if schema["type"] == "array":
-        if "prefixItems" in schema:
-            return f"{len(schema['prefixItems'])} of {_kind(schema['prefixItems'][0])}"
-        return f"list of {_kind(schema['items'])}"
-    if schema == ID:
-        return "an id"
-    if schema.get("format") == "date-time":
-        return "a time with its zone, `2026-11-23T16:00:00Z`"
-    kind: str = schema["type"]
-    names = {"integer": "whole number", "boolean": "`true` or `false`", "string": "text"}
-    return names.get(kind, kind) + _range(schema)
-
-
-def _range(schema: dict[str, Any]) -> str:
-    low, high = schema.get("minimum"), schema.get("maximum")
-    if low is not None:
-        return f", {low} or more" if high is None else f", {low} to {high}"
-    if "exclusiveMinimum" in schema:
-        return f", above {schema['exclusiveMinimum']}, up to {high}"
-    if "maxLength" in schema:
-        return f", {schema['minLength']} to {schema['maxLength']} characters"
-    return f", `{schema['pattern']}`" if "pattern" in schema else ""
 
 
 def over_mqtt() -> str:
@@ -259,6 +186,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "central-api.md": functools.partial(api, OF_CENTRE),
     "asyncapi.json": over_mqtt,
     "export.md": lambda: MADE + docs_export.page(),
+    "mb9k_client.py": docs_client.module,
 }
 
 if __name__ == "__main__":

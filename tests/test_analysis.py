@@ -260,6 +260,11 @@ def test_everything_is_decoded_while_somebody_watches(watched: Watched, tmp_path
     path.write_bytes(make_video(people({}), 20 * FPS))
     observer = watched.start(path).observer
     until(lambda: observer.decoding.idle, 12, "nothing moves: key frames suffice")
+    watched.previews.glance(1)
+    until(lambda: watched.previews.read(1) is not None, 6, "a picture of the wall")
+    assert observer.decoding.idle, "of which key frames suffice"
+    glanced = watched.previews.read(1)
+    assert glanced is None or max(open_jpeg(glanced.jpeg).shape) <= 320
     watched.previews.request(1)
     until(lambda: not observer.decoding.idle, 3, "the live picture moves")
     until(lambda: watched.previews.read(1) is not None, 3, "the live picture")

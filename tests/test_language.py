@@ -23,7 +23,7 @@ VIEWS = sorted((REPOSITORY / "appliance").rglob("views/*.html"))
 MODULES = sorted((REPOSITORY / "appliance").rglob("*.py"))
 SAME_EVERYWHERE = re.compile(
     r"\b(mb9k|LIVE|OBS|RTMPS?|RTSP|HTTPS?|MQTT|API|JSON|CSV|SVG|PNG|ZIP|SQLite|UTC|URL|IP|Wi-Fi|Larix|FFmpeg|MediaMTX"
-    r"|Prometheus|Grafana|kB|MB|GB|ms|px|min|h|s|ID|QR|n|SSH|PDF)\b"
+    r"|Prometheus|Grafana|kB|MB|GB|ms|px|min|h|s|ID|QR|n|SSH|SHA|PDF)\b"
 )
 
 

@@ -190,3 +190,46 @@ def test_a_picture_that_no_other_follows_ages_while_the_page_renews_itself_aroun
         until(page, lambda: page.inner_text(PILL) == "Offline" and not page.is_visible(PICTURE_SHOWN))
         assert page.inner_text(AGE) == ""
     assert someone.complaints == []
+
+
+def test_each_picture_of_the_wall_ages_by_itself_and_a_stream_that_goes_live_gets_one(
+    box: Box, free_port: Callable[[], int], chromium: Any
+) -> None:
+    previews = Previews(box.config.run)
+    someone = at_a_browser(chromium, 390)
+    page = someone.page
+    drawn = {1, 2}
+
+    def tile(stream_id: int, part: str) -> Any:
+        return page.locator(f".wall > li:has(h3 a[href='/streams/{stream_id}']) {part}")
+
+    def draws() -> bool:
+        for stream_id in drawn:
+            if previews.is_glanced_at(stream_id):
+                previews.write(stream_id, PICTURE())
+        return True
+
+    def lives(stream_id: int) -> bool:
+        draws()
+        return bool(tile(stream_id, ".pill.live").count() == 1 and tile(stream_id, "img[src^='blob:']").is_visible())
+
+    with serving(box.app, free_port()) as port:
+        someone.sign_in(f"http://127.0.0.1:{port}")
+        until(page, lambda: lives(1))
+        assert tile(2, "*").count() == 0, "it is offline"
+        box.store.streams.set_live(2, "192.0.2.5", box.clock.now.utc)
+        until(page, lambda: tile(2, "img").count() == 1)
+        tile(2, "h3").scroll_into_view_if_needed()
+        until(page, lambda: lives(1) and lives(2))
+        assert re.fullmatch(r"[0-2] s old", tile(2, "[data-age]").inner_text())
+        drawn.remove(2)
+        until(page, lambda: draws() and tile(2, ".pill.old").count() == 1)
+        assert re.fullmatch(r"Picture \d+ s old", tile(2, ".pill").first.inner_text())
+        assert tile(2, "img").is_visible() and tile(2, "[data-old]").count() == 1
+        until(page, lambda: lives(1))
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        box.store.streams.set_offline(2)
+        until(page, lambda: draws() and tile(2, "*").count() == 0)
+        tile(1, "h3 a").click()
+        page.wait_for_url("**/streams/1")
+    assert someone.complaints == []

@@ -235,7 +235,7 @@ def a_report(store: Store) -> Report:
 
 def test_a_mail_says_the_same_in_text_and_in_html_and_fetches_nothing() -> None:
     of = a_report(box_store())
-    assert mails.subject(of, "Haus Süd") == "Haus Süd: 80 % of 250, Monday, 23 November 2026"
+    assert mails.subject(of, "Haus Süd") == "Haus Süd: 80 % (n = 250), Monday, 23 November 2026"
     text, html = mails.text(of, "Haus Süd", "https://box.example.org/report"), mails.html(of, "Haus Süd", "")
     for said in (
         "250",

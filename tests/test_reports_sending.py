@@ -84,7 +84,7 @@ def test_a_report_is_sent_to_each_once_when_its_time_has_come(room: Room) -> Non
     assert sender.step(moment(utc("2026-11-28T06:59"))) == 0
     assert sender.step(moment(utc("2026-11-28T07:00"))) == 2
     assert sender.step(moment(utc("2026-11-28T07:01"))) == 0 and room.sender().step(moment(FRIDAY + DAY_S)) == 0
-    assert room.subjects == ["100 % of 30, Friday, 27 November 2026"] * 2
+    assert room.subjects == ["100 % (n = 30), Friday, 27 November 2026"] * 2
     assert sorted(each.rcpt_tos[0] for each in room.inbox.envelopes) == ["boss@example.org", "owner@example.org"]
     assert {each.state for each in room.store.reports.newest()} == {DeliveryState.SENT}
     entries = list(room.store.db.query("select subject, details from audit where action = 'report_sent'"))

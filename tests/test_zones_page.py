@@ -43,7 +43,7 @@ def sent(browser: Browser, *rows: tuple[str, str, str], page: str = PAGE, **also
 
 
 def problem_of(page: str) -> str:
-    found = re.search(r'<p class="problem" role="alert">(.*?)</p>', page)
+    found = re.search(r'<p class="problem"[^>]*>(.*?)</p>', page)
     return found[1] if found else ""
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from bottle import HTTPError
+from bottle import HTTPError, request
 
 from appliance.accounts.audit import Action, record
 from appliance.accounts.guard import Visitor
 from appliance.accounts.sign_in import too_many_tries
 from appliance.accounts.site import Accounts, Store
-from appliance.errors import InputError, UserError
+from appliance.errors import InputError, UserError, about
 from appliance.language import N_, _
 from appliance.names import clean_name
 from appliance.secrets import digest, new_token, password_matches
@@ -24,11 +24,8 @@ log = logging.getLogger(__name__)
 TOKEN_DAYS = {"30": N_("30 days"), "90": N_("90 days"), "365": N_("1 year"), "730": N_("2 years")}
 """How long a token may last, as the form sends it and as people read it."""
 DEFAULT_DAYS = "90"
-CHANGED = {
-    "password": "Your password is changed. Your other sessions have ended.",
-    "all": "Your password is changed. Your other sessions and your tokens have ended.",
-}
-"""What the page says after a form, by its address."""
+CHANGED_PASSWORD = N_("Your password is changed. Your other sessions have ended.")
+CHANGED_ALL = N_("Your password is changed. Your other sessions and your tokens have ended.")
 
 
 def add_routes(app: App, accounts: Accounts) -> None:
@@ -36,7 +33,7 @@ def add_routes(app: App, accounts: Accounts) -> None:
 
     @app.get("/account", access=Access.SIGNED_IN)
     def account(store: Store, visitor: Visitor, now: Now) -> Page:
-        return _page(accounts, store, visitor, now, done=CHANGED.get(query_value("changed")))
+        return _page(accounts, store, visitor, now)
 
     @app.post("/account/password", access=Access.SIGNED_IN)
     def change_password(store: Store, visitor: Visitor, now: Now) -> Page:
@@ -45,7 +42,7 @@ def add_routes(app: App, accounts: Accounts) -> None:
             _change_password(accounts, store, visitor, now, keep_tokens)
         except UserError as error:
             return _page(accounts, store, visitor, now, problem=error)
-        return see_other(f"/account?changed={'password' if keep_tokens else 'all'}")
+        return accounts.pages.done("/account", _(CHANGED_PASSWORD if keep_tokens else CHANGED_ALL))
 
     @app.post("/account/tokens", access=Access.SIGNED_IN)
     def make_token(store: Store, visitor: Visitor, now: Now) -> Page:
@@ -68,7 +65,7 @@ def add_routes(app: App, accounts: Accounts) -> None:
     @app.post("/account/tokens/<token_id:int>/revoke", access=Access.SIGNED_IN)
     def revoke(store: Store, visitor: Visitor, token_id: int) -> Page:
         revoke_token(store, visitor, token_id, own_only=True)
-        return see_other("/account")
+        return accounts.pages.done("/account", _("The token was revoked."))
 
 
 def revoke_token(store: Store, visitor: Visitor, token_id: int, own_only: bool) -> None:
@@ -89,7 +86,15 @@ def _page(accounts: Accounts, store: Store, visitor: Visitor, now: Now, **values
     shown = accounts.shown.of("token", visitor.person.id, now) if query_value("token") == "new" else None
     if shown and store.people.token(digest(shown.secret)) is None:
         shown = None  # revoked since
-    defaults: dict[str, Any] = {"done": None, "shown": shown, "tokens": tokens, "now_utc": now.utc, **form}
+    server = accounts.pages.address.seen_at(request.headers.get("Host", ""))
+    curl = f'curl -H "Authorization: Bearer TOKEN" "{server}/api/v1/status"'
+    defaults: dict[str, Any] = {
+        "curl": curl,
+        "shown": shown,
+        "tokens": tokens,
+        "now_utc": now.utc,
+        **form,
+    }
     return accounts.pages.page("account.html", **{**defaults, **values})
 
 
@@ -103,6 +108,7 @@ def _change_password(accounts: Accounts, store: Store, visitor: Visitor, now: No
     log.info("%s has a new password%s", visitor.name, "" if keep_tokens else "; tokens have ended")
 
 
+@about("current")
 def refuse_wrong_password(accounts: Accounts, store: Store, visitor: Visitor, now: Now) -> None:
     """Before what a stolen session must not do: the field `current` holds the password. Raises InputError, NotSaved."""
     # Counted by session: whoever has stolen one and guesses there does not hold up the person in another.

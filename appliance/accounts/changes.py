@@ -6,9 +6,9 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from appliance.accounts.audit import Action
-from appliance.accounts.people import Person, Role
+from appliance.accounts.people import ROLE_WORDS, Person, Role
 from appliance.accounts.site import Store
-from appliance.errors import InputError, NotFound
+from appliance.errors import InputError, NotFound, about
 from appliance.language import N_, _
 from appliance.names import person_name
 from appliance.web.forms import MAX_ID
@@ -26,6 +26,7 @@ def find(store: Store, person_id: int) -> Person:
     return person
 
 
+@about("role")
 def role_named(text: str, roles: Sequence[Role]) -> Role:
     """The role of this name, of those that the site has. Raises InputError."""
     for role in roles:
@@ -41,7 +42,7 @@ def add(store: Store, name: str, password_hash: str, role: Role, now_utc: float)
     with store.saving():
         person_id = store.people.add(name, password_hash, role, now_utc)
         store.audit.add(Action.PERSON_ADDED, name, role=role.value)
-    log.info("%s was added as %s", name, role.value)
+    log.info("%s was added as %s", name, ROLE_WORDS[role.value])
     return person_id
 
 

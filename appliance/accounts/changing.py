@@ -13,7 +13,7 @@ from appliance.errors import InputError, UserError
 from appliance.language import N_, _
 from appliance.times import Now
 from appliance.web.access import Access, App
-from appliance.web.forms import field, see_other
+from appliance.web.forms import field
 from appliance.web.pages import Page
 
 
@@ -30,7 +30,7 @@ def add_routes(app: App, accounts: Accounts, roles: Sequence[Role], page: Callab
             changes.change_role(store, person, changes.role_named(field("role"), roles), accounts.pages.noun)
         except UserError as error:
             return page(store, now, problem=error, open_id=person_id)
-        return see_other("/people")
+        return accounts.pages.done("/people", _("{name} has another role now.", name=person.name))
 
     @app.post("/people/<person_id:int>/password", access=Access.ADMIN)
     def set_password(store: Store, now: Now, visitor: Visitor, person_id: int) -> Page:
@@ -50,4 +50,4 @@ def add_routes(app: App, accounts: Accounts, roles: Sequence[Role], page: Callab
     @app.post("/people/tokens/<token_id:int>/revoke", access=Access.ADMIN)
     def revoke(store: Store, visitor: Visitor, token_id: int) -> Page:
         revoke_token(store, visitor, token_id, own_only=False)
-        return see_other("/people#tokens")
+        return accounts.pages.done("/people#tokens", _("The token was revoked."))

@@ -108,7 +108,7 @@ def _claim(accounts: Accounts, store: Store, now: Now) -> Page:
 
 
 def _claim_page(accounts: Accounts, status: int = 200, **values: Any) -> Page:
-    defaults = {"name": "", "code": "", "code_file": accounts.claim_code_path.name}
+    defaults = {"wrong_field": "code", "name": "", "code": "", "code_file": accounts.claim_code_path.name}
     return accounts.pages.page("claim.html", status=status, **{**defaults, **values})
 
 
@@ -187,7 +187,7 @@ def _sign_in_page(
     accounts: Accounts, now: Now, name: str, then: str, status: int = 200, problem: str | None = None
 ) -> Page:
     form_waits = is_kept(accounts, then, now)
-    values = {"name": name, "then": then, "form_waits": form_waits}
+    values: dict[str, Any] = {"name": name, "then": then, "form_waits": form_waits, "wrong_field": "password"}
     return accounts.pages.page("sign_in.html", status=status, problem=problem, **values)
 
 

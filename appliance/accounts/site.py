@@ -14,7 +14,7 @@ from appliance.accounts.failures import Failures
 from appliance.accounts.guesses import Guesses
 from appliance.accounts.metrics_token import METRICS, MetricsToken
 from appliance.accounts.people import People
-from appliance.errors import InputError
+from appliance.errors import InputError, about
 from appliance.language import _
 from appliance.secrets import hash_password
 from appliance.times import Now
@@ -77,6 +77,7 @@ class Accounts:
             if has_place:
                 self.strangers.release()
 
+    @about("again")
     def new_password_hash(self, person: str) -> str:
         """The hash of the form's new password, typed twice. person: whose, by name. Raises InputError."""
         password = secret_field("password")

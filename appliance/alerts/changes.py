@@ -29,7 +29,7 @@ from appliance.alerts.kinds import (
 )
 from appliance.alerts.recipients import MAX_RECIPIENTS, Recipient, Way, checked
 from appliance.alerts.rules import COOL_DOWN_MINUTES, Quiet, Rule
-from appliance.errors import InputError, NotFound
+from appliance.errors import InputError, NotFound, about
 from appliance.language import N_, _
 
 MAX_RULES = 500
@@ -166,6 +166,7 @@ def remove_recipient(store: AlertStore, recipient: Recipient) -> None:
             store.audit.add(Action.RECIPIENT_REMOVED, recipient.name, way=recipient.way.value)
 
 
+@about("from")
 def set_quiet(store: AlertStore, quiet: Quiet | None) -> None:
     """Have these quiet hours, or none. Raises InputError, NotSaved."""
     if quiet is not None:
@@ -182,6 +183,7 @@ def _clock(minute: int) -> str:
     return f"{minute // 60:02d}:{minute % 60:02d}"
 
 
+@about("cool_down")
 def _refuse(store: AlertStore, cool_down_minutes: int, recipient_ids: Collection[int] | None) -> None:
     if not 0 <= cool_down_minutes <= MAX_COOL_DOWN_MINUTES:
         words = N_("The cool-down is a whole number of minutes from 0 to {most}.")

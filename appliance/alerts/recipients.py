@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from appliance.accounts.people import Database
-from appliance.errors import InputError, NameTaken
+from appliance.errors import InputError, NameTaken, about
 from appliance.language import N_, _
 from appliance.names import clean_name
 from appliance.times import utc_text
@@ -122,6 +122,7 @@ def _taken(name: str) -> NameTaken:
     return NameTaken(_("Another recipient is called {name}; choose another name.", name=name))
 
 
+@about("kind")
 def way_named(text: str) -> Way:
     """How somebody is told. Raises InputError."""
     try:
@@ -145,6 +146,7 @@ def checked(way: Way, name: str, address: str, secret: str) -> tuple[str, str, s
     return name, address, secret
 
 
+@about("webhook")
 def _refuse_url(address: str) -> None:
     words = N_("The address of a webhook is like https://hooks.example.org/mb9k; with http:// or https://.")
     wrong = InputError(_(words))
@@ -166,6 +168,7 @@ def _refuse_mail_address(address: str) -> None:
     clean_address(address)
 
 
+@about("mqtt")
 def _refuse_topic(address: str) -> None:
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,40}(/[A-Za-z0-9_-]{1,40}){0,7}", address):
         raise InputError(

@@ -39,7 +39,9 @@ def add_routes(app: App, site: Site) -> None:
             rules.begin(store, visitor.person, stream, now)
         except UserError as error:
             return _page(site, store, visitor, stream, now, problem=error)
-        return see_other(f"/streams/{stream.id}/calibration")
+        return site.pages.done(
+            f"/streams/{stream.id}/calibration", _("Faces of this stream were drawn; label them now.")
+        )
 
     @app.post("/streams/<stream_id:int>/calibration/label", access=Access.OWNER)
     def label(store: Store, visitor: Visitor, stream: Stream, now: Now) -> Page:
@@ -69,7 +71,7 @@ def add_routes(app: App, site: Site) -> None:
     @app.post("/streams/<stream_id:int>/calibration/forget", access=Access.OWNER)
     def forget(store: Store, stream: Stream) -> Page:
         rules.forget(store, stream)
-        return see_other(f"/streams/{stream.id}/calibration")
+        return site.pages.done(f"/streams/{stream.id}/calibration", _("The calibration of this stream was forgotten."))
 
 
 def _calibration_id() -> int:

@@ -46,7 +46,7 @@ def add_routes(app: App, site: Site) -> None:
             return _page(site, store, now, problem=error)
         if joined.notice:
             return _page(site, store, now, notice=joined.notice)
-        return see_other("/fleet")
+        return site.pages.done("/fleet", _("The box has joined the centre."))
 
     @app.get("/fleet/leave", access=Access.ADMIN)
     def confirm_leave(store: Store, now: Now) -> Page:
@@ -68,7 +68,8 @@ def add_routes(app: App, site: Site) -> None:
         except UserError as error:
             return _page(site, store, now, problem=error)
         log.warning("%s %s the centre to update this box", visitor.name, "allows" if allowed else "no longer allows")
-        return see_other("/fleet")
+        may = _("The centre may update this box."), _("The centre may no longer update this box.")
+        return site.pages.done("/fleet", may[0] if allowed else may[1])
 
     @app.get("/fleet/broker", access=Access.ADMIN)
     def broker() -> Page:
@@ -82,7 +83,7 @@ def add_routes(app: App, site: Site) -> None:
             on_site.set_broker(site.config, port=port, tls=tls, password=secret_field("password"), **typed)
         except UserError as error:
             return _broker_page(site, typed={**typed, "port": field("port"), "tls": tls}, problem=error)
-        return see_other("/fleet")
+        return site.pages.done("/fleet", _("The broker was saved."))
 
     @app.post("/fleet/broker/remove", access=Access.ADMIN)
     def forget_broker() -> Page:
@@ -90,7 +91,7 @@ def add_routes(app: App, site: Site) -> None:
             on_site.forget_broker(site.config)
         except UserError as error:
             return _broker_page(site, problem=error)
-        return see_other("/fleet")
+        return site.pages.done("/fleet", _("The broker was removed."))
 
 
 def action_words(command: CommandRecord) -> str:

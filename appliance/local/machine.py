@@ -136,7 +136,7 @@ def add_routes(app: App, site: Site, page: SettingsPage) -> None:
             name = naming.host_name(field("host"))
             _ask(config, Name(name), visitor)
         except UserError as error:
-            return page(store, now, problem=error, typed_host=field("host"))
+            return page(store, now, problem=error, typed_host=field("host"), wrong_field="host")
         return _waiting("name", name)
 
     @app.post("/settings/time-zone", access=Access.ADMIN)
@@ -144,7 +144,7 @@ def add_routes(app: App, site: Site, page: SettingsPage) -> None:
         try:
             words = _ask(config, TimeZone(field("zone")), visitor)
         except UserError as error:
-            return page(store, now, problem=error)
+            return page(store, now, problem=error, wrong_field="zone")
         return page(store, now, done=words)
 
     _add_ssh(app, site, page)

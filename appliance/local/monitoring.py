@@ -11,6 +11,7 @@ from appliance.accounts.audit import Action, record
 from appliance.accounts.guard import Visitor
 from appliance.accounts.metrics_token import METRICS, MetricsToken
 from appliance.board import Throttling
+from appliance.language import _
 from appliance.local.health import BoxHealth, look, model_id, version
 from appliance.local.metrics import metrics
 from appliance.local.pages import Site
@@ -51,7 +52,7 @@ def add_routes(app: App, site: Site) -> None:
         record(store, Action.TOKEN_REVOKED, METRICS)
         token.forget()
         log.warning("%s ended the metrics token", visitor.name)
-        return see_other(PAGE)
+        return site.pages.done(PAGE, _("The metrics token has ended."))
 
     @app.get("/metrics", access=Access.METRICS)
     def figures(store: Store, now: Now) -> HTTPResponse:

@@ -9,6 +9,7 @@ from appliance.accounts import changing
 from appliance.accounts.guard import Visitor
 from appliance.accounts.people import ROLES_OF_BOX
 from appliance.errors import UserError
+from appliance.language import _
 from appliance.local.pages import Site
 from appliance.rules import people as rules
 from appliance.store import Store
@@ -30,10 +31,11 @@ def add_routes(app: App, site: Site) -> None:
     def add(store: Store, now: Now) -> Page:
         try:
             role = rules.role_named(field("role"))
-            rules.add(store, field("name"), site.accounts.new_password_hash(field("name")), role, now.utc)
+            password_hash = site.accounts.new_password_hash(field("name"))
+            person_id = rules.add(store, field("name"), password_hash, role, now.utc)
         except UserError as error:
             return _page(site, store, now, problem=error, name=field("name"), role=field("role"))
-        return see_other("/people")
+        return site.pages.done("/people", _("{name} may sign in now.", name=rules.find(store, person_id).name))
 
     @app.get("/people/<person_id:int>/remove", access=Access.ADMIN)
     def confirm_removal(store: Store, now: Now, person_id: int) -> Page:

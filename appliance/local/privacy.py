@@ -37,13 +37,13 @@ def add_routes(app: App, site: Site) -> None:
                 raise InputError(_("Type {box} to go on, the name of this box.", box=site.config.box))
             receipt_id = rules.keep_statistics_only(site.config, store, visitor.person, now)
         except UserError as error:
-            return _confirmation(site, store, problem=error)
+            return _confirmation(site, store, problem=error, wrong_field="confirmed")
         return see_other(f"/receipts/{receipt_id}")
 
     @app.post("/settings/privacy/detections", access=Access.ADMIN)
     def keep_detections(store: Store) -> Page:
         rules.keep_detections(store)
-        return see_other("/settings/privacy")
+        return site.pages.done("/settings/privacy", _("The box keeps detections again."))
 
 
 def _page(site: Site, store: Store, now: Now) -> Page:

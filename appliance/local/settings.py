@@ -25,7 +25,7 @@ from appliance.service import SERVICES
 from appliance.store import Store
 from appliance.times import Now
 from appliance.web.access import Access, App
-from appliance.web.forms import field, see_other
+from appliance.web.forms import field
 from appliance.web.pages import Page
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def add_routes(app: App, site: Site) -> None:
                 boxes.set_box_title(site.config, field("title"))
         except UserError as error:
             return _page(site, store, now, problem=error)
-        return see_other("/settings")
+        return site.pages.done("/settings", _("The box has its new name."))
 
     @app.post("/settings/screen", access=Access.ADMIN)
     def set_screen(store: Store, now: Now) -> Page:
@@ -60,7 +60,7 @@ def add_routes(app: App, site: Site) -> None:
                 boxes.let_screen_show_counts(site.config, field("counts") == "yes")
         except UserError as error:
             return _page(site, store, now, problem=error)
-        return see_other("/settings")
+        return site.pages.done("/settings", _("The setting of the screen was saved."))
 
     @app.post("/settings/restart", access=Access.ADMIN)
     def restart(store: Store, now: Now, visitor: Visitor) -> Page:

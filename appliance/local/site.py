@@ -41,6 +41,7 @@ from appliance.local import (
     zones,
 )
 from appliance.local.access import owned_stream
+from appliance.local.openapi import document
 from appliance.local.pages import Site
 from appliance.rules.audit import drop_old_entries
 from appliance.rules.streams import go_on_deleting
@@ -51,7 +52,7 @@ from appliance.store.schedule import BackupSchedule
 from appliance.time_zone import time_zone
 from appliance.times import Now
 from appliance.times import now as clock_now
-from appliance.web import languages
+from appliance.web import installed, languages, reference_page
 from appliance.web.access import Access, App
 from appliance.web.redirect import leading_to_https
 from appliance.web.server import CLIENT_TIMEOUT_S, make_server
@@ -104,6 +105,8 @@ def make_app(
     unsent.add_routes(app, site.accounts)
     account.add_routes(app, site.accounts)
     audit_site.add_routes(app, site.accounts)
+    installed.add_routes(app, site.pages)
+    reference_page.add_routes(app, site.pages, document())
     for module in MODULES:
         module.add_routes(app, site)
 

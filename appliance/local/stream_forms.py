@@ -15,7 +15,7 @@ from appliance.rules import streams as rules
 from appliance.store import Store, Stream
 from appliance.times import Now
 from appliance.web.access import Access, App
-from appliance.web.forms import field, secret_field, see_other, whole_number
+from appliance.web.forms import field, secret_field, whole_number
 from appliance.web.pages import Page
 
 WITH_KEY, WITH_SOURCE = "key", "source"
@@ -52,14 +52,16 @@ def add_routes(app: App, site: Site) -> None:
             )
         except UserError as error:
             return _form(site, store, visitor, None, typed, problem=error)
-        return to_key_page(site, stream.id, visitor, key, now) if key else see_other(f"/streams/{stream.id}")
+        if key:
+            return to_key_page(site, stream.id, visitor, key, now)
+        return site.pages.done(f"/streams/{stream.id}", _("The stream {name} was made.", name=stream.name))
 
     @app.get("/streams/<stream_id:int>/edit", access=Access.OWNER)
     def edit_form(store: Store, visitor: Visitor, stream: Stream) -> Page:
         return _form(site, store, visitor, stream, _as_stored(stream))
 
     @app.post("/streams/<stream_id:int>/edit", access=Access.OWNER)
-    def edit(store: Store, visitor: Visitor, stream: Stream) -> Page:
+    def edit(store: Store, visitor: Visitor, stream: Stream, now: Now) -> Page:
         typed = {**_as_stored(stream), **_typed()}
         # Addresses that were not touched come back as shown, their secrets hidden.
         source, watch = (typed["source"], typed["watch"]) if stream.source_url is not None else (None, None)
@@ -80,7 +82,16 @@ def add_routes(app: App, site: Site) -> None:
             )
         except UserError as error:
             return _form(site, store, visitor, stream, typed, problem=error)
-        return see_other(f"/streams/{stream.id}")
+        return site.pages.done(f"/streams/{stream.id}", _said_of(stream.name, store, stream.id, now))
+
+
+def _said_of(before: str, store: Store, stream_id: int, now: Now) -> str:
+    """What an edit did, for its person."""
+    stream = store.streams.get(stream_id, now)
+    name = stream.name if stream else before
+    if name != before:
+        return _("The stream {before} was renamed: it is {name} now.", before=before, name=name)
+    return _("The stream {name} was changed.", name=name)
 
 
 def _typed() -> dict[str, str]:

@@ -15,7 +15,7 @@ from appliance.local.pages import Site
 from appliance.local.trend_charts import today_charts
 from appliance.local.words import kept
 from appliance.local.zone_drawing import KINDS, drawing_of
-from appliance.previews import Preview
+from appliance.previews import AGE_HEADER, Preview
 from appliance.reception import receptions
 from appliance.rules import streams as rules
 from appliance.store import DetectionFilter, Store, Stream
@@ -25,7 +25,6 @@ from appliance.web.access import Access, App
 from appliance.web.forms import see_other
 from appliance.web.pages import Page
 
-AGE_HEADER = "X-Picture-Age-S"  # in seconds by the box's own clock: nobody needs to trust a browser's
 FACES_HEADER = (
     "X-Picture-Faces"  # what is marked in this very picture: [[state, left, top, right, bottom], ...] in its px
 )
@@ -126,12 +125,12 @@ def _add_switches(app: App, site: Site) -> None:
     @app.post("/streams/<stream_id:int>/activate", access=Access.OWNER)
     def activate(store: Store, visitor: Visitor, stream: Stream) -> Page:
         rules.change(store, visitor.person, stream, active=True)
-        return see_other(f"/streams/{stream.id}")
+        return site.pages.done(f"/streams/{stream.id}", _("The stream {name} is active again.", name=stream.name))
 
     @app.post("/streams/<stream_id:int>/view", access=Access.OWNER)
     def learn_view(store: Store, stream: Stream) -> Page:
         rules.learn_view(store, stream)
-        return see_other(f"/streams/{stream.id}")
+        return site.pages.done(f"/streams/{stream.id}", _("The box learns the view of this camera again."))
 
     @app.get("/streams/<stream_id:int>/deactivate", access=Access.OWNER)
     def confirm_deactivation(stream: Stream) -> Page:
@@ -143,7 +142,7 @@ def _add_switches(app: App, site: Site) -> None:
     @app.post("/streams/<stream_id:int>/deactivate", access=Access.OWNER)
     def deactivate(store: Store, visitor: Visitor, stream: Stream) -> Page:
         rules.change(store, visitor.person, stream, active=False)
-        return see_other(f"/streams/{stream.id}")
+        return site.pages.done(f"/streams/{stream.id}", _("The stream {name} was deactivated.", name=stream.name))
 
 
 def _add_deletions(app: App, site: Site) -> None:

@@ -15,7 +15,7 @@ from appliance.times import Now
 log = logging.getLogger(__name__)
 AGAIN_S = 600.0
 """What somebody was shown is not recorded again for so long: a page keeps itself up to date every few seconds."""
-MOST = 50_000
+MOST, MOST_WALLS = 50_000, 1000
 
 
 class Viewing:
@@ -27,6 +27,8 @@ class Viewing:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._until_s: dict[tuple[str, str], float] = {}
+        self._recording = threading.Lock()
+        self._walls: dict[str, frozenset[str]] = {}
 
     def page(self, store: Store, visitor: Visitor, now: Now, shown: Iterable[StoredDetection]) -> None:
         """A page has the addresses of these images. On a full disk it has, too, but they are not handed out."""
@@ -49,6 +51,31 @@ class Viewing:
             with store.saving():
                 store.audit.add(Action.PREVIEW_WATCHED, subject)
             self._note(visitor, [subject], now)
+
+    def wall(self, visitor: Visitor, subjects: Iterable[str]) -> None:
+        """A page shows these streams side by side. None of it goes on record before one of the pictures goes out."""
+        with self._lock:
+            if len(self._walls) > MOST_WALLS:
+                self._walls = {}
+            self._walls[_who(visitor)] = frozenset(subjects)
+
+    def glance(self, store: Store, visitor: Visitor, now: Now, subject: str) -> None:
+        """A picture of a wall is about to be handed out: one entry for all that are side by side.
+
+        Raises NotSaved: then it must not be.
+        """
+        with self._recording:  # a browser asks for all of them at once
+            if self._knows(visitor, subject, now):
+                return
+            with self._lock:
+                wall = self._walls.get(_who(visitor), frozenset())
+            shown = sorted(each for each in wall | {subject} if not self._knows(visitor, each, now))
+            with store.saving():
+                if len(shown) == 1:
+                    store.audit.add(Action.PREVIEW_WATCHED, subject)
+                else:
+                    store.audit.add(Action.PREVIEW_WATCHED, f"{len(shown)} streams", streams=shown)
+            self._note(visitor, shown, now)
 
     def _record(
         self, store: Store, visitor: Visitor, now: Now, action: Action, shown: Iterable[StoredDetection]

@@ -13,7 +13,7 @@ import re
 import struct
 from dataclasses import dataclass
 
-from appliance.errors import InputError
+from appliance.errors import InputError, about
 from appliance.language import _
 
 MAX_CHARACTERS = 3000  # RSA of 16384 bits
@@ -50,6 +50,7 @@ class Key:
         return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
 
 
+@about("key")
 def key(text: str) -> Key:
     """The key of a line. Raises InputError: it is none, or one that is too weak to let anybody in by."""
     line = text.strip()

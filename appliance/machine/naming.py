@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
-from appliance.errors import InputError
+from appliance.errors import InputError, about
 from appliance.language import _
 from appliance.machine.programs import run, try_run
 
@@ -17,6 +17,7 @@ OWN_NAME = r"s/^127\.0\.1\.1\s.*/127.0.1.1\t{}/"
 """What puts it into Debian's line of /etc/hosts: a machine that does not find itself by name is slow in places."""
 
 
+@about("host")
 def host_name(text: str) -> str:
     """A name in the network as it is set: one label of RFC 1123, in lower case. Raises InputError."""
     name = text.strip().lower()

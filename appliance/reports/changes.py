@@ -10,14 +10,19 @@ from typing import Protocol
 
 from appliance.accounts.audit import Action, Audit
 from appliance.errors import InputError, NotFound
+from appliance.language import N_, _
 from appliance.mail import clean_address
 from appliance.reports.periods import Kind, Period, last_due
 from appliance.reports.schedules import Plan, Reports, Schedule
-from appliance.reports.words import several
 from appliance.time_zone import TimeZone
 
 MAX_SCHEDULES, MAX_RECIPIENTS = 50, 50
 _CLOCK = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
+
+CHOOSE = {
+    "stream": N_("Choose of which streams the report is, or all of them."),
+    "box": N_("Choose of which boxes the report is, or all of them."),
+}
 
 
 class Store(Protocol):
@@ -41,18 +46,18 @@ def plan_of(
     subjects: None: of all. known: the ids there are, of what is called `noun`.
     """
     if kind not in {each.value for each in Kind}:
-        raise InputError("A report is of a day, a week or a month.")
+        raise InputError(_("A report is of a day, a week or a month."))
     match = _CLOCK.fullmatch(clock.strip())
     if match is None:
-        raise InputError("The time of day looks like 07:00.")
+        raise InputError(_("The time of day looks like 07:00."))
     addresses = tuple(sorted({clean_address(each) for each in re.split(r"[\s,;]+", recipients) if each}))
     if not addresses:
-        raise InputError("Say who gets the report: one or more e-mail addresses.")
+        raise InputError(_("Say who gets the report: one or more e-mail addresses."))
     if len(addresses) > MAX_RECIPIENTS:
-        raise InputError(f"A report goes to {MAX_RECIPIENTS} addresses at most; use a mailing list.")
+        raise InputError(_("A report goes to {most} addresses at most; use a mailing list.", most=MAX_RECIPIENTS))
     chosen = None if subjects is None else tuple(sorted(set(subjects)))
     if chosen is not None and (not chosen or set(chosen) - set(known)):
-        raise InputError(f"Choose of which {several(noun)} the report is, or all of them.")
+        raise InputError(_(CHOOSE[noun]))
     return Plan(Kind(kind), int(match[1]) * 60 + int(match[2]), addresses, chosen)
 
 
@@ -60,7 +65,7 @@ def find(store: Store, schedule_id: int) -> Schedule:
     """The schedule with this id. Raises NotFound."""
     found = store.reports.get(schedule_id) if schedule_id < 2**63 else None
     if found is None:
-        raise NotFound("This report is not sent any more, or never was.")
+        raise NotFound(_("This report is not sent any more, or never was."))
     return found
 
 
@@ -68,7 +73,7 @@ def add(store: Store, plan: Plan, now_utc: float, zone: TimeZone) -> int:
     """Send it from the next period on; its id. Raises InputError, NotSaved."""
     with store.saving():
         if len(store.reports.all()) >= MAX_SCHEDULES:
-            raise InputError(f"There are {MAX_SCHEDULES} schedules already; change or remove one of them.")
+            raise InputError(_("There are {most} schedules already; change or remove one of them.", most=MAX_SCHEDULES))
         schedule_id = store.reports.add(plan, now_utc)
         store.reports.note_through(schedule_id, last_due(plan.kind, plan.minute_of_day, now_utc, zone))
         store.audit.add(Action.REPORT_SCHEDULED, _title(schedule_id), **_told(plan))
@@ -101,7 +106,7 @@ def send_again(store: Store, schedule_id: int, now_utc: float, zone: TimeZone) -
         plan = find(store, schedule_id).plan
         period = last_due(plan.kind, 0, now_utc, zone)
         if any(each.schedule_id == schedule_id for each in store.reports.waiting()):
-            raise InputError("It is being sent already; what became of it stands below.")
+            raise InputError(_("It is being sent already; what became of it stands below."))
         enqueue(store.reports, schedule_id, plan, period, now_utc)
     return period
 

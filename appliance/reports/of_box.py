@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from appliance.language import _
 from appliance.reports.figures import Errors, Part, Sum
 from appliance.store import Store
 from appliance.store.measuring import measured
@@ -25,7 +26,7 @@ class OfBox:
     @property
     def whose(self) -> str:
         """The streams, or that it is all of them."""
-        return "all streams" if self._ids is None else ", ".join(self._titles[each] for each in self._ids)
+        return _("all streams") if self._ids is None else ", ".join(self._titles[each] for each in self._ids)
 
     def zone(self) -> TimeZone:
         """The box's."""

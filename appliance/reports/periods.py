@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from appliance.errors import InputError
+from appliance.language import _, day_and_month, full_date, long_date, month_of_year
 from appliance.time_zone import DAY_S, TimeZone
 
 EPOCH = date(1970, 1, 1)
@@ -35,10 +36,10 @@ class Period:
         """What to call it: Monday, 23 November 2026."""
         first, last = day_of(self.first_day), day_of(self.end_day - 1)
         if self.kind is Kind.DAY:
-            return f"{first:%A}, {first.day} {first:%B %Y}"
+            return full_date(first)
         if self.kind is Kind.MONTH:
-            return f"{first:%B %Y}"
-        return f"{first.day} {first:%B} to {last.day} {last:%B %Y}"
+            return month_of_year(first)
+        return _("{first} to {last}", first=day_and_month(first), last=long_date(last))
 
     @property
     def days(self) -> int:
@@ -99,7 +100,7 @@ def day_number(text: str) -> int:
     try:
         at = date.fromisoformat(text)
     except ValueError as error:
-        raise InputError("A day looks like 2026-11-23.") from error
+        raise InputError(_("A day looks like 2026-11-23.")) from error
     if not FIRST_YEAR < at.year < LAST_YEAR:
-        raise InputError(f"Days are known from {FIRST_YEAR + 1} to {LAST_YEAR - 1}.")
+        raise InputError(_("Days are known from {first} to {last}.", first=FIRST_YEAR + 1, last=LAST_YEAR - 1))
     return (at - EPOCH).days

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from appliance.faces import Counts
+from appliance.language import N_, _, weekday
 from appliance.rates import Difference, Rate, difference
 from appliance.reports.figures import Errors, Part, Source, Sum, shown_rate, total
 from appliance.reports.periods import WEEK_DAYS, Kind, Period, day_of
@@ -12,7 +13,7 @@ from appliance.time_zone import HOUR_S, TimeZone
 
 LATE_S = 180
 """So long a minute may be on its way into the sums."""
-BEFORE = {Kind.DAY: "the day before", Kind.WEEK: "the week before", Kind.MONTH: "the month before"}
+BEFORE = {Kind.DAY: N_("the day before"), Kind.WEEK: N_("the week before"), Kind.MONTH: N_("the month before")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +116,10 @@ def _hours(source: Source, since_utc: int, until_utc: int) -> tuple[tuple[Sum, .
 def _compared(source: Source, period: Period, counts: Counts) -> list[Compared]:
     """The period before; of a day also the same day of the week before, which it is more like."""
     zone, first_utc = source.zone(), source.first_utc()
-    others = [(BEFORE[period.kind], period.before())]
+    others = [(_(BEFORE[period.kind]), period.before())]
     if period.kind is Kind.DAY:
         week_before = Period(Kind.DAY, period.first_day - WEEK_DAYS, period.end_day - WEEK_DAYS)
-        others.append((f"{day_of(week_before.first_day):%A} of the week before", week_before))
+        others.append((_("{weekday} of the week before", weekday=weekday(day_of(week_before.first_day))), week_before))
     found = []
     for name, other in others:
         if first_utc is None or other.until_utc(zone) <= first_utc:

@@ -16,6 +16,7 @@ from typing import Generic, Protocol, TypeVar
 from appliance import mail
 from appliance.accounts.audit import Action
 from appliance.errors import InputError, NotSaved, UserError
+from appliance.language import ENGLISH, N_, _, speaking
 from appliance.mail import Mail, MailError, MailServer
 from appliance.reports import changes, mails
 from appliance.reports.figures import Source
@@ -32,9 +33,9 @@ PAUSES_S = (60.0, 300.0, 900.0, 1800.0)
 LONGEST_PAUSE_S = 3600.0
 MOST_TRIES = 28
 """With these pauses, they take a day."""
-NO_SERVER = "There is no mail server; set one on the page Alerts."
-OVERTAKEN = "It could not be sent before the next one was due."
-NO_SUBJECTS = "All that this report was about is gone; choose anew what it is of, or remove it."
+NO_SERVER = N_("There is no mail server; set one on the page Alerts.")
+OVERTAKEN = N_("It could not be sent before the next one was due.")
+NO_SUBJECTS = N_("All that this report was about is gone; choose anew what it is of, or remove it.")
 
 
 class Store(changes.Store, Protocol):
@@ -93,12 +94,14 @@ class Sender(Generic[S]):
         try:
             server = mail.load(self._site.folder) if waiting else None
         except NotSaved as error:
-            self.problem = f"Reports cannot be sent. {error}"
+            self.problem = _("Reports cannot be sent. {problem}", problem=error)
             return 0
         if server != self._server:  # there is another one: what failed may go now
             self._server, self._again_s = server, {}
         self._again_s = {each.uid: self._again_s[each.uid] for each in waiting if each.uid in self._again_s}
-        self.problem = f"Reports cannot be sent. {NO_SERVER}" if waiting and server is None else None
+        self.problem = (
+            _("Reports cannot be sent. {problem}", problem=_(NO_SERVER)) if waiting and server is None else None
+        )
         if server is None:
             return 0
         for delivery in waiting:
@@ -106,13 +109,13 @@ class Sender(Generic[S]):
                 self._note_sent(store, delivery, now)
                 continue
             if self._again_s.get(delivery.uid, 0.0) > now.uptime_s:
-                self.problem = self.problem or f"Reports cannot be sent. {delivery.problem}"
+                self.problem = self.problem or _("Reports cannot be sent. {problem}", problem=delivery.problem)
                 continue
             try:
                 message = mail_of(self._site, store, schedules[delivery.schedule_id], delivery, now)
                 mail.send(server, message, now.utc)
             except (MailError, InputError) as error:
-                self.problem = f"Reports cannot be sent. {error}"
+                self.problem = _("Reports cannot be sent. {problem}", problem=error)
                 if self._failed(store, delivery, error, now):
                     continue
                 return sent
@@ -143,7 +146,8 @@ class Sender(Generic[S]):
         with store.saving():
             store.reports.note_try(delivery.id, state, problem, now.utc)
             if state is DeliveryState.SENT:
-                told = {"of": delivery.period.title, "to": delivery.address}
+                with speaking(ENGLISH):  # the record is in one language
+                    told = {"of": delivery.period.title, "to": delivery.address}
                 store.audit.add(Action.REPORT_SENT, f"report {delivery.schedule_id}", **told)
             store.reports.forget_old()
 
@@ -174,7 +178,7 @@ def note_due(site: Site[S], store: S, now: Now) -> list[Schedule]:
 def mail_of(site: Site[S], store: S, schedule: Schedule, delivery: Delivery, now: Now) -> Mail:
     """The message of a delivery, from the sums as they are now. Raises MailError: all that it was about is gone."""
     if schedule.plan.subjects == ():
-        raise MailError(NO_SUBJECTS, is_final=True)
+        raise MailError(_(NO_SUBJECTS), is_final=True)
     made = report(site.source(store, schedule.plan, now), delivery.period, now.utc)
     title = site.title()
     address = f"{site.address}{address_of(delivery.period, schedule.plan.subjects)}" if site.address else ""

@@ -12,6 +12,7 @@ from bottle import request
 from appliance import mail
 from appliance.accounts.guard import Visitor
 from appliance.errors import InputError, NotSaved, UserError
+from appliance.language import N_, _
 from appliance.reports import changes, words
 from appliance.reports.charts import charts
 from appliance.reports.figures import Source
@@ -27,13 +28,18 @@ from appliance.web.pages import Page, Pages
 
 VIEWS = Path(__file__).parent / "views"
 DONE = {
-    "added": "It is sent from now on; the first one when the next is over.",
-    "changed": "It is sent like this from now on.",
-    "sending": "It is being sent; what became of it stands below.",
-    "removed": "It is sent no more.",
+    "added": N_("It is sent from now on; the first one when the next is over."),
+    "changed": N_("It is sent like this from now on."),
+    "sending": N_("It is being sent; what became of it stands below."),
+    "removed": N_("It is sent no more."),
 }
 """What is said after a form was sent, by its word in the address."""
-LABELS = {Kind.DAY: "Day", Kind.WEEK: "Week", Kind.MONTH: "Month"}
+LABELS = {Kind.DAY: N_("Day"), Kind.WEEK: N_("Week"), Kind.MONTH: N_("Month")}
+OF_A = {Kind.DAY: N_("day"), Kind.WEEK: N_("week"), Kind.MONTH: N_("month")}
+NO_SUCH = {
+    "stream": N_("There is no such stream; these are the numbers of all of them."),
+    "box": N_("There is no such box; these are the numbers of all of them."),
+}
 
 
 @dataclass(frozen=True)
@@ -74,14 +80,14 @@ def asked(zone: TimeZone, known: Mapping[str, str], noun: str, now_utc: float) -
     today = zone.day(now_utc)
     subjects, problem = tuple(dict.fromkeys(each for each in request.query.getall("of") if each)), None
     if set(subjects) - set(known):
-        subjects, problem = (), f"There is no such {noun}; these are the numbers of all of them."
+        subjects, problem = (), _(NO_SUCH[noun])
     try:
         kind = Kind(query_value("kind") or Kind.DAY)
         day = day_number(query_value("day")) if query_value("day") else period_of(kind, today).first_day - 1
     except InputError as error:
         kind, day, problem = Kind.DAY, today - 1, str(error)
     except ValueError:
-        kind, day, problem = Kind.DAY, today - 1, "A report is of a day, a week or a month."
+        kind, day, problem = Kind.DAY, today - 1, _("A report is of a day, a week or a month.")
     return Asked(period_of(kind, min(day, today)), subjects or None, problem)
 
 
@@ -106,7 +112,7 @@ def _add_report(app: App, reports: Reports) -> None:
             charts=charts(made),
             interval=interval,
             say=words,
-            kinds=LABELS,
+            kinds={kind: _(label) for kind, label in LABELS.items()},
             known=known,
             noun_of_parts=reports.noun,
             today=zone.day(now.utc),
@@ -187,7 +193,7 @@ NEW = {"kind": Kind.WEEK.value, "clock": "07:00", "recipients": "", "about": "al
 def _common(reports: Reports, store: Any, visitor: Visitor, now: Now) -> dict[str, Any]:
     return {
         "known": reports.subjects(store, visitor, now),
-        "kinds": LABELS,
+        "kinds": {kind: _(label) for kind, label in OF_A.items()},
         "noun_of_parts": reports.noun,
         "zone": reports.zone(store),
         "server_page": reports.server_page,
@@ -207,7 +213,7 @@ def _list(reports: Reports, store: Any, visitor: Visitor, now: Now, **values: An
     return reports.pages.page(
         "reports.html",
         schedules=schedules,
-        done=None if "problem" in values else DONE.get(query_value("done")),
+        done=None if "problem" in values else _(DONE.get(query_value("done"), "")),
         deliveries=store.reports.newest(),
         server=server,
         unreadable=unreadable,

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from urllib.parse import urlencode
 
+from appliance.language import (
+    N_,
+    _,
+    clock,
+    decimal,
+    long_date,
+    n_,
+    short_day_and_month,
+    short_day_of_year,
+    short_weekday_and_day,
+)
 from appliance.reports.figures import Sum
 from appliance.reports.periods import Kind, Period, day_of
 from appliance.reports.report import Compared, Report, Unwatched
 from appliance.time_zone import DAY_S, HOUR_S, TimeZone
-from appliance.web.words import duration, number, rate_words
+from appliance.web.words import duration, number, percent, rate_words
 
-WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MINUS = "\N{MINUS SIGN}"
 MOST_UNWATCHED = 4
 """So many times in which nobody looked are told one by one."""
@@ -27,10 +38,11 @@ def step_words(step: Sum, of: Report) -> str:
     """The time of a step by the clocks of the report's zone: 07:00 to 08:00; Mon 23 Nov."""
     start, end = of.zone.local(step.start_utc), of.zone.local(step.end_utc)
     if of.period.kind is not Kind.DAY:
-        return f"{start:%a} {start.day} {start:%b}"
+        return short_weekday_and_day(start)
     # Where the clocks show an hour twice, which one it is.
     other = of.zone.local(step.start_utc - HOUR_S).hour == start.hour or end.hour == start.hour
-    return f"{start:%H:%M} to {end:%H:%M}{f' (UTC{start:%z})' if other else ''}"
+    words = _("{first} to {last}", first=clock(start), last=clock(end))
+    return f"{words} (UTC{start:%z})" if other else words
 
 
 def step_runs(of: Report) -> list[tuple[str, Sum]]:
@@ -43,20 +55,36 @@ def step_runs(of: Report) -> list[tuple[str, Sum]]:
             runs.append([step])
     found = []
     for run in runs:
-        first, last = step_words(run[0], of), step_words(run[-1], of)
-        both = f"{first.partition(' to ')[0]} to {last.partition(' to ')[2] or last}"
-        found.append((first if len(run) == 1 else both, run[0]))
+        found.append((step_words(run[0], of) if len(run) == 1 else _run_words(run[0], run[-1], of), run[0]))
     return found
+
+
+def _run_words(first: Sum, last: Sum, of: Report) -> str:
+    if of.period.kind is not Kind.DAY:
+        return _("{first} to {last}", first=step_words(first, of), last=step_words(last, of))
+    start, end = of.zone.local(first.start_utc), of.zone.local(last.end_utc)
+    return _("{first} to {last}", first=clock(start), last=clock(end))
+
+
+def when(at: datetime) -> str:
+    """A moment by the clocks of the site: 23 Nov 2026 07:00."""
+    return f"{short_day_of_year(at)} {clock(at)}"
+
+
+def made_words(at: datetime) -> str:
+    """When a report was made: 23 November 2026, 07:00."""
+    return f"{long_date(at)}, {clock(at)}"
 
 
 def change_words(of: Compared) -> str:
     """How the rate differs from that of another time: +4 points now (95 % interval -3 to +12; it may be chance)."""
     change = of.change
     if change is None:
-        return "which cannot be compared: not enough people"
-    ends = f"95 % interval {_signed(change.low)} to {_signed(change.high)}"
-    sure = "it may be chance" if change.may_be_chance else "more than chance"
-    return f"{_points(change.value)} now ({ends}; {sure})"
+        return _("which cannot be compared: not enough people")
+    values = {"points": _points(change.value), "low": _signed(change.low), "high": _signed(change.high)}
+    if change.may_be_chance:
+        return _("{points} now (95 % interval {low} to {high}; it may be chance)", **values)
+    return _("{points} now (95 % interval {low} to {high}; more than chance)", **values)
 
 
 def _signed(share: float) -> str:
@@ -66,7 +94,7 @@ def _signed(share: float) -> str:
 
 def _points(share: float) -> str:
     points = round(100 * share)
-    return f"{_sign(points)}{abs(points)} point{'' if abs(points) == 1 else 's'}"
+    return n_("{sign}{n} point", "{sign}{n} points", abs(points), sign=_sign(points))
 
 
 def persons_change(now: int, before: int) -> str:
@@ -84,38 +112,46 @@ def _sign(change: int) -> str:
 def compared_words(of: Compared, now: Report) -> str:
     """One line about another time."""
     change = persons_change(now.counts.total, of.counts.total)
-    persons = f"{number(of.counts.total)} persons{f' then, {change} now' if change else ''}"
-    return f"{persons}; compliance {rate_words(of.rate)} then, {change_words(of)}"
+    values = {"persons": number(of.counts.total), "rate": rate_words(of.rate), "rate_change": change_words(of)}
+    if not change:
+        return _("{persons} persons; compliance {rate} then, {rate_change}", **values)
+    return _("{persons} persons then, {change} now; compliance {rate} then, {rate_change}", change=change, **values)
 
 
 def unwatched_words(of: Report) -> str:
     """When nobody looked, as a sentence; that there was no such hour."""
     if not of.unwatched:
-        return "In each hour somebody looked." if of.length_s >= HOUR_S else "Nothing is known yet."
+        return _("In each hour somebody looked.") if of.length_s >= HOUR_S else _("Nothing is known yet.")
     share = min(1.0, of.unwatched_s / max(1.0, of.length_s))
-    times, intro = list(of.unwatched), ""
+    times, count = list(of.unwatched), 0
     if len(times) > MOST_UNWATCHED:  # each night, say
         longest = sorted(times, key=lambda each: each.since_utc - each.until_utc)[:MOST_UNWATCHED]
-        times, intro = sorted(longest, key=lambda each: each.since_utc), f"{len(times)} times, the longest of them "
+        times, count = sorted(longest, key=lambda each: each.since_utc), len(times)
     told = ", ".join(span_words(each, of.zone) for each in times)
-    return (
-        f"For {duration(of.unwatched_s)} ({100 * share:.0f} % of the time) nobody looked: {intro}{told}."
-        " These are no zeros."
+    values = {"time": duration(of.unwatched_s), "share": percent(share), "times": told}
+    if not count:
+        return _("For {time} ({share} of the time) nobody looked: {times}. These are no zeros.", **values)
+    return _(
+        "For {time} ({share} of the time) nobody looked: {count} times, the longest of them {times}."
+        " These are no zeros.",
+        count=number(count),
+        **values,
     )
 
 
 def span_words(of: Unwatched, zone: TimeZone) -> str:
     """A time in which nobody looked: 23 Nov 02:00 to 05:00."""
     start, end = zone.local(of.since_utc), zone.local(of.until_utc)
-    first, last = (f"{at.day} {at:%b} {at:%H:%M}" for at in (start, end))
-    return f"{first} to {f'{end:%H:%M}' if of.until_utc - of.since_utc < DAY_S and end.day == start.day else last}"
+    first, last = (f"{short_day_and_month(at)} {clock(at)}" for at in (start, end))
+    same_day = of.until_utc - of.since_utc < DAY_S and end.day == start.day
+    return _("{first} to {last}", first=first, last=clock(end) if same_day else last)
 
 
 def watched_words(watched_s: int | None, of: Report) -> str:
     """Of the time of a report, how much one stream was watched: 98 %; None: that cannot be said."""
     if watched_s is None:
         return "·"
-    return f"{100 * min(1.0, watched_s / max(1.0, of.length_s)):.0f} %"
+    return percent(min(1.0, watched_s / max(1.0, of.length_s)))
 
 
 def corrected_words(of: Report) -> str:
@@ -124,14 +160,50 @@ def corrected_words(of: Report) -> str:
     if by_hand is None:
         return ""
     if not by_hand:
-        return "Nobody was given another state by hand."
-    told = f"{number(by_hand)} person{' was' if by_hand == 1 else 's were'} given another state by hand"
+        return _("Nobody was given another state by hand.")
     if wrong is None or not wrong.is_enough:
-        return f"{told}."
-    share = f"{100 * wrong.value:.1f} % of those it judged ({100 * wrong.low:.1f} to {100 * wrong.high:.1f} %)"
-    return f"{told}; so the box was wrong about {share}, as far as somebody looked."
+        return n_(
+            "{n} person was given another state by hand.", "{n} persons were given another state by hand.", by_hand
+        )
+    return n_(
+        "{n} person was given another state by hand; so the box was wrong about {share} % of those it judged"
+        " ({low} to {high} %), as far as somebody looked.",
+        "{n} persons were given another state by hand; so the box was wrong about {share} % of those it judged"
+        " ({low} to {high} %), as far as somebody looked.",
+        by_hand,
+        share=decimal(100 * wrong.value),
+        low=decimal(100 * wrong.low),
+        high=decimal(100 * wrong.high),
+    )
 
 
-def several(noun: str) -> str:
-    """More than one of them: streams, boxes."""
-    return f"{noun}es" if noun.endswith("x") else f"{noun}s"
+BY_PART = {"stream": N_("By stream"), "box": N_("By box")}
+PART = {"stream": N_("Stream"), "box": N_("Box")}
+ALL_PARTS = {"stream": N_("all streams"), "box": N_("all boxes")}
+OF_ALL_PARTS = {"stream": N_("Of all streams"), "box": N_("Of all boxes")}
+OF_WHICH_PARTS = {"stream": N_("Of which streams"), "box": N_("Of which boxes")}
+"""By the noun of what a report's parts are."""
+EACH = {
+    Kind.DAY: N_("Each day, at {clock} on the day after"),
+    Kind.WEEK: N_("Each week, at {clock} on the day after"),
+    Kind.MONTH: N_("Each month, at {clock} on the day after"),
+}
+SEND_NOW = {
+    Kind.DAY: N_("Send the latest report, of each day, now"),
+    Kind.WEEK: N_("Send the latest report, of each week, now"),
+    Kind.MONTH: N_("Send the latest report, of each month, now"),
+}
+NOTHING_BEFORE = {
+    Kind.DAY: N_("Nothing is known of the day before."),
+    Kind.WEEK: N_("Nothing is known of the week before."),
+    Kind.MONTH: N_("Nothing is known of the month before."),
+}
+
+
+def parts_words(subjects: Sequence[str] | None, known: Mapping[str, str], noun: str) -> str:
+    """Of what a plan's report is. known: names by id."""
+    if subjects is None:
+        return _(OF_ALL_PARTS[noun])
+    if not subjects:
+        return _("Of nothing: choose anew what it is of")
+    return _("Of {names}", names=", ".join(known.get(each, each) for each in subjects))

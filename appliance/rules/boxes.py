@@ -10,7 +10,7 @@ from appliance.config import Config
 from appliance.errors import InputError, UserError
 from appliance.files import replace_file
 from appliance.language import N_, _
-from appliance.names import MAX_LENGTH, clean_name
+from appliance.names import MAX_LENGTH, clean_name, is_readable
 from appliance.service import SERVICES
 from appliance.store import Store
 from appliance.times import Now
@@ -22,7 +22,7 @@ def box_title(config: Config) -> str:
         text = config.title_path.read_text(errors="replace").strip()
     except OSError:
         return config.box
-    return text if text and len(text) <= MAX_LENGTH and text.isprintable() else config.box
+    return text if text and len(text) <= MAX_LENGTH and is_readable(text) else config.box
 
 
 def set_box_title(config: Config, text: str) -> None:

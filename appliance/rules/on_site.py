@@ -67,18 +67,18 @@ def set_broker(
     """
     _refuse_fixed(config)
     if not host:
-        raise InputError(_(_WORDS["host"]))
+        raise InputError(_(_WORDS["host"]), "host")
     if any(ord(letter) < 32 for letter in password):
-        raise InputError(_("The password must be one line, without control characters."))
+        raise InputError(_("The password must be one line, without control characters."), "password")
     kept = _password_of(config, user)
     path = str(config.state / PASSWORD) if password else kept
     wished = {"host": host, "port": port, "user": user, "password_file": path, "tls": tls}
     try:
         settings = msgspec.convert({**wished, "topic": topic, "discovery": discovery}, Mqtt)
     except msgspec.ValidationError as error:
-        raise InputError(
-            next((_(words) for name, words in _WORDS.items() if name in str(error)), str(error))
-        ) from error
+        wrong = next((name for name in _WORDS if name in str(error)), None)
+        field = "user" if wrong == "password_file" else wrong or "host"
+        raise InputError(_(_WORDS[wrong]) if wrong else str(error), field) from error
     try:
         if password:
             replace_file(config.state / PASSWORD, f"{password}\n")

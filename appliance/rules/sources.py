@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from appliance import address
 from appliance.address import HIDDEN, Address, shown
-from appliance.errors import InputError, NotAllowed, UserError
+from appliance.errors import InputError, NotAllowed, UserError, about
 from appliance.language import _
 from appliance.vision.reading.reach import SourceRefused, webcam
 
@@ -18,6 +18,7 @@ MAX_LENGTH = 500
 _NUMERIC_HOST = re.compile(r"(?i)((0x[0-9a-f]*|[0-9]+)\.?)+")
 
 
+@about("source")
 def clean_source(text: str, by_admin: bool, user: str | None = None, password: str | None = None) -> str:
     """A source as it is stored, its user and password percent-encoded. Raises InputError.
 
@@ -52,6 +53,7 @@ def clean_source(text: str, by_admin: bool, user: str | None = None, password: s
     return str(_with_fields(parsed, user, password))
 
 
+@about("watch")
 def clean_watch(text: str, source: str, by_admin: bool, user: str | None = None, password: str | None = None) -> str:
     """A sub-stream as it is stored, by the rules of a source. Raises InputError.
 
@@ -70,6 +72,7 @@ def clean_watch(text: str, source: str, by_admin: bool, user: str | None = None,
     return watch
 
 
+@about("watch")
 def refuse_pair(source: str, watch: str) -> None:
     """Raise InputError if the one cannot be the sub-stream of the other; both as they are stored."""
     if source.startswith("/") or watch.startswith("/"):
@@ -134,6 +137,7 @@ def _service(parsed: Address) -> tuple[str, str, int]:
     return scheme, parsed.host.lower(), parsed.port or SCHEMES[scheme]
 
 
+@about("source_user")
 def _with_fields(parsed: Address, user: str | None, password: str | None) -> Address:
     if not user and not password:
         return parsed

@@ -7,7 +7,7 @@ from dataclasses import fields
 from appliance.accounts.audit import Action
 from appliance.accounts.people import Person, Role
 from appliance.address import shown
-from appliance.errors import InputError, NotAllowed, NotFound
+from appliance.errors import InputError, NotAllowed, NotFound, about
 from appliance.images import ImageFiles
 from appliance.keeping import MAX_DAYS, ImageMode, Keeping
 from appliance.language import N_, _
@@ -71,7 +71,7 @@ def add(
             store.audit.add(Action.STREAM_ADDED, named(store, stream_id), source=shown(source))
         return find(store, stream_id, now), None
     if watch:
-        raise InputError(_(NO_SUB_STREAM))
+        raise InputError(_(NO_SUB_STREAM), "watch")
     key = known_key or new_stream_key()
     with store.saving():
         stream_id = store.streams.add_with_key(owner_id, name, digest(key), now.utc)
@@ -143,15 +143,18 @@ def _check_keeping(by: Person, keeping: Keeping, before: Keeping) -> None:
     """Raises InputError, NotAllowed."""
     if keeping.images is ImageMode.FULL and before.images is not ImageMode.FULL and not by.is_admin:
         raise NotAllowed(
-            _("Only an admin may have faces kept as they are; choose that eyes are pixelated, or no images.")
+            _("Only an admin may have faces kept as they are; choose that eyes are pixelated, or no images."),
+            "images",
         )
     if not _is_span(keeping.images_days):
         raise InputError(
-            _("For how many days images are kept is a number from 1 to {most}, or nothing.", most=MAX_DAYS)
+            _("For how many days images are kept is a number from 1 to {most}, or nothing.", most=MAX_DAYS),
+            "images_days",
         )
     if not _is_span(keeping.detections_days):
         raise InputError(
-            _("For how many days detections are kept is a number from 1 to {most}, or nothing.", most=MAX_DAYS)
+            _("For how many days detections are kept is a number from 1 to {most}, or nothing.", most=MAX_DAYS),
+            "detections_days",
         )
 
 
@@ -231,7 +234,12 @@ def delete_images(store: Store, files: ImageFiles, by: Person, stream: Stream, n
 
 def named(store: Store, stream_id: int) -> str:
     """A stream as the audit knows it: its number, which is never given twice, and how it is called now."""
-    return f"stream {stream_id} ({store.streams.title(stream_id)})"
+    return subject_of(stream_id, store.streams.title(stream_id))
+
+
+def subject_of(stream_id: int, title: str) -> str:
+    """The same, of a stream whose title is known."""
+    return f"stream {stream_id} ({title})"
 
 
 def _new_source(
@@ -248,6 +256,7 @@ def _new_source(
     return changed_credentials(stored, by.is_admin, source_user, source_password)
 
 
+@about("watch")
 def _watch_after(
     by: Person, stream: Stream, source: str | None, watch: str | None, user: str | None, password: str | None
 ) -> str | None:
@@ -256,7 +265,7 @@ def _watch_after(
     main = source or before
     if main is None:
         if watch:
-            raise InputError(_(NO_SUB_STREAM))
+            raise InputError(_(NO_SUB_STREAM), "watch")
         return None
     if stored is not None and before is not None:
         stays = same_place(main, before) if watch is None else watch == shown(stored)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from segno import helpers
 
+from appliance.names import without_joiners
 from appliance.screen import blocks
 from appliance.screen.seen import Seen
 
@@ -39,7 +40,7 @@ def serial(seen: Seen) -> list[str]:
 
 def printable(text: str) -> str:
     """A text that moves no cursor and takes one column a character: somebody else may have chosen it."""
-    plain = unicodedata.normalize("NFC", text)
+    plain = without_joiners(unicodedata.normalize("NFC", text))
     return "".join(letter if letter.isprintable() and _is_narrow(letter) else "?" for letter in plain)
 
 

@@ -37,6 +37,8 @@ BETTER = 1.3  # a new image must be this much better than the one there is
 JPEG_QUALITY = 85
 PREVIEW_SIDE_PX = 640
 PREVIEW_PAUSE_S = 0.4
+GLANCE_SIDE_PX = 320
+GLANCE_PAUSE_S = 0.9
 EARLY_S = 0.05  # looks come when they come: a picture that is nearly due is drawn
 MOVED_S = 1.0  # a movement that the sub-stream shows is looked at for at least so long
 WATCHED_S = 2.0  # while somebody watches, everything is decoded for so long at a time
@@ -318,10 +320,13 @@ class Analysis:
         if not self.draws:
             return
         frame = look.frame
-        if frame.time_s < self._preview_due_s - EARLY_S or not self.previews.is_requested(self.stream_id):
+        if frame.time_s < self._preview_due_s - EARLY_S:
             return
-        self._preview_due_s = frame.time_s + PREVIEW_PAUSE_S
-        small = frame.shrunk(PREVIEW_SIDE_PX)
+        is_watched = self.previews.is_requested(self.stream_id)
+        if not is_watched and not self.previews.is_glanced_at(self.stream_id):
+            return
+        self._preview_due_s = frame.time_s + (PREVIEW_PAUSE_S if is_watched else GLANCE_PAUSE_S)
+        small = frame.shrunk(PREVIEW_SIDE_PX if is_watched else GLANCE_SIDE_PX)
         sizes = (frame.width, frame.height), (small.shape[1], small.shape[0])
         hidden = pixelate_eyes(small, [rescale_bbox(bbox_px, *sizes) for bbox_px in self._hidden(look)])
         somebodys = [face for face in self._in_view(look) if face not in look.excluded]

@@ -19,7 +19,16 @@ from appliance.web.uploads import Admit, note_arrival
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 ErrorPage = Callable[[HTTPError], Any]
-READ_HEADERS = ("Host", "Origin", "Sec-Fetch-Site", "Authorization", "If-None-Match", "Referer", "X-CSRF-Token")
+READ_HEADERS = (
+    "Host",
+    "Origin",
+    "Sec-Fetch-Site",
+    "Authorization",
+    "If-None-Match",
+    "Referer",
+    "X-CSRF-Token",
+    "X-By-Script",
+)
 """Every header that this program reads."""
 
 

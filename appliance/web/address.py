@@ -71,6 +71,10 @@ class SiteAddress:
         """The host of base_url; empty without one."""
         return host_in(urlsplit(self.base_url).netloc) or ""
 
+    def seen_at(self, authority: str) -> str:
+        """The address of the site without a `/` at its end, for whoever asked for it by this `Host` header."""
+        return self.base_url or f"{'https' if self.speaks_https else 'http'}://{authority}"
+
     def answers_to(self, authority: str) -> bool:
         """Whether a `Host` header names this site.
 

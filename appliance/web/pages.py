@@ -23,7 +23,9 @@ from appliance.web.markup import Markup
 from appliance.web.refill import refilled
 from appliance.web.render import Renderer, answer_with_etag
 from appliance.web.static import Static
+from appliance.web.told import Told, is_looked_at
 from appliance.web.unsent import UNSENT_ID, UNSENT_PAGE, unsent_now
+from appliance.web.wrong_field import pointed
 
 log = logging.getLogger(__name__)
 Page: TypeAlias = str | HTTPResponse
@@ -96,14 +98,35 @@ class Pages:
     values: Mapping[str, Any] = field(default_factory=dict)
     address: SiteAddress = field(default_factory=SiteAddress)
     title: Callable[[], str] | None = None
+    told: Told = field(default_factory=Told)
 
-    def page(self, view: str, *, status: int = 200, problem: UserError | str | None = None, **values: Any) -> Page:
-        """The page `view`, for its viewer. problem: why a form was not accepted; an error brings its own status."""
+    @property
+    def site_name(self) -> str:
+        """What stands beside the brand."""
+        return self.title() if self.title else self.name
+
+    def page(
+        self,
+        view: str,
+        *,
+        status: int = 200,
+        problem: UserError | str | None = None,
+        wrong_field: str = "",
+        **values: Any,
+    ) -> Page:
+        """The page `view`, for its viewer. problem: why a form was not accepted; an error brings its own status.
+
+        wrong_field: of the form, by name, where the error does not say it.
+        """
+        wrong = (problem.fields if isinstance(problem, InputError) else ()) or (wrong_field,)
         if isinstance(problem, UserError):
             status, problem = 400 if isinstance(problem, InputError) else 503, str(problem)
         viewer = self.viewer()
         csrf = viewer.csrf_token if viewer else form_token(self.form_cookie, response)
-        text = self._render(view, viewer, csrf=csrf, problem=problem, **values)
+        happened = self._told(viewer) if status == 200 else None
+        text = self._render(view, viewer, csrf=csrf, problem=problem, happened=happened, **values)
+        if problem and request.method == "POST":
+            text = pointed(text, self.address.rooted(request.path), wrong)
         response.status = status
         unsent = unsent_now()
         if unsent and status == 200 and request.path != UNSENT_PAGE:
@@ -112,6 +135,16 @@ class Pages:
                 return see_other(f"{UNSENT_PAGE}?{UNSENT_ID}={unsent.id}")
             text = filled
         return answer_with_etag(text) if status == 200 and request.method == "GET" else text
+
+    def done(self, path: str, sentence: str) -> HTTPResponse:
+        """Lead on to a page of ours after a form; the page says, once, what was done."""
+        viewer = self.viewer()
+        if viewer and viewer.csrf_token:
+            self.told.keep(viewer.csrf_token, sentence)
+        return see_other(path)
+
+    def _told(self, viewer: Viewer | None) -> str | None:
+        return self.told.take(viewer.csrf_token) if viewer and viewer.csrf_token and is_looked_at() else None
 
     def error_page(self, error: HTTPError) -> str:
         """What went wrong and the next step: a page for people, JSON for programs. Never a traceback."""
@@ -133,7 +166,7 @@ class Pages:
     def _render(self, view: str, viewer: Viewer | None, **values: Any) -> str:
         keep_apart(values.get("csrf"))
         common = {
-            "site_name": self.title() if self.title else self.name,
+            "site_name": self.site_name,
             "noun": self.noun,
             "static": self.static.url,
             "path": request.path,

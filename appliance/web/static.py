@@ -14,6 +14,7 @@ TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
+    ".png": "image/png",
 }
 
 
@@ -40,6 +41,10 @@ class Static:
     def url(self, name: str) -> str:
         """Where a file is: /static/app-<hash>.css for app.css. Raises KeyError."""
         return self._addresses[name]
+
+    def text(self, name: str) -> str:
+        """What is in a file, for what is served under another address. Raises KeyError."""
+        return self._files[self._addresses[name].rsplit("/", 1)[1]][1].decode()
 
     def add_routes(self, app: App) -> None:
         """Serve them."""

@@ -28,10 +28,14 @@ def rate_words(rate: Rate | None) -> str:
     """A compliance rate with its interval and n, or that there is not enough to say one."""
     if rate is None or not rate.is_enough:
         return _(TOO_FEW)
-    return _(
-        "{rate} ({low} to {high}, n = {n})",
-        rate=percent(rate.value),
-        low=f"{100 * rate.low:.0f}",
-        high=percent(rate.high),
-        n=number(rate.n),
-    )
+    return figures_words(rate)
+
+
+def figures_words(rate: Rate) -> str:
+    """A rate with its interval and n, of however few."""
+    return f"{percent(rate.value)} ({interval_words(rate)})"
+
+
+def interval_words(rate: Rate) -> str:
+    """How sure a rate is, behind the rate itself: `80 to 99 %, n = 25`."""
+    return _("{low} to {high}, n = {n}", low=f"{100 * rate.low:.0f}", high=percent(rate.high), n=number(rate.n))

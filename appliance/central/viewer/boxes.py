@@ -17,13 +17,13 @@ from appliance.central.viewer.fleet import silent
 from appliance.central.viewer.joins import revoke
 from appliance.central.viewer.pages import Centre
 from appliance.central.viewer.words import ACTIONS, SERVICES
-from appliance.errors import InputError, NotFound, UserError
+from appliance.errors import InputError, NotFound, UserError, about
 from appliance.language import ENGLISH, N_, _, speaking
 from appliance.names import clean_name
 from appliance.rates import compliance
 from appliance.times import Now
 from appliance.web.access import Access, App
-from appliance.web.forms import field, see_other, whole_number
+from appliance.web.forms import field, whole_number
 from appliance.web.pages import Page
 
 COMMAND_S = 3600
@@ -52,7 +52,7 @@ def add_routes(app: App, centre: Centre) -> None:
                 store.boxes.change(box.id, title, site_id, typed["note"][:500])
         except UserError as error:
             return _page(centre, store, visitor, now, box, problem=error, typed=typed)
-        return see_other(f"/boxes/{box.id}")
+        return centre.pages.done(f"/boxes/{box.id}", _("The box {box} was changed.", box=box.name))
 
     @app.post("/boxes/<box_id>/commands", access=Access.ADMIN)
     def ask(store: CentralStore, visitor: Visitor, now: Now, box_id: str) -> Page:
@@ -62,7 +62,7 @@ def add_routes(app: App, centre: Centre) -> None:
             give_command(store, box, field("action"), detail, visitor.name, now)
         except UserError as error:
             return _page(centre, store, visitor, now, box, problem=error)
-        return see_other(f"/boxes/{box.id}#commands")
+        return centre.pages.done(f"/boxes/{box.id}#commands", _("The command waits for the box to fetch it."))
 
     @app.get("/boxes/<box_id>/revoke", access=Access.ADMIN)
     def confirm(store: CentralStore, box_id: str) -> Page:
@@ -71,7 +71,7 @@ def add_routes(app: App, centre: Centre) -> None:
     @app.post("/boxes/<box_id>/revoke", access=Access.ADMIN)
     def revoke_box(store: CentralStore, visitor: Visitor, now: Now, box_id: str) -> Page:
         if revoke(centre.config, store, found(store, box_id), visitor.name, now):
-            return see_other(f"/boxes/{box_id}")
+            return centre.pages.done(f"/boxes/{box_id}", _("The box was revoked."))
         untold = _(NO_BROKER_HERE, folder=centre.config.broker_dir)
         return _page(centre, store, visitor, now, found(store, box_id), problem=untold)
 
@@ -84,6 +84,7 @@ def found(store: CentralStore, box_id: str) -> Box:
     return box
 
 
+@about("site")
 def site_named(store: CentralStore, text: str) -> int | None:
     """The site that a form chose, by its id; None: none. Raises InputError."""
     if not text:

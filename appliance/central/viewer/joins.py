@@ -56,7 +56,7 @@ def add_routes(app: App, centre: Centre) -> None:
     @app.post("/add-box/<join_id:int>/withdraw", access=Access.ADMIN)
     def withdraw(store: CentralStore, visitor: Visitor, now: Now, join_id: int) -> Page:
         members.withdraw(store.db, join_id, visitor.name, now.utc)
-        return see_other("/add-box")
+        return centre.pages.done("/add-box", _("The join code was withdrawn."))
 
 
 def _invite(config: CentralConfig, store: CentralStore, by: str, now: Now, typed: dict[str, str]) -> tuple[str, int]:

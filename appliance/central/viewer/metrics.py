@@ -16,6 +16,7 @@ from appliance.central.store import Box, CentralStore
 from appliance.central.store.records import Process
 from appliance.central.viewer.condition import Age, Condition, Severity, condition
 from appliance.central.viewer.pages import Centre
+from appliance.language import _
 from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.forms import see_other
@@ -53,7 +54,7 @@ def add_routes(app: App, centre: Centre) -> None:
             store.records.note(now.utc, "the metrics token was ended", visitor.name)
             store.audit.add(Action.TOKEN_REVOKED, METRICS)
         token.forget()
-        return see_other("/events")
+        return centre.pages.done("/events", _("The metrics token has ended."))
 
 
 def metrics(
@@ -116,7 +117,9 @@ def _fleet(boxes: Sequence[Box], conditions: Iterable[Condition]) -> Iterator[Me
 
 
 def _boxes(known: Sequence[tuple[Box, Condition]]) -> Iterator[Metric]:
-    named = [({"box": box.id, "name": box.name, "site": box.site or "", "version": box.version}, 1) for box, _ in known]
+    named = [
+        ({"box": box.id, "name": box.name, "site": box.site or "", "version": box.version}, 1) for box, _counts in known
+    ]
     yield gauge("mb9k_centre_box_info", "The box, always 1.", named)
     yield gauge(
         "mb9k_centre_box_age_seconds",
@@ -131,22 +134,22 @@ def _boxes(known: Sequence[tuple[Box, Condition]]) -> Iterator[Metric]:
     yield gauge(
         "mb9k_centre_box_backlog_rows",
         "Rows that the box has yet to tell.",
-        [(_of_box(box), box.backlog) for box, _ in known],
+        [(_of_box(box), box.backlog) for box, _counts in known],
     )
     yield gauge(
         "mb9k_centre_box_live_streams",
         "Streams that the box receives.",
-        [(_of_box(box), len(box.live)) for box, _ in known],
+        [(_of_box(box), len(box.live)) for box, _counts in known],
     )
     yield gauge(
         "mb9k_centre_box_disk_free_bytes",
         "Room on the disk of the box, as it said last.",
-        [(_of_box(box), None if box.disk_free_mb is None else box.disk_free_mb * 1e6) for box, _ in known],
+        [(_of_box(box), None if box.disk_free_mb is None else box.disk_free_mb * 1e6) for box, _counts in known],
     )
     yield gauge(
         "mb9k_centre_box_temperature_celsius",
         "The warmest part of the box, as it said last.",
-        [(_of_box(box), box.temperature_c) for box, _ in known],
+        [(_of_box(box), box.temperature_c) for box, _counts in known],
     )
 
 

@@ -15,7 +15,7 @@ from appliance.errors import InputError, UserError
 from appliance.language import _
 from appliance.times import Now
 from appliance.web.access import Access, App
-from appliance.web.forms import field, see_other, whole_number
+from appliance.web.forms import field, whole_number
 from appliance.web.pages import Page
 
 
@@ -36,7 +36,7 @@ def add_routes(app: App, centre: Centre) -> None:
             _give_sites(store, person_id)
         except UserError as error:
             return _page(centre, store, now, problem=error, name=field("name"), role=field("role"), chosen=_chosen())
-        return see_other("/people")
+        return centre.pages.done("/people", _("{name} may sign in now.", name=changes.find(store, person_id).name))
 
     @app.get("/people/<person_id:int>/remove", access=Access.ADMIN)
     def confirm_removal(store: CentralStore, person_id: int) -> Page:
@@ -47,12 +47,13 @@ def add_routes(app: App, centre: Centre) -> None:
         person = changes.find(store, person_id)
         if not changes.remove(store, person):
             return _page(centre, store, now, problem=InputError(_(changes.LAST_ADMIN_OF_CENTRE)))
-        return see_other("/people")
+        return centre.pages.done("/people", _("{name} was removed.", name=person.name))
 
     @app.post("/people/<person_id:int>/sites", access=Access.ADMIN)
     def give_sites(store: CentralStore, person_id: int) -> Page:
-        _give_sites(store, changes.find(store, person_id).id)
-        return see_other("/people")
+        person = changes.find(store, person_id)
+        _give_sites(store, person.id)
+        return centre.pages.done("/people", _("What {name} sees was changed.", name=person.name))
 
 
 def _chosen() -> list[int]:

@@ -31,6 +31,7 @@ from appliance.central.viewer import (
     sites,
     streams,
 )
+from appliance.central.viewer.openapi import document
 from appliance.central.viewer.pages import Centre, owned
 from appliance.exports.drafts import sweep
 from appliance.language import speak
@@ -38,7 +39,7 @@ from appliance.secrets import claim_code
 from appliance.service import http_status, keep_alive, reachable_host, serve_http
 from appliance.times import Now
 from appliance.times import now as clock_now
-from appliance.web import languages
+from appliance.web import installed, languages, reference_page
 from appliance.web.access import Access, App
 from appliance.web.server import CLIENT_TIMEOUT_S, make_server
 
@@ -74,6 +75,8 @@ def make_app(
     unsent.add_routes(app, centre.accounts)
     account.add_routes(app, centre.accounts)
     audit_site.add_routes(app, centre.accounts)
+    installed.add_routes(app, centre.pages)
+    reference_page.add_routes(app, centre.pages, document())
     for module in MODULES:
         module.add_routes(app, centre)
 

@@ -21,7 +21,7 @@ from appliance.names import clean_name
 from appliance.rates import compliance
 from appliance.times import Now
 from appliance.web.access import Access, App
-from appliance.web.forms import field, see_other
+from appliance.web.forms import field
 from appliance.web.pages import Page
 
 FIELDS = ("name", "group", "latitude", "longitude")
@@ -44,7 +44,7 @@ def add_routes(app: App, centre: Centre) -> None:
                 store.sites.add(site_from(0, typed))
         except UserError as error:
             return _list(centre, store, visitor, now, problem=error, typed=typed)
-        return see_other("/sites")
+        return centre.pages.done("/sites", _("The site {name} was added.", name=typed["name"]))
 
     @app.get("/sites/<site_id:int>", access=Access.OWNER)
     def site_page(store: CentralStore, visitor: Visitor, now: Now, site: Site) -> Page:
@@ -58,7 +58,7 @@ def add_routes(app: App, centre: Centre) -> None:
                 store.sites.change(site_from(site.id, typed))
         except UserError as error:
             return _page(centre, store, visitor, now, site, problem=error, typed=typed)
-        return see_other(f"/sites/{site.id}")
+        return centre.pages.done(f"/sites/{site.id}", _("The site was changed."))
 
     @app.post("/sites/<site_id:int>/update", access=Access.ADMIN)
     def update_boxes(store: CentralStore, visitor: Visitor, now: Now, site_id: int) -> Page:
@@ -75,7 +75,7 @@ def add_routes(app: App, centre: Centre) -> None:
                     refused.append(f"{box.name}: {error}")
         if refused:
             return _page(centre, store, visitor, now, site, problem=" ".join(refused))
-        return see_other(f"/sites/{site.id}")
+        return centre.pages.done(f"/sites/{site.id}", _("The boxes of this site were told to update."))
 
     @app.get("/sites/<site_id:int>/remove", access=Access.ADMIN)
     def confirm_removal(store: CentralStore, site_id: int) -> Page:
@@ -83,8 +83,9 @@ def add_routes(app: App, centre: Centre) -> None:
 
     @app.post("/sites/<site_id:int>/remove", access=Access.ADMIN)
     def remove(store: CentralStore, site_id: int) -> Page:
-        _remove(store, _found(store, site_id))
-        return see_other("/sites")
+        site = _found(store, site_id)
+        _remove(store, site)
+        return centre.pages.done("/sites", _("The site {name} was removed.", name=site.name))
 
 
 def _remove(store: CentralStore, site: Site) -> None:

@@ -1,6 +1,8 @@
 // Everything here is a comfort: the pages work without it.
 "use strict";
 
+const BY_SCRIPT = { "X-By-Script": "1" }; // what was done is told on a page that somebody sees, not on one we compare
+
 // Times in the reader's own zone.
 const MOMENT = { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
 
@@ -158,7 +160,7 @@ function renewInPlace(main, next) {
 
 // "12 newer, show": in the page, so that the place in it and the keyboard's are not lost.
 async function showNewer(main, link) {
-  const answer = await fetch(link.href, { cache: "no-store", signal: AbortSignal.timeout(10000) });
+  const answer = await fetch(link.href, { headers: BY_SCRIPT, cache: "no-store", signal: AbortSignal.timeout(10000) });
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const next = page.querySelector("main");
   const list = next?.querySelector("[data-held]");
@@ -179,8 +181,10 @@ document.addEventListener("click", (event) => {
 // A live picture goes on within what is new around it, and the page's main part stays the one that is renewed.
 function replace(now, next) {
   const fresh = document.importNode(next, true);
-  const [frame, theirs] = [now, fresh].map((part) => part.nodeType === 1 && part.querySelector("[data-preview]"));
-  if (frame && theirs) {
+  const frames = now.nodeType === 1 ? [...now.querySelectorAll("[data-preview]")] : [];
+  for (const theirs of fresh.nodeType === 1 ? fresh.querySelectorAll("[data-preview]") : []) {
+    const frame = frames.find((each) => each.dataset.preview === theirs.dataset.preview);
+    if (!frame) continue;
     renew(frame, theirs);
     theirs.replaceWith(frame);
   }
@@ -206,7 +210,7 @@ function keepUpToDate(main) {
   let drawn = null;
   async function poll() {
     if (isBusy(main)) return;
-    const headers = etag ? { "If-None-Match": etag } : {};
+    const headers = etag ? { ...BY_SCRIPT, "If-None-Match": etag } : BY_SCRIPT;
     const { from } = main.dataset;
     const answer = await fetch(from ?? location.href, { headers, cache: "no-store", signal: AbortSignal.timeout(10000) });
     if (answer.redirected) return location.reload();
@@ -223,18 +227,20 @@ function keepUpToDate(main) {
     localise(next);
     isKeptBack = false;
     renewInPlace(main, next);
+    startPreviews();
     if (isKeptBack) etag = drawn = null; // asked for once more
     for (const tell of tellAges) tell();
   }
   setInterval(() => poll().catch(() => { stale.hidden = false; }), Number(main.dataset.refresh) * 1000);
 }
 
-// The live preview: the next picture as soon as the last one is shown.
+// The live preview: the next picture as soon as the last one is shown; where many are side by side, after a pause.
 function showPreview(frame) {
   const picture = frame.querySelector("img");
   const none = frame.querySelector("[data-none]");
   let drawnAt = picture.hidden ? null : performance.now(); // of the one that came with the page, a little later than true
   async function next() {
+    if ("pause" in frame.dataset && frame.isConnected && !isInSight(frame)) return setTimeout(next, 250);
     let wait = 1000;
     if (!document.hidden) {
       try {
@@ -259,12 +265,14 @@ function showPreview(frame) {
       } catch { /* the box does not answer: the picture shows its age */ }
       tell();
     }
-    if (frame.isConnected) setTimeout(next, wait);
+    if (frame.isConnected) return setTimeout(next, Math.max(wait, Number(frame.dataset.pause ?? 0)));
+    clearInterval(telling);
+    tellAges.splice(tellAges.indexOf(tell), 1);
+    if (picture.src.startsWith("blob:")) URL.revokeObjectURL(picture.src);
   }
-  const tell = () => frame.isConnected && showAge(frame, drawnAt === null ? 0 : performance.now() - drawnAt);
+  const tell = () => frame.isConnected && showAge(frame, drawnAt === null ? null : performance.now() - drawnAt);
   tellAges.push(tell);
-  setInterval(tell, 500);
-  document.addEventListener("visibilitychange", tell);
+  const telling = setInterval(tell, 500);
   next();
 }
 
@@ -322,14 +330,17 @@ function setText(element, words) {
   if (element.textContent !== words) element.textContent = words;
 }
 
-// How old a picture is that is not live any more. A screen reader is told that once, and reads the age where it stands.
+// How old a picture is that is not live any more; on a wall, of each. A screen reader is told once that one is not, and
+// reads the age where it stands. ageMs: null where there is no picture.
 function showAge(frame, ageMs) {
   const isOld = ageMs >= OLD_MS;
-  const words = isOld ? ageWords(Math.floor(ageMs / 1000)) : "";
+  const age = ageMs === null ? "" : ageWords(Math.floor(ageMs / 1000));
   frame.toggleAttribute("data-old", isOld);
-  setText(frame.querySelector("[data-age]"), words);
-  setText(frame.querySelector("[data-age-mark] [role=status]"), isOld ? said("not-live", "The picture is not live.") : "");
-  const pill = document.querySelector("#main .pill.live, #main .pill.old"); // of this stream: a page with a picture has one
+  setText(frame.querySelector("[data-age]"), isOld || "tellsAge" in frame.dataset ? age : "");
+  const status = frame.querySelector("[data-age-mark] [role=status]");
+  if (status) setText(status, isOld ? said("not-live", "The picture is not live.") : "");
+  const around = frame.closest(".wall > li") ?? document.getElementById("main"); // of this stream: else a page has one
+  const pill = around.querySelector(".pill.live, .pill.old");
   if (!pill) return;
   if (!isOld && pill.matches(".old")) {
     pill.textContent = pill.dataset.said;
@@ -337,7 +348,25 @@ function showAge(frame, ageMs) {
   } else if (isOld) {
     if (pill.matches(".live")) pill.dataset.said = pill.textContent;
     pill.className = "pill warn old";
-    setText(pill, said("old-picture", "Picture {age}", { age: words }));
+    setText(pill, said("old-picture", "Picture {age}", { age }));
+  }
+}
+
+document.addEventListener("visibilitychange", () => { for (const tell of tellAges) tell(); });
+
+// Of a wall of pictures a phone shows two or three; the others are not fetched.
+function isInSight(frame) {
+  const { top, bottom } = frame.getBoundingClientRect();
+  return bottom >= -300 && top <= innerHeight + 300;
+}
+
+const shownPreviews = new WeakSet();
+
+function startPreviews() {
+  for (const frame of document.querySelectorAll("[data-preview]")) {
+    if (shownPreviews.has(frame)) continue;
+    shownPreviews.add(frame);
+    showPreview(frame);
   }
 }
 
@@ -401,6 +430,7 @@ function sendFile(form) {
   });
   request.addEventListener("error", () => say("The connection broke off. Send it again."));
   request.open("POST", form.action);
+  for (const [name, value] of Object.entries(BY_SCRIPT)) request.setRequestHeader(name, value);
   request.send(new FormData(form));
   shown.hidden = false;
   button.disabled = true;
@@ -412,7 +442,12 @@ document.addEventListener("submit", (event) => {
   sendFile(event.target);
 });
 
+// While the box cannot be reached, a sentence of ours instead of the browser's own page. By HTTPS, and on localhost.
+const manifest = document.querySelector("link[rel=manifest]");
+if (manifest && navigator.serviceWorker)
+  addEventListener("load", () => navigator.serviceWorker.register(new URL("worker.js", manifest.href)).catch(() => {}));
+
 localise(document);
 const main = document.querySelector("main[data-refresh]");
 if (main) keepUpToDate(main);
-document.querySelectorAll("[data-preview]").forEach(showPreview);
+startPreviews();

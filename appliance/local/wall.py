@@ -1,0 +1,141 @@
+"""The wall of Home: what is LIVE side by side, problems first, with small pictures and what each counted today."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from bottle import HTTPResponse
+
+from appliance.accounts.guard import Visitor
+from appliance.keeping import ImageMode
+from appliance.language import _
+from appliance.local.pages import Site
+from appliance.local.trend_steps import detections_address
+from appliance.previews import AGE_HEADER
+from appliance.reception import Reception
+from appliance.rules import streams as rules
+from appliance.store import DetectionFilter, Store, Stream
+from appliance.times import Now
+from appliance.web.access import Access, App
+
+log = logging.getLogger(__name__)
+TILES_AT_MOST = 12
+"""The rest is on the page of all streams: nobody takes in more at a glance, and a box has no more to give."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One stream on the wall. list: where its persons of today stand. no_picture: why it shows none; empty: it may."""
+
+    stream: Stream
+    received: Reception
+    is_alerted: bool
+    today: int
+    list: str
+    no_picture: str
+    has_picture: bool
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether somebody has to see to it."""
+        return _is_wrong(self.stream, self.received, self.is_alerted)
+
+    @property
+    def shows(self) -> bool:
+        """Whether it has a place for a picture."""
+        return self.stream.live and not self.no_picture
+
+    @property
+    def subject(self) -> str:
+        """The stream as the audit knows it."""
+        return rules.subject_of(self.stream.id, self.stream.title)
+
+
+@dataclass(frozen=True, slots=True)
+class Wall:
+    """live, wrong: how many streams are. more: how many of these have no tile. others: how many are neither."""
+
+    tiles: Sequence[Tile]
+    live: int
+    wrong: int
+    more: int
+    others: int
+
+
+def wall_of(
+    site: Site,
+    store: Store,
+    streams: Sequence[Stream],
+    received: Mapping[int, Reception],
+    alerted: Collection[int],
+    today_utc: float,
+) -> Wall:
+    """What the wall shows of these streams. alerted: of which (by id) an alert is open."""
+    ranked = [(_rank(each, received[each.id], each.id in alerted), each) for each in streams]
+    shown = sorted((pair for pair in ranked if pair[0] is not None), key=lambda pair: pair[0] or 0)
+    chosen = [stream for _rank_of, stream in shown[:TILES_AT_MOST]]
+    counted = store.trends.by_stream([each.id for each in chosen], today_utc)
+    is_statistics = store.privacy.statistics_only() is not None
+    tiles = []
+    for each in chosen:
+        why = _no_picture(site, each, is_statistics)
+        persons = detections_address(DetectionFilter(each.id, since_utc=today_utc))
+        has_picture = not why and look_at(site, each)
+        today = counted[each.id].total
+        tiles.append(Tile(each, received[each.id], each.id in alerted, today, persons, why, has_picture))
+    return Wall(
+        tiles,
+        live=sum(each.live for each in streams),
+        wrong=sum(_is_wrong(each, received[each.id], each.id in alerted) for each in streams),
+        more=len(shown) - len(chosen),
+        others=len(streams) - len(shown),
+    )
+
+
+def _is_wrong(stream: Stream, received: Reception, is_alerted: bool) -> bool:
+    return received.is_wrong or is_alerted or stream.picture_fault is not None
+
+
+def _rank(stream: Stream, received: Reception, is_alerted: bool) -> int | None:
+    """Where it stands among the others, which are in the order of their titles; None: not on the wall."""
+    if _is_wrong(stream, received, is_alerted):
+        return 0
+    return 1 if stream.live else None
+
+
+def _no_picture(site: Site, stream: Stream, is_statistics: bool) -> str:
+    """Why the wall shows no picture of a stream; empty: it may."""
+    if is_statistics:
+        return _("No picture: this box keeps statistics only.")
+    images = site.config.images
+    if stream.keeping.mode(images.keep, images.pixelate_eyes) is ImageMode.NO_IMAGES:
+        return _("No picture here, for no images are kept of this stream.")
+    return ""
+
+
+def look_at(site: Site, stream: Stream) -> bool:
+    """Tell the watcher that somebody glances at a stream; whether there is a picture of just now."""
+    if not stream.live:
+        return False
+    try:
+        site.previews.glance(stream.id)
+    except OSError as error:
+        log.warning("no room for previews: %s", error.strerror)
+        return False
+    return site.previews.is_fresh(stream.id)
+
+
+def add_routes(app: App, site: Site) -> None:
+    """The pictures of the wall."""
+
+    @app.get("/streams/<stream_id:int>/glance.jpg", access=Access.OWNER)
+    def glance(store: Store, visitor: Visitor, stream: Stream, now: Now) -> HTTPResponse:
+        if _no_picture(site, stream, store.privacy.statistics_only() is not None) or not look_at(site, stream):
+            return HTTPResponse(status=204)
+        newest = site.previews.read(stream.id)
+        if newest is None:
+            return HTTPResponse(status=204)
+        site.viewing.glance(store, visitor, now, rules.named(store, stream.id))
+        return HTTPResponse(newest.jpeg, headers={"Content-Type": "image/jpeg", AGE_HEADER: f"{newest.age_s:.1f}"})
