@@ -161,7 +161,7 @@ class People:
             )
             return next(int(row["id"]) for row in list(rows))
         except sqlite3.IntegrityError as error:
-            raise NameTaken(f"Someone is already called {name}; choose another name.") from error
+            raise NameTaken(_("Someone is already called {name}; choose another name.", name=name)) from error
 
     def add_first(self, name: str, password_hash: str, now_utc: float) -> int | None:
         """Add the first admin; None if somebody was quicker (there are people already)."""

@@ -13,6 +13,7 @@ from appliance.disk import LOG_BYTES, free_bytes
 from appliance.errors import NotSaved
 from appliance.exports.formats import Format
 from appliance.exports.sheets import Made
+from appliance.language import _
 
 ROW_BYTES = 350  # of a row in a SQLite file with its indexes, about
 PREFIX, SUFFIX = "sending-", ".partial"
@@ -53,7 +54,7 @@ def sending(made: Made, folder: Path, rows: int, close: Callable[[], None]) -> t
             return _closing(close, made.parts()), None
         if free_bytes(folder) < rows * ROW_BYTES + LOG_BYTES:
             raise NotSaved(
-                "There is no room on the disk to make a SQLite file of so much. Take a shorter time, or CSV."
+                _("There is no room on the disk to make a SQLite file of so much. Take a shorter time, or CSV.")
             )
         draft = Draft(folder, made.write_sqlite)
     except BaseException:

@@ -15,6 +15,7 @@ from appliance.exports.formats import Format
 from appliance.exports.pictures import May
 from appliance.exports.sheets import Sheet, named_file
 from appliance.images import ImageFiles
+from appliance.language import _
 from appliance.store import DetectionFilter, Store
 from appliance.store.trends import Step
 from appliance.times import utc_text
@@ -56,14 +57,16 @@ class Export:
     zone: Zone
     box: str
     now_utc: float
-    may: May = lambda _: True
+    may: May = lambda _row: True
     step: Step = Step.HOUR
-    said: Callable[[int], None] = lambda _: None
+    said: Callable[[int], None] = lambda _rows: None
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS[self.what]:
             forms = " or ".join(form.value for form in FORMATS[self.what])
-            raise InputError(f"{self.what.value} come as {forms}, not as {self.format.value}.")
+            raise InputError(
+                _("{what} come as {forms}, not as {form}.", what=self.what.value, forms=forms, form=self.format.value)
+            )
 
     def total_rows(self) -> int | None:
         """How many rows of the record are read; None: of sums nobody knows before."""
