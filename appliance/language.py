@@ -153,6 +153,16 @@ def weekday_short(day: date) -> str:
     return str(dates.format_date(day, "ccc", spoken()))
 
 
+def weekday_of(index: int) -> str:
+    """Monday for 0."""
+    return weekday(date(2024, 1, 1 + index))
+
+
+def weekday_short_of(index: int) -> str:
+    """Mon for 0."""
+    return weekday_short(date(2024, 1, 1 + index))
+
+
 def month_of_year(day: date) -> str:
     """November 2026."""
     return str(dates.format_skeleton("yMMMM", day, locale=spoken()))

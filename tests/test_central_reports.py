@@ -84,7 +84,7 @@ def test_an_analyst_has_reports_of_own_sites_and_an_admin_has_them_sent(fleet: F
     assert sci.get("/reports").status_code == 403
     sent = {"kind": "week", "clock": "07:00", "recipients": "owner@example.org", "about": "some"}
     assert "Choose of which boxes the report is" in ann.post("/reports", **sent).text
-    assert ann.post("/reports", subject="site:1", **sent).headers["location"] == "/reports?done=added"
+    assert ann.post("/reports", subject="site:1", **sent).headers["location"] == "/reports"
     assert "Of all boxes of north" in ann.get("/reports").text
     ann.post("/sites/1/remove")
     assert [schedule.plan.subjects for schedule in fleet.store.reports.all()] == [()]

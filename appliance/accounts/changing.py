@@ -45,7 +45,7 @@ def add_routes(app: App, accounts: Accounts, roles: Sequence[Role], page: Callab
         words = N_("{name} has a new password; their sessions and tokens have ended.")
         if keep_tokens:
             words = N_("{name} has a new password; their sessions have ended.")
-        return page(store, now, done=_(words, name=person.name))
+        return accounts.pages.done("/people", _(words, name=person.name))
 
     @app.post("/people/tokens/<token_id:int>/revoke", access=Access.ADMIN)
     def revoke(store: Store, visitor: Visitor, token_id: int) -> Page:

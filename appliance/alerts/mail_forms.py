@@ -48,7 +48,7 @@ def add_routes(app: App, site: AlertSite) -> None:
                 mail.save(site.folder, kept)
         except UserError as error:
             return _page(site, now, typed=typed, problem=error)
-        return see_other(f"{PAGE}?done=mail-saved")
+        return site.done(PAGE, "mail-saved")
 
     @app.post(f"{PAGE}/test", access=Access.ADMIN)
     def try_mail_server(store: AlertStore, now: Now) -> Page:
@@ -68,7 +68,7 @@ def add_routes(app: App, site: AlertSite) -> None:
                 mail.save(site.folder, None)
         except UserError as error:
             return _page(site, now, problem=error)
-        return see_other("/alerts/recipients?done=mail-removed")
+        return site.done("/alerts/recipients", "mail-removed")
 
 
 def _typed_server(typed: dict[str, str]) -> MailServer:

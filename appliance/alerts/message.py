@@ -83,6 +83,10 @@ def mail_of_many(events: Sequence[Event], site: Site, to: str) -> Mail:
     return Mail(uid, to, subject, "\n".join([*lines, "", _why(site)]) + "\n", from_name=site.name)
 
 
+def _teller(site: Site) -> str:
+    return _("Centre: {name}", name=site.name) if site.noun == "centre" else _("Box: {name}", name=site.name)
+
+
 def _why(site: Site) -> str:
     if site.noun == "centre":
         return _("You get this because a rule of the centre names you; its admins can change that.")

@@ -42,7 +42,7 @@ def add_routes(app: App, site: AlertSite) -> None:
             changes.add_recipient(store, way, typed["name"], typed[way.value], secret, now.utc)
         except UserError as error:
             return _list(site, store, now, typed=typed, problem=error)
-        return see_other(f"{PAGE}?done=recipient-saved")
+        return site.done(PAGE, "recipient-saved")
 
     @app.post(f"{PAGE}/<recipient_id:int>/test", access=Access.ADMIN)
     def test(store: AlertStore, now: Now, recipient_id: int) -> Page:
@@ -68,7 +68,7 @@ def _add_changes(app: App, site: AlertSite) -> None:
             changes.change_recipient(store, recipient, typed["name"], typed[recipient.way.value], secret)
         except UserError as error:
             return _form(site, recipient, {**typed, "kind": recipient.way.value}, problem=error)
-        return see_other(f"{PAGE}?done=recipient-saved")
+        return site.done(PAGE, "recipient-saved")
 
     @app.get(f"{PAGE}/<recipient_id:int>/remove", access=Access.ADMIN)
     def confirm_removal(store: AlertStore, recipient_id: int) -> Page:
@@ -79,7 +79,7 @@ def _add_changes(app: App, site: AlertSite) -> None:
     @app.post(f"{PAGE}/<recipient_id:int>/remove", access=Access.ADMIN)
     def remove(store: AlertStore, recipient_id: int) -> Page:
         changes.remove_recipient(store, changes.find_recipient(store, recipient_id))
-        return see_other(f"{PAGE}?done=recipient-removed")
+        return site.done(PAGE, "recipient-removed")
 
 
 def _typed() -> dict[str, str]:

@@ -18,7 +18,7 @@ from appliance.errors import InputError, NotAllowed, UserError
 from appliance.language import ENGLISH, N_, _, speaking
 from appliance.times import Now
 from appliance.web.access import Access, App
-from appliance.web.forms import field, query_value, see_other, whole_number
+from appliance.web.forms import field, query_value, whole_number
 from appliance.web.pages import Page
 
 RULES = "/alerts/rules"
@@ -108,7 +108,7 @@ def add_routes(app: App, site: AlertSite) -> None:
             )
         except UserError as error:
             return _form(site, store, theirs, kind, typed, problem=error)
-        return see_other(f"{RULES}?done=rule-saved")
+        return site.done(RULES, "rule-saved")
 
 
 def _add_changes(app: App, site: AlertSite) -> None:
@@ -127,7 +127,7 @@ def _add_changes(app: App, site: AlertSite) -> None:
             changes.change_rule(store, rule, numbers, whose, told, site.kinds, cool_down, bool(typed["active"]))
         except UserError as error:
             return _form(site, store, theirs, rule.kind, typed, rule, problem=error)
-        return see_other(f"{RULES}?done=rule-saved")
+        return site.done(RULES, "rule-saved")
 
     @app.get(f"{RULES}/<rule_id:int>/remove", access=Access.SIGNED_IN)
     def confirm_removal(store: AlertStore, visitor: Visitor, now: Now, rule_id: int) -> Page:
@@ -138,14 +138,14 @@ def _add_changes(app: App, site: AlertSite) -> None:
     def remove(store: AlertStore, visitor: Visitor, now: Now, rule_id: int) -> Page:
         rule, theirs = rule_to_edit(site, store, visitor, now, rule_id)
         changes.remove_rule(store, rule, _on_record(site, rule.parameters, rule.subject, theirs.titles))
-        return see_other(f"{RULES}?done=rule-removed")
+        return site.done(RULES, "rule-removed")
 
 
 def _add_settings(app: App, site: AlertSite) -> None:
     @app.post(f"{RULES}/recommended", access=Access.ADMIN)
     def add_recommended(store: AlertStore, now: Now) -> Page:
         changes.add_recommended(store, f"this {site.pages.noun}", now.utc, site.recommended)
-        return see_other(f"{RULES}?done=rules-added")
+        return site.done(RULES, "rules-added")
 
     @app.post("/alerts/quiet", access=Access.ADMIN)
     def set_quiet(store: AlertStore, visitor: Visitor, now: Now) -> Page:
@@ -154,7 +154,7 @@ def _add_settings(app: App, site: AlertSite) -> None:
             changes.set_quiet(store, quiet_hours(typed["from"], typed["until"]))
         except UserError as error:
             return _list(site, store, visitor, now, problem=error, quiet=typed)
-        return see_other(f"{RULES}?done=quiet-saved")
+        return site.done(RULES, "quiet-saved")
 
 
 def _on_record(site: AlertSite, parameters: Parameters, subject: Subject, titles: Mapping[Subject, str]) -> str:

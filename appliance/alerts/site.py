@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bottle import HTTPResponse
+
 from appliance.accounts.audit import Action, record
 from appliance.accounts.guard import Visitor
 from appliance.alerts import trial
@@ -21,7 +23,6 @@ from appliance.errors import InputError, NotAllowed, NotFound, UserError
 from appliance.language import N_, _
 from appliance.mail import clean_address
 from appliance.times import Now
-from appliance.web.forms import query_value
 from appliance.web.pages import Page, Pages
 
 VIEWS = Path(__file__).parent / "views"
@@ -114,8 +115,12 @@ class AlertSite:
             raise InputError(_(NO_MQTT_OF_CENTRE if is_centre else NO_MQTT))
 
     def page(self, view: str, **values: Any) -> Page:
-        """A page that says what was just done, if something was."""
-        return self.pages.page(view, done=_(DONE.get(query_value("done"), "")), **values)
+        """A page about alerts."""
+        return self.pages.page(view, **values)
+
+    def done(self, path: str, word: str) -> HTTPResponse:
+        """Lead on to a page of ours, which says what was done. word: of DONE."""
+        return self.pages.done(path, _(DONE[word]))
 
     def whose(self, parameters: Parameters, subject: Subject, titles: Mapping[Subject, str]) -> str:
         """What a rule is about, for people. titles: of what there is."""

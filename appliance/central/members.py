@@ -90,8 +90,10 @@ def admit(database: Database, config: CentralConfig, trust: Trust, request: Requ
         row = database.execute("select * from joins where secret_sha256 = ?", [secret]).fetchone()
         if row is None:
             raise InputError(
-                "The centre does not know this join code: it was withdrawn, or made before the centre was set up again."
-                " Have another one made."
+                _(
+                    "The centre does not know this join code: it was withdrawn, or made before the centre was set up"
+                    " again. Have another one made."
+                )
             )
         # Whoever did not get our answer asks again, with the same key.
         box = database.one(
@@ -210,14 +212,16 @@ def _refuse_over(join: Any, now_s: float) -> None:
     if join["boxes_left"] <= 0:
         raise InputError(_("This join code was used already; have another one made for this box."))
     if join["expires_utc"] <= now_s:
-        raise InputError(f"This join code ended at {utc_text(join['expires_utc'])[:16]} UTC; have another one made.")
+        raise InputError(
+            _("This join code ended at {time} UTC; have another one made.", time=utc_text(join["expires_utc"])[:16])
+        )
 
 
 def _sign(trust: Trust, request: str, box: str, now_s: float) -> Signed:
     try:
         return trust.authority.sign_box(request, box, now_s)
     except CertificateError as error:
-        raise InputError(f"The box cannot be let in: {error}.") from error
+        raise InputError(_("The box cannot be let in: {error}.", error=error)) from error
 
 
 def _record(database: Database, signed: Signed, box: str, key: str, now_s: float, join_id: int | None = None) -> None:

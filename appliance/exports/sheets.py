@@ -13,6 +13,7 @@ from appliance.errors import UserError
 from appliance.exports.batches import Batch
 from appliance.exports.columns import Table
 from appliance.exports.formats import Format, csv_parts, json_line_parts, write_sqlite
+from appliance.language import _
 from appliance.times import utc_text
 
 TABULAR = (Format.CSV, Format.JSON_LINES, Format.SQLITE)
@@ -71,7 +72,7 @@ def named_file(machine: str, what: str, form: Format, now_utc: float) -> str:
 def refuse_to_write_over(path: Path) -> None:
     """Raises UserError where there is a file already."""
     if path.exists():
-        raise UserError(f"{path} is there already; name another file")
+        raise UserError(_("{path} is there already; name another file", path=path))
 
 
 def write_file(made: Made, path: Path) -> None:

@@ -9,7 +9,16 @@ from typing import Any
 from msgspec import Struct
 
 from appliance.faces import Counts
-from appliance.language import _, clock, day_and_month, long_date, n_, short_day_and_month, short_month_of_year
+from appliance.language import (
+    _,
+    clock,
+    day_and_month,
+    long_date,
+    n_,
+    short_day_and_month,
+    short_month_of_year,
+    weekday_of,
+)
 from appliance.local.trend_range import Kind, Range, Shown, last_day, range_of
 from appliance.local.trend_steps import LATE_S, WEEK_S, Figures, address_of, figures, shown_rate, stream_ids
 from appliance.store import Store, Stream
@@ -18,7 +27,7 @@ from appliance.time_zone import HOUR_S, QUARTER_S, TimeZone
 from appliance.web.charts import Bar, stacked_bars
 from appliance.web.rate_charts import Point, rate_band
 from appliance.web.svg import STATE_LABELS, Tick
-from appliance.web.week_charts import WEEKDAYS, Cell, Row, heat_map, stream_rows
+from appliance.web.week_charts import Cell, Row, heat_map, stream_rows
 from appliance.web.words import rate_words
 
 TICKS_AT_MOST = 8
@@ -232,7 +241,7 @@ def week_rows(of: Week, zone: TimeZone) -> list[WeekRow]:
     """The numbers of the hours of the week."""
     return [
         WeekRow(
-            weekday=WEEKDAYS[weekday],
+            weekday=weekday_of(weekday),
             hour=hour,
             zone=zone.name,
             weeks=of.weeks,

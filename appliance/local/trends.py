@@ -25,7 +25,7 @@ from appliance.web.chart_files import standalone
 from appliance.web.forms import query_value, whole_number
 from appliance.web.pages import Page
 from appliance.web.tables import csv_answer
-from appliance.web.week_charts import WEEKDAYS, figure
+from appliance.web.week_charts import figure
 
 REFRESH_S = 15
 TITLES = {
@@ -133,7 +133,6 @@ def add_routes(app: App, site: Site) -> None:
             address_of=address_of,
             report_address=_report(asked),
             figure=figure,
-            WEEKDAYS=WEEKDAYS,
             labels=LABELS,
             titles=TITLES,
             refresh_s=REFRESH_S if asked.since_utc <= now.utc < asked.until_utc else None,

@@ -13,34 +13,37 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from appliance.language import N_
 from appliance.store import Store
 
 MAX_QUEUED_REFUSALS = 1000
 RECORD_S = 1.0  # a flood of refusals is one transaction a second
 
-UNKNOWN_KEY = (
-    "No stream has this stream key; make a new one on the page of the stream that is meant, and type it in where the"
-    " video is sent from."
+UNKNOWN_KEY = N_(
+    "No stream has this stream key; make a new one on the page of the stream that is meant, and type"
+    " it in where the video is sent from."
 )
-OLD_KEY = (
-    "It came with an older stream key of this stream, which was replaced; type the present one in where the video is"
-    " sent from, or make a new one on the stream's page."
+OLD_KEY = N_(
+    "It came with an older stream key of this stream, which was replaced; type the present one in"
+    " where the video is sent from, or make a new one on the stream's page."
 )
-DEACTIVATED = "This stream is deactivated; activate it on its page."
-NO_KEY = (
+DEACTIVATED = N_("This stream is deactivated; activate it on its page.")
+NO_KEY = N_(
     "No stream key came with it; publish to rtmp://<this box>/live with the stream key, or to .../live/<stream key>."
 )
-NOT_A_KEY = "The stream key has a blank or another character that no key has; type it in again, or make a new one."
-WRONG_NAME = "The address must go on with /live after the box's name, in small letters: rtmp://<this box>/live."
-LIVE_TWICE = "“live” came twice: it belongs into the server's address, and the stream key alone into the field for it."
-TOO_MUCH = "Something stands before or after the stream key; the address must end with /live/<stream key>."
-SLASH = "There is a slash too many in the address or after the stream key; remove it."
-QUESTION_MARK = (
+NOT_A_KEY = N_("The stream key has a blank or another character that no key has; type it in again, or make a new one.")
+WRONG_NAME = N_("The address must go on with /live after the box's name, in small letters: rtmp://<this box>/live.")
+LIVE_TWICE = N_(
+    "“live” came twice: it belongs into the server's address, and the stream key alone into the field for it."
+)
+TOO_MUCH = N_("Something stands before or after the stream key; the address must end with /live/<stream key>.")
+SLASH = N_("There is a slash too many in the address or after the stream key; remove it.")
+QUESTION_MARK = N_(
     "The stream key came after a “?”, where this box does not look; remove the “?” and put the key into its own field."
 )
-READING = "Reading needs the box's own secret; a stream key lets somebody publish, never read."
-NOT_OFFERED = "This box does not offer that."
-SECOND = "Somebody else is already publishing to this stream; the first one stays."
+READING = N_("Reading needs the box's own secret; a stream key lets somebody publish, never read.")
+NOT_OFFERED = N_("This box does not offer that.")
+SECOND = N_("Somebody else is already publishing to this stream; the first one stays.")
 
 
 def wrong_address(path: str, query: str = "") -> str:

@@ -169,7 +169,7 @@ def note_due(site: Site[S], store: S, now: Now) -> list[Schedule]:
             continue
         with store.saving():
             if store.reports.note_through(schedule.id, period):  # nobody else did meanwhile
-                store.reports.give_up_waiting(schedule.id, OVERTAKEN)
+                store.reports.give_up_waiting(schedule.id, _(OVERTAKEN))
                 changes.enqueue(store.reports, schedule.id, plan, period, now.utc)
                 found.append(schedule)
     return found

@@ -23,7 +23,7 @@ from appliance.time_zone import TimeZone
 from appliance.times import Now, utc_seconds
 from appliance.web.access import Access, App
 from appliance.web.charts import interval
-from appliance.web.forms import field, query_value, see_other
+from appliance.web.forms import field, query_value
 from appliance.web.pages import Page, Pages
 
 VIEWS = Path(__file__).parent / "views"
@@ -134,7 +134,7 @@ def _add_schedules(app: App, reports: Reports) -> None:
             changes.add(store, _typed(reports, store, visitor, now), now.utc, reports.zone(store))
         except UserError as error:
             return _list(reports, store, visitor, now, problem=error, typed=_fields())
-        return see_other("/reports?done=added")
+        return reports.pages.done("/reports", _(DONE["added"]))
 
     @app.get("/reports/<schedule_id:int>", access=Access.ADMIN)
     def edit(store: Any, visitor: Visitor, now: Now, schedule_id: int) -> Page:
@@ -147,7 +147,7 @@ def _add_schedules(app: App, reports: Reports) -> None:
             changes.change(store, schedule_id, _typed(reports, store, visitor, now), now.utc, reports.zone(store))
         except UserError as error:
             return _form(reports, store, visitor, now, schedule, problem=error, typed=_fields())
-        return see_other("/reports?done=changed")
+        return reports.pages.done("/reports", _(DONE["changed"]))
 
     @app.post("/reports/<schedule_id:int>/send", access=Access.ADMIN)
     def send(store: Any, visitor: Visitor, now: Now, schedule_id: int) -> Page:
@@ -156,12 +156,12 @@ def _add_schedules(app: App, reports: Reports) -> None:
             changes.send_again(store, schedule_id, now.utc, reports.zone(store))
         except UserError as error:
             return _form(reports, store, visitor, now, schedule, problem=error)
-        return see_other("/reports?done=sending")
+        return reports.pages.done("/reports", _(DONE["sending"]))
 
     @app.post("/reports/<schedule_id:int>/remove", access=Access.ADMIN)
     def remove(store: Any, schedule_id: int) -> Page:
         changes.remove(store, schedule_id)
-        return see_other("/reports?done=removed")
+        return reports.pages.done("/reports", _(DONE["removed"]))
 
 
 def _fields() -> dict[str, Any]:

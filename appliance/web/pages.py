@@ -30,6 +30,7 @@ from appliance.web.wrong_field import pointed
 log = logging.getLogger(__name__)
 Page: TypeAlias = str | HTTPResponse
 
+NOUNS = (N_("box"), N_("centre"))  # what a `noun` may be
 ERROR_WORDS = {
     400: (N_("That did not work"), N_("Something in what was sent could not be read. Go back and try again.")),
     401: (N_("Sign in first"), N_("You are signed out.")),

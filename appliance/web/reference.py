@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from appliance.language import _
 from appliance.web.openapi import ID
 
 Document: TypeAlias = Mapping[str, Any]
@@ -114,7 +115,7 @@ def nouns(document: Document, server: str, token: str) -> tuple[Noun, ...]:
     found: dict[str, list[Described]] = {}
     for path, operations in document["paths"].items():
         parts = path.split("/")
-        noun = parts[3] if parts[2] == "v1" else "this document"
+        noun = parts[3] if parts[2] == "v1" else _("this document")
         for method, operation in operations.items():
             found.setdefault(noun, []).append(_described(document, method.upper(), path, operation, server, token))
     return tuple(
@@ -132,7 +133,7 @@ def shapes(document: Document) -> tuple[Shape, ...]:
             inspect.cleandoc(schema["description"]),
             kind(schema) if "enum" in schema else "",
             tuple(
-                Value(field, "body", kind(of), "" if field in schema.get("required", []) else "may be left out")
+                Value(field, "body", kind(of), "" if field in schema.get("required", []) else _("may be left out"))
                 for field, of in schema.get("properties", {}).items()
             ),
         )
@@ -214,13 +215,17 @@ def kind(schema: Schema) -> str:
         return " or ".join(kind(one) for one in schema["anyOf"])
     if schema["type"] == "array":
         if "prefixItems" in schema:
-            return f"{len(schema['prefixItems'])} of {kind(schema['prefixItems'][0])}"
-        return f"list of {kind(schema['items'])}"
+            return _(
+                "{count} of {kind}",
+                count=len(schema["prefixItems"]),
+                kind=kind(schema["prefixItems"][0]),
+            )
+        return _("list of {kind}", kind=kind(schema["items"]))
     if schema == ID:
-        return "an id"
+        return _("an id")
     if schema.get("format") == "date-time":
-        return f"a time with its zone, `{TIME}`"
-    names = {"integer": "whole number", "boolean": "`true` or `false`", "string": "text"}
+        return _("a time with its zone, `{time}`", time=TIME)
+    names = {"integer": _("whole number"), "boolean": _("`true` or `false`"), "string": _("text")}
     kind_name: str = schema["type"]
     return names.get(kind_name, kind_name) + _range(schema)
 
@@ -228,11 +233,19 @@ def kind(schema: Schema) -> str:
 def _range(schema: Schema) -> str:
     low, high = schema.get("minimum"), schema.get("maximum")
     if low is not None:
-        return f", {low} or more" if high is None else f", {low} to {high}"
+        return _(", {low} or more", low=low) if high is None else _(", {low} to {high}", low=low, high=high)
     if "exclusiveMinimum" in schema:
-        return f", above {schema['exclusiveMinimum']}, up to {high}"
+        return _(
+            ", above {low}, up to {high}",
+            low=schema["exclusiveMinimum"],
+            high=high,
+        )
     if "maxLength" in schema:
-        return f", {schema['minLength']} to {schema['maxLength']} characters"
+        return _(
+            ", {least} to {most} characters",
+            least=schema["minLength"],
+            most=schema["maxLength"],
+        )
     return f", `{schema['pattern']}`" if "pattern" in schema else ""
 
 

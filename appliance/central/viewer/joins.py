@@ -42,7 +42,7 @@ def add_routes(app: App, centre: Centre) -> None:
             code, boxes = _invite(centre.config, store, visitor.name, now, typed)
         except UserError as error:
             return _form(centre, store, now, problem=error, typed=typed)
-        about = {"boxes": boxes, "title": typed["title"], "valid": VALID_S[typed["valid"] or "hour"][0]}
+        about = {"boxes": boxes, "title": typed["title"], "valid": _(VALID_S[typed["valid"] or "hour"][0])}
         centre.accounts.shown.keep("join code", visitor.person.id, code, now, **about)
         return see_other("/add-box/code")
 
