@@ -261,7 +261,7 @@ class Guard:
         if of_this_site:
             return words
         # A proxy that is not configured comes first of what people see of this.
-        return f"{words} {_('Behind a proxy, web.base_url must be the address in the browser.')}"
+        return " ".join((words, _("Behind a proxy, web.base_url must be the address in the browser.")))
 
 
 def _bearer_token() -> str | None:

@@ -265,7 +265,7 @@ class People:
             " and person_id = coalesce(:person, person_id)",
             {"id": id_sha256, "since": utc_text(now_utc - DEVICE_S), "person": person_id},
         )
-        return any(True for _ in found)
+        return any(True for _row in found)
 
     def add_token(self, person_id: int, name: str, token_sha256: str, now_utc: float, expires_utc: float) -> int:
         """Remember a token for a program; its id."""

@@ -178,5 +178,5 @@ class Looking:
             words = _("The service {name} of the centre runs again.", name=kind)
             if not lives:
                 words = _("The service {name} of the centre is not running.", name=kind)
-                words = f"{words} {_(WITHOUT[kind])} {_('Its log says why.')}"
+                words = " ".join((words, _(WITHOUT[kind]), _("Its log says why.")))
             yield Finding(Subject(Of.SERVICE, kind), not lives, kind, words)

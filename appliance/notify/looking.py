@@ -145,7 +145,7 @@ class Looking:
             words = _("{stream} is not LIVE, and the box is at fault.", stream=stream.title)
             return f"{words} {received.words}"
         why = received.words if received.state is ReceptionState.REFUSED else received.problem or ""
-        return f"{_('{stream} is offline.', stream=stream.title)} {why}".strip()
+        return " ".join((_("{stream} is offline.", stream=stream.title), why)).strip()
 
     def _disk(self, parameters: kinds.Disk, is_raised: bool) -> Finding:
         free, size = free_bytes(self._config.state), size_bytes(self._config.state)
@@ -193,9 +193,9 @@ class Looking:
 
     def _why_not_told(self, status: FleetStatus) -> str | None:
         if not status.connected:
-            return f"{_('The centre is not reached.')} {status.problem or ''}".strip()
+            return " ".join((_("The centre is not reached."), status.problem or "")).strip()
         if status.problem:
-            return f"{_('The centre does not get what this box counts.')} {status.problem}"
+            return " ".join((_("The centre does not get what this box counts."), status.problem))
         late = self._store.summaries.backlog(self._moment.utc - NEWS_S)
         if late.minutes:
             return _(NOT_YET, minutes=late.minutes)

@@ -213,7 +213,6 @@ def _list(reports: Reports, store: Any, visitor: Visitor, now: Now, **values: An
     return reports.pages.page(
         "reports.html",
         schedules=schedules,
-        done=None if "problem" in values else _(DONE.get(query_value("done"), "")),
         deliveries=store.reports.newest(),
         server=server,
         unreadable=unreadable,
