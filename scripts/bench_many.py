@@ -51,7 +51,7 @@ ALSO = (
     "/api/v1/detections?stream=3&state=no_mask",
     "/api/v1/detections?limit=200",
 )
-IDS = {"stream_id": "3", "detection_id": "{middle}", "receipt_id": "1", "person_id": "2", "chart": "course"}
+IDS = {"stream_id": "3", "detection_id": "{middle}", "receipt_id": "1", "person_id": "2", "chart": "persons"}
 
 
 @dataclass(frozen=True)

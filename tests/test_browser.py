@@ -422,19 +422,16 @@ def test_no_page_scrolls_sideways_or_complains(served: Served, chromium: Any, wi
         assert person.complaints == [], path
 
 
-def test_a_list_that_a_person_opened_stays_open_while_the_page_renews_itself(served: Served, person: Person) -> None:
-    at = now().utc
-    for stream_id, name in enumerate(("front", "yard", "lab", "gate"), 1):
-        if stream_id > 1:
-            served.store.streams.add_with_source(1, name, f"rtsp://{name}/", at)
-        served.store.streams.set_problem(stream_id, "Nobody answers at this address.")
+def test_what_a_person_opened_stays_open_while_the_page_renews_itself(served: Served, person: Person) -> None:
+    served.store.streams.set_problem(1, "Nobody answers at this address.")
     person.sign_in(served.address)
     page = person.page
     with served.watched():
-        page.click("text=4 streams have a problem")
-        served.store.streams.set_problem(4, "Its user must be in the group `video`.")
-        until(page, lambda: page.locator(".notice code").count() == 1)
-        assert page.is_visible(".notice code")
+        until(page, lambda: page.is_visible("text=1 stream has a problem"))
+        page.click("summary:has-text('until')")
+        served.store.streams.set_problem(1, "Its user must be in the group `video`.")
+        until(page, lambda: page.locator(".wall code").count() == 1)
+        assert page.is_visible("[name=since]")
     assert person.complaints == []
 
 

@@ -74,7 +74,7 @@ def test_the_fleet_shows_problems_first_and_its_rate_with_an_interval(fleet: Fle
     fleet.add_hour(2, NOON - 3600, Counts(mask=40, no_mask=60))
     fleet.change_box("lobby", told_problem="Two machines use the name of this box.", backlog=12)
     text = main_of(fleet.browser("ann").get("/").text)
-    assert "207 persons" in text and "Compliance 60 % 53 to 67 %, n = 200" in text
+    assert "207 persons" in text and "Compliance 60 % (53 to 67 %, n = 200)" in text
     assert "2 of 2 boxes complete up to 2026-11-24 12:00:00 UTC" in text
     assert text.index("Two machines use") < text.index("dock")
     assert "with a problem 1 to look at 0 all is well 1" in text

@@ -56,12 +56,12 @@ def state(box: Box, detection_id: int) -> State:
 
 def test_one_after_the_other_is_corrected_or_left_within_the_filter(box: Box, ann: Browser) -> None:
     answer = ann.post("/detections/5/state?stream=1&state=no_mask", state="mask")
-    assert answer.headers["location"] == "/detections/4?stream=1&state=no_mask&changed=5"
+    assert answer.headers["location"] == "/detections/4?stream=1&state=no_mask&back=5"
     page = ann.get(answer.headers["location"]).text
     assert "Detection 5 is reviewed: Mask." in page and 'href="/detections/5?stream=1&amp;state=no_mask"' in page
     answer = ann.post("/detections/4/review?stream=1&state=no_mask", reviewed="yes")
-    assert answer.headers["location"] == "/detections/4?stream=1&state=no_mask&changed=4", "it was the last one"
-    assert "It is the last one of this filter." in ann.get(answer.headers["location"]).text
+    assert answer.headers["location"] == "/detections/4?stream=1&state=no_mask", "it was the last one"
+    assert "Detection 4 is reviewed: No mask. No older one follows." in ann.get(answer.headers["location"]).text
     assert state(box, 5) is State.MASK and state(box, 4) is State.NO_MASK
     for number, edited_by in ((5, "ann"), (4, None)):
         found = box.store.detections.get(number)
@@ -80,12 +80,12 @@ def test_several_are_corrected_or_marked_at_once_and_the_next_one_is_at_hand(box
     token = ann.csrf()
     sent = {"csrf": token, "id": ["6", "4", "99", "x"], "do": "incorrect"}
     answer = ann.client.post("/detections/review?stream=1&up_to=6", data=sent)
-    assert answer.headers["location"] == "/detections?stream=1&up_to=6&changed=2#detection-3"
+    assert answer.headers["location"] == "/detections?stream=1&up_to=6#detection-3"
     assert state(box, 6) is state(box, 4) is State.INCORRECT and state(box, 5) is State.NO_MASK
     assert len(entries(box, "detection_corrected")) == 2
-    assert "2 detections are marked." in ann.get(answer.headers["location"]).text
+    assert "2 detections were marked." in ann.get(answer.headers["location"]).text
     answer = ann.client.post("/detections/review?reviewed=no", data={"csrf": token, "id": ["5", "3"], "do": "reviewed"})
-    assert answer.headers["location"] == "/detections?reviewed=no&changed=2#detection-2"
+    assert answer.headers["location"] == "/detections?reviewed=no#detection-2"
     assert entries(box, "detection_reviewed") == [("2 detections", '{"detections":[3,5]}')]
     assert listed(ann, "?reviewed=no") == [2, 1] and listed(ann, "?reviewed=yes") == [6, 5, 4, 3]
     for wrong in ({"do": "mask"}, {"id": "1"}, {"id": "1", "do": "purple"}):

@@ -7,6 +7,7 @@ import sqlite3
 import time
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -371,6 +372,30 @@ def test_a_page_that_begins_where_the_time_asked_for_ends_has_nothing_of_that_mo
 def test_a_page_holds_fifty(filled: Store) -> None:
     ids = [filled.detections.add(1, SEEN) for _ in range(52)]
     assert [len(filled.detections.page(ALL)), len(filled.detections.page_after(ALL, ids[0]))] == [50, 50]
+
+
+def test_pages_of_many_streams_are_those_of_one_sorted_list(filled: Store) -> None:
+    """Also where many were first seen in the same moment, and on whichever stream."""
+    streams = [1, 2, 3, *(filled.streams.add_with_key(1, f"cam {each}", f"digest of {each}", AT) for each in range(40))]
+    random = Random(20)
+    every: list[tuple[float, int]] = []
+    with filled.writing():
+        for number in range(400):
+            at = AT + random.randrange(30)
+            seen = replace(SEEN, first_seen_utc=at, last_seen_utc=at + 2)
+            kept = image(number, random.choice(("20261124", "20261125"))) if number % 3 == 0 else None
+            every.append((at, filled.detections.add(random.choice(streams), seen, kept)))
+    newest_first = [detection_id for _at, detection_id in sorted(every, reverse=True)]
+    for limit in (1, 7, 50):
+        for start in random.sample(range(1, 400 - 50), 12):
+            before = newest_first[start - 1]
+            page = [one.id for one in filled.detections.page(ALL, before, limit)]
+            assert page == newest_first[start : start + limit]
+            after = [one.id for one in filled.detections.page_after(ALL, newest_first[start + limit], limit)]
+            assert after == newest_first[start : start + limit]
+    latest = filled.detections.latest_with_image()
+    last_day = "select max(id) from detections where image_day = '20261125'"
+    assert latest and latest.id == filled.db.execute(last_day).fetchone()[0]
 
 
 def test_images_are_counted_by_stream_and_listed_in_the_order_of_their_files(filled: Store) -> None:

@@ -54,7 +54,7 @@ def add_routes(app: App, site: Site) -> None:
             scene=next((each for each in pictures if each.kind is PictureKind.SCENE), None),
             faces=[each for each in pictures if each.kind is PictureKind.FACE],
             has_place=things.has_place(found.detection),
-            changed=_changed(store),
+            back=whole_number(query_value("back")),
         )
 
     @app.get("/images/<token>", access=Access.SIGNED_IN, bearer=True)
@@ -92,14 +92,13 @@ def _list(site: Site, store: Store, visitor: Visitor, now: Now) -> Page:
         presets=presets(store, now, filters.filter),
         left_out=left_out(store, filters.filter) if not page and is_first else [],
         keys=reviewing.KEYS,
-        changed=whole_number(query_value("changed")),
         statistics=store.privacy.statistics_only(),
         older=_older(store, filters, page),
         newer=_newer(store, filters, page, arrived),
         arrived=arrived,
         is_first=is_first,
         here=filters.query(**_place(arrived)),
-        renews_from=filters.query(**_place(arrived), changed=whole_number(query_value("changed"))) if page else None,
+        renews_from=filters.query(**_place(arrived)) if page else None,
     )
 
 
@@ -112,12 +111,6 @@ def _deleted_stream(only: DetectionFilter, there: list[int]) -> str | None:
 def _reviewed(store: Store, only: DetectionFilter) -> int | None:
     """How many of them somebody reviewed; None where the filter says that already."""
     return None if only.reviewed is not None else store.detections.counts(replace(only, reviewed=True)).total
-
-
-def _changed(store: Store) -> StoredDetection | None:
-    """The detection that a form was sent of just now, before it led on to this one."""
-    changed = whole_number(query_value("changed"))
-    return None if changed is None else store.detections.get(changed)
 
 
 def _page_of(store: Store, only: DetectionFilter, arrived: Arrivals) -> list[StoredDetection]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from appliance.accounts.guard import Visitor
 from appliance.errors import InputError
 from appliance.faces import State
-from appliance.language import _
+from appliance.language import _, n_
 from appliance.local.pages import Site
 from appliance.local.requested import REVIEWED, Requested, requested
+from appliance.local.words import state_words
 from appliance.rules import detections as rules
 from appliance.rules import things
 from appliance.store import Store
@@ -24,7 +25,7 @@ MOST_AT_ONCE = 500
 
 def add_routes(app: App, site: Site) -> None:
     """The forms of the list and of one detection."""
-    _add_review(app)
+    _add_review(app, site)
 
     @app.get("/detections/<detection_id:int>/delete", access=Access.ADMIN)
     def confirm_deletion(store: Store, detection_id: int) -> Page:
@@ -49,19 +50,20 @@ def add_routes(app: App, site: Site) -> None:
         return see_other(f"/receipts/{receipt_id}{requested().query()}")
 
 
-def _add_review(app: App) -> None:
+def _add_review(app: App, site: Site) -> None:
     @app.post("/detections/<detection_id:int>/state", access=Access.ADMIN)
     def correct(store: Store, visitor: Visitor, detection_id: int, now: Now) -> Page:
         rules.correct(store, visitor.person, detection_id, _state(field("state")), now)
-        return _next_one(store, requested(), detection_id)
+        return _next_one(site, store, requested(), detection_id)
 
     @app.post("/detections/<detection_id:int>/review", access=Access.ADMIN)
     def review(store: Store, visitor: Visitor, detection_id: int, now: Now) -> Page:
         if field("reviewed") == REVIEWED[False]:
             rules.review(store, visitor.person, detection_id, False, now)
-            return see_other(f"/detections/{detection_id}{requested().query()}")
+            said = _("Detection {number} counts as not reviewed.", number=detection_id)
+            return site.pages.done(f"/detections/{detection_id}{requested().query()}", said)
         rules.review(store, visitor.person, detection_id, True, now)
-        return _next_one(store, requested(), detection_id)
+        return _next_one(site, store, requested(), detection_id)
 
     @app.post("/detections/review", access=Access.ADMIN)
     def review_several(store: Store, visitor: Visitor, now: Now) -> Page:
@@ -74,7 +76,8 @@ def _add_review(app: App) -> None:
         place = {name: whole_number(query_value(name)) for name in ("before", "after", "up_to")}
         older = store.detections.page(filters.filter, there[-1], 1, place["up_to"]) if there else []
         following = f"#detection-{older[0].id}" if older else ""
-        return see_other(f"/detections{filters.query(**place, changed=len(there))}{following}")
+        said = n_("{n} detection was marked.", "{n} detections were marked.", len(there))
+        return site.pages.done(f"/detections{filters.query(**place)}{following}", said)
 
 
 def _state(text: str) -> State:
@@ -84,8 +87,12 @@ def _state(text: str) -> State:
         raise InputError(_("Choose a state, then send again.")) from error
 
 
-def _next_one(store: Store, filters: Requested, detection_id: int) -> Page:
-    """On to the one that follows within the filter, which says what became of this one; the last one stays."""
+def _next_one(site: Site, store: Store, filters: Requested, detection_id: int) -> Page:
+    """On to the one that follows within the filter, which leads back to this one; the last one stays."""
+    state = state_words(rules.find(store, detection_id).detection)
     older = store.detections.page(filters.filter, before_id=detection_id, limit=1)
-    following = older[0].id if older else detection_id
-    return see_other(f"/detections/{following}{filters.query(changed=detection_id)}")
+    if not older:
+        said = _("Detection {number} is reviewed: {state}. No older one follows.", number=detection_id, state=state)
+        return site.pages.done(f"/detections/{detection_id}{filters.query()}", said)
+    said = _("Detection {number} is reviewed: {state}. This is the next one.", number=detection_id, state=state)
+    return site.pages.done(f"/detections/{older[0].id}{filters.query(back=detection_id)}", said)

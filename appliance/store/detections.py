@@ -205,7 +205,7 @@ class Detections:
         if before_utc is not None and before_utc < parameters.get("until", "~"):
             parameters |= {"before_utc": before_utc, "before_id": before_id}
             parameters.pop("until", None)
-        return self._merged(conditions(OF_DETECTIONS, parameters), "first_seen_utc", parameters, limit)
+        return self._merged(conditions(OF_DETECTIONS, parameters), parameters, limit)
 
     def page_after(
         self, where: DetectionFilter, after_id: int, limit: int = 50, up_to_id: int | None = None
@@ -220,7 +220,7 @@ class Detections:
             parameters |= {"after_utc": after_utc, "after_id": after_id}
             parameters.pop("since", None)
         chosen = conditions(OF_DETECTIONS, parameters)
-        return self._merged(chosen, "first_seen_utc", parameters, limit, newest=False)[::-1]
+        return self._merged(chosen, parameters, limit, newest=False)[::-1]
 
     def newest_id(self) -> int:
         """The detection that arrived last; 0: there is none."""
@@ -243,21 +243,21 @@ class Detections:
         return row and str(row["first_seen_utc"])
 
     def _merged(
-        self, chosen: str, column: str, parameters: dict[str, Any], limit: int, newest: bool = True
+        self, chosen: str, parameters: dict[str, Any], limit: int, newest: bool = True
     ) -> list[StoredDetection]:
-        """At most `limit` chosen detections, by this column, the newest (or the oldest) first.
+        """At most `limit` chosen detections, by when they were first seen, the newest (or the oldest) first.
 
         Each stream's come in this order from its index and are merged, so only those are read that are returned; and
         only of the streams whose first one says that they can be among these.
         """
         direction = "desc" if newest else "asc"
         sql = (
-            f"select {column}, id from detections where stream_id = :stream_id and {chosen}"
-            f" order by {column} {direction}, id {direction} limit :limit"
+            f"select first_seen_utc, id from detections where stream_id = :stream_id and {chosen}"
+            f" order by first_seen_utc {direction}, id {direction} limit :limit"
         )
         firsts = self.db.execute(
-            f"select streams.id, (select {column} from detections where stream_id = streams.id and {chosen}"
-            f" order by {column} {direction} limit 1) as first"
+            f"select streams.id, (select first_seen_utc from detections where stream_id = streams.id and {chosen}"
+            f" order by first_seen_utc {direction} limit 1) as first"
             f" {STREAMS} where {conditions(OF_STREAMS, parameters)} order by first {direction}",
             parameters,
         )
@@ -265,9 +265,7 @@ class Detections:
         if len(streams) > limit:
             last = streams[limit - 1][1]
             streams = [*streams[:limit], *itertools.takewhile(lambda stream: stream[1] == last, streams[limit:])]
-        of_each = [
-            self.db.execute(sql, {**parameters, "stream_id": stream_id, "limit": limit}) for stream_id, _ in streams
-        ]
+        of_each = [self.db.execute(sql, {**parameters, "stream_id": each, "limit": limit}) for each, _first in streams]
         first = itertools.islice(heapq.merge(*of_each, key=tuple, reverse=newest), limit)
         return [found for row in first if (found := self.get(row["id"]))]
 
@@ -292,7 +290,12 @@ class Detections:
 
     def latest_with_image(self) -> StoredDetection | None:
         """The newest detection of the last day that has images."""
-        return next(iter(self._merged("image_day is not null", "image_day", {}, limit=1)), None)
+        newest = "from detections where stream_id = streams.id and image_day is not null order by image_day desc"
+        row = self.db.execute(
+            f"select (select image_day {newest} limit 1) as day, (select id {newest}, id desc limit 1) as id {STREAMS}"
+            " order by day desc, 2 desc limit 1"
+        ).fetchone()
+        return self.get(row["id"]) if row and row["id"] else None
 
     def count_images(self, stream_id: int) -> int:
         """How many images there are of a stream's detections, with those beside them."""
