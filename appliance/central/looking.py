@@ -78,7 +78,7 @@ class Looking:
         # A box with a rule of its own of a kind, active or not, goes by that one; then by its site's.
         self._own = {(rule.kind.name, rule.subject) for rule in rules if rule.subject.of in (Of.BOX, Of.SITE)}
 
-    def __call__(self, rule: Rule, _: Callable[[Subject], bool]) -> Iterable[Finding]:
+    def __call__(self, rule: Rule, _is_raised: Callable[[Subject], bool]) -> Iterable[Finding]:
         """How it is with everything that a rule is about. Raises sqlite3.Error."""
         if isinstance(rule.parameters, kinds.Rate):
             return self._rates(rule.subject, rule.parameters)

@@ -120,7 +120,7 @@ def site_of_centre(config: CentralConfig) -> Site[CentralStore]:
         folder=config.state,
         open_store=lambda: CentralStore.open_existing(config.database_address, config.audit_head_path),
         title=lambda: config.name,
-        source=lambda store, plan, _: OfCentre(store, None, plan.subjects),
+        source=lambda store, plan, _now: OfCentre(store, None, plan.subjects),
         zone=lambda store: store.zone(),
         knows_time=lambda _store, _now: True,  # boxes trust certificates by this clock: it is right, or nothing works
         address=config.web.base_url,

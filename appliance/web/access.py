@@ -144,7 +144,7 @@ def _refuse_unreadable_headers() -> None:
             raise HTTPError(400, _("The header {name} cannot be read: it is not UTF-8.", name=name)) from error
 
 
-def _id_filter(_: str) -> tuple[str, Callable[[str], int], None]:
+def _id_filter(_config: str) -> tuple[str, Callable[[str], int], None]:
     """What `<name:int>` in an address takes: an id. One that SQLite cannot hold becomes one that nothing has."""
 
     def to_id(text: str) -> int:

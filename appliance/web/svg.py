@@ -64,9 +64,10 @@ def counted(state: str, count: str) -> str:
 
 def opening(kind: str, title: str, height: float = HEIGHT) -> str:
     """The start of a chart, whose columns may be asked one by one."""
+    role = escape(_("chart"))
     return (
         f'<svg class="chart {kind}" viewBox="0 0 {WIDTH} {height:g}" role="group" aria-label="{escape(title)}"'
-        f' aria-roledescription="{escape(_("chart"))}">'
+        f' aria-roledescription="{role}">'
     )
 
 

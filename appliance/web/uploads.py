@@ -128,7 +128,7 @@ class Body:
         """All of the body has come."""
         if not self._end:
             return
-        before, end, _ = self._held.rpartition(self._end)
+        before, end, _rest = self._held.rpartition(self._end)
         if not self._is_in_file:
             self.arrival.fail(NO_FILE)
         elif not end:
