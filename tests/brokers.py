@@ -13,7 +13,7 @@ import pytest
 
 from tests.boxes import is_listening, until
 
-START_S = 20.0
+START_S = 60.0
 
 
 def mosquitto() -> str:

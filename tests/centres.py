@@ -28,7 +28,7 @@ from appliance.membership import FOLDER, Membership, save
 from tests.boxes import end, is_listening, until
 from tests.brokers import mosquitto
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class Centre:

@@ -46,6 +46,7 @@ SLOWEST = [
     "test_attack",
     "test_accessibility",
     "test_ansible",
+    "test_central_site_roles",
     "test_browser",
     "test_api_schema",
     "test_view",
@@ -145,6 +146,46 @@ def database_address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator
 
     cluster: Cluster = request.getfixturevalue("postgres")
     address = cluster.new_database()
+    yield address
+    close_pools()
+    cluster.drop(address)
+
+
+@pytest.fixture(scope="session")
+def made_on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A centre's database in one file, as it is after all migrations and before anything else."""
+    from appliance.central.opening import open_database
+
+    path = tmp_path_factory.mktemp("made") / "central.db"
+    open_database(str(path)).close()
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def made_on_postgresql(postgres: Cluster) -> str:
+    """The name of the same on the other database, of which copies are made."""
+    from appliance.central.opening import open_database
+    from appliance.central.postgresql import close_pools
+
+    name = "made"
+    postgres.sql(f"create database {name}")
+    open_database(postgres.address(name)).close()
+    close_pools()  # a database to which somebody is connected cannot be copied
+    return name
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def made_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Like database_address, with the tables of a centre: a copy, since the migrations take longer than most tests."""
+    if request.param == "sqlite":
+        path = tmp_path / "central.db"
+        path.write_bytes(request.getfixturevalue("made_on_sqlite"))
+        yield str(path)
+        return
+    from appliance.central.postgresql import close_pools
+
+    cluster: Cluster = request.getfixturevalue("postgres")
+    address = cluster.new_database(request.getfixturevalue("made_on_postgresql"))
     yield address
     close_pools()
     cluster.drop(address)

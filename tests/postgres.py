@@ -48,7 +48,7 @@ class Cluster:
         with (self.data / "postgresql.conf").open("a") as settings:
             settings.write(f"listen_addresses = ''\nunix_socket_directories = '{folder}'\nmax_connections = 200\n")
             if not durable:  # tests end processes, not machines
-                settings.write("fsync = off\n")
+                settings.write("fsync = off\nfull_page_writes = off\n")
 
     def _run(self, *command: str) -> None:
         done = subprocess.run(command, user=self.user, cwd=self.folder, capture_output=True, text=True, check=False)
@@ -63,10 +63,10 @@ class Cluster:
         """Stop it. mode: fast ends connections; immediate is as if it had crashed."""
         self._run(str(programs() / "pg_ctl"), "stop", "--wait", "--mode", mode, "--pgdata", str(self.data))
 
-    def new_database(self) -> str:
-        """The address of a new, empty database."""
+    def new_database(self, like: str = "template1") -> str:
+        """The address of a new database: empty, or with all that another has, to which nobody is connected."""
         name = f"test_{next(_numbers)}"
-        self.sql(f"create database {name}")
+        self.sql(f"create database {name} template {like}")
         return self.address(name)
 
     def drop(self, address: str) -> None:

@@ -102,12 +102,12 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
     for analysis in watched.analyses:
         analysis.stop()
         if analysis._thread.ident:
-            analysis.join(5)
+            analysis.join(30)
 
 
 def test_a_person_who_walks_by_is_one_person_with_state_times_and_image(watched: Watched, clip: Path) -> None:
     analysis = watched.start(clip)
-    until(lambda: any(sighting.ended for sighting in watched.sightings), 10, "the person has left")
+    until(lambda: any(sighting.ended for sighting in watched.sightings), 30, "the person has left")
     sightings = watched.of(analysis)
     assert len({sighting.key for sighting in sightings}) == 1
     last = sightings[-1].detection
@@ -128,7 +128,7 @@ def test_a_person_who_walks_by_is_one_person_with_state_times_and_image(watched:
 
 def test_the_third_face_is_enough_to_tell(watched: Watched, clip: Path) -> None:
     watched.start(clip)
-    until(lambda: bool(watched.sightings), 10, "the first sighting")
+    until(lambda: bool(watched.sightings), 30, "the first sighting")
     assert watched.sightings[0].detection.votes == 3
     assert watched.sightings[0].jpeg
 
@@ -137,8 +137,8 @@ def test_a_preview_is_drawn_only_while_somebody_watches(watched: Watched, clip: 
     watched.previews.request(2)
     watched.start(clip)
     watched.start(clip)
-    until(lambda: watched.previews.read(2) is not None, 10, "the preview")
-    until(lambda: bool(watched.of(watched.analyses[0])), 10, "the other stream's sightings")
+    until(lambda: watched.previews.read(2) is not None, 30, "the preview")
+    until(lambda: bool(watched.of(watched.analyses[0])), 30, "the other stream's sightings")
     assert watched.previews.read(1) is None
     preview = watched.previews.read(2)
     assert preview is not None
@@ -179,9 +179,9 @@ class _Fragile(ColourDetector):
 
 def test_an_unexpected_error_is_told_and_tried_again_and_touches_no_other_stream(watched: Watched, clip: Path) -> None:
     fragile, sound = watched.start(clip, detector=_Fragile()), watched.start(clip)
-    until(lambda: fragile.problem is not None and "tries again" in fragile.problem, 10, "the error is told")
+    until(lambda: fragile.problem is not None and "tries again" in fragile.problem, 30, "the error is told")
     assert sound.problem is None
-    until(lambda: bool(watched.of(fragile)) and fragile.problem is None, 10, "it works again")
+    until(lambda: bool(watched.of(fragile)) and fragile.problem is None, 30, "it works again")
     assert watched.of(sound)
     assert fragile.is_alive()
 
@@ -200,7 +200,7 @@ def test_a_detector_that_hangs_is_noticed(watched: Watched, clip: Path, monkeypa
     detector = _Hanging()
     analysis = watched.start(clip, detector=detector)
     try:
-        until(lambda: not analysis.is_alive(), 10, "it counts as dead")
+        until(lambda: not analysis.is_alive(), 30, "it counts as dead")
     finally:
         detector.free.set()
 
@@ -277,7 +277,7 @@ def test_after_a_restart_the_same_person_is_not_counted_twice(watched: Watched, 
     path.write_bytes(make_video(people({State.MASK: standing}), 75))
     before = known((80, 100, 128, 148))
     watched.start(path, resume=[(77, before)])
-    until(lambda: len(watched.sightings) > 5, 10, "the person is seen")
+    until(lambda: len(watched.sightings) > 5, 30, "the person is seen")
     assert {(sighting.key, sighting.detection_id) for sighting in watched.sightings} == {("stored-77", 77)}
     detection = watched.sightings[-1].detection
     assert detection.first_seen_utc == before.first_seen_utc
@@ -289,14 +289,14 @@ def test_after_a_restart_the_vote_goes_on(watched: Watched, tmp_path: Path) -> N
     path = tmp_path / "clip.ts"
     path.write_bytes(make_video(people({State.NO_MASK: standing}), 75))
     watched.start(path, resume=[(77, replace(known((80, 100, 128, 148)), votes=100))])
-    until(lambda: len(watched.sightings) > 5, 10, "the person is seen")
+    until(lambda: len(watched.sightings) > 5, 30, "the person is seen")
     assert watched.sightings[5].detection.state is State.MASK, "100 faces said so, and 5 say otherwise"
 
 
 def test_who_is_not_there_any_more_after_a_restart_ends_as_last_seen(watched: Watched, clip: Path) -> None:
     before = known((260, 10, 300, 50))
     watched.start(clip, resume=[(77, before)])
-    until(lambda: any(sighting.ended for sighting in watched.sightings), 10, "that person has left")
+    until(lambda: any(sighting.ended for sighting in watched.sightings), 30, "that person has left")
     (end,) = [sighting for sighting in watched.sightings if sighting.detection_id == 77]
     assert end.ended
     assert end.detection == before
@@ -304,8 +304,8 @@ def test_who_is_not_there_any_more_after_a_restart_ends_as_last_seen(watched: Wa
 
 def test_stopping_says_that_everybody_left(watched: Watched, clip: Path) -> None:
     analysis = watched.start(clip)
-    until(lambda: bool(watched.sightings), 10, "the first sighting")
+    until(lambda: bool(watched.sightings), 30, "the first sighting")
     analysis.stop()
-    analysis.join(5)
+    analysis.join(30)
     assert watched.sightings[-1].ended
     assert not analysis.is_alive()

@@ -94,7 +94,7 @@ def test_whoever_waits_for_key_frames_is_woken_by_them_alone(tmp_path: Path) -> 
     path = tmp_path / "video.ts"
     path.write_bytes(make_video(grey(64, 64), 200))
     with watching(str(path)) as camera:
-        until(lambda: bool(camera.packets(0.05)), 10, "it plays")
+        until(lambda: bool(camera.packets(0.05)), 30, "it plays")
         camera.packets(2, keys_only=True)  # the rest of what came before
         batches = [camera.packets(5, keys_only=True) for _ in range(3)]
     assert [packet.key for packet in batches[-1]] == [False] * 24 + [True]
@@ -214,7 +214,7 @@ def test_a_picture_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
     with watching(str(path)) as camera:
         watcher = Watcher(camera)
         assert camera.decoded(picture(64))
-        until(lambda: bool(watcher.next_frames(0.05)) or camera.problem == TOO_LARGE, 10, "that it is too large")
+        until(lambda: bool(watcher.next_frames(0.05)) or camera.problem == TOO_LARGE, 30, "that it is too large")
         assert camera.problem == TOO_LARGE
         assert camera.width == 64
 

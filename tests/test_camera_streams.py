@@ -43,7 +43,7 @@ def test_a_slow_detector_never_makes_the_picture_old(tmp_path: Path) -> None:
     path.write_bytes(make_video(grey(64, 64), 200, key_frame_every=5))
     with watching(str(path)) as camera:
         watcher = Watcher(camera)
-        until(lambda: bool(watcher.next_frames()), 10, "the first picture")
+        until(lambda: bool(watcher.next_frames()), 30, "the first picture")
         for _ in range(2):
             time.sleep(BEHIND_S + 0.5)
             (first, *_) = watcher.next_frames()
@@ -107,7 +107,7 @@ def test_nothing_but_garbage_is_told_and_tried_again(stopping: threading.Event) 
         serving(lambda number: [noise] if number < 2 else in_parts(video, 2, stopping)) as url,
         watching(url) as camera,
     ):
-        until(lambda: camera.problem not in (None, CONNECTING), 10, "the garbage is noticed")
+        until(lambda: camera.problem not in (None, CONNECTING), 30, "the garbage is noticed")
         assert camera.problem in (NOT_VIDEO, NO_VIDEO, UNREADABLE.format(kind="OSError"), GONE, NO_CAMERA_FORMAT)
         frames(camera, bool)
         assert camera.problem is None
@@ -117,7 +117,7 @@ def test_sound_without_a_picture_is_told(stopping: threading.Event) -> None:
     sound = make_video(None, 100, sound=True)
     video = make_video(grey(64, 64), 50, sound=True)
     with serving(lambda number: in_parts(video if number else sound, 2, stopping)) as url, watching(url) as camera:
-        until(lambda: camera.problem == NO_VIDEO, 10, "that there is no picture")
+        until(lambda: camera.problem == NO_VIDEO, 30, "that there is no picture")
         frames(camera, bool)
         assert camera.problem is None
 
@@ -162,7 +162,7 @@ def test_a_stream_that_ends_is_connected_again_and_again(stopping: threading.Eve
         return in_parts(video, 0.3, stopping)
 
     with serving(answer) as url, watching(url) as camera:
-        until(lambda: camera.problem == GONE, 10, "the end is told")
+        until(lambda: camera.problem == GONE, 30, "the end is told")
         frames(camera, lambda got: bool(got) and len(count) >= 3)
 
 
@@ -173,7 +173,7 @@ def test_a_refusal_is_told_in_words_and_tried_again(status: int, problem: str, s
         serving(lambda _: in_parts(video, 2, stopping), lambda number: 200 if number else status) as url,
         watching(url) as camera,
     ):
-        until(lambda: camera.problem == problem, 10, "why it is refused")
+        until(lambda: camera.problem == problem, 30, "why it is refused")
         frames(camera, bool)
         assert camera.problem is None
 
@@ -184,7 +184,7 @@ def test_the_address_and_its_secrets_are_told_nowhere(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     with serving(lambda _: [b"garbage" * 100], lambda _: status) as url, watching(url) as camera:
-        until(lambda: camera.problem not in (None, CONNECTING), 10, "a problem")
+        until(lambda: camera.problem not in (None, CONNECTING), 30, "a problem")
         assert camera.problem is not None
         assert "SECRETTOKEN" not in camera.problem
         assert "127.0.0.1" not in camera.problem
@@ -208,7 +208,7 @@ def test_a_refusal_is_told_in_words_without_the_address(
     caplog.set_level(logging.DEBUG)
     camera = Camera(url, Reach())
     camera.start()
-    until(lambda: camera.problem not in (None, CONNECTING), 10, "the refusal")
+    until(lambda: camera.problem not in (None, CONNECTING), 30, "the refusal")
     camera.stop()
     out, err = capfd.readouterr()
     said = f"{camera.problem}{caplog.text}{out}{err}"
@@ -287,7 +287,7 @@ def test_a_key_frame_that_cannot_be_decoded_is_told_with_the_codec(tmp_path: Pat
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/x", "rtsp://127.0.0.1:1/x", "/no/such/file", "nonsense://x", "\0"])
 def test_an_address_that_leads_nowhere_ends_nothing(url: str) -> None:
     with watching(url) as camera:
-        until(lambda: camera.problem not in (None, CONNECTING), 10, "a problem")
+        until(lambda: camera.problem not in (None, CONNECTING), 30, "a problem")
         assert camera.is_alive()
 
 
@@ -299,8 +299,8 @@ def test_stopping_is_prompt(stopping: threading.Event) -> None:
         waiting = threading.Thread(target=camera.packets, args=(30, True))
         waiting.start()
         camera.stop()
-        waiting.join(5)
-        until(lambda: not camera.is_alive(), 5, "the thread has ended")
+        waiting.join(30)
+        until(lambda: not camera.is_alive(), 30, "the thread has ended")
         assert time.monotonic() - begun_s < 3
 
 

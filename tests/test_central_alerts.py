@@ -29,9 +29,9 @@ NORTH = Subject(Of.SITE, "1")
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, database_address: str) -> Iterator[Fleet]:
+def fleet(tmp_path: Path, made_database: str) -> Iterator[Fleet]:
     """Ingest runs since long ago."""
-    made = Fleet(tmp_path / "state", database_address)
+    made = Fleet(tmp_path / "state", made_database)
     note_alive(made.db, "ingest", NOON - SETTLED_S, NOON)
     yield made
     made.close()

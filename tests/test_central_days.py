@@ -39,8 +39,8 @@ def zone(name: str) -> TimeZone:
 
 
 @pytest.fixture
-def database(database_address: str) -> Iterator[Database]:
-    opened = open_database(database_address)
+def database(made_database: str) -> Iterator[Database]:
+    opened = open_database(made_database)
     yield opened
     opened.close()
 
@@ -134,8 +134,8 @@ def test_what_boxes_tell_is_rolled_up_by_the_days_of_the_zone(database: Database
     assert {row[1]: row[3] for row in rows(database, "days")} == {**found, days.start_of(berlin, midnight_utc - 1): 11}
 
 
-def test_pages_and_programs_are_told_the_days_of_the_zone(tmp_path: Path, database_address: str) -> None:
-    fleet = Fleet(tmp_path / "state", database_address)
+def test_pages_and_programs_are_told_the_days_of_the_zone(tmp_path: Path, made_database: str) -> None:
+    fleet = Fleet(tmp_path / "state", made_database)
     berlin = zone("Europe/Berlin")
     for hour_utc in (NOON - 13 * 3600 - 3600, NOON - 13 * 3600):  # 23:00 and midnight in Berlin
         fleet.add_hour(1, hour_utc, Counts(mask=30))

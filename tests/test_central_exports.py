@@ -33,9 +33,9 @@ HOUR_S = 3600
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, database_address: str) -> Iterator[Fleet]:
+def fleet(tmp_path: Path, made_database: str) -> Iterator[Fleet]:
     """Box `lobby` with a name that is a formula, and `dock`; 60 hours around a midnight of Berlin, and some minutes."""
-    made = Fleet(tmp_path / "state", database_address)
+    made = Fleet(tmp_path / "state", made_database)
     made.change_box("lobby", title="=1+1")
     for hour in range(60):
         for stream_id in (1, 2):

@@ -80,8 +80,8 @@ def broker(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Broker]:
 
 
 @pytest.fixture
-def database(database_address: str) -> Iterator[Database]:
-    opened = open_database(database_address)
+def database(made_database: str) -> Iterator[Database]:
+    opened = open_database(made_database)
     join(opened, "north", "south")
     yield opened
     opened.close()
@@ -147,10 +147,10 @@ def acknowledged(broker: Broker) -> int:
 
 
 def test_a_row_is_answered_and_acknowledged_only_after_its_commit(
-    database: Database, database_address: str, broker: Broker, box: SimulatedBox
+    database: Database, made_database: str, broker: Broker, box: SimulatedBox
 ) -> None:
     box.count(A, 1, 0, mask=1)
-    with ingesting(database_address, broker), client("north", broker) as north:
+    with ingesting(made_database, broker), client("north", broker) as north:
         north.send(Kind.HELLO, box.hello())
         assert north.next_watermarks() == {A: 0}
         until(lambda: acknowledged(broker) == 1, PATIENCE_S, "the hello is acknowledged")
@@ -167,10 +167,10 @@ def test_a_row_is_answered_and_acknowledged_only_after_its_commit(
 
 
 def test_poison_and_strangers_hold_nobody_up(
-    database: Database, database_address: str, broker: Broker, box: SimulatedBox
+    database: Database, made_database: str, broker: Broker, box: SimulatedBox
 ) -> None:
     box.count(A, 1, 0, mask=1)
-    with ingesting(database_address, broker), client("north", broker) as north, client("stranger", broker) as stranger:
+    with ingesting(made_database, broker), client("north", broker) as north, client("stranger", broker) as stranger:
         for _ in range(20):
             stranger.send(Kind.SUMS, box.range(A, 0))
             north._client.publish("mb9k/north/sums", b"\xff\xfe nonsense", 1)
@@ -181,9 +181,9 @@ def test_poison_and_strangers_hold_nobody_up(
 
 
 def test_a_broker_that_was_killed_is_found_again(
-    database: Database, database_address: str, broker: Broker, box: SimulatedBox
+    database: Database, made_database: str, broker: Broker, box: SimulatedBox
 ) -> None:
-    with ingesting(database_address, broker) as ingest, client("north", broker) as north:
+    with ingesting(made_database, broker) as ingest, client("north", broker) as north:
         broker.kill()
         until(lambda: "ended" in ingest.problem or "cannot be reached" in ingest.problem, PATIENCE_S, "it says why")
         broker.start()
@@ -307,7 +307,7 @@ def test_several_ingests_share_the_messages_and_one_that_dies_costs_nothing(post
 
 
 def test_a_command_is_sent_once_and_none_that_has_expired(
-    database: Database, database_address: str, broker: Broker, tmp_path: Path
+    database: Database, made_database: str, broker: Broker, tmp_path: Path
 ) -> None:
     now = int(time.time())
     for number, box, expires in ((1, "north", now + 60), (2, "north", now - 1), (3, "south", now + 60)):
@@ -317,7 +317,7 @@ def test_a_command_is_sent_once_and_none_that_has_expired(
             [f"{number:016x}", box, now - 5, expires],
         )
     database.execute("update boxes set revoked_utc = 1 where id = 'south'")
-    url = database_address if is_postgresql(database_address) else ""
+    url = made_database if is_postgresql(made_database) else ""
     config = CentralConfig(state_dir=str(tmp_path), database=DatabaseConfig(url=url))
     connection = Connection("127.0.0.1", broker.port)
     housekeeping = Housekeeping(config, connection)
@@ -338,7 +338,7 @@ def test_a_command_is_sent_once_and_none_that_has_expired(
 
 
 def test_an_update_is_sent_with_its_address_and_shows_how_far_it_is(
-    database: Database, database_address: str, broker: Broker, tmp_path: Path
+    database: Database, made_database: str, broker: Broker, tmp_path: Path
 ) -> None:
     now, address = int(time.time()), f"https://updates.example.org/{'a' * 90}/mb9k-0.2.0.mb9k"
     database.execute(
@@ -346,7 +346,7 @@ def test_an_update_is_sent_with_its_address_and_shows_how_far_it_is(
         " (?, 'north', 'update', ?, 'ann', ?, ?)",
         [A, f"{address} {'0a' * 32}", now, now + 60],
     )
-    url = database_address if is_postgresql(database_address) else ""
+    url = made_database if is_postgresql(made_database) else ""
     connection = Connection("127.0.0.1", broker.port)
     housekeeping = Housekeeping(CentralConfig(state_dir=str(tmp_path), database=DatabaseConfig(url=url)), connection)
     with client("north", broker) as north:
@@ -359,15 +359,13 @@ def test_an_update_is_sent_with_its_address_and_shows_how_far_it_is(
     connection.stop()
 
 
-def test_a_certificate_is_renewed_over_the_connection(
-    database: Database, database_address: str, broker: Broker
-) -> None:
+def test_a_certificate_is_renewed_over_the_connection(database: Database, made_database: str, broker: Broker) -> None:
     def renew(database: Database, box: str, renewal: Renewal) -> Certificate | None:
         if renewal.request == "bad":
             raise sqlite3.OperationalError("busy")
         return Certificate(certificate=f"{box}: {renewal.request}", authority="a") if renewal.request != "no" else None
 
-    with ingesting(database_address, broker, renew), client("north", broker) as north:
+    with ingesting(made_database, broker, renew), client("north", broker) as north:
         for request in ("bad", "no", "mine"):
             north.send(Kind.RENEWAL, Renewal(request=request))
         answer = decode(north.next(Kind.CERTIFICATE), Certificate)
@@ -375,10 +373,10 @@ def test_a_certificate_is_renewed_over_the_connection(
 
 
 def test_rows_ahead_of_their_turn_get_no_answer(
-    database: Database, database_address: str, broker: Broker, box: SimulatedBox
+    database: Database, made_database: str, broker: Broker, box: SimulatedBox
 ) -> None:
     row = box.count(A, 1, 0, mask=1)
-    with ingesting(database_address, broker), client("north", broker) as north:
+    with ingesting(made_database, broker), client("north", broker) as north:
         north.send(Kind.SUMS, Sums(epoch=A, rows=[row]))
         north.send(Kind.SUMS, box.range(A, 0))
         north.wait_for(A, 1)

@@ -21,8 +21,8 @@ DAY_S = 86_400
 
 
 @pytest.fixture
-def database(database_address: str) -> Iterator[Database]:
-    opened = open_database(database_address)
+def database(made_database: str) -> Iterator[Database]:
+    opened = open_database(made_database)
     join(opened, "north", "south")
     yield opened
     opened.close()

@@ -17,8 +17,8 @@ from tests.metrics import dashboard_complaints, value
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, database_address: str) -> Iterator[Fleet]:
-    made = Fleet(tmp_path / "state", database_address)
+def fleet(tmp_path: Path, made_database: str) -> Iterator[Fleet]:
+    made = Fleet(tmp_path / "state", made_database)
     yield made
     made.close()
 

@@ -22,8 +22,8 @@ TABLES = ("sums", "sources", "streams", "watermarks", "stale_hours", "hours", "d
 
 
 @pytest.fixture
-def database(database_address: str) -> Iterator[Database]:
-    opened = open_database(database_address)
+def database(made_database: str) -> Iterator[Database]:
+    opened = open_database(made_database)
     yield opened
     opened.close()
 
@@ -139,9 +139,9 @@ def test_any_order_loss_and_repetition_ends_in_what_the_boxes_have(database: Dat
     check(database, boxes)
 
 
-def test_several_ingests_beside_each_other_lose_nothing_and_count_nothing_twice(database_address: str) -> None:
+def test_several_ingests_beside_each_other_lose_nothing_and_count_nothing_twice(made_database: str) -> None:
     chance = Random(7)
-    opened = open_database(database_address)
+    opened = open_database(made_database)
     boxes = [SimulatedBox(f"box-{number}") for number in range(4)]
     join(opened, *(box.name for box in boxes))
     messages: list[tuple[str, Sums]] = []
@@ -160,7 +160,7 @@ def test_several_ingests_beside_each_other_lose_nothing_and_count_nothing_twice(
     stopping = threading.Event()
 
     def ingest(share: list[tuple[str, Sums]]) -> None:
-        database, intake = connect(database_address), Intake(10**6, keep_days=100)
+        database, intake = connect(made_database), Intake(10**6, keep_days=100)
         try:
             for begin in range(0, len(share), 9):
                 take(intake, database, *(sent(name, message) for name, message in share[begin : begin + 9]))
@@ -170,7 +170,7 @@ def test_several_ingests_beside_each_other_lose_nothing_and_count_nothing_twice(
             database.close()
 
     def roll_up_meanwhile() -> None:
-        database = connect(database_address)
+        database = connect(made_database)
         try:
             while not stopping.wait(0.01):
                 roll_up_all(database)

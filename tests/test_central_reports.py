@@ -32,9 +32,9 @@ def berlin() -> TimeZone:
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, database_address: str) -> Iterator[Fleet]:
+def fleet(tmp_path: Path, made_database: str) -> Iterator[Fleet]:
     """Forty days, in each hour of which `lobby` counted 5 and `dock` 10 persons; the centre is in Berlin."""
-    made = Fleet(tmp_path / "state", database_address)
+    made = Fleet(tmp_path / "state", made_database)
     columns = "stream_id, start_utc, watched_s, mask, no_mask, incorrect, unknown, unverified"
     hours = [NOON - HOUR_S * hour for hour in range(40 * 24)]
     made.db.put(f"hours ({columns})", [(n, at, HOUR_S, 3 * n, n, 0, n, 0) for n in (1, 2) for at in sorted(hours)])

@@ -49,8 +49,8 @@ def template(path: str) -> str:
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, database_address: str) -> Iterator[Fleet]:
-    made = Fleet(tmp_path / "state", database_address)
+def fleet(tmp_path: Path, made_database: str) -> Iterator[Fleet]:
+    made = Fleet(tmp_path / "state", made_database)
     made.add_hour(1, NOON - 3600, Counts(mask=3, no_mask=1, unknown=2))
     made.db.execute(
         "insert into letters (at_utc, box_id, topic, reason, payload) values (?, 'x', 'y', '=1+1', ?)", [NOON, b"\xff"]

@@ -17,8 +17,8 @@ from tests.site import PASSWORD
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, database_address: str) -> Iterator[Fleet]:
-    made = Fleet(tmp_path / "state", database_address)
+def fleet(tmp_path: Path, made_database: str) -> Iterator[Fleet]:
+    made = Fleet(tmp_path / "state", made_database)
     yield made
     made.close()
 
@@ -29,8 +29,8 @@ def main_of(page: str) -> str:
     return " ".join(text.replace("\u202f", "").replace("\u2013", " to ").split())
 
 
-def test_the_first_person_claims_the_centre_with_its_code(tmp_path: Path, database_address: str) -> None:
-    fleet = Fleet(tmp_path / "state", database_address, claimed=False)
+def test_the_first_person_claims_the_centre_with_its_code(tmp_path: Path, made_database: str) -> None:
+    fleet = Fleet(tmp_path / "state", made_database, claimed=False)
     browser = fleet.browser()
     assert browser.get("/").headers["location"] == "/claim"
     assert "this centre" in browser.get("/claim").text

@@ -127,8 +127,8 @@ EXAMPLES_ONLY = ("GET /api/openapi.json", "GET /account/api")  # one box in them
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, database_address: str) -> Iterator[Fleet]:
-    made = Fleet(tmp_path / "state", database_address)
+def fleet(tmp_path: Path, made_database: str) -> Iterator[Fleet]:
+    made = Fleet(tmp_path / "state", made_database)
     yield made
     made.close()
 

@@ -13,8 +13,8 @@ from tests.test_central_site_pages import main_of
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, database_address: str) -> Iterator[Fleet]:
-    made = Fleet(tmp_path / "state", database_address)
+def fleet(tmp_path: Path, made_database: str) -> Iterator[Fleet]:
+    made = Fleet(tmp_path / "state", made_database)
     yield made
     made.close()
 

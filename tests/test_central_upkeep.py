@@ -26,8 +26,8 @@ KEEP = {"minutes_days": 10, "hours_days": 30, "letters_days": 30}
 
 
 @pytest.fixture
-def database(database_address: str) -> Iterator[Database]:
-    opened = open_database(database_address)
+def database(made_database: str) -> Iterator[Database]:
+    opened = open_database(made_database)
     join(opened, "north")
     yield opened
     opened.close()

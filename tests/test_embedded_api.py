@@ -127,7 +127,7 @@ def test_the_api_tells_of_every_publisher_and_connection(tmp_path: Path, free_po
         assert told("paths/list") == {"itemCount": 1, "pageCount": 1, "items": [path]}
         with RtmpClient(room.config.rtmp.port) as idle:
             idle.shake_hands()
-            until(lambda: "idle" in [one["state"] for one in told("rtmpconns/list")["items"]], 5, "it is told of")
+            until(lambda: "idle" in [one["state"] for one in told("rtmpconns/list")["items"]], 30, "it is told of")
         assert told("nothing") == told(f"rtmpconns/kick/{source['id']}") == {"status": "error", "error": "not found"}
         assert told(f"rtmpconns/kick/{source['id']}", "POST") == {"status": "ok"}
 
@@ -138,7 +138,7 @@ def test_whoever_waits_in_all_places_is_ended_for_a_publisher_however_many_there
     room = MediaRoom(tmp_path, "embedded", free_port)
     room.add_stream(KEY)
     with room.running(), ExitStack() as crowd:
-        until(lambda: room.client.connections() == [], 5, "whoever looked whether it listens has gone")
+        until(lambda: room.client.connections() == [], 30, "whoever looked whether it listens has gone")
         port = room.config.rtmp.port
         for number in range(80):
             source = (f"127.0.0.{2 + number % 8}", 0)

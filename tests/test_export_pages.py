@@ -169,7 +169,7 @@ def test_a_reader_that_stalls_fills_no_disk_and_one_that_hangs_up_gives_its_plac
                 assert stalled.recv(100).startswith(b"HTTP/1.1 200")
                 time.sleep(0.3)
                 assert unnamed_files() == before
-        until(lambda: box.browser("ann").get(f"{FILES}csv").status_code == 200, 20, "places are free again")
+        until(lambda: box.browser("ann").get(f"{FILES}csv").status_code == 200, 30, "places are free again")
 
 
 def test_every_export_is_an_entry_of_the_audit_and_a_refused_one_is_none(box: Box) -> None:

@@ -308,7 +308,7 @@ def test_an_alert_arrives_while_a_mail_server_hangs_and_once_over_a_kill(
         with box.notifying() as process:
             until(lambda: box.store.services.is_alive("notify", now()), 30, "it lives")
             until(lambda: bool(hook.messages), 30, "the webhook is told")
-            until(lambda: box.outcomes()["ops"] is Outcome.SENT, 10, "it is noted")
+            until(lambda: box.outcomes()["ops"] is Outcome.SENT, 30, "it is noted")
             assert box.outcomes()["ann"] is Outcome.WAITING
             process.send_signal(signal.SIGKILL)
             process.wait()

@@ -32,7 +32,7 @@ def said(words: str, **settings: Any) -> None:
     on_site = OnSite(Mqtt(**{"host": "127.0.0.1", **settings}), BOX)
     on_site.start()
     try:
-        until(lambda: words in (on_site.problem or ""), 20, f"it says: {words}")
+        until(lambda: words in (on_site.problem or ""), 30, f"it says: {words}")
     finally:
         on_site.stop()
 
@@ -91,7 +91,7 @@ def test_a_certificate(
         if words == "is told":
             on_site = OnSite(Mqtt(**settings), BOX)
             on_site.start()
-            until(lambda: on_site.problem is None, 20, "it is connected")
+            until(lambda: on_site.problem is None, 30, "it is connected")
             on_site.stop()
         else:
             said(words, **settings)

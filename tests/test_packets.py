@@ -137,7 +137,7 @@ def test_who_waits_for_key_frames_is_not_behind() -> None:
         pass
     for number in range(100):
         queue.put(packet(number, key=number == 99))
-    thread.join(10)
+    thread.join(30)
     assert [packet.number for packet in found[0]] == list(range(100))
 
 

@@ -244,7 +244,7 @@ def test_the_service_notify_sends_what_waits_and_ends_when_it_is_told_to(room: R
     with subprocess.Popen(words, stderr=subprocess.PIPE) as process:
         try:
             until(lambda: bool(room.inbox.envelopes), 60, "the report arrives")
-            until(lambda: room.store.reports.waiting() == [], 10, "it is noted")
+            until(lambda: room.store.reports.waiting() == [], 30, "it is noted")
         finally:
             process.send_signal(signal.SIGTERM)
             _, said = process.communicate(timeout=30)

@@ -138,7 +138,7 @@ def rtsp_camera(folder: Path, free_port: Callable[[], int], **settings: str) -> 
     transport = "udp" if "udp" in settings.get("rtspTransports", "") else "tcp"
     sender = None
     try:
-        until(lambda: is_listening(port), 20, "the camera is there")
+        until(lambda: is_listening(port), 30, "the camera is there")
         sender = subprocess.Popen([*sent, "-rtsp_transport", transport, "-f", "rtsp", where])
         yield port, tls_port
     finally:
@@ -164,7 +164,7 @@ def test_a_real_rtsp_camera_is_played(transport: Transport, tmp_path: Path, free
         url = f"rtsp://admin:p%23%40s%26@{HOST}:{port}/cam?channel=1"
         before = threading.active_count()
         assert seen(url, camera_at(port), transport) == 20
-        until(lambda: threading.active_count() <= before, 10, "the relay has ended")
+        until(lambda: threading.active_count() <= before, 30, "the relay has ended")
         with pytest.raises(av.error.HTTPUnauthorizedError):
             pictures(f"rtsp://admin:wrong@{HOST}:{port}/cam", camera_at(port), transport=transport)
         assert refused(url, Reach(resolve=resolving("127.0.0.1"))) == THIS_BOX

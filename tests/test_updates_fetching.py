@@ -151,16 +151,16 @@ def test_the_site_fetches_in_the_background_and_ends_when_asked_to(shelf: Shelf,
     with pytest.raises(InputError, match="must begin with https"):
         desk.begin_fetch("http://localhost/a", "ann")
     desk.begin_fetch(f"{shelf.address}/mb9k.mb9k", "ann")
-    until(lambda: desk.fetch is not None and desk.fetch.progress.received_bytes > 0, 10, "some of it")
+    until(lambda: desk.fetch is not None and desk.fetch.progress.received_bytes > 0, 30, "some of it")
     with pytest.raises(InputError, match="Another bundle is on its way"):
         desk.begin_fetch(f"{shelf.address}/mb9k.mb9k", "ben")
     arrival = desk.admit(f"/updates/upload/{desk.ticket(time.time())}", 1000)
     assert arrival is not None and "Another bundle" in arrival.problem
     desk.end_fetch()
-    until(lambda: desk.fetch is None, 10, "the end")
+    until(lambda: desk.fetch is None, 30, "the end")
     assert desk.problem == "" and list(desk.uploads.folder.iterdir()) == []
     shelf.pause_s = 0.0
     desk.begin_fetch(f"{shelf.address}/mb9k.mb9k", "ann")
-    until(lambda: desk.fetch is None, 10, "the end")
+    until(lambda: desk.fetch is None, 30, "the end")
     assert "no bundle of mb9k" in desk.problem or "update.authority" in desk.problem or "cannot" in desk.problem
     assert list(desk.uploads.folder.iterdir()) == []

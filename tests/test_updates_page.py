@@ -155,7 +155,7 @@ def test_who_is_no_admin_sends_nothing(box: UpdateBox, ann: httpx.Client, good: 
         assert nobody.get("/updates").status_code == 403
         assert nobody.post("/updates/start", data={"csrf": "csrf-sci"}).status_code == 403
     assert send(ann, good, csrf="guessed").status_code == 403
-    until(lambda: box.files == [], 10, "the parts to go")
+    until(lambda: box.files == [], 30, "the parts to go")
     assert box.room.noted() == []
 
 

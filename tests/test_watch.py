@@ -106,7 +106,7 @@ class Box:
         """As kill -9: whatever it has in memory is lost."""
         for analysis in watcher.analyses.values():
             analysis.stop()
-            analysis.join(5)
+            analysis.join(30)
         watcher.store.close()
         self.watchers.remove(watcher)
 

@@ -106,7 +106,7 @@ def test_who_waits_for_the_word_to_go_on_gets_it(site: str, tmp_path: Path) -> N
     with says(int(site.rpartition(":")[2]), head.encode()) as connection:
         assert connection.recv(1000).startswith(b"HTTP/1.1 100 ")
         connection.sendall(CONTENT)
-        until(lambda: (tmp_path / "taken").exists(), 10, "the file")
+        until(lambda: (tmp_path / "taken").exists(), 30, "the file")
     assert (tmp_path / "taken").read_bytes() == CONTENT
 
 
@@ -114,7 +114,7 @@ def test_who_waits_for_the_word_to_go_on_gets_it(site: str, tmp_path: Path) -> N
 def test_a_file_that_nobody_takes_is_gone(site: str, place: Place, path: str) -> None:
     answer = httpx.post(f"{site}{path}", files={"bundle": ("a.mb9k", CONTENT)})
     assert answer.text == ("There is no room." if path == "/up/no-room" else "")
-    until(lambda: not place.files, 10, "the part to go")
+    until(lambda: not place.files, 30, "the part to go")
 
 
 def test_elsewhere_a_long_body_is_refused_as_before(site: str) -> None:
@@ -137,9 +137,9 @@ def begin(port: int, size_bytes: int) -> socket.socket:
 
 def test_a_client_that_goes_away_leaves_nothing(site: str, place: Place) -> None:
     connection = begin(int(site.rpartition(":")[2]), 10_000_000)
-    until(lambda: bool(place.files), 10, "the part")
+    until(lambda: bool(place.files), 30, "the part")
     connection.close()
-    until(lambda: not place.files, 10, "the part to go")
+    until(lambda: not place.files, 30, "the part to go")
 
 
 def test_one_that_stops_sending_is_ended_and_one_that_goes_on_is_not(
@@ -157,7 +157,7 @@ def test_one_that_stops_sending_is_ended_and_one_that_goes_on_is_not(
             piece = going_on.recv(65_536)  # head and body may come apart
             assert piece, said
             said += piece
-        until(lambda: not place.files, 10, "the other part to go")
+        until(lambda: not place.files, 30, "the other part to go")
 
 
 def test_one_that_drips_is_ended(site: str, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +167,7 @@ def test_one_that_drips_is_ended(site: str, place: Place, monkeypatch: pytest.Mo
         for _ in range(200):
             time.sleep(0.1)
             connection.sendall(b"y")
-    until(lambda: not place.files, 10, "the part to go")
+    until(lambda: not place.files, 30, "the part to go")
 
 
 def body_of(arrival: Arrival, content: bytes, size_bytes: int) -> Body:

@@ -37,7 +37,7 @@ def add_routes(app: App, accounts: Accounts) -> None:
             problem=_("Could not read: {names}. A time looks like 2026-11-23T16:00.", names=", ".join(unread))
             if unread
             else None,
-            entries=[entry for entry, _sha256 in page[:PAGE_SIZE]],
+            entries=[entry for entry, _proof in page[:PAGE_SIZE]],
             wanted=wanted,
             actions=list(Action),
             words_of=words_of,
