@@ -50,12 +50,8 @@ def add_routes(app: App, accounts: Accounts) -> None:
         try:
             name = clean_name(field("name"), N_("Give the program a name."))
             if days not in TOKEN_DAYS:
-                raise InputError(
-                    _(
-                        "Choose how long the token lasts: {choices}.",
-                        choices=", ".join(_(words) for words in TOKEN_DAYS.values()),
-                    )
-                )
+                choices = ", ".join(_(each) for each in TOKEN_DAYS.values())
+                raise InputError(_("Choose how long the token lasts: {choices}.", choices=choices))
             with store.saving():
                 person_id, expires_utc = visitor.person.id, now.utc + int(days) * 86400
                 store.people.add_token(person_id, name, digest(token), now.utc, expires_utc)
@@ -79,15 +75,14 @@ def revoke_token(store: Store, visitor: Visitor, token_id: int, own_only: bool) 
         if gone is not None:
             store.audit.add(Action.TOKEN_REVOKED, f"{gone.name} of {gone.owner.name}")
     if gone is None:
-        raise HTTPError(
-            404, _("This token is already gone, or is not yours.") if own_only else _("This token is already gone.")
-        )
+        words = _("This token is already gone, or is not yours.") if own_only else _("This token is already gone.")
+        raise HTTPError(404, words)
     log.info("%s revoked the token %s of %s", visitor.name, gone.name, gone.owner.name)
 
 
 def _page(accounts: Accounts, store: Store, visitor: Visitor, now: Now, **values: Any) -> Page:
     tokens = store.people.tokens(visitor.person.id)
-    form = {"name": "", "days": DEFAULT_DAYS, "choices": TOKEN_DAYS}
+    form = {"name": "", "days": DEFAULT_DAYS, "choices": {days: _(words) for days, words in TOKEN_DAYS.items()}}
     shown = accounts.shown.of("token", visitor.person.id, now) if query_value("token") == "new" else None
     if shown and store.people.token(digest(shown.secret)) is None:
         shown = None  # revoked since

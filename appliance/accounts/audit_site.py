@@ -12,7 +12,7 @@ from appliance.accounts.audit_search import Search, found
 from appliance.accounts.audit_words import words_of
 from appliance.accounts.site import Accounts, Store
 from appliance.errors import InputError
-from appliance.language import N_, _
+from appliance.language import N_, _, p_
 from appliance.times import utc_text
 from appliance.web.access import Access, App
 from appliance.web.forms import moment_utc, query_value, whole_number
@@ -34,7 +34,7 @@ def add_routes(app: App, accounts: Accounts) -> None:
         head, start = store.audit.head(), store.audit.start()
         return accounts.pages.page(
             "audit.html",
-            problem=_("Could not read: {unread}. A time looks like 2026-11-23T16:00.", unread=", ".join(unread))
+            problem=_("Could not read: {names}. A time looks like 2026-11-23T16:00.", names=", ".join(unread))
             if unread
             else None,
             entries=[entry for entry, _proof in page[:PAGE_SIZE]],
@@ -55,7 +55,7 @@ def _wanted() -> tuple[Search, list[str]]:
     """What the address asks for, and what of it could not be read."""
     unread = []
     times: dict[str, str | None] = {"since": None, "until": None}
-    for name, label in (("since", "from"), ("until", "until")):
+    for name, label in (("since", p_("a time", "from")), ("until", p_("a time", "until"))):
         if query_value(name):
             try:
                 times[name] = utc_text(moment_utc(query_value(name), name, zone_needed=False))
@@ -63,7 +63,7 @@ def _wanted() -> tuple[Search, list[str]]:
                 unread.append(label)
     action = query_value("action") or None
     if action and action not in {each.value for each in Action}:
-        unread.append("what")
+        unread.append(_("what"))
         action = None
     return Search(query_value("search").strip()[:100], action, times["since"], times["until"]), unread
 
@@ -83,7 +83,7 @@ def _query(wanted: Search, before: int | None = None) -> str:
 def who(entry: Entry, noun: str) -> tuple[str, str]:
     """Who did it, and what stands beside the name; noun: of the machine."""
     if entry.actor_kind == "itself":
-        return (_("the box") if noun == "box" else _("the centre")), ""
+        return _("the centre") if noun == "centre" else _("the box"), ""
     if entry.actor_kind == "stranger":
         return _("somebody"), _("not signed in")
     return entry.actor, _(WHO.get(entry.actor_kind, ""))
@@ -96,13 +96,13 @@ def details(entry: Entry) -> list[tuple[str, str]]:
     try:
         told: dict[str, Any] = msgspec.json.decode(entry.details, type=dict[str, Any])
     except msgspec.DecodeError:
-        return [("details", entry.details)]
+        return [(_("details"), entry.details)]
     return [(name.replace("_", " "), _value(value)) for name, value in told.items()]
 
 
 def _value(value: Any) -> str:
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return _("yes") if value else _("no")
     if isinstance(value, list):
         return ", ".join(str(each) for each in value)
-    return "none" if value is None else str(value)
+    return _("none") if value is None else str(value)

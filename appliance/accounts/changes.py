@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from appliance.accounts.audit import Action
-from appliance.accounts.people import Person, Role
+from appliance.accounts.people import ROLE_WORDS, Person, Role
 from appliance.accounts.site import Store
 from appliance.errors import InputError, NotFound, about
 from appliance.language import N_, _
@@ -14,7 +14,8 @@ from appliance.names import person_name
 from appliance.web.forms import MAX_ID
 
 log = logging.getLogger(__name__)
-LAST_ADMIN = N_("This is the only admin, and a {noun} needs one. Make another person an admin first.")
+LAST_ADMIN = N_("This is the only admin, and a box needs one. Make another person an admin first.")
+LAST_ADMIN_OF_CENTRE = N_("This is the only admin, and a centre needs one. Make another person an admin first.")
 
 
 def find(store: Store, person_id: int) -> Person:
@@ -31,7 +32,8 @@ def role_named(text: str, roles: Sequence[Role]) -> Role:
     for role in roles:
         if role.value == text:
             return role
-    raise InputError(_("Choose a role: {roles}.", roles=" or ".join(role.value for role in roles)))
+    one, other = (role.value for role in roles)
+    raise InputError(_("Choose a role: {one} or {other}.", one=one, other=other))
 
 
 def add(store: Store, name: str, password_hash: str, role: Role, now_utc: float) -> int:
@@ -40,7 +42,7 @@ def add(store: Store, name: str, password_hash: str, role: Role, now_utc: float)
     with store.saving():
         person_id = store.people.add(name, password_hash, role, now_utc)
         store.audit.add(Action.PERSON_ADDED, name, role=role.value)
-    log.info("%s was added as %s", name, role.label)
+    log.info("%s was added as %s", name, ROLE_WORDS[role.value])
     return person_id
 
 
@@ -51,7 +53,7 @@ def change_role(store: Store, person: Person, role: Role, noun: str = "box") -> 
         if changed:
             store.audit.add(Action.ROLE_CHANGED, person.name, before=person.role.value, after=role.value)
     if not changed:
-        raise InputError(_(LAST_ADMIN, noun=_(noun)))
+        raise InputError(_(LAST_ADMIN_OF_CENTRE if noun == "centre" else LAST_ADMIN))
 
 
 def set_password(

@@ -10,7 +10,7 @@ from appliance.accounts.guard import Visitor
 from appliance.accounts.people import Role
 from appliance.accounts.site import Accounts, Store
 from appliance.errors import InputError, UserError
-from appliance.language import _
+from appliance.language import N_, _
 from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.forms import field
@@ -42,11 +42,10 @@ def add_routes(app: App, accounts: Accounts, roles: Sequence[Role], page: Callab
             changes.set_password(store, person, password_hash, keep_tokens=keep_tokens)
         except UserError as error:
             return page(store, now, problem=error, open_id=person_id)
+        words = N_("{name} has a new password; their sessions and tokens have ended.")
         if keep_tokens:
-            said = _("{name} has a new password; their sessions have ended.", name=person.name)
-        else:
-            said = _("{name} has a new password; their sessions and tokens have ended.", name=person.name)
-        return accounts.pages.done("/people", said)
+            words = N_("{name} has a new password; their sessions have ended.")
+        return accounts.pages.done("/people", _(words, name=person.name))
 
     @app.post("/people/tokens/<token_id:int>/revoke", access=Access.ADMIN)
     def revoke(store: Store, visitor: Visitor, token_id: int) -> Page:

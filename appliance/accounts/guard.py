@@ -23,7 +23,7 @@ from appliance.accounts.people import TOUCH_S, Person, Token
 from appliance.accounts.site import Accounts, Store
 from appliance.accounts.unsent import bring_back, kept_at
 from appliance.errors import InputError, NameTaken, NotAllowed, NotFound, NotSaved, UserError
-from appliance.language import _
+from appliance.language import N_, _
 from appliance.secrets import digest
 from appliance.times import Now, utc_seconds
 from appliance.web.access import Access, wants_json
@@ -35,6 +35,10 @@ log = logging.getLogger(__name__)
 VISITOR = "mb9k.visitor"
 STATUS: dict[type[UserError], int] = {InputError: 400, NotAllowed: 403, NotFound: 404, NameTaken: 409}
 """How an error for a person is answered where no form is shown again; every other is 503."""
+NOT_OUR_FORM = N_("This form was not sent from a page of this box, or is too old. Go back, reload it, send again.")
+NOT_OUR_FORM_OF_CENTRE = N_(
+    "This form was not sent from a page of this centre, or is too old. Go back, reload it, send again."
+)
 MONITORS_ONLY = "Send `Authorization: Bearer TOKEN` with the metrics token, which an admin makes."
 
 
@@ -246,20 +250,22 @@ class Guard:
             if then is not None:
                 raise see_other(then)
         if not of_this_site or not (own_form or anyones_form):
-            # A proxy that is not configured comes first of what people see of this.
-            said = [
-                _(
-                    "This form was not sent from a page of this {noun}, or is too old. Go back, reload it, send again.",
-                    noun=_(self.accounts.pages.noun),
-                )
-            ]
-            if not of_this_site:
-                said.append(_("Behind a proxy, web.base_url must be the address in the browser."))
-            raise HTTPError(403, " ".join(said))
+            raise HTTPError(403, self._not_ours(of_this_site))
+
+    def _not_ours(self, of_this_site: bool) -> str:
+        words = _("This form was not sent from a page of this box, or is too old. Go back, reload it, send again.")
+        if self.accounts.pages.noun == "centre":
+            words = _(
+                "This form was not sent from a page of this centre, or is too old. Go back, reload it, send again."
+            )
+        if of_this_site:
+            return words
+        # A proxy that is not configured comes first of what people see of this.
+        return " ".join((words, _("Behind a proxy, web.base_url must be the address in the browser.")))
 
 
 def _bearer_token() -> str | None:
-    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    kind, _space, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if kind.lower() == "bearer" else None
 
 

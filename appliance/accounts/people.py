@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from appliance.errors import NameTaken
-from appliance.language import _
+from appliance.language import N_, _
 from appliance.times import utc_seconds, utc_text
 
 IDLE_S = 7 * 86400.0
@@ -22,6 +22,9 @@ DEVICES = 20
 """How many browsers of a person are known; the one unused for longest goes."""
 
 
+ROLE_WORDS = {"admin": N_("Admin"), "data_scientist": N_("Data Scientist"), "analyst": N_("Analyst")}
+
+
 class Role(str, enum.Enum):
     """What a person may do."""
 
@@ -32,7 +35,7 @@ class Role(str, enum.Enum):
     @property
     def label(self) -> str:
         """As people read it."""
-        return self.value.replace("_", " ").title()
+        return _(ROLE_WORDS[self.value])
 
 
 ROLES_OF_BOX = (Role.ADMIN, Role.DATA_SCIENTIST)
@@ -262,7 +265,7 @@ class People:
             " and person_id = coalesce(:person, person_id)",
             {"id": id_sha256, "since": utc_text(now_utc - DEVICE_S), "person": person_id},
         )
-        return any(True for _ in found)
+        return any(True for _row in found)
 
     def add_token(self, person_id: int, name: str, token_sha256: str, now_utc: float, expires_utc: float) -> int:
         """Remember a token for a program; its id."""

@@ -26,6 +26,10 @@ from appliance.web.forms import field, local_path, query_value, secret_field, se
 from appliance.web.pages import Page
 
 log = logging.getLogger(__name__)
+WRONG_CODE = N_("This is not the code of this box. It is in the text that the box printed at its start.")
+WRONG_CODE_OF_CENTRE = N_(
+    "This is not the code of this centre. It is in the text that the centre printed at its start."
+)
 
 
 def plain_code(code: str) -> str:
@@ -82,12 +86,7 @@ def _claim(accounts: Accounts, store: Store, now: Now) -> Page:
         return _claim_page(accounts, 429, problem=too_many_tries(wait_s), name=name, code=code)
     try:
         if not equal_in_constant_time(plain_code(code), plain_code(claim_code(accounts.claim_code_path))):
-            raise InputError(
-                _(
-                    "This is not the code of this {noun}. It is in the text that the {noun} printed at its start.",
-                    noun=_(noun),
-                )
-            )
+            raise InputError(_(WRONG_CODE_OF_CENTRE if noun == "centre" else WRONG_CODE))
         accounts.guesses.take_back(guess, now.uptime_s)
         clean = person_name(name, N_("Give yourself a name."))
         password_hash = accounts.new_password_hash(clean)

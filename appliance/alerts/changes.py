@@ -30,7 +30,7 @@ from appliance.alerts.kinds import (
 from appliance.alerts.recipients import MAX_RECIPIENTS, Recipient, Way, checked
 from appliance.alerts.rules import COOL_DOWN_MINUTES, Quiet, Rule
 from appliance.errors import InputError, NotFound, about
-from appliance.language import _
+from appliance.language import N_, _
 
 MAX_RULES = 500
 MAX_COOL_DOWN_MINUTES = 7 * 1440
@@ -135,9 +135,8 @@ def add_recipient(store: AlertStore, way: Way, name: str, address: str, secret: 
     """Add a recipient; its id. Raises InputError, NotSaved."""
     name, address, secret = checked(way, name, address, secret)
     if store.alerts.recipients.count() >= MAX_RECIPIENTS:
-        raise InputError(
-            _("There are {most} recipients, which is the most there can be; remove one first.", most=MAX_RECIPIENTS)
-        )
+        words = N_("There are {most} recipients, which is the most there can be; remove one first.")
+        raise InputError(_(words, most=MAX_RECIPIENTS))
     with store.saving():
         recipient_id = store.alerts.recipients.add(way, name, address, secret, now_utc)
         there = Recipient(recipient_id, way, name, address, "")
@@ -187,7 +186,8 @@ def _clock(minute: int) -> str:
 @about("cool_down")
 def _refuse(store: AlertStore, cool_down_minutes: int, recipient_ids: Collection[int] | None) -> None:
     if not 0 <= cool_down_minutes <= MAX_COOL_DOWN_MINUTES:
-        raise InputError(_("The cool-down is a whole number of minutes from 0 to {most}.", most=MAX_COOL_DOWN_MINUTES))
+        words = N_("The cool-down is a whole number of minutes from 0 to {most}.")
+        raise InputError(_(words, most=MAX_COOL_DOWN_MINUTES))
     if recipient_ids is not None:
         known = {each.id for each in store.alerts.recipients.all()}
         if not known.issuperset(recipient_ids):

@@ -17,6 +17,7 @@ from appliance.alerts.log import Delivery, Waiting
 from appliance.alerts.recipients import Recipient, Way
 from appliance.alerts.sending import Send, SendsMany, Undelivered
 from appliance.errors import UserError
+from appliance.language import _, n_
 from appliance.times import Now, now, utc_seconds
 
 log = logging.getLogger(__name__)
@@ -140,8 +141,10 @@ class Courier:
             self.problem = None
             return
         recipient, trouble = troubles[0]
-        others = f" Nor can {len(troubles) - 1} more." if len(troubles) > 1 else ""
-        self.problem = f"Alerts do not reach {recipient.name}: {trouble.words}{others}"
+        others = len(troubles) - 1
+        self.problem = _("Alerts do not reach {name}: {problem}", name=recipient.name, problem=trouble.words)
+        if others:
+            self.problem += " " + n_("Nor can {n} more.", "Nor can {n} more.", others)
 
 
 def is_given_up(delivery: Delivery, now_utc: float) -> bool:

@@ -12,7 +12,7 @@ import msgspec.inspect
 from msgspec import Meta
 
 from appliance.errors import InputError
-from appliance.language import N_, _
+from appliance.language import N_, _, number
 
 MINUTE_S = 60.0
 SILENT_S = 180.0
@@ -48,7 +48,7 @@ def _number(least: int, most: int, label: str, unit: str = "") -> Any:
     return Meta(ge=least, le=most, title=label, extra={"unit": unit})
 
 
-Minutes = Annotated[int, _number(1, 1440, "For so long", "min")]
+Minutes = Annotated[int, _number(1, 1440, N_("For so long"), N_("min"))]
 
 
 class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
@@ -87,9 +87,9 @@ class Rate(Parameters, frozen=True, forbid_unknown_fields=True, tag="rate"):
     title: ClassVar[str] = N_("Rate too low")
     subjects: ClassVar[tuple[Of, ...]] = (Of.ALL, Of.STREAM, Of.SITE, Of.BOX)
 
-    percent: Annotated[int, _number(1, 100, "Under", "%")] = 80
-    minutes: Annotated[int, _number(5, 1440, "Over the last", "min")] = 15
-    persons: Annotated[int, _number(1, 100_000, "With at least", "people judged")] = 20
+    percent: Annotated[int, _number(1, 100, N_("Under"), "%")] = 80
+    minutes: Annotated[int, _number(5, 1440, N_("Over the last"), N_("min"))] = 15
+    persons: Annotated[int, _number(1, 100_000, N_("With at least"), N_("people judged"))] = 20
 
     def words(self) -> str:
         """What the rule watches for."""
@@ -107,7 +107,7 @@ class Nobody(Lasting, frozen=True, forbid_unknown_fields=True, tag="nobody"):
     title: ClassVar[str] = N_("Nobody judged")
     subjects: ClassVar[tuple[Of, ...]] = (Of.ALL, Of.STREAM)
 
-    minutes: Annotated[int, _number(5, 1440, "For so long", "min")] = 60
+    minutes: Annotated[int, _number(5, 1440, N_("For so long"), N_("min"))] = 60
 
     def words(self) -> str:
         """What the rule watches for."""
@@ -145,7 +145,7 @@ class Disk(Parameters, frozen=True, forbid_unknown_fields=True, tag="disk"):
 
     title: ClassVar[str] = N_("Disk almost full")
 
-    percent: Annotated[int, _number(1, 50, "Free: less than", "%")] = 5
+    percent: Annotated[int, _number(1, 50, N_("Free: less than"), "%")] = 5
 
     def words(self) -> str:
         """What the rule watches for."""
@@ -261,11 +261,11 @@ def _kind(of: type[Parameters]) -> Kind:
     assert isinstance(info, msgspec.inspect.StructType)
     found = []
     for each in info.fields:
-        number = each.type
-        assert isinstance(number, msgspec.inspect.Metadata)
-        limits, extra = number.type, number.extra or {}
+        about = each.type
+        assert isinstance(about, msgspec.inspect.Metadata)
+        limits, extra = about.type, about.extra or {}
         assert isinstance(limits, msgspec.inspect.IntType) and limits.ge is not None and limits.le is not None
-        label = str((number.extra_json_schema or {})["title"])
+        label = str((about.extra_json_schema or {})["title"])
         found.append(Parameter(each.name, label, str(extra["unit"]), limits.ge, limits.le, int(each.default)))
     return Kind(str(config.tag), of.title, of, of.subjects, tuple(found))
 
@@ -289,18 +289,21 @@ def parameters_of(kind: str, numbers: Mapping[str, object], kinds: Collection[ty
         value = numbers.get(parameter.name, parameter.default)
         is_number = isinstance(value, int) and not isinstance(value, bool)
         if not is_number or not parameter.least <= value <= parameter.most:  # type: ignore[operator]
-            raise InputError(
-                f"{parameter.label}: a whole number from {parameter.least} to {parameter.most:,}".replace(",", "\u202f")
-                + (f" ({parameter.unit})." if parameter.unit else ".")
-            )
+            raise InputError(_out_of_range(parameter))
     if unknown := set(numbers) - {each.name for each in known.parameters}:
         raise InputError(_("A rule of this kind has no {name}.", name=sorted(unknown)[0]))
     return msgspec.convert({"kind": kind, **numbers}, known.type)
 
 
+def _out_of_range(parameter: Parameter) -> str:
+    values = {"label": _(parameter.label), "least": number(parameter.least), "most": number(parameter.most)}
+    if not parameter.unit:
+        return _("{label}: a whole number from {least} to {most}.", **values)
+    return _("{label}: a whole number from {least} to {most} ({unit}).", unit=_(parameter.unit), **values)
+
+
 def refuse_subject(parameters: Parameters, subject: Subject) -> None:
     """Raise InputError if a rule with these parameters cannot be about this."""
     if subject.of not in parameters.subjects or bool(subject.id) == (subject.of is Of.ALL):
-        raise InputError(
-            _("A rule of this kind is about {subjects}.", subjects=" or ".join(of.value for of in parameters.subjects))
-        )
+        names = " or ".join(of.value for of in parameters.subjects)
+        raise InputError(_("A rule of this kind is about {names}.", names=names))

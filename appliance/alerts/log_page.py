@@ -67,7 +67,7 @@ def add_routes(app: App, site: AlertSite) -> None:
             "alerts.html",
             rules=rules,
             may_make=theirs.may_make,
-            examples=site.examples,
+            examples=_(site.examples),
             recipients=store.alerts.recipients.count(),
             trouble=site.trouble(store, now),
             open_now=open_alerts(store, site.address, theirs.subjects),
@@ -111,10 +111,12 @@ def _whom(delivery: Delivery) -> str:
 
 def _unsent(delivery: Delivery) -> Unsent:
     tries, is_failed = delivery.tries, delivery.outcome is Outcome.FAILED
-    trying = n_("{n} try failed, trying again", "{n} tries failed, trying again", tries) if tries else _("waiting")
+    trying = _("waiting")
+    if tries:
+        trying = n_("{n} try failed, trying again", "{n} tries failed, trying again", tries)
     return Unsent(
         recipient=_whom(delivery),
-        state="failed" if is_failed else trying,
+        state=_("failed") if is_failed else trying,
         is_failed=is_failed,
         at_utc=delivery.at_utc or delivery.created_utc,
         problem=delivery.problem,

@@ -20,10 +20,10 @@ PAGE = "/alerts/mail"
 SECURITIES = (
     (
         Security.STARTTLS,
-        N_("STARTTLS"),
+        "STARTTLS",
         N_("begins in the clear and is encrypted before anything is said; mostly port 587"),
     ),
-    (Security.TLS, N_("TLS"), N_("encrypted from its beginning; mostly port 465")),
+    (Security.TLS, "TLS", N_("encrypted from its beginning; mostly port 465")),
     (Security.NONE, N_("Not encrypted"), N_("for a relay on the same site that asks for no password; mostly port 25")),
 )
 TYPED = ("host", "port", "security", "user", "sender", "authority")

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from appliance.alerts.judge import What
 from appliance.alerts.kinds import ALL
 from appliance.alerts.log import Event
-from appliance.language import N_, _
+from appliance.language import N_, _, clock, long_date, n_, weekday
 from appliance.mail import Mail
 from appliance.time_zone import UTC, TimeZone
 from appliance.times import utc_text
 
-_SUBJECTS = {What.RAISED: "", What.OVER: N_("Over: "), What.TEST: N_("Test: ")}
+_TOLD = {What.RAISED: "{words}", What.OVER: N_("Over: {words}"), What.TEST: N_("Test: {words}")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +53,15 @@ def document(event: Event, site: Site) -> bytes:
 
 def summary(event: Event, site: Site) -> str:
     """The message in one line: `Hall: door is offline.`"""
-    return f"{_(_SUBJECTS[event.what])}{site.name}: {event.words}"
+    return _(_TOLD[event.what], words=f"{site.name}: {event.words}")
 
 
 def mail(event: Event, site: Site, to: str) -> Mail:
     """The message as a mail to one person."""
-    when = f"{_clock(event.at_utc, site)}"
     lines = [event.words, ""]
     if event.what is not What.TEST:
         lines += [_("Since: {time}", time=_clock(event.since_utc, site))]
-    lines += [
-        _("At: {when} ({name})", when=when, name=site.zone.name),
-        _teller(site),
-    ]
+    lines += [_("At: {time} ({zone})", time=_clock(event.at_utc, site), zone=site.zone.name), _who(site)]
     if event.subject != ALL and event.title:
         lines += [_("About: {title}", title=event.title)]
     if site.url:
@@ -76,15 +72,14 @@ def mail(event: Event, site: Site, to: str) -> Mail:
 
 def mail_of_many(events: Sequence[Event], site: Site, to: str) -> Mail:
     """Several messages as one mail. Its id is made of theirs: the same messages have the same one."""
-    lines = [f"{_time(event.at_utc, site)} {_(_SUBJECTS[event.what])}{event.words}" for event in events]
-    lines += [
-        "",
-        _("Times: {name}", name=site.zone.name),
-        _teller(site),
-    ]
+    lines = [f"{_time(event.at_utc, site)} {_(_TOLD[event.what], words=event.words)}" for event in events]
+    lines += ["", _("Times: {zone}", zone=site.zone.name), _who(site)]
     lines += ["", f"{site.url}/alerts"] if site.url else []
     uid = hashlib.sha256("".join(event.uid for event in events).encode()).hexdigest()[:32]
-    subject = f"{site.name}: {len(events)} messages; {_SUBJECTS[events[0].what]}{events[0].words}"
+    first = _(_TOLD[events[0].what], words=events[0].words)
+    subject = n_(
+        "{site}: {n} message; {first}", "{site}: {n} messages; {first}", len(events), site=site.name, first=first
+    )
     return Mail(uid, to, subject, "\n".join([*lines, "", _why(site)]) + "\n", from_name=site.name)
 
 
@@ -93,7 +88,13 @@ def _teller(site: Site) -> str:
 
 
 def _why(site: Site) -> str:
-    return _("You get this because a rule of the {noun} names you; its admins can change that.", noun=_(site.noun))
+    if site.noun == "centre":
+        return _("You get this because a rule of the centre names you; its admins can change that.")
+    return _("You get this because a rule of the box names you; its admins can change that.")
+
+
+def _who(site: Site) -> str:
+    return _("Centre: {name}", name=site.name) if site.noun == "centre" else _("Box: {name}", name=site.name)
 
 
 def _time(utc: float, site: Site) -> str:
@@ -101,4 +102,5 @@ def _time(utc: float, site: Site) -> str:
 
 
 def _clock(utc: float, site: Site) -> str:
-    return site.zone.local(utc).strftime("%A %d %B %Y, %H:%M").replace(" 0", " ")
+    at = site.zone.local(utc)
+    return _("{weekday} {date}, {time}", weekday=weekday(at), date=long_date(at), time=clock(at))

@@ -95,7 +95,7 @@ def _address(recipient: Recipient) -> dict[str, str]:
 
 
 def _form(site: AlertSite, recipient: Recipient, typed: dict[str, str], **values: Any) -> Page:
-    return site.page("recipient_form.html", recipient=recipient, typed=typed, mqtt=site.mqtt, **values)
+    return site.page("recipient_form.html", recipient=recipient, typed=typed, mqtt=_(site.mqtt), **values)
 
 
 def _list(site: AlertSite, store: AlertStore, now: Now, **values: Any) -> Page:
@@ -110,8 +110,8 @@ def _list(site: AlertSite, store: AlertStore, now: Now, **values: Any) -> Page:
             for each in store.alerts.recipients.all()
         ],
         "ways": {way: _(words) for way, words in WAYS.items()},
-        "kinds": [(way.value, title, about) for way, title, about in KINDS if way is not Way.MQTT or site.mqtt],
-        "mqtt": site.mqtt,
+        "kinds": [(way.value, _(title), _(about)) for way, title, about in KINDS if way is not Way.MQTT or site.mqtt],
+        "mqtt": _(site.mqtt),
         "mail_server": server.where if server else None,
         "typed": _blank(),
         "problem": None,

@@ -128,7 +128,8 @@ def way_named(text: str) -> Way:
     try:
         return Way(text)
     except ValueError as error:
-        raise InputError(_("Choose how it is told: {ways}.", ways=", ".join(way.value for way in Way))) from error
+        ways = ", ".join(way.value for way in Way)
+        raise InputError(_("Choose how it is told: {ways}.", ways=ways)) from error
 
 
 def checked(way: Way, name: str, address: str, secret: str) -> tuple[str, str, str]:
@@ -140,15 +141,15 @@ def checked(way: Way, name: str, address: str, secret: str) -> tuple[str, str, s
     if secret and way is not Way.WEBHOOK:
         raise InputError(_("Only messages to a webhook are signed; leave the secret empty."))
     if secret and not (MIN_SECRET <= len(secret) <= MAX_SECRET and secret.isprintable()):
-        raise InputError(
-            _("The secret has {least} to {most} characters, or is left empty.", least=MIN_SECRET, most=MAX_SECRET)
-        )
+        words = N_("The secret has {least} to {most} characters, or is left empty.")
+        raise InputError(_(words, least=MIN_SECRET, most=MAX_SECRET))
     return name, address, secret
 
 
 @about("webhook")
 def _refuse_url(address: str) -> None:
-    wrong = InputError(_("The address of a webhook is like https://hooks.example.org/mb9k; with http:// or https://."))
+    words = N_("The address of a webhook is like https://hooks.example.org/mb9k; with http:// or https://.")
+    wrong = InputError(_(words))
     try:
         parts = urlsplit(address)
         parts.port  # noqa: B018  # raises ValueError
@@ -157,7 +158,8 @@ def _refuse_url(address: str) -> None:
     if parts.scheme not in ("http", "https") or not parts.hostname or not address.isascii() or " " in address:
         raise wrong
     if "@" in parts.netloc or parts.fragment:
-        raise InputError(_("The address of a webhook may hold no user, password or #; a token may stand in its path."))
+        words = N_("The address of a webhook may hold no user, password or #; a token may stand in its path.")
+        raise InputError(_(words))
 
 
 def _refuse_mail_address(address: str) -> None:

@@ -11,11 +11,11 @@ from bottle import request
 from appliance.accounts.guard import Visitor
 from appliance.alerts import changes
 from appliance.alerts.alerts import AlertStore
-from appliance.alerts.kinds import ALL, KINDS, Kind, Of, Subject
+from appliance.alerts.kinds import ALL, KINDS, Kind, Of, Parameters, Subject
 from appliance.alerts.rules import COOL_DOWN_MINUTES, Quiet, Rule
 from appliance.alerts.site import TOGETHER, AlertSite, Theirs, rule_to_edit
 from appliance.errors import InputError, NotAllowed, UserError
-from appliance.language import N_, _
+from appliance.language import ENGLISH, N_, _, speaking
 from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.forms import field, query_value, whole_number
@@ -38,6 +38,15 @@ ABOUT = {
     "backlog": N_("A box counts more than it can send: its network is slow, or fails often."),
 }
 """What a kind of rule is for."""
+NOT_THEIRS = {
+    "stream": N_("Choose a stream of your own; only an admin may have others watched."),
+    "box": N_("Choose a box of your own; only an admin may have others watched."),
+}
+NOT_THERE = {
+    "stream": N_("Choose which stream is to be watched; this one is gone."),
+    "box": N_("Choose which box is to be watched; this one is gone."),
+}
+"""By what a site has many of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +79,7 @@ def add_routes(app: App, site: AlertSite) -> None:
         subject = query_value("subject")
         offered = [each for each in _kinds(site) if choices(site, each, theirs)]
         if kind is None or kind not in offered:
-            about = [(each, ABOUT[each.name]) for each in offered]
+            about = [(each, _(ABOUT[each.name])) for each in offered]
             return site.page("rule_kinds.html", kinds=about, subject=subject)
         return _form(site, store, theirs, kind, {**_blank(kind), "subject": subject or EVERYBODY})
 
@@ -83,17 +92,15 @@ def add_routes(app: App, site: AlertSite) -> None:
         try:
             subject = subject_named(str(typed["subject"]))
             if not theirs.may_edit(subject):
-                raise NotAllowed(
-                    _("Choose a {noun} of your own; only an admin may have others watched.", noun=_(site.noun))
-                )
+                raise NotAllowed(_(NOT_THEIRS[site.noun]))
             if subject != ALL and subject not in theirs.titles:
-                raise InputError(_("Choose which {noun} is to be watched; this one is gone.", noun=_(site.noun)))
+                raise InputError(_(NOT_THERE[site.noun]))
             changes.add_rule(
                 store,
                 kind.name,
                 _numbers(kind, typed),
                 subject,
-                theirs.titles.get(subject, site.whose(kind.type(), ALL, {})),
+                theirs.titles.get(subject, _on_record(site, kind.type(), ALL, {})),
                 _recipients(typed),
                 now.utc,
                 site.kinds,
@@ -114,7 +121,7 @@ def _add_changes(app: App, site: AlertSite) -> None:
     def edit(store: AlertStore, visitor: Visitor, now: Now, rule_id: int) -> Page:
         rule, theirs = rule_to_edit(site, store, visitor, now, rule_id)
         typed = _typed(rule.kind)
-        whose = site.whose(rule.parameters, rule.subject, theirs.titles)
+        whose = _on_record(site, rule.parameters, rule.subject, theirs.titles)
         try:
             numbers, cool_down, told = _numbers(rule.kind, typed), _cool_down(typed), _recipients(typed)
             changes.change_rule(store, rule, numbers, whose, told, site.kinds, cool_down, bool(typed["active"]))
@@ -130,7 +137,7 @@ def _add_changes(app: App, site: AlertSite) -> None:
     @app.post(f"{RULES}/<rule_id:int>/remove", access=Access.SIGNED_IN)
     def remove(store: AlertStore, visitor: Visitor, now: Now, rule_id: int) -> Page:
         rule, theirs = rule_to_edit(site, store, visitor, now, rule_id)
-        changes.remove_rule(store, rule, site.whose(rule.parameters, rule.subject, theirs.titles))
+        changes.remove_rule(store, rule, _on_record(site, rule.parameters, rule.subject, theirs.titles))
         return site.done(RULES, "rule-removed")
 
 
@@ -148,6 +155,12 @@ def _add_settings(app: App, site: AlertSite) -> None:
         except UserError as error:
             return _list(site, store, visitor, now, problem=error, quiet=typed)
         return site.done(RULES, "quiet-saved")
+
+
+def _on_record(site: AlertSite, parameters: Parameters, subject: Subject, titles: Mapping[Subject, str]) -> str:
+    """What a rule is about, for the audit, which is in one language."""
+    with speaking(ENGLISH):
+        return site.whose(parameters, subject, titles)
 
 
 def choices(site: AlertSite, kind: Kind, theirs: Theirs) -> list[tuple[str, str]]:
@@ -243,8 +256,8 @@ def _form(
     return site.page(
         "rule_form.html",
         kind=kind,
-        about=ABOUT[kind.name],
-        noun=_(site.noun),
+        about=_(ABOUT[kind.name]),
+        noun=site.noun,
         together=TOGETHER,
         choices=[] if rule else choices(site, kind, theirs),
         whose=site.whose(rule.parameters, rule.subject, theirs.titles) if rule else "",
@@ -276,14 +289,18 @@ def _list(site: AlertSite, store: AlertStore, visitor: Visitor, now: Now, **valu
 
 
 def _row(site: AlertSite, rule: Rule, theirs: Theirs, names: Mapping[int, str], is_open: bool) -> RuleRow:
-    told = "everybody" if rule.recipient_ids is None else ", ".join(names[each] for each in rule.recipient_ids)
+    told = _("tells nobody, and stands on the page Alerts")
+    if rule.recipient_ids is None:
+        told = _("tells everybody")
+    elif rule.recipient_ids:
+        told = _("tells {names}", names=", ".join(names[each] for each in rule.recipient_ids))
     minutes = rule.cool_down_minutes
     return RuleRow(
         id=rule.id,
         words=rule.words,
         whose=site.whose(rule.parameters, rule.subject, theirs.titles),
         address=site.address(rule.subject) if rule.subject.of is not Of.ALL else "",
-        told=_("tells {told}", told=told) if told else _("tells nobody, and stands on the page Alerts"),
+        told=told,
         pace=_("at most every {minutes} min", minutes=minutes) if minutes else _("each time"),
         active=rule.active,
         is_open=is_open,

@@ -36,9 +36,14 @@ DONE = {
     "mail-saved": N_("The mail server is saved. Send a test to see whether it takes mail."),
     "mail-removed": N_("No mail is sent any more."),
 }
-"""What the next page says after a form."""
+"""What a page says after a redirect, by the word in its address."""
 WAYS = {Way.EMAIL: N_("by e-mail"), Way.WEBHOOK: N_("by webhook"), Way.MQTT: N_("by MQTT")}
-MAIL_SERVER = N_("the mail server")
+MAIL_SERVER = "the mail server"
+EACH = {"stream": N_("each stream"), "box": N_("each box")}
+ALL_TOGETHER = {"stream": N_("all streams together"), "box": N_("all boxes together")}
+"""What a rule about all is about, by what a site has many of."""
+NO_MQTT = N_("A box tells nobody by MQTT; choose e-mail or a webhook.")
+NO_MQTT_OF_CENTRE = N_("A centre tells nobody by MQTT; choose e-mail or a webhook.")
 TOGETHER = ("rate",)
 """Kinds whose rules about several things take them together; of others, each is judged for itself."""
 
@@ -106,7 +111,8 @@ class AlertSite:
     def refuse(self, way: Way) -> None:
         """Raise InputError if the site cannot tell anybody this way."""
         if way is Way.MQTT and not self.mqtt:
-            raise InputError(_("A {noun} tells nobody by MQTT; choose e-mail or a webhook.", noun=_(self.pages.noun)))
+            is_centre = self.pages.noun == "centre"
+            raise InputError(_(NO_MQTT_OF_CENTRE if is_centre else NO_MQTT))
 
     def page(self, view: str, **values: Any) -> Page:
         """A page about alerts."""
@@ -120,14 +126,12 @@ class AlertSite:
         """What a rule is about, for people. titles: of what there is."""
         kind = kind_of(parameters)
         if subject.of is Of.SITE and kind.name not in TOGETHER:
-            return _("each {noun} of {whole}", noun=_(self.noun), whole=titles.get(subject, subject.id))
+            return _("each box of {site}", site=titles.get(subject, subject.id))
         if subject.of is not Of.ALL:
             return titles.get(subject, f"{subject.of.value} {subject.id}")
         if kind.subjects == (Of.ALL,):
             return _("this centre") if self.pages.noun == "centre" else _("this box")
-        if kind.name in TOGETHER:
-            return _("all boxes together") if self.noun == "box" else _("all streams together")
-        return _("each box") if self.noun == "box" else _("each stream")
+        return _((ALL_TOGETHER if kind.name in TOGETHER else EACH)[self.noun])
 
 
 def rule_to_edit(site: AlertSite, store: AlertStore, visitor: Visitor, now: Now, rule_id: int) -> tuple[Rule, Theirs]:
@@ -136,11 +140,10 @@ def rule_to_edit(site: AlertSite, store: AlertStore, visitor: Visitor, now: Now,
     if theirs.may_edit(rule.subject):
         return rule, theirs
     if theirs.may_see(rule):
-        if theirs.looks_only:
-            raise NotAllowed(_("Only an admin may change rules. Ask one, or go back."))
-        raise NotAllowed(
-            _("Only an admin may change rules about more than one {noun}. Ask one, or go back.", noun=_(site.noun))
-        )
+        words = N_("Only an admin may change rules. Ask one, or go back.")
+        if not theirs.looks_only:
+            words = N_("Only an admin may change rules about more than one stream. Ask one, or go back.")
+        raise NotAllowed(_(words))
     raise NotFound(_("This rule was removed, or never was; choose another."))
 
 
@@ -164,6 +167,6 @@ def send_test_mail(site: AlertSite, store: AlertStore, to: str, now: Now) -> Tri
         record(store, Action.RECIPIENT_TESTED, MAIL_SERVER, way=anybody.way.value, where=anybody.where)
         if problem := trial.why_not_sent(site.ways[Way.EMAIL], anybody, trial.test_event(site.name, now.utc)):
             raise UserError(problem)
-        return f"The mail server has taken a message to {anybody.where}: see whether it has come."
+        return _("The mail server has taken a message to {address}: see whether it has come.", address=anybody.where)
 
     return site.trials.run(MAIL_SERVER, now, send)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from contextvars import Context
 
 from appliance.accounts.audit import Action
 from appliance.alerts.alerts import AlertStore
@@ -14,12 +15,14 @@ from appliance.alerts.log import Event, Outcome, new_uid
 from appliance.alerts.recipients import Recipient, Way
 from appliance.alerts.sending import Send, Undelivered
 from appliance.errors import UserError
+from appliance.language import N_, _
 
 TRIAL_S = 10.0
 """How long somebody waits for the result at most: it holds a thread of the site."""
 POLL_S = 0.2
 KIND = "test"
-_LATE = "No answer within {:.0f} s. See whether the message comes after all."
+_LATE = N_("No answer within {seconds} s. See whether the message comes after all.")
+WORDS = N_("This is a test. Alerts come like this.")
 
 
 def send_test(store: AlertStore, ways: Mapping[Way, Send], recipient: Recipient, title: str, now_utc: float) -> str:
@@ -41,12 +44,12 @@ def send_test(store: AlertStore, ways: Mapping[Way, Send], recipient: Recipient,
         problem = _sent_by_others(store, recipient, event)
     if problem:
         raise Undelivered(problem)
-    return f"The test was taken: see whether it has come to {recipient.name}."
+    return _("The test was taken: see whether it has come to {name}.", name=recipient.name)
 
 
 def test_event(title: str, now_utc: float) -> Event:
     """What a test says. title: what the site is called."""
-    words = "This is a test. Alerts come like this."
+    words = Context().run(_, WORDS)  # in the language in which alerts come, whoever sends the test
     return Event(new_uid(), new_uid(), What.TEST, now_utc, now_utc, None, KIND, ALL, title, words, {})
 
 
@@ -63,7 +66,7 @@ def why_not_sent(send: Send, recipient: Recipient, event: Event) -> str | None:
     thread = threading.Thread(target=run, name="test of a recipient", daemon=True)
     thread.start()
     thread.join(TRIAL_S)
-    return _LATE.format(TRIAL_S) if thread.is_alive() else next(iter(problems), None)
+    return _(_LATE, seconds=round(TRIAL_S)) if thread.is_alive() else next(iter(problems), None)
 
 
 def _sent_by_others(store: AlertStore, recipient: Recipient, event: Event) -> str | None:
@@ -81,7 +84,7 @@ def _sent_by_others(store: AlertStore, recipient: Recipient, event: Event) -> st
         time.sleep(POLL_S)
     else:
         delivery = None
-    problem = (delivery.problem if delivery else "") or _LATE.format(TRIAL_S)
+    problem = (delivery.problem if delivery else "") or _(_LATE, seconds=round(TRIAL_S))
     with store.saving():  # nobody waits for a test that comes tomorrow
         store.alerts.log.note_trouble(delivery_id, problem, event.at_utc, is_given_up=True)
     return problem

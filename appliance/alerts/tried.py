@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from appliance.errors import InputError, UserError
+from appliance.language import N_, _
 from appliance.times import Now
 
 SHOWN_S = 900.0
 AT_ONCE = 2
 """A server that does not answer holds a thread of the site for as long as it is waited for."""
-BUSY = "Other tests are still waiting for an answer; try again in a minute."
+BUSY = N_("Other tests are still waiting for an answer; try again in a minute.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Trials:
     @contextmanager
     def _place(self) -> Iterator[None]:
         if not self._places.acquire(blocking=False):
-            raise InputError(BUSY)
+            raise InputError(_(BUSY))
         try:
             yield
         finally:

@@ -13,8 +13,9 @@ from appliance.alerts.message import Site
 from appliance.alerts.recipients import Recipient
 from appliance.alerts.sending import Send, SendsMany, Undelivered
 from appliance.errors import InputError, UserError
+from appliance.language import N_, _
 
-NO_SERVER = "No mail server is set: an admin sets one on the page Alerts."
+NO_SERVER = N_("No mail server is set: an admin sets one on the page Alerts.")
 
 
 def by_webhook(site: Callable[[], Site]) -> Send:
@@ -48,7 +49,7 @@ class _Mail(SendsMany):
         try:
             server = mail.load(self._folder)
             if server is None:
-                raise Undelivered(NO_SERVER)
+                raise Undelivered(_(NO_SERVER))
             mail.send(server, written, time.time())
         except mail.MailError as error:
             raise Undelivered(str(error), error.is_final) from error

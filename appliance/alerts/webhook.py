@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from appliance.alerts.sending import Undelivered
 from appliance.deadline import Deadline
+from appliance.language import N_, _
 
 STEP_TIMEOUT_S = 5.0
 WHOLE_TIMEOUT_S = 10.0
@@ -59,9 +60,14 @@ def post(url: str, secret: str, uid: str, body: bytes, now_utc: float) -> None:
             raise Undelivered(_why(host, TimeoutError() if deadline.is_over else error)) from error
     if 300 <= status < 400:
         leads = urlsplit(where).netloc
-        raise Undelivered(f"{host} leads elsewhere{f' (to {leads})' if leads else ''}: give the address it leads to.")
+        if leads:
+            raise Undelivered(
+                _("{host} leads elsewhere (to {leads}): give the address it leads to.", host=host, leads=leads)
+            )
+        raise Undelivered(_("{host} leads elsewhere: give the address it leads to.", host=host))
     if not 200 <= status < 300:
-        raise Undelivered(f"{host} answers {status} ({_meaning(status)}): see the address, and what it expects.")
+        words = N_("{host} answers {status} ({meaning}): see the address, and what it expects.")
+        raise Undelivered(_(words, host=host, status=status, meaning=_meaning(status)))
 
 
 def _asked(url: str, body: bytes, headers: Mapping[str, str], deadline: Deadline) -> tuple[int, str]:
@@ -86,20 +92,24 @@ def _asked(url: str, body: bytes, headers: Mapping[str, str], deadline: Deadline
 
 
 def _meaning(status: int) -> str:
-    return http.client.responses.get(status, "of no known meaning")
+    return http.client.responses.get(status) or _("of no known meaning")
 
 
 def _why(host: str, error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        why = (error.verify_message or "not trusted")[:MAX_SAID]
-        return f"{host} shows a certificate that is not valid ({why}): see the name in the address."
+        why = (error.verify_message or _("not trusted"))[:MAX_SAID]
+        return _(
+            "{host} shows a certificate that is not valid ({why}): see the name in the address.", host=host, why=why
+        )
     if isinstance(error, ssl.SSLError):
-        return f"{host} cannot agree on encryption: see whether the address begins with http:// or https://."
+        return _(
+            "{host} cannot agree on encryption: see whether the address begins with http:// or https://.", host=host
+        )
     if isinstance(error, socket.gaierror):
-        return f"{host} cannot be found: see its name, and whether this machine reaches a name server."
+        return _("{host} cannot be found: see its name, and whether this machine reaches a name server.", host=host)
     if isinstance(error, TimeoutError):
-        return f"{host} did not answer in time: see the address, and whether the server runs."
+        return _("{host} did not answer in time: see the address, and whether the server runs.", host=host)
     if isinstance(error, http.client.HTTPException | ValueError):
-        return f"{host} does not answer as a web server does: see the address and its port."
+        return _("{host} does not answer as a web server does: see the address and its port.", host=host)
     why = (error.strerror if isinstance(error, OSError) and error.strerror else str(error))[:MAX_SAID]
-    return f"{host} cannot be reached ({why}): see the address, and whether the server runs."
+    return _("{host} cannot be reached ({why}): see the address, and whether the server runs.", host=host, why=why)

@@ -16,6 +16,7 @@ from appliance.central import letters, status, watermarks
 from appliance.central.database import Database
 from appliance.central.letters import Letter
 from appliance.central.sums import DAY_S, StaleCache, Sums
+from appliance.language import N_
 from appliance.messages import (
     FROM_BOX,
     SHAPES,
@@ -39,13 +40,13 @@ ASK_AGAIN_S = 60
 SUMS_NOTED_S = 10
 MAX_BUCKETS = 200_000
 
-STRANGER = "no box of this name has joined this centre"
-REVOKED = "this box was revoked"
-TOO_MANY = "the box sends more rows in a minute than it may (ingest.rows_per_minute); they come again"
-CLOCK_AHEAD = "the clock of the box is ahead: rows lie in the future"
-TOO_OLD = "rows are older than what this centre keeps by the minute, so they are not counted"
-NO_RANGE = "its range has no end, no beginning, or ends before it begins"
-REFUSED = "the database refuses it"
+STRANGER = N_("no box of this name has joined this centre")
+REVOKED = N_("this box was revoked")
+TOO_MANY = N_("the box sends more rows in a minute than it may (ingest.rows_per_minute); they come again")
+CLOCK_AHEAD = N_("the clock of the box is ahead: rows lie in the future")
+TOO_OLD = N_("rows are older than what this centre keeps by the minute, so they are not counted")
+NO_RANGE = N_("its range has no end, no beginning, or ends before it begins")
+REFUSED = N_("the database refuses it")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,19 +15,22 @@ from appliance.central.store import Box, CentralStore, Scope, Site, Span
 from appliance.central.store.records import Process
 from appliance.central.store.sums import total
 from appliance.faces import Counts
+from appliance.language import N_, _, n_
 from appliance.times import Now
-from appliance.web.words import duration, number
+from appliance.web.words import duration
 
 SETTLED_S = 180
 """So long after its start ingest has heard of every box that tells something."""
 FEW_ROWS = 60
 """Of backlog: a box has as much between two minutes, and while a watermark is on its way."""
 WITHOUT = {
-    "ingest": "Nothing that boxes send is taken; they keep it.",
-    "serve": "The page of the centre cannot be opened.",
-    "joining": "No box can join.",
+    "ingest": N_("Nothing that boxes send is taken; they keep it."),
+    "serve": N_("The page of the centre cannot be opened."),
+    "joining": N_("No box can join."),
 }
 """What people must know while no process of a kind runs."""
+SILENT = N_("Nothing has come from {box} for {time}. See its power and its network.")
+SWITCHED_OFF = N_("Nothing has come from {box} for {time}. It was switched off on purpose.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ class Looking:
         # A box with a rule of its own of a kind, active or not, goes by that one; then by its site's.
         self._own = {(rule.kind.name, rule.subject) for rule in rules if rule.subject.of in (Of.BOX, Of.SITE)}
 
-    def __call__(self, rule: Rule, _: Callable[[Subject], bool]) -> Iterable[Finding]:
+    def __call__(self, rule: Rule, _is_raised: Callable[[Subject], bool]) -> Iterable[Finding]:
         """How it is with everything that a rule is about. Raises sqlite3.Error."""
         if isinstance(rule.parameters, kinds.Rate):
             return self._rates(rule.subject, rule.parameters)
@@ -120,11 +123,10 @@ class Looking:
     def _gone(self, box: Box, least_s: float) -> Finding:
         age_s = None if box.heard_utc is None else max(0.0, self._moment.utc - box.heard_utc)
         holds: bool | None = age_s is not None and age_s >= least_s  # one that never told anything cannot be gone
-        where = f" at {box.site}" if box.site else ""
-        words = f"{box.name}{where} tells again what it counts."
+        name = _("{box} at {site}", box=box.name, site=box.site) if box.site else box.name
+        words = _("{box} tells again what it counts.", box=name)
         if holds and age_s is not None:
-            why = " It was switched off on purpose." if box.status == "stopped" else " See its power and its network."
-            words = f"Nothing has come from {box.name}{where} for {duration(age_s)}.{why}"
+            words = _(SWITCHED_OFF if box.status == "stopped" else SILENT, box=name, time=duration(age_s))
         if holds and not self._hears:
             holds = None
         figures = {"age_s": None if age_s is None else int(age_s)}
@@ -132,16 +134,25 @@ class Looking:
 
     def _backlog(self, box: Box) -> Finding:
         grows = self._memory.grows(box)
-        rows = f"{number(box.backlog)} row{'' if box.backlog == 1 else 's'}"
-        words = f"The backlog of {box.name} does not grow any more: {rows} are still to come."
+        words = n_(
+            "The backlog of {box} does not grow any more: {n} row is still to come.",
+            "The backlog of {box} does not grow any more: {n} rows are still to come.",
+            box.backlog,
+            box=box.name,
+        )
         if grows:
-            words = f"The backlog of {box.name} grows: {rows} are still to come. See whether its network is slow."
+            words = n_(
+                "The backlog of {box} grows: {n} row is still to come. See whether its network is slow.",
+                "The backlog of {box} grows: {n} rows are still to come. See whether its network is slow.",
+                box.backlog,
+                box=box.name,
+            )
         return Finding(
             Subject(Of.BOX, box.id), grows if self._hears else None, box.name, words, {"backlog_rows": box.backlog}
         )
 
     def _rates(self, subject: Subject, parameters: kinds.Rate) -> Iterator[Finding]:
-        scope, title = Scope(), "all boxes"
+        scope, title = Scope(), _("all boxes")
         if subject.of is Of.SITE:
             if subject.id not in self._sites:
                 return  # it was removed
@@ -164,7 +175,8 @@ class Looking:
         """Each kind of process of which one was heard of within a day and did not end in order."""
         for kind in sorted({each.kind for each in self._processes} & WITHOUT.keys()):
             lives = any(each.kind == kind and each.is_alive(self._moment.utc) for each in self._processes)
-            words = f"The service {kind} of the centre runs again."
+            words = _("The service {name} of the centre runs again.", name=kind)
             if not lives:
-                words = f"The service {kind} of the centre is not running. {WITHOUT[kind]} Its log says why."
+                words = _("The service {name} of the centre is not running.", name=kind)
+                words = " ".join((words, _(WITHOUT[kind]), _("Its log says why.")))
             yield Finding(Subject(Of.SERVICE, kind), not lives, kind, words)

@@ -59,7 +59,7 @@ def invite(
     if boxes == 1 and not title and not again:
         raise InputError(_("Give the box a name."))
     if again is not None and database.one("select id from boxes where id = ?", [again]) is None:
-        raise NotFound(_("There is no box {again}.", again=again))
+        raise NotFound(_("There is no box {box}.", box=again))
     if site_id is not None and database.one("select id from sites where id = ?", [site_id]) is None:
         raise NotFound(_("There is no such site."))
     secret = new_secret()

@@ -10,6 +10,7 @@ from appliance.central import days
 from appliance.central.config import CentralConfig
 from appliance.central.store import Box, CentralStore, Scope, Span, Watched
 from appliance.faces import Counts
+from appliance.language import _
 from appliance.reports.figures import Errors, Part, Sum
 from appliance.reports.figures import total as total_counts
 from appliance.reports.sending import Site
@@ -21,7 +22,7 @@ SITE, BOX = "site:", "box:"
 
 def subjects(store: CentralStore, person: int | None) -> dict[str, str]:
     """What a report can be of, as a person sees it: each with its name."""
-    sites = {f"{SITE}{site.id}": f"all boxes of {site.name}" for site in store.sites.all(person)}
+    sites = {f"{SITE}{site.id}": _("all boxes of {site}", site=site.name) for site in store.sites.all(person)}
     present = [box for box in store.boxes.all(person) if box.revoked_utc is None]
     return {**sites, **{f"{BOX}{box.id}": box.name for box in present}}
 
@@ -51,7 +52,7 @@ class OfCentre:
     def whose(self) -> str:
         """The sites and boxes, or that it is all of them."""
         if self._chosen is None:
-            return "all boxes"
+            return _("all boxes")
         return ", ".join(name for each, name in subjects(self._store, self._person).items() if each in self._chosen)
 
     def zone(self) -> TimeZone:
@@ -119,7 +120,7 @@ def site_of_centre(config: CentralConfig) -> Site[CentralStore]:
         folder=config.state,
         open_store=lambda: CentralStore.open_existing(config.database_address, config.audit_head_path),
         title=lambda: config.name,
-        source=lambda store, plan, _: OfCentre(store, None, plan.subjects),
+        source=lambda store, plan, _now: OfCentre(store, None, plan.subjects),
         zone=lambda store: store.zone(),
         knows_time=lambda _store, _now: True,  # boxes trust certificates by this clock: it is right, or nothing works
         address=config.web.base_url,

@@ -57,20 +57,15 @@ class Export:
     zone: Zone
     box: str
     now_utc: float
-    may: May = lambda _: True
+    may: May = lambda _row: True
     step: Step = Step.HOUR
-    said: Callable[[int], None] = lambda _: None
+    said: Callable[[int], None] = lambda _rows: None
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS[self.what]:
             forms = " or ".join(form.value for form in FORMATS[self.what])
             raise InputError(
-                _(
-                    "{value} come as {forms}, not as {format}.",
-                    value=self.what.value,
-                    forms=forms,
-                    format=self.format.value,
-                )
+                _("{what} come as {forms}, not as {form}.", what=self.what.value, forms=forms, form=self.format.value)
             )
 
     def total_rows(self) -> int | None:

@@ -42,7 +42,7 @@ class Sheet:
     format: Format
     batches: Callable[[], Iterator[Batch]]
     about: Mapping[str, str]
-    said: Callable[[int], None] = lambda _: None
+    said: Callable[[int], None] = lambda _row: None
 
     def parts(self) -> Iterator[bytes]:
         """All of it, part by part; a SQLite file must be written. Raises OSError, sqlite3.Error."""

@@ -24,8 +24,8 @@ from appliance.web.access import App
 
 NOTIFY = "notify"
 NOT_WATCHED = N_(
-    "The service `notify` is not running, so nothing is watched and nobody is told. If this stays"
-    " for more than a minute, restart the box."
+    "The service `notify` is not running, so nothing is watched and nobody is told. If this stays for more than a"
+    " minute, restart the box."
 )
 MQTT = N_("at the broker on site, which is set on the page Fleet")
 

@@ -13,6 +13,7 @@ from appliance.alerts.rules import Rule
 from appliance.config import Config
 from appliance.disk import Reserve, free_bytes, size_bytes
 from appliance.faces import Counts, PictureFault
+from appliance.language import N_, _, decimal
 from appliance.reception import Reception, ReceptionState, receptions
 from appliance.service import SERVICES
 from appliance.store import FleetStatus, Store, Stream, WallClock
@@ -27,11 +28,20 @@ NEWS_S = 600.0
 AGAIN = 1.2
 """A disk is almost full until so many times as much is free: it must not be raised and over all the time."""
 _FAULTS = {
-    PictureFault.DARK: "is dark: is the lamp off, or the lens covered?",
-    PictureFault.BLURRED: "is blurred: clean the lens, or set its focus.",
-    PictureFault.COVERED: "is covered: see what is before the lens.",
-    PictureFault.MOVED: "shows something else: was the camera moved?",
+    PictureFault.DARK: N_("The picture of {stream} is dark: is the lamp off, or the lens covered?"),
+    PictureFault.BLURRED: N_("The picture of {stream} is blurred: clean the lens, or set its focus."),
+    PictureFault.COVERED: N_("The picture of {stream} is covered: see what is before the lens."),
+    PictureFault.MOVED: N_("The picture of {stream} shows something else: was the camera moved?"),
 }
+PICTURE_WELL = N_("The picture of {stream} is as it should be again.")
+NOBODY_JUDGED = N_("{stream} is LIVE, but nobody was judged. See what the camera shows.")
+DISK_FULL = N_(
+    "The disk is almost full: {free} of {size} GB are free ({share})."
+    " Delete old detections, or keep images for fewer days."
+)
+DISK_WELL = N_("The disk has room again: {free} of {size} GB are free ({share}).")
+CLOCK_NOT_SET = N_("Nothing has set the clock of the box. See its network, or say on its page that the time is right.")
+NOT_YET = N_("The centre is reached, but has not yet what this box counted in {minutes} minutes.")
 IsRaised = Callable[[Subject], bool]
 
 
@@ -101,7 +111,7 @@ class Looking:
         counted = self._counted(span_s)
         if rule.subject == ALL:
             known = [counted.get(each.id, Counts()) for each in self._store.streams.all(self._moment)]
-            yield rate_finding(ALL, "all streams", _sum(known), parameters, span_s)
+            yield rate_finding(ALL, _("all streams"), _sum(known), parameters, span_s)
         for subject, stream in self._about(rule) if rule.subject != ALL else ():
             yield rate_finding(subject, stream.title, counted.get(stream.id, Counts()), parameters, span_s)
 
@@ -110,40 +120,43 @@ class Looking:
         is_known = "watch" in self._alive
         for subject, stream in self._about(rule):
             if isinstance(rule.parameters, kinds.Offline):
-                holds, words = not stream.live, f"{stream.title} is {'LIVE again' if stream.live else 'offline'}."
+                holds, words = not stream.live, _("{stream} is LIVE again.", stream=stream.title)
                 if holds:
                     words = self._why_offline(stream)
             elif isinstance(rule.parameters, kinds.Picture):
                 fault = stream.picture_fault if stream.live else None
-                holds, words = fault is not None, f"The picture of {stream.title} is as it should be again."
+                holds, words = fault is not None, _(PICTURE_WELL, stream=stream.title)
                 if fault is not None:
-                    words = f"The picture of {stream.title} {_FAULTS[fault]}"
+                    words = _(_FAULTS[fault], stream=stream.title)
             else:
                 # Looked at so often, the last minutes say since when: nobody since the rule's minutes.
                 holds = stream.live and not counted.get(stream.id, Counts()).classified
-                words = f"Somebody was judged in {stream.title} again."
+                words = _("Somebody was judged in {stream} again.", stream=stream.title)
                 if holds:
-                    words = f"{stream.title} is LIVE, but nobody was judged. See what the camera shows."
+                    words = _(NOBODY_JUDGED, stream=stream.title)
                 elif not stream.live:
-                    words = f"{stream.title} is not LIVE any more."
+                    words = _("{stream} is not LIVE any more.", stream=stream.title)
             yield Finding(subject, holds if is_known else None, stream.title, words)
 
     def _why_offline(self, stream: Stream) -> str:
         """As the pages say it, so that nobody goes to the camera when it is the box."""
         received = self._receptions[stream.id]
         if not received.is_known:
-            return f"{stream.title} is not LIVE, and the box is at fault. {received.words}"
+            words = _("{stream} is not LIVE, and the box is at fault.", stream=stream.title)
+            return f"{words} {received.words}"
         why = received.words if received.state is ReceptionState.REFUSED else received.problem or ""
-        return f"{stream.title} is offline. {why}".strip()
+        return " ".join((_("{stream} is offline.", stream=stream.title), why)).strip()
 
     def _disk(self, parameters: kinds.Disk, is_raised: bool) -> Finding:
         free, size = free_bytes(self._config.state), size_bytes(self._config.state)
         least = size * parameters.percent / 100 * (AGAIN if is_raised else 1.0)
         holds = free < least or self._is_full
-        share = f"{free / 1e9:.1f} of {size / 1e9:.1f} GB are free ({percent(free / max(1, size))})"
-        words = f"The disk is almost full: {share}. Delete old detections, or keep images for fewer days."
-        if not holds:
-            words = f"The disk has room again: {share}."
+        words = _(
+            DISK_FULL if holds else DISK_WELL,
+            free=decimal(free / 1e9),
+            size=decimal(size / 1e9),
+            share=percent(free / max(1, size)),
+        )
         return Finding(ALL, holds, "disk", words, {"free_bytes": free, "size_bytes": size})
 
     def _services(self) -> Iterator[Finding]:
@@ -151,19 +164,19 @@ class Looking:
             lives = service.name in self._alive
             # On a full disk a service that lives cannot write that it does.
             holds = None if not lives and self._is_full else not lives
-            words = f"The service {service.name} runs again."
+            words = _("The service {name} runs again.", name=service.name)
             if not lives:
-                consequence = f" {service.without_it}" if service.without_it else ""
-                words = f"The service {service.name} is not running.{consequence} Restart the box."
+                told = (_("The service {name} is not running.", name=service.name), _(service.without_it or ""))
+                words = " ".join(filter(None, (*told, _("Restart the box."))))
             if service.name != "notify":  # it is what tells this
                 yield Finding(Subject(Of.SERVICE, service.name), holds, service.name, words)
 
     def _clock(self) -> Finding:
         clock = self._store.ages.clock()
         believed = clock is not None and clock.at(self._moment).wall_clock is WallClock.BELIEVED
-        words = "The clock of the box is right again."
+        words = _("The clock of the box is right again.")
         if not believed:
-            words = "Nothing has set the clock of the box. See its network, or say on its page that the time is right."
+            words = _(CLOCK_NOT_SET)
         return Finding(ALL, (not believed) if "watch" in self._alive else None, "clock", words)
 
     def _centre(self) -> Iterator[Finding]:
@@ -171,7 +184,7 @@ class Looking:
         if status is None:  # it has joined none
             return
         holds: bool | None = None
-        words = "The centre gets what this box counts again."
+        words = _("The centre gets what this box counts again.")
         if "sync" in self._alive:
             wrong = self._why_not_told(status)
             holds = wrong is not None
@@ -180,12 +193,12 @@ class Looking:
 
     def _why_not_told(self, status: FleetStatus) -> str | None:
         if not status.connected:
-            return f"The centre is not reached. {status.problem or ''}".strip()
+            return " ".join((_("The centre is not reached."), status.problem or "")).strip()
         if status.problem:
-            return f"The centre does not get what this box counts. {status.problem}"
+            return " ".join((_("The centre does not get what this box counts."), status.problem))
         late = self._store.summaries.backlog(self._moment.utc - NEWS_S)
         if late.minutes:
-            return f"The centre is reached, but has not yet what this box counted in {late.minutes} minutes."
+            return _(NOT_YET, minutes=late.minutes)
         return None
 
 

@@ -10,15 +10,19 @@ from typing import Protocol
 
 from appliance.accounts.audit import Action, Audit
 from appliance.errors import InputError, NotFound
-from appliance.language import _
+from appliance.language import N_, _
 from appliance.mail import clean_address
 from appliance.reports.periods import Kind, Period, last_due
 from appliance.reports.schedules import Plan, Reports, Schedule
-from appliance.reports.words import several
 from appliance.time_zone import TimeZone
 
 MAX_SCHEDULES, MAX_RECIPIENTS = 50, 50
 _CLOCK = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
+
+CHOOSE = {
+    "stream": N_("Choose of which streams the report is, or all of them."),
+    "box": N_("Choose of which boxes the report is, or all of them."),
+}
 
 
 class Store(Protocol):
@@ -53,7 +57,7 @@ def plan_of(
         raise InputError(_("A report goes to {most} addresses at most; use a mailing list.", most=MAX_RECIPIENTS))
     chosen = None if subjects is None else tuple(sorted(set(subjects)))
     if chosen is not None and (not chosen or set(chosen) - set(known)):
-        raise InputError(_("Choose of which {parts} the report is, or all of them.", parts=several(noun)))
+        raise InputError(_(CHOOSE[noun]))
     return Plan(Kind(kind), int(match[1]) * 60 + int(match[2]), addresses, chosen)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from appliance.language import _
+from appliance.language import _, short_day_and_month
 from appliance.reports.figures import Sum
 from appliance.reports.periods import Kind
 from appliance.reports.report import Report
@@ -22,7 +22,7 @@ LABELLED_HOURS, LABELLED_DAYS = 3, 8
 def persons_chart(of: Report) -> str:
     """Persons by hour or day."""
     bars = [_bar(step, of) for step in of.steps]
-    return stacked_bars(bars, _("Persons by {step}", step=_step(of)), ticks=_ticks(of))
+    return stacked_bars(bars, _persons_by(of), ticks=_ticks(of))
 
 
 def _bar(step: Sum, of: Report) -> Bar:
@@ -40,7 +40,7 @@ def rate_chart(of: Report) -> str:
     if not any(step.rate for step in of.steps):
         return ""
     points = [Point(step_words(step, of), step.rate, step.is_gap) for step in of.steps]
-    return rate_band(points, _("Compliance by {step}", step=_step(of)), _ticks(of))
+    return rate_band(points, _("Compliance by hour") if _is_day(of) else _("Compliance by day"), _ticks(of))
 
 
 def week_chart(of: Report) -> str:
@@ -54,14 +54,15 @@ def week_chart(of: Report) -> str:
 def _cell(of: Sum, times: int) -> Cell:
     if of.is_gap:
         return Cell(None)
-    return Cell(
-        of.counts.total / max(1, times),
-        _("compliance {rate}", rate=rate_words(of.rate)) if of.rate else "",
-    )
+    return Cell(of.counts.total / max(1, times), _("compliance {rate}", rate=rate_words(of.rate)) if of.rate else "")
 
 
-def _step(of: Report) -> str:
-    return _("hour") if of.period.kind is Kind.DAY else _("day")
+def _is_day(of: Report) -> bool:
+    return of.period.kind is Kind.DAY
+
+
+def _persons_by(of: Report) -> str:
+    return _("Persons by hour") if _is_day(of) else _("Persons by day")
 
 
 def _ticks(of: Report) -> list[Tick]:
@@ -73,14 +74,17 @@ def _ticks(of: Report) -> list[Tick]:
             if at.minute == 0 and at.hour % LABELLED_HOURS == 0
         ]
     every = -(-len(starts) // LABELLED_DAYS) or 1
-    return [Tick(index, f"{starts[index].day} {starts[index]:%b}") for index in range(0, len(starts), every)]
+    return [Tick(index, short_day_and_month(starts[index])) for index in range(0, len(starts), every)]
 
 
 def charts(of: Report) -> Sequence[tuple[str, str]]:
     """Each chart that there is, with what stands above it."""
+    rates = _("Compliance by day, with its 95 % interval")
+    if _is_day(of):
+        rates = _("Compliance by hour, with its 95 % interval")
     found = (
-        (_("Persons by {step}", step=_step(of)), persons_chart(of) if of.steps else ""),
-        (_("Compliance by {step}, with its 95 % interval", step=_step(of)), rate_chart(of)),
+        (_persons_by(of), persons_chart(of) if of.steps else ""),
+        (rates, rate_chart(of)),
         (_("Persons an hour, by hour of the week"), week_chart(of)),
     )
     return [(title, drawing) for title, drawing in found if drawing]

@@ -9,11 +9,11 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from appliance.language import N_, _
+from appliance.language import N_, _, n_, spoken
 from appliance.reports import words
 from appliance.reports.figures import Sum
 from appliance.reports.periods import Kind
-from appliance.reports.report import Report
+from appliance.reports.report import Compared, Report
 from appliance.web.render import Renderer
 from appliance.web.svg import STATE_LABELS
 from appliance.web.words import number, percent, rate_words
@@ -31,37 +31,31 @@ def _renderer() -> Renderer:
 
 def subject(of: Report, title: str) -> str:
     """What stands above it in a list of messages: the rate, so that one need not open it."""
-    rate = f"{percent(of.rate.value)} (n = {number(of.rate.n)})" if of.rate else f"{number(of.counts.total)} persons"
-    return f"{title}: {rate}, {of.period.title}"
+    if not of.rate:
+        return n_(
+            "{title}: {n} person, {period}",
+            "{title}: {n} persons, {period}",
+            of.counts.total,
+            title=title,
+            period=of.period.title,
+        )
+    values = {"rate": percent(of.rate.value), "n": number(of.rate.n), "period": of.period.title}
+    return _("{title}: {rate} (n = {n}), {period}", title=title, **values)
 
 
 def text(of: Report, title: str, address: str = "") -> str:
     """The message for who reads no HTML. address: of its page; empty: not known."""
     lines = [f"{title}: {of.period.title}", _("Of {whose}. Times of {name}.", whose=of.whose, name=of.zone.name), ""]
-    lines += [_("Persons: {n}", n=number(of.counts.total))]
+    lines += [_("Persons: {persons}", persons=number(of.counts.total))]
     lines += [f"  {_(label)}: {number(getattr(of.counts, state))}" for state, label in STATE_LABELS.items()]
     lines += [_("Compliance: {rate}", rate=rate_words(of.rate))]
     if of.errors.corrected:
-        lines.append(
-            _(
-                "Corrected for the detector's errors: {rate}",
-                rate=rate_words(of.errors.corrected),
-            )
-        )
-    lines += [
-        "",
-        *(
-            _(
-                "Against {name}: {words}.",
-                name=each.name,
-                words=words.compared_words(each, of),
-            )
-            for each in of.compared
-        ),
-    ]
+        corrected = rate_words(of.errors.corrected)
+        lines.append(_("Corrected for the detector's errors: {corrected}", corrected=corrected))
+    lines += ["", *(_against(each, of) for each in of.compared)]
     lines += ["", _("Persons, compliance:"), *(f"  {when}: {_of_step(step)}" for when, step in words.step_runs(of))]
     if len(of.parts) > 1:
-        lines += ["", _("By box:") if of.noun == "box" else _("By stream:")]
+        lines += ["", f"{_(words.BY_PART[of.noun])}:"]
         lines += [
             f"  {part.name}: {number(part.counts.total)}, {rate_words(part.rate)}" for part in of.parts[:PARTS_AT_MOST]
         ]
@@ -72,19 +66,24 @@ def text(of: Report, title: str, address: str = "") -> str:
 
 
 MEANING = N_(
-    "Compliance is of the persons whose mask could be judged; in brackets the 95 % interval, in"
-    " which the true share lies 19 times out of 20, and how many were judged. Unknown persons are"
-    " never in it."
+    "Compliance is of the persons whose mask could be judged; in brackets the 95 % interval, in which the true share"
+    " lies 19 times out of 20, and how many were judged. Unknown persons are never in it."
 )
 
 
+WHY = {
+    Kind.DAY: N_("An admin of {title} has a report of each day sent to you. To get it no more, ask them."),
+    Kind.WEEK: N_("An admin of {title} has a report of each week sent to you. To get it no more, ask them."),
+    Kind.MONTH: N_("An admin of {title} has a report of each month sent to you. To get it no more, ask them."),
+}
+
+
+def _against(each: Compared, of: Report) -> str:
+    return _("Against {name}: {words}.", name=each.name, words=words.compared_words(each, of))
+
+
 def _why(of: Report, title: str) -> str:
-    sentences = {
-        Kind.DAY: N_("An admin of {title} has a report of each day sent to you. To get it no more, ask them."),
-        Kind.WEEK: N_("An admin of {title} has a report of each week sent to you. To get it no more, ask them."),
-        Kind.MONTH: N_("An admin of {title} has a report of each month sent to you. To get it no more, ask them."),
-    }
-    return _(sentences[of.period.kind], title=title)
+    return _(WHY[of.period.kind], title=title)
 
 
 def _of_step(step: Sum) -> str:
@@ -112,6 +111,7 @@ def html(of: Report, title: str, address: str = "") -> str:
             "percent": percent,
             "rate_words": rate_words,
             "say": words,
+            "language": spoken(),
         },
     )
 

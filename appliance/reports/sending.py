@@ -16,7 +16,7 @@ from typing import Generic, Protocol, TypeVar
 from appliance import mail
 from appliance.accounts.audit import Action
 from appliance.errors import InputError, NotSaved, UserError
-from appliance.language import N_, _
+from appliance.language import ENGLISH, N_, _, speaking
 from appliance.mail import Mail, MailError, MailServer
 from appliance.reports import changes, mails
 from appliance.reports.figures import Source
@@ -94,12 +94,14 @@ class Sender(Generic[S]):
         try:
             server = mail.load(self._site.folder) if waiting else None
         except NotSaved as error:
-            self.problem = f"Reports cannot be sent. {error}"
+            self.problem = _("Reports cannot be sent. {problem}", problem=error)
             return 0
         if server != self._server:  # there is another one: what failed may go now
             self._server, self._again_s = server, {}
         self._again_s = {each.uid: self._again_s[each.uid] for each in waiting if each.uid in self._again_s}
-        self.problem = _("Reports cannot be sent.") + f" {_(NO_SERVER)}" if waiting and server is None else None
+        self.problem = (
+            _("Reports cannot be sent. {problem}", problem=_(NO_SERVER)) if waiting and server is None else None
+        )
         if server is None:
             return 0
         for delivery in waiting:
@@ -107,13 +109,13 @@ class Sender(Generic[S]):
                 self._note_sent(store, delivery, now)
                 continue
             if self._again_s.get(delivery.uid, 0.0) > now.uptime_s:
-                self.problem = self.problem or f"Reports cannot be sent. {delivery.problem}"
+                self.problem = self.problem or _("Reports cannot be sent. {problem}", problem=delivery.problem)
                 continue
             try:
                 message = mail_of(self._site, store, schedules[delivery.schedule_id], delivery, now)
                 mail.send(server, message, now.utc)
             except (MailError, InputError) as error:
-                self.problem = f"Reports cannot be sent. {error}"
+                self.problem = _("Reports cannot be sent. {problem}", problem=error)
                 if self._failed(store, delivery, error, now):
                     continue
                 return sent
@@ -144,7 +146,8 @@ class Sender(Generic[S]):
         with store.saving():
             store.reports.note_try(delivery.id, state, problem, now.utc)
             if state is DeliveryState.SENT:
-                told = {"of": delivery.period.title, "to": delivery.address}
+                with speaking(ENGLISH):  # the record is in one language
+                    told = {"of": delivery.period.title, "to": delivery.address}
                 store.audit.add(Action.REPORT_SENT, f"report {delivery.schedule_id}", **told)
             store.reports.forget_old()
 

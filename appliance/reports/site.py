@@ -33,8 +33,13 @@ DONE = {
     "sending": N_("It is being sent; what became of it stands below."),
     "removed": N_("It is sent no more."),
 }
-"""What the next page says after a form."""
+"""What is said after a form was sent, by its word in the address."""
 LABELS = {Kind.DAY: N_("Day"), Kind.WEEK: N_("Week"), Kind.MONTH: N_("Month")}
+OF_A = {Kind.DAY: N_("day"), Kind.WEEK: N_("week"), Kind.MONTH: N_("month")}
+NO_SUCH = {
+    "stream": N_("There is no such stream; these are the numbers of all of them."),
+    "box": N_("There is no such box; these are the numbers of all of them."),
+}
 
 
 @dataclass(frozen=True)
@@ -75,14 +80,14 @@ def asked(zone: TimeZone, known: Mapping[str, str], noun: str, now_utc: float) -
     today = zone.day(now_utc)
     subjects, problem = tuple(dict.fromkeys(each for each in request.query.getall("of") if each)), None
     if set(subjects) - set(known):
-        subjects, problem = (), _("There is no such {noun}; these are the numbers of all of them.", noun=_(noun))
+        subjects, problem = (), _(NO_SUCH[noun])
     try:
         kind = Kind(query_value("kind") or Kind.DAY)
         day = day_number(query_value("day")) if query_value("day") else period_of(kind, today).first_day - 1
     except InputError as error:
         kind, day, problem = Kind.DAY, today - 1, str(error)
     except ValueError:
-        kind, day, problem = Kind.DAY, today - 1, "A report is of a day, a week or a month."
+        kind, day, problem = Kind.DAY, today - 1, _("A report is of a day, a week or a month.")
     return Asked(period_of(kind, min(day, today)), subjects or None, problem)
 
 
@@ -188,7 +193,7 @@ NEW = {"kind": Kind.WEEK.value, "clock": "07:00", "recipients": "", "about": "al
 def _common(reports: Reports, store: Any, visitor: Visitor, now: Now) -> dict[str, Any]:
     return {
         "known": reports.subjects(store, visitor, now),
-        "kinds": {kind: _(label) for kind, label in LABELS.items()},
+        "kinds": {kind: _(label) for kind, label in OF_A.items()},
         "noun_of_parts": reports.noun,
         "zone": reports.zone(store),
         "server_page": reports.server_page,

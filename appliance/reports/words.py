@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from urllib.parse import urlencode
 
-from appliance.language import _, decimal, n_, percent, short_day_and_month, short_day_of_year, short_weekday_and_day
+from appliance.language import (
+    N_,
+    _,
+    clock,
+    decimal,
+    long_date,
+    n_,
+    short_day_and_month,
+    short_day_of_year,
+    short_weekday_and_day,
+)
 from appliance.reports.figures import Sum
 from appliance.reports.periods import Kind, Period, day_of
 from appliance.reports.report import Compared, Report, Unwatched
 from appliance.time_zone import DAY_S, HOUR_S, TimeZone
-from appliance.web.words import duration, number, rate_words
+from appliance.web.words import duration, number, percent, rate_words
 
 MINUS = "\N{MINUS SIGN}"
 MOST_UNWATCHED = 4
@@ -28,10 +38,11 @@ def step_words(step: Sum, of: Report) -> str:
     """The time of a step by the clocks of the report's zone: 07:00 to 08:00; Mon 23 Nov."""
     start, end = of.zone.local(step.start_utc), of.zone.local(step.end_utc)
     if of.period.kind is not Kind.DAY:
-        return short_weekday_and_day(start.date())
+        return short_weekday_and_day(start)
     # Where the clocks show an hour twice, which one it is.
     other = of.zone.local(step.start_utc - HOUR_S).hour == start.hour or end.hour == start.hour
-    return _("{start} to {end}", start=f"{start:%H:%M}", end=f"{end:%H:%M}") + (f" (UTC{start:%z})" if other else "")
+    words = _("{first} to {last}", first=clock(start), last=clock(end))
+    return f"{words} (UTC{start:%z})" if other else words
 
 
 def step_runs(of: Report) -> list[tuple[str, Sum]]:
@@ -44,16 +55,25 @@ def step_runs(of: Report) -> list[tuple[str, Sum]]:
             runs.append([step])
     found = []
     for run in runs:
-        found.append((step_words(run[0], of) if len(run) == 1 else _run_words(run, of), run[0]))
+        found.append((step_words(run[0], of) if len(run) == 1 else _run_words(run[0], run[-1], of), run[0]))
     return found
 
 
-def _run_words(run: list[Sum], of: Report) -> str:
-    """From the beginning of the first step to the end of the last one; of days, from the one to the other."""
-    if of.period.kind is Kind.DAY:
-        start, end = of.zone.local(run[0].start_utc), of.zone.local(run[-1].end_utc)
-        return _("{start} to {end}", start=f"{start:%H:%M}", end=f"{end:%H:%M}")
-    return _("{start} to {end}", start=step_words(run[0], of), end=step_words(run[-1], of))
+def _run_words(first: Sum, last: Sum, of: Report) -> str:
+    if of.period.kind is not Kind.DAY:
+        return _("{first} to {last}", first=step_words(first, of), last=step_words(last, of))
+    start, end = of.zone.local(first.start_utc), of.zone.local(last.end_utc)
+    return _("{first} to {last}", first=clock(start), last=clock(end))
+
+
+def when(at: datetime) -> str:
+    """A moment by the clocks of the site: 23 Nov 2026 07:00."""
+    return f"{short_day_of_year(at)} {clock(at)}"
+
+
+def made_words(at: datetime) -> str:
+    """When a report was made: 23 November 2026, 07:00."""
+    return f"{long_date(at)}, {clock(at)}"
 
 
 def change_words(of: Compared) -> str:
@@ -61,26 +81,20 @@ def change_words(of: Compared) -> str:
     change = of.change
     if change is None:
         return _("which cannot be compared: not enough people")
-    points = round(100 * change.value)
-    values = {"sign": _sign(points), "low": _signed(change.low), "high": _signed(change.high)}
+    values = {"points": _points(change.value), "low": _signed(change.low), "high": _signed(change.high)}
     if change.may_be_chance:
-        return n_(
-            "{sign}{n} point now (95 % interval {low} to {high}; it may be chance)",
-            "{sign}{n} points now (95 % interval {low} to {high}; it may be chance)",
-            abs(points),
-            **values,
-        )
-    return n_(
-        "{sign}{n} point now (95 % interval {low} to {high}; more than chance)",
-        "{sign}{n} points now (95 % interval {low} to {high}; more than chance)",
-        abs(points),
-        **values,
-    )
+        return _("{points} now (95 % interval {low} to {high}; it may be chance)", **values)
+    return _("{points} now (95 % interval {low} to {high}; more than chance)", **values)
 
 
 def _signed(share: float) -> str:
     points = round(100 * share)
     return f"{_sign(points)}{abs(points)}"
+
+
+def _points(share: float) -> str:
+    points = round(100 * share)
+    return n_("{sign}{n} point", "{sign}{n} points", abs(points), sign=_sign(points))
 
 
 def persons_change(now: int, before: int) -> str:
@@ -98,10 +112,10 @@ def _sign(change: int) -> str:
 def compared_words(of: Compared, now: Report) -> str:
     """One line about another time."""
     change = persons_change(now.counts.total, of.counts.total)
-    values = {"persons": number(of.counts.total), "rate": rate_words(of.rate), "difference": change_words(of)}
-    if change:
-        return _("{persons} persons then, {change} now; compliance {rate} then, {difference}", change=change, **values)
-    return _("{persons} persons; compliance {rate} then, {difference}", **values)
+    values = {"persons": number(of.counts.total), "rate": rate_words(of.rate), "rate_change": change_words(of)}
+    if not change:
+        return _("{persons} persons; compliance {rate} then, {rate_change}", **values)
+    return _("{persons} persons then, {change} now; compliance {rate} then, {rate_change}", change=change, **values)
 
 
 def unwatched_words(of: Report) -> str:
@@ -109,43 +123,35 @@ def unwatched_words(of: Report) -> str:
     if not of.unwatched:
         return _("In each hour somebody looked.") if of.length_s >= HOUR_S else _("Nothing is known yet.")
     share = min(1.0, of.unwatched_s / max(1.0, of.length_s))
-    times, count = list(of.unwatched), len(of.unwatched)
-    if count > MOST_UNWATCHED:  # each night, say
+    times, count = list(of.unwatched), 0
+    if len(times) > MOST_UNWATCHED:  # each night, say
         longest = sorted(times, key=lambda each: each.since_utc - each.until_utc)[:MOST_UNWATCHED]
-        times = sorted(longest, key=lambda each: each.since_utc)
-    values = {
-        "duration": duration(of.unwatched_s),
-        "share": percent(share),
-        "times": ", ".join(span_words(each, of.zone) for each in times),
-    }
-    if count > MOST_UNWATCHED:
-        return _(
-            "For {duration} ({share} of the time) nobody looked: {count} times, the longest of them {times}."
-            " These are no zeros.",
-            count=count,
-            **values,
-        )
-    return _("For {duration} ({share} of the time) nobody looked: {times}. These are no zeros.", **values)
+        times, count = sorted(longest, key=lambda each: each.since_utc), len(times)
+    told = ", ".join(span_words(each, of.zone) for each in times)
+    values = {"time": duration(of.unwatched_s), "share": percent(share), "times": told}
+    if not count:
+        return _("For {time} ({share} of the time) nobody looked: {times}. These are no zeros.", **values)
+    return _(
+        "For {time} ({share} of the time) nobody looked: {count} times, the longest of them {times}."
+        " These are no zeros.",
+        count=number(count),
+        **values,
+    )
 
 
 def span_words(of: Unwatched, zone: TimeZone) -> str:
     """A time in which nobody looked: 23 Nov 02:00 to 05:00."""
     start, end = zone.local(of.since_utc), zone.local(of.until_utc)
-    first, last = (f"{short_day_and_month(at.date())} {at:%H:%M}" for at in (start, end))
-    is_one_day = of.until_utc - of.since_utc < DAY_S and end.day == start.day
-    return _("{start} to {end}", start=first, end=f"{end:%H:%M}" if is_one_day else last)
-
-
-def when(at: datetime) -> str:
-    """23 Nov 2026 17:05."""
-    return f"{short_day_of_year(at.date())} {at:%H:%M}"
+    first, last = (f"{short_day_and_month(at)} {clock(at)}" for at in (start, end))
+    same_day = of.until_utc - of.since_utc < DAY_S and end.day == start.day
+    return _("{first} to {last}", first=first, last=clock(end) if same_day else last)
 
 
 def watched_words(watched_s: int | None, of: Report) -> str:
     """Of the time of a report, how much one stream was watched: 98 %; None: that cannot be said."""
     if watched_s is None:
         return "·"
-    return f"{100 * min(1.0, watched_s / max(1.0, of.length_s)):.0f} %"
+    return percent(min(1.0, watched_s / max(1.0, of.length_s)))
 
 
 def corrected_words(of: Report) -> str:
@@ -171,6 +177,33 @@ def corrected_words(of: Report) -> str:
     )
 
 
-def several(noun: str) -> str:
-    """More than one of them: streams, boxes."""
-    return _("boxes") if noun == "box" else _("streams")
+BY_PART = {"stream": N_("By stream"), "box": N_("By box")}
+PART = {"stream": N_("Stream"), "box": N_("Box")}
+ALL_PARTS = {"stream": N_("all streams"), "box": N_("all boxes")}
+OF_ALL_PARTS = {"stream": N_("Of all streams"), "box": N_("Of all boxes")}
+OF_WHICH_PARTS = {"stream": N_("Of which streams"), "box": N_("Of which boxes")}
+"""By the noun of what a report's parts are."""
+EACH = {
+    Kind.DAY: N_("Each day, at {clock} on the day after"),
+    Kind.WEEK: N_("Each week, at {clock} on the day after"),
+    Kind.MONTH: N_("Each month, at {clock} on the day after"),
+}
+SEND_NOW = {
+    Kind.DAY: N_("Send the latest report, of each day, now"),
+    Kind.WEEK: N_("Send the latest report, of each week, now"),
+    Kind.MONTH: N_("Send the latest report, of each month, now"),
+}
+NOTHING_BEFORE = {
+    Kind.DAY: N_("Nothing is known of the day before."),
+    Kind.WEEK: N_("Nothing is known of the week before."),
+    Kind.MONTH: N_("Nothing is known of the month before."),
+}
+
+
+def parts_words(subjects: Sequence[str] | None, known: Mapping[str, str], noun: str) -> str:
+    """Of what a plan's report is. known: names by id."""
+    if subjects is None:
+        return _(OF_ALL_PARTS[noun])
+    if not subjects:
+        return _("Of nothing: choose anew what it is of")
+    return _("Of {names}", names=", ".join(known.get(each, each) for each in subjects))

@@ -57,7 +57,7 @@ def remove(store: Store, by: Person, person: Person, now: Now) -> int:
         )
     owned = [stream.title for stream in store.streams.all(now, owner_id=person.id)]
     if not owned:
-        raise InputError(_(changes.LAST_ADMIN, noun=_("box")))
+        raise InputError(_(changes.LAST_ADMIN))
     titles = ", ".join(owned[:3]) + (" ..." if len(owned) > 3 else "")
     raise InputError(
         _(

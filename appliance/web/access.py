@@ -109,7 +109,7 @@ class App(Bottle):  # type: ignore[misc]
         note_arrival(environ)
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-            named = {name.lower() for name, _ in headers}
+            named = {name.lower() for name, _value in headers}
             strict = [(name, value) for name, value in SECURITY_HEADERS.items() if name.lower() not in named]
             sent = [
                 (name, self.address.rooted(value) if name.lower() == "location" else value) for name, value in headers
@@ -125,9 +125,10 @@ class App(Bottle):  # type: ignore[misc]
         if self.address.answers_to(host):
             return
         name = repr((host_in(host) or "?")[:100])
-        message = (
-            f"This site is not known by the name {name}. Open it by its IP address, or by the name of its machine;"
-            " to use this name, too, add it to web.names in the configuration file and restart."
+        message = _(
+            "This site is not known by the name {name}. Open it by its IP address, or by the name of its machine;"
+            " to use this name, too, add it to web.names in the configuration file and restart.",
+            name=name,
         )
         if wants_json():
             raise HTTPResponse(msgspec.json.encode({"error": message}), 421, {"Content-Type": "application/json"})
@@ -143,7 +144,7 @@ def _refuse_unreadable_headers() -> None:
             raise HTTPError(400, _("The header {name} cannot be read: it is not UTF-8.", name=name)) from error
 
 
-def _id_filter(_: str) -> tuple[str, Callable[[str], int], None]:
+def _id_filter(_config: str) -> tuple[str, Callable[[str], int], None]:
     """What `<name:int>` in an address takes: an id. One that SQLite cannot hold becomes one that nothing has."""
 
     def to_id(text: str) -> int:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import date
 from html import escape
 
-from appliance.language import N_, _, n_, number, percent, short_day_and_month
+from appliance.language import _, n_, number, percent, short_day_and_month
 from appliance.rates import Rate
 from appliance.times import utc_text
 from appliance.web import svg
@@ -17,7 +17,6 @@ WITH_DAY_S = 26 * 3600  # a chart so long says the day of a time, too
 LABELLED_EVERY = {60: (10, 15, 30, 60, 120, 360), 3600: (6, 12, 24, 48, 168), 86400: (1, 2, 7, 14, 30, 61, 91, 366)}
 """Which bars may have a label, by the seconds of each: every sixth hour, say."""
 FULLY_WATCHED = 0.95  # of its time; below, the foot of the bar says so
-BAR_WORDS = {"mask": N_("mask"), "incorrect": N_("incorrect"), "no_mask": N_("no mask"), "unknown": N_("unknown")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class Bar:
     @property
     def total(self) -> int:
         """Its height."""
-        return sum(max(0, count) for _, count in self.parts)
+        return sum(max(0, count) for _name, count in self.parts)
 
     @property
     def is_gap(self) -> bool:
@@ -55,13 +54,16 @@ class Bar:
         when = self.when or f"{day_words(self.start_utc)}, {utc_text(self.start_utc)[11:16]} UTC"
         if self.is_gap:
             return (when, _(NOBODY_LOOKED))
-        notes = [
-            _("{count} {state}", count=number(count), state=_(BAR_WORDS[name]) if name in BAR_WORDS else name)
-            for name, count in self.parts
-            if count > 0
-        ]
-        before = "" if self.before is None else _(", a week before {before}", before=number(self.before))
-        head = n_("{when}: {n} person", "{when}: {n} persons", self.total, when=when) + before
+        notes = [svg.counted(name, number(count)) for name, count in self.parts if count > 0]
+        head = n_("{when}: {n} person", "{when}: {n} persons", self.total, when=when)
+        if self.before is not None:
+            head = n_(
+                "{when}: {n} person, a week before {before}",
+                "{when}: {n} persons, a week before {before}",
+                self.total,
+                when=when,
+                before=number(self.before),
+            )
         if self.watched is not None and self.watched < FULLY_WATCHED:
             notes.append(_("watched {share} of the time", share=percent(self.watched)))
         if not self.is_certain:
@@ -71,7 +73,7 @@ class Bar:
 
 def day_words(utc: float) -> str:
     """27 Nov, of UTC."""
-    return short_day_and_month(datetime.fromtimestamp(utc, timezone.utc).date())
+    return short_day_and_month(date.fromisoformat(utc_text(utc)[:10]))
 
 
 def nice_top(highest: int) -> int:

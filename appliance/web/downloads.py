@@ -33,7 +33,7 @@ class Downloads:
         """
         if not self._places.acquire(blocking=False):
             raise HTTPError(
-                503, _("{at_once} files are being made already. Wait until one of them is saved.", at_once=self.at_once)
+                503, _("{n} files are being made already. Wait until one of them is saved.", n=self.at_once)
             )
         try:
             parts, size_bytes = begin()

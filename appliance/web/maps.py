@@ -132,7 +132,7 @@ def map_of(points: list[Point], title: str) -> str:
             f"<title>{escape(f'{point.name}: {point.about}' if point.about else point.name)}</title></path></a>"
         )
     for label in placed:
-        left, top, right, _ = label.rect
+        left, top, right, _bottom = label.rect
         pieces.append(f'<text x="{(left + right) / 2:.1f}" y="{top + 12:.1f}">{escape(label.text)}</text>')
     return "".join([*pieces, _scale(view), "</svg>"])
 

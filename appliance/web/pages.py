@@ -35,7 +35,7 @@ NOUNS = (N_("box"), N_("centre"))  # what a `noun` may be
 ERROR_WORDS = {
     400: (N_("That did not work"), N_("Something in what was sent could not be read. Go back and try again.")),
     401: (N_("Sign in first"), N_("You are signed out.")),
-    403: (N_("You may not do this"), N_("Ask an admin of this {noun}, or go back.")),
+    403: (N_("You may not do this"), N_("Ask an admin of this box, or go back.")),
     404: (N_("There is nothing here"), N_("It may have been deleted, or the address is wrong.")),
     405: (N_("That did not work"), N_("This address does not take what was sent. Go back and try again.")),
     410: (N_("That is gone"), N_("It was there for a short time only.")),
@@ -43,9 +43,19 @@ ERROR_WORDS = {
     429: (N_("Too many tries"), N_("Wait a moment, then try again.")),
     500: (
         N_("Something went wrong"),
-        N_("It is written in the log of the {noun}. Try again; if it stays, tell an admin."),
+        N_("It is written in the log of the box. Try again; if it stays, tell an admin."),
     ),
-    503: (N_("The {noun} cannot do this just now"), N_("Wait a moment and try again.")),
+    503: (N_("The box cannot do this just now"), N_("Wait a moment and try again.")),
+}
+"""Of a box; a centre says some of them of itself."""
+ERROR_WORDS_OF_CENTRE = {
+    **ERROR_WORDS,
+    403: (N_("You may not do this"), N_("Ask an admin of this centre, or go back.")),
+    500: (
+        N_("Something went wrong"),
+        N_("It is written in the log of the centre. Try again; if it stays, tell an admin."),
+    ),
+    503: (N_("The centre cannot do this just now"), N_("Wait a moment and try again.")),
 }
 
 
@@ -142,7 +152,8 @@ class Pages:
         """What went wrong and the next step: a page for people, JSON for programs. Never a traceback."""
         if error.exception is not None and error.status_code >= 500:
             log.error("%s %s", request.method, error.exception, exc_info=error.exception)
-        title, default = (_(text, noun=_(self.noun)) for text in ERROR_WORDS.get(error.status_code, ERROR_WORDS[500]))
+        known = ERROR_WORDS_OF_CENTRE if self.noun == "centre" else ERROR_WORDS
+        title, default = (_(text) for text in known.get(error.status_code, known[500]))
         # Bottle's own texts are for developers; ours end in a full stop, as does one of its own.
         ours = isinstance(error.body, str) and error.body.endswith(".") and error.body != "Method not allowed."
         message = error.body if ours else default

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from html import escape
 from html.parser import HTMLParser
 
+from appliance.language import _
 from appliance.web.unsent import Unsent, nothing_changed
 
 VERSION_FIELDS = frozenset({"seen"})
@@ -38,7 +39,7 @@ def _notice(unsent: Unsent, not_placed: Sequence[tuple[str, str]]) -> str:
     said = nothing_changed(unsent)
     if not_placed:
         left = "; ".join(f"{name}: <strong>{escape(value)}</strong>" for name, value in not_placed)
-        said += f" It has no place any more for {left}."
+        said += " " + _("It has no place any more for {fields}.", fields=left)
     return f'<p class="notice" id="unsent" role="status">{said}</p>\n'
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from zlib import crc32
 
-from appliance.language import N_
+from appliance.language import N_, _
 
 WIDTH, HEIGHT = 720, 200
 LEFT, BOTTOM, TOP = 46, 22, 42
@@ -22,6 +22,13 @@ STATE_LABELS = {
     "unknown": N_("Unknown"),
 }
 """By the name of the CSS class, from the bottom of a bar up."""
+COUNTED = {
+    "mask": N_("{count} mask"),
+    "incorrect": N_("{count} incorrect"),
+    "no_mask": N_("{count} no mask"),
+    "unknown": N_("{count} unknown"),
+}
+"""So many persons of a state, for the words of a bar."""
 TEXTURED = {"incorrect": "M0 0V6", "no_mask": "M1 1H3M4 4H6"}
 """What lies over a state's colour, for who cannot tell the colours apart. A mask is plain, unknown is hollow."""
 
@@ -50,11 +57,17 @@ class Column:
     height: float = HEIGHT - BOTTOM - TOP
 
 
+def counted(state: str, count: str) -> str:
+    """So many of a state, `12 no mask`; another class of a bar as it is called."""
+    return _(COUNTED[state], count=count) if state in COUNTED else f"{count} {state.replace('_', ' ')}"
+
+
 def opening(kind: str, title: str, height: float = HEIGHT) -> str:
     """The start of a chart, whose columns may be asked one by one."""
+    role = escape(_("chart"))
     return (
         f'<svg class="chart {kind}" viewBox="0 0 {WIDTH} {height:g}" role="group" aria-label="{escape(title)}"'
-        ' aria-roledescription="chart">'
+        f' aria-roledescription="{role}">'
     )
 
 
@@ -92,7 +105,7 @@ def key(entries: Iterable[tuple[str, str, str]], at_end: bool = True) -> str:
     at_end: where a narrow screen begins to show a chart over time; else at the start.
     """
     shown = list(entries)
-    x = WIDTH - sum(_key_px(label) for _, _, label in shown) if at_end else float(LEFT)
+    x = WIDTH - sum(_key_px(label) for _name, _pattern, label in shown) if at_end else float(LEFT)
     pieces = []
     for name, pattern, label in shown:
         pieces.append(f'<rect class="{name}" x="{x:.0f}" y="4" width="14" height="10"/>')

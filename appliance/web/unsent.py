@@ -53,7 +53,7 @@ class UnsentForms:
     def keep(self, person_id: int, action: str, sent: Iterable[tuple[str, str]], now: Now) -> Unsent | None:
         """This person sent it. None: it is too long to be kept."""
         sent = list(sent)
-        secret = SECRET_FIELDS | ({"again"} if any(name == "password" for name, _ in sent) else set())
+        secret = SECRET_FIELDS | ({"again"} if any(name == "password" for name, _rest in sent) else set())
         fields = tuple((name, value) for name, value in sent if name not in secret and not _LOGIN.search(value))
         if sum(len(name) + len(value) for name, value in fields) > FORM_CHARACTERS:
             return None

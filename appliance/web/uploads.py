@@ -48,12 +48,8 @@ class Arrival:
             self._file.write(data)
             self.size_bytes += len(data)
         except OSError as error:
-            self.fail(
-                _(
-                    "The file could not be written ({trouble}). Make room on the disk, and send it again.",
-                    trouble=error.strerror,
-                )
-            )
+            words = N_("The file could not be written ({problem}). Make room on the disk, and send it again.")
+            self.fail(_(words, problem=error.strerror))
 
     def fail(self, problem: str) -> None:
         """Throw it away."""
@@ -132,7 +128,7 @@ class Body:
         """All of the body has come."""
         if not self._end:
             return
-        before, end, _ = self._held.rpartition(self._end)
+        before, end, _rest = self._held.rpartition(self._end)
         if not self._is_in_file:
             self.arrival.fail(NO_FILE)
         elif not end:

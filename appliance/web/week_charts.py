@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, timedelta
 from html import escape
 
 from appliance.faces import Counts
-from appliance.language import _, weekday_of, weekday_short_of
+from appliance.language import _, decimal, n_, weekday_short
+from appliance.language import weekday as weekday_name
 from appliance.rates import Rate
 from appliance.web import svg
-from appliance.web.charts import BAR_WORDS, short
+from appliance.web.charts import short
 from appliance.web.svg import LEFT, STATE_LABELS, TEXTURED, TIP_PX, WIDTH, Column, Tick
 from appliance.web.words import TOO_FEW, number, percent
 
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+"""As tables for programs have them."""
+MONDAY = date(2024, 1, 1)
 CELL_PX, SHADES = 24, 5
 ROW_PX, NAME_PX, RATE_PX = 30, 190, 150
 NAME_CHARACTERS = 24
@@ -51,20 +56,20 @@ def heat_map(cells: list[list[Cell]], title: str, what: str) -> str:
         svg.key(((f"heat-{shade}", "", _range(shade, highest)) for shade in range(1, SHADES) if highest), False),
     ]
     for weekday, row in enumerate(cells):
-        y = TIP_PX + 8 + weekday * CELL_PX
-        pieces.append(f'<text class="scale" x="{LEFT - 6}" y="{y + 16}">{escape(weekday_short_of(weekday))}</text>')
+        y, day = TIP_PX + 8 + weekday * CELL_PX, MONDAY + timedelta(days=weekday)
+        pieces.append(f'<text class="scale" x="{LEFT - 6}" y="{y + 16}">{escape(weekday_short(day))}</text>')
         for hour, cell in enumerate(row):
             x = LEFT + hour * width
             when = _(
-                "{weekday}, {hour}:00 to {next}:00",
-                weekday=weekday_of(weekday),
-                hour=f"{hour:02d}",
-                next=f"{(hour + 1) % 24:02d}",
+                "{weekday}, {begin} to {end}",
+                weekday=weekday_name(day),
+                begin=f"{hour:02d}:00",
+                end=f"{(hour + 1) % 24:02d}:00",
             )
             if cell.value is None:
                 pieces.append(f'<g aria-hidden="true">{svg.gap(x, width - 1, hatch, y, CELL_PX - 1)}</g>')
                 continue
-            lines = (f"{when}: {figure(cell.value)} {what}", cell.words)
+            lines = (_("{when}: {figure} {what}", when=when, figure=figure(cell.value), what=what), cell.words)
             place = Column(x, width - 1, lines, top=y, height=CELL_PX - 1)
             shade = shade_of(cell.value, highest)
             drawing = f'<rect class="heat-{shade}" x="{x:.1f}" y="{y}" width="{width - 1:.1f}" height="{CELL_PX - 1}"/>'
@@ -89,8 +94,10 @@ def _range(shade: int, highest: float) -> str:
 def figure(value: float) -> str:
     """A figure in the room of a cell: 0.3, 4.5, 12, 1.2k."""
     if value >= 1000:
-        return f"{value / 1000:.1f}k" if value < 9950 else f"{value / 1000:.0f}k"
-    return f"{value:.0f}" if value >= 9.95 or value == int(value) else f"{value:.1f}" if value >= 0.05 else "<0.1"
+        return f"{decimal(value / 1000)}k" if value < 9950 else f"{value / 1000:.0f}k"
+    if value >= 9.95 or value == int(value):
+        return f"{value:.0f}"
+    return decimal(value) if value >= 0.05 else f"<{decimal(0.1)}"
 
 
 def stream_rows(rows: list[Row], title: str) -> str:
@@ -126,17 +133,17 @@ def _row(row: Row, y: float, unit: float, textured: dict[str, list[str]]) -> str
             )
             if state in textured:
                 textured[state].append(f"M{x:.1f} {y + 6:.0f}h{width:.2f}v{ROW_PX - 12}h-{width:.2f}z")
-            notes.append(_("{count} {state}", count=number(count), state=_(BAR_WORDS[state])))
+            notes.append(svg.counted(state, number(count)))
             x += width
     title = row.title if len(row.title) <= NAME_CHARACTERS else f"{row.title[: NAME_CHARACTERS - 1]}…"
     pieces.append(f'<text class="name" x="0" y="{y + 20:.0f}">{escape(title)}</text>')
     pieces.append(f'<text x="{x + 6:.1f}" y="{y + 20:.0f}">{short(row.counts.total)}</text>')
     pieces.append(_whisker(row.rate, WIDTH - RATE_PX, y + ROW_PX / 2))
-    rate = (
-        _("compliance {rate}, n = {n}", rate=percent(row.rate.value), n=number(row.rate.n)) if row.rate else _(TOO_FEW)
-    )
+    rate = _(TOO_FEW)
+    if row.rate:
+        rate = _("compliance {rate}, n = {n}", rate=percent(row.rate.value), n=number(row.rate.n))
     lines = (
-        f"{row.title}: {number(row.counts.total)} person{'' if row.counts.total == 1 else 's'}",
+        n_("{when}: {n} person", "{when}: {n} persons", row.counts.total, when=row.title),
         ", ".join([*notes, rate]),
     )
     return svg.column(Column(0, WIDTH, lines, row.href, y, ROW_PX), "".join(pieces))
@@ -145,7 +152,7 @@ def _row(row: Row, y: float, unit: float, textured: dict[str, list[str]]) -> str
 def _whisker(rate: Rate | None, left: float, y: float) -> str:
     """The rate from 0 to 100 %, as wide as its room."""
     if rate is None:
-        return f'<text x="{left:.0f}" y="{y + 4:.0f}">{TOO_FEW}</text>'
+        return f'<text x="{left:.0f}" y="{y + 4:.0f}">{escape(_(TOO_FEW))}</text>'
     length = RATE_PX - 48
     low, high, value = (left + length * share for share in (rate.low, rate.high, rate.value))
     ends = f"M{left:.0f} {y - 4:.0f}v8M{left + length:.0f} {y - 4:.0f}v8"

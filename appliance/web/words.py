@@ -28,7 +28,12 @@ def rate_words(rate: Rate | None) -> str:
     """A compliance rate with its interval and n, or that there is not enough to say one."""
     if rate is None or not rate.is_enough:
         return _(TOO_FEW)
-    return _("{rate} ({sureness})", rate=percent(rate.value), sureness=interval_words(rate))
+    return figures_words(rate)
+
+
+def figures_words(rate: Rate) -> str:
+    """A rate with its interval and n, of however few."""
+    return f"{percent(rate.value)} ({interval_words(rate)})"
 
 
 def interval_words(rate: Rate) -> str:

@@ -19,6 +19,7 @@ from appliance.central.store.records import Records
 from appliance.central.store.sites import Sites
 from appliance.central.store.sums import Sums
 from appliance.errors import NotSaved
+from appliance.language import _
 from appliance.reports.schedules import Reports
 from appliance.time_zone import TimeZone
 
@@ -61,7 +62,7 @@ class CentralStore:
                     self.db.execute("select pg_advisory_xact_lock(?)", [WRITERS_LOCK])
                 yield
         except Error as error:
-            raise NotSaved(f"Nothing was saved: {explain_trouble(error)}") from error
+            raise NotSaved(_("Nothing was saved: {why}", why=explain_trouble(error))) from error
 
     def close(self) -> None:
         """Give the connection back."""
@@ -71,10 +72,10 @@ class CentralStore:
 def explain_trouble(error: Exception) -> str:
     """Why the database did not do something, in words for a person, from the error it raised."""
     if isinstance(error, DatabaseError):
-        return "The database of the centre cannot be reached. Try again in a moment; if it stays, tell an admin."
+        return _("The database of the centre cannot be reached. Try again in a moment; if it stays, tell an admin.")
     text = str(error)
     if "locked" in text:
-        return "The database of the centre is busy. Try again in a moment."
+        return _("The database of the centre is busy. Try again in a moment.")
     if "full" in text or "space" in text:
-        return "The disk of the centre is full. Make room, then try again."
-    return "The database of the centre could not do this just now. Its log says why; try again in a moment."
+        return _("The disk of the centre is full. Make room, then try again.")
+    return _("The database of the centre could not do this just now. Its log says why; try again in a moment.")

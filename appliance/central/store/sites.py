@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from appliance.central.database import Database
 from appliance.errors import NameTaken
+from appliance.language import _
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,4 +107,4 @@ class Sites:
 
 
 def _taken(name: str) -> NameTaken:
-    return NameTaken(f"There is already a site called {name}; choose another name.")
+    return NameTaken(_("There is already a site called {name}; choose another name.", name=name))

@@ -38,13 +38,13 @@ def add_routes(app: App, centre: Centre) -> None:
         trouble=why_not_watched,
         ways=ways(centre.config),
         mqtt="",
-        examples=_("a box that is gone, a backlog that grows, a rate that is too low at a site"),
+        examples=N_("a box that is gone, a backlog that grows, a rate that is too low at a site"),
     )
     for module in (log_page, rule_forms, recipient_forms, mail_forms, api):
         module.add_routes(app, site)
 
 
-def theirs(store: CentralStore, visitor: Visitor, _: Now) -> Theirs:
+def theirs(store: CentralStore, visitor: Visitor, _now: Now) -> Theirs:
     """The sites and boxes that a visitor sees. An admin makes rules; an analyst looks."""
     sites = {Subject(Of.SITE, str(site.id)): site.name for site in store.sites.all(visitor.sees_only)}
     boxes = {

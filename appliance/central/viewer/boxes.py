@@ -18,7 +18,7 @@ from appliance.central.viewer.joins import revoke
 from appliance.central.viewer.pages import Centre
 from appliance.central.viewer.words import ACTIONS, SERVICES
 from appliance.errors import InputError, NotFound, UserError, about
-from appliance.language import N_, _
+from appliance.language import ENGLISH, N_, _, speaking
 from appliance.names import clean_name
 from appliance.rates import compliance
 from appliance.times import Now
@@ -29,9 +29,8 @@ from appliance.web.pages import Page
 COMMAND_S = 3600
 """For how long a command waits for its box."""
 NO_BROKER_HERE = N_(
-    "The box is shut out: nothing of it is counted any more. No mosquitto of ours runs on this"
-    " machine: bring `{folder}` to the broker, if it is elsewhere, so that it ends the connection,"
-    " too."
+    "The box is shut out: nothing of it is counted any more. No mosquitto of ours runs on this machine: bring"
+    " `{folder}` to the broker, if it is elsewhere, so that it ends the connection, too."
 )
 
 
@@ -116,7 +115,8 @@ def give_command(store: CentralStore, box: Box, action: str, detail: str, by: st
     command = Command(secrets.token_hex(8), box.id, action, detail, by, given, given + COMMAND_S, None, None, "", None)
     with store.saving():
         store.records.give_command(command)
-        store.records.note(now.utc, f"asked for: {words.command(action, detail, numbers)}", by, box.id)
+        with speaking(ENGLISH):  # the record is in one language
+            store.records.note(now.utc, f"asked for: {words.command(action, detail, numbers)}", by, box.id)
 
 
 def bundle_named(text: str) -> str:

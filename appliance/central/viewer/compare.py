@@ -16,6 +16,7 @@ from appliance.web.forms import query_value
 from appliance.web.pages import Page
 
 KINDS = {"site": N_("Sites"), "group": N_("Groups"), "box": N_("Boxes")}
+ONE_OF = {"site": N_("Site"), "group": N_("Group"), "box": N_("Box")}
 NOWHERE = N_("without a site")
 NO_GROUP = N_("without a group")
 
@@ -78,10 +79,5 @@ def add_routes(app: App, centre: Centre) -> None:
         kind = query_value("by") if query_value("by") in KINDS else "site"
         found = compared(store, visitor.sees_only, asked.span, kind)
         return centre.pages.page(
-            "compare.html",
-            problem=asked.problem,
-            asked=asked,
-            kind=kind,
-            kinds={each: _(label) for each, label in KINDS.items()},
-            found=found,
+            "compare.html", problem=asked.problem, asked=asked, kind=kind, kinds=KINDS, one_of=ONE_OF, found=found
         )

@@ -8,13 +8,19 @@ from dataclasses import dataclass
 
 from appliance.board import HOT_C
 from appliance.central.store import Box
-from appliance.language import _, n_
+from appliance.language import N_, _
 from appliance.web.words import duration, number
 
 FRESH_S, LATE_S = 180, 900
 """How old the newest data of a box may be before it is late, and before it is stale."""
 MANY_ROWS = 500  # of backlog: more than an hour of eight streams
 LITTLE_DISK_MB = 500
+NOTHING_CAME = N_("nothing has come for {time}")
+GONE = {
+    "stopped": N_("switched off on purpose, nothing for {time}"),
+    "gone": N_("its connection was lost, nothing has come for {time}"),
+}
+"""That nothing comes from a box, by its status."""
 
 
 class Age(enum.Enum):
@@ -71,25 +77,20 @@ def condition(box: Box, now_utc: float, unverified: int = 0) -> Condition:
     """How a box is. unverified: rows of today whose time nothing confirmed."""
     age, age_s = age_of(box, now_utc)
     if box.revoked_utc is not None:
-        return Condition(age, age_s, Severity.WELL, ("revoked",), is_revoked=True)
+        return Condition(age, age_s, Severity.WELL, (_("revoked"),), is_revoked=True)
     bad = [box.told, box.problem]
     if age is Age.STALE:
         assert age_s is not None
-        bad.insert(0, _("{what} for {duration}", what=_gone(box), duration=duration(age_s)))
+        bad.insert(0, _(GONE.get(box.status, NOTHING_CAME), time=duration(age_s)))
     mild = []
     if age is Age.NEVER:
         mild.append(_("joined, but has not told anything yet"))
     if age is Age.LATE:
         mild.append(_("its data is late"))
     if box.backlog > MANY_ROWS:
-        mild.append(n_("{n} row is still to come", "{n} rows are still to come", box.backlog))
+        mild.append(_("{rows} rows are still to come", rows=number(box.backlog)))
     if box.disk_free_mb is not None and box.disk_free_mb < LITTLE_DISK_MB:
-        mild.append(
-            _(
-                "only {megabytes} MB of its disk are free",
-                megabytes=number(box.disk_free_mb),
-            )
-        )
+        mild.append(_("only {megabytes} MB of its disk are free", megabytes=number(box.disk_free_mb)))
     if box.temperature_c is not None and box.temperature_c >= HOT_C:
         mild.append(_("it is {degrees} °C hot", degrees=f"{box.temperature_c:.0f}"))
     if (box.hello_utc is not None and box.clock != "believed") or unverified:
@@ -97,12 +98,6 @@ def condition(box: Box, now_utc: float, unverified: int = 0) -> Condition:
     bad = [words for words in bad if words]
     severity = Severity.PROBLEM if bad else Severity.NOTICE if mild else Severity.WELL
     return Condition(age, age_s, severity, (*bad, *mild), len(bad))
-
-
-def _gone(box: Box) -> str:
-    if box.status == "stopped":
-        return _("switched off on purpose, nothing")
-    return _("its connection was lost, nothing has come") if box.status == "gone" else _("nothing has come")
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from appliance.web.access import Access, App
 from appliance.web.forms import moment_utc, query_value, whole_number
 from appliance.web.pages import Page
 
-FORM_WORDS = {Format.CSV: N_("CSV"), Format.JSON_LINES: N_("JSON lines"), Format.SQLITE: N_("SQLite")}
+FORM_WORDS = {Format.CSV: "CSV", Format.JSON_LINES: N_("JSON lines"), Format.SQLITE: "SQLite"}
 STEP_WORDS = {"minute": N_("Minutes"), "hour": N_("Hours"), "day": N_("Days")}
 
 

@@ -16,7 +16,7 @@ from appliance.central.viewer import ranges, series
 from appliance.central.viewer.alerts import open_now
 from appliance.central.viewer.condition import Condition, Severity, completeness, condition
 from appliance.central.viewer.pages import Centre
-from appliance.language import _
+from appliance.language import _, n_
 from appliance.rates import Rate, compliance
 from appliance.times import Now
 from appliance.web.access import Access, App
@@ -140,7 +140,8 @@ def silent(store: CentralStore, now_utc: float) -> list[str]:
     alive = [process for process in processes if process.is_alive(now_utc)]
     found = [f"{process.name}: {process.problem}" for process in alive if process.problem]
     if not any(process.kind == "ingest" for process in alive):
-        found.insert(0, _("The ingest of this centre does not run, so nothing that boxes send is taken; they keep it."))
+        words = _("The ingest of this centre does not run, so nothing that boxes send is taken; they keep it.")
+        found.insert(0, words)
     return found
 
 
@@ -153,19 +154,21 @@ def worst_of(found: Sequence[Tile]) -> dict[int | None, Severity]:
     return worst
 
 
+def _about(site: Site, severity: Severity) -> str:
+    if severity is Severity.PROBLEM:
+        return n_("{n} box, a problem", "{n} boxes, a problem", site.boxes)
+    if severity is Severity.NOTICE:
+        return n_("{n} box, something to look at", "{n} boxes, something to look at", site.boxes)
+    return n_("{n} box, all is well", "{n} boxes, all is well", site.boxes)
+
+
 def points_of(sites: Sequence[Site], found: Sequence[Tile]) -> list[Point]:
     """The sites that have a place, those with the worst problem first."""
     worst = worst_of(found)
-    about = {
-        Severity.WELL: _("all is well"),
-        Severity.NOTICE: _("something to look at"),
-        Severity.PROBLEM: _("a problem"),
-    }
     points = []
     for site in sorted(sites, key=lambda each: -worst.get(each.id, Severity.WELL)):
         if site.latitude is not None and site.longitude is not None:
             severity = worst.get(site.id, Severity.WELL)
-            told = f"{site.boxes} {'box' if site.boxes == 1 else 'boxes'}, {about[severity]}"
             place = site.latitude, site.longitude
-            points.append(Point(*place, site.name, f"/sites/{site.id}", severity.mark, told))
+            points.append(Point(*place, site.name, f"/sites/{site.id}", severity.mark, _about(site, severity)))
     return points

@@ -65,12 +65,8 @@ def _invite(config: CentralConfig, store: CentralStore, by: str, now: Now, typed
     if boxes is None:
         raise InputError(_("For how many boxes? Give a whole number."))
     if (typed["valid"] or "hour") not in VALID_S:
-        raise InputError(
-            _(
-                "Choose how long the code can be used: {choices}.",
-                choices=", ".join((words for words, _seconds in VALID_S.values())),
-            )
-        )
+        choices = ", ".join(_(words) for words, _seconds in VALID_S.values())
+        raise InputError(_("Choose how long the code can be used: {choices}.", choices=choices))
     site_id = whole_number(typed["site"]) if typed["site"] else None
     code = members.invite(
         store.db,

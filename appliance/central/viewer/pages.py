@@ -41,6 +41,12 @@ NAVIGATION = (
     Link("/account", N_("Account")),
 )
 
+NO_SUCH = {
+    "box": N_("There is no such box, or it is not among the sites that you see."),
+    "stream": N_("There is no such stream, or it is not among the sites that you see."),
+    "site": N_("There is no such site, or it is not among the sites that you see."),
+}
+
 
 @dataclass(frozen=True)
 class Centre:
@@ -104,5 +110,5 @@ def owned(store: CentralStore, _now: Now, visitor: Visitor, address: Mapping[str
         found["site"] = store.sites.get(address["site_id"], person)
     for noun, value in found.items():
         if value is None:
-            raise HTTPError(404, _("There is no such {noun}, or it is not among the sites that you see.", noun=_(noun)))
+            raise HTTPError(404, _(NO_SUCH[noun]))
     return found

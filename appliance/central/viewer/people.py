@@ -46,7 +46,7 @@ def add_routes(app: App, centre: Centre) -> None:
     def remove(store: CentralStore, now: Now, person_id: int) -> Page:
         person = changes.find(store, person_id)
         if not changes.remove(store, person):
-            return _page(centre, store, now, problem=InputError(_(changes.LAST_ADMIN, noun=_("centre"))))
+            return _page(centre, store, now, problem=InputError(_(changes.LAST_ADMIN_OF_CENTRE)))
         return centre.pages.done("/people", _("{name} was removed.", name=person.name))
 
     @app.post("/people/<person_id:int>/sites", access=Access.ADMIN)

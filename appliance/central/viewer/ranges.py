@@ -18,16 +18,21 @@ from appliance.web.forms import moment_utc, query_value
 QUICK = {
     "hour": (N_("Last hour"), 3600),
     "today": (N_("Today"), 0),
-    "day": ("24 hours", 86400),
-    "week": ("7 days", 7 * 86400),
-    "month": ("30 days", 30 * 86400),
-    "year": ("A year", 365 * 86400),
+    "day": (N_("24 hours"), 86400),
+    "week": (N_("7 days"), 7 * 86400),
+    "month": (N_("30 days"), 30 * 86400),
+    "year": (N_("A year"), 365 * 86400),
 }
 """By its name in the address: what people read, and seconds back from now (0: to the centre's midnight)."""
 FINEST: tuple[tuple[int, Step], ...] = ((6 * 3600, "minute"), (14 * 86400, "hour"))
 """The step of a range at most so long."""
 COARSEST: Step = "day"
 MAX_STEPS = 2000
+TOO_MANY: dict[Step, str] = {
+    "minute": N_("That is more than {most} minutes; ask for a shorter range, or for larger steps."),
+    "hour": N_("That is more than {most} hours; ask for a shorter range, or for larger steps."),
+    "day": N_("That is more than {most} days; ask for a shorter range, or for larger steps."),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +65,7 @@ def span_of(since_utc: float, until_utc: float, zone: TimeZone, step: Step | Non
     chosen = step or [*fine, COARSEST][0]
     step_s = STEP_S[chosen]
     if length_s // step_s > MAX_STEPS:
-        raise InputError(
-            _(
-                "That is more than {most} {chosen}s; ask for a shorter range, or for larger steps.",
-                most=MAX_STEPS,
-                chosen=chosen,
-            )
-        )
+        raise InputError(_(TOO_MANY[chosen], most=MAX_STEPS))
     if chosen == "day":
         cuts = days.cuts(zone, int(since_utc), math.ceil(until_utc))
         return Span(cuts[0], cuts[-1], chosen, zone)

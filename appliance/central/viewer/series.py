@@ -11,7 +11,7 @@ from appliance.central import days
 from appliance.central.store import Span, Watched
 from appliance.central.viewer.condition import FRESH_S
 from appliance.faces import Counts
-from appliance.language import N_, _
+from appliance.language import N_, _, short_day_and_month
 from appliance.rates import Rate, compliance
 from appliance.time_zone import HOUR_S, QUARTER_S, TimeZone
 from appliance.times import utc_text
@@ -21,6 +21,17 @@ from appliance.web.svg import Tick
 from appliance.web.words import rate_words
 
 UNCERTAIN = 0.05  # of the time that was watched; with more of it a bar is drawn faintly
+
+PERSONS = {
+    "minute": N_("Persons by minute: {what}"),
+    "hour": N_("Persons by hour: {what}"),
+    "day": N_("Persons by day ({zone}): {what}"),
+}
+COMPLIANCE = {
+    "minute": N_("Compliance by minute: {what}"),
+    "hour": N_("Compliance by hour: {what}"),
+    "day": N_("Compliance by day ({zone}): {what}"),
+}
 
 
 def bars(series: Mapping[int, Watched], span: Span, now_utc: float, of_one_stream: bool = False) -> list[Bar]:
@@ -38,7 +49,7 @@ def _when(start_utc: int, span: Span) -> str:
 
 def _day_words(start_utc: int, zone: TimeZone) -> str:
     day = zone.local(start_utc + HOUR_S - QUARTER_S)  # a day begins with the hour of its midnight
-    return f"{day.day} {day:%b}"
+    return short_day_and_month(day)
 
 
 def _ticks(shown: list[Bar], span: Span) -> list[Tick]:
@@ -69,17 +80,12 @@ def parts(counts: Counts) -> tuple[tuple[str, int], ...]:
 
 def chart(series: Mapping[int, Watched], span: Span, now_utc: float, what: str, of_one_stream: bool = False) -> str:
     """The chart of persons by step; a day leads to its hours, an hour to its minutes. what: whose, for its title."""
-    title = _("Persons by {step}: {what}", step=_step_words(span), what=what)
+    title = _(PERSONS[span.step], zone=span.zone.name, what=what)
     shown = [
         replace(bar, href=_closer(bar, span) if bar.total else "", more=_rate_words(bar, series))
         for bar in bars(series, span, now_utc, of_one_stream)
     ]
     return stacked_bars(shown, title, ticks=_ticks(shown, span))
-
-
-def _step_words(span: Span) -> str:
-    steps = {"minute": N_("minute"), "hour": N_("hour"), "day": N_("day")}
-    return f"{_('day')} ({span.zone.name})" if span.step == "day" else _(steps[span.step])
 
 
 def rate_chart(series: Mapping[int, Watched], span: Span, now_utc: float, what: str) -> str:
@@ -91,11 +97,7 @@ def rate_chart(series: Mapping[int, Watched], span: Span, now_utc: float, what: 
     ]
     if not any(rates.values()):
         return ""
-    return rate_band(
-        points,
-        _("Compliance by {step}: {what}", step=_step_words(span), what=what),
-        _ticks(shown, span),
-    )
+    return rate_band(points, _(COMPLIANCE[span.step], zone=span.zone.name, what=what), _ticks(shown, span))
 
 
 def _closer(bar: Bar, span: Span) -> str:

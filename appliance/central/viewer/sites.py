@@ -25,6 +25,8 @@ from appliance.web.forms import field
 from appliance.web.pages import Page
 
 FIELDS = ("name", "group", "latitude", "longitude")
+LATITUDE = N_("The latitude is a number of degrees from -90 to 90, such as 48.137.")
+LONGITUDE = N_("The longitude is a number of degrees from -180 to 180, such as 48.137.")
 
 
 def add_routes(app: App, centre: Centre) -> None:
@@ -100,13 +102,13 @@ def site_from(site_id: int, typed: dict[str, str]) -> Site:
     """A site as a form tells it. Raises InputError."""
     name = clean_name(typed["name"], N_("Give the site a name."))
     group = clean_name(typed["group"], N_("Give the group a name.")) if typed["group"] else ""
-    latitude, longitude = _degrees(typed["latitude"], "latitude", 90), _degrees(typed["longitude"], "longitude", 180)
+    latitude, longitude = _degrees(typed["latitude"], LATITUDE, 90), _degrees(typed["longitude"], LONGITUDE, 180)
     if (latitude is None) != (longitude is None):
         raise InputError(_("Give both the latitude and the longitude, or neither."))
     return Site(site_id, name, group, latitude, longitude)
 
 
-def _degrees(text: str, name: str, most: int) -> float | None:
+def _degrees(text: str, wrong: str, most: int) -> float | None:
     if not text:
         return None
     try:
@@ -114,9 +116,7 @@ def _degrees(text: str, name: str, most: int) -> float | None:
     except ValueError:
         value = float("nan")
     if not -most <= value <= most:  # also where it is no number
-        raise InputError(
-            _("The {name} is a number of degrees from -{most} to {most}, such as 48.137.", name=name, most=most)
-        )
+        raise InputError(_(wrong))
     return value
 
 

@@ -19,7 +19,7 @@ ACTIONS = {
     "restart": N_("Restart a service"),
     "send_again": N_("Send everything again"),
     "rotate_key": N_("Give a stream a new key"),
-    "update": "Update",
+    "update": N_("Update"),
 }
 SERVICES = ("watch", "ingest", "gate", "serve", "sync")
 """What can be restarted on a box."""
@@ -32,32 +32,32 @@ STATUS = {
 UNKNOWN = N_("not known")
 NEXT_STEPS = {
     "running": N_(
-        "It says that it runs, but tells nothing: see what its own page Fleet says. Restarting its"
-        " service sync may help."
+        "It says that it runs, but tells nothing: see what its own page Fleet says. Restarting its service sync"
+        " may help."
     ),
     "stopped": N_("Switch it on again, or revoke it if it is to stay away."),
     "gone": N_(
-        "See whether it has power and network; its own page Fleet says why it does not reach this"
-        " centre. It keeps what it counts, and tells it later."
+        "See whether it has power and network; its own page Fleet says why it does not reach this centre. It keeps"
+        " what it counts, and tells it later."
     ),
     "": N_(
-        "This takes a minute or two after it joined. If it stays so, its own page Fleet says why it does"
-        " not reach this centre."
+        "This takes a minute or two after it joined. If it stays so, its own page Fleet says why it does not reach this"
+        " centre."
     ),
 }
 """What to do about a box from which nothing comes, by its status."""
 WRONG_SENDER = N_(
-    "Boxes of ours do not send this: bring the older of box and centre up to date. If no box of"
-    " yours is called like this, see who may write at your broker."
+    "Boxes of ours do not send this: bring the older of box and centre up to date. If no box of yours is called like"
+    " this, see who may write at your broker."
 )
 REMEDIES = {
     intake.STRANGER: N_(
         "If you know the box, add it and have it join again. If not, see who may write at your broker."
     ),
     intake.REVOKED: N_(
-        "Nothing, if it came as the box was revoked. If more comes, the broker still lets it in: bring"
-        " it the lists that `mb9k central broker-config` writes. If the box is to come back, make a join"
-        " code for its place."
+        "Nothing, if it came as the box was revoked. If more comes, the broker still lets it in: bring it"
+        " the lists that `mb9k central broker-config` writes. If the box is to come back, make a join code for its"
+        " place."
     ),
     intake.TOO_MANY: N_(
         "Nothing, if it is rare: what was refused comes again. If it stays so, raise"
@@ -78,7 +78,7 @@ def age(kind: Age, age_s: float | None) -> str:
     """How old data is: `fresh`, `3 min old`, `nothing yet`."""
     if age_s is None:
         return _("nothing yet")
-    return _("fresh") if kind is Age.FRESH else _("{duration} old", duration=duration(age_s))
+    return _("fresh") if kind is Age.FRESH else _("{time} old", time=duration(age_s))
 
 
 def sentence(text: str) -> str:
@@ -102,7 +102,8 @@ def command(action: str, detail: str, streams: Mapping[str, str]) -> str:
     """A command and of what: `Restart a service: watch`. streams: their names by number, as text."""
     what = streams.get(detail, _("stream {number}", number=detail)) if action == "rotate_key" else detail
     what = detail.partition(" ")[0] if action == "update" else what  # its sha-256 is for programs
-    return f"{_(ACTIONS.get(action, action))}{f': {what}' if what else ''}"
+    words = _(ACTIONS.get(action, action))
+    return f"{words}: {what}" if what else words
 
 
 def outcome_mark(given: Command, now_utc: float) -> str:
@@ -121,12 +122,12 @@ def megabytes(free_mb: int | None) -> str:
 
 def degrees(temperature_c: float | None) -> str:
     """A temperature."""
-    return UNKNOWN if temperature_c is None else f"{temperature_c:.0f} °C"
+    return _(UNKNOWN) if temperature_c is None else f"{temperature_c:.0f} °C"
 
 
 def share(part: float, whole: float) -> str:
     """How much of a time was watched."""
-    return percent(min(1.0, part / whole)) if whole > 0 else UNKNOWN
+    return percent(min(1.0, part / whole)) if whole > 0 else _(UNKNOWN)
 
 
 def machine(box: Box, newer: str = "") -> str:
