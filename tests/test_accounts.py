@@ -43,8 +43,8 @@ def test_a_box_from_before_accounts_keeps_everything(tmp_path: Path) -> None:
     assert store.problems() == []
     new = {
         "tokens": "expires_utc",
-        "detections": "crc32, too_small, judged_state",
-        "streams": "watch_url, images, images_days, detections_days, forgotten_id, images_forgotten_id",
+        "detections": "crc32, too_small, judged_state, reviewed_by, reviewed_utc",
+        "streams": "watch_url, images, images_days, detections_days, forgotten_id, images_forgotten_id, receipt_id",
     }  # the last columns of each
     after = set(store.db.conn.iterdump())
     for table, columns in new.items():

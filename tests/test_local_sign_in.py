@@ -266,7 +266,7 @@ def with_an_empty_token(browser: Browser) -> dict[str, str]:
 def test_no_write_without_the_token_of_the_form(box: Box, fields: Callable[[Browser], dict[str, str]]) -> None:
     browser = box.browser("ann")
     for route in box.app.routes:
-        if route.method == "GET":
+        if route.method == "GET" or route.rule == "/language":  # which is kept in the browser alone
             continue
         path = re.sub("<[a-z_]+:int>", "1", route.rule.replace("<person_id:int>", "3"))
         before = dump(box)

@@ -13,11 +13,6 @@ SCRIPT_WORDS = {
     "age-s": N_("{n} s old"),
     "age-min": N_("{n} min old"),
     "age-h": N_("{n} h old"),
-    "too-large": N_("This file is larger than the box takes."),
-    "sent": N_("{percent} % sent"),
-    "verifies": N_("Sent; the box verifies it."),
-    "not-taken": N_("The box did not take it. Reload this page, and try again."),
-    "broke-off": N_("The connection broke off. Send it again."),
     "png-again": N_("PNG: try again"),
 }
 """By the name by which app.js asks for it (`said`)."""

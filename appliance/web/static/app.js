@@ -314,9 +314,9 @@ function place(element, where) {
 const OLD_MS = 3000; // an older picture is not live; previews.py hands out none
 const tellAges = [];
 
-// A sentence that the page brought along in its language (script_words.py), with what stands in its braces.
+// A sentence that the page brought along in its language (script_words.py, or its view), with what stands in its braces.
 function said(name, values = {}) {
-  const words = document.body.getAttribute(`data-words-${name}`) ?? name;
+  const words = document.querySelector(`[data-words-${name}]`).getAttribute(`data-words-${name}`);
   return words.replace(/\{(\w+)\}/g, (whole, key) => values[key] ?? whole);
 }
 
