@@ -32,8 +32,8 @@ SAME_EVERYWHERE = re.compile(
     [
         ("de", "de"),
         ("de-CH, en;q=0.8", "de"),
-        ("it, fr;q=0.5, en;q=0.4", "fr"),
-        ("en-GB,es;q=0.9", "en"),
+        ("it, de;q=0.5, en;q=0.4", "de"),
+        ("en-GB,de;q=0.9", "en"),
         ("nl, pt;q=0.5", None),
         ("de;q=0", None),
         ("", None),
@@ -45,10 +45,10 @@ def test_the_browser_s_wish(header: str, found: str | None) -> None:
 
 
 def test_the_choice_is_worth_more_than_the_wish_and_programs_are_spoken_to_in_english() -> None:
-    wish = {"PATH_INFO": "/", "HTTP_ACCEPT_LANGUAGE": "fr"}
-    assert language_of(wish) == "fr"
-    assert language_of({**wish, "HTTP_COOKIE": "a=b; __Host-mb9k_language=de; c=d"}) == "de"
-    assert language_of({**wish, "HTTP_COOKIE": "mb9k_language=xx"}) == "fr"
+    wish = {"PATH_INFO": "/", "HTTP_ACCEPT_LANGUAGE": "de"}
+    assert language_of(wish) == "de"
+    assert language_of({**wish, "HTTP_COOKIE": "a=b; __Host-mb9k_language=en; c=d"}) == "en"
+    assert language_of({**wish, "HTTP_COOKIE": "mb9k_language=xx"}) == "de"
     assert language_of({**wish, "PATH_INFO": "/api/v1/streams"}) == "en"
     assert language_of({**wish, "HTTP_AUTHORIZATION": "Bearer x"}) == "en"
     with pytest.raises(KeyError), speaking("xx"):
@@ -77,8 +77,6 @@ def test_numbers_and_dates_follow() -> None:
             said[each] = (number(12345), number(999), language.decimal(1234.56), language.full_date(day))
     assert said["en"] == ("12\u202f345", "999", "1\u202f234.6", "Monday, 23 November 2026")
     assert said["de"] == ("12.345", "999", "1.234,6", "Montag, 23. November 2026")
-    assert said["es"] == ("12.345", "999", "1.234,6", "lunes, 23 de noviembre de 2026")
-    assert said["fr"] == ("12\u202f345", "999", "1\u202f234,6", "lundi 23 novembre 2026")
     with speaking("de"):
         assert language.month_of_year(day) == "November 2026" and language.weekday_short(day) == "Mo"
 
@@ -141,6 +139,7 @@ def unmarked(source: str) -> list[str]:
     text = re.sub(r"(?s)<%.*?%>|(?m-s:^\s*%.*$)", "", source)
     text = re.sub(r"(?s)<!--.*?-->|<(script|style)\b.*?</\1>", "", text)
     text = re.sub(r"(?s)\{\{.*?\}\}+", "\0", text)
+    text = re.sub(r'\sdata-[a-z-]+="\0"', "", text)  # of a part that only adds to a tag
     text = re.sub(r"(?s)<(code|kbd|samp|pre)\b[^>]*>.*?</\1>", "", text)
     read = re.findall(r'\s(?:aria-label|aria-description|title|alt|placeholder|label|summary)="([^"]*)"', text)
     found = [part for part in re.split(r"(?s)<[^>]*>|\\\\\n", text) if part] + read

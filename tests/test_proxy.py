@@ -155,4 +155,5 @@ def test_a_real_browser_signs_in_and_makes_a_stream(kind: str, tmp_path: Path, f
         assert renewed.value.status in (200, 204, 304)
         page.click("text=Sign out")
         page.wait_for_url(f"{there.address}/sign-in")
-    assert complaints == []
+    # The worker of the installed page is no part of this: browsers load none where they do not trust the certificate.
+    assert [each for each in complaints if "when fetching the script" not in each] == []

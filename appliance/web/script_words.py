@@ -8,11 +8,6 @@ SCRIPT_WORDS = {
     "gone": N_("no longer in this list"),
     "copied": N_("Copied"),
     "press-copy": N_("Press Ctrl-C"),
-    "not-live": N_("The picture is not live."),
-    "old-picture": N_("Picture {age}"),
-    "age-s": N_("{n} s old"),
-    "age-min": N_("{n} min old"),
-    "age-h": N_("{n} h old"),
     "png-again": N_("PNG: try again"),
 }
 """By the name by which app.js asks for it (`said`)."""
