@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from urllib.parse import quote, unquote
 
 from appliance.errors import InputError
-from appliance.language import _
+from appliance.language import N_, _
 
 HIDDEN = "•••"
-UNREADABLE = "This address cannot be read; it looks like rtsp://user:password@camera/path."
+UNREADABLE = N_("This address cannot be read; it looks like rtsp://user:password@camera/path.")
 AMBIGUOUS = (
     "This address can be read in two ways. Give user and password in fields of their own,"
     " or write @ as %40, / as %2F, ? as %3F and # as %23 in them."
@@ -76,7 +76,7 @@ def parse(text: str) -> Address:
     """Understand an address. Raises InputError, whose words repeat nothing of it."""
     match = _ADDRESS.fullmatch(text)
     if match is None:
-        raise InputError(UNREADABLE)
+        raise InputError(_(UNREADABLE))
     rest = match["rest"]
     at = _at(rest)
     host, port, tail = _place(rest[at + 1 :])
@@ -150,16 +150,16 @@ def _place(text: str) -> tuple[str, int | None, str]:
     place, tail = _split(text)
     match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::([0-9]{0,5}))?", place)
     if match is None:
-        raise InputError(UNREADABLE)
+        raise InputError(_(UNREADABLE))
     host = match[1].strip("[]")
     if match[1].startswith("["):
         try:
             ipaddress.IPv6Address(host)
         except ValueError as error:
-            raise InputError(UNREADABLE) from error
+            raise InputError(_(UNREADABLE)) from error
     port = int(match[2]) if match[2] else None
     if port is not None and not 0 < port < 65536:
-        raise InputError(UNREADABLE)
+        raise InputError(_(UNREADABLE))
     return host, port, tail
 
 

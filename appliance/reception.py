@@ -108,7 +108,9 @@ class Reception:
     def words(self) -> str:
         """What is wrong and what to do, without times; empty: nothing is."""
         refusal = self.refusal
-        refused = _("Refused, from {remote}: {reason}", remote=refusal.remote, reason=refusal.reason) if refusal else ""
+        refused = (
+            _("Refused, from {remote}: {reason}", remote=refusal.remote, reason=_(refusal.reason)) if refusal else ""
+        )
         return " ".join(part for part in (self.what and f"{self.what}.", self.advice, self.problem, refused) if part)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import gettext
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from appliance import language
 from appliance.central import intake
+from appliance.central.viewer import recorded, words
 from tests.fleets import NOON, Fleet
 from tests.test_central_site_pages import main_of
 
@@ -17,6 +21,40 @@ def fleet(tmp_path: Path, made_database: str) -> Iterator[Fleet]:
     made = Fleet(tmp_path / "state", made_database)
     yield made
     made.close()
+
+
+class Shouting(gettext.NullTranslations):
+    """A language whose sentences are the English ones in capitals; values stay as they are."""
+
+    def gettext(self, message: str) -> str:
+        return "".join(part if part[0] == "{" else part.upper() for part in re.split(r"({\w+})", message) if part)
+
+
+@pytest.mark.parametrize(
+    ("say", "kept", "told"),
+    [
+        (words.event, "invited 12 boxes", "INVITED 12 BOXES"),
+        (words.event, "invited the {lobby}", "INVITED the {lobby}"),
+        (words.event, "withdrew the join code for several boxes", "WITHDREW THE JOIN CODE FOR SEVERAL BOXES"),
+        (words.event, "asked for: Restart a service: watch", "ASKED FOR: RESTART A SERVICE: watch"),
+        (words.event, "asked for: something new", "ASKED FOR: something new"),
+        (
+            recorded.told,
+            "The clock of the box is 3 hours ahead of ours.",
+            "THE CLOCK OF THE BOX IS 3 HOURS AHEAD OF OURS.",
+        ),
+        (recorded.told, f"Messages of this box cannot be taken: {intake.TOO_OLD}.", None),
+        (recorded.told, "", ""),
+        (words.reason, f"{intake.REFUSED}: no such column", f"{intake.REFUSED.upper()}: no such column"),
+    ],
+)
+def test_what_is_on_record_in_english_is_told_in_the_reader_s_language(
+    say: Callable[[str], str], kept: str, told: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(language._catalogues, "de", Shouting())
+    assert say(kept) == kept
+    with language.speaking("de"):
+        assert say(kept) == (kept.upper() if told is None else told)
 
 
 def test_events_are_listed_newest_first_by_pages_and_of_one_box(fleet: Fleet) -> None:

@@ -44,6 +44,7 @@ STRANGER = N_("no box of this name has joined this centre")
 REVOKED = N_("this box was revoked")
 TOO_MANY = N_("the box sends more rows in a minute than it may (ingest.rows_per_minute); they come again")
 CLOCK_AHEAD = N_("the clock of the box is ahead: rows lie in the future")
+CAME_BACK = N_("The box was not in the database any more, and came back by its certificate.")
 TOO_OLD = N_("rows are older than what this centre keeps by the minute, so they are not counted")
 NO_RANGE = N_("its range has no end, no beginning, or ends before it begins")
 REFUSED = N_("the database refuses it")
@@ -274,7 +275,7 @@ class _Storing:
         if new.rowcount:
             self._database.execute(
                 "insert into events (at_utc, box_id, what) values (?, ?, ?)",
-                [self._now_utc, box, "The box was not in the database any more, and came back by its certificate."],
+                [self._now_utc, box, CAME_BACK],
             )
         return True
 
@@ -330,7 +331,7 @@ class _Storing:
     def _change_boxes(self, notes: Sequence[Note]) -> None:
         """Note what boxes tell of themselves, and what we see wrong with it."""
         problems = {
-            letter.box: f"Messages of this box cannot be taken: {letters.plain(letter.reason)}."
+            letter.box: status.NOT_TAKEN.format(reason=letters.plain(letter.reason))
             for letter in self._letters
             if letter.box
         }

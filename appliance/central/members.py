@@ -17,7 +17,7 @@ from appliance.central.takeover import take_over
 from appliance.certificates import CertificateError, Signed
 from appliance.errors import InputError, NotFound
 from appliance.join_code import Answer, JoinCode, Request, new_secret
-from appliance.language import _
+from appliance.language import N_, _
 from appliance.messages import Certificate, client_id
 from appliance.secrets import digest
 from appliance.times import utc_text
@@ -27,6 +27,11 @@ HOUR_S = 3600
 LONGEST_S = 365 * 86_400
 MOST_BOXES = 10_000
 RENEWALS_A_DAY = 5
+INVITED, INVITED_SEVERAL = N_("invited {name}"), N_("invited {count} boxes")
+WITHDREW, WITHDREW_SEVERAL = N_("withdrew the join code for {name}"), N_("withdrew the join code for several boxes")
+JOINED, REVOKED = N_("joined"), N_("revoked")
+EVENTS = (INVITED_SEVERAL, INVITED, WITHDREW_SEVERAL, WITHDREW, JOINED, REVOKED)
+"""What is on record of these, in English; the page puts it into the language of who reads it."""
 RELOAD_S = 0.3
 """How long the broker may take to read its lists again, before a connection is taken over."""
 
@@ -69,7 +74,8 @@ def invite(
             " values (?, ?, ?, ?, ?, ?, ?, ?)",
             [digest(secret), again, title, site_id, boxes, int(now_s + valid_s), by, int(now_s)],
         )
-        what = f"invited {again or title or f'{boxes} boxes'}"
+        several = INVITED_SEVERAL.format(count=boxes)
+        what = INVITED.format(name=again or title) if again or title else several
         _note(database, now_s, what, person=by, box=again)
     return JoinCode(public_host(config), config.joining.port, trust.fingerprint(), secret).text()
 
@@ -80,7 +86,8 @@ def withdraw(database: Database, join_id: int, by: str, now_s: float) -> None:
         row = database.execute("delete from joins where id = ? returning title", [join_id]).fetchone()
         if row is None:
             raise NotFound(_("There is no such join code, or no longer."))
-        _note(database, now_s, f"withdrew the join code for {row['title'] or 'several boxes'}", person=by)
+        what = WITHDREW.format(name=row["title"]) if row["title"] else WITHDREW_SEVERAL
+        _note(database, now_s, what, person=by)
 
 
 def admit(database: Database, config: CentralConfig, trust: Trust, request: Request, now_s: float) -> Answer:
@@ -111,7 +118,7 @@ def admit(database: Database, config: CentralConfig, trust: Trust, request: Requ
             box = row["box_id"] or _new_box(database, row, request.name, now_s)
             if row["box_id"]:
                 _replace(database, box, now_s)
-            _note(database, now_s, "joined", person=row["made_by"], box=box)
+            _note(database, now_s, JOINED, person=row["made_by"], box=box)
         signed = _sign(trust, request.request, box, now_s)
         _record(database, signed, box, key, now_s, join_id=row["id"])
     log.info("box %s has joined", box)
@@ -176,7 +183,7 @@ def revoke(
             raise NotFound(_("There is no box {box}, or it was revoked already.", box=box))
         _end_certificates(database, box, now_s)
         database.execute("delete from joins where box_id = ?", [box])
-        _note(database, now_s, "revoked", person=by, box=box)
+        _note(database, now_s, REVOKED, person=by, box=box)
     log.info("box %s was revoked by %s", box, by)
     return tell_broker(database, config, trust, now_s, [(box, row["machine"])], pause)
 

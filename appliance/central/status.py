@@ -8,6 +8,7 @@ from typing import Any
 
 from appliance.central.database import Database
 from appliance.central.letters import plain
+from appliance.language import N_
 from appliance.messages import Hello, State
 
 TWO_MACHINES_S = 86_400
@@ -16,10 +17,21 @@ SKEW_S = 300
 TOLD_S = 900
 """For how long what we see wrong is shown after it was last so."""
 
-TWO_MACHINES = (
+TWO_MACHINES = N_(
     "Two machines use the name of this box, as after its card was copied. Both are counted. Let one of them leave and"
     " join under another name."
 )
+CLOCK_BEHIND = (
+    N_("The clock of the box is {count} minutes behind ours."),
+    N_("The clock of the box is {count} hours behind ours."),
+)
+CLOCK_AHEAD = (
+    N_("The clock of the box is {count} minutes ahead of ours."),
+    N_("The clock of the box is {count} hours ahead of ours."),
+)
+NOT_TAKEN = N_("Messages of this box cannot be taken: {reason}.")
+TOLD = (TWO_MACHINES, *CLOCK_BEHIND, *CLOCK_AHEAD, NOT_TAKEN)
+"""What we see wrong with a box; it is kept in English, and put into another language where it is shown."""
 
 Patch = dict[str, Any]
 """New values of a row of `boxes`, by column."""
@@ -104,8 +116,10 @@ def _skew(sent_utc: int, clock: str, now_utc: int) -> Patch:
     behind_s = now_utc - sent_utc
     if not sent_utc or clock != "believed" or abs(behind_s) <= SKEW_S:
         return {}
-    amount = f"{abs(behind_s) // 60} minutes" if abs(behind_s) < 7200 else f"{abs(behind_s) // 3600} hours"
-    return told(f"The clock of the box is {amount} {'behind' if behind_s > 0 else 'ahead of'} ours.", now_utc)
+    minutes, hours = CLOCK_BEHIND if behind_s > 0 else CLOCK_AHEAD
+    if abs(behind_s) < 7200:
+        return told(minutes.format(count=abs(behind_s) // 60), now_utc)
+    return told(hours.format(count=abs(behind_s) // 3600), now_utc)
 
 
 def told(words: str, now_utc: int) -> Patch:

@@ -7,7 +7,7 @@ from appliance.accounts.changes import add as add
 from appliance.accounts.changes import change_role as change_role
 from appliance.accounts.changes import find as find
 from appliance.accounts.changes import set_password as set_password
-from appliance.accounts.people import ROLES_OF_BOX, Person, Role
+from appliance.accounts.people import ROLE_WORDS, ROLES_OF_BOX, Person, Role
 from appliance.errors import InputError
 from appliance.language import _
 from appliance.names import person_name
@@ -41,7 +41,7 @@ def remove(store: Store, by: Person, person: Person, now: Now) -> int:
     receipts: list[int] = []
 
     def receipt() -> dict[str, int]:
-        title = f"{person.name} ({person.role.label})"
+        title = f"{person.name} ({ROLE_WORDS[person.role.value]})"  # a receipt is in one language
         deleted = store.receipts.measure_person(person)
         receipts.append(store.receipts.add(Kind.PERSON, title, by.name, deleted, now.utc))
         return {"receipt": receipts[-1]}

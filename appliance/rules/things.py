@@ -8,6 +8,7 @@ from appliance.accounts.people import Person
 from appliance.errors import InputError
 from appliance.faces import Detection
 from appliance.images import ImageFiles
+from appliance.language import N_, _
 from appliance.rules import detections, zones
 from appliance.store import Store
 from appliance.times import Now
@@ -15,7 +16,7 @@ from appliance.zones import Point, Zone, ZoneKind, checked, is_excluded
 
 AROUND = 0.25  # of a face's sides, beyond each of them: a face is not always found in quite the same place
 SMALLEST_SIDE = 0.02  # of the picture
-NO_PLACE = "It is not known where in the picture this was, so only deleting it is possible."
+NO_PLACE = N_("It is not known where in the picture this was, so only deleting it is possible.")
 
 
 def mark(store: Store, files: ImageFiles, by: Person, detection_id: int, now: Now) -> int:
@@ -43,7 +44,7 @@ def with_place_of(seen: Detection, zones_before: Sequence[Zone]) -> tuple[Zone, 
     Raises InputError.
     """
     if not has_place(seen):
-        raise InputError(NO_PLACE)
+        raise InputError(_(NO_PLACE))
     left, top, right, bottom = seen.bbox_px
     (x0, x1), (y0, y1) = _around(left, right, seen.frame_width), _around(top, bottom, seen.frame_height)
     middle: Point = ((left + right) / 2 / seen.frame_width, (top + bottom) / 2 / seen.frame_height)

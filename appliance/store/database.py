@@ -16,6 +16,7 @@ from appliance.accounts.people import People
 from appliance.alerts.alerts import Alerts
 from appliance.disk import FOR_PEOPLE_BYTES, FULL, MAKE_ROOM, Reserve, means_full
 from appliance.errors import NotSaved, UserError
+from appliance.language import N_, _
 from appliance.reports.schedules import Reports
 from appliance.sqlite import Database, Migrated
 from appliance.store import soundness
@@ -215,7 +216,7 @@ class Store:
 
         False: another connection still reads what it was; try again. Raises sqlite3.Error.
         """
-        (busy, _, _) = self.db.execute("pragma wal_checkpoint(truncate)").fetchone()
+        busy = self.db.execute("pragma wal_checkpoint(truncate)").fetchone()[0]
         return not busy
 
     def problems(self) -> list[str]:
@@ -245,20 +246,20 @@ def _next_step(path: Path, error: Exception) -> str:
     return FULL if means_full(error, path.parent) else "`mb9k check` says more"
 
 
-_NOT_WRITABLE = "The box may not write its own data, so nothing was changed. An admin can run `mb9k check` on it."
+_NOT_WRITABLE = N_("The box may not write its own data, so nothing was changed. An admin can run `mb9k check` on it.")
+_NOT_READABLE = N_("The box cannot read its data. An admin can run `mb9k check` on it; it says what to do.")
 _SENTENCES = {
-    Cause.FULL: f"The disk of the box is full, so nothing was changed. {MAKE_ROOM}",
-    Cause.FAILING: f"The disk of the box is full or failing, so nothing was changed. {MAKE_ROOM}",
+    Cause.FULL: N_("The disk of the box is full, so nothing was changed. {make_room}"),
+    Cause.FAILING: N_("The disk of the box is full or failing, so nothing was changed. {make_room}"),
     Cause.READ_ONLY: _NOT_WRITABLE,
     Cause.FORBIDDEN: _NOT_WRITABLE,
-    Cause.BUSY: "The box is busy writing, so nothing was changed. Wait a moment and send it again.",
+    Cause.BUSY: N_("The box is busy writing, so nothing was changed. Wait a moment and send it again."),
 }
 
 
 def explain_trouble(error: Exception) -> str:
     """Why the store or the disk did not do what was asked, and what to do, for a person."""
-    unknown = "The box cannot read its data. An admin can run `mb9k check` on it; it says what to do."
-    return _SENTENCES.get(cause_of(error), unknown)
+    return _(_SENTENCES.get(cause_of(error), _NOT_READABLE), make_room=_(MAKE_ROOM))
 
 
 INVARIANTS = (

@@ -81,7 +81,8 @@ def column(place: Column, drawing: str = "", marks: str = "") -> str:
 
     marks: more CSS classes. The words are markup already only where they come from `escape`; here they are escaped.
     """
-    label = escape(". ".join(line for line in place.lines if line))
+    *first, last = [line for line in place.lines if line] or [""]
+    label = escape(". ".join([*(line.removesuffix(".") for line in first), last]))  # some languages write `1. Jan.`
     place_px = f'x="{place.x:.1f}" y="{place.top:.1f}" width="{place.width:.1f}" height="{place.height:.1f}"'
     hit = f'<rect class="hit" {place_px}/>'
     inner = f"{hit}{drawing}{tip(place.x + place.width / 2, place.lines)}"

@@ -10,7 +10,7 @@ from appliance.accounts.guard import Visitor
 from appliance.alerts.kinds import Of, Subject
 from appliance.central.store import Box, CentralStore, Command, Scope
 from appliance.central.store.sums import total
-from appliance.central.viewer import ranges, series, words
+from appliance.central.viewer import ranges, recorded, series, words
 from appliance.central.viewer.alerts import open_of
 from appliance.central.viewer.condition import condition
 from appliance.central.viewer.fleet import silent
@@ -116,7 +116,9 @@ def give_command(store: CentralStore, box: Box, action: str, detail: str, by: st
     with store.saving():
         store.records.give_command(command)
         with speaking(ENGLISH):  # the record is in one language
-            store.records.note(now.utc, f"asked for: {words.command(action, detail, numbers)}", by, box.id)
+            store.records.note(
+                now.utc, recorded.ASKED.format(command=words.command(action, detail, numbers)), by, box.id
+            )
 
 
 def bundle_named(text: str) -> str:

@@ -16,6 +16,7 @@ from appliance.central.store import Box, CentralStore
 from appliance.central.store.records import Process
 from appliance.central.viewer.condition import Age, Condition, Severity, condition
 from appliance.central.viewer.pages import Centre
+from appliance.central.viewer.recorded import TOKEN_ENDED, TOKEN_MADE
 from appliance.language import _
 from appliance.times import Now
 from appliance.web.access import Access, App
@@ -43,7 +44,7 @@ def add_routes(app: App, centre: Centre) -> None:
     @app.post("/events/metrics-token", access=Access.ADMIN)
     def make_token(store: CentralStore, visitor: Visitor, now: Now) -> Page:
         with store.saving():  # first: none is made that is not on record
-            store.records.note(now.utc, "another metrics token was made", visitor.name)
+            store.records.note(now.utc, TOKEN_MADE, visitor.name)
             store.audit.add(Action.TOKEN_MADE, METRICS)
         centre.accounts.shown.keep(METRICS, visitor.person.id, token.make(), now)
         return see_other("/events?token=new")
@@ -51,7 +52,7 @@ def add_routes(app: App, centre: Centre) -> None:
     @app.post("/events/metrics-token/forget", access=Access.ADMIN)
     def forget_token(store: CentralStore, visitor: Visitor, now: Now) -> Page:
         with store.saving():
-            store.records.note(now.utc, "the metrics token was ended", visitor.name)
+            store.records.note(now.utc, TOKEN_ENDED, visitor.name)
             store.audit.add(Action.TOKEN_REVOKED, METRICS)
         token.forget()
         return centre.pages.done("/events", _("The metrics token has ended."))

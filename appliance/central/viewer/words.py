@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 from appliance.central import intake
 from appliance.central.store import Box, Command
+from appliance.central.viewer import recorded
 from appliance.central.viewer.condition import Age, Severity
+from appliance.central.viewer.recorded import reason as reason
 from appliance.language import N_, _
 from appliance.web.words import TOO_FEW as TOO_FEW
 from appliance.web.words import duration as duration
@@ -128,6 +130,11 @@ def degrees(temperature_c: float | None) -> str:
 def share(part: float, whole: float) -> str:
     """How much of a time was watched."""
     return percent(min(1.0, part / whole)) if whole > 0 else _(UNKNOWN)
+
+
+def event(what: str) -> str:
+    """What happened, as it is on record."""
+    return recorded.event(what, ACTIONS)
 
 
 def machine(box: Box, newer: str = "") -> str:
