@@ -39,12 +39,12 @@ def detection_loss(
     ignored: N x K x 4 regions that count neither as face nor as background, empty bboxes as filling.
     """
     predicted, faces, logits = decode(outputs)
-    corners = _corners(predicted)
+    found = corners(predicted)
     height, width = outputs[0].shape[-2] * 8, outputs[0].shape[-1] * 8
     centres, strides = cell_centres(height, width)
-    centres, strides = centres.to(corners.device), strides.to(corners.device)
+    centres, strides = centres.to(found.device), strides.to(found.device)
     with torch.no_grad():
-        matched, overlap = assign(corners, faces, logits, bboxes, states, centres, strides)
+        matched, overlap = assign(found, faces, logits, bboxes, states, centres, strides)
         weight = 1.0 - _inside_any(centres, ignored).float() * (matched < 0)
     positive = matched >= 0
     count = positive.sum().clamp(min=1)
@@ -52,7 +52,7 @@ def detection_loss(
     face = (F.binary_cross_entropy_with_logits(faces, target, reduction="none") * weight).sum() / count
     rows, cells = positive.nonzero(as_tuple=True)
     target_face = matched[rows, cells]
-    bbox = _bbox_loss(corners[rows, cells], bboxes[rows, target_face]).sum() / count
+    bbox = bbox_loss(found[rows, cells], bboxes[rows, target_face]).sum() / count
     by_state = logits.new_tensor(weights.state_weights)
     state = F.cross_entropy(logits[rows, cells], states[rows, target_face], by_state, reduction="sum") / count
     total = weights.bbox * bbox + weights.state * state + weights.face * face
@@ -109,8 +109,8 @@ def _found_well(overlap: Tensor) -> Tensor:
     return ((overlap - 0.2) / 0.5).clamp(0, 1)
 
 
-def _bbox_loss(bboxes: Tensor, target: Tensor) -> Tensor:
-    """Half EIoU, and a soft step at an IoU of .55.
+def bbox_loss(bboxes: Tensor, target: Tensor) -> Tensor:
+    """n values: half EIoU, and a soft step at an IoU of .55.
 
     Annotators draw loosely (two of them agree to .73 in the median), so no bbox suits all. EIoU alone settles in their
     middle; the step prefers the bbox that most of them would take for the same face.
@@ -129,7 +129,8 @@ def _eiou_loss(bboxes: Tensor, target: Tensor) -> Tensor:
     return 1 - pairwise_iou(bboxes, target) + distance
 
 
-def _corners(bboxes: Tensor) -> Tensor:
+def corners(bboxes: Tensor) -> Tensor:
+    """Left, top, right, bottom of centre x, centre y, width, height; ... x 4."""
     half = bboxes[..., 2:] / 2
     return torch.cat((bboxes[..., :2] - half, bboxes[..., :2] + half), -1)
 

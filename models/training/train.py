@@ -29,6 +29,7 @@ from models.training.charts import draw_curves
 from models.training.loss import LossWeights, detection_loss
 from models.training.network import MaskNet, Widths
 from models.training.samples import Batches, Sources
+from models.training.teacher import taught_loss
 from models.training.validate import validate
 
 STATE_FILE = "state.pt"  # to go on from
@@ -42,21 +43,26 @@ class Run:
 
     def __init__(self, settings: dict[str, Any], out: Path, device: str, processes: int = 1) -> None:
         self.settings, self.out, self.device, self.processes = settings, out, device, processes
+        self.on_gpu = torch.device(device).type == "cuda"
         self.net = MaskNet(msgspec.convert(settings["network"], Widths))
         run = settings["run"]
         self.steps_per_epoch = run["samples_per_epoch"] // (run["batch"] * processes)
         self.steps = run["epochs"] * self.steps_per_epoch
         self.step, self.seconds = 0, 0.0
         self.history: list[dict[str, float]] = []
+        self.teacher: MaskNet | None = None
 
-    def prepare(self, start: Path | None, sample: Tensor) -> None:
+    def prepare(self, start: Path | None, sample: Tensor, teacher: Path | None = None) -> None:
         """Take the weights of a checkpoint to start from, then those of an interrupted run if there is one."""
+        self.teacher = None if teacher is None else checkpoint.load(teacher)
         if start is not None:
             widths, self.net = self.net.widths, checkpoint.load(start)
             if self.net.widths != widths:
                 raise SystemExit(f"{start}: has {self.net.widths}, but the settings say {widths}")
             checkpoint.measure_statistics(self.net, sample)
         self.net.to(self.device, memory_format=torch.channels_last)
+        if self.teacher is not None:
+            self.teacher.to(self.device, memory_format=torch.channels_last)
         self.average = deepcopy(self.net).eval()
         values = self.settings["optimiser"]
         self.optimiser = torch.optim.AdamW(self.net.parameters(), values["rate"], weight_decay=values["weight_decay"])
@@ -96,8 +102,14 @@ class Run:
             group["lr"] = rate
         pixels, bboxes, states, ignored = (part.to(self.device, non_blocking=True) for part in batch)
         inputs = (pixels.permute(0, 3, 1, 2).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
-        self.net.train()
-        losses = detection_loss(self.net(inputs), bboxes, states, ignored, LossWeights(**self.settings["loss"]))
+        weights = LossWeights(**self.settings["loss"])
+        outputs = self._said(self.net.train(), inputs)
+        losses = detection_loss(outputs, bboxes, states, ignored, weights)
+        if self.teacher is not None:
+            with torch.no_grad():
+                taught = self._said(self.teacher, inputs)
+            losses["taught"], share = taught_loss(outputs, taught, weights), self.settings["teacher"]["share"]
+            losses["total"] = (1 - share) * losses["total"] + share * losses["taught"]
         self.optimiser.zero_grad(set_to_none=True)
         losses["total"].backward()
         self._average_gradients()
@@ -106,6 +118,12 @@ class Run:
         self.step += 1
         self._follow(values["average"])
         return {name: float(loss.detach()) for name, loss in losses.items()}
+
+    def _said(self, net: MaskNet, inputs: Tensor) -> tuple[Tensor, ...]:
+        half = self.on_gpu and (self.settings["run"]["half"] or net is self.teacher)
+        with torch.autocast("cuda", torch.bfloat16, enabled=half):
+            outputs = net(inputs)
+        return tuple(out.float() for out in outputs)
 
     def agreed_progress(self) -> float:
         """The mean of the processes' progress: clocks differ, and all must end at the same step."""
@@ -201,12 +219,15 @@ def work(rank: int, options: argparse.Namespace, settings: dict[str, Any]) -> No
         distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=processes)
     torch.set_num_threads(run_settings["threads"])
     torch.manual_seed(run_settings["seed"])
+    torch.backends.cudnn.benchmark = True  # inputs have few sizes
     cache = options.cache or options.out / "cache"
     sources = load_sources(options.data, cache, options.landmarks)
     run = Run(settings, options.out, options.device, processes)
     start = settings["network"]["start"]
     sample = torch.cat([torch.from_numpy(part) for part in Batches(sources, settings, 0, 2).plain(16, 416)])
-    run.prepare(options.config.parent / start if start else None, sample)
+    teacher = settings["teacher"]["checkpoint"]
+    beside = options.config.parent
+    run.prepare(beside / start if start else None, sample, beside / teacher if teacher else None)
     if rank == 0:
         parameters = sum(values.numel() for values in run.net.parameters()) / 1e6
         print(f"{parameters:.3f} M parameters, {run.steps} steps, from step {run.step}", flush=True)
@@ -216,6 +237,7 @@ def work(rank: int, options: argparse.Namespace, settings: dict[str, Any]) -> No
         batch_size=None,
         num_workers=workers,
         prefetch_factor=4 if workers else None,
+        pin_memory=run.on_gpu,
     )
     train(run, loader, load_photos(options.data, "val", cache) if rank == 0 else None)
 

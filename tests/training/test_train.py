@@ -14,17 +14,18 @@ from models.training import checkpoint, train
 from models.training.loss import LossWeights, detection_loss
 from models.training.network import MaskNet, Widths
 from models.training.samples import Batches
+from models.training.teacher import taught_loss
 from tests.conftest import REPOSITORY
 
 TINY = {"stem": 4, "stages": [4, 8, 8, 8], "blocks": [1, 1, 1, 1], "neck": 8, "reach": 2}
 
 
-def settings(epochs: int, processes: int, start: str = "") -> str:
+def settings(epochs: int, processes: int, start: str = "", teacher: str = "") -> str:
     """A run of two steps per epoch."""
     text = Path(train.__file__).with_name("settings.toml").read_text()
     changed: dict[str, Any] = {"epochs": epochs, "samples_per_epoch": 4, "batch": 2 // processes, "minutes": 0,
                                "validate_every": 1, "workers": 0, "processes": processes, "sizes": [64],
-                               "start": start, **TINY}  # fmt: skip
+                               "start": start, "checkpoint": teacher, **TINY}  # fmt: skip
     lines = []
     for line in text.splitlines():
         key = line.partition("=")[0].strip()
@@ -32,11 +33,11 @@ def settings(epochs: int, processes: int, start: str = "") -> str:
     return "\n".join(lines)
 
 
-def run(data: Path, out: Path, epochs: int, processes: int = 1, start: str = "") -> None:
+def run(data: Path, out: Path, epochs: int, processes: int = 1, start: str = "", teacher: str = "") -> None:
     """The training command."""
     out.mkdir(exist_ok=True)
     config = out.parent / "settings.toml"
-    config.write_text(settings(epochs, processes, start))
+    config.write_text(settings(epochs, processes, start, teacher))
     assert train.main(["--data", str(data), "--config", str(config), "--out", str(out), "--device", "cpu"]) == 0
 
 
@@ -71,6 +72,37 @@ def test_training_starts_from_a_checkpoint(data: Path, tmp_path: Path) -> None:
     assert any(not torch.equal(after[name], before[name]) for name in before)
     with pytest.raises(SystemExit, match="but the settings say"):
         run(data, tmp_path / "other", 1, start=str(REPOSITORY / "models" / "weights" / "mb9k.safetensors"))
+
+
+def test_a_teacher_of_other_widths_is_learned_from_and_stays_as_it_is(data: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    teacher = MaskNet(Widths(stem=8, stages=(8, 8, 8, 8), blocks=(1, 1, 2, 1), neck=8)).eval()
+    path = tmp_path / "teacher.safetensors"
+    checkpoint.save(checkpoint.fold(teacher), teacher.widths, path)
+    before = path.read_bytes()
+    run(data, tmp_path / "run", 1, teacher=path.name)
+    history = torch.load(tmp_path / "run" / train.STATE_FILE, weights_only=True)["history"]
+    assert history[-1]["taught"] > 0
+    assert path.read_bytes() == before
+
+
+def test_who_says_what_the_teacher_says_has_nothing_left_to_learn_from_it() -> None:
+    torch.manual_seed(0)
+    net = MaskNet(msgspec.convert(TINY, Widths)).eval()
+    with torch.no_grad():
+        outputs = net(torch.rand(2, 3, 64, 64))
+    for out in outputs:
+        out[:, 0] += 6  # faces in most cells
+    other = tuple(out.clone() for out in outputs)
+    weights = LossWeights()
+    at_best = taught_loss(outputs, outputs, weights)
+    step = 2 * 5.0 * torch.sigmoid(torch.tensor(10 * (0.55 - 1.0)))  # what is left of the bbox's soft step, at most
+    assert at_best <= step
+    for channel in range(8):  # each number of a cell counts
+        changed = tuple(out.clone() for out in other)
+        for out in changed:
+            out[:, channel] += 0.3
+        assert taught_loss(changed, outputs, weights) > at_best
 
 
 def test_two_processes_learn_the_same_network(data: Path, tmp_path: Path) -> None:
