@@ -145,12 +145,12 @@ def percent(ratio: float) -> str:
 
 def weekday(day: date) -> str:
     """Monday."""
-    return str(dates.format_date(day, "EEEE", spoken()))
+    return _date("EEEE", day)
 
 
 def weekday_short(day: date) -> str:
     """Mon."""
-    return str(dates.format_date(day, "ccc", spoken()))
+    return _date("ccc", day)
 
 
 def weekday_of(index: int) -> str:
@@ -165,17 +165,17 @@ def weekday_short_of(index: int) -> str:
 
 def month_of_year(day: date) -> str:
     """November 2026."""
-    return str(dates.format_skeleton("yMMMM", day, locale=spoken()))
+    return _by_skeleton("yMMMM", _plain(day), spoken())
 
 
 def long_date(day: date) -> str:
     """23 November 2026."""
-    return str(dates.format_date(day, "d MMMM y" if spoken() == ENGLISH else "long", spoken()))
+    return _date("d MMMM y" if spoken() == ENGLISH else "long", day)
 
 
 def full_date(day: date) -> str:
     """Monday, 23 November 2026."""
-    return str(dates.format_date(day, "EEEE, d MMMM y" if spoken() == ENGLISH else "full", spoken()))
+    return _date("EEEE, d MMMM y" if spoken() == ENGLISH else "full", day)
 
 
 def day_and_month(day: date) -> str:
@@ -208,11 +208,29 @@ def short_date(day: date) -> str:
     return _of_skeleton("yMMMEd", f"{day:%a} {day.day} {day:%b %Y}", day)
 
 
+def _date(form: str, day: date) -> str:
+    return _by_form(form, _plain(day), spoken())
+
+
 def _of_skeleton(skeleton: str, english: str, day: date) -> str:
     """A date with these parts, as the language orders them; in English as the pages always have."""
-    if spoken() == ENGLISH:
-        return english
-    return str(dates.format_skeleton(skeleton, day, locale=spoken()))
+    language = spoken()
+    return english if language == ENGLISH else _by_skeleton(skeleton, _plain(day), language)
+
+
+def _plain(day: date) -> date:
+    """Without the time of day: a chart asks hundreds of times for a few days."""
+    return day.date() if isinstance(day, datetime) else day
+
+
+@lru_cache(4000)
+def _by_form(form: str, day: date, language: str) -> str:
+    return str(dates.format_date(day, form, language))
+
+
+@lru_cache(4000)
+def _by_skeleton(skeleton: str, day: date, language: str) -> str:
+    return str(dates.format_skeleton(skeleton, day, locale=language))
 
 
 def clock(at: datetime) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from appliance.language import (
 )
 from appliance.local.trend_range import Kind, Range, Shown, last_day, range_of
 from appliance.local.trend_steps import LATE_S, WEEK_S, Figures, address_of, figures, shown_rate, stream_ids
-from appliance.store import Store, Stream
+from appliance.store import Store
 from appliance.store.trends import Bucket
 from appliance.time_zone import HOUR_S, QUARTER_S, TimeZone
 from appliance.web.charts import Bar, stacked_bars
@@ -256,32 +256,36 @@ def week_rows(of: Week, zone: TimeZone) -> list[WeekRow]:
 # Streams
 
 
-def streams_chart(rows: Sequence[StreamRow], asked: Range) -> str:
-    """The streams with the most persons, side by side."""
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What one stream counted."""
+
+    stream_id: int
+    title: str
+    counts: Counts
+
+
+def counted_streams(store: Store, asked: Range, titles: Mapping[int, str]) -> list[Counted]:
+    """What each stream counted, those with the most persons first; without those that counted nobody."""
+    counted = store.trends.by_stream(stream_ids(asked), asked.since_utc, asked.until_utc)
+    found = [Counted(each, titles.get(each, str(each)), counts) for each, counts in counted.items() if counts.total]
+    return sorted(found, key=lambda each: (-each.counts.total, each.title))
+
+
+def streams_chart(streams: Sequence[Counted], asked: Range) -> str:
+    """The first of them, side by side."""
     return stream_rows(
         [
-            Row(row.stream, counts, shown_rate(counts), f"/trends{asked.query(stream=row.stream_id)}")
-            for row in rows[:STREAMS_AT_MOST]
-            for counts in [Counts(row.mask, row.no_mask, row.incorrect, row.unknown)]
+            Row(each.title, each.counts, shown_rate(each.counts), f"/trends{asked.query(stream=each.stream_id)}")
+            for each in streams[:STREAMS_AT_MOST]
         ],
         _("Persons by stream"),
     )
 
 
-def rows_of_streams(store: Store, asked: Range, streams: Sequence[Stream]) -> list[StreamRow]:
-    """What each stream counted, those with the most persons first; without those that counted nobody."""
-    counted = store.trends.by_stream(stream_ids(asked), asked.since_utc, asked.until_utc)
-    titles = {stream.id: stream.title for stream in streams}
-    rows = [
-        StreamRow(
-            stream_id=stream_id,
-            stream=titles.get(stream_id, str(stream_id)),
-            **_rated(counts),
-        )
-        for stream_id, counts in counted.items()
-        if counts.total
-    ]
-    return sorted(rows, key=lambda row: (-row.persons, row.stream))
+def rows_of_streams(streams: Sequence[Counted]) -> list[StreamRow]:
+    """The numbers of all of them."""
+    return [StreamRow(stream_id=each.stream_id, stream=each.title, **_rated(each.counts)) for each in streams]
 
 
 def _counted(counts: Counts) -> dict[str, Any]:

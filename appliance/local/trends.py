@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import cached_property
 
 from bottle import HTTPError, HTTPResponse
 
@@ -16,7 +16,7 @@ from appliance.local.trend_range import LABELS, Kind, Range, day_number, own_ran
 from appliance.local.trend_steps import Figures, address_of, before_now, figures, is_compared, list_address, total
 from appliance.rates import compliance
 from appliance.reports import periods, words
-from appliance.store import Store, Stream
+from appliance.store import Store
 from appliance.store.measuring import measured
 from appliance.time_zone import QUARTER_S
 from appliance.times import Now
@@ -37,18 +37,33 @@ TITLES = {
 """The charts, by their name in the address."""
 
 
-@dataclass(frozen=True, slots=True)
 class Trend:
-    """All that the charts of one range are made of. streams: all, for their names."""
+    """What the charts of one range are made of, read when it is first asked for: a file holds one chart alone."""
 
-    asked: Range
-    steps: list[Figures]
-    week: charts.Week | None
-    streams: Sequence[Stream]
-    rows: list[charts.StreamRow]
-    now_utc: float
+    def __init__(self, store: Store, asked: Range, now: Now) -> None:
+        self.asked, self._store, self._now = asked, store, now
 
-    @property
+    @cached_property
+    def steps(self) -> list[Figures]:
+        """The steps of the range."""
+        return figures(self._store, self.asked, self._now.utc)
+
+    @cached_property
+    def week(self) -> charts.Week | None:
+        """The hours of the week; None: nothing was counted yet."""
+        return charts.week(self._store, self.asked, self._now.utc)
+
+    @cached_property
+    def titles(self) -> dict[int, str]:
+        """All streams, by their ids."""
+        return self._store.streams.titles()
+
+    @cached_property
+    def streams(self) -> list[charts.Counted]:
+        """Those that counted somebody, the most persons first."""
+        return charts.counted_streams(self._store, self.asked, self.titles)
+
+    @cached_property
     def counts(self) -> Counts:
         """Of the whole range."""
         return total(each.counts for each in self.steps)
@@ -56,31 +71,17 @@ class Trend:
     @property
     def whose(self) -> str:
         """The stream, or that it is all of them."""
-        found = [stream.title for stream in self.streams if stream.id == self.asked.stream_id]
-        return found[0] if found else _("all streams")
+        return self.titles.get(self.asked.stream_id or 0) or _("all streams")
 
     def chart(self, name: str) -> str:
         """A chart by name; empty: there is nothing to draw."""
         drawn: dict[str, Callable[[], str]] = {
-            "persons": lambda: charts.persons_chart(self.steps, self.asked, self.now_utc),
+            "persons": lambda: charts.persons_chart(self.steps, self.asked, self._now.utc),
             "rate": lambda: charts.rate_chart(self.steps, self.asked),
             "week": lambda: charts.week_chart(self.week) if self.week else "",
-            "streams": lambda: charts.streams_chart(self.rows, self.asked) if self.rows else "",
+            "streams": lambda: charts.streams_chart(self.streams, self.asked) if self.streams else "",
         }
         return drawn[name]()
-
-
-def trend(store: Store, asked: Range, now: Now) -> Trend:
-    """Read what the charts of a range need."""
-    streams = store.streams.all(now)
-    return Trend(
-        asked=asked,
-        steps=figures(store, asked, now.utc),
-        week=charts.week(store, asked, now.utc),
-        streams=streams,
-        rows=charts.rows_of_streams(store, asked, streams),
-        now_utc=now.utc,
-    )
 
 
 def requested(store: Store, now: Now) -> Range:
@@ -110,7 +111,7 @@ def add_routes(app: App, site: Site) -> None:
 
     @app.get("/trends", access=Access.SIGNED_IN)
     def trends(store: Store, now: Now) -> Page:
-        found = trend(store, requested(store, now), now)
+        found = Trend(store, requested(store, now), now)
         asked, counts = found.asked, found.counts
         return site.pages.page(
             "trends.html",
@@ -140,7 +141,7 @@ def add_routes(app: App, site: Site) -> None:
 
     @app.get("/trends/<chart>.svg", access=Access.SIGNED_IN)
     def as_svg(store: Store, now: Now, chart: str) -> HTTPResponse:
-        found = _known(trend(store, requested(store, now), now), chart)
+        found = _known(Trend(store, requested(store, now), now), chart)
         title = f"{_(TITLES[chart])}: {found.whose}"
         notes = [f"{site.pages.title() if site.pages.title else site.config.box}. {found.asked.title}. {_zone(found)}"]
         if chart == "week" and found.week:
@@ -156,12 +157,12 @@ def add_routes(app: App, site: Site) -> None:
 
     @app.get("/trends/<chart>.csv", access=Access.SIGNED_IN)
     def as_csv(store: Store, now: Now, chart: str) -> HTTPResponse:
-        found = _known(trend(store, requested(store, now), now), chart)
+        found = _known(Trend(store, requested(store, now), now), chart)
         name, zone = _file_name(site, found, chart), found.asked.zone
         if chart == "week":
             return csv_answer(name, charts.WeekRow, charts.week_rows(found.week, zone) if found.week else [])
         if chart == "streams":
-            return csv_answer(name, charts.StreamRow, found.rows)
+            return csv_answer(name, charts.StreamRow, charts.rows_of_streams(found.streams))
         return csv_answer(name, charts.StepRow, charts.step_rows(found.steps, zone))
 
 
@@ -174,7 +175,7 @@ def _report(asked: Range) -> str:
 
 def _ids(found: Trend) -> list[int]:
     """The streams whose numbers these are."""
-    return [stream.id for stream in found.streams if found.asked.stream_id in (None, stream.id)]
+    return [each for each in found.titles if found.asked.stream_id in (None, each)]
 
 
 def _known(found: Trend, chart: str) -> Trend:

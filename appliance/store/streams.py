@@ -11,7 +11,7 @@ from appliance.faces import Health, PictureFault, Work
 from appliance.keeping import Keeping
 from appliance.language import _
 from appliance.sqlite import Database
-from appliance.store.filters import OF_STREAMS, TITLE, conditions
+from appliance.store.filters import OF_STREAMS, STREAMS, TITLE, conditions
 from appliance.store.stream_rows import HEALTH, KEEPING, SELECT, WORK, Stream, keeping_of, stream_of
 from appliance.times import Now, utc_text
 
@@ -49,6 +49,13 @@ class Streams:
         filters = {"owner_id": owner_id, "search": search or None}
         parameters = {name: value for name, value in filters.items() if value is not None}
         return self._select(f"{conditions(OF_STREAMS, parameters)} order by people.name, streams.name", parameters, now)
+
+    def titles(self) -> dict[int, str]:
+        """What each is called (see Stream.title), in that order: a list to choose from needs no more of hundreds."""
+        rows = self.db.execute(
+            f"select streams.id as id, {TITLE} as title {STREAMS} order by people.name, streams.name"
+        )
+        return {row["id"]: row["title"] for row in rows}
 
     def get(self, stream_id: int, now: Now) -> Stream | None:
         """The stream with this id."""
