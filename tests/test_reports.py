@@ -85,7 +85,7 @@ def see(store: Store, at_utc: float, state: State = State.MASK, stream_id: int =
 def made(store: Store, kind: Kind, text: str, now_utc: float | None = None, subjects: Any = None) -> Report:
     period = period_of(kind, day(text))
     now = moment(period.until_utc(BERLIN) + 1000 if now_utc is None else now_utc)
-    return report(OfBox(store, now, subjects), period, now.utc)
+    return report(OfBox(store, subjects), period, now.utc)
 
 
 # Periods
@@ -152,7 +152,7 @@ def test_the_numbers_of_a_report_are_those_of_counting_the_rows(
             rows[number] = (rows[number][0], other, rows[number][2])
     period = period_of(kind, day(first) + 2)
     end_utc = datetime.combine(EPOCH + timedelta(period.end_day), datetime.min.time(), info).timestamp()
-    found = report(OfBox(store, moment(end_utc + 3600), subjects), period, end_utc + 3600)
+    found = report(OfBox(store, subjects), period, end_utc + 3600)
     counted: list[tuple[datetime, State, int]] = []
     for at_utc, state, stream_id in rows.values():
         at = datetime.fromtimestamp(at_utc, info)

@@ -256,11 +256,14 @@ class DetectionPage(Struct, kw_only=True):
     next: str | None
 
 
+_STORED = tuple(name for name in Stream.__struct_fields__ if not name.startswith("state"))
+"""The fields that the record has, too."""
+
+
 def stream_json(stream: StoredStream, received: Reception) -> Stream:
     """A stream as the API shows it. received: how it is received."""
     health = msgspec.convert(stream.health, Health, from_attributes=True)
-    stored = [name for name in Stream.__struct_fields__ if not name.startswith("state")]
-    values = {name: getattr(stream, name) for name in stored}
+    values = {name: getattr(stream, name) for name in _STORED}
     values["source_url"] = shown(stream.source_url) if stream.source_url else None
     values["watch_url"] = shown(stream.watch_url) if stream.watch_url else None
     return Stream(

@@ -126,10 +126,11 @@ def _judged(streams: list[Stream]) -> Iterator[Metric]:
 
 
 def _persons(health: BoxHealth, today: Mapping[int, Counts]) -> Iterator[tuple[Labels, float]]:
+    nobody, states = Counts(), [state.value for state in State]
     for stream in health.streams:
-        counts = today.get(stream.id, Counts())
-        for state in State:
-            yield {**_of(stream), "state": state.value}, getattr(counts, state.value)
+        counts, stream_id = today.get(stream.id, nobody), str(stream.id)
+        for state in states:
+            yield {"stream": stream_id, "state": state}, getattr(counts, state)
 
 
 def _machine(health: BoxHealth) -> Iterator[Metric]:

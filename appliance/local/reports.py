@@ -33,9 +33,9 @@ def add_routes(app: App, site: Site) -> None:
     )
 
 
-def _source(store: Store, _visitor: Visitor, subjects: tuple[str, ...] | None, now: Now) -> OfBox:
-    return OfBox(store, now, subjects)
+def _source(store: Store, _visitor: Visitor, subjects: tuple[str, ...] | None, _now: Now) -> OfBox:
+    return OfBox(store, subjects)
 
 
-def _streams(store: Store, _visitor: Visitor, now: Now) -> Mapping[str, str]:
-    return {str(stream.id): stream.title for stream in store.streams.all(now)}
+def _streams(store: Store, _visitor: Visitor, _now: Now) -> Mapping[str, str]:
+    return {str(stream_id): title for stream_id, title in store.streams.titles().items()}

@@ -18,9 +18,9 @@ class OfBox:
 
     noun = "stream"
 
-    def __init__(self, store: Store, now: Now, subjects: Collection[str] | None = None) -> None:
+    def __init__(self, store: Store, subjects: Collection[str] | None = None) -> None:
         self._store = store
-        self._titles = {stream.id: stream.title for stream in store.streams.all(now)}
+        self._titles = store.streams.titles()
         self._ids = None if subjects is None else [each for each in self._titles if str(each) in subjects]
 
     @property

@@ -15,7 +15,7 @@ def site_of_box(config: Config) -> Site[Store]:
         folder=config.state,
         open_store=lambda: Store.open_existing(config.store_path),
         title=lambda: box_title(config),
-        source=lambda store, plan, now: OfBox(store, now, plan.subjects),
+        source=lambda store, plan, _now: OfBox(store, plan.subjects),
         zone=lambda store: store.trends.zone(),
         knows_time=knows_time,
         address=config.web.base_url,
