@@ -27,7 +27,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 ENGLISH = "en"
-LANGUAGES = {ENGLISH: "English", "de": "Deutsch", "es": "Español"}
+LANGUAGES = {ENGLISH: "English", "de": "Deutsch", "es": "Español", "fr": "Français"}
 """What is spoken, and what each language calls itself: those whose catalogue is whole (tests/test_language.py)."""
 CATALOGUES = Path(__file__).parent / "languages"
 NARROW_SPACE = "\u202f"  # between thousands in English, by ISO 80000: neither a comma nor a point

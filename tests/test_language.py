@@ -78,6 +78,7 @@ def test_numbers_and_dates_follow() -> None:
     assert said["en"] == ("12\u202f345", "999", "1\u202f234.6", "Monday, 23 November 2026")
     assert said["de"] == ("12.345", "999", "1.234,6", "Montag, 23. November 2026")
     assert said["es"] == ("12.345", "999", "1.234,6", "lunes, 23 de noviembre de 2026")
+    assert said["fr"] == ("12\u202f345", "999", "1\u202f234,6", "lundi 23 novembre 2026")
     with speaking("de"):
         assert language.month_of_year(day) == "November 2026" and language.weekday_short(day) == "Mo"
 
