@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from appliance.faces import Counts
 
 Z_95 = 1.959963984540054
+POISSON_ENDS = (0.0, 0.0512933, 0.3553615, 0.8176914)
+"""The lower 95 % bounds of a Poisson mean of which 0, 1, 2, 3 were seen."""
 MIN_PERSONS = 20
 """Below that, a rate says nearly nothing: of 20 persons who all wear a mask the interval begins at 84 %; where half of
 them do, it is 40 points wide."""
@@ -54,23 +56,36 @@ class Errors:
 
 
 def compliance(counts: Counts) -> Rate | None:
-    """mask / (mask + no_mask + incorrect) with its Wilson 95 % interval; None while nobody was judged.
-
-    Wilson, E. B. (1927), Journal of the American Statistical Association 22 (158), 209-212.
-    """
+    """mask / (mask + no_mask + incorrect) with its Wilson 95 % interval; None while nobody was judged."""
     return wilson(counts.mask, counts.classified)
 
 
 def wilson(of_them: float, n: float) -> Rate | None:
-    """The share of_them / n with its Wilson 95 % interval; None: n is 0. n may be an effective size."""
+    """The share of_them / n with its Wilson 95 % interval; None: n is 0. n may be an effective size.
+
+    Wilson, E. B. (1927), Journal of the American Statistical Association 22 (158), 209-212. Where three or fewer are
+    of the one kind, the end beyond them is that of a Poisson mean, if it is further out: Wilson's own holds a share of
+    99 % in 84 % of all samples. Brown, L. D., Cai, T. T., DasGupta, A. (2001), Statistical Science 16 (2), 101-133,
+    4.1.1, who take two or three.
+    """
     if n == 0:
         return None
     value = of_them / n
     z2 = Z_95 * Z_95
     middle = (value + z2 / (2 * n)) / (1 + z2 / n)
     half = Z_95 / (1 + z2 / n) * math.sqrt(value * (1 - value) / n + z2 / (4 * n * n))
+    low, high = min(middle - half, _poisson_end(of_them) / n), max(middle + half, 1 - _poisson_end(n - of_them) / n)
     # Rounding may push a bound past the value itself when the value is 0 or 1.
-    return Rate(value, max(0.0, min(middle - half, value)), min(1.0, max(middle + half, value)), round(n))
+    return Rate(value, max(0.0, min(low, value)), min(1.0, max(high, value)), round(n))
+
+
+def _poisson_end(few: float) -> float:
+    """Of numbers between (of effective sizes) what lies between; of more than three: no end further out."""
+    if few > len(POISSON_ENDS) - 1:
+        return few
+    below = min(int(few), len(POISSON_ENDS) - 2)
+    begin, end = POISSON_ENDS[below : below + 2]
+    return begin + (few - below) * (end - begin)
 
 
 def corrected(counts: Counts, errors: Errors) -> Rate | None:
