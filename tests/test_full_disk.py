@@ -29,7 +29,6 @@ from tests.conftest import REPOSITORY
 from tests.disks import fill, small_disk
 from tests.site import JPEG, PASSWORD, Box
 
-
 NUMBERS = count()
 
 

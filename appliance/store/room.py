@@ -30,7 +30,10 @@ def keep_spare(db: Database) -> None:
 
 
 def has_room(db: Database) -> bool:
-    """Whether a few writes fit into what there is, however full the disk. Not in a transaction. Raises sqlite3.Error."""
+    """Whether a few writes fit into what there is, however full the disk is.
+
+    Not in a transaction. Raises sqlite3.Error.
+    """
     return use_log_again(db) and _free_bytes(db) >= LEAST_BYTES and _log_bytes(db) >= LEAST_BYTES
 
 
