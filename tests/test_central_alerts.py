@@ -138,6 +138,17 @@ def test_a_service_that_ended_without_a_word_is_missed(fleet: Fleet) -> None:
     assert "The page of the centre cannot be opened." in found["serve"].words
 
 
+def test_on_a_full_disk_a_service_that_cannot_say_that_it_lives_is_not_told_of(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch(fleet, kinds.Service())
+    note_alive(fleet.db, "serve", NOON - 9000, NOON - 60)
+    monkeypatch.setattr(type(fleet.db), "is_full", lambda _: True)
+    assert {subject.id: each.holds for (_, subject), each in look(fleet).items()} == {"ingest": False, "serve": None}
+    page = fleet.browser("ann").get("/").text
+    assert "The disk of the centre is full" in page and "does not run" not in page
+
+
 class Hook:
     """A webhook that listens. got: what was sent to it."""
 

@@ -190,4 +190,6 @@ class Looking:
             if not lives:
                 words = _("The service {name} of the centre is not running.", name=kind)
                 words = " ".join((words, _(WITHOUT[kind]), _("Its log says why.")))
-            yield Finding(Subject(Of.SERVICE, kind), not lives, kind, words)
+            # On a full disk one that lives cannot write that it does.
+            holds = None if not lives and self._store.db.is_full() else not lives
+            yield Finding(Subject(Of.SERVICE, kind), holds, kind, words)
