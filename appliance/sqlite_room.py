@@ -29,14 +29,26 @@ def keep_spare(db: Database) -> None:
 
     In a transaction of the caller's. Raises sqlite3.Error.
     """
-    takes_bytes = SPARE_BYTES if _free_bytes(db) < SPARE_BYTES // 2 else LEAST_BYTES
-    if takes_bytes == SPARE_BYTES or _log_bytes(db) < LEAST_BYTES:
-        before = db.execute("pragma secure_delete").fetchone()[0]
-        db.execute("pragma secure_delete=on")  # every page is written, so that the disk gives room for it
-        db.execute("create table spare (room blob) strict")
-        db.execute("insert into spare (room) values (zeroblob(?))", [takes_bytes])
-        db.execute("drop table spare")
-        db.execute(f"pragma secure_delete={int(before)}")
+    if _free_bytes(db) < SPARE_BYTES // 2:
+        _take(db, SPARE_BYTES)
+    elif _log_bytes(db) < LEAST_BYTES:
+        _take(db, LEAST_BYTES)
+
+
+def take_least(db: Database) -> None:
+    """Have what a few writes may need, in a transaction of the caller's. Raises sqlite3.Error."""
+    if _free_bytes(db) < LEAST_BYTES or _log_bytes(db) < LEAST_BYTES:
+        _take(db, LEAST_BYTES)
+
+
+def _take(db: Database, size_bytes: int) -> None:
+    """Write so much, which makes the log as long at least, and leave it free in the file."""
+    before = db.execute("pragma secure_delete").fetchone()[0]
+    db.execute("pragma secure_delete=on")  # every page is written, so that the disk gives room for it
+    db.execute("create table spare (room blob) strict")
+    db.execute("insert into spare (room) values (zeroblob(?))", [size_bytes])
+    db.execute("drop table spare")
+    db.execute(f"pragma secure_delete={int(before)}")
 
 
 def has_room(db: Database) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
@@ -12,14 +13,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from appliance.disk import LOG_BYTES, RESERVE_BYTES, Reserve, free_bytes
+from appliance.accounts.audit import Action
+from appliance.disk import FOR_PEOPLE_BYTES, LOG_BYTES, RESERVE_BYTES, Reserve, free_bytes
 from appliance.errors import UserError
 from appliance.faces import Detection, State
 from appliance.keeping import Keeping
+from appliance.media import mediamtx
 from appliance.secrets import claim_code
-from appliance.sections import Images
+from appliance.sections import Images, Rtmp
 from appliance.sqlite_room import SPARE_BYTES
-from appliance.store import DetectionFilter, Heartbeat, StoredImage
+from appliance.store import DetectionFilter, Heartbeat, Store, StoredImage
 from appliance.store.backup import Backups
 from appliance.store.schedule import FIRST_S, RETRY_S, BackupSchedule
 from appliance.vision.analysis import Sighting
@@ -239,6 +242,35 @@ def test_whatever_fills_the_disk_again_and_again_people_sign_in_and_detections_a
     watcher._stop()
 
 
+def test_a_box_that_starts_on_a_full_disk_takes_room_before_something_else_does(box: Box) -> None:
+    watcher = Watcher(msgspec.structs.replace(box.config, images=Images(min_free_mb=0)))
+    watcher.step(box.clock.now)
+    watcher._stop()
+    mediamtx.write_config(box.config, box.config.run / "mediamtx.yml")
+    box.close()  # nothing is open: the log is gone
+    assert not Path(f"{box.config.store_path}-wal").exists()
+    Reserve(box.config.state).make()
+    fill(box.config.state.parent)
+    Store.open(box.config.store_path).close()
+    with closing(Store.open(box.config.store_path)) as store:
+        for number in range(12):
+            fill(box.config.state.parent)
+            with store.saving():
+                store.audit.add(Action.CLOCK_CONFIRMED, str(number))
+            mediamtx.write_config(box.config, box.config.run / "mediamtx.yml")
+    assert Reserve(box.config.state).path.stat().st_size >= FOR_PEOPLE_BYTES / 2
+    assert [path.name for path in box.config.run.iterdir() if path.is_file()] == ["mediamtx.yml"]
+
+
+def test_a_configuration_that_cannot_be_written_leaves_no_draft(box: Box) -> None:
+    path = box.config.run / "mediamtx.yml"
+    mediamtx.write_config(box.config, path)
+    full(box, reserve=False)
+    with pytest.raises(OSError, match="No space left"):
+        mediamtx.write_config(msgspec.structs.replace(box.config, rtmp=Rtmp(port=1)), path)
+    assert [each.name for each in box.config.run.iterdir() if each.is_file()] == ["mediamtx.yml"]
+
+
 def test_of_the_reserve_the_watcher_takes_half_and_the_rest_is_for_people(
     box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,14 +278,15 @@ def test_of_the_reserve_the_watcher_takes_half_and_the_rest_is_for_people(
     box.clock.forward(1)
     watcher = Watcher(msgspec.structs.replace(box.config, images=Images(min_free_mb=0)))
     watcher.step(box.clock.now)
-    many_pass(watcher, box, 2000)
+    many_pass(watcher, box, 6000)
     for seconds in (10, 1):
-        full(box, reserve=False)
+        filler = full(box, reserve=False)
         box.clock.forward(seconds)
         watcher.step(box.clock.now)
         assert watcher.store_problem is not None
     assert Reserve(box.config.state).path.stat().st_size == RESERVE_BYTES / 2
     assert box.browser().sign_in("ann").status_code == 303
+    filler.unlink()
     box.clock.forward(10)
     watcher.step(box.clock.now)
     assert watcher.store_problem is None

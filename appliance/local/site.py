@@ -13,6 +13,7 @@ from bottle import HTTPResponse
 from appliance.accounts import account, audit_site, sign_in, unsent
 from appliance.accounts.guard import Guard
 from appliance.config import Config
+from appliance.disk import Reserve
 from appliance.exports.drafts import sweep
 from appliance.https import Keeper
 from appliance.images import ImageFiles
@@ -120,15 +121,20 @@ def make_app(
     return app
 
 
+def _begin_epoch(store: Store) -> None:
+    """Before anybody enters, corrects or deletes anything. Raises sqlite3.Error."""
+    with store.writing():
+        store.summaries.begin_epoch(clock_now(), store.ages.believes(clock_now()))
+        store.trends.follow_zone(time_zone())
+
+
 def serve(config: Config) -> None:
     """Run the site until SIGTERM or SIGINT. Raises UserError."""
     speak(config.language)
     sweep(config.state)
     store = Store.open(config.store_path)  # makes or migrates the file, and says early what is wrong
     claimed = store.people.count() > 0
-    with store.writing():  # before anybody enters, corrects or deletes anything
-        store.summaries.begin_epoch(clock_now(), store.ages.believes(clock_now()))
-        store.trends.follow_zone(time_zone())
+    Reserve(config.state).spend(lambda: _begin_epoch(store))
     store.close()
     web, keeper = config.web, Keeper(config) if config.web.https else None
     if keeper:

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
 from appliance.config import Config
+from appliance.disk import Reserve
 from appliance.errors import UserError
+from appliance.files import replace_file
 from appliance.loopback import USER, authorization
 from appliance.secrets import digest, secret_from_file
 from appliance.times import now
@@ -149,12 +150,11 @@ def _address(host: str, port: int) -> str:
 def write_config(config: Config, path: Path) -> None:
     """Write MediaMTX's configuration, all of it or nothing; it holds the box's secret. Raises OSError."""
     secret = secret_from_file(config.local_secret_path)
+    text = json.dumps(configuration(config, secret), indent=2)  # JSON is YAML
+    if path.exists() and path.read_text() == text:
+        return  # a full disk keeps no ingest from starting again
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # mode 0600
-    with os.fdopen(handle, "w") as file:
-        # JSON is YAML.
-        json.dump(configuration(config, secret), file, indent=2)
-    Path(draft).replace(path)
+    Reserve(config.state).spend(partial(replace_file, path, text))
 
 
 def command(config: Config) -> list[str]:

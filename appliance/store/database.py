@@ -101,7 +101,9 @@ class Store:
         busy_timeout_s: how long a transaction waits for another writer.
         """
         try:
-            return Reserve(path.parent).spend(lambda: cls._opened(path, busy_timeout_s))
+            store = Reserve(path.parent).spend(lambda: cls._opened(path, busy_timeout_s))
+            store.make_room()  # for who starts on a full disk: the log begins without any
+            return store
         except (OSError, sqlite3.Error) as error:
             raise StoreError(f"{path}: {error}; {_next_step(path, error)}") from error
 
@@ -226,6 +228,8 @@ class Store:
                 if sqlite_room.has_room(self.db):
                     return
             self.reserve.give_up_if_full(keep_bytes)
+            with suppress(sqlite3.Error), self._transaction():
+                sqlite_room.take_least(self.db)  # before something else does
 
     def keep_room(self) -> None:
         """While the disk has room, keep some of it within the file, for when it has none. Raises sqlite3.Error."""
