@@ -348,7 +348,7 @@ def test_a_thousand_boxes_come_by_pages_and_can_be_searched(fleet: Fleet) -> Non
     assert found.count('class="card box-tile') == 10
     assert ann.get("/?site=2").text.count('class="card box-tile') == 1
     assert ann.get("/?page=x&site=x").is_success
-    assert ann.get("/boxes").text.count("<tr>") == 143
+    assert ann.get("/boxes").text.count("<tr") == 143
 
 
 def test_a_database_that_fails_is_said_in_words(fleet: Fleet) -> None:

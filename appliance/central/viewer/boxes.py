@@ -155,6 +155,6 @@ def _page(centre: Centre, store: CentralStore, visitor: Visitor, now: Now, box: 
         "typed": typed,
         "now": now,
         "compliance": compliance,
-        "silent": silent(store, now.utc) if visitor.is_admin else [],
+        "silent": silent(store, now.utc, "ingest") if visitor.is_admin else [],
     }
     return centre.pages.page("box.html", **{"problem": asked.problem, **shown, **values})

@@ -56,7 +56,8 @@ def tiles(store: CentralStore, person: int | None, now_utc: float, site_id: int 
     today = store.sums.by_box(Scope(person, site_id), ranges.today(now_utc, store.zone()))
     streams = Counter(stream.box_id for stream in store.boxes.streams(person, site_id=site_id))
     found, boxes = [], store.boxes.all(person, site_id)
-    newest = max((box.version for box in boxes if box.revoked_utc is None), key=_release, default="")
+    fleet = boxes if site_id is None else store.boxes.all(person)
+    newest = max((box.version for box in fleet if box.revoked_utc is None), key=_release, default="")
     for box in boxes:
         sums = today.get(box.id, Watched())
         newer = newest if () != _release(box.version) < _release(newest) else ""
@@ -134,12 +135,12 @@ def overview(store: CentralStore, person: int | None, now: Now, everything: Sequ
     }
 
 
-def silent(store: CentralStore, now_utc: float) -> list[str]:
-    """What of the centre itself does not run, in words."""
-    processes = store.records.processes()
+def silent(store: CentralStore, now_utc: float, kind: str = "") -> list[str]:
+    """What of the centre itself does not run, in words. kind: only of this kind of process, where it is given."""
+    processes = [process for process in store.records.processes() if kind in ("", process.kind)]
     alive = [process for process in processes if process.is_alive(now_utc)]
     found = [f"{process.name}: {process.problem}" for process in alive if process.problem]
-    if not any(process.kind == "ingest" for process in alive):
+    if kind in ("", "ingest") and not any(process.kind == "ingest" for process in alive):
         words = _("The ingest of this centre does not run, so nothing that boxes send is taken; they keep it.")
         found.insert(0, words)
     return found
