@@ -18,7 +18,8 @@ from appliance.web.rate_charts import Point, rate_band
 from appliance.web.svg import STATE_LABELS, Tick
 from appliance.web.week_charts import Cell, Row, figure, heat_map, shade_of, stream_rows
 
-CSS = (Path(__file__).parent.parent / "appliance" / "web" / "static" / "app.css").read_text()
+STATIC = Path(__file__).parent.parent / "appliance" / "web" / "static"
+CSS = "".join((STATIC / name).read_text() for name in ("app.css", "charts.css", "print.css"))
 
 
 def parsed(svg: str) -> ElementTree.Element:
