@@ -15,7 +15,7 @@ VIEWS = {path.name: path for path in sorted((REPOSITORY / "appliance").rglob("vi
 PAGES = sorted(
     path for path in (REPOSITORY / "appliance").rglob("views/*.html") if '% rebase("base.html"' in path.read_text()
 )
-NEEDED = {"data-preview=": "previews.js", "data-upload ": "upload.js", 'class="column': "charts.js"}
+NEEDED = {"data-preview=": "previews.js", "data-upload ": "upload.js"}
 """What a view must ask for, by what it is for."""
 
 
