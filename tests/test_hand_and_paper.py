@@ -110,6 +110,7 @@ def luminance(colour: str) -> float:
 
 
 def test_the_mark_live_can_be_read_in_light_in_the_dark_and_on_paper() -> None:
-    grounds = re.findall(r"--live: (#[0-9a-f]{6})", (KIT_STATIC / "app.css").read_text())
+    sheets = "".join((KIT_STATIC / name).read_text() for name in ("app.css", "print.css"))
+    grounds = re.findall(r"--live: (#[0-9a-f]{6})", sheets)
     assert len(grounds) == 3
     assert [ground for ground in grounds if 1.05 / (luminance(ground) + 0.05) < 4.9] == []

@@ -226,7 +226,6 @@ def week_chart(of: Week) -> str:
     return heat_map(
         [[_cell(bucket, of.weeks) for bucket in row] for row in of.hours],
         _("Persons by hour of the week, {weeks}", weeks=of.words),
-        _("persons an hour"),
     )
 
 

@@ -52,7 +52,7 @@ def week_chart(of: Report) -> str:
     if of.hours is None:
         return ""
     rows = [[_cell(each, of.times_of(weekday)) for each in row] for weekday, row in enumerate(of.hours)]
-    return heat_map(rows, _("Persons by hour of the week"), _("persons an hour"))
+    return heat_map(rows, _("Persons by hour of the week"))
 
 
 def _cell(of: Sum, times: int) -> Cell:

@@ -116,7 +116,7 @@ def stacked_bars(
         if drawing or bar.before:
             unsure = "" if bar.is_certain else "unsure"
             columns.append(svg.column(Column(left, step, bar.lines, bar.href), drawing, unsure))
-    # Behind the columns would be covered, in front of them would hide nothing: it takes no pointer (app.css).
+    # Behind the columns would be covered, in front of them would hide nothing: it takes no pointer (charts.css).
     pieces += columns
     pieces += [
         f'<path class="over" fill="url(#{name}-{state})" d="{"".join(paths)}"/>'

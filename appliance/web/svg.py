@@ -1,4 +1,4 @@
-"""What our charts are made of, as SVG. Colours and fonts come from app.css, so a chart follows light and dark."""
+"""What our charts are made of, as SVG. Their colours are those of app.css, so a chart follows light and dark."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def column(place: Column, drawing: str = "", marks: str = "") -> str:
 
 
 def tip(middle: float, lines: Sequence[str]) -> str:
-    """The words of a column, as near to it as they fit; app.css shows one at a time."""
+    """The words of a column, as near to it as they fit; charts.css shows one at a time."""
     width = TIP_CHARACTER_PX * max(map(len, lines), default=0)
     x = max(4.0, min(middle - width / 2, WIDTH - 4 - width))
     texts = "".join(f'<text x="{x:.0f}" y="{13 + 17 * row}">{escape(line)}</text>' for row, line in enumerate(lines))
@@ -153,7 +153,7 @@ def line(text: str, y: float) -> str:
 
 
 def near(text: str, y: float) -> str:
-    """The scale again, at the end that a narrow screen shows first; app.css hides it on wide ones."""
+    """The scale again, at the end that a narrow screen shows first; charts.css hides it on wide ones."""
     return f'<text class="near" x="{WIDTH - 4}" y="{y + 4:.1f}" aria-hidden="true">{text}</text>'
 
 
