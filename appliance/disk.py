@@ -83,11 +83,17 @@ class Reserve:
         """
         with suppress(OSError):
             size_bytes = self._size_bytes()
-            if size_bytes > max(keep_bytes, self._keep_bytes) and free_bytes(self.path.parent) < LOG_BYTES:
+            if size_bytes > max(keep_bytes, self._keep_bytes) and self.is_due():
                 left_bytes = size_bytes // 2 if size_bytes > LEAST_BYTES else 0
                 os.truncate(self.path, left_bytes)
                 log.warning("the disk is full; %.1f MB of the reserve are left", left_bytes / 1_000_000)
                 return True
+        return False
+
+    def is_due(self) -> bool:
+        """Whether so little is free that some of it must be given up for what is written."""
+        with suppress(OSError):
+            return free_bytes(self.path.parent) < LOG_BYTES
         return False
 
     def spend(self, act: Callable[[], T]) -> T:

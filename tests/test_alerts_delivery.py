@@ -18,7 +18,7 @@ import pytest
 
 from appliance import mail
 from appliance.alerts import changes, kinds, message, webhook
-from appliance.alerts.courier import LEAST_TRIES, MOST_TRIES, PAUSES_S, TELL_S, TRIED_FOR_S, Courier
+from appliance.alerts.courier import LEAST_TRIES, MOST_TRIES, NOTE_PAUSE_S, PAUSES_S, TELL_S, TRIED_FOR_S, Courier
 from appliance.alerts.judge import What
 from appliance.alerts.log import Event, Outcome, new_uid
 from appliance.alerts.message import Site
@@ -304,23 +304,64 @@ def test_killed_between_sending_and_noting_it_is_sent_once_more_with_the_same_id
     assert room.outcomes() == [("ops", Outcome.SENT, 1)]
 
 
-def test_what_was_sent_and_cannot_be_noted_is_not_sent_again(
+def test_what_was_sent_and_cannot_be_noted_is_not_sent_again_and_keeps_nothing_else_waiting(
     room: Room, hook: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ops = room.recipient("ops", hook.url)
-    room.tell(ops)
-    room.tell(ops)
+    ops, night = room.recipient("ops", hook.url), room.recipient("night", hook.url)
+    room.tell(ops, night)
+    room.tell(ops, night, words="The disk is almost full.")
     courier = room.courier()
     with locked(room.path):  # as long as somebody else holds the lock, nothing can be noted
         monkeypatch.setattr("appliance.store.soundness.BUSY_TIMEOUT_S", 0.1)
         for _ in range(3):
             with pytest.raises(NotSaved):
                 courier.step()
-    assert len(hook.bodies) == 1
+    assert len(hook.bodies) == 4, "of two messages each to both, the one about the disk, too"
+    room.clock.forward(NOTE_PAUSE_S)
     courier.step()
     courier.close()
-    assert len(hook.bodies) == 2 == len(set(hook.bodies))
-    assert room.outcomes() == [("ops", Outcome.SENT, 1)] * 2
+    assert len(hook.bodies) == 4
+    assert room.outcomes() == [(name, Outcome.SENT, 1) for name in ("ops", "night")] * 2
+
+
+def test_what_was_refused_for_good_and_cannot_be_noted_is_not_sent_again(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room.tell(room.recipient("ops", "http://127.0.0.1:1/"))
+    sent = []
+
+    def refuse(_recipient: Recipient, event: Event) -> None:
+        sent.append(event.uid)
+        raise Undelivered("There is no such person.", is_final=True)
+
+    courier = room.courier(send=refuse)
+    with locked(room.path):
+        monkeypatch.setattr("appliance.store.soundness.BUSY_TIMEOUT_S", 0.1)
+        for _ in range(3):
+            with pytest.raises(NotSaved):
+                courier.step()
+    room.clock.forward(NOTE_PAUSE_S)
+    courier.step()
+    courier.close()
+    assert (len(sent), room.outcomes()) == (1, [("ops", Outcome.FAILED, 1)])
+
+
+def test_a_try_that_cannot_be_noted_is_said_until_it_is(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    room.tell(room.recipient("ops", "http://127.0.0.1:1/"))
+    courier = room.courier()
+    with locked(room.path):
+        monkeypatch.setattr("appliance.store.soundness.BUSY_TIMEOUT_S", 0.1)
+        for _ in range(2):  # nothing is due the second time, and yet not all is well
+            with pytest.raises(NotSaved):
+                courier.step()
+    room.clock.forward(NOTE_PAUSE_S - 1)  # before the next try is due
+    with pytest.raises(NotSaved):
+        courier.step()
+    room.clock.forward(1)
+    monkeypatch.setattr(courier, "_deliver", lambda _outbox: None)
+    courier.step()
+    courier.close()
+    assert room.outcomes() == [("ops", Outcome.WAITING, 1)]
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count, islice
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,7 @@ from appliance.secrets import claim_code
 from appliance.sections import Images
 from appliance.store import DetectionFilter, Heartbeat, StoredImage
 from appliance.store.backup import Backups
+from appliance.store.room import SPARE_BYTES
 from appliance.store.schedule import FIRST_S, RETRY_S, BackupSchedule
 from appliance.vision.analysis import Sighting
 from appliance.watch.recorder import Recorder
@@ -26,6 +28,9 @@ from appliance.watch.service import Watcher
 from tests.conftest import REPOSITORY
 from tests.disks import fill, small_disk
 from tests.site import JPEG, PASSWORD, Box
+
+
+NUMBERS = count()
 
 
 @pytest.fixture
@@ -76,6 +81,7 @@ def test_on_a_full_disk_a_box_is_claimed(disk: Path) -> None:
 
 def test_what_does_not_fit_is_refused_with_the_reason_and_changes_nothing(box: Box) -> None:
     browser = box.browser("ann")
+    assert box.store.empty_log()
     full(box, reserve=False)
     image = box.store.detections.all_images()[0]
     said = "The disk of the box is full, so nothing was changed. An admin can make room:"
@@ -205,10 +211,46 @@ def test_images_leave_room_for_rows(box: Box) -> None:
     assert write(9.0)
 
 
-def test_of_the_reserve_the_watcher_takes_half_and_the_rest_is_for_people(box: Box) -> None:
+def many_pass(watcher: Watcher, box: Box, persons: int) -> None:
+    """So many are seen, and left."""
+    detection = Detection(box.clock.now.utc, box.clock.now.utc, State.MASK, 0.9, 5, (0, 0, 1, 1), 2, 2, "m")
+    for number in islice(NUMBERS, persons):
+        watcher.recorder.take(Sighting(f"person {number}", 1, None, detection, None, ended=True))
+
+
+def test_whatever_fills_the_disk_again_and_again_people_sign_in_and_detections_are_kept(box: Box) -> None:
+    watcher = Watcher(msgspec.structs.replace(box.config, images=Images(min_free_mb=0)))
+    watcher.step(box.clock.now)
+    assert box.store.empty_log()
+    path = box.config.store_path
+    assert path.stat().st_blocks * 512 >= path.stat().st_size > SPARE_BYTES, "the room is really taken"
+    box.clock.forward(60)
+    watcher.step(box.clock.now)
+    before = box.store.detections.counts(DetectionFilter()).total
+    full(box, reserve=False)
+    many_pass(watcher, box, 1)
+    watcher.step(box.clock.now)  # the log may have to be used from its beginning first
+    for number in range(1, 13):
+        fill(box.config.state.parent)
+        many_pass(watcher, box, 3)
+        box.clock.forward(10)
+        watcher.step(box.clock.now)
+        assert (watcher.store_problem, watcher.recorder.waiting()) == (None, 0)
+        assert box.store.detections.counts(DetectionFilter()).total == before + 1 + 3 * number
+        assert box.browser().sign_in("ann").status_code == 303
+    assert Reserve(box.config.state).path.stat().st_size == RESERVE_BYTES, "nothing of it was needed"
+    assert box.store.problems() == []
+    watcher._stop()
+
+
+def test_of_the_reserve_the_watcher_takes_half_and_the_rest_is_for_people(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("appliance.store.room.SPARE_BYTES", 0)  # all of that has been used
     box.clock.forward(1)
     watcher = Watcher(msgspec.structs.replace(box.config, images=Images(min_free_mb=0)))
     watcher.step(box.clock.now)
+    many_pass(watcher, box, 2000)
     for seconds in (10, 1):
         full(box, reserve=False)
         box.clock.forward(seconds)
@@ -228,9 +270,7 @@ def test_on_a_full_disk_days_go_and_then_all_that_waited_is_recorded(box: Box) -
     watcher = Watcher(config)
     watcher.step(box.clock.now)
     filler = full(box)
-    detection = Detection(box.clock.now.utc, box.clock.now.utc, State.MASK, 0.9, 5, (0, 0, 1, 1), 2, 2, "m")
-    for number in range(2000):
-        watcher.recorder.take(Sighting(f"person {number}", 1, None, detection, None, ended=True))
+    many_pass(watcher, box, 2000)
     box.clock.forward(10)
     watcher.step(box.clock.now)
     assert "database or disk is full" in str(watcher.store_problem)

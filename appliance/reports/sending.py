@@ -134,6 +134,7 @@ class Sender(Generic[S]):
         is_final = isinstance(error, InputError) or (isinstance(error, MailError) and error.is_final)
         if is_final or tries >= MOST_TRIES:
             log.error("a report for %s is given up: %s", delivery.address, error)
+            self._again_s[delivery.uid] = now.uptime_s + LONGEST_PAUSE_S  # if that cannot be noted now
             self._note(store, delivery, DeliveryState.FAILED, str(error), now)
             return is_final
         pause_s = PAUSES_S[tries - 1] if tries <= len(PAUSES_S) else LONGEST_PAUSE_S

@@ -6,7 +6,7 @@ import fcntl
 import logging
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from appliance.errors import NotSaved, UserError
 from appliance.language import N_, _
 from appliance.reports.schedules import Reports
 from appliance.sqlite import Database, Migrated
-from appliance.store import soundness
+from appliance.store import room, soundness
 from appliance.store.ages import Ages
 from appliance.store.calibration_schema import WRONG_CORRECTIONS
 from appliance.store.calibrations import Calibrations
@@ -195,21 +195,41 @@ class Store:
         try:
             yield
             self.db.conn.execute("commit")
-        except BaseException:
+        except BaseException as error:
             self.db.rollback()
+            if means_full(error):
+                with suppress(sqlite3.Error):
+                    room.use_log_again(self.db)  # the next one may fit
             raise
 
     @contextmanager
     def saving(self) -> Iterator[None]:
         """`writing` what a person asked for, on a full disk with the reserve. Raises NotSaved, which says why not."""
-        if self.reserve:
-            self.reserve.give_up_if_full()
+        self.make_room()
         try:
             with self.writing():
                 yield
         except sqlite3.Error as error:
             log.error("not saved: %s", error)
+            if means_full(error):
+                self.make_room()  # for whoever tries again
             raise NotSaved(explain_trouble(error)) from error
+
+    def make_room(self, keep_bytes: int = 0) -> None:
+        """On a full disk, give up some of the reserve, unless there is room within the store's own files.
+
+        keep_bytes: of the reserve. Not in a transaction.
+        """
+        if self.reserve and self.reserve.is_due():
+            with suppress(sqlite3.Error, OSError):
+                if room.has_room(self.db):
+                    return
+            self.reserve.give_up_if_full(keep_bytes)
+
+    def keep_room(self) -> None:
+        """While the disk has room, keep some of it within the file, for when it has none. Raises sqlite3.Error."""
+        with self._transaction():
+            room.keep_spare(self.db)
 
     def empty_log(self) -> bool:
         """Write all of the write-ahead log into the file and empty it: what was deleted stands in it until then.

@@ -108,6 +108,7 @@ class Analysis:
             chip=NVIDIA if vision.decoder == "auto" and has(NVIDIA) else None,
         )
         self._sub_stream = SubStream(watch_url, reach, self.camera.nudge) if watch_url else None
+        self._preview_trouble = ""
         self._preview_due_s = 0.0
         self._nobodys: list[tuple[float, Bbox]] = []  # faces that no track expects, and until when they are hidden
         self._alive_s = time.monotonic()
@@ -335,7 +336,17 @@ class Analysis:
             drawn = draw_bboxes(hidden, shown, with_words=False)
             self.previews.write(self.stream_id, encode_jpeg(drawn, JPEG_QUALITY), shown)
         except OSError as error:
-            log.warning("no preview of stream %d: %s", self.stream_id, error.strerror)
+            self._tell_of_previews(error.strerror or str(error))
+        else:
+            self._tell_of_previews("")
+
+    def _tell_of_previews(self, trouble: str) -> None:
+        """A line when they cannot be written, and one when they can be again: there is one each second."""
+        if trouble and not self._preview_trouble:
+            log.warning("no preview of stream %d, trying again: %s", self.stream_id, trouble)
+        elif self._preview_trouble and not trouble:
+            log.info("there are previews of stream %d again", self.stream_id)
+        self._preview_trouble = trouble
 
 
 def _told_utc(track: Track) -> float:

@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from appliance.config import Config
 from appliance.disk import FOR_PEOPLE_BYTES, Reserve
@@ -164,7 +164,7 @@ class Watcher:
                 log.info("the store can be written again")
             self.store_problem = None
         except sqlite3.Error as error:
-            self.reserve.give_up_if_full(FOR_PEOPLE_BYTES)
+            self.store.make_room(FOR_PEOPLE_BYTES)
             if self.store_problem is None:
                 log.error(
                     "the store cannot be written (%s); trying again, %d persons wait", error, self.recorder.waiting()
@@ -324,6 +324,7 @@ class Watcher:
         if moment.uptime_s >= self._retain_due_s:
             self._retain_due_s = moment.uptime_s + TIDY_S
             self.reserve.make()
+            self._keep_room()
             try:
                 self.retention.step(self.store, moment)
             except OSError as error:
@@ -332,6 +333,11 @@ class Watcher:
             self.views.keep(self.store, self.analyses, moment)
         if self.kept.forget(self.store, moment):
             self._tidy_due_s = moment.uptime_s
+
+    def _keep_room(self) -> None:
+        with suppress(OSError):
+            if not self.reserve.is_needed():
+                self.store.keep_room()
 
     def _stop(self) -> None:
         for analysis in self.analyses.values():
