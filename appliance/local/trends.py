@@ -59,11 +59,15 @@ class Trend:
         found = [stream.title for stream in self.streams if stream.id == self.asked.stream_id]
         return found[0] if found else _("all streams")
 
+    def begins_at_start(self, name: str) -> bool:
+        """Whether a narrow screen begins to show this chart at its start, else at its end, the newest."""
+        return name in ("week", "streams") or charts.begins_at_start(self.asked, self.now_utc)
+
     def chart(self, name: str) -> str:
         """A chart by name; empty: there is nothing to draw."""
         drawn: dict[str, Callable[[], str]] = {
             "persons": lambda: charts.persons_chart(self.steps, self.asked, self.now_utc),
-            "rate": lambda: charts.rate_chart(self.steps, self.asked),
+            "rate": lambda: charts.rate_chart(self.steps, self.asked, self.now_utc),
             "week": lambda: charts.week_chart(self.week) if self.week else "",
             "streams": lambda: charts.streams_chart(self.rows, self.asked) if self.rows else "",
         }
