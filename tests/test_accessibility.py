@@ -95,6 +95,7 @@ def read(address: str, paths: Iterable[str], chromium: Any) -> list[str]:
             found += stumbles(axe, page, RULES)
             page.emulate_media(color_scheme="dark")
             found += stumbles(axe, page, COLOURS)
+            assert "\\\\" not in page.inner_text("body"), "a line of a template that was to go on"
     return found
 
 

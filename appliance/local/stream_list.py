@@ -75,7 +75,8 @@ class Row:
     def kinds(self) -> tuple[Show, ...]:
         """Every filter that lets it through but ALL."""
         state = _SHOWN_AS[self.received.state]
-        return (Show.PROBLEM, state) if self.received.is_wrong or self.has_alert else (state,)
+        is_wrong = self.received.is_wrong or self.has_alert or self.stream.picture_fault is not None
+        return (Show.PROBLEM, state) if is_wrong else (state,)
 
     @property
     def place(self) -> str:

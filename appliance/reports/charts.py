@@ -23,7 +23,7 @@ LABELLED_HOURS, LABELLED_DAYS = 3, 8
 def persons_chart(of: Report, links: Links) -> str:
     """Persons by hour or day."""
     bars = [_bar(step, of, links) for step in of.steps]
-    return stacked_bars(bars, _persons_by(of), ticks=_ticks(of), key_at_end=False)
+    return stacked_bars(bars, _persons_by(of), ticks=_ticks(of), at_end=False)
 
 
 def _bar(step: Sum, of: Report, links: Links) -> Bar:
@@ -42,9 +42,8 @@ def rate_chart(of: Report, links: Links) -> str:
     if not any(step.rate for step in of.steps):
         return ""
     points = [Point(step_words(step, of), step.rate, step.is_gap, links.step(step)) for step in of.steps]
-    return rate_band(
-        points, _("Compliance by hour") if _is_day(of) else _("Compliance by day"), _ticks(of), key_at_end=False
-    )
+    title = _("Compliance by hour") if _is_day(of) else _("Compliance by day")
+    return rate_band(points, title, _ticks(of), at_end=False)
 
 
 def week_chart(of: Report) -> str:

@@ -87,12 +87,12 @@ def nice_top(highest: int) -> int:
 
 
 def stacked_bars(
-    bars: list[Bar], title: str, step_s: int = 3600, ticks: list[Tick] | None = None, key_at_end: bool = True
+    bars: list[Bar], title: str, step_s: int = 3600, ticks: list[Tick] | None = None, at_end: bool = True
 ) -> str:
     """An SVG of stacked bars, one per step, with the week before as a line where it was asked.
 
     ticks: the labels below. None: those of steps of 60, 3600 or 86400 s of UTC, which app.js turns into local ones.
-    key_at_end: as `svg.key` has it.
+    at_end: where a narrow screen begins to show it.
     """
     top = nice_top(max((max(bar.total, bar.before or 0) for bar in bars), default=0))
     room = HEIGHT - BOTTOM - TOP
@@ -103,7 +103,7 @@ def stacked_bars(
         svg.opening("bars", title),
         f"<defs>{svg.textures(name)}{svg.hatching(f'{name}-gap') if any(bar.is_gap for bar in bars) else ''}</defs>",
         *(svg.line(short(value), TOP + room * (1 - value / top)) for value in (0, top // 2, top)),
-        _key(name, compared, key_at_end),
+        _key(name, compared, at_end),
     ]
     textured: dict[str, list[str]] = {state: [] for state in TEXTURED}
     columns = []

@@ -33,10 +33,10 @@ class Point:
         return (self.when, _("compliance: {rate}", rate=rate_words(self.rate)))
 
 
-def rate_band(points: list[Point], title: str, ticks: list[Tick], key_at_end: bool = True) -> str:
+def rate_band(points: list[Point], title: str, ticks: list[Tick], at_end: bool = True) -> str:
     """An SVG from 0 to 100 %: a dot for each rate, joined where they are neighbours, on a band of their intervals.
 
-    key_at_end: as `svg.key` has it.
+    at_end: where a narrow screen begins to show it.
     """
     step = (WIDTH - LEFT) / max(1, len(points))
     name = svg.name_of(title, "rate")
@@ -45,7 +45,7 @@ def rate_band(points: list[Point], title: str, ticks: list[Tick], key_at_end: bo
         svg.opening("rate-chart", title),
         f"<defs>{svg.hatching(hatch)}</defs>" if any(point.is_gap for point in points) else "",
         *(svg.line(f"{value} %", _y(value / 100)) for value in (0, 50, 100)),
-        svg.key([("rate-key", "", _("compliance")), ("band", "", _("its 95 % interval"))], key_at_end),
+        svg.key([("rate-key", "", _("compliance")), ("band", "", _("its 95 % interval"))], at_end),
     ]
     for index, point in enumerate(points):
         left = LEFT + index * step

@@ -14,6 +14,9 @@ LEFT, BOTTOM, TOP = 46, 22, 42
 TIP_PX = 34  # above the picture: the key, and in its place what the column under the pointer or the focus says
 CHARACTER_PX = 6.7  # of a label
 TIP_CHARACTER_PX = 8.2  # on a phone, where the text is larger
+KEY_PX = 33  # of an entry of the key: its mark, and what is free before the next
+NARROW, WIDE = " fijlrt.,'|", "mwMW%"
+"""Letters that are about half as wide as others, and half as wide again, in the fonts that browsers have."""
 NOBODY_LOOKED = N_("nobody looked: no stream was LIVE, or nothing came")
 STATE_LABELS = {
     "mask": N_("Mask"),
@@ -103,10 +106,10 @@ def tip(middle: float, lines: Sequence[str]) -> str:
 def key(entries: Iterable[tuple[str, str, str]], at_end: bool = True) -> str:
     """What the marks mean, on the line above the picture. entries: (CSS class, pattern's id or "", label).
 
-    at_end: where a narrow screen begins to show a chart over time; else at the start.
+    at_end: where a narrow screen begins to show the chart; else it does so at the start, and the key stands there.
     """
     shown = list(entries)
-    x = WIDTH - sum(_key_px(label) for _name, _pattern, label in shown) if at_end else float(LEFT)
+    x = WIDTH - sum(_key_px(label) for _name, _pattern, label in shown) if at_end else 0.0
     pieces = []
     for name, pattern, label in shown:
         pieces.append(f'<rect class="{name}" x="{x:.0f}" y="4" width="14" height="10"/>')
@@ -118,7 +121,8 @@ def key(entries: Iterable[tuple[str, str, str]], at_end: bool = True) -> str:
 
 
 def _key_px(label: str) -> float:
-    return 27 + 7.9 * len(label)
+    narrow, wide = sum(label.count(each) for each in NARROW), sum(label.count(each) for each in WIDE)
+    return KEY_PX + 7.9 * len(label) - 3.6 * narrow + 3.6 * wide
 
 
 def textures(name: str) -> str:
