@@ -68,6 +68,17 @@ def test_a_box_is_gone_when_its_newest_is_as_old_as_the_rule_says(fleet: Fleet) 
     assert "dock at south" in found["gone", DOCK].words and "switched off on purpose" in found["gone", DOCK].words
 
 
+def test_nobody_looks_for_the_power_of_a_box_that_says_why_it_counts_nothing(fleet: Fleet) -> None:
+    watch(fleet, kinds.Gone(minutes=15))
+    old, full = {"sums_utc": NOON - 900, "complete_utc": 0}, "The disk of the box is full."
+    fleet.change_box("dock", **old, status="running", state_utc=NOON - 59, problem=full)
+    fleet.change_box("lobby", **old, status="running", state_utc=NOON - 900, problem=full)
+    found = {subject.id: each for (_, subject), each in look(fleet).items()}
+    assert found["dock"].holds and found["lobby"].holds
+    assert found["dock"].words.endswith(f"is connected, but for 15 min nothing that it counts has come. {full}")
+    assert found["lobby"].words.endswith("See its power and its network.")
+
+
 @pytest.mark.parametrize("wrong", ["none runs", "it has just begun", "it has trouble"])
 def test_nobody_is_gone_while_nothing_is_taken_in(fleet: Fleet, wrong: str) -> None:
     watch(fleet, kinds.Gone())
@@ -125,6 +136,17 @@ def test_a_service_that_ended_without_a_word_is_missed(fleet: Fleet) -> None:
     found = {subject.id: each for (_, subject), each in look(fleet).items()}
     assert {id: each.holds for id, each in found.items()} == {"ingest": False, "serve": True}
     assert "The page of the centre cannot be opened." in found["serve"].words
+
+
+def test_on_a_full_disk_a_service_that_cannot_say_that_it_lives_is_not_told_of(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch(fleet, kinds.Service())
+    note_alive(fleet.db, "serve", NOON - 9000, NOON - 60)
+    monkeypatch.setattr(type(fleet.db), "is_full", lambda _: True)
+    assert {subject.id: each.holds for (_, subject), each in look(fleet).items()} == {"ingest": False, "serve": None}
+    page = fleet.browser("ann").get("/").text
+    assert "The disk of the centre is full" in page and "does not run" not in page
 
 
 class Hook:

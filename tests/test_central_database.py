@@ -12,6 +12,7 @@ import pytest
 from appliance.central import schema
 from appliance.central.database import Database, DatabaseAway, DatabaseError, for_postgresql, for_sqlite, is_postgresql
 from appliance.central.opening import connect, open_database
+from tests.disks import fill, small_disk
 from tests.postgres import Cluster
 
 
@@ -190,3 +191,20 @@ def test_places_for_values_are_found_outside_of_literals_only() -> None:
 def test_which_addresses_are_postgresql() -> None:
     assert is_postgresql("postgresql://x/y")
     assert not is_postgresql("/var/lib/mb9k-central/central.db")
+
+
+def test_on_a_full_disk_a_file_takes_rows_by_the_room_within_it(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as folder:
+        database = open_database(str(folder / "central.db"))
+        database.keep_room()
+        for number in range(300):
+            fill(folder)
+            _note(database, f"{number} {'x' * 2000}")
+        assert database.is_full()
+        assert database.one("select count(*) from facts where value = 7") >= 300
+        database.close()
+
+
+def _note(database: Database, name: str) -> None:
+    with database.writing():
+        database.execute("insert into facts (name, value) values (?, 7)", [name])

@@ -36,6 +36,7 @@ GROUND = {
     "rates",
     "secrets",
     "sections",
+    "sqlite_room",
     "service",
     "sqlite",
     "time_zone",

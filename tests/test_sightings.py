@@ -364,13 +364,21 @@ def test_previews_are_two_and_a_half_a_second_at_most(
     assert distances_s == pytest.approx([expected_s] * len(distances_s), abs=0.045)
 
 
-def test_a_preview_that_cannot_be_written_ends_nothing(
+def test_previews_that_cannot_be_written_end_nothing_and_are_said_once(
     previews: Previews, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
+    caplog.set_level("INFO", "appliance.vision.analysis")
     previews.request(1)
-    monkeypatch.setattr(previews, "write", refuse)
-    Scripted(previews).see(square(400))
-    assert caplog.messages == ["no preview of stream 1: No space left on device"]
+    scripted = Scripted(previews)
+    with monkeypatch.context() as full:
+        full.setattr(previews, "write", refuse)
+        for _ in range(3):
+            scripted.see(square(400), after_s=1.0)
+    scripted.see(square(400), after_s=1.0)
+    assert caplog.messages == [
+        "no preview of stream 1, trying again: No space left on device",
+        "there are previews of stream 1 again",
+    ]

@@ -10,11 +10,13 @@ import pytest
 
 from appliance import messages
 from appliance.config import Config
+from appliance.disk import DISK_FULL
 from appliance.faces import State
 from appliance.messages import MAX_BYTES, MAX_EPOCHS
 from appliance.secrets import new_stream_key
 from appliance.store import BoxClock, Store, WallClock
 from appliance.sync import machine, news
+from tests.disks import fill, small_disk
 from tests.test_sync_outbox import BEGIN, box_store, later, record, someone
 
 
@@ -83,8 +85,9 @@ def record_on(store: Store, stream_id: int) -> None:
         store.detections.add(stream_id, someone(BEGIN.utc, State.MASK))
 
 
-def test_what_is_wrong_with_the_box_is_told_but_not_what_must_stay_here(store: Store) -> None:
-    assert "The gate is not running" in news.problem(store, BEGIN)
+def test_what_is_wrong_with_the_box_is_told_but_not_what_must_stay_here(store: Store, tmp_path: Path) -> None:
+    config = msgspec.convert({"state_dir": str(tmp_path)}, Config)
+    assert "The gate is not running" in news.problem(store, config, BEGIN)
     key = new_stream_key()
     said = (
         f"No picture from rtsp://ann:secret@camera.example/1?key={key}, 192.168.1.7:554 or fe80::1ff:fe23:4567:890a;"
@@ -94,7 +97,14 @@ def test_what_is_wrong_with_the_box_is_told_but_not_what_must_stay_here(store: S
     store.services.heartbeat("gate", 1, BEGIN.utc, None, BEGIN)
     store.services.heartbeat("sync", 1, BEGIN.utc, "The centre is not reached.", BEGIN)
     store.services.heartbeat("notify", 1, BEGIN.utc, "Alerts do not reach Ann.", BEGIN)
-    assert news.problem(store, BEGIN) == "No picture from … … or …; … knows. See … or …; run `mb9k check`."
+    assert news.problem(store, config, BEGIN) == "No picture from … … or …; … knows. See … or …; run `mb9k check`."
+
+
+def test_on_a_full_disk_it_is_told_and_not_that_nothing_runs(store: Store, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as folder:
+        config = msgspec.convert({"state_dir": str(folder)}, Config)
+        fill(folder)
+        assert news.problem(store, config, BEGIN) == DISK_FULL
 
 
 @pytest.mark.parametrize("words", ["", "It is 12 % full, as of 3 h ago.", "x" * 500])

@@ -74,7 +74,7 @@ class Courier:
         self.problem: str | None = None
 
     def step(self) -> None:
-        """Deliver what is due. Raises UserError, sqlite3.Error: the store cannot be used, or not all of it; call it again."""
+        """Deliver what is due. Raises UserError, sqlite3.Error: the store cannot be used; call it again."""
         try:
             self._outbox = self._outbox or self._open()
             self._note(self._outbox)

@@ -13,11 +13,13 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from appliance import sqlite_room
+from appliance.disk import LOG_BYTES, free_bytes
 from appliance.errors import UserError
 from appliance.sqlite import statements
 
@@ -99,6 +101,14 @@ class Database(abc.ABC):
         With SQLite it takes the write lock at once; with PostgreSQL each statement sees what others have committed.
         """
 
+    def is_full(self) -> bool:
+        """Whether the disk is so full that writing fails, as far as that can be told from here."""
+        return False
+
+    @abc.abstractmethod
+    def keep_room(self) -> None:
+        """Keep room for when the disk is full, where that is ours to do. Raises sqlite3.Error."""
+
     @abc.abstractmethod
     def close(self) -> None:
         """Give the connection back."""
@@ -124,6 +134,7 @@ class SqliteDatabase(Database):
     dialect: Dialect = "sqlite"
 
     def __init__(self, path: Path, mode: str = "rwc", busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
+        self.path = path
         uri = f"{path.absolute().as_uri()}?mode={mode}"
         self.connection = sqlite3.connect(
             uri,
@@ -180,6 +191,9 @@ class SqliteDatabase(Database):
     @contextmanager
     def writing(self) -> Iterator[None]:
         """One transaction; it takes the write lock at once."""
+        if self.is_full():
+            with suppress(sqlite3.Error):
+                sqlite_room.use_log_again(self)
         self.connection.execute("begin immediate")
         try:
             yield
@@ -188,6 +202,19 @@ class SqliteDatabase(Database):
             if self.connection.in_transaction:
                 self.connection.execute("rollback")
             raise
+
+    def is_full(self) -> bool:
+        """Whether hardly anything is free on the disk of the file."""
+        with suppress(OSError):
+            return free_bytes(self.path.parent) < LOG_BYTES
+        return False
+
+    def keep_room(self) -> None:
+        """While the disk has room, keep some of it within the file, for when it has none. Raises sqlite3.Error."""
+        if not self.is_full():
+            with self.writing():
+                sqlite_room.keep_spare(self)
+            sqlite_room.use_log_again(self)  # only then the file has it
 
     def close(self) -> None:
         """Close the file."""

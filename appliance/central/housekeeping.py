@@ -56,6 +56,7 @@ class Housekeeping:
         self._each(math.inf, "time zone", lambda: days.follow_zone(database, self._config.zone))
         self._each(ROLL_UP_S, "roll-ups", lambda: roll_up_all(database))
         self._each(MINUTE_S, "told problems", lambda: status.forget_told(database, now_utc))
+        self._each(MINUTE_S, "room", database.keep_room)
         self._each(MINUTE_S, "letters", lambda: letters.forget(database, now_utc - keep.letters_days * DAY_S))
         self._each(HOUR_S, "parts", lambda: partitions.make_ahead(database, keep.minutes_days, now_utc))
         self._each(HOUR_S, "copy", lambda: self._copy(now_utc))

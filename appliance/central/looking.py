@@ -30,6 +30,10 @@ WITHOUT = {
 }
 """What people must know while no process of a kind runs."""
 SILENT = N_("Nothing has come from {box} for {time}. See its power and its network.")
+NOT_COUNTING = N_("{box} is connected, but for {time} nothing that it counts has come. {problem}")
+SEE_PAGE = N_("See its page.")
+HEARD_S = 180
+"""A box says each minute how it is."""
 SWITCHED_OFF = N_("Nothing has come from {box} for {time}. It was switched off on purpose.")
 
 
@@ -126,11 +130,18 @@ class Looking:
         name = _("{box} at {site}", box=box.name, site=box.site) if box.site else box.name
         words = _("{box} tells again what it counts.", box=name)
         if holds and age_s is not None:
-            words = _(SWITCHED_OFF if box.status == "stopped" else SILENT, box=name, time=duration(age_s))
+            words = self._gone_words(box, name, age_s)
         if holds and not self._hears:
             holds = None
         figures = {"age_s": None if age_s is None else int(age_s)}
         return Finding(Subject(Of.BOX, box.id), holds, box.name, words, figures)
+
+    def _gone_words(self, box: Box, name: str, age_s: float) -> str:
+        """Whether it is off, away, or there and counts nothing: nobody should look for its power in vain."""
+        is_heard = box.state_utc is not None and self._moment.utc - box.state_utc < HEARD_S
+        if box.status == "running" and is_heard:
+            return _(NOT_COUNTING, box=name, time=duration(age_s), problem=box.problem or _(SEE_PAGE))
+        return _(SWITCHED_OFF if box.status == "stopped" else SILENT, box=name, time=duration(age_s))
 
     def _backlog(self, box: Box) -> Finding:
         grows = self._memory.grows(box)
@@ -179,4 +190,6 @@ class Looking:
             if not lives:
                 words = _("The service {name} of the centre is not running.", name=kind)
                 words = " ".join((words, _(WITHOUT[kind]), _("Its log says why.")))
-            yield Finding(Subject(Of.SERVICE, kind), not lives, kind, words)
+            # On a full disk one that lives cannot write that it does.
+            holds = None if not lives and self._store.db.is_full() else not lives
+            yield Finding(Subject(Of.SERVICE, kind), holds, kind, words)

@@ -28,7 +28,7 @@ from appliance.central.looking import Looking, Memory
 from appliance.central.opening import connect, open_database
 from appliance.central.reporting import site_of_centre
 from appliance.central.store import CentralStore
-from appliance.errors import UserError
+from appliance.errors import NotSaved, UserError
 from appliance.language import speak
 from appliance.reports.sending import Sender
 from appliance.times import Now, now
@@ -83,9 +83,10 @@ class Notify:
         self._stepped_s = time.monotonic()
         trouble = ""
         try:
-            self._turn(self._clock())
+            trouble = self._turn(self._clock())
         except _TROUBLE as error:
-            self.leads.clear()
+            if not isinstance(error, NotSaved):  # on a full disk what waits is told all the same
+                self.leads.clear()
             trouble = f"Alerts cannot be judged: {error}"
         if trouble and not self._trouble:
             log.error("%s; trying again", trouble)
@@ -93,19 +94,21 @@ class Notify:
             log.info("alerts can be judged again")
         self._trouble = trouble
 
-    def _turn(self, moment: Now) -> None:
+    def _turn(self, moment: Now) -> str:
+        """What keeps alerts from being judged: that of the last look, until there is another one."""
         if not self._leader.leads():
             self.leads.clear()
-            return
+            return ""
         if not self.leads.is_set():
             self._rounds, self._memory = Rounds(), Memory()  # another one led meanwhile
             self.leads.set()
-        if moment.uptime_s < self._look_due_s:
-            return
+        elif moment.uptime_s < self._look_due_s:
+            return self._trouble
         self._look_due_s = moment.uptime_s + LOOK_S
         with closing(CentralStore.open_existing(self._config.database_address, self._config.audit_head_path)) as store:
             look = Looking(store, store.alerts.rules.all(), self._memory, moment)
             self._rounds.step(store, look, moment, store.zone())
+        return ""
 
     def end(self) -> None:
         """Let another one lead."""

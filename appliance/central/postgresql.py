@@ -226,6 +226,9 @@ class PostgresqlDatabase(Database):
         with _as_sqlite_errors(self.connection), self.connection.transaction():
             yield
 
+    def keep_room(self) -> None:
+        """Whoever runs the server does."""
+
     def close(self) -> None:
         """Give the connection back to the pool."""
         self._pool.putconn(self.connection)

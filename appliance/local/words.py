@@ -7,7 +7,7 @@ from datetime import date
 
 from appliance.board import HOT_C, Board, Throttling
 from appliance.calibration import Share
-from appliance.disk import MAKE_ROOM
+from appliance.disk import DISK_FULL, MAKE_ROOM
 from appliance.faces import Detection, Health, PictureFault, State, Work
 from appliance.keeping import ImageMode, Keeping
 from appliance.language import N_, _, n_, weekday_short
@@ -69,7 +69,6 @@ TOO_SMALL = N_("Unknown: face too small")
 IDLE_KEY_INTERVAL_S = 1  # as stored, in whole seconds: with more, every frame is decoded (vision/reading/decoding.py)
 SENT_KEY_INTERVAL_S = 2  # what the page of a stream key advises
 MANY_TOO_SMALL, FEW_LOOKS = 0.05, 0.9  # from here on people are told
-DISK_FULL = N_("The disk of the box is full, so no images are kept, and new detections may have to wait in memory.")
 UNKNOWN_WHILE_FULL = N_("While the disk of the box is full, it cannot be told whether this runs: {names}.")
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from appliance import sqlite_room
 from appliance.accounts.audit import Audit
 from appliance.accounts.audit_chain import HeadFile, head_path
 from appliance.accounts.people import People
@@ -19,7 +20,7 @@ from appliance.errors import NotSaved, UserError
 from appliance.language import N_, _
 from appliance.reports.schedules import Reports
 from appliance.sqlite import Database, Migrated
-from appliance.store import room, soundness
+from appliance.store import soundness
 from appliance.store.ages import Ages
 from appliance.store.calibration_schema import WRONG_CORRECTIONS
 from appliance.store.calibrations import Calibrations
@@ -186,6 +187,9 @@ class Store:
         It takes the write lock at once: a transaction that reads first and then writes may be refused
         at any time when another process wrote in between.
         """
+        if self.reserve and self.reserve.is_due():
+            with suppress(sqlite3.Error):
+                sqlite_room.use_log_again(self.db)
         with self.audit.within(self._transaction()):
             yield
 
@@ -195,11 +199,8 @@ class Store:
         try:
             yield
             self.db.conn.execute("commit")
-        except BaseException as error:
+        except BaseException:
             self.db.rollback()
-            if means_full(error):
-                with suppress(sqlite3.Error):
-                    room.use_log_again(self.db)  # the next one may fit
             raise
 
     @contextmanager
@@ -222,14 +223,15 @@ class Store:
         """
         if self.reserve and self.reserve.is_due():
             with suppress(sqlite3.Error, OSError):
-                if room.has_room(self.db):
+                if sqlite_room.has_room(self.db):
                     return
             self.reserve.give_up_if_full(keep_bytes)
 
     def keep_room(self) -> None:
         """While the disk has room, keep some of it within the file, for when it has none. Raises sqlite3.Error."""
         with self._transaction():
-            room.keep_spare(self.db)
+            sqlite_room.keep_spare(self.db)
+        sqlite_room.use_log_again(self.db)  # only then the file has it
 
     def empty_log(self) -> bool:
         """Write all of the write-ahead log into the file and empty it: what was deleted stands in it until then.

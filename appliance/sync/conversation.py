@@ -121,7 +121,7 @@ class Conversation:
             news.stream_names(self._store, self._config),
             news.clock(self._store, now),
             news.live(self._store, now),
-            news.problem(self._store, now),
+            news.problem(self._store, self._config, now),
             self._update,
         )
         if self._said is None or (found.names, found.clock) != (self._said.names, self._said.clock):

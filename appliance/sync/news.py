@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.metadata
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import Literal
 
 from appliance import messages
 from appliance.config import Config
+from appliance.disk import DISK_FULL, Reserve
 from appliance.messages import MAX_BYTES, MAX_EPOCHS, MAX_STREAMS, Hello, State
 from appliance.service import SERVICES
 from appliance.store import Store, WallClock
@@ -97,24 +99,33 @@ def state(
         backlog=store.summaries.backlog(now.utc // 60 * 60).rows,  # somebody may be counted at any moment of this one
         disk_free_mb=machine.disk_free_mb(config.state),
         temperature_c=machine.temperature_c(),
-        problem=problem(store, now),
+        problem=problem(store, config, now),
         update=update,
     )
 
 
-def problem(store: Store, now: Now) -> str:
+def problem(store: Store, config: Config, now: Now) -> str:
     """What is wrong with the services of the box, as far as it may be told elsewhere. Raises sqlite3.Error."""
-    return shortened(" ".join(_problems(store, now)))
+    return shortened(" ".join(_problems(store, config, now)))
 
 
-def _problems(store: Store, now: Now) -> Iterator[str]:
+def _problems(store: Store, config: Config, now: Now) -> Iterator[str]:
+    is_full = _is_full(config)
+    if is_full:  # then a service that is not heard of could not write that it lives
+        yield DISK_FULL
     alive = {service.name: service for service in store.services.all(now) if service.alive}
     for service in SERVICES:
         said = alive.get(service.name)
-        if said is None and service.without_it:
+        if said is None and service.without_it and not is_full:
             yield service.without_it
         elif said is not None and said.problem and service.name not in OWN:
             yield said.problem
+
+
+def _is_full(config: Config) -> bool:
+    with suppress(OSError):
+        return Reserve(config.state).is_needed()
+    return False
 
 
 def shortened(words: str) -> str:

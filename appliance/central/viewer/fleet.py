@@ -16,7 +16,7 @@ from appliance.central.viewer import ranges, series
 from appliance.central.viewer.alerts import open_now
 from appliance.central.viewer.condition import Condition, Severity, completeness, condition
 from appliance.central.viewer.pages import Centre
-from appliance.language import _, n_
+from appliance.language import N_, _, n_
 from appliance.rates import Rate, compliance
 from appliance.times import Now
 from appliance.web.access import Access, App
@@ -26,6 +26,7 @@ from appliance.web.pages import Page
 
 TILES, ROWS = 60, 300
 """Of one page."""
+FULL = N_("The disk of the centre is full, so what boxes send may have to wait with them. Make room on it.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,8 @@ def silent(store: CentralStore, now_utc: float, kind: str = "") -> list[str]:
     processes = [process for process in store.records.processes() if kind in ("", process.kind)]
     alive = [process for process in processes if process.is_alive(now_utc)]
     found = [f"{process.name}: {process.problem}" for process in alive if process.problem]
+    if store.db.is_full():
+        return [_(FULL), *found]
     if kind in ("", "ingest") and not any(process.kind == "ingest" for process in alive):
         words = _("The ingest of this centre does not run, so nothing that boxes send is taken; they keep it.")
         found.insert(0, words)

@@ -1,4 +1,4 @@
-"""Room within the store's own files: what is written finds it there on a full disk, where nobody else can take it.
+"""Room within a database's own files: what is written finds it there on a full disk, where nobody else can take it.
 
 SQLite needs new room for two things. The file grows by a page now and then; free pages are kept in it for that. The log
 beside it grows until all of it is in the file, and is then used again from its beginning; a file that cannot grow keeps
@@ -7,13 +7,21 @@ all of it in the log, and then nothing at all can be written, for want of a few 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-
-from appliance.disk import LEAST_BYTES
-from appliance.sqlite import Database
+from typing import Any, Protocol
 
 SPARE_BYTES = 2_000_000
 """What is kept free in the file: some five thousand persons."""
+LEAST_BYTES = 500_000
+"""What a few writes may need."""
+
+
+class Database(Protocol):
+    """One of SQLite's, with rows by name."""
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
+        """Run one statement. Raises sqlite3.Error."""
 
 
 def keep_spare(db: Database) -> None:
@@ -23,14 +31,19 @@ def keep_spare(db: Database) -> None:
     """
     takes_bytes = SPARE_BYTES if _free_bytes(db) < SPARE_BYTES // 2 else LEAST_BYTES
     if takes_bytes == SPARE_BYTES or _log_bytes(db) < LEAST_BYTES:
-        # What is deleted is overwritten (secure_delete), so that the disk gives room for every page.
+        before = db.execute("pragma secure_delete").fetchone()[0]
+        db.execute("pragma secure_delete=on")  # every page is written, so that the disk gives room for it
         db.execute("create table spare (room blob) strict")
         db.execute("insert into spare (room) values (zeroblob(?))", [takes_bytes])
         db.execute("drop table spare")
+        db.execute(f"pragma secure_delete={int(before)}")
 
 
 def has_room(db: Database) -> bool:
-    """Whether a few writes fit into what there is, however full the disk. Not in a transaction. Raises sqlite3.Error."""
+    """Whether a few writes fit into what there is, however full the disk is.
+
+    Not in a transaction. Raises sqlite3.Error.
+    """
     return use_log_again(db) and _free_bytes(db) >= LEAST_BYTES and _log_bytes(db) >= LEAST_BYTES
 
 
