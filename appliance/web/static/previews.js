@@ -55,14 +55,18 @@ function drawLabels(frame, picture, faces) {
   labels.style.fontSize = `${LABEL_PX * px}px`;
   while (labels.childElementCount > faces.length) labels.lastElementChild.remove();
   while (labels.childElementCount < faces.length) labels.append(newLabel());
-  faces.forEach(([state, left, top], index) => {
+  const taken = [];
+  faces.forEach(([state, left, top, , bottom], index) => {
     const label = labels.children[index];
     const [bar, text] = label.children;
     label.setAttribute("class", `face-label face-label-${state}`);
     setText(text, labels.getAttribute(`data-words-${state}`) ?? state);
     const size = { width: text.getComputedTextLength() + 10 * px, height: (LABEL_PX + 6) * px };
     const x = Math.max(0, Math.min(left, width - size.width));
-    const y = top >= size.height ? top - size.height : Math.max(0, Math.min(top, height - size.height));
+    const above = top >= size.height ? top - size.height : Math.max(0, Math.min(top, height - size.height));
+    const isFree = (y) => !taken.some((other) => Math.abs(other.y - y) < size.height && x < other.x + other.width && other.x < x + size.width);
+    const y = [above, Math.min(bottom, height - size.height)].find(isFree) ?? above; // below a face, where another's words are
+    taken.push({ x, y, ...size });
     place(bar, { x, y, ...size });
     place(text, { x: x + 5 * px, y: y + (LABEL_PX + 1) * px });
   });
