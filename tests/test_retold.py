@@ -11,7 +11,7 @@ import pytest
 from appliance.faces import Judging
 from appliance.language import LANGUAGES, _, n_, sentences, speaking
 from appliance.retold import FEWEST_LETTERS, retold
-from appliance.sync import commands
+from appliance.sync import commands, reasons
 from appliance.vision.reading.condition import OF_ABOUT, PULLED, PUSHED, UNKNOWN_CODEC, Obstacle
 from tests.site import Box
 
@@ -51,6 +51,9 @@ def test_several_sentences_are_told_one_by_one_and_what_is_unknown_stays() -> No
         assert retold("Whatever else. Nobody knows it.") == "Whatever else. Nobody knows it."
         assert retold(commands.RESTARTED.format(service="watch")) == "Der Dienst watch wurde beendet und läuft wieder."
         assert retold("ann:door is LIVE again.") == _("{stream} is LIVE again.", stream="ann:door")
+        unreached = reasons.of_error(ConnectionRefusedError(), "centre.lan", 8883, 0.0)
+        assert retold(unreached).startswith("centre.lan nimmt an Port 8883 keine Verbindungen an. Sehen Sie nach")
+        assert retold(reasons.REVOKED) == f"{_(reasons.REVOKED.partition(' Join')[0])} {_(reasons.JOIN_AGAIN)}"
         assert (retold(None), retold("")) == ("", "")
 
 
