@@ -27,6 +27,7 @@ from appliance.web.access import Access, App
 from appliance.web.charts import interval
 from appliance.web.forms import field, query_value
 from appliance.web.pages import Page, Pages
+from appliance.web.svg import STATE_LABELS
 
 VIEWS = Path(__file__).parent / "views"
 DONE = {
@@ -117,6 +118,7 @@ def _add_report(app: App, reports: Reports) -> None:
             charts=charts(made, links),
             links=links,
             State=State,
+            STATE_LABELS=STATE_LABELS,
             interval=interval,
             say=words,
             kinds={kind: _(label) for kind, label in LABELS.items()},

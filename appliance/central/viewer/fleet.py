@@ -21,7 +21,7 @@ from appliance.rates import Rate, compliance
 from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.forms import query_value, whole_number
-from appliance.web.maps import Point, map_of
+from appliance.web.maps import SMALL_WIDTH, WIDTH, Point, map_of
 from appliance.web.pages import Page
 
 TILES, ROWS = 60, 300
@@ -89,7 +89,8 @@ def add_routes(app: App, centre: Centre) -> None:
         sites = store.sites.all(visitor.sees_only)
         found = tiles(store, visitor.sees_only, now.utc)
         points = points_of(sites, found)
-        drawing = map_of(points, _("Sites on a map")) if points else ""
+        widths = (WIDTH, SMALL_WIDTH) if points else ()  # of which a screen shows one
+        drawing = "".join(map_of(points, _("Sites on a map"), width) for width in widths)
         placeless = [site for site in sites if not site.has_place]
         return centre.pages.page("map.html", drawing=drawing, points=points, placeless=placeless, form="map")
 
