@@ -112,9 +112,21 @@ def _read(path: Path) -> gettext.GNUTranslations:
     """A translator's catalogue as gettext takes it."""
     compiled = io.BytesIO()
     with path.open("rb") as source:
-        write_mo(compiled, read_po(source, path.stem))
+        catalogue = read_po(source, path.stem)
+    ids = [message.id for message in catalogue if message.id and not message.context]
+    _marked[path.stem] = tuple(each if isinstance(each, str) else (each[0], each[1]) for each in ids)
+    write_mo(compiled, catalogue)
     compiled.seek(0)
     return gettext.GNUTranslations(compiled)
+
+
+_marked: dict[str, tuple[str | tuple[str, str], ...]] = {}
+
+
+def sentences(language: str) -> tuple[str | tuple[str, str], ...]:
+    """What is marked and translated into a language; (one, many) of what is told by number."""
+    _catalogue(language)
+    return _marked.get(language, ())
 
 
 def number(count: int) -> str:

@@ -23,7 +23,7 @@ REQUEST_S = 10.0
 GLANCED_S = 20.0  # a page without a script comes again after fifteen seconds
 AGE_HEADER = "X-Picture-Age-S"  # in seconds by the box's own clock: nobody needs to trust a browser's
 FRESH_S = 3.0
-"""An older picture is not live: pages that have it go on showing it with its age (OLD_MS in app.js)."""
+"""An older picture is not live: pages that have it go on showing it with its age (OLD_MS in previews.js)."""
 MARKED_AT_MOST = 60
 """What is said of a picture goes over the network as a header: of more faces, the largest."""
 _START, _APP0, _COMMENT, _SCAN = b"\xff\xd8", b"\xff\xe0", b"\xff\xfe", b"\xff\xda"

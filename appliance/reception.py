@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from appliance.language import N_, _
+from appliance.retold import retold
 from appliance.store import Refusal, ServiceStatus, Store, Stream
 from appliance.times import Now, utc_text
 
@@ -139,12 +140,12 @@ def reception(
     if not stream.active:
         return Reception(ReceptionState.INACTIVE, refusal=refusal)
     if stream.live:
-        return Reception(ReceptionState.LIVE, since_utc=since_utc, problem=stream.problem, refusal=refusal)
+        return Reception(ReceptionState.LIVE, since_utc=since_utc, problem=_problem(stream), refusal=refusal)
     silent = _silent(stream, services)
     if silent is not None:
         return _not_known(silent, services.get(silent), refusal, now, disk_is_full)
     if stream.has_key and refusal:
-        return Reception(ReceptionState.REFUSED, since_utc=refusal.at_utc, problem=stream.problem, refusal=refusal)
+        return Reception(ReceptionState.REFUSED, since_utc=refusal.at_utc, problem=_problem(stream), refusal=refusal)
     return _offline(stream, refusal)
 
 
@@ -193,5 +194,16 @@ def _offline(stream: Stream, refusal: Refusal | None) -> Reception:
         since = N_("The box has got no picture of this camera since {time}.")
         advice = _("The box asks it again and again: see whether the camera is on, and reached from here.")
     return Reception(
-        ReceptionState.OFFLINE, what, stream.ended_utc, since, "" if stream.problem else advice, stream.problem, refusal
+        ReceptionState.OFFLINE,
+        what,
+        stream.ended_utc,
+        since,
+        "" if stream.problem else advice,
+        _problem(stream),
+        refusal,
     )
+
+
+def _problem(stream: Stream) -> str | None:
+    """As the watcher put it on record, in the language spoken."""
+    return retold(stream.problem) or None

@@ -549,9 +549,13 @@ in: to the line's right, seen from its first point; out: to its left.
 
 
 class StreamPage(TypedDict):
-    """Streams by title."""
+    """Streams by title; where a page was asked for, by id. next: the address of the following page, a link; null: none.
+
+    Without `limit` and `after` they are all in one answer.
+    """
 
     streams: list[Stream]
+    next: str | None
 
 
 class StreamWithKey(TypedDict):
@@ -820,12 +824,18 @@ class Box:
         """How the box is: services, and streams that are LIVE."""
         return cast(Status, self._json("GET", "/api/v1/status"))
 
-    def get_streams(self, *, search: str | None = None) -> StreamPage:
+    def get_streams(
+        self, *, search: str | None = None, limit: int | None = None, after: int | None = None
+    ) -> StreamPage:
         """Your streams; for an admin all.
 
         search: owner:name contains this, in any case
+        limit: how many at most; all if it and `after` are left out
+        after: only streams with a larger id; `next` of an answer has it
         """
-        return cast(StreamPage, self._json("GET", "/api/v1/streams", {"search": search}))
+        return cast(
+            StreamPage, self._json("GET", "/api/v1/streams", {"search": search, "limit": limit, "after": after})
+        )
 
     def post_streams(self, body: NewStream) -> StreamWithKey:
         """Make a stream; the answer holds its key, this once."""

@@ -82,6 +82,12 @@ class Browser:
         answer = self.post(path, page, **fields)
         return self.get(answer.headers["location"]) if answer.is_redirect else answer
 
+    def led(self, path: str, page: str = "/account", **fields: str) -> httpx.Response:
+        """`post`, which must lead on, and the page to which it leads."""
+        answer = self.post(path, page, **fields)
+        assert answer.status_code == 303, f"{path}: {answer.status_code}"
+        return self.get(answer.headers["location"])
+
     def sign_in(self, name: str, password: str = PASSWORD) -> httpx.Response:
         return self.post("/sign-in", page="/sign-in", name=name, password=password)
 

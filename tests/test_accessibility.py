@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ import pytest
 
 from appliance.faces import Health, State
 from appliance.images import Place
+from appliance.language import LANGUAGES
 from appliance.secrets import digest
 from appliance.store import Deleted, Kind
+from appliance.web.languages import COOKIE
 from appliance.zones import Zone, ZoneKind
 from tests.alerted import something_is_wrong
 from tests.central_alerts import something_is_wrong as at_a_centre
@@ -24,7 +27,10 @@ from tests.test_roles import DECLARED
 from tests.test_web import serving
 
 __all__ = ["chromium", "launched"]
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]  # dozens of pages
+EVERY_LANGUAGE = os.environ.get("MB9K_EVERY_LANGUAGE") == "1"
+"""Each page in all languages, for whoever asks for it; else in one, by turns: axe-core takes a second for a page."""
+PATIENCE = len(LANGUAGES) if EVERY_LANGUAGE else 1
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300 * PATIENCE)]  # dozens of pages
 
 NAMES = {
     "<stream_id:int>": "1",
@@ -39,6 +45,12 @@ NAMES = {
 }
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 COLOURS = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
+
+
+def languages_of(number: int) -> list[str]:
+    """Those in which the page of this number is read."""
+    every = list(LANGUAGES)
+    return every if EVERY_LANGUAGE else [every[number % len(every)]]
 
 
 def pages(declared: Iterable[str], client: httpx.Client) -> list[str]:
@@ -56,8 +68,9 @@ def pages(declared: Iterable[str], client: httpx.Client) -> list[str]:
 
 
 def stumbles(axe: Any, page: Any, options: dict[str, Any]) -> list[str]:
+    where = f"{page.url} in {page.locator('html').get_attribute('lang')}"
     return [
-        f"{page.url}: {violation['id']}: {violation['help']}: {node['html'][:200]} {node['failureSummary'][:300]}"
+        f"{where}: {violation['id']}: {violation['help']}: {node['html'][:200]} {node['failureSummary'][:300]}"
         for violation in axe.run(page, options=options).response["violations"]
         for node in violation["nodes"]
     ]
@@ -73,12 +86,16 @@ def read(address: str, paths: Iterable[str], chromium: Any) -> list[str]:
     page.click("main button")
     page.wait_for_url(f"{address}/")
     found = []
-    for path in paths:
-        page.emulate_media(color_scheme="light")
-        page.goto(address + path)
-        found += stumbles(axe, page, RULES)
-        page.emulate_media(color_scheme="dark")
-        found += stumbles(axe, page, COLOURS)
+    for number, path in enumerate(paths):
+        for language in languages_of(number):
+            page.context.add_cookies([{"name": COOKIE, "value": language, "url": address}])
+            page.emulate_media(color_scheme="light")
+            page.goto(address + path)
+            assert page.locator("html").get_attribute("lang") == language
+            found += stumbles(axe, page, RULES)
+            page.emulate_media(color_scheme="dark")
+            found += stumbles(axe, page, COLOURS)
+            assert "\\\\" not in page.inner_text("body"), "a line of a template that was to go on"
     return found
 
 
@@ -109,7 +126,7 @@ def box(tmp_path: Path) -> Iterator[Box]:
     made.close()
 
 
-@pytest.mark.timeout(600)  # some fifty pages, each read twice
+@pytest.mark.timeout(600 * PATIENCE)  # some fifty pages, each read twice
 def test_nobody_stumbles_over_a_page_of_the_box(box: Box, free_port: Callable[[], int], chromium: Any) -> None:
     box.browser("ann").post("/streams/1/key", page="/streams/1/new-key")  # which a page shows for five minutes
     paths = pages(DECLARED, box.browser("ann").client)

@@ -170,6 +170,7 @@ def test_a_second_site_is_built_from_accounts_and_web_alone(tmp_path: Path) -> N
     assert "Hello ann" in home and "head office" in home and 'href="/people"' in home
 
     made = browser.follow("/account/tokens", name="report").text
+    assert "\\" not in made, "no line of a template that was to go on"
     token = made.split('id="token"')[1].split(">")[1].split("<")[0]
     centre = Centre(tmp_path / "centre.db")
     sci = centre.people.add("sci", PASSWORD_HASH, Role.DATA_SCIENTIST, 0.0)

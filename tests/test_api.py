@@ -304,6 +304,32 @@ def test_trends_are_the_numbers_of_the_record_cut_by_the_clocks_of_the_box(api: 
     assert api.call("GET", "/api/v1/trends?stream=9").status_code == 404
 
 
+def test_streams_come_in_pages_when_asked_for(api: Api) -> None:
+    for name in ("yard", "hall", "gate"):
+        api.call("POST", "/api/v1/streams", json={"name": name})
+    whole = api.call("GET", "/api/v1/streams").json()
+    titles = [stream["title"] for stream in whole["streams"]]
+    assert titles == sorted(titles) and len(titles) == 5 and whole["next"] is None, "as ever"
+    address, seen = "/api/v1/streams?limit=2&search=a", []
+    while address:
+        page = api.call("GET", address).json()
+        assert len(page["streams"]) <= 2
+        seen += [stream["title"] for stream in page["streams"]]
+        address = page["next"]
+    assert seen == [title for title in titles_by_id(api) if "a" in title] and len(seen) > 2
+    assert [each["title"] for each in api.call("GET", "/api/v1/streams?after=0", "sci").json()["streams"]] == [
+        "sci:lab"
+    ]
+    assert api.call("GET", "/api/v1/streams?after=999").json() == {"streams": [], "next": None}
+    for wrong in ("limit=0", "limit=201", "limit=x", "after=x", "before=1"):
+        assert api.call("GET", f"/api/v1/streams?{wrong}").status_code == 400, wrong
+
+
+def titles_by_id(api: Api) -> list[str]:
+    streams = api.call("GET", "/api/v1/streams").json()["streams"]
+    return [stream["title"] for stream in sorted(streams, key=lambda stream: stream["id"])]
+
+
 def test_the_status_says_what_judges(api: Api) -> None:
     judging = Judging("tensorrt", "TensorRT 10.3.0 on Orin, INT8", "A GPU answers.", "2026-11-27T16:00:00Z")
     api.store.services.heartbeat("gate", 1, NOON, None, now())

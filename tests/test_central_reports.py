@@ -79,6 +79,9 @@ def test_an_analyst_has_reports_of_own_sites_and_an_admin_has_them_sent(fleet: F
     sci, ann = fleet.browser("sci"), fleet.browser("ann")
     page = sci.get("/report?kind=day&day=2026-11-23").text
     assert "dock" not in page and "south" not in page and ">120<" in page and 'href="/compare"' in page
+    assert "/detections" not in page and '<a class="column' not in page, "a centre has no list of persons"
+    week = sci.get("/report?kind=week&day=2026-11-18&of=box:lobby").text
+    assert 'href="/report?kind=day&amp;day=2026-11-16&amp;of=' in week
     assert "There is no such box" in sci.get("/report?kind=day&day=2026-11-23&of=site:2").text
     assert "all boxes of south" in ann.get("/report").text
     assert sci.get("/reports").status_code == 403

@@ -253,7 +253,10 @@ def test_an_update_is_asked_of_one_box_or_of_all_of_a_site(fleet: Fleet) -> None
     assert fleet.browser("sci").post("/sites/1/update", address=BUNDLE, sha256=sum_of).status_code == 403
     fleet.change_box(there[0], takes_commands=0)
     refused = ann.post("/sites/1/update", address=BUNDLE, sha256=sum_of)
-    assert refused.status_code == 200 and "set to take no commands" in refused.text
+    assert refused.status_code == 400 and "set to take no commands" in refused.text
+    fleet.add_box("annex", 1)
+    some = ann.led("/sites/1/update", address=BUNDLE, sha256=sum_of).text
+    assert f"The boxes of this site were told to update. But not: {there[0]}: This box is set to take no" in some
 
 
 def test_refused_messages_are_shown_with_their_reason(fleet: Fleet) -> None:
@@ -301,8 +304,8 @@ def test_a_join_code_is_shown_to_its_maker_for_some_minutes_and_can_be_withdrawn
 def test_a_box_is_revoked_after_a_question(fleet: Fleet) -> None:
     ann = fleet.browser("ann")
     assert "Revoke lobby?" in main_of(ann.get("/boxes/lobby/revoke").text)
-    revoked = ann.post("/boxes/lobby/revoke")
-    assert "No mosquitto of ours runs on this machine" in main_of(revoked.text), "nobody is told what is not so"
+    revoked = ann.led("/boxes/lobby/revoke")
+    assert "No mosquitto of ours runs on this machine" in revoked.text, "nobody is told what is not so"
     box = fleet.store.boxes.get("lobby", None)
     assert box and box.revoked_utc == NOON
     told = main_of(ann.get("/boxes/lobby").text)
@@ -345,7 +348,7 @@ def test_a_thousand_boxes_come_by_pages_and_can_be_searched(fleet: Fleet) -> Non
     assert found.count('class="card box-tile') == 10
     assert ann.get("/?site=2").text.count('class="card box-tile') == 1
     assert ann.get("/?page=x&site=x").is_success
-    assert ann.get("/boxes").text.count("<tr>") == 143
+    assert ann.get("/boxes").text.count("<tr") == 143
 
 
 def test_a_database_that_fails_is_said_in_words(fleet: Fleet) -> None:

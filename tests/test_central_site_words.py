@@ -98,11 +98,15 @@ def test_a_silent_box_says_what_to_do_and_a_lost_one_has_no_stream_live(fleet: F
     fleet.change_box("lobby", status="gone", sums_utc=NOON - 4000, complete_utc=NOON - 4000)
     fleet.change_box("dock", status="", sums_utc=None, complete_utc=None, hello_utc=None)
     fleet.db.execute(
-        "insert into processes (name, kind, started_utc, heartbeat_utc) values ('ingest', 'ingest', ?, ?)", [NOON, NOON]
+        "insert into processes (name, kind, started_utc, heartbeat_utc, problem) values ('ingest', 'ingest', ?, ?, ''),"
+        " ('notify', 'notify', ?, ?, 'No mail server answers.')",
+        [NOON] * 4,
     )
     ann = fleet.browser("ann")
     lost = main_of(ann.get("/boxes/lobby").text)
     assert "Its connection was lost, nothing has come for 1 h 6 min. See whether it has power" in lost
+    assert "mail" not in lost, "what keeps no data away is said on the page Fleet"
+    assert "No mail server answers" in main_of(ann.get("/").text)
     assert "door LIVE" not in lost and "0 of 1" in main_of(ann.get("/").text)
     assert "Joined, but has not told anything yet. This takes a minute" in main_of(ann.get("/boxes/dock").text)
     fleet.clock.forward(60)
@@ -117,6 +121,7 @@ def test_an_older_version_is_said(fleet: Fleet) -> None:
     text = main_of(fleet.browser("ann").get("/").text)
     assert "0.9.2 (others have 0.10.0)" in text and text.count("others have") == 1
     assert main_of(fleet.browser("ann").get("/boxes").text).count("older") == 1
+    assert "0.9.2 (others have 0.10.0)" in main_of(fleet.browser("ann").get("/sites/2").text), "of the whole fleet"
 
 
 def test_a_page_with_nothing_on_it_says_what_comes_next(fleet: Fleet) -> None:

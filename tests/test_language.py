@@ -131,6 +131,12 @@ def _tags(text: str) -> list[str]:
     return re.findall(r"</?[a-z]+[^>]*>|`[^`]*`", text)
 
 
+def test_no_view_shows_the_backslashes_that_join_lines() -> None:
+    """The template engine takes them away before a line of code and at the end; before a line of text it does not."""
+    shown = re.compile(r"\\\\\n(?!\s*%)\s*\S")
+    assert [view.name for view in VIEWS if shown.search(view.read_text())] == []
+
+
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: f"{view.parent.parent.name}/{view.name}")
 def test_every_sentence_of_a_view_is_marked(view: Any) -> None:
     assert unmarked(view.read_text()) == []

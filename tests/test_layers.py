@@ -34,6 +34,7 @@ GROUND = {
     "places",
     "processes",
     "rates",
+    "retold",
     "secrets",
     "sections",
     "sqlite_room",

@@ -94,7 +94,7 @@ def test_leaving_is_asked_once_more_and_deletes_the_key(box: Box, centre: Centre
     member(box, centre)
     browser = box.browser("ann")
     assert "Leave head office" in browser.get("/fleet/leave").text
-    answer = browser.post("/fleet/leave", page="/fleet/leave")
+    answer = browser.led("/fleet/leave", page="/fleet/leave")
     assert "This box has left head office" in answer.text and "Join code" in answer.text
     assert membership.load(box.config.state) is None
     assert "belongs to no centre" in browser.post("/fleet/leave", page="/fleet/leave").text
@@ -105,7 +105,7 @@ def test_a_damaged_membership_is_told_and_can_be_left(box: Box, centre: Centre) 
     (box.config.state / "fleet" / "centre.json").write_text("{")
     browser = box.browser("ann")
     assert "cannot be read" in browser.get("/fleet").text
-    assert "This box has left its centre" in browser.post("/fleet/leave", page="/fleet/leave").text
+    assert "This box has left its centre" in browser.led("/fleet/leave", page="/fleet/leave").text
 
 
 def test_commands_are_on_record_with_who_gave_them(box: Box) -> None:

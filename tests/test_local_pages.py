@@ -254,7 +254,7 @@ def test_what_is_wrong_with_a_picture_is_said_with_its_time_and_what_to_do_until
     for path in ("/streams/1", "/box-health"):
         page = " ".join(browser.get(path).text.split())
         assert "The picture has been dark since <time" in page and "</time>: is the lamp off, or" in page, path
-    assert all("picture dark" in browser.get(path).text for path in ("/streams", "/"))
+    assert all("picture dark" in browser.get(path).text for path in ("/streams?show=problem", "/"))
     assert browser.post("/streams/1/view").headers["location"].endswith("/streams/1")
     page = browser.get("/streams/1").text
     assert "been dark" not in page and "not learned yet" in page
@@ -508,6 +508,10 @@ def test_detections_are_filtered_by_stream_state_time_and_search(box: Box) -> No
 
     assert ids("") == ["2", "1"]
     assert ids("?stream=1") == ["1"] and ids("?state=no_mask") == ["2"] and ids("?search=SCI:l") == ["2"]
+    assert (
+        "compliance" in browser.get("/detections").text
+        and "compliance" not in browser.get("/detections?state=mask").text
+    )
     assert ids("?since=2000-01-01T00:00&until=2000-01-02T00:00") == []
     assert ids("?since=2000-01-01T00:00:00.000Z") == ["2", "1"]
     for odd in ("?since=soon", "?until=0001-01-01", "?until=9999-12-31T23:59:59%2B14:00", "?stream=x", "?state=%00"):

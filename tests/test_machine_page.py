@@ -77,7 +77,7 @@ def test_a_name_leads_to_a_page_that_waits_for_the_site(box: Box, room: Room) ->
 
 def test_a_zone_is_set(box: Box, room: Room) -> None:
     ann = box.browser("ann")
-    assert "The time zone is Europe/Oslo now." in ann.post("/settings/time-zone", zone="Europe/Oslo").text
+    assert "The time zone is Europe/Oslo now." in ann.led("/settings/time-zone", zone="Europe/Oslo").text
     assert ann.post("/settings/time-zone", zone="../x").status_code == 400
     assert noted(room)[0] == "timedatectl set-timezone Europe/Oslo"
 
@@ -89,14 +89,14 @@ def test_keys_come_and_go_and_a_password_stands_before_a_new_one(box: Box) -> No
         refused = ann.post("/settings/ssh/add", key=ED25519, current=wrong)
         assert refused.status_code == 400 and "password is wrong" in refused.text and ED25519 in refused.text
     assert not ssh.access(box.config).keys
-    added = ann.post("/settings/ssh/add", key=f"{ED25519} <i>", current=PASSWORD).text
+    added = ann.led("/settings/ssh/add", key=f"{ED25519} <i>", current=PASSWORD).text
     fingerprint = ssh.access(box.config).keys[0].fingerprint
     assert fingerprint in added and "ann@example i" in added and "<i>" not in added
     assert "in the list already" in ann.post("/settings/ssh/add", key=ED25519, current=PASSWORD).text
-    on = ann.post("/settings/ssh", on="on").text
+    on = ann.led("/settings/ssh", on="on").text
     assert "ssh is on." in on and ssh.access(box.config).host in on and "ssh root@" in on
     assert "not in the list" in ann.post("/settings/ssh/remove", fingerprint="SHA256:other").text
-    last = ann.post("/settings/ssh/remove", fingerprint=fingerprint).text
+    last = ann.led("/settings/ssh/remove", fingerprint=fingerprint).text
     assert "The key is removed. ssh is off." in last and not ssh.access(box.config).on, "nobody is left to come in"
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.web.maps import HIGHEST, RADIUS, WIDTH, Point, labels, map_of, overlap, view_of
+from appliance.web.maps import HIGHEST, RADIUS, SMALL_WIDTH, WIDTH, Point, labels, map_of, overlap, view_of
 
 
 def point(latitude: float, longitude: float, name: str = "here") -> Point:
@@ -24,17 +24,17 @@ points = st.lists(
 
 
 @settings(max_examples=150, deadline=None)
-@given(points)
-def test_every_point_is_on_the_map_and_no_label_covers_another_or_a_point(found: list[Point]) -> None:
-    view = view_of(found)
+@given(points, st.sampled_from([WIDTH, SMALL_WIDTH]))
+def test_every_point_is_on_the_map_and_no_label_covers_another_or_a_point(found: list[Point], width: int) -> None:
+    view = view_of(found, width)
     assert view.height <= HIGHEST + 1
     places = [view.place(each) for each in found]
     for x, y in places:
-        assert -1 <= x <= WIDTH + 1 and -1 <= y <= view.height + 1
+        assert -1 <= x <= width + 1 and -1 <= y <= view.height + 1
     placed = labels(found, view)
     rects = [label.rect for label in placed]
     for index, rect in enumerate(rects):
-        assert rect[0] >= 0 and rect[2] <= WIDTH and rect[1] >= 0 and rect[3] <= view.height
+        assert rect[0] >= 0 and rect[2] <= width and rect[1] >= 0 and rect[3] <= view.height
         assert not any(overlap(rect, other) for other in rects[index + 1 :])
         assert not any(overlap(rect, (x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS)) for x, y in places)
 

@@ -121,7 +121,7 @@ def test_the_words_over_a_picture_are_of_that_picture(box: Box, free_port: Calla
     left = [Face((60, 100, 140, 200), 0.9, (1, 0, 0), State.MASK)]
     right = [
         Face((500, 2, 636, 150), 0.9, (0, 1, 0), State.NO_MASK),
-        Face((300, 90, 330, 130), 0.9, (0, 0, 1), State.INCORRECT),
+        Face((460, 40, 490, 80), 0.9, (0, 0, 1), State.INCORRECT),
     ]
     turns = itertools.cycle([(plain(RED), left), (plain(BLUE), right)])
 
@@ -153,6 +153,7 @@ def test_the_words_over_a_picture_are_of_that_picture(box: Box, free_port: Calla
             "nothing beyond its edges"
         )
         assert all(bar["x"] + bar["width"] <= frame["x"] + frame["width"] + 1 for bar in bars)
+        assert bars[0]["y"] + bars[0]["height"] <= bars[1]["y"] + 1, "no words lie over others"
         assert all(17 <= bar["height"] <= 22 for bar in bars), "as large as text on the page, however small the picture"
         colour = page.evaluate("getComputedStyle(document.querySelector('.face-label rect')).fill")
         assert colour == f"rgb({', '.join(map(str, COLOURS[State.NO_MASK]))})", "the colour of its frame"

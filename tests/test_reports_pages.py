@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,28 @@ def test_a_report_tells_its_period_beside_the_one_before(box: Box) -> None:
     assert "Of sci:lab" in one and "84 persons" in one and "By stream" not in one
     so_far = text(sci.get("/report?kind=month&day=2026-11-25").text)
     assert "November 2026" in so_far and "until 11:57" in so_far and "Nothing is known of the month before" in so_far
+
+
+def test_each_bar_and_number_leads_to_its_persons_and_a_day_to_its_report(box: Box) -> None:
+    sci = box.browser("sci")
+
+    def listed(address: str) -> int:
+        return len(set(re.findall(r'id="detection-(\d+)"', sci.get(address).text)))
+
+    day = sci.get("/report?kind=day&day=2026-11-24&of=2").text
+    bars = re.findall(r'<a class="column[^"]*" href="([^"]*)" aria-label="([^"]*)"', day)
+    assert len(bars) == 12, "each hour in which somebody came"
+    address, words = bars[0]
+    assert words.startswith("07:00 to 08:00") and listed(unescape(address)) == 1
+    numbers = re.findall(r'<a href="(/detections[^"]*)">(\d+)</a>', day)
+    assert len(numbers) > 24 and "state=mask" in str(numbers) and "stream=2" in numbers[0][0]
+    for address, number in [*numbers[:3], *numbers[-3:]]:
+        assert listed(unescape(address)) == int(number), address
+    week = sci.get("/report?kind=week&day=2026-11-18").text
+    assert '<a class="column" href="/report?kind=day&amp;day=2026-11-18"' in week
+    assert len(re.findall(r'<td class="number"><a href="/detections\?stream=[12]&', week)) == 2, "each stream's own"
+    both = sci.get("/report?kind=day&day=2026-11-24&of=1&of=2").text
+    assert '<a class="column' not in both, "the list shows one stream or all"
 
 
 @pytest.mark.parametrize(

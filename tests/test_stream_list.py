@@ -109,6 +109,13 @@ def test_a_page_keeps_its_place_while_streams_before_it_come_and_go(box: Box, an
         assert "101 to 120 of 120" in ann.get(f"/streams?after={nonsense}").text
 
 
+def test_how_many_today_leads_to_them(ann: Browser) -> None:
+    page = ann.get("/streams?search=sci:lab").text
+    (address,) = re.findall(r'<strong><a [^>]*href="(/detections[^"]*)">1</a></strong>', page)
+    assert set(re.findall(r'id="detection-(\d+)"', ann.get(unescape(address)).text)) == {"2"}
+    assert "<strong>0</strong>" in ann.get("/streams?search=cam+001").text, "nobody has no list"
+
+
 def test_the_statements_are_as_many_for_all_as_for_one(ann: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     opened = Store.__init__

@@ -15,7 +15,7 @@ from tests.fleets import Fleet
 from tests.site import Box
 
 SAYS_ITSELF = {
-    "sign_in.claim", "sign_in.sign_out", "account.make_token", "metrics.make_token", "monitoring.make_token",
+    "sign_in.claim", "account.make_token", "metrics.make_token", "monitoring.make_token",
     "joins.add", "streams.delete", "streams.delete_images", "reviewing.delete", "reviewing.mark_thing",
     "mail_forms.try_mail_server", "recipient_forms.test",
     "people.remove", "privacy.keep_statistics_only", "calibration.label", "calibration.undo", "zones.save",
@@ -51,6 +51,16 @@ def test_what_a_script_fetches_does_not_use_the_sentence_up(box: Box) -> None:
     polled = ann.client.get("/streams/1", headers={"X-By-Script": "1"})
     assert told(polled.text) == []
     assert told(ann.get("/streams/1").text) == ["The stream door was deactivated."]
+
+
+def test_whoever_signs_out_is_told_so_once_in_that_browser_only(box: Box) -> None:
+    ann, other = box.browser("ann"), box.browser()
+    ann.client.headers["Accept-Language"] = "de"
+    other.get("/sign-in")
+    assert ann.post("/sign-out").headers["location"] == "/sign-in"
+    assert told(other.get("/sign-in").text) == []
+    assert told(ann.get("/sign-in").text) == ["Sie sind abgemeldet."]
+    assert told(ann.get("/sign-in").text) == []
 
 
 def test_a_form_that_was_refused_says_nothing_was_done(box: Box) -> None:

@@ -11,14 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.faces import Counts
+from appliance.language import speaking
 from appliance.rates import compliance
 from appliance.web.chart_files import LIGHT, standalone
 from appliance.web.charts import Bar, stacked_bars
 from appliance.web.rate_charts import Point, rate_band
 from appliance.web.svg import STATE_LABELS, Tick
-from appliance.web.week_charts import Cell, Row, figure, heat_map, shade_of, stream_rows
+from appliance.web.week_charts import Cell, Row, figure, heat_map, persons_words, shade_of, stream_rows
 
-CSS = (Path(__file__).parent.parent / "appliance" / "web" / "static" / "app.css").read_text()
+STATIC = Path(__file__).parent.parent / "appliance" / "web" / "static"
+CSS = "".join((STATIC / name).read_text() for name in ("app.css", "charts.css", "print.css"))
 
 
 def parsed(svg: str) -> ElementTree.Element:
@@ -49,7 +51,7 @@ def charts() -> dict[str, str]:
             "Rate",
             tick,
         ),
-        "week": heat_map([[Cell(None), *(Cell(float(hour)) for hour in range(23))]] * 7, "Week", "persons"),
+        "week": heat_map([[Cell(None), *(Cell(float(hour)) for hour in range(23))]] * 7, "Week"),
         "streams": stream_rows(
             [Row("ann:<door>", counts, compliance(counts), "/trends"), Row("x", Counts(1), None)], "S"
         ),
@@ -129,6 +131,16 @@ def test_a_chart_as_a_file_needs_nothing_but_itself(name: str) -> None:
     assert set(re.findall(r"url\(#([^)]+)\)", document)) <= ids
     top = float(whole.get("height", "0"))
     assert all(float(each.get("y", "0")) <= top for each in whole.iter())
+
+
+def test_a_cell_of_the_heat_map_is_a_whole_sentence_in_each_language() -> None:
+    told = {value: persons_words("Monday", value) for value in (0.0, 0.5, 1.0, 4.5)}
+    assert [words.removeprefix("Monday: ") for words in told.values()] == [
+        *("0 persons an hour", "0.5 persons an hour", "1 person an hour", "4.5 persons an hour"),
+    ]
+    with speaking("de"):
+        assert persons_words("Montag", 1.0) == "Montag: 1 Person je Stunde"
+        assert persons_words("Montag", 4.5) == "Montag: 4,5 Personen je Stunde"
 
 
 def test_every_class_of_a_chart_is_dressed_on_the_page_and_in_the_file() -> None:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from appliance.errors import InputError
 from appliance.faces import Counts, State
+from appliance.local.trend_charts import begins_at_start
 from appliance.local.trend_range import Kind, Range, Shown, clock_utc, day_number, is_shown_twice, own_range, range_of
 from appliance.local.trend_steps import week_before, when
 from appliance.store import DetectionFilter
@@ -223,3 +224,9 @@ def test_a_range_knows_its_own_kind() -> None:
     assert past.as_kind(Kind.WEEK, today) == "?range=week&day=2026-09-30&stream=3"
     assert past.as_kind(Kind.LIVE, today) == "?range=live&stream=3"
     assert range_of(Kind.WEEK, today, BERLIN).as_kind(Kind.DAY, today) == "?range=day&day=2026-11-27"
+
+
+def test_a_narrow_screen_begins_at_the_start_of_a_range_of_which_the_end_is_to_come() -> None:
+    day = range_of(Kind.DAY, day_number("2026-11-28"), BERLIN)
+    assert begins_at_start(day, utc("2026-11-28T07:30")) and not begins_at_start(day, utc("2026-11-28T18:00"))
+    assert not begins_at_start(day, utc("2026-11-29T07:30"))

@@ -10,7 +10,7 @@ import pytest
 from appliance.errors import InputError, UserError
 from appliance.machine import joining
 from appliance.machine.asking import ask
-from appliance.machine.requests import JoinWifi
+from appliance.machine.requests import Done, JoinWifi
 from appliance.notes import Notes
 from tests.machine_room import Room
 from tests.site import Box, Browser
@@ -76,7 +76,7 @@ def test_no_log_and_no_message_holds_the_password(room: Room) -> None:
     assert "three" not in str(refused.value) + room.ended() + repr(ASKED)
 
 
-def test_an_admin_asks_for_it_on_a_page_of_its_own(room: Room, tmp_path: Path) -> None:
+def test_an_admin_asks_for_it_on_a_page_of_its_own(room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     box = Box(tmp_path / "state", machine={"socket": str(room.socket_path)})
     ann, sci = Browser(box.app), Browser(box.app)
     ann.sign_in("ann")
@@ -88,6 +88,9 @@ def test_an_admin_asks_for_it_on_a_page_of_its_own(room: Room, tmp_path: Path) -
     assert room.noted() == []
     refused = ann.post("/settings/wifi", page="/settings/wifi", ssid="Hall 5", password="three long words")
     assert "NetworkManager does not run" in refused.text and "three long" not in refused.text
+    monkeypatch.setattr("appliance.local.wifi.ask", lambda *_asked: Done("Hall 5 is joined."))  # root would: above
+    led = ann.led("/settings/wifi", page="/settings/wifi", ssid="Hall 5", password="three long words")
+    assert '<p class="done" role="status">Hall 5 is joined.</p>' in led.text
     box.close()
 
 

@@ -20,7 +20,7 @@ from appliance.web.pages import Page
 def add_routes(app: App, accounts: Accounts, roles: Sequence[Role], page: Callable[..., Page]) -> None:
     """The forms of `_change_person.html` and `_tokens.html`.
 
-    page: the site's page of people, called as page(store, now, problem=..., open_id=..., done=...).
+    page: the site's page of people, called as page(store, now, problem=..., open_id=...).
     """
 
     @app.post("/people/<person_id:int>/role", access=Access.ADMIN)

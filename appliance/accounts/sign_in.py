@@ -72,7 +72,7 @@ def add_routes(app: App, accounts: Accounts) -> None:
             with store.saving():
                 store.people.end_session(visitor.session)
                 store.audit.add(Action.SIGNED_OUT)
-        answer = see_other("/sign-in")
+        answer = accounts.pages.done_by_nobody("/sign-in", _("You are signed out."))
         accounts.session_cookie.clear(answer)
         return answer
 

@@ -13,6 +13,7 @@ from appliance.alerts.kinds import Of, Subject
 from appliance.alerts.log import KEPT_S, Delivery, Entry, OpenAlert, Outcome
 from appliance.alerts.site import WAYS, AlertSite
 from appliance.language import N_, _, n_
+from appliance.retold import retold
 from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.forms import MAX_ID, query_value, whole_number
@@ -83,7 +84,7 @@ def shown(entry: Entry, address: Address) -> Shown:
     event = entry.event
     is_of_one = event.subject.of is not Of.ALL
     return Shown(
-        words=event.words,
+        words=retold(event.words),
         title=event.title if is_of_one else "",
         address=address(event.subject) if is_of_one else "",
         at_utc=event.at_utc,
@@ -119,5 +120,5 @@ def _unsent(delivery: Delivery) -> Unsent:
         state=_("failed") if is_failed else trying,
         is_failed=is_failed,
         at_utc=delivery.at_utc or delivery.created_utc,
-        problem=delivery.problem,
+        problem=retold(delivery.problem),
     )

@@ -82,7 +82,7 @@ class OfCentre:
         """Each box; for how long its streams were watched together says little, so it is left out."""
         found = self._store.sums.by_box(self._scope, self._span(since_utc, until_utc, by_day=True))
         return [
-            Part(box.name, found.get(box.id, Watched()).counts, None, f"/boxes/{box.id}")
+            Part(box.name, found.get(box.id, Watched()).counts, None, f"/boxes/{box.id}", f"{BOX}{box.id}")
             for box in self._boxes
             if box.revoked_utc is None or box.id in found
         ]

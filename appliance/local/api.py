@@ -90,8 +90,24 @@ def _add_stream_routes(app: App, site: Site) -> None:
     @app.get("/api/v1/streams", access=Access.SIGNED_IN)
     def streams(store: Store, visitor: Visitor, now: Now) -> HTTPResponse:
         """The visitor's streams; an admin's are all."""
-        found = store.streams.all(now, visitor.sees_only, parameters().get("search", "").strip())
-        return answer(shapes.StreamPage(streams=_streams_json(site, store, found, now)))
+        given, prefix = parameters(), site.pages.address.prefix
+        search = given.get("search", "").strip()
+        if not {"limit", "after"} & given.keys():
+            found = store.streams.all(now, visitor.sees_only, search)
+            return answer(shapes.StreamPage(streams=_streams_json(site, store, found, now), next=None))
+        limit = limit_parameter()
+        found = store.streams.page(now, visitor.sees_only, search, id_parameter("after") or 0, limit + 1)
+        query = {
+            **({"search": search} if search else {}),
+            "limit": limit,
+            "after": found[:limit][-1].id if found else 0,
+        }
+        return answer(
+            shapes.StreamPage(
+                streams=_streams_json(site, store, found[:limit], now),
+                next=f"{prefix}/api/v1/streams?{urlencode(query)}" if len(found) > limit else None,
+            )
+        )
 
     @app.post("/api/v1/streams", access=Access.SIGNED_IN)
     def add_stream(store: Store, visitor: Visitor, now: Now) -> HTTPResponse:

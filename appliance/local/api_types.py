@@ -244,9 +244,13 @@ class Status(Struct, kw_only=True):
 
 
 class StreamPage(Struct, kw_only=True):
-    """Streams by title."""
+    """Streams by title; where a page was asked for, by id. next: the address of the following page, a link; null: none.
+
+    Without `limit` and `after` they are all in one answer.
+    """
 
     streams: list[Stream]
+    next: str | None
 
 
 class DetectionPage(Struct, kw_only=True):

@@ -44,9 +44,8 @@ def add_routes(app: App, site: Site) -> None:
             joined = rules.join(site.config, store, field("code"), now)
         except UserError as error:
             return _page(site, store, now, problem=error)
-        if joined.notice:
-            return _page(site, store, now, notice=joined.notice)
-        return site.pages.done("/fleet", _("The box has joined the centre."))
+        words = [_("The box has joined the centre."), *([joined.notice] if joined.notice else [])]
+        return site.pages.done("/fleet", " ".join(words))
 
     @app.get("/fleet/leave", access=Access.ADMIN)
     def confirm_leave(store: Store, now: Now) -> Page:
@@ -58,7 +57,7 @@ def add_routes(app: App, site: Site) -> None:
             done = rules.leave(site.config, store)
         except UserError as error:
             return _page(site, store, now, problem=error)
-        return _page(site, store, now, done=done)
+        return site.pages.done("/fleet", done)
 
     @app.post("/fleet/updates", access=Access.ADMIN)
     def let_update(store: Store, now: Now, visitor: Visitor) -> Page:
@@ -139,7 +138,5 @@ def _page(site: Site, store: Store, now: Now, **values: Any) -> Page:
         "rules": rules,
         "now_utc": now.utc,
         **_broker_now(site, store, now),
-        "notice": None,
-        "done": None,
     }
     return site.pages.page("fleet.html", **{**shown, **values})

@@ -98,7 +98,7 @@ DEEDS = {
 
 
 class SettingsPage(Protocol):
-    """The page Settings. problem: why something was not done; done: what was."""
+    """The page Settings. problem: why something was not done."""
 
     def __call__(self, store: Store, now: Now, **values: Any) -> Page:
         """Shown with these values."""
@@ -145,7 +145,7 @@ def add_routes(app: App, site: Site, page: SettingsPage) -> None:
             words = _ask(config, TimeZone(field("zone")), visitor)
         except UserError as error:
             return page(store, now, problem=error, wrong_field="zone")
-        return page(store, now, done=words)
+        return site.pages.done("/settings", words)
 
     _add_ssh(app, site, page)
     for path, deed in DEEDS.items():
@@ -175,7 +175,7 @@ def _add_ssh(app: App, site: Site, page: SettingsPage) -> None:
             words = _ask(config, Ssh(field("on") == "on", tuple(each.line for each in there.keys)), visitor)
         except UserError as error:
             return page(store, now, problem=error)
-        return page(store, now, done=words)
+        return site.pages.done("/settings", words)
 
     @app.post("/settings/ssh/add", access=Access.ADMIN)
     def add_key(store: Store, now: Now, visitor: Visitor) -> Page:
@@ -188,7 +188,8 @@ def _add_ssh(app: App, site: Site, page: SettingsPage) -> None:
             _ask(config, Ssh(there.on, tuple(each.line for each in (*there.keys, added))), visitor)
         except UserError as error:
             return page(store, now, problem=error, typed_key=field("key"))
-        return page(store, now, done=_("The key {fingerprint} is in the list.", fingerprint=added.fingerprint))
+        words = _("The key {fingerprint} is in the list.", fingerprint=added.fingerprint)
+        return site.pages.done("/settings", words)
 
     @app.post("/settings/ssh/remove", access=Access.ADMIN)
     def remove_key(store: Store, now: Now, visitor: Visitor) -> Page:
@@ -200,7 +201,7 @@ def _add_ssh(app: App, site: Site, page: SettingsPage) -> None:
             words = _ask(config, Ssh(there.on and bool(left), left), visitor)
         except UserError as error:
             return page(store, now, problem=error)
-        return page(store, now, done=_("The key is removed.") + f" {words}")
+        return site.pages.done("/settings", _("The key is removed.") + f" {words}")
 
 
 def _add_deed(app: App, site: Site, path: str, deed: Deed) -> None:

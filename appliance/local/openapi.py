@@ -24,6 +24,13 @@ PAGING = {
     "limit": ({"type": "integer", "minimum": 1, "maximum": 200}, "how many at most; 50 if left out"),
     "before": (ID, "only what follows the detection with this id; `next` of an answer has it"),
 }
+STREAM_PAGING = {
+    "limit": (
+        {"type": "integer", "minimum": 1, "maximum": 200},
+        "how many at most; all if it and `after` are left out",
+    ),
+    "after": (ID, "only streams with a larger id; `next` of an answer has it"),
+}
 OPERATIONS = (
     Operation("GET", "/api/openapi.json", "This document", dict, public=True),
     Operation("GET", "/api/v1/status", "How the box is: services, and streams that are LIVE", shapes.Status),
@@ -32,7 +39,7 @@ OPERATIONS = (
         "/api/v1/streams",
         "Your streams; for an admin all",
         shapes.StreamPage,
-        query={"search": FILTERS["search"]},
+        query={"search": FILTERS["search"], **STREAM_PAGING},
     ),
     Operation(
         "POST", "/api/v1/streams", "Make a stream; the answer holds its key, this once", shapes.StreamWithKey, 201,

@@ -63,5 +63,5 @@ def _page(site: Site, store: Store, now: Now, **values: Any) -> Page:
         "tokens": store.people.all_tokens(),
         "roles": ROLES_OF_BOX,
     }
-    defaults = {"now_utc": now.utc, "name": "", "role": "", "done": None, "open_id": None}
+    defaults = {"now_utc": now.utc, "name": "", "role": "", "open_id": None}
     return site.pages.page("people.html", **{**lists, **defaults, **values})

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from appliance.accounts.guard import Visitor
+from appliance.faces import State
 from appliance.local.pages import Site
+from appliance.local.trend_steps import detections_address
 from appliance.reports import site as reports_site
+from appliance.reports.links import Subjects
 from appliance.reports.of_box import OfBox, knows_time
 from appliance.reports.site import Reports
-from appliance.store import Store
+from appliance.store import DetectionFilter, Store
 from appliance.times import Now
 from appliance.web.access import App
 
@@ -29,6 +32,7 @@ def add_routes(app: App, site: Site) -> None:
             knows_time=knows_time,
             noun="stream",
             server_page=SERVER_PAGE,
+            list_address=_list_address,
         ),
     )
 
@@ -39,3 +43,11 @@ def _source(store: Store, _visitor: Visitor, subjects: tuple[str, ...] | None, _
 
 def _streams(store: Store, _visitor: Visitor, _now: Now) -> Mapping[str, str]:
     return {str(stream_id): title for stream_id, title in store.streams.titles().items()}
+
+
+def _list_address(subjects: Subjects, since_utc: float, until_utc: float, state: State | None) -> str:
+    """The list of detections knows one stream, or all of them."""
+    if subjects is not None and len(subjects) != 1:
+        return ""
+    stream_id = None if subjects is None else int(subjects[0])
+    return detections_address(DetectionFilter(stream_id, state, since_utc, until_utc))

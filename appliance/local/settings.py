@@ -69,7 +69,7 @@ def add_routes(app: App, site: Site) -> None:
         except UserError as error:
             return _page(site, store, now, problem=error)
         log.warning("%s had the service %s end", visitor.name, field("service"))
-        return _page(site, store, now, done=words)
+        return site.pages.done("/settings", words)
 
     @app.get("/settings/bundle.zip", access=Access.ADMIN)
     def support_bundle(store: Store, now: Now) -> HTTPResponse:
@@ -92,7 +92,7 @@ def _add_certificate_routes(app: App, site: Site) -> None:
         except UserError as error:
             return _page(site, store, now, problem=error, gives=True)
         log.warning("%s gave the box another certificate", visitor.name)
-        return _page(site, store, now, done=_("The new certificate is shown from now on; reload the page to see it."))
+        return site.pages.done("/settings", _("The new certificate is shown from now on; reload the page to see it."))
 
     @app.post("/settings/certificate/own", access=Access.ADMIN)
     def own_certificate(store: Store, now: Now, visitor: Visitor) -> Page:
@@ -103,7 +103,7 @@ def _add_certificate_routes(app: App, site: Site) -> None:
         except UserError as error:
             return _page(site, store, now, problem=error)
         log.warning("%s had the box show its own certificate again", visitor.name)
-        return _page(site, store, now, done=_("The box shows its own certificate again."))
+        return site.pages.done("/settings", _("The box shows its own certificate again."))
 
     @app.get("/settings/certificate.pem", access=Access.ADMIN)
     def certificate_file() -> HTTPResponse:
@@ -169,7 +169,6 @@ def _page(site: Site, store: Store, now: Now, **values: Any) -> Page:
         "judging": next((each.judging for each in services if each.alive and each.judging), None),
         "summaries": {name: service.summary for name, service in known.items()},
         "now_utc": now.utc,
-        "done": None,
         "gives": False,
         "typed_host": "",
         "typed_key": "",

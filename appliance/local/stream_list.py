@@ -14,8 +14,9 @@ from appliance.language import N_, _, n_
 from appliance.local.access import streams_of_others
 from appliance.local.alerts import open_now
 from appliance.local.pages import Site
+from appliance.local.trend_steps import detections_address
 from appliance.reception import Reception, ReceptionState, box_at_fault, receptions
-from appliance.store import Store, Stream
+from appliance.store import DetectionFilter, Store, Stream
 from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.forms import query_value
@@ -74,7 +75,8 @@ class Row:
     def kinds(self) -> tuple[Show, ...]:
         """Every filter that lets it through but ALL."""
         state = _SHOWN_AS[self.received.state]
-        return (Show.PROBLEM, state) if self.received.is_wrong or self.has_alert else (state,)
+        is_wrong = self.received.is_wrong or self.has_alert or self.stream.picture_fault is not None
+        return (Show.PROBLEM, state) if is_wrong else (state,)
 
     @property
     def place(self) -> str:
@@ -184,12 +186,13 @@ def add_routes(app: App, site: Site) -> None:
         alerted = {alert.address for alert in open_now(store, visitor, found)}
         rows = [Row(each, received[each.id], f"/streams/{each.id}" in alerted) for each in found]
         page = listed(rows, asked)
-        on_page = [row.stream.id for row in page.rows]
+        on_page, midnight_utc = [row.stream.id for row in page.rows], store.trends.midnight_utc(now.utc)
         return site.pages.page(
             "streams.html",
             listed=page,
             shows=[show for show in Show if show is not Show.UNKNOWN or page.counts[show] or show is asked.show],
-            today=store.trends.by_stream(on_page, store.trends.midnight_utc(now.utc)),
+            today=store.trends.by_stream(on_page, midnight_utc),
+            persons_of=lambda each: detections_address(DetectionFilter(each, since_utc=midnight_utc)),
             others=streams_of_others(store, visitor),
             refusals=store.senders.lost(REFUSALS) if visitor.is_admin else [],
             unknown=box_at_fault(received.values()),

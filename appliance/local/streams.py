@@ -12,7 +12,7 @@ from appliance.local.alerts import open_of
 from appliance.local.arrivals import arrivals
 from appliance.local.dashboard import period
 from appliance.local.pages import Site
-from appliance.local.trend_charts import today_charts
+from appliance.local.trend_charts import begins_at_start, today_charts, today_range
 from appliance.local.words import kept
 from appliance.local.zone_drawing import KINDS, drawing_of
 from appliance.previews import AGE_HEADER, Preview
@@ -28,7 +28,6 @@ from appliance.web.pages import Page
 FACES_HEADER = (
     "X-Picture-Faces"  # what is marked in this very picture: [[state, left, top, right, bottom], ...] in its px
 )
-LATE_HOUR = 14  # from then on a narrow screen begins to show a day at its end
 MARGIN, GAP = 20, 12  # of the square that shows the smallest face: to the edges of the picture, and to its text
 
 
@@ -98,7 +97,7 @@ def add_routes(app: App, site: Site) -> None:
             kept=_kept(site, stream),
             statistics=store.privacy.statistics_only(),
             charts=today_charts(store, now.utc, stream.id),
-            is_early=store.trends.zone().local(now.utc).hour < LATE_HOUR,
+            is_early=begins_at_start(today_range(store, now.utc, stream.id), now.utc),
             zone=store.trends.zone(),
             has_preview=newest_preview(site, store, stream) is not None,
             learned_utc=store.views.get(stream.id).learned_utc,

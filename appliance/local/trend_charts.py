@@ -34,6 +34,7 @@ TICKS_AT_MOST = 8
 HOUR_TICKS, DAY_TICKS = (1, 2, 3, 6, 12, 24, 48, 96, 168), (1, 2, 5, 7, 14, 31)
 HEAT_WEEKS, MOST_HEAT_WEEKS = 4, 52
 STREAMS_AT_MOST = 20
+SHOWN_AT_START = 14 / 24  # of a range, or less, is over: a narrow screen begins to show it at its start
 
 
 class Sums(Struct, frozen=True, kw_only=True):
@@ -124,7 +125,13 @@ def _bar(each: Figures, asked: Range, now_utc: float) -> Bar:
 
 def persons_chart(steps: Sequence[Figures], asked: Range, now_utc: float) -> str:
     """Persons per state."""
-    return stacked_bars(bars(steps, asked, now_utc), asked.shown.persons_words, ticks=ticks(steps, asked))
+    drawn, at_end = bars(steps, asked, now_utc), not begins_at_start(asked, now_utc)
+    return stacked_bars(drawn, asked.shown.persons_words, ticks=ticks(steps, asked), at_end=at_end)
+
+
+def begins_at_start(asked: Range, now_utc: float) -> bool:
+    """Whether a narrow screen begins to show these charts at their start: at their end nothing was counted yet."""
+    return now_utc - asked.since_utc < SHOWN_AT_START * (asked.until_utc - asked.since_utc)
 
 
 def last_day_chart(store: Store, now_utc: float, stream_id: int | None = None) -> str:
@@ -137,23 +144,29 @@ def last_day_chart(store: Store, now_utc: float, stream_id: int | None = None) -
     return stacked_bars(bars(steps, asked, now_utc), _("Persons by hour, the last 24 hours"), ticks=ticks(steps, asked))
 
 
+def today_range(store: Store, now_utc: float, stream_id: int) -> Range:
+    """The box's day."""
+    zone = store.trends.zone()
+    return range_of(Kind.LIVE, zone.day(now_utc // QUARTER_S * QUARTER_S), zone, stream_id)
+
+
 def today_charts(store: Store, now_utc: float, stream_id: int) -> list[str]:
     """Persons of a stream by hour of the box's day, and their rate where an hour has enough; empty: nobody came yet."""
-    zone = store.trends.zone()
-    asked = range_of(Kind.LIVE, zone.day(now_utc // QUARTER_S * QUARTER_S), zone, stream_id)
+    asked = today_range(store, now_utc, stream_id)
     steps = figures(store, asked, now_utc, compared=False)
     if not any(each.counts.total for each in steps):
         return []
-    rates = [rate_chart(steps, asked)] if any(each.rate for each in steps) else []
+    rates = [rate_chart(steps, asked, now_utc)] if any(each.rate for each in steps) else []
     return [persons_chart(steps, asked, now_utc), *rates]
 
 
-def rate_chart(steps: Sequence[Figures], asked: Range) -> str:
+def rate_chart(steps: Sequence[Figures], asked: Range, now_utc: float) -> str:
     """The rate with its interval."""
     points = [
         Point(each.when, each.rate, each.is_gap, address_of(each, asked) if each.counts.total else "") for each in steps
     ]
-    return rate_band(points, asked.shown.rate_words, ticks(steps, asked))
+    at_end = not begins_at_start(asked, now_utc)
+    return rate_band(points, asked.shown.rate_words, ticks(steps, asked), at_end)
 
 
 def ticks(steps: Sequence[Figures], asked: Range) -> list[Tick]:
@@ -226,7 +239,6 @@ def week_chart(of: Week) -> str:
     return heat_map(
         [[_cell(bucket, of.weeks) for bucket in row] for row in of.hours],
         _("Persons by hour of the week, {weeks}", weeks=of.words),
-        _("persons an hour"),
     )
 
 

@@ -73,11 +73,15 @@ class Trend:
         """The stream, or that it is all of them."""
         return self.titles.get(self.asked.stream_id or 0) or _("all streams")
 
+    def begins_at_start(self, name: str) -> bool:
+        """Whether a narrow screen begins to show this chart at its start, else at its end, the newest."""
+        return name in ("week", "streams") or charts.begins_at_start(self.asked, self._now.utc)
+
     def chart(self, name: str) -> str:
         """A chart by name; empty: there is nothing to draw."""
         drawn: dict[str, Callable[[], str]] = {
             "persons": lambda: charts.persons_chart(self.steps, self.asked, self._now.utc),
-            "rate": lambda: charts.rate_chart(self.steps, self.asked),
+            "rate": lambda: charts.rate_chart(self.steps, self.asked, self._now.utc),
             "week": lambda: charts.week_chart(self.week) if self.week else "",
             "streams": lambda: charts.streams_chart(self.streams, self.asked) if self.streams else "",
         }

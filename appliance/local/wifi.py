@@ -15,22 +15,23 @@ from appliance.web.forms import field, secret_field
 from appliance.web.pages import Page
 
 log = logging.getLogger(__name__)
+PAGE = "/settings/wifi"
 
 
 def add_routes(app: App, site: Site) -> None:
     """The form, and what becomes of it."""
     config = site.config
 
-    def shown(problem: UserError | None = None, done: str = "", status: int = 200) -> Page:
+    def shown(problem: UserError | None = None) -> Page:
         typed = {"ssid": field("ssid"), "country": field("country")} if problem else {"ssid": "", "country": ""}
         may = can(config, "wifi")
-        return site.pages.page("wifi.html", status=status, problem=problem, done=done, can=may, typed=typed)
+        return site.pages.page("wifi.html", problem=problem, can=may, typed=typed)
 
-    @app.get("/settings/wifi", access=Access.ADMIN)
+    @app.get(PAGE, access=Access.ADMIN)
     def form() -> Page:
         return shown()
 
-    @app.post("/settings/wifi", access=Access.ADMIN)
+    @app.post(PAGE, access=Access.ADMIN)
     def join(visitor: Visitor) -> Page:
         try:
             wanted = checked(field("ssid").strip(), secret_field("password"), field("country").strip())
@@ -38,4 +39,4 @@ def add_routes(app: App, site: Site) -> None:
         except UserError as error:
             return shown(error)
         log.warning("%s had the box join another Wi-Fi", visitor.name)
-        return shown(done=done.words)
+        return site.pages.done(PAGE, done.words)

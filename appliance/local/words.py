@@ -12,6 +12,7 @@ from appliance.faces import Detection, Health, PictureFault, State, Work
 from appliance.keeping import ImageMode, Keeping
 from appliance.language import N_, _, n_, weekday_short
 from appliance.rates import Rate
+from appliance.retold import retold as retold
 from appliance.service import SERVICES
 from appliance.store import Deleted, Kind, Receipt, ServiceStatus, StoredDetection
 from appliance.store.measuring import Calibrated, Change
@@ -86,7 +87,7 @@ def service_problems(services: list[ServiceStatus], disk_is_full: bool = False) 
     """
     alive = {service.name: service for service in services if service.alive}
     missing = [service for service in SERVICES if service.without_it and service.name not in alive]
-    problems = [service.problem for service in alive.values() if service.problem]
+    problems = [retold(service.problem) for service in alive.values() if service.problem]
     if disk_is_full:
         names = ", ".join(f"`{service.name}`" for service in missing)
         unknown = [_(UNKNOWN_WHILE_FULL, names=names)] if missing else []

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from appliance.language import _, short_day_and_month
 from appliance.reports.figures import Sum
+from appliance.reports.links import Links
 from appliance.reports.periods import Kind
 from appliance.reports.report import Report
 from appliance.reports.words import step_words
@@ -19,28 +20,30 @@ LABELLED_HOURS, LABELLED_DAYS = 3, 8
 """A label at every so many hours; at most so many days have one."""
 
 
-def persons_chart(of: Report) -> str:
+def persons_chart(of: Report, links: Links) -> str:
     """Persons by hour or day."""
-    bars = [_bar(step, of) for step in of.steps]
-    return stacked_bars(bars, _persons_by(of), ticks=_ticks(of))
+    bars = [_bar(step, of, links) for step in of.steps]
+    return stacked_bars(bars, _persons_by(of), ticks=_ticks(of), at_end=False)
 
 
-def _bar(step: Sum, of: Report) -> Bar:
+def _bar(step: Sum, of: Report, links: Links) -> Bar:
     return Bar(
         step.start_utc,
         tuple((state, getattr(step.counts, state)) for state in STATE_LABELS),
         0.0 if step.is_gap else None,
         when=step_words(step, of),
+        href=links.step(step),
         more=_("compliance {rate}", rate=rate_words(step.rate)) if step.rate else "",
     )
 
 
-def rate_chart(of: Report) -> str:
+def rate_chart(of: Report, links: Links) -> str:
     """The compliance by hour or day; empty: no step has enough persons for one."""
     if not any(step.rate for step in of.steps):
         return ""
-    points = [Point(step_words(step, of), step.rate, step.is_gap) for step in of.steps]
-    return rate_band(points, _("Compliance by hour") if _is_day(of) else _("Compliance by day"), _ticks(of))
+    points = [Point(step_words(step, of), step.rate, step.is_gap, links.step(step)) for step in of.steps]
+    title = _("Compliance by hour") if _is_day(of) else _("Compliance by day")
+    return rate_band(points, title, _ticks(of), at_end=False)
 
 
 def week_chart(of: Report) -> str:
@@ -48,7 +51,7 @@ def week_chart(of: Report) -> str:
     if of.hours is None:
         return ""
     rows = [[_cell(each, of.times_of(weekday)) for each in row] for weekday, row in enumerate(of.hours)]
-    return heat_map(rows, _("Persons by hour of the week"), _("persons an hour"))
+    return heat_map(rows, _("Persons by hour of the week"))
 
 
 def _cell(of: Sum, times: int) -> Cell:
@@ -77,14 +80,14 @@ def _ticks(of: Report) -> list[Tick]:
     return [Tick(index, short_day_and_month(starts[index])) for index in range(0, len(starts), every)]
 
 
-def charts(of: Report) -> Sequence[tuple[str, str]]:
+def charts(of: Report, links: Links) -> Sequence[tuple[str, str]]:
     """Each chart that there is, with what stands above it."""
     rates = _("Compliance by day, with its 95 % interval")
     if _is_day(of):
         rates = _("Compliance by hour, with its 95 % interval")
     found = (
-        (_persons_by(of), persons_chart(of) if of.steps else ""),
-        (rates, rate_chart(of)),
+        (_persons_by(of), persons_chart(of, links) if of.steps else ""),
+        (rates, rate_chart(of, links)),
         (_("Persons an hour, by hour of the week"), week_chart(of)),
     )
     return [(title, drawing) for title, drawing in found if drawing]

@@ -39,13 +39,14 @@ class Part:
     """A stream (of a centre: a box), with what it counted.
 
     watched_s: for how long it was LIVE and judged; None: that cannot be said, as of several streams together.
-    href: where it leads; empty: nowhere.
+    href: where it leads; empty: nowhere. subject: what a report of it alone is asked for by.
     """
 
     name: str
     counts: Counts
     watched_s: int | None
     href: str = ""
+    subject: str = ""
 
     @property
     def rate(self) -> Rate | None:

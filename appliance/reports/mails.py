@@ -21,7 +21,7 @@ from appliance.web.words import number, percent, rate_words
 VIEWS = Path(__file__).parent / "views"
 PARTS_AT_MOST = 50
 COLOURS = {"mask": "#1f8a74", "incorrect": "#d39a1e", "no_mask": "#c5482c", "unknown": "#98a29f"}
-"""As on paper (app.css): a mail has no style sheet."""
+"""As on paper (print.css): a mail has no style sheet."""
 
 
 @cache

@@ -49,7 +49,7 @@ class OfBox:
         """Each stream."""
         found = self._store.trends.of_streams(self._ids, since_utc, until_utc)
         return [
-            Part(self._titles.get(each, str(each)), bucket.counts, bucket.watched_s, f"/streams/{each}")
+            Part(self._titles.get(each, str(each)), bucket.counts, bucket.watched_s, f"/streams/{each}", str(each))
             for each, bucket in found
         ]
 

@@ -12,10 +12,12 @@ from bottle import request
 from appliance import mail
 from appliance.accounts.guard import Visitor
 from appliance.errors import InputError, NotSaved, UserError
+from appliance.faces import State
 from appliance.language import N_, _
 from appliance.reports import changes, words
 from appliance.reports.charts import charts
 from appliance.reports.figures import Source
+from appliance.reports.links import Links, ListAddress, no_list
 from appliance.reports.periods import Kind, Period, day_number, day_of, period_of
 from appliance.reports.report import report
 from appliance.reports.schedules import Plan, Schedule
@@ -25,6 +27,7 @@ from appliance.web.access import Access, App
 from appliance.web.charts import interval
 from appliance.web.forms import field, query_value
 from appliance.web.pages import Page, Pages
+from appliance.web.svg import STATE_LABELS
 
 VIEWS = Path(__file__).parent / "views"
 DONE = {
@@ -48,7 +51,8 @@ class Reports:
 
     folder: where the mail server is kept. source: the sums of these subjects, None: of all, as the visitor may see
     them. subjects: what a report can be of, by id, with its name. noun: what these are called. server_page: where the
-    mail server is set. knows_time: whether the clock is believed, without which nothing is sent.
+    mail server is set. knows_time: whether the clock is believed, without which nothing is sent. list_address: where
+    the persons are listed.
     """
 
     pages: Pages
@@ -59,6 +63,7 @@ class Reports:
     knows_time: Callable[[Any, Now], bool]
     noun: str
     server_page: str
+    list_address: ListAddress = no_list
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +108,17 @@ def _add_report(app: App, reports: Reports) -> None:
         zone, known = reports.zone(store), reports.subjects(store, visitor, now)
         wanted = asked(zone, known, reports.noun, now.utc)
         made = report(reports.source(store, visitor, wanted.subjects, now), wanted.period, now.utc)
+        links = Links(made, wanted.subjects, reports.list_address)
         return reports.pages.page(
             "report.html",
             problem=wanted.problem,
             asked=wanted,
             above=next((link for link in reports.pages.navigation if "/report" in link.also), None),
             of=made,
-            charts=charts(made),
+            charts=charts(made, links),
+            links=links,
+            State=State,
+            STATE_LABELS=STATE_LABELS,
             interval=interval,
             say=words,
             kinds={kind: _(label) for kind, label in LABELS.items()},

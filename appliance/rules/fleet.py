@@ -15,6 +15,7 @@ from appliance.errors import InputError, NotSaved
 from appliance.join_code import parse
 from appliance.language import _, n_
 from appliance.membership import Membership, MembershipError
+from appliance.retold import retold
 from appliance.store import Backlog, FleetStatus, Store
 from appliance.times import Now, now
 
@@ -142,8 +143,8 @@ def status(config: Config, store: Store, moment: Now) -> Status:
     is_syncing = store.services.is_alive("sync", moment)
     link = store.fleet.status()
     if there is None:  # the problem is then of the code in the configuration
-        return Status(None, link.problem if link and is_syncing else None)
-    problem = link.problem if link and is_syncing else None
+        return Status(None, retold(link.problem) or None if link and is_syncing else None)
+    problem = retold(link.problem) or None if link and is_syncing else None
     if not is_syncing:
         problem = _("The service `sync` is not running, so nothing is sent; start the box, or the service.")
     return Status(there, problem, link, store.summaries.backlog(), certificate(there), is_syncing)

@@ -57,6 +57,13 @@ class Streams:
         )
         return {row["id"]: row["title"] for row in rows}
 
+    def page(self, now: Now, owner_id: int | None, search: str, after_id: int, limit: int) -> list[Stream]:
+        """As `all`, but the next ones behind an id, in the order of their ids, which new ones do not disturb."""
+        filters = {"owner_id": owner_id, "search": search or None}
+        parameters = {name: value for name, value in filters.items() if value is not None}
+        where = f"streams.id > :after_id and {conditions(OF_STREAMS, parameters)} order by streams.id limit :limit"
+        return self._select(where, {**parameters, "after_id": after_id, "limit": limit}, now)
+
     def get(self, stream_id: int, now: Now) -> Stream | None:
         """The stream with this id."""
         return next(iter(self._select(OF_STREAMS["stream_id"], {"stream_id": stream_id}, now)), None)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from appliance.accounts.audit import ITSELF, Action, Actor, ActorKind
 from appliance.config import Config
 from appliance.errors import UserError
+from appliance.language import N_, _
 from appliance.messages import Command, Outcome
 from appliance.rules import boxes, streams
 from appliance.store import Store
@@ -28,8 +29,18 @@ BACK_S = 60.0
 """A service that was ended is awaited for so long."""
 IDENTIFY_S = 60.0
 MAX_ANSWERS = 100
-REFUSED = "This box takes no commands: fleet.commands is false in its mb9k.toml."
-CUT_OFF = "The box was cut off while it did this. See whether it is done; if not, give the command again."
+REFUSED = N_("This box takes no commands: fleet.commands is false in its mb9k.toml.")
+ENDS_NOW = N_("It ends now, and is started again by whatever runs the box.")
+SENT_AGAIN = N_("Everything is told again, the newest first.")
+NEW_KEY = N_(
+    "It has a new key, which nobody knows; whoever published with the old one is cut off. Its owner makes a"
+    " key to publish with on the box's page."
+)
+SAYS_SO = N_("For a minute its page says so.")
+BLINKS = N_("For a minute its page says so and its light blinks.")
+RESTARTED = N_("The service {service} was ended, and runs again.")
+NOT_BACK = N_("The service {service} was ended, but has not come back within a minute.")
+CUT_OFF = N_("The box was cut off while it did this. See whether it is done; if not, give the command again.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +132,13 @@ class Commands:
         boxes.known_service(command.detail)
         if command.detail == NAME:
             self.is_ending = True
-            self._answer(command.id, True, "It ends now, and is started again by whatever runs the box.", now)
+            self._answer(command.id, True, ENDS_NOW, now)
             return
         pid = boxes.end_service(self._store, command.detail, now)
         self._restarts.append(_Restart(command.id, command.detail, pid, now.uptime_s + BACK_S))
 
     def _send_again(self, command: Command, now: Now) -> None:
-        words = "Everything is told again, the newest first."
-        outcome = Outcome(id=command.id, done=True, words=words, at_utc=_whole(now.utc))
+        outcome = Outcome(id=command.id, done=True, words=SENT_AGAIN, at_utc=_whole(now.utc))
         with self._store.writing():
             self._store.summaries.forget_watermarks()
             self._store.fleet.note_outcome(outcome)
@@ -139,20 +149,17 @@ class Commands:
         ids = self._store.summaries.stream_ids()
         stream_id = ids.get(int(number)) if number.isdecimal() else None
         if stream_id is None:
-            raise UserError(f"There is no stream with the number {number}, or no longer.")
+            raise UserError(_("There is no stream with the number {number}, or no longer.", number=number))
         if not streams.find(self._store, stream_id, now).has_key:
-            raise UserError("The box fetches this stream itself, so it has no key.")
+            raise UserError(_("The box fetches this stream itself, so it has no key."))
         streams.rotate_key(self._store, stream_id)
-        return (
-            "It has a new key, which nobody knows; whoever published with the old one is cut off. Its owner makes a"
-            " key to publish with on the box's page."
-        )
+        return NEW_KEY
 
     def _identify(self, by: str, now: Now) -> str:
         log.warning("%s at the centre asks which box this is: it is this one", by)
         shines = self._light.blink()
         self._dark_due_s = now.uptime_s + IDENTIFY_S
-        return f"For a minute its page says so{' and its light blinks' if shines else ''}."
+        return BLINKS if shines else SAYS_SO
 
     def step(self, now: Now) -> None:
         """Answer what has come to its end meanwhile, and note what could not be noted. Raises sqlite3.Error."""
@@ -164,9 +171,9 @@ class Commands:
             for restart in list(self._restarts):
                 back = running.get(restart.service)
                 if back is not None and back.pid != restart.pid:
-                    self._end(restart, True, f"The service {restart.service} was ended, and runs again.", now)
+                    self._end(restart, True, RESTARTED.format(service=restart.service), now)
                 elif now.uptime_s >= restart.until_s:
-                    words = f"The service {restart.service} was ended, but has not come back within a minute."
+                    words = NOT_BACK.format(service=restart.service)
                     self._end(restart, False, words, now)
         if updated := self.updating.step(now):
             self._answer(*updated, now)

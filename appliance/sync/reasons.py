@@ -12,24 +12,36 @@ import socket
 import ssl
 
 from appliance.certificates import Facts
+from appliance.language import N_
 from appliance.times import utc_text
 
-JOIN_AGAIN = "Join again with a new join code from the centre."
-REVOKED = f"The centre has revoked this box's certificate. {JOIN_AGAIN}"
-SILENT = (
+JOIN_AGAIN = N_("Join again with a new join code from the centre.")
+REVOKED = N_("The centre has revoked this box's certificate.") + f" {JOIN_AGAIN}"
+SILENT = N_(
     "The centre's broker takes what this box sends, but the centre does not confirm it. Look there for this box:"
     " its page says whether messages were refused; if it says nothing, the centre's ingest may not be running."
 )
-NOBODY_LISTENS = "The centre's broker is there, but nobody takes what this box sends. Start the centre's ingest."
-CLOSED = (
+NOBODY_LISTENS = N_("The centre's broker is there, but nobody takes what this box sends. Start the centre's ingest.")
+CLOSED = N_(
     "The centre's broker closed the connection without a word. If this stays, this box may have been removed at the"
     " centre: join again with a new join code."
 )
-LOST = "The connection to the centre was lost."
-TAKEN_OVER = (
+LOST = N_("The connection to the centre was lost.")
+TAKEN_OVER = N_(
     "Another connection took this box's place at the centre's broker. If this happens again and again, a second box"
     " runs with a copy of this one's card: have one of them leave, and join again."
 )
+
+NO_NAME = N_(
+    "The name {host} does not resolve. See whether the box has a network and a DNS server, and whether the centre still"
+    " has this name."
+)
+NO_ANSWER = N_(
+    "{host} does not answer at port {port}. See whether it runs, and whether a firewall lets port {port} through."
+)
+REFUSED = N_("{host} takes no connections at port {port}. See whether the centre's broker runs there.")
+NO_WAY = N_("There is no way to {host}. See whether the box has a network.")
+FAILED = N_("The connection to {host} port {port} failed ({error}).")
 
 _NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN)
 _NOT_YET_VALID, _EXPIRED, _REVOKED, _NAME, _ADDRESS = 9, 10, 23, 62, 64
@@ -48,25 +60,29 @@ _ALERTS = (
 
 KEEP_ALIVE = 0x8D
 _REFUSALS = {
-    0x80: "The centre's broker refuses this box and does not say why; its log may.",
+    0x80: N_("The centre's broker refuses this box and does not say why; its log may."),
     0x84: "The centre's broker does not speak MQTT 5; a centre needs one that does.",
     0x85: "The centre's broker does not accept the name of this box; see its log.",
     0x86: f"The centre's broker does not know this box. {JOIN_AGAIN}",
     0x87: f"The centre's broker does not let this box in. It may have been removed there; {JOIN_AGAIN[0].lower()}"
     f"{JOIN_AGAIN[1:]}",
-    0x88: "The centre's broker is not available just now; it is tried again.",
-    0x89: "The centre's broker is busy; it is tried again.",
+    0x88: N_("The centre's broker is not available just now; it is tried again."),
+    0x89: N_("The centre's broker is busy; it is tried again."),
     0x8A: f"The centre's broker has banned this box. {JOIN_AGAIN}",
-    0x8B: "The centre's broker is shutting down; it is tried again.",
-    KEEP_ALIVE: "The centre's broker and this box have not heard of each other for a minute; the network between them"
-    " may be bad. It is tried again.",
+    0x8B: N_("The centre's broker is shutting down; it is tried again."),
+    KEEP_ALIVE: N_(
+        "The centre's broker and this box have not heard of each other for a minute; the network between them"
+        " may be bad. It is tried again."
+    ),
     0x8E: TAKEN_OVER,
     0x95: "The centre's broker finds a message of this box too large; see max_packet_size there.",
     0x96: "The centre's broker finds that this box sends too much; it is tried again.",
     0x97: "The centre's broker has set this box a limit, which it has reached; see its log.",
-    0x98: "The centre ended the connection. If this stays, this box may have been removed there: join again with a"
-    " new join code.",
-    0x9F: "Too many boxes connect to the centre's broker at once; it is tried again.",
+    0x98: N_(
+        "The centre ended the connection. If this stays, this box may have been removed there: join again with a"
+        " new join code."
+    ),
+    0x9F: N_("Too many boxes connect to the centre's broker at once; it is tried again."),
 }
 
 
@@ -77,22 +93,16 @@ def of_error(error: BaseException, host: str, port: int, now_utc: float) -> str:
     if isinstance(error, ssl.SSLError):
         return of_text(str(error)) or f"TLS with the centre failed ({_reason(error)}); see its log."
     if isinstance(error, socket.gaierror):
-        return (
-            f"The name {host} does not resolve. See whether the box has a network and a DNS server, and whether the"
-            " centre still has this name."
-        )
+        return NO_NAME.format(host=host)
     if isinstance(error, TimeoutError):
-        return (
-            f"{host} does not answer at port {port}. See whether it runs, and whether a firewall lets port {port}"
-            " through."
-        )
+        return NO_ANSWER.format(host=host, port=port)
     if isinstance(error, ConnectionRefusedError):
-        return f"{host} takes no connections at port {port}. See whether the centre's broker runs there."
+        return REFUSED.format(host=host, port=port)
     if isinstance(error, ConnectionError):
         return CLOSED
     if isinstance(error, OSError) and error.errno in _NO_WAY:
-        return f"There is no way to {host}. See whether the box has a network."
-    return f"The connection to {host} port {port} failed ({error})."
+        return NO_WAY.format(host=host)
+    return FAILED.format(host=host, port=port, error=error)
 
 
 def of_text(text: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from appliance.faces import Bbox, Detection, Face, Health, Work
 from appliance.keeping import ImageMode
+from appliance.language import N_
 from appliance.previews import Previews
 from appliance.sections import Vision
 from appliance.vision import beside
@@ -194,7 +195,7 @@ class Analysis:
                 # Whatever it is, it is this stream's alone.
                 pause_s = pause_s if time.monotonic() - begun_s < LONGEST_PAUSE_S else FIRST_PAUSE_S
                 log.exception("analysing stream %d failed; again in %.0f s", self.stream_id, pause_s)
-                self.crash = "Judging this stream failed; the box tries again, and its log says why."
+                self.crash = N_("Judging this stream failed; the box tries again, and its log says why.")
                 self._stopping.wait(pause_s)
                 pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
                 self.observer.restart()

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from appliance.errors import UserError
 from appliance.faces import Face, Judging
+from appliance.language import N_
 from appliance.times import utc_text
 from appliance.vision import gpu
 from appliance.vision.batching import Batching
@@ -34,7 +35,15 @@ from appliance.vision.tensorrt import MOST
 log = logging.getLogger(__name__)
 
 CPU, TENSORRT, JETSON = "onnx", "tensorrt", "jetson"
-ON_CPU = "ONNX Runtime on the CPU"
+ON_CPU = N_("ONNX Runtime on the CPU")
+AS_CONFIGURED = N_("vision.backend says so.")
+ASKED = N_("The GPU is being asked.")
+GPU_JUDGES = N_("A GPU answers, and judges as it should.")
+FAILED = N_("The GPU failed: {why}")
+CPU_JUDGES = N_("The CPU judges.")
+NOT_USED = N_("It is not used; the CPU judges.")
+CPU_FOR_NOW = N_("The CPU judges; tried again in {pause}.")
+"""Why it is that one which judges."""
 WAITING = "Another process builds the engine; waiting for it."
 PRECISIONS = ("int8", "fp16")  # the first that is right
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 60.0, 3600.0
@@ -279,7 +288,7 @@ class Backends:
         self._wanted, self._model, self._directory = wanted, model, directory
         self._engines, self._first_pause_s = Engines(folder), pause_s
         self._stopping = threading.Event()
-        reason = "vision.backend says so." if wanted == CPU else "The GPU is being asked."
+        reason = AS_CONFIGURED if wanted == CPU else ASKED
         self.judging = Judging(CPU, ON_CPU, reason, utc_text(time.time()))
         self._thread = threading.Thread(target=self._run, name="backends", daemon=True)
 
@@ -308,14 +317,14 @@ class Backends:
         while not self._stopping.is_set():
             try:
                 judged_s = self._judge_until_lost(self._opened())
-                reason = f"The GPU failed: {_sentence(self.judge.why)}"
+                reason = FAILED.format(why=_sentence(self.judge.why))
                 if judged_s > STEADY_S:
                     pause_s = self._first_pause_s
             except NotInstalled as error:
-                self._say_cpu(f"{_sentence(error)} The CPU judges.", expected=self._wanted == "auto")
+                self._say_cpu(f"{_sentence(error)} {CPU_JUDGES}", expected=self._wanted == "auto")
                 return
             except EngineRefused as error:
-                self._say_cpu(f"{_sentence(error)} It is not used; the CPU judges.")
+                self._say_cpu(f"{_sentence(error)} {NOT_USED}")
                 return
             except Exception as error:  # nothing that the GPU does may end the watcher, or this thread
                 if not isinstance(error, (GpuError, UserError, OSError)):
@@ -323,7 +332,7 @@ class Backends:
                 reason = _sentence(error)
             if self._stopping.is_set():
                 return
-            self._say_cpu(f"{reason} The CPU judges; tried again in {_words(pause_s)}.")
+            self._say_cpu(f"{reason} {CPU_FOR_NOW.format(pause=_words(pause_s))}")
             self._stopping.wait(pause_s)
             pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
 
@@ -336,7 +345,7 @@ class Backends:
     def _judge_until_lost(self, opened: Opened) -> float:
         """Let it judge until it fails or the box stops; for how long that was."""
         backend = JETSON if self._wanted == JETSON else TENSORRT
-        reason = "vision.backend says so." if self._wanted != "auto" else "A GPU answers, and judges as it should."
+        reason = AS_CONFIGURED if self._wanted != "auto" else GPU_JUDGES
         begun_s = time.monotonic()
         try:
             self.judging = Judging(backend, opened.name, reason, utc_text(time.time()))

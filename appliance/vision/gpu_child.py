@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from appliance.vision import tensorrt
 from appliance.vision.child import parent
-from appliance.vision.gpu_errors import GpuError
+from appliance.vision.gpu_errors import EngineUnusable, GpuError
 
 PRIORITY = 19  # of a build: the lowest
 TELL_PAUSE_S = 0.5
@@ -91,7 +91,15 @@ def _judge(pipe: Connection, task: Task) -> None:
     shared = mmap.mmap(task.memory_fd, tensorrt.bytes_for(task.side_px))
     os.close(task.memory_fd)
     pictures, outputs = views(shared, task.side_px)
-    engine = tensorrt.Engine(pipe.recv_bytes(), task.side_px)
+    plan = pipe.recv_bytes()
+    try:
+        engine = tensorrt.Engine(plan, task.side_px)
+    except GpuError:
+        raise
+    except (
+        Exception
+    ) as error:  # a library may raise what it likes; another engine is built, instead of this one for ever
+        raise EngineUnusable(f"the engine cannot be opened ({type(error).__name__}: {str(error)[:200]})") from error
     say(pipe, Answer("ready"))
     while count := int.from_bytes(pipe.recv_bytes(), "little"):
         np.copyto(engine.pictures[:count], pictures[:count])

@@ -110,8 +110,11 @@ class Engine:
     Both are page-locked. A GPU that shares the processor's memory (a Jetson) works in them, others get copies.
     """
 
-    def __init__(self, plan: bytes, side_px: int) -> None:
-        """Raises EngineUnusable, OutOfMemory, DeviceLost."""
+    def __init__(self, plan: bytes, side_px: int, shares: bool | None = None) -> None:
+        """shares: whether it works in the host's buffers; None: as suits the GPU.
+
+        Raises EngineUnusable, OutOfMemory, DeviceLost.
+        """
         import pycuda.driver as cuda
         import tensorrt as trt
 
@@ -121,7 +124,8 @@ class Engine:
             device = cuda.Device(0)
             self._owned = device.retain_primary_context()  # TensorRT's own, so that both work in one
             self._owned.push()
-            shares = bool(device.get_attribute(cuda.device_attribute.INTEGRATED))
+            if shares is None:
+                shares = bool(device.get_attribute(cuda.device_attribute.INTEGRATED))
             self._runtime = trt.Runtime(self._logger)
             self._engine = self._runtime.deserialize_cuda_engine(plan)
             if self._engine is None:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from appliance.language import N_
 from appliance.media.mediamtx import Client, Connection, Engine, IngestPath, MediaError, NotRunning, key_sha256
 from appliance.vision.reading.reach import Reach
 
@@ -16,8 +17,8 @@ PATIENCE_S = 3.0  # an ingest that is not running for longer has lost all who pu
 # MediaMTX asks the gate whether we may ask: while that is started again nobody gets an answer, but streams go on.
 GATE_PATIENCE_S = 10.0
 
-NOT_RUNNING = "The ingest does not answer, so no stream can come in; it is being started again."
-SILENT = (
+NOT_RUNNING = N_("The ingest does not answer, so no stream can come in; it is being started again.")
+SILENT = N_(
     "The ingest, or the gate that it asks, does not answer, so no stream can come in; both start again by themselves."
 )
 

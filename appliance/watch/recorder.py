@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from appliance.disk import Reserve
 from appliance.images import ImageFiles
 from appliance.keeping import STRICTNESS, ImageMode
+from appliance.language import N_
 from appliance.secrets import new_token
 from appliance.store import PictureKind, Store, StoredImage, StoredPicture
 from appliance.vision.analysis import Sighting
@@ -23,8 +24,8 @@ IMAGE_PAUSE_S = 5.0
 MAX_WAITING = 10_000
 MAX_WAITING_IMAGES = 500  # about 10 MB
 MAX_WAITING_BESIDE = 100  # persons, of whom something waits to be kept beside the image; about 5 MB
-IMAGES_LOST = "Images cannot be written ({reason}); detections are kept without."
-FULL = "More persons wait to be recorded than fit into memory; those who come now are lost."
+IMAGES_LOST = N_("Images cannot be written ({reason}); detections are kept without.")
+FULL = N_("More persons wait to be recorded than fit into memory; those who come now are lost.")
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ from appliance.disk import FOR_PEOPLE_BYTES, Reserve
 from appliance.errors import UserError
 from appliance.images import ImageFiles
 from appliance.keeping import Keeping
+from appliance.language import N_
 from appliance.media.mediamtx import Client, read_url
 from appliance.previews import Previews
 from appliance.rules.detections import erase_some
@@ -51,7 +52,11 @@ HEALTH_PAUSE_S = 10.0  # it moves all the time, and is no reason to wear out an 
 TIDY_S = 60.0
 RESUME_S = 10.0  # who was seen so short a time ago may still be in view after a restart
 STOP_S = 2.0
-CONNECTED = "Somebody is connected with this stream's key; waiting for data from there."
+CONNECTED = N_("Somebody is connected with this stream's key; waiting for data from there.")
+STARTING = N_("Starting: the model is being tested.")
+NOT_JUDGED = N_("Nothing is judged: {error}")
+SELF_TEST_FAILS = N_("Nothing is judged, because the model fails its self-test: {problems}")
+NOT_WRITTEN = N_("The record cannot be written ({error}); free some room on the disk.")
 BUSY_TIMEOUT_S = 1.0  # what cannot be written now is tried again a second later anyway
 
 
@@ -61,9 +66,9 @@ def usable_detector(config: Config) -> tuple[Detector | None, str | None]:
         detector = load_detector(config.vision.model)
         problems = self_test(detector)
     except UserError as error:
-        return None, f"Nothing is judged: {error}"
+        return None, NOT_JUDGED.format(error=error)
     if problems:
-        return None, f"Nothing is judged, because the model fails its self-test: {'; '.join(problems)}"
+        return None, SELF_TEST_FAILS.format(problems="; ".join(problems))
     return detector, None
 
 
@@ -89,7 +94,7 @@ class Watcher:
         self.budget = Budget(processors() * 1000 * config.vision.cpu_share)
         self.judging: tuple[Detector, Costs] | None = None
         self.backends: Backends | None = None
-        self.model_problem: str | None = "Starting: the model is being tested."
+        self.model_problem: str | None = STARTING
         self.store_problem: str | None = None
         self.started_utc = time.time()
         self._statuses: dict[int, Status] = {}
@@ -169,7 +174,7 @@ class Watcher:
                 log.error(
                     "the store cannot be written (%s); trying again, %d persons wait", error, self.recorder.waiting()
                 )
-            self.store_problem = f"The record cannot be written ({error}); free some room on the disk."
+            self.store_problem = NOT_WRITTEN.format(error=error)
 
     def _poll(self, moment: Now) -> dict[int, Status]:
         """Who publishes, who is being analysed; starts and stops analyses to fit."""

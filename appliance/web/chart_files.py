@@ -43,7 +43,7 @@ LIGHT = {
         for shade in range(len(HEAT))
     },
 }
-"""What app.css says of each class."""
+"""What charts.css says of each class."""
 _TIP = re.compile(r'<g class="tip".*?</g>')
 _NEAR = re.compile(r'<text class="near".*?</text>')
 _COLUMN = re.compile(r'<(?:a|g) class="column ?([^"]*)"[^>]*? aria-label="([^"]*)"[^>]*>')

@@ -86,10 +86,13 @@ def nice_top(highest: int) -> int:
         scale *= 10
 
 
-def stacked_bars(bars: list[Bar], title: str, step_s: int = 3600, ticks: list[Tick] | None = None) -> str:
+def stacked_bars(
+    bars: list[Bar], title: str, step_s: int = 3600, ticks: list[Tick] | None = None, at_end: bool = True
+) -> str:
     """An SVG of stacked bars, one per step, with the week before as a line where it was asked.
 
     ticks: the labels below. None: those of steps of 60, 3600 or 86400 s of UTC, which app.js turns into local ones.
+    at_end: where a narrow screen begins to show it.
     """
     top = nice_top(max((max(bar.total, bar.before or 0) for bar in bars), default=0))
     room = HEIGHT - BOTTOM - TOP
@@ -100,7 +103,7 @@ def stacked_bars(bars: list[Bar], title: str, step_s: int = 3600, ticks: list[Ti
         svg.opening("bars", title),
         f"<defs>{svg.textures(name)}{svg.hatching(f'{name}-gap') if any(bar.is_gap for bar in bars) else ''}</defs>",
         *(svg.line(short(value), TOP + room * (1 - value / top)) for value in (0, top // 2, top)),
-        _key(name, compared),
+        _key(name, compared, at_end),
     ]
     textured: dict[str, list[str]] = {state: [] for state in TEXTURED}
     columns = []
@@ -113,7 +116,7 @@ def stacked_bars(bars: list[Bar], title: str, step_s: int = 3600, ticks: list[Ti
         if drawing or bar.before:
             unsure = "" if bar.is_certain else "unsure"
             columns.append(svg.column(Column(left, step, bar.lines, bar.href), drawing, unsure))
-    # Behind the columns would be covered, in front of them would hide nothing: it takes no pointer (app.css).
+    # Behind the columns would be covered, in front of them would hide nothing: it takes no pointer (charts.css).
     pieces += columns
     pieces += [
         f'<path class="over" fill="url(#{name}-{state})" d="{"".join(paths)}"/>'
@@ -127,12 +130,12 @@ def stacked_bars(bars: list[Bar], title: str, step_s: int = 3600, ticks: list[Ti
     return "".join([*pieces, "</svg>"])
 
 
-def _key(name: str, compared: bool) -> str:
+def _key(name: str, compared: bool, at_end: bool) -> str:
     entries = [
         (f"bar-{state}", f"{name}-{state}" if state in TEXTURED else "", _(label))
         for state, label in STATE_LABELS.items()
     ]
-    return svg.key([*entries, *([("before-key", "", _("a week before"))] if compared else [])])
+    return svg.key([*entries, *([("before-key", "", _("a week before"))] if compared else [])], at_end)
 
 
 def short(value: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
-        "img-src 'self' blob:",  # blob: the live preview, fetched by app.js
+        "img-src 'self' blob:",  # blob: the live preview, fetched by previews.js
         "style-src 'self'",
         "script-src 'self'",
         "connect-src 'self'",

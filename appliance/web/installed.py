@@ -14,7 +14,7 @@ from appliance.web.access import Access, App
 from appliance.web.pages import Page, Pages
 
 OFFLINE = "/offline"
-OFFLINE_FILES = ("app.css", "app.js", "offline.js", "icon.svg")
+OFFLINE_FILES = ("app.css", "charts.css", "print.css", "app.js", "offline.js", "icon.svg")
 ICONS = (("icon-192.png", 192, "any"), ("icon-512.png", 512, "any"), ("icon-maskable-512.png", 512, "maskable"))
 COLOUR, GROUND = "#14594f", "#f4f6f5"  # of the icon, and --ground of app.css
 SHORT = 12  # characters below an icon

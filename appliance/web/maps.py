@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, MARGIN = 720, 60
+WIDTH, SMALL_WIDTH, MARGIN = 720, 330, 60
+"""Of a map, and of one on a phone, in px."""
 LOWEST, HIGHEST = 260, 560
 KM_PER_DEGREE = 111.32
 LEAST_SPAN_KM = 1.0
@@ -43,7 +44,10 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How degrees become px: equirectangular, true along the middle latitude. west: where the map begins, degrees."""
+    """How degrees become px: equirectangular, true along the middle latitude. west: where the map begins, degrees.
+
+    width, height: of the map, px.
+    """
 
     west: float
     north: float
@@ -51,6 +55,7 @@ class View:
     km_per_longitude: float
     left: float
     height: float
+    width: int = WIDTH
 
     def place(self, point: Point) -> tuple[float, float]:
         """Where a point lies, in px."""
@@ -59,17 +64,17 @@ class View:
         return x, MARGIN + (self.north - point.latitude) * KM_PER_DEGREE * self.px_per_km
 
 
-def view_of(points: list[Point]) -> View:
+def view_of(points: list[Point], width: int = WIDTH) -> View:
     """The map on which all points (at least one) have room; it is cut where they leave the widest gap."""
     west, width_deg = _cut(sorted(point.longitude % 360 for point in points))
     north, south = max(point.latitude for point in points), min(point.latitude for point in points)
     km_per_longitude = KM_PER_DEGREE * max(0.05, math.cos(math.radians((north + south) / 2)))
     width_km, height_km = width_deg * km_per_longitude, (north - south) * KM_PER_DEGREE
-    inner_width, inner_height = WIDTH - 2 * MARGIN, HIGHEST - 2 * MARGIN
+    inner_width, inner_height = width - 2 * MARGIN, HIGHEST - 2 * MARGIN
     px_per_km = min(inner_width / max(width_km, LEAST_SPAN_KM), inner_height / max(height_km, LEAST_SPAN_KM))
     height = max(LOWEST, height_km * px_per_km + 2 * MARGIN)
     north += (height - 2 * MARGIN - height_km * px_per_km) / 2 / px_per_km / KM_PER_DEGREE
-    return View(west, north, px_per_km, km_per_longitude, (WIDTH - width_km * px_per_km) / 2, height)
+    return View(west, north, px_per_km, km_per_longitude, (width - width_km * px_per_km) / 2, height, width)
 
 
 def _cut(longitudes: list[float]) -> tuple[float, float]:
@@ -91,20 +96,20 @@ def labels(points: list[Point], view: View) -> list[Label]:
     found = []
     for point, (x, y) in zip(points, places, strict=True):
         text = point.name if len(point.name) <= LONGEST else f"{point.name[: LONGEST - 1]}…"
-        rect = _room(x, y, len(text) * CHARACTER, taken, view.height)
+        rect = _room(x, y, len(text) * CHARACTER, taken, view)
         if rect is not None:
             taken.append(rect)
             found.append(Label(text, rect, (x, y)))
     return found
 
 
-def _room(x: float, y: float, width: float, taken: list[Rect], height: float) -> Rect | None:
+def _room(x: float, y: float, width: float, taken: list[Rect], view: View) -> Rect | None:
     for ring in RINGS:
         for right, down in DIRECTIONS:
             middle_x = x + right * (RADIUS + 4 + width / 2 + ring)
             middle_y = y + down * (RADIUS + 2 + LINE / 2 + ring)
             rect = (middle_x - width / 2, middle_y - LINE / 2, middle_x + width / 2, middle_y + LINE / 2)
-            inside = rect[0] >= 2 and rect[2] <= WIDTH - 2 and rect[1] >= 2 and rect[3] <= height - 2
+            inside = rect[0] >= 2 and rect[2] <= view.width - 2 and rect[1] >= 2 and rect[3] <= view.height - 2
             if inside and not any(overlap(rect, other) for other in taken):
                 return rect
     return None
@@ -115,10 +120,11 @@ def overlap(one: Rect, other: Rect) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def map_of(points: list[Point], title: str) -> str:
+def map_of(points: list[Point], title: str, width: int = WIDTH) -> str:
     """An SVG of the points (at least one), those that come first with the best places for their labels."""
-    view = view_of(points)
-    pieces = [f'<svg class="map" viewBox="0 0 {WIDTH} {view.height:.0f}" role="group" aria-label="{escape(title)}">']
+    view = view_of(points, width)
+    kind = "map" if width == WIDTH else "map small"
+    pieces = [f'<svg class="{kind}" viewBox="0 0 {width} {view.height:.0f}" role="group" aria-label="{escape(title)}">']
     placed = labels(points, view)
     for label in placed:
         (x, y), (left, top, right, bottom) = label.anchor, label.rect

@@ -145,8 +145,15 @@ class Pages:
             self.told.keep(viewer.csrf_token, sentence)
         return see_other(path)
 
+    def done_by_nobody(self, path: str, sentence: str) -> HTTPResponse:
+        """As `done`, for a browser in which nobody is signed in any more."""
+        answer = see_other(path)
+        self.told.keep(form_token(self.form_cookie, answer), sentence)
+        return answer
+
     def _told(self, viewer: Viewer | None) -> str | None:
-        return self.told.take(viewer.csrf_token) if viewer and viewer.csrf_token and is_looked_at() else None
+        session = viewer.csrf_token if viewer else self.form_cookie.read()
+        return self.told.take(session) if session and is_looked_at() else None
 
     def error_page(self, error: HTTPError) -> str:
         """What went wrong and the next step: a page for people, JSON for programs. Never a traceback."""

@@ -35,7 +35,7 @@ class Renderer:
 
 
 def answer_with_etag(page: str) -> HTTPResponse | str:
-    """The page, or 304 where the browser (app.js, keeping a page up to date) already has just this one."""
+    """The page, or 304 where the browser (renew.js, keeping a page up to date) already has just this one."""
     etag = f'"{hashlib.sha256(page.encode()).hexdigest()[:32]}"'
     if request.headers.get("If-None-Match", "").removeprefix("W/") == etag:  # weak where it was packed
         return HTTPResponse(status=304, headers={"ETag": etag})

@@ -1,4 +1,4 @@
-"""What our charts are made of, as SVG. Colours and fonts come from app.css, so a chart follows light and dark."""
+"""What our charts are made of, as SVG. Their colours are those of app.css, so a chart follows light and dark."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ LEFT, BOTTOM, TOP = 46, 22, 42
 TIP_PX = 34  # above the picture: the key, and in its place what the column under the pointer or the focus says
 CHARACTER_PX = 6.7  # of a label
 TIP_CHARACTER_PX = 8.2  # on a phone, where the text is larger
+KEY_PX = 33  # of an entry of the key: its mark, and what is free before the next
+NARROW, WIDE = " fijlrt.,'|", "mwMW%"
+"""Letters that are about half as wide as others, and half as wide again, in the fonts that browsers have."""
 NOBODY_LOOKED = N_("nobody looked: no stream was LIVE, or nothing came")
 STATE_LABELS = {
     "mask": N_("Mask"),
@@ -93,7 +96,7 @@ def column(place: Column, drawing: str = "", marks: str = "") -> str:
 
 
 def tip(middle: float, lines: Sequence[str]) -> str:
-    """The words of a column, as near to it as they fit; app.css shows one at a time."""
+    """The words of a column, as near to it as they fit; charts.css shows one at a time."""
     width = TIP_CHARACTER_PX * max(map(len, lines), default=0)
     x = max(4.0, min(middle - width / 2, WIDTH - 4 - width))
     texts = "".join(f'<text x="{x:.0f}" y="{13 + 17 * row}">{escape(line)}</text>' for row, line in enumerate(lines))
@@ -103,10 +106,10 @@ def tip(middle: float, lines: Sequence[str]) -> str:
 def key(entries: Iterable[tuple[str, str, str]], at_end: bool = True) -> str:
     """What the marks mean, on the line above the picture. entries: (CSS class, pattern's id or "", label).
 
-    at_end: where a narrow screen begins to show a chart over time; else at the start.
+    at_end: where a narrow screen begins to show the chart; else it does so at the start, and the key stands there.
     """
     shown = list(entries)
-    x = WIDTH - sum(_key_px(label) for _name, _pattern, label in shown) if at_end else float(LEFT)
+    x = WIDTH - sum(_key_px(label) for _name, _pattern, label in shown) if at_end else 0.0
     pieces = []
     for name, pattern, label in shown:
         pieces.append(f'<rect class="{name}" x="{x:.0f}" y="4" width="14" height="10"/>')
@@ -118,7 +121,8 @@ def key(entries: Iterable[tuple[str, str, str]], at_end: bool = True) -> str:
 
 
 def _key_px(label: str) -> float:
-    return 27 + 7.9 * len(label)
+    narrow, wide = sum(label.count(each) for each in NARROW), sum(label.count(each) for each in WIDE)
+    return KEY_PX + 7.9 * len(label) - 3.6 * narrow + 3.6 * wide
 
 
 def textures(name: str) -> str:
@@ -153,7 +157,7 @@ def line(text: str, y: float) -> str:
 
 
 def near(text: str, y: float) -> str:
-    """The scale again, at the end that a narrow screen shows first; app.css hides it on wide ones."""
+    """The scale again, at the end that a narrow screen shows first; charts.css hides it on wide ones."""
     return f'<text class="near" x="{WIDTH - 4}" y="{y + 4:.1f}" aria-hidden="true">{text}</text>'
 
 

@@ -1,7 +1,7 @@
 """What was done, said once: a form leads to another page, and the next page of whoever sent it says what happened.
 
-In memory, by the CSRF token of a session; a restart forgets it. Not in the address: there it would be said again at
-each reload, and to whoever is sent the address.
+In memory, by the CSRF token of a session, or of the browser of somebody who just signed out; a restart forgets it. Not
+in the address: there it would be said again at each reload, and to whoever is sent the address.
 """
 
 from __future__ import annotations

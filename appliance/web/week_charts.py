@@ -25,7 +25,7 @@ NAME_CHARACTERS = 24
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One hour of the week. value: how many; None: nobody looked. words: what it says besides."""
+    """One hour of the week. value: how many persons; None: nobody looked. words: what it says besides."""
 
     value: float | None
     words: str = ""
@@ -41,10 +41,10 @@ class Row:
     href: str = ""
 
 
-def heat_map(cells: list[list[Cell]], title: str, what: str) -> str:
+def heat_map(cells: list[list[Cell]], title: str) -> str:
     """An SVG of 7 x 24 cells, each with its figure in it: the shade alone tells nobody anything.
 
-    cells: [0][9]: Mondays from 9 to 10. what: whose figure, as in `4.5 persons`.
+    cells: [0][9]: Mondays from 9 to 10.
     """
     width = (WIDTH - LEFT) / 24
     height = TIP_PX + 8 + 7 * CELL_PX + svg.BOTTOM
@@ -69,7 +69,7 @@ def heat_map(cells: list[list[Cell]], title: str, what: str) -> str:
             if cell.value is None:
                 pieces.append(f'<g aria-hidden="true">{svg.gap(x, width - 1, hatch, y, CELL_PX - 1)}</g>')
                 continue
-            lines = (_("{when}: {figure} {what}", when=when, figure=figure(cell.value), what=what), cell.words)
+            lines = (persons_words(when, cell.value), cell.words)
             place = Column(x, width - 1, lines, top=y, height=CELL_PX - 1)
             shade = shade_of(cell.value, highest)
             drawing = f'<rect class="heat-{shade}" x="{x:.1f}" y="{y}" width="{width - 1:.1f}" height="{CELL_PX - 1}"/>'
@@ -79,6 +79,13 @@ def heat_map(cells: list[list[Cell]], title: str, what: str) -> str:
             pieces.append(svg.column(place, drawing))
     pieces.append(svg.labels([Tick(hour, f"{hour:02d}:00") for hour in range(0, 24, 3)], width, height))
     return "".join([*pieces, "</svg>"])
+
+
+def persons_words(when: str, value: float) -> str:
+    """So many persons in an hour, on average."""
+    shown = figure(value)
+    n = 1 if shown == "1" else 0 if value < 1 else 2  # languages differ in whether 0.5 is one or many
+    return n_("{when}: {figure} person an hour", "{when}: {figure} persons an hour", n, when=when, figure=shown)
 
 
 def shade_of(value: float, highest: float) -> int:

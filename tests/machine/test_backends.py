@@ -121,7 +121,7 @@ def test_after_an_upgrade_of_jetpack_the_stand_in_engine_is_built_again(
     assert sorted(entries(folder)) == [("int8", "10.3.0", False), ("int8", "8.6.1", False)]
 
 
-@pytest.mark.parametrize("damage", ["cut in half", "off", "foreign"])
+@pytest.mark.parametrize("damage", ["cut in half", "off", "foreign", "cut in half within"])
 def test_a_stand_in_engine_on_disk_that_is_of_no_use_is_built_again(
     gpu: StandInGpu, cpu: NetworkDetector, tmp_path: Path, damage: str
 ) -> None:
@@ -134,6 +134,9 @@ def test_a_stand_in_engine_on_disk_that_is_of_no_use_is_built_again(
     content = path.read_bytes()
     if damage == "cut in half":
         path.write_bytes(content[: len(content) // 2])
+    elif damage == "cut in half within":
+        plan = content.partition(b"\n")[2]
+        Engines(folder).keep(entry.key, plan[: len(plan) // 2], "", 0, "")
     else:  # whole by its sum, and wrong inside
         plan = content.partition(b"\n")[2]
         old, new = (b'"wrong": ""', b'"wrong": "off"') if damage == "off" else (b'"10.3.0"', b'"10.2.0"')

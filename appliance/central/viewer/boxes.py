@@ -70,10 +70,9 @@ def add_routes(app: App, centre: Centre) -> None:
 
     @app.post("/boxes/<box_id>/revoke", access=Access.ADMIN)
     def revoke_box(store: CentralStore, visitor: Visitor, now: Now, box_id: str) -> Page:
-        if revoke(centre.config, store, found(store, box_id), visitor.name, now):
-            return centre.pages.done(f"/boxes/{box_id}", _("The box was revoked."))
+        was_told = revoke(centre.config, store, found(store, box_id), visitor.name, now)
         untold = _(NO_BROKER_HERE, folder=centre.config.broker_dir)
-        return _page(centre, store, visitor, now, found(store, box_id), problem=untold)
+        return centre.pages.done(f"/boxes/{box_id}", _("The box was revoked.") if was_told else untold)
 
 
 def found(store: CentralStore, box_id: str) -> Box:
@@ -156,6 +155,6 @@ def _page(centre: Centre, store: CentralStore, visitor: Visitor, now: Now, box: 
         "typed": typed,
         "now": now,
         "compliance": compliance,
-        "silent": silent(store, now.utc) if visitor.is_admin else [],
+        "silent": silent(store, now.utc, "ingest") if visitor.is_admin else [],
     }
     return centre.pages.page("box.html", **{"problem": asked.problem, **shown, **values})

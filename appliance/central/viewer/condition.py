@@ -10,6 +10,7 @@ from appliance.board import HOT_C
 from appliance.central.store import Box
 from appliance.central.viewer.recorded import told
 from appliance.language import N_, _
+from appliance.retold import retold
 from appliance.web.words import duration, number
 
 FRESH_S, LATE_S = 180, 900
@@ -79,7 +80,7 @@ def condition(box: Box, now_utc: float, unverified: int = 0) -> Condition:
     age, age_s = age_of(box, now_utc)
     if box.revoked_utc is not None:
         return Condition(age, age_s, Severity.WELL, (_("revoked"),), is_revoked=True)
-    bad = [told(box.told), box.problem]
+    bad = [told(box.told), retold(box.problem)]
     if age is Age.STALE:
         assert age_s is not None
         bad.insert(0, _(GONE.get(box.status, NOTHING_CAME), time=duration(age_s)))

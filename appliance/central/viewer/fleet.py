@@ -21,7 +21,7 @@ from appliance.rates import Rate, compliance
 from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.forms import query_value, whole_number
-from appliance.web.maps import Point, map_of
+from appliance.web.maps import SMALL_WIDTH, WIDTH, Point, map_of
 from appliance.web.pages import Page
 
 TILES, ROWS = 60, 300
@@ -57,7 +57,8 @@ def tiles(store: CentralStore, person: int | None, now_utc: float, site_id: int 
     today = store.sums.by_box(Scope(person, site_id), ranges.today(now_utc, store.zone()))
     streams = Counter(stream.box_id for stream in store.boxes.streams(person, site_id=site_id))
     found, boxes = [], store.boxes.all(person, site_id)
-    newest = max((box.version for box in boxes if box.revoked_utc is None), key=_release, default="")
+    fleet = boxes if site_id is None else store.boxes.all(person)
+    newest = max((box.version for box in fleet if box.revoked_utc is None), key=_release, default="")
     for box in boxes:
         sums = today.get(box.id, Watched())
         newer = newest if () != _release(box.version) < _release(newest) else ""
@@ -88,7 +89,8 @@ def add_routes(app: App, centre: Centre) -> None:
         sites = store.sites.all(visitor.sees_only)
         found = tiles(store, visitor.sees_only, now.utc)
         points = points_of(sites, found)
-        drawing = map_of(points, _("Sites on a map")) if points else ""
+        widths = (WIDTH, SMALL_WIDTH) if points else ()  # of which a screen shows one
+        drawing = "".join(map_of(points, _("Sites on a map"), width) for width in widths)
         placeless = [site for site in sites if not site.has_place]
         return centre.pages.page("map.html", drawing=drawing, points=points, placeless=placeless, form="map")
 
@@ -135,14 +137,14 @@ def overview(store: CentralStore, person: int | None, now: Now, everything: Sequ
     }
 
 
-def silent(store: CentralStore, now_utc: float) -> list[str]:
-    """What of the centre itself does not run, in words."""
-    processes = store.records.processes()
+def silent(store: CentralStore, now_utc: float, kind: str = "") -> list[str]:
+    """What of the centre itself does not run, in words. kind: only of this kind of process, where it is given."""
+    processes = [process for process in store.records.processes() if kind in ("", process.kind)]
     alive = [process for process in processes if process.is_alive(now_utc)]
     found = [f"{process.name}: {process.problem}" for process in alive if process.problem]
     if store.db.is_full():
         return [_(FULL), *found]
-    if not any(process.kind == "ingest" for process in alive):
+    if kind in ("", "ingest") and not any(process.kind == "ingest" for process in alive):
         words = _("The ingest of this centre does not run, so nothing that boxes send is taken; they keep it.")
         found.insert(0, words)
     return found

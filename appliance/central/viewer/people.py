@@ -75,5 +75,5 @@ def _page(centre: Centre, store: CentralStore, now: Now, **values: Any) -> Page:
         "sites": store.sites.all(None),
         "seen": store.sites.of_people(),
     }
-    defaults = {"now_utc": now.utc, "name": "", "role": "", "chosen": [], "done": None, "open_id": None}
+    defaults = {"now_utc": now.utc, "name": "", "role": "", "chosen": [], "open_id": None}
     return centre.pages.page("people.html", **{**lists, **defaults, **values})

@@ -62,7 +62,7 @@ def add_routes(app: App, centre: Centre) -> None:
 
     @app.post("/sites/<site_id:int>/update", access=Access.ADMIN)
     def update_boxes(store: CentralStore, visitor: Visitor, now: Now, site_id: int) -> Page:
-        site, refused = _found(store, site_id), []
+        site, refused, is_told = _found(store, site_id), [], False
         try:
             detail = bundle_named(f"{field('address')} {field('sha256')}")
         except UserError as error:
@@ -73,9 +73,12 @@ def add_routes(app: App, centre: Centre) -> None:
                     give_command(store, box, "update", detail, visitor.name, now)
                 except UserError as error:
                     refused.append(f"{box.name}: {error}")
-        if refused:
-            return _page(centre, store, visitor, now, site, problem=" ".join(refused))
-        return centre.pages.done(f"/sites/{site.id}", _("The boxes of this site were told to update."))
+                else:
+                    is_told = True
+        if refused and not is_told:
+            return _page(centre, store, visitor, now, site, problem=InputError(" ".join(refused)))
+        words = [_("The boxes of this site were told to update."), *([_("But not:")] if refused else []), *refused]
+        return centre.pages.done(f"/sites/{site.id}", " ".join(words))
 
     @app.get("/sites/<site_id:int>/remove", access=Access.ADMIN)
     def confirm_removal(store: CentralStore, site_id: int) -> Page:

@@ -6,6 +6,8 @@ import enum
 from collections import deque
 from collections.abc import Mapping
 
+from appliance.language import N_
+
 QUIET_S = 4.0  # nothing has come for this long: it is worth a word
 LIVE_S = 5.0  # what sent anything within this is LIVE
 STILL_S = 5.0  # pictures that do not follow each other for this long stand still
@@ -40,36 +42,46 @@ class Obstacle(enum.Enum):
     UNREADABLE = "unreadable"
 
 
-_TOO_LARGE = "The picture is larger than this box can take; send at most 8192 x 8192."
-_UNDECODABLE = "The picture cannot be decoded: it is {codec}; use H.264 (or H.265) with 8 bits and 4:2:0."
-_RESTARTED = "The ingest is being started again; the stream comes back by itself."
+_TOO_LARGE = N_("The picture is larger than this box can take; send at most 8192 x 8192.")
+_UNDECODABLE = N_("The picture cannot be decoded: it is {codec}; use H.264 (or H.265) with 8 bits and 4:2:0.")
+_RESTARTED = N_("The ingest is being started again; the stream comes back by itself.")
+OF_ABOUT = N_(" of about {interval} s")  # what follows the time that a key frame has been waited for
+UNKNOWN_CODEC = N_("a codec that is unknown here")
 
 # Of a stream that the box fetches.
 PULLED: Mapping[Obstacle, str] = {
-    Obstacle.CONNECTING: "Waiting for the first picture.",
-    Obstacle.SILENT: "The camera is connected, but has sent no video for {seconds}; if this stays, restart it.",
-    Obstacle.FROZEN: "The camera has sent nothing for {seconds}; connecting again.",
-    Obstacle.NO_KEY_FRAME: "Waiting for a key frame, {seconds} so far{interval};"
-    " set the key-frame interval to 1 s in the camera's settings.",
-    Obstacle.SOUND_ONLY: "This stream has sound but no picture; switch its video on in the camera's settings.",
-    Obstacle.STILL: "No new picture for {seconds}, though sound goes on; check the camera.",
+    Obstacle.CONNECTING: N_("Waiting for the first picture."),
+    Obstacle.SILENT: N_("The camera is connected, but has sent no video for {seconds}; if this stays, restart it."),
+    Obstacle.FROZEN: N_("The camera has sent nothing for {seconds}; connecting again."),
+    Obstacle.NO_KEY_FRAME: N_(
+        "Waiting for a key frame, {seconds} so far{interval};"
+        " set the key-frame interval to 1 s in the camera's settings."
+    ),
+    Obstacle.SOUND_ONLY: N_("This stream has sound but no picture; switch its video on in the camera's settings."),
+    Obstacle.STILL: N_("No new picture for {seconds}, though sound goes on; check the camera."),
     Obstacle.UNDECODABLE: _UNDECODABLE,
     Obstacle.TOO_LARGE: _TOO_LARGE,
-    Obstacle.ENDED: "The video ended; connecting again.",
-    Obstacle.WRONG_LOGIN: "The camera refuses the name or password in its address; correct it on the stream's page.",
-    Obstacle.NOT_THERE: "There is nothing at this address; check it on the stream's page.",
-    Obstacle.NOT_VIDEO: "What comes from this address is no video; check it on the stream's page.",
-    Obstacle.NO_PERMISSION: "The box may not read this file or device;"
-    " for a webcam, its user must be in the group `video`.",
+    Obstacle.ENDED: N_("The video ended; connecting again."),
+    Obstacle.WRONG_LOGIN: N_(
+        "The camera refuses the name or password in its address; correct it on the stream's page."
+    ),
+    Obstacle.NOT_THERE: N_("There is nothing at this address; check it on the stream's page."),
+    Obstacle.NOT_VIDEO: N_("What comes from this address is no video; check it on the stream's page."),
+    Obstacle.NO_PERMISSION: N_(
+        "The box may not read this file or device; for a webcam, its user must be in the group `video`."
+    ),
     Obstacle.FORBIDDEN: "{kind}",
-    Obstacle.NO_NAME: "The network does not know the name in this address;"
-    " correct it, or write the camera's IP address.",
-    Obstacle.PORT_CLOSED: "The machine at this address refuses the connection; is the port right,"
-    " and is streaming switched on in the camera?",
-    Obstacle.NO_ROUTE: "The network has no route to this address; are the box and the camera in the same network?",
-    Obstacle.NO_ANSWER: "Nobody answers at this address; is the camera on, and the address right?",
-    Obstacle.NO_TRANSPORT: "The camera takes neither TCP nor UDP from this box; check its RTSP settings.",
-    Obstacle.UNREADABLE: "Cannot read this stream ({kind}); is the camera on and the address right?",
+    Obstacle.NO_NAME: N_(
+        "The network does not know the name in this address; correct it, or write the camera's IP address."
+    ),
+    Obstacle.PORT_CLOSED: N_(
+        "The machine at this address refuses the connection; is the port right,"
+        " and is streaming switched on in the camera?"
+    ),
+    Obstacle.NO_ROUTE: N_("The network has no route to this address; are the box and the camera in the same network?"),
+    Obstacle.NO_ANSWER: N_("Nobody answers at this address; is the camera on, and the address right?"),
+    Obstacle.NO_TRANSPORT: N_("The camera takes neither TCP nor UDP from this box; check its RTSP settings."),
+    Obstacle.UNREADABLE: N_("Cannot read this stream ({kind}); is the camera on and the address right?"),
 }
 
 # Of a stream that somebody sends: nobody typed the address at which the box reads it from its own ingest.
@@ -77,16 +89,17 @@ PUSHED: Mapping[Obstacle, str] = {
     **dict.fromkeys(Obstacle, _RESTARTED),
     Obstacle.CONNECTING: PULLED[Obstacle.CONNECTING],
     Obstacle.NOT_THERE: PULLED[Obstacle.CONNECTING],
-    Obstacle.SILENT: "Somebody is connected, but has sent no video for {seconds}; start the stream there again.",
-    Obstacle.FROZEN: "The sender has sent nothing for {seconds}; is its network gone?",
-    Obstacle.NO_KEY_FRAME: "Waiting for a key frame, {seconds} so far{interval};"
-    " set the key-frame interval to 2 s in OBS or the phone.",
-    Obstacle.SOUND_ONLY: "This stream has sound but no picture; switch the camera on in OBS or the phone.",
-    Obstacle.STILL: "No new picture for {seconds}, though sound goes on; check the camera in OBS or the phone.",
+    Obstacle.SILENT: N_("Somebody is connected, but has sent no video for {seconds}; start the stream there again."),
+    Obstacle.FROZEN: N_("The sender has sent nothing for {seconds}; is its network gone?"),
+    Obstacle.NO_KEY_FRAME: N_(
+        "Waiting for a key frame, {seconds} so far{interval}; set the key-frame interval to 2 s in OBS or the phone."
+    ),
+    Obstacle.SOUND_ONLY: N_("This stream has sound but no picture; switch the camera on in OBS or the phone."),
+    Obstacle.STILL: N_("No new picture for {seconds}, though sound goes on; check the camera in OBS or the phone."),
     Obstacle.UNDECODABLE: _UNDECODABLE,
     Obstacle.TOO_LARGE: _TOO_LARGE,
-    Obstacle.ENDED: "The stream ended; waiting for it to come again.",
-    Obstacle.WRONG_LOGIN: "The watcher may not read what the ingest takes in; start the box again.",
+    Obstacle.ENDED: N_("The stream ended; waiting for it to come again."),
+    Obstacle.WRONG_LOGIN: N_("The watcher may not read what the ingest takes in; start the box again."),
 }
 
 # Only a picture refutes these; the others end as soon as anything comes.
@@ -209,8 +222,8 @@ class Condition:
         interval_s = self.key_interval_s
         return self._words[obstacle].format(
             seconds=duration_text(now_s - self._since_s(obstacle)),
-            interval=f" of about {interval_s:.0f} s" if interval_s and interval_s >= 1 else "",
-            codec=self.codec or "a codec that is unknown here",
+            interval=OF_ABOUT.format(interval=f"{interval_s:.0f}") if interval_s and interval_s >= 1 else "",
+            codec=self.codec or UNKNOWN_CODEC,
             kind=self._kind,
         )
 

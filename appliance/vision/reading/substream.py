@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from appliance.language import N_
 from appliance.vision.frame import Frame
 from appliance.vision.looking.motion import Motion
 from appliance.vision.reading.camera import STALL_S, Camera
@@ -20,7 +21,8 @@ KEYS_SUFFICE_S = 0.5  # key frames that come this often show movement soon enoug
 FRESH_S = 3.0  # a last look before this: it tells nothing about now
 MARGIN_S = 1.0  # the two streams of a camera need not be equally late
 AGAIN_S = 60.0  # after an error
-CRASHED = "the box cannot judge it, and its log says why"
+CRASHED = N_("the box cannot judge it, and its log says why")
+SHOWS_NOTHING = N_("The sub-stream shows nothing, so the main stream is watched instead.")
 
 
 class SubStream:
@@ -72,7 +74,7 @@ class SubStream:
         if self.is_watching:
             return None
         why = CRASHED if self._crashed else self.camera.problem
-        return f"The sub-stream shows nothing, so the main stream is watched instead. {why or ''}".rstrip()
+        return f"{SHOWS_NOTHING} {why or ''}".rstrip()
 
     def moved_since(self, time_s: float) -> bool:
         """Whether anything moved then or later; monotonic clock."""

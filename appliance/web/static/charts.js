@@ -65,7 +65,7 @@ prepare();
 // On a phone a chart is wider than the screen and scrolls: its scale stays in sight.
 function keepScale(part) {
   const chart = part.querySelector("svg.chart");
-  if (!chart) return;
+  if (!chart?.getBoundingClientRect().width) return; // not on the screen now
   const widest = part.scrollWidth - part.clientWidth;
   const at = getComputedStyle(part).direction === "rtl" ? widest + part.scrollLeft : part.scrollLeft;
   const aside = (widest - at) * chart.viewBox.baseVal.width / chart.getBoundingClientRect().width;

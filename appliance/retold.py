@@ -1,0 +1,104 @@
+"""What a service put on record in English, in the language of who reads it.
+
+A service writes one English sentence for the record and the log, and marks it (`N_`); whoever shows it finds it again
+among the marked sentences, with the values in it. What is not found stays as it was written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from appliance.language import ENGLISH, _, n_, sentences, spoken
+
+FEWEST_LETTERS = 6
+"""A sentence with fewer of its own would be found in nearly every text."""
+_NAME = re.compile(r"\{(\w+)\}")
+_NEXT = re.compile(r"(?<=[.?]) (?=[A-Z`])")  # where a sentence ends and the next one begins
+_VALUES = {"n": "[0-9\u202f]+", "count": "[0-9]+"}
+_VALUE = r"(?:(?![.?] [A-Z`]).)*?"  # no value goes beyond its sentence
+
+
+@dataclass(frozen=True, slots=True)
+class _Template:
+    """A sentence with values. many: its other form, where it is told by number. surest: the longest of its own text."""
+
+    one: str
+    many: str
+    pattern: str
+    surest: str
+    letters: int
+
+    def told(self, text: str) -> str | None:
+        """This text again, if it is this sentence."""
+        found = re.fullmatch(self.pattern, text, re.DOTALL) if self.surest in text else None
+        if found is None:
+            return None
+        values = {name: retold(value) for name, value in found.groupdict().items()}
+        if not self.many:
+            return _(self.one, **values)
+        n = int(values.pop("n").replace("\u202f", ""))
+        try:
+            return n_(self.one, self.many, n, **values)
+        except KeyError:  # its other form has a value that this one has not
+            return None
+
+
+def retold(text: str | None) -> str:
+    """A text of one or more sentences, those that are known in the language spoken; empty: there is none."""
+    if not text or spoken() == ENGLISH:
+        return text or ""
+    return _retold(text, spoken())
+
+
+@lru_cache(1000)
+def _retold(text: str, language: str) -> str:
+    whole = _known(text, language)
+    if whole is not None:
+        return whole
+    parts, told, start = _NEXT.split(text), list[str](), 0
+    while start < len(parts):
+        end, known = start + 1, None
+        for end in range(len(parts), start, -1):  # some are marked several together
+            known = _known(" ".join(parts[start:end]), language)
+            if known is not None:
+                break
+        told.append(parts[start] if known is None else known)
+        start = end
+    return " ".join(told)
+
+
+def _known(text: str, language: str) -> str | None:
+    for end in ("", "."):  # what was marked without its full stop, which follows where it is told
+        bare = text.removesuffix(end) if end else text
+        if bare and _(bare) != bare:
+            return _(bare) + (end if bare != text else "")
+    return next((told for each in _templates(language) if (told := each.told(text)) is not None), None)
+
+
+@lru_cache
+def _templates(language: str) -> Sequence[_Template]:
+    """Those of a language, the ones with the most text of their own first."""
+    found = []
+    for marked in sentences(language):
+        one, many = marked if isinstance(marked, tuple) else (marked, "")
+        forms = [each for each in (one, many) if _NAME.search(each)]
+        found += [_template(one, many, form) for form in forms if not many or "{n}" in form]
+    return sorted((each for each in found if each.letters >= FEWEST_LETTERS), key=lambda each: -each.letters)
+
+
+def _template(one: str, many: str, form: str) -> _Template:
+    parts, names = _NAME.split(form), set[str]()
+    pattern = ""
+    for index, part in enumerate(parts):
+        if index % 2 == 0:
+            pattern += re.escape(part)
+        elif part in names:
+            pattern += f"(?P={part})"
+        else:
+            names.add(part)
+            pattern += f"(?P<{part}>{_VALUES.get(part, _VALUE)})"
+    own = parts[::2]
+    return _Template(one, many, pattern, max(own, key=len), sum(map(str.isalpha, "".join(own))))

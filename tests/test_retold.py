@@ -1,0 +1,99 @@
+"""What services put on record in English, told again in the language of who reads it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.faces import Judging
+from appliance.language import LANGUAGES, _, n_, sentences, speaking
+from appliance.retold import FEWEST_LETTERS, retold
+from appliance.sync import commands, reasons
+from appliance.vision.reading.condition import OF_ABOUT, PULLED, PUSHED, UNKNOWN_CODEC, Obstacle
+from tests.site import Box
+
+SINCE = "2026-11-27T16:00:00Z"
+OTHERS = [code for code in LANGUAGES if code != "en"]
+VALUES = {"seconds": "35 s", "interval": "", "codec": "av1", "kind": "no such thing"}
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_every_problem_of_a_camera_is_told_again_with_its_values(language: str) -> None:
+    told = {*PULLED.values(), *PUSHED.values()} - {"{kind}"}
+    with speaking(language):
+        for sentence in told:
+            english = sentence.format(**VALUES)
+            assert retold(english) == _(sentence).format(**VALUES) != english
+    assert retold("The video ended; connecting again.") == "The video ended; connecting again.", "in English"
+
+
+def test_values_that_are_sentences_themselves_are_told_again_too() -> None:
+    waiting = "Waiting for a key frame, 35 s so far{interval}; set the key-frame interval to 2 s in OBS or the phone."
+    with speaking("de"):
+        told = retold(waiting.format(interval=OF_ABOUT.format(interval="30")))
+        assert "bisher 35 s von etwa 30 s;" in told
+        assert "Codec, der hier unbekannt ist;" in retold(
+            f"The picture cannot be decoded: it is {UNKNOWN_CODEC}; use H.264 (or H.265) with 8 bits and 4:2:0."
+        )
+        failed = retold("The GPU failed: Xid 79 at last. The CPU judges; tried again in 4 min.")
+        assert (
+            failed
+            == "Die GPU ist ausgefallen: Xid 79 at last. Der Prozessor urteilt; ein neuer Versuch folgt in 4 min."
+        )
+
+
+def test_several_sentences_are_told_one_by_one_and_what_is_unknown_stays() -> None:
+    with speaking("de"):
+        assert retold("Pycuda is odd. The CPU judges.") == "Pycuda is odd. Der Prozessor urteilt."
+        assert retold("Whatever else. Nobody knows it.") == "Whatever else. Nobody knows it."
+        assert retold(commands.RESTARTED.format(service="watch")) == "Der Dienst watch wurde beendet und läuft wieder."
+        assert retold("ann:door is LIVE again.") == _("{stream} is LIVE again.", stream="ann:door")
+        unreached = reasons.of_error(ConnectionRefusedError(), "centre.lan", 8883, 0.0)
+        assert retold(unreached).startswith("centre.lan nimmt an Port 8883 keine Verbindungen an. Sehen Sie nach")
+        assert retold(reasons.REVOKED) == f"{_(reasons.REVOKED.partition(' Join')[0])} {_(reasons.JOIN_AGAIN)}"
+        assert (retold(None), retold("")) == ("", "")
+
+
+def formed(language: str) -> Iterator[tuple[str, str]]:
+    """Each marked sentence that has values, in English with some, and what it is in a language."""
+    for marked in sentences(language):
+        one, many = marked if isinstance(marked, tuple) else (marked, "")
+        names = list(dict.fromkeys(re.findall(r"\{(\w+)\}", one + many)))
+        own = sum(map(str.isalpha, re.sub(r"\{\w+\}", "", many or one)))
+        if not names or own < 2 * FEWEST_LETTERS or "!r}" in one or (many and "{n}" not in many):
+            continue
+        values: dict[str, object] = {name: 7 if name in ("n", "count") else f"{names.index(name)}x" for name in names}
+        number = {name: values.pop(name) for name in ("n",) if name in values}
+        told = n_(one, many, 7, **values) if many else _(one, **number, **values)
+        yield (many or one).format(n=7, **values), told
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_no_marked_sentence_is_taken_for_another(language: str) -> None:
+    with speaking(language):
+        possible: dict[str, set[str]] = {}
+        for english, told in formed(language):
+            possible.setdefault(english, set()).add(told)  # two may differ in nothing but the names of their values
+        assert len(possible) > 300
+        assert [english for english, told in possible.items() if retold(english) not in told] == []
+
+
+def test_pages_tell_it_in_the_readers_language_and_the_api_as_it_is_on_record(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    now, problem = box.clock.now, PUSHED[Obstacle.FROZEN].format(seconds="35 s")
+    box.store.services.heartbeat(
+        "watch", 1, now.utc, "The CPU judges.", now, Judging("onnx", "x", "The CPU judges.", SINCE)
+    )
+    box.store.streams.set_live(1, "192.0.2.7", now.utc)
+    box.store.streams.set_problem(1, problem)
+    ann = box.browser("ann")
+    ann.client.headers["Accept-Language"] = "de"
+    assert "Der Absender hat seit 35 s nichts gesendet" in ann.get("/streams/1").text
+    for page in ("/settings", "/box-health", "/"):
+        assert "Der Prozessor urteilt." in ann.get(page).text, page
+    assert ann.get("/api/v1/streams/1").json()["problem"] == problem
+    assert ann.get("/api/v1/streams/1").json()["state_words"] == problem
+    box.close()
