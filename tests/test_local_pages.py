@@ -61,7 +61,7 @@ def test_home_counts_persons_and_says_how_sure_the_rate_is(box: Box) -> None:
         box.add_detection(1, state)
     page = box.browser("ann").get("/").text
     assert ">26</a></strong> persons" in page
-    assert "<strong>96 %</strong>" in page and "(80 to 99 %, n = 25)" in page
+    assert "<strong>96 %</strong>" in page and "(80 to 100 %, n = 25)" in page
     assert "/images/unguessable" in page and "By hour" in page
 
 

@@ -90,7 +90,7 @@ def test_what_was_decided_at_the_start_holds_when_a_binary_appears(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     binary, path, served = tmp_path / "mediamtx", tmp_path / "mb9k.toml", list[Config]()
-    path.write_text(f'[media]\nbinary = "{binary}"\n')
+    path.write_text(f'state_dir = "{tmp_path}"\n[media]\nbinary = "{binary}"\n')
     started = {child.name: child for child in supervisor.children(load(path), path, "info")}
     binary.write_text("#!/bin/sh\n")
     binary.chmod(0o755)
