@@ -406,6 +406,7 @@ def test_what_runs_by_itself_leaves_people_their_half_of_the_reserve(
     reserve = Reserve(room.path.parent)
     reserve.make()
     monkeypatch.setattr("appliance.disk.free_bytes", lambda _folder: 0)
+    monkeypatch.setattr("appliance.sqlite_room.has_room", lambda _db: False)  # all of that has been used
     ops = room.recipient("ops", "http://127.0.0.1:1/")
     reserve.path.write_bytes(bytes(RESERVE_BYTES))
     room.tell(ops)
