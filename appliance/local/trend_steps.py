@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from urllib.parse import urlencode
 
 from appliance.faces import Counts, State
 from appliance.language import (
@@ -182,13 +181,18 @@ def list_address(asked: Range, since_utc: float, until_utc: float, state: State 
     return detections_address(DetectionFilter(asked.stream_id, state, since_utc, until_utc))
 
 
+def _quoted(utc: float) -> str:
+    """A time as part of an address. A report of hundreds of streams has thousands: urlencode took a third of it."""
+    return utc_text(utc).replace(":", "%3A")
+
+
 def detections_address(only: DetectionFilter) -> str:
     """The list of these detections."""
     parts = {
         "stream": only.stream_id,
         "state": only.state and only.state.value,
-        "since": None if only.since_utc is None else utc_text(only.since_utc),
-        "until": None if only.until_utc is None else utc_text(only.until_utc),
+        "since": None if only.since_utc is None else _quoted(only.since_utc),
+        "until": None if only.until_utc is None else _quoted(only.until_utc),
     }
-    query = urlencode({name: value for name, value in parts.items() if value is not None})
+    query = "&".join([f"{name}={value}" for name, value in parts.items() if value is not None])
     return f"/detections?{query}" if query else "/detections"

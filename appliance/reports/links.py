@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
+from bottle import html_escape
+
 from appliance.faces import State
+from appliance.language import number
 from appliance.reports.figures import Part, Sum
 from appliance.reports.periods import Kind, period_of
 from appliance.reports.report import Report
 from appliance.reports.words import address_of
+from appliance.web.markup import Markup
 
 Subjects: TypeAlias = tuple[str, ...] | None
 ListAddress: TypeAlias = Callable[[Subjects, float, float, State | None], str]
@@ -22,7 +27,7 @@ def no_list(_subjects: Subjects, _since_utc: float, _until_utc: float, _state: S
     return ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Links:
     """Those of one report. Nobody has no list; an address is empty where there is nowhere to go."""
 
@@ -30,12 +35,15 @@ class Links:
     subjects: Subjects = None
     list_address: ListAddress = no_list
 
+    @cached_property
+    def _span(self) -> tuple[float, float]:
+        return self.of.period.since_utc(self.of.zone), self.of.period.until_utc(self.of.zone)
+
     def all(self) -> Mapping[str, str]:
         """The lists of the whole report by state; "": everybody."""
-        period, zone = self.of.period, self.of.zone
-        span = (period.since_utc(zone), period.until_utc(zone))
         return {
-            state.value if state else "": self.list_address(self.subjects, *span, state) for state in (None, *State)
+            state.value if state else "": self.list_address(self.subjects, *self._span, state)
+            for state in (None, *State)
         }
 
     def step(self, step: Sum) -> str:
@@ -56,5 +64,9 @@ class Links:
         there = getattr(part.counts, state.value) if state else part.counts.total
         if not there or not part.subject:
             return ""
-        period, zone = self.of.period, self.of.zone
-        return self.list_address((part.subject,), period.since_utc(zone), period.until_utc(zone), state)
+        return self.list_address((part.subject,), *self._span, state)
+
+
+def linked(n: int, address: str) -> Markup:
+    """A number, and the link to what it counts, if there is one."""
+    return Markup(f'<a href="{html_escape(address)}">{number(n)}</a>' if address else number(n))

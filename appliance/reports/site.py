@@ -17,7 +17,7 @@ from appliance.language import N_, _
 from appliance.reports import changes, words
 from appliance.reports.charts import charts
 from appliance.reports.figures import Source
-from appliance.reports.links import Links, ListAddress, no_list
+from appliance.reports.links import Links, ListAddress, linked, no_list
 from appliance.reports.periods import Kind, Period, day_number, day_of, period_of
 from appliance.reports.report import report
 from appliance.reports.schedules import Plan, Schedule
@@ -117,6 +117,7 @@ def _add_report(app: App, reports: Reports) -> None:
             of=made,
             charts=charts(made, links),
             links=links,
+            linked=linked,
             State=State,
             STATE_LABELS=STATE_LABELS,
             interval=interval,
