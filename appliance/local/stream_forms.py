@@ -65,14 +65,13 @@ def add_routes(app: App, site: Site) -> None:
         typed = {**_as_stored(stream), **_typed()}
         # Addresses that were not touched come back as shown, their secrets hidden.
         source, watch = (typed["source"], typed["watch"]) if stream.source_url is not None else (None, None)
-        owner = whole_number(typed["owner"])
         try:
             user, password = _credentials()
             rules.change(
                 store,
                 visitor.person,
                 stream,
-                owner=owner,
+                owner=whole_number(typed["owner"]),
                 name=typed["name"],
                 source=source,
                 source_user=user,

@@ -268,10 +268,7 @@ class Detections:
             streams = [*streams[:limit], *itertools.takewhile(lambda stream: stream[1] == last, streams[limit:])]
         of_each = [self.db.execute(sql, {**parameters, "stream_id": each, "limit": limit}) for each, _first in streams]
         first = itertools.islice(heapq.merge(*of_each, key=tuple, reverse=newest), limit)
-        return self._of([row["id"] for row in first])
-
-    def _of(self, ids: list[int]) -> list[StoredDetection]:
-        """The detections with these ids, in their order; without those that are gone."""
+        ids = [row["id"] for row in first]
         sql = f"{_SELECT} where detections.id in (select value from json_each(?))"
         found = {row["id"]: row for row in self.db.execute(sql, [json.dumps(ids)])}
         return [_stored(found[each]) for each in ids if each in found]

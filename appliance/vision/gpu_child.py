@@ -96,9 +96,8 @@ def _judge(pipe: Connection, task: Task) -> None:
         engine = tensorrt.Engine(plan, task.side_px)
     except GpuError:
         raise
-    except (
-        Exception
-    ) as error:  # a library may raise what it likes; another engine is built, instead of this one for ever
+    except Exception as error:
+        # A library may raise what it likes; another engine is built, instead of this one being tried for ever.
         raise EngineUnusable(f"the engine cannot be opened ({type(error).__name__}: {str(error)[:200]})") from error
     say(pipe, Answer("ready"))
     while count := int.from_bytes(pipe.recv_bytes(), "little"):
