@@ -164,7 +164,7 @@ class Trends:
         since, until = _inner(since_utc, until_utc)
         found: dict[int, list[sqlite3.Row]] = {stream_id: [] for stream_id in self._ids(stream_ids)}
         for table, column, first, end in self._pieces(since, until):
-            for row in self._select("stream_id", table, stream_ids, first, end, column):
+            for row in self._select("stream_id", table, found, first, end, column):  # none that came in between
                 found[row["key"]].append(row)
         return [(stream_id, _bucket(since, until, rows)) for stream_id, rows in found.items()]
 
