@@ -32,11 +32,13 @@ class Turns:
         me = object()
         with self._changed:
             self._waiting.append(me)
-            while self._waiting[0] is not me or not self._is_free():
-                self._changed.wait(self._until_free_s())
-            self._waiting.popleft()
-            self._begun_s[me] = time.monotonic()
-            self._changed.notify_all()
+            try:
+                while self._waiting[0] is not me or not self._is_free():
+                    self._changed.wait(self._until_free_s())
+                self._begun_s[me] = time.monotonic()
+            finally:
+                self._waiting.remove(me)
+                self._changed.notify_all()
         try:
             yield
         finally:
