@@ -92,7 +92,7 @@ if (code && /^#[A-Z0-9]{4}-[A-Z0-9]{4}$/.test(location.hash)) {
 const manifest = document.querySelector("link[rel=manifest]");
 if (manifest && navigator.serviceWorker)
   addEventListener("load", () => {
-    const worker = new URL(`worker.js?${document.documentElement.lang}`, manifest.href); // its page speaks as this one does
+    const worker = new URL(`worker.js?${document.documentElement.lang}`, manifest.href); // speaks as this page
     navigator.serviceWorker.register(worker).catch(() => {});
   });
 
