@@ -1,8 +1,9 @@
 """The catalogues of what people read: `python -m scripts.languages` brings each up to date with the code.
 
-It collects every marked sentence of appliance/ (modules and views) into `appliance/languages/mb9k.pot`, then into each
-language's .po: what is new is added untranslated, what is gone is dropped, what was translated stays. With a language
-and `--missing` it prints what that language still lacks, as a .po to translate.
+It collects every marked sentence of appliance/ (modules and views) and all that the OpenAPI documents say in words into
+`appliance/languages/mb9k.pot`, then into each language's .po: what is new is added untranslated, what is gone is
+dropped, what was translated stays. With a language and `--missing` it prints what that language still lacks, as a .po
+to translate.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from babel.messages.extract import extract_python
 from babel.messages.pofile import read_po, write_po
 from bottle import SimpleTemplate
 
+from appliance.central.viewer import openapi as of_centre
 from appliance.language import CATALOGUES
+from appliance.local import openapi as of_box
+from appliance.web import reference
 
 APPLIANCE = Path(__file__).parent.parent / "appliance"
 TEMPLATE = CATALOGUES / "mb9k.pot"
@@ -34,12 +38,16 @@ def sources() -> list[Path]:
 
 
 def collected() -> Catalog:
-    """Every marked sentence, with the files in which it stands."""
+    """Every marked sentence, and those of the OpenAPI documents, with the files in which they stand or are made."""
     catalogue = Catalog(project="mb9k", fuzzy=False, header_comment="# The sentences of mb9k.")
     for path in sources():
         place = [(str(path.relative_to(APPLIANCE.parent)), 0)]
         for comments, context, text in _marked(path):
             catalogue.add(text, None, place, auto_comments=comments, context=context)
+    for module in (of_box, of_centre):
+        place = [(str(Path(str(module.__file__)).relative_to(APPLIANCE.parent)), 0)]
+        for context, text in reference.sentences(module.document()):
+            catalogue.add(text, None, place, context=context)
     return catalogue
 
 

@@ -14,7 +14,7 @@ from appliance.language import N_, _, n_, weekday_short
 from appliance.rates import Rate
 from appliance.retold import retold as retold
 from appliance.service import SERVICES
-from appliance.store import Deleted, Kind, Receipt, ServiceStatus, StoredDetection
+from appliance.store import BY_HAND, Deleted, Kind, Receipt, ServiceStatus, StoredDetection
 from appliance.store.measuring import Calibrated, Change
 from appliance.web.words import TOO_FEW as TOO_FEW  # views find all of them under `words`
 from appliance.web.words import decimal as decimal
@@ -219,6 +219,13 @@ def _worth_a_word(health: Health) -> tuple[float | None, float | None]:
 def state_words(seen: Detection) -> str:
     """The state of somebody who passed, and why it is unknown, where that is known."""
     return _(TOO_SMALL if seen.too_small else STATE_WORDS[seen.state])
+
+
+def judge_words(seen: Detection) -> str:
+    """Which model judged, or who entered it."""
+    if seen.model.startswith(BY_HAND):
+        return _("by hand: {name}", name=seen.model.removeprefix(BY_HAND).strip())
+    return seen.model
 
 
 def kept(mode: ImageMode, keeping: Keeping, keep_days: int) -> str:
