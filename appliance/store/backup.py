@@ -20,6 +20,7 @@ from pathlib import Path
 
 from appliance.accounts.audit import ITSELF, Action, Actor, Audit, Head
 from appliance.accounts.audit_chain import HeadFile, head_path
+from appliance.accounts.audit_subjects import EMPTY_RECORD
 from appliance.alerts.alerts import Alerts
 from appliance.disk import LOG_BYTES
 from appliance.errors import UserError
@@ -184,7 +185,7 @@ def start_empty(store_path: Path, images: Path, utc: float, by: Actor = ITSELF) 
             _migrate(connection)
             with connection:  # a centre may know other streams by the first numbers
                 Summaries(Database(connection)).skip_numbers(secrets.randbelow(NUMBERS))
-            head = _begin_audit(connection, Action.BEGUN, "an empty record", store_path, utc, by)
+            head = _begin_audit(connection, Action.BEGUN, EMPTY_RECORD, store_path, utc, by)
         sync(draft)
         return set_aside(images, utc), _exchange(draft, store_path, utc, head)
 
