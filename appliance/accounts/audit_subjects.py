@@ -31,7 +31,8 @@ COPY = P_("audit", "copy of the record")
 BUNDLE = P_("audit", "bundle for support")
 OLDER_COPY = P_("audit", "an older copy of the database")
 EMPTY_RECORD = P_("audit", "an empty record")
-EXPORTED = (P_("audit", "detections"), P_("audit", "sums"), P_("audit", "faces"))
+SUMS = P_("audit", "sums")
+EXPORTED = (P_("audit", "detections"), SUMS, P_("audit", "faces"))
 COMMANDS = (
     P_("audit", "restart"),
     P_("audit", "send_again"),
