@@ -103,10 +103,22 @@ def _retold(text: str, language: str) -> str:
 
 
 def _known(text: str, language: str) -> str | None:
+    """A text that is marked, or several with semicolons between; also where a small letter was made a capital."""
+    told = _marked(text, language)
+    if told is None and text[:1].isupper():
+        small = _marked(text[0].lower() + text[1:], language)
+        return small and small[0].upper() + small[1:]
+    return told
+
+
+def _marked(text: str, language: str) -> str | None:
     for end in ("", "."):  # what was marked without its full stop, which follows where it is told
         bare = text.removesuffix(end) if end else text
         if bare and _(bare) != bare:
             return _(bare) + (end if bare != text else "")
+    listed = [_known(part, language) for part in text.split("; ")] if "; " in text else []
+    if listed and None not in listed:
+        return "; ".join(each for each in listed if each)
     return next((told for each in _templates(language) if (told := each.told(text)) is not None), None)
 
 

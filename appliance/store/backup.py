@@ -25,7 +25,7 @@ from appliance.alerts.alerts import Alerts
 from appliance.disk import LOG_BYTES
 from appliance.errors import UserError
 from appliance.files import sync
-from appliance.language import _
+from appliance.language import N_, _
 from appliance.sqlite import Database, Migrated
 from appliance.store import soundness
 from appliance.store.schema import MIGRATIONS
@@ -35,6 +35,7 @@ from appliance.store.summaries import Summaries
 NAME = re.compile(r"^mb9k-(\d{6})-(\d{8}T\d{6}Z)\.db$")
 PARTIAL = ".partial"
 NUMBERS = 1_000_000
+PUT_BACK = N_("A copy of the record was put back.")
 """Among which the numbers of a new record's streams begin, so that they are no longer those of the one before."""
 
 
@@ -138,7 +139,7 @@ def restore(backup: Path, store_path: Path, utc: float, by: Actor = ITSELF) -> P
                     Summaries(db).leave_copy_behind(utc)
             _migrate(connection)
             with connection:  # what was to be told when the copy was made is old news, or was told since
-                Alerts(Migrated(connection)).log.give_up_all("A copy of the record was put back.")
+                Alerts(Migrated(connection)).log.give_up_all(PUT_BACK)
             head = _begin_audit(connection, Action.RESTORED, backup.name, store_path, utc, by)
         return _exchange(draft, store_path, utc, head)
 
