@@ -97,6 +97,16 @@ def N_(text: str, /) -> str:
     return text
 
 
+def P_(context: str, text: str, /) -> str:  # noqa: ARG001
+    """Marks a constant with what it means there; `p_(context, CONSTANT)` says it."""
+    return text
+
+
+def NN_(one: str, many: str, /) -> tuple[str, str]:
+    """Marks a constant that is told by number; `n_(*CONSTANT, n)` says it."""
+    return one, many
+
+
 def _catalogue(language: str) -> gettext.NullTranslations:
     found = _catalogues.get(language)
     if found is None:

@@ -27,8 +27,9 @@ from appliance.web import reference
 
 APPLIANCE = Path(__file__).parent.parent / "appliance"
 TEMPLATE = CATALOGUES / "mb9k.pot"
-KEYWORDS = ("_", "N_", "m_", "n_", "mn_", "p_")
-IN_TWO = ("n_", "mn_", "p_")  # whose first two arguments are text: one and many, or a context and a sentence
+KEYWORDS = ("_", "N_", "NN_", "P_", "m_", "n_", "mn_", "p_")
+IN_CONTEXT = ("p_", "P_")
+IN_TWO = ("n_", "NN_", "mn_", *IN_CONTEXT)  # two texts: one and many, or a context and a sentence
 FOR_TRANSLATORS = "For translators:"
 
 
@@ -65,7 +66,7 @@ def _marked(path: Path) -> Iterator[tuple[list[str], str | None, str | tuple[str
         first, second = texts[0], texts[1] if len(texts) > 1 else None
         if not first or (name in IN_TWO and not second):
             continue  # a variable: what it holds is marked where it is written
-        if name == "p_":
+        if name in IN_CONTEXT:
             yield comments, first, str(second)
         else:
             yield comments, None, (first, str(second)) if name in IN_TWO else first

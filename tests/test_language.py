@@ -179,7 +179,7 @@ def test_every_marked_sentence_is_collected() -> None:
     for path in [*MODULES, *VIEWS]:
         for node in ast.walk(ast.parse(languages.code_of(path))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in languages.KEYWORDS:
-                first = node.args[1] if node.func.id == "p_" else node.args[0]
+                first = node.args[1] if node.func.id in languages.IN_CONTEXT else node.args[0]
                 if isinstance(first, ast.Constant) and first.value:
                     assert first.value in told, f"{path.name}: {first.value!r}"
 

@@ -111,3 +111,12 @@ def test_who_entered_a_detection_by_hand_is_told_in_the_readers_language(tmp_pat
     box.close()
     assert made["model"] == "by hand: ann"
     assert "<dd>by hand: ann</dd>" in english and "<dd>von Hand: ann</dd>" in german
+def test_a_list_is_told_again_where_all_of_it_is_known_and_a_capital_is_kept() -> None:
+    with speaking("de"):
+        frozen = PUSHED[Obstacle.FROZEN].format(seconds="35 s")
+        assert retold("it was asked to end; its services do not stay up") == "; ".join(
+            (_("it was asked to end"), _("its services do not stay up"))
+        )
+        assert retold("it was asked to end; nobody knows this") == "it was asked to end; nobody knows this"
+        assert retold("It was asked to end") == "Es sollte enden" and retold("Nobody knows this") == "Nobody knows this"
+        assert ";" not in frozen or retold(frozen) == _(PUSHED[Obstacle.FROZEN], seconds="35 s"), "no list, a sentence"

@@ -8,6 +8,7 @@ from typing import TypeVar
 from bottle import HTTPResponse
 
 from appliance.accounts.audit import Action, record
+from appliance.accounts.audit_subjects import COPY
 from appliance.accounts.guard import Visitor
 from appliance.errors import InputError
 from appliance.exports.columns import DETECTIONS, SUMS
@@ -71,7 +72,7 @@ def add_routes(app: App, site: Site) -> None:
         name = f"mb9k-{site.config.box}-{stamp(now.utc)}.db"
 
         def begin() -> tuple[Iterator[bytes], int]:
-            record(store, Action.DOWNLOADED, "copy of the record", file=name)
+            record(store, Action.DOWNLOADED, COPY, file=name)
             draft = Draft(site.config.state, lambda path: recovery.copy_unnoted(site.config, path))
             return draft.parts(), draft.size_bytes
 

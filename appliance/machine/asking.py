@@ -6,11 +6,13 @@ import socket
 from collections.abc import Callable, Iterator
 
 import msgspec
+from msgspec.structs import replace
 
 from appliance.config import Config
 from appliance.errors import InputError, UserError
 from appliance.language import N_, _
 from appliance.machine.requests import MAX_LINE_BYTES, Answer, Done, Refused, Request, Said, answer_in, as_line
+from appliance.retold import retold
 from appliance.sections import Verb
 
 CONNECT_S = 5.0
@@ -58,7 +60,7 @@ def answers(config: Config, request: Request, patience_s: float = PATIENCE_S) ->
             room.settimeout(patience_s)
             with room.makefile("rb") as lines:
                 while line := lines.readline(MAX_LINE_BYTES):
-                    yield answer_in(line)
+                    yield _retold(answer_in(line))
     except TimeoutError as error:
         raise UserError(
             _("The machine room at {socket} does not answer; restart the machine.", socket=config.machine.socket)
@@ -73,6 +75,11 @@ def answers(config: Config, request: Request, patience_s: float = PATIENCE_S) ->
                 reason=reason,
             )
         ) from error
+
+
+def _retold(answer: Answer) -> Answer:
+    """Root speaks English; who asked reads their own language."""
+    return replace(answer, words=retold(answer.words))
 
 
 __all__ = ["Answer", "Done", "Refused", "Said", "answers", "ask"]

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from appliance.config import Config
 from appliance.errors import UserError
 from appliance.files import replace_file
+from appliance.language import N_
 from appliance.messages import Command
 from appliance.rules import updates as rules
 from appliance.sync.news import shortened
@@ -27,9 +28,16 @@ from appliance.update.versions import sentence
 log = logging.getLogger(__name__)
 LOOK_S = 2.0
 TROUBLE_CHARACTERS = 150
-NOT_ALLOWED = "This box takes no updates from its centre; its own page Fleet, or fleet.allow_updates, can allow them."
-BUSY = "An update that the centre asked for is under way already."
-CUT_OFF = "The box was cut off while it fetched the bundle. Nothing was changed; give the command again."
+NOT_ALLOWED = N_(
+    "This box takes no updates from its centre; its own page Fleet, or fleet.allow_updates, can allow them."
+)
+BUSY = N_("An update that the centre asked for is under way already.")
+CUT_OFF = N_("The box was cut off while it fetched the bundle. Nothing was changed; give the command again.")
+FETCHED = N_("The bundle is fetched: {percent} %.")
+FETCHED_ALL = N_("The bundle is fetched.")
+VERIFIED = N_("The bundle is verified.")
+ABOUT = N_("{to} is about to be tried.")
+NEVER_BEGAN = N_("It did not begin; the page Updates of the box says what to look at.")
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -91,11 +99,11 @@ class Updating:
         if order.begun_utc is None:
             at = fetch.progress if fetch else None
             if not at or not at.total_bytes:
-                return "The bundle is fetched."
+                return FETCHED_ALL
             tenths = 10 * at.received_bytes // at.total_bytes  # each change is told
-            return f"The bundle is fetched: {10 * tenths} %." if tenths < 10 else "The bundle is verified."
+            return FETCHED.format(percent=10 * tenths) if tenths < 10 else VERIFIED
         progress = rules.standing(self._config, now.utc).progress
-        return f"{order.to}: {progress.step.value}." if progress else f"{order.to} is about to be tried."
+        return f"{order.to}: {progress.step.value}." if progress else ABOUT.format(to=order.to)
 
     def stop(self) -> None:
         """The service ends: what is fetched is left."""
@@ -136,7 +144,7 @@ class Updating:
                     f"{shortened(outcome.trouble)[:TROUBLE_CHARACTERS].rstrip('.')}. {outcome.runs} runs.",
                 )
         if now.utc - order.begun_utc > rules.BEGIN_S:
-            return order.id, False, "It did not begin; the page Updates of the box says what to look at."
+            return order.id, False, NEVER_BEGAN
         return None
 
     def _read(self) -> Order | None:
