@@ -111,6 +111,8 @@ def test_who_entered_a_detection_by_hand_is_told_in_the_readers_language(tmp_pat
     box.close()
     assert made["model"] == "by hand: ann"
     assert "<dd>by hand: ann</dd>" in english and "<dd>von Hand: ann</dd>" in german
+
+
 def test_a_list_is_told_again_where_all_of_it_is_known_and_a_capital_is_kept() -> None:
     with speaking("de"):
         frozen = PUSHED[Obstacle.FROZEN].format(seconds="35 s")
