@@ -305,7 +305,9 @@ def test_a_box_is_revoked_after_a_question(fleet: Fleet) -> None:
     ann = fleet.browser("ann")
     assert "Revoke lobby?" in main_of(ann.get("/boxes/lobby/revoke").text)
     revoked = ann.led("/boxes/lobby/revoke")
-    notice = '<p class="notice" role="status">The box is shut out: nothing of it is counted any more. No mosquitto of ours'
+    notice = (
+        '<p class="notice" role="status">The box is shut out: nothing of it is counted any more. No mosquitto of ours'
+    )
     assert notice in revoked.text, "nobody is told what is not so, nor that all is done"
     box = fleet.store.boxes.get("lobby", None)
     assert box and box.revoked_utc == NOON

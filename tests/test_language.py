@@ -85,7 +85,20 @@ def test_numbers_and_dates_follow() -> None:
 
 def test_a_size_is_told_in_a_unit_that_fits_it() -> None:
     sizes = (0, 1, 4_200, 307_000, 999_600, 4_800_000, 9_960_000, 32_400_000, 999_900_000, 4_096_000_000, 128e9, 2e12)
-    told = ["0 kB", "1 kB", "4 kB", "307 kB", "1.0 MB", "4.8 MB", "10 MB", "32 MB", "1.0 GB", "4.1 GB", "128 GB", "2.0 TB"]
+    told = [
+        "0 kB",
+        "1 kB",
+        "4 kB",
+        "307 kB",
+        "1.0 MB",
+        "4.8 MB",
+        "10 MB",
+        "32 MB",
+        "1.0 GB",
+        "4.1 GB",
+        "128 GB",
+        "2.0 TB",
+    ]
     assert [language.size_words(each) for each in sizes] == told
     with speaking("de"):
         assert language.size_words(4_800_000) == "4,8 MB"

@@ -101,7 +101,22 @@ def test_a_chart_says_its_numbers_and_its_scale() -> None:
 
 
 def test_a_scale_ends_near_the_highest_bar_and_its_lines_are_round() -> None:
-    ends = {0: 1, 1: 1, 2: 2, 3: 3, 5: 5, 7: 8, 9: 10, 11: 20, 21: 30, 45: 50, 61: 80, 99: 100, 101: 200, 40_001: 50_000}
+    ends = {
+        0: 1,
+        1: 1,
+        2: 2,
+        3: 3,
+        5: 5,
+        7: 8,
+        9: 10,
+        11: 20,
+        21: 30,
+        45: 50,
+        61: 80,
+        99: 100,
+        101: 200,
+        40_001: 50_000,
+    }
     assert {highest: scale_lines(highest)[-1] for highest in ends} == ends
     assert scale_lines(1) == (0, 1) and scale_lines(3) == (0, 1, 2, 3) and scale_lines(5) == (0, 1, 2, 3, 4, 5)
     assert scale_lines(8) == (0, 4, 8) and scale_lines(47) == (0, 25, 50) and scale_lines(60) == (0, 20, 40, 60)

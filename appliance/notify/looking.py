@@ -36,8 +36,7 @@ _FAULTS = {
 PICTURE_WELL = N_("The picture of {stream} is as it should be again.")
 NOBODY_JUDGED = N_("{stream} is LIVE, but nobody was judged. See what the camera shows.")
 DISK_FULL = N_(
-    "The disk is almost full: {free} of {size} is free ({share})."
-    " Delete old detections, or keep images for fewer days."
+    "The disk is almost full: {free} of {size} is free ({share}). Delete old detections, or keep images for fewer days."
 )
 DISK_WELL = N_("The disk has room again: {free} of {size} is free ({share}).")
 CLOCK_NOT_SET = N_("Nothing has set the clock of the box. See its network, or say on its page that the time is right.")

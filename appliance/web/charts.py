@@ -92,14 +92,10 @@ def scale_lines(highest: int) -> tuple[int, ...]:
     return tuple(range(0, end + 1, end // parts))
 
 
-def stacked_bars(
-    bars: list[Bar], title: str, step_s: int = 3600, ticks: list[Tick] | None = None, at_end: bool = True
-) -> str:
+def stacked_bars(bars: list[Bar], title: str, step_s: int = 3600, ticks: list[Tick] | None = None) -> str:
     """An SVG of stacked bars, one per step, with the week before as a line where it was asked.
 
-    ticks: the labels below. None: those of steps of 60, 3600 or 86400 s of UTC, which app.js turns into local ones.
-    at_end: where a narrow screen begins to show it.
-    """
+    ticks: the labels below. None: those of steps of 60, 3600 or 86400 s of UTC, which app.js turns into local ones."""
     lines = scale_lines(max((max(bar.total, bar.before or 0) for bar in bars), default=0))
     top = lines[-1]
     room = HEIGHT - BOTTOM - TOP
@@ -110,7 +106,7 @@ def stacked_bars(
         svg.opening("bars", title),
         f"<defs>{svg.textures(name)}{svg.hatching(f'{name}-gap') if any(bar.is_gap for bar in bars) else ''}</defs>",
         *(svg.line(short(value), TOP + room * (1 - value / top)) for value in lines),
-        _key(name, compared, at_end),
+        _key(name, compared),
     ]
     textured: dict[str, list[str]] = {state: [] for state in TEXTURED}
     columns = []
@@ -137,12 +133,12 @@ def stacked_bars(
     return "".join([*pieces, "</svg>"])
 
 
-def _key(name: str, compared: bool, at_end: bool) -> str:
+def _key(name: str, compared: bool) -> str:
     entries = [
         (f"bar-{state}", f"{name}-{state}" if state in TEXTURED else "", _(label))
         for state, label in STATE_LABELS.items()
     ]
-    return svg.key([*entries, *([("before-key", "", _("a week before"))] if compared else [])], at_end)
+    return svg.key([*entries, *([("before-key", "", _("a week before"))] if compared else [])])
 
 
 def short(value: int) -> str:

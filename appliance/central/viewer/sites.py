@@ -12,7 +12,7 @@ from appliance.central.store.sums import total
 from appliance.central.viewer import ranges, series
 from appliance.central.viewer.alerts import open_of
 from appliance.central.viewer.boxes import bundle_named, give_command
-from appliance.central.viewer.condition import Severity, completeness
+from appliance.central.viewer.condition import completeness
 from appliance.central.viewer.fleet import mark_of, tiles, worst_of
 from appliance.central.viewer.pages import Centre
 from appliance.errors import InputError, NotFound, UserError
