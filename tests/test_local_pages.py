@@ -647,7 +647,7 @@ def test_a_box_of_statistics_offers_nobody_who_is_not_kept(box: Box) -> None:
     stream, export, listed = (ann.get(path).text for path in ("/streams/1", "/export", "/detections"))
     assert "Nobody was seen yet." not in stream and "None: this box keeps statistics only." in stream
     assert "All of this stream" not in stream
-    assert "One row per person" not in export and "/export/detections" not in export and "/export/faces" not in export
+    assert "One row per person:" not in export and "/export/detections" not in export and "/export/faces" not in export
     assert "/export/sums" in export and "The sums are all there is of persons." in export
     assert "reviewed (" not in listed and '<a href="/trends">Trends</a> and in <a href="/report">reports</a>' in listed
 

@@ -97,6 +97,23 @@ def test_counts_are_shown_in_large_digits_only_where_they_are_switched_on() -> N
     assert "LIVE" not in "\n".join(drawing.screen(CLAIMED, 80, 25))
 
 
+@pytest.mark.parametrize(("columns", "rows"), SIZES)
+def test_large_numbers_that_stand_side_by_side_are_not_read_as_one(columns: int, rows: int) -> None:
+    lines = drawing.screen(replace(CLAIMED, counts=Counts(88, 88, 88, 88)), columns, rows)
+    drawn = [line.ljust(columns) for line in lines if set(line) & set("▀▄█")]
+    assert drawn
+    blank = "".join(" " if {line[at] for line in drawn} == {" "} else "x" for at in range(columns))
+    gaps = sorted(map(len, blank.strip().replace("x", "|").strip("|").split("|")))
+    within, between = [gap for gap in gaps if gap][0], [gap for gap in gaps if gap][-3:]
+    assert min(between) >= 3 * within, blank
+
+
+def test_the_name_of_a_stream_stays_on_a_line() -> None:
+    live = tuple(f"ann:back door {number}" for number in range(12))
+    text = "\n".join(drawing.screen(replace(CLAIMED, counts=Counts(), live=live), 80, 25))
+    assert all(title in text for title in live) and "\u00a0" not in text
+
+
 def test_what_is_wrong_stands_there_in_each_case() -> None:
     wrong = "The watcher is not running, so nothing is being judged."
     for seen in (NEW, CLAIMED, replace(CLAIMED, counts=Counts())):
