@@ -328,7 +328,8 @@ def test_a_site_without_boxes_is_not_well(fleet: Fleet) -> None:
     assert "no box yet" in main_of(ann.get("/sites").text), "what the mark means"
     assert "no box yet; its page says what to do" in main_of(ann.get("/map").text)
     assert "0 boxes" not in main_of(ann.get("/map").text)
-    assert "No box stands here yet. Add one" in main_of(ann.get(f"/sites/{depot}").text)
+    page = main_of(ann.get(f"/sites/{depot}").text)
+    assert "No box stands here yet. Add one" in page and page.index("No box") < page.index("persons"), "first of all"
     fleet.store.sites.give(2, [depot])
     assert "An admin can add one." in main_of(fleet.browser("sci").get(f"/sites/{depot}").text)
 
