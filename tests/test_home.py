@@ -114,7 +114,7 @@ def test_home_the_list_of_streams_and_health_count_the_same_problems(box: Asked)
         assert (f"<strong>{wrong} streams have a problem</strong>" in home) is bool(wrong)
         assert (f"{wrong} of {streams} streams have a problem" in health) is bool(wrong)
         assert "if an alert about it is open" in health, "what counts"
-        marked = re.findall(r'<span class="mark notice-mark"><a href="/streams/(\d+)"', health)
+        marked = re.findall(r'<span class="mark notice-mark"><a class="target" href="/streams/(\d+)"', health)
         assert sorted(map(int, marked)) == ids
         assert sorted(map(int, re.findall(r'<h2><a href="/streams/(\d+)"', listed))) == ids
 
