@@ -48,6 +48,7 @@ def add_routes(app: App, site: Site) -> None:
             persons=store.trends.counts(filters.filter).total,
             has_images=visitor.is_admin or any(stream.owner_id == visitor.person.id for stream in streams),
             streams=streams,
+            statistics=store.privacy.statistics_only(),
             zone=store.trends.zone(),
             tables=(DETECTIONS, SUMS),
             forms={form.value: words for form, words in FORM_WORDS.items()},

@@ -22,6 +22,7 @@ from appliance.web.words import duration as duration
 from appliance.web.words import number as number
 from appliance.web.words import percent as percent
 from appliance.web.words import rate_words as rate_words
+from appliance.web.words import size_words as size_words
 
 MODE_WORDS = {
     ImageMode.EYES_PIXELATED: N_("eyes pixelated"),
@@ -137,12 +138,6 @@ def _warm_words(warmest_c: float | None, slowed: bool) -> str:
 def throttled_words(reasons: Collection[Throttling]) -> str:
     """Why a board is slowed down: `too little voltage, it is too warm`; empty if it is not."""
     return ", ".join(_(THROTTLING_WORDS[reason]) for reason in Throttling if reason in reasons)
-
-
-def size_words(size_bytes: float) -> str:
-    """An amount of memory or disk: 900 MB, 12 GB."""
-    megabytes = size_bytes / 1_000_000
-    return f"{number(round(megabytes))} MB" if megabytes < 2000 else f"{number(round(megabytes / 1000))} GB"
 
 
 def put_off_share(work: Work) -> float:
@@ -273,15 +268,12 @@ def amount(deleted: Deleted) -> str:
     detections = n_("{n} detection", "{n} detections", deleted.detections)
     if not deleted.images:
         return _("{detections}, no image", detections=detections)
-    size = f"{max(1, round(deleted.image_bytes / 1000))} kB"
-    if deleted.image_bytes >= 1_000_000:
-        size = f"{decimal(deleted.image_bytes / 1_000_000)} MB"
     return n_(
         "{detections}, {n} image ({size})",
         "{detections}, {n} images ({size})",
         deleted.images,
         detections=detections,
-        size=size,
+        size=size_words(deleted.image_bytes),
     )
 
 
