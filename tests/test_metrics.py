@@ -19,7 +19,7 @@ from appliance import board
 from appliance.board import ROOT, Board, Memory, Throttled, Throttling, look
 from appliance.cli import cli
 from appliance.faces import Health, Judging, State, Work
-from appliance.web.metrics import Metric, Sample, counter, exposition, gauge, labels, summary
+from appliance.web.metrics import Metric, counter, exposition, gauge, labels, summary
 from tests import metrics
 from tests.conftest import REPOSITORY
 from tests.metrics import dashboard_complaints, value
@@ -87,7 +87,7 @@ def test_what_is_not_known_is_left_out() -> None:
         gauge("other_x", "X.", 1),
         gauge("mb9k_x_ms", "X.", 1),
         gauge("mb9k_x", "", 1),
-        Metric("mb9k_x", "gauge", "X.", [Sample(1, ""), Sample(2, "")]),
+        Metric("mb9k_x", "gauge", "X.", [("", "", 1), ("", "", 2)]),
     ],
 )
 def test_the_check_of_names_finds_what_is_wrong(wrong: Metric) -> None:

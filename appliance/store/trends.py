@@ -186,7 +186,8 @@ class Trends:
         ]
         counts = Counts()
         for table, column, first, end in self._pieces(since, until):
-            counts = _plus(counts, self._select("0", table, ids, first, end, column))
+            added = _bucket(since, until, self._select("0", table, ids, first, end, column))
+            counts = _sum([counts, added.counts])
         edges = []
         if where.since_utc is not None and where.since_utc < since:
             edges.append(replace(where, until_utc=float(since)))
@@ -262,17 +263,11 @@ def _pairs(cuts: list[int]) -> Iterable[tuple[int, int]]:
 
 
 def _bucket(start_utc: int, end_utc: int, rows: list[sqlite3.Row]) -> Bucket:
+    """rows: of `_select`, all of them of this bucket."""
     if not rows:
         return Bucket(start_utc, end_utc, _NOBODY, 0)
-    return Bucket(start_utc, end_utc, _plus(Counts(), rows), sum(row["watched_s"] for row in rows))
-
-
-def _plus(counts: Counts, rows: Iterable[sqlite3.Row]) -> Counts:
-    sums = [getattr(counts, name) for name in _STATES]
-    for row in rows:  # of hundreds of streams
-        for place, name in enumerate(_STATES):
-            sums[place] += row[name]
-    return Counts(*sums)
+    _key, watched_s, *persons = map(sum, zip(*rows, strict=True))
+    return Bucket(start_utc, end_utc, Counts(*persons), watched_s)
 
 
 def _sum(counts: list[Counts]) -> Counts:

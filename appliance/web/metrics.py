@@ -7,10 +7,10 @@ https://prometheus.io/docs/practices/naming/
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
 from bottle import HTTPResponse
 
@@ -20,12 +20,8 @@ Labels: TypeAlias = str
 Kind = Literal["gauge", "counter", "summary"]
 
 
-class Sample(NamedTuple):
-    """One value. suffix: what stands after the name of its metric: `_sum` and `_count` of a summary."""
-
-    value: float
-    labels: Labels
-    suffix: str = ""
+Sample: TypeAlias = tuple[str, Labels, float]
+"""One value: (suffix, labels, value). The suffix stands after the name of its metric: `_sum`, `_count` of a summary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,27 +46,27 @@ Values: TypeAlias = float | Iterable[tuple[Labels, float | None]] | None
 
 def gauge(name: str, text: str, values: Values) -> Metric:
     """What goes up and down. A bool is 0 or 1."""
-    return Metric(name, "gauge", text, list(_samples(values)))
+    return Metric(name, "gauge", text, _samples(values))
 
 
 def counter(name: str, text: str, values: Values) -> Metric:
     """What only grows until whatever counts begins again."""
-    return Metric(name, "counter", text, list(_samples(values)))
+    return Metric(name, "counter", text, _samples(values))
 
 
 def summary(name: str, text: str, sums: Iterable[tuple[Labels, float, int]]) -> Metric:
     """How long something took: by labels, the sum and how often. Both are counters; their rates give the average."""
     samples = [
-        Sample(value, labels, suffix)
+        (suffix, labels, value)
         for labels, total, count in sums
         for suffix, value in (("_sum", total), ("_count", count))
     ]
     return Metric(name, "summary", text, samples)
 
 
-def _samples(values: Values) -> Iterator[Sample]:
+def _samples(values: Values) -> list[Sample]:
     known = [("", values)] if values is None or isinstance(values, int | float) else values
-    return (Sample(value, labels) for labels, value in known if value is not None)
+    return [("", labels, value) for labels, value in known if value is not None]
 
 
 def exposition(metrics: Iterable[Metric]) -> str:
@@ -85,7 +81,10 @@ def answer(metrics: Iterable[Metric]) -> HTTPResponse:
 
 def _lines(metric: Metric) -> str:
     lines = [f"# HELP {metric.name} {_escaped(metric.help)}", f"# TYPE {metric.name} {metric.kind}"]
-    lines += [f"{metric.name}{suffix}{{{labels}}} {_number(value)}" for value, labels, suffix in metric.samples]
+    lines += [
+        f"{metric.name}{suffix}{{{labels}}} {value if type(value) is int else _number(value)}"
+        for suffix, labels, value in metric.samples
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -96,8 +95,6 @@ def _escaped(text: str, quotes: bool = False) -> str:
 
 def _number(value: float) -> str:
     """As Go reads it: whole numbers plain, since most are counts."""
-    if isinstance(value, int):
-        return str(int(value))  # a bool, too
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else f"{'+' if value > 0 else '-'}Inf"
     return str(int(value)) if value == int(value) else repr(value)
