@@ -11,13 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from appliance.language import ENGLISH, _, n_, sentences, spoken
+from appliance.language import ENGLISH, _, decimal, n_, number, sentences, spoken
 
 FEWEST_LETTERS = 6
 """A sentence with fewer of its own would be found in nearly every text."""
 _NAME = re.compile(r"\{(\w+)\}")
 _NEXT = re.compile(r"(?<=[.?]) (?=[A-Z`])")  # where a sentence ends and the next one begins
 _VALUES = {"n": "[0-9\u202f]+", "count": "[0-9]+"}
+_FIGURES = ("n", "people", "free", "size")  # written as the language writes numbers; another may be a version
+_FIGURE = re.compile(r"([0-9\u202f]+)(?:\.([0-9]+))?")
+_DAYS = re.compile("([0-9]+) days?")
 _VALUE = r"(?:(?![.?] [A-Z`]).)*?"  # no value goes beyond its sentence
 
 
@@ -36,14 +39,24 @@ class _Template:
         found = re.fullmatch(self.pattern, text, re.DOTALL) if self.surest in text else None
         if found is None:
             return None
-        values = {name: retold(value) for name, value in found.groupdict().items()}
+        values = {name: _value(name, value) for name, value in found.groupdict().items()}
         if not self.many:
             return _(self.one, **values)
-        n = int(values.pop("n").replace("\u202f", ""))
+        values.pop("n")
+        n = int(found["n"].replace("\u202f", ""))
         try:
             return n_(self.one, self.many, n, **values)
         except KeyError:  # its other form has a value that this one has not
             return None
+
+
+def _value(name: str, text: str) -> str:
+    """What stands in a sentence, as the language spoken writes it."""
+    figure, days = _FIGURE.fullmatch(text) if name in _FIGURES else None, _DAYS.fullmatch(text)
+    if figure:
+        whole = figure[1].replace("\u202f", "")
+        return decimal(float(f"{whole}.{figure[2]}"), len(figure[2])) if figure[2] else number(int(whole))
+    return n_("{n} day", "{n} days", int(days[1])) if days else retold(text)
 
 
 def retold(text: str | None) -> str:
