@@ -55,12 +55,12 @@ def answer(connection: socket.socket, config: Config, clock: Clock = time.monoto
     except InputError as error:
         _finish(connection, Refused(str(error), "input"))
     except msgspec.DecodeError as error:
-        _finish(connection, Refused(f"This was not understood ({error}).", "input"))
+        _finish(connection, Refused(_("This was not understood ({error}).", error=error), "input"))
     except UserError as error:
         _finish(connection, Refused(str(error)))
     except Exception as error:  # who asked must hear that it did not work
         log.exception("it did not work")
-        words = f"It did not work ({type(error).__name__}); `journalctl -u 'mb9k-machine@*'` says why."
+        words = _("It did not work ({error}); `journalctl -u 'mb9k-machine@*'` says why.", error=type(error).__name__)
         _finish(connection, Refused(words))
 
 

@@ -11,6 +11,7 @@ from appliance.config import Config
 from appliance.errors import InputError, UserError
 from appliance.language import N_, _
 from appliance.machine.requests import MAX_LINE_BYTES, Answer, Done, Refused, Request, Said, answer_in, as_line
+from appliance.retold import retold
 from appliance.sections import Verb
 
 CONNECT_S = 5.0
@@ -33,11 +34,11 @@ def ask(
     """
     for answer in answers(config, request, patience_s):
         if isinstance(answer, Done):
-            return answer
+            return Done(retold(answer.words))
         if isinstance(answer, Refused):
-            raise (InputError if answer.because == "input" else UserError)(answer.words)
+            raise (InputError if answer.because == "input" else UserError)(retold(answer.words))
         if heard:
-            heard(answer.words)
+            heard(retold(answer.words))
     raise UserError(_("The machine room ended without an answer; `journalctl -u 'mb9k-machine@*'` says why."))
 
 

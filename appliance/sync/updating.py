@@ -16,7 +16,9 @@ from msgspec.structs import replace
 from appliance.config import Config
 from appliance.errors import UserError
 from appliance.files import replace_file
+from appliance.language import N_
 from appliance.messages import Command
+from appliance.outside import system_words
 from appliance.rules import updates as rules
 from appliance.sync.news import shortened
 from appliance.times import Now
@@ -27,9 +29,18 @@ from appliance.update.versions import sentence
 log = logging.getLogger(__name__)
 LOOK_S = 2.0
 TROUBLE_CHARACTERS = 150
-NOT_ALLOWED = "This box takes no updates from its centre; its own page Fleet, or fleet.allow_updates, can allow them."
-BUSY = "An update that the centre asked for is under way already."
-CUT_OFF = "The box was cut off while it fetched the bundle. Nothing was changed; give the command again."
+NOT_ALLOWED = N_(
+    "This box takes no updates from its centre; its own page Fleet, or fleet.allow_updates, can allow them."
+)
+BUSY = N_("An update that the centre asked for is under way already.")
+CUT_OFF = N_("The box was cut off while it fetched the bundle. Nothing was changed; give the command again.")
+NO_BUNDLE = N_("The command names no bundle.")
+NOT_NOW = N_("The page of this box cannot have it updated, or it is just updated.")
+FETCHED, FETCHED_PART = N_("The bundle is fetched."), N_("The bundle is fetched: {percent} %.")
+VERIFIED, TRIED = N_("The bundle is verified."), N_("{version} is about to be tried.")
+NOT_KEPT = N_("The bundle could not be kept ({error}).")
+RUNS = N_("{version} runs.")
+DID_NOT_BEGIN = N_("It did not begin; the page Updates of the box says what to look at.")
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -64,10 +75,10 @@ class Updating:
         if self.order is not None:
             raise UserError(BUSY)
         if not command.address or not command.sha256:
-            raise UserError("The command names no bundle.")
+            raise UserError(NO_BUNDLE)
         there = rules.standing(self._config, now.utc)
         if not there.is_idle:
-            raise UserError(there.problem or "The page of this box cannot have it updated, or it is just updated.")
+            raise UserError(there.problem or NOT_NOW)
         fetch = Fetch(self._uploads, checked_address(command.address), self._ending.wait)
         self._uploads.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._fetch = fetch
@@ -91,11 +102,11 @@ class Updating:
         if order.begun_utc is None:
             at = fetch.progress if fetch else None
             if not at or not at.total_bytes:
-                return "The bundle is fetched."
+                return FETCHED
             tenths = 10 * at.received_bytes // at.total_bytes  # each change is told
-            return f"The bundle is fetched: {10 * tenths} %." if tenths < 10 else "The bundle is verified."
+            return FETCHED_PART.format(percent=10 * tenths) if tenths < 10 else VERIFIED
         progress = rules.standing(self._config, now.utc).progress
-        return f"{order.to}: {progress.step.value}." if progress else f"{order.to} is about to be tried."
+        return f"{order.to}: {progress.step.value}." if progress else TRIED.format(version=order.to)
 
     def stop(self) -> None:
         """The service ends: what is fetched is left."""
@@ -113,7 +124,7 @@ class Updating:
         except UserError as error:
             self._answer = order.id, False, shortened(sentence(error))
         except OSError as error:
-            self._answer = order.id, False, f"The bundle could not be kept ({error.strerror})."
+            self._answer = order.id, False, NOT_KEPT.format(error=system_words(error))
 
     def _ended(self, now: Now) -> tuple[str, bool, str] | None:
         """What the journal says of what root began."""
@@ -129,14 +140,11 @@ class Updating:
         for outcome in there.outcomes:
             if outcome.utc >= order.begun_utc and outcome.after == order.to:
                 if not outcome.trouble:
-                    return order.id, True, f"{outcome.after} runs."
-                return (
-                    order.id,
-                    False,
-                    f"{shortened(outcome.trouble)[:TROUBLE_CHARACTERS].rstrip('.')}. {outcome.runs} runs.",
-                )
+                    return order.id, True, RUNS.format(version=outcome.after)
+                trouble = shortened(outcome.trouble)[:TROUBLE_CHARACTERS].rstrip(".")
+                return order.id, False, f"{trouble}. {RUNS.format(version=outcome.runs)}"
         if now.utc - order.begun_utc > rules.BEGIN_S:
-            return order.id, False, "It did not begin; the page Updates of the box says what to look at."
+            return order.id, False, DID_NOT_BEGIN
         return None
 
     def _read(self) -> Order | None:
