@@ -39,7 +39,7 @@ NOT_NOW = N_("The page of this box cannot have it updated, or it is just updated
 FETCHED, FETCHED_PART = N_("The bundle is fetched."), N_("The bundle is fetched: {percent} %.")
 VERIFIED, TRIED = N_("The bundle is verified."), N_("{version} is about to be tried.")
 NOT_KEPT = N_("The bundle could not be kept ({error}).")
-RUNS = N_("{version} runs.")
+RUNS = N_("Now {version} runs.")
 DID_NOT_BEGIN = N_("It did not begin; the page Updates of the box says what to look at.")
 
 
