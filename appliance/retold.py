@@ -84,11 +84,24 @@ def _retold(text: str, language: str) -> str:
 
 
 def _known(text: str, language: str) -> str | None:
+    found = _marked_as(text, language)
+    if found is None and text[:1].isupper() and " " in text:  # a part of a sentence that was made one
+        found = _marked_as(text[0].lower() + text[1:], language)
+        found = found and found[0].upper() + found[1:]
+    return found
+
+
+def _marked_as(text: str, language: str) -> str | None:
     for end in ("", "."):  # what was marked without its full stop, which follows where it is told
         bare = text.removesuffix(end) if end else text
-        if bare and _(bare) != bare:
-            return _(bare) + (end if bare != text else "")
-    return next((told for each in _templates(language) if (told := each.told(text)) is not None), None)
+        if not bare or (end and bare == text):
+            continue
+        told = _(bare) if _(bare) != bare else None
+        if told is None:
+            told = next((found for each in _templates(language) if (found := each.told(bare)) is not None), None)
+        if told is not None:
+            return told + end
+    return None
 
 
 @lru_cache

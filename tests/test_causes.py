@@ -23,6 +23,9 @@ from appliance.mail import MailServer, Security
 from appliance.outside import quoted, reason_words
 from appliance.retold import retold
 from appliance.sync import commands, on_site, reasons, service, updating
+from appliance.vision import backends
+from appliance.vision.reading import http_source, reach, rtsp_relay, source
+from appliance.watch import retention
 from tests.mail_servers import OWNER, mail_server
 from tests.site import Box
 from tests.test_mail import HELLO, NOW_S
@@ -71,13 +74,27 @@ def causes() -> Iterator[str]:
     yield commands.TOO_LATE.format(until="2026-11-27T16:00", now="2026-11-27T17:00")
     yield updating.NOT_KEPT.format(error="No space left on device")
     yield updating.FETCHED_PART.format(percent=40)
-    yield f"Nothing. {updating.RUNS.format(version='0.2.0')}".removeprefix("Nothing. ")
+    yield updating.RUNS.format(version="0.2.0")
+
+
+def causes_of_the_watcher() -> Iterator[str]:
+    """What `watch` puts on record of cameras, the GPU and the clock."""
+    yield from (reach.THIS_BOX, reach.ELSEWHERE, reach.OUTSIDE, reach.ENDLESS, reach.NO_FILE, reach.NO_WEBCAM)
+    yield from (source.NO_SUCH_SCHEME, source.NO_CAMERA_FORMAT, source.NO_FILE_FORMAT, rtsp_relay.NOT_RTSP)
+    yield from (http_source.OTHER_PARTS, http_source.TOO_LONG, http_source.UNKNOWN_SIGN_IN)
+    yield backends.BUILDS_STEP.format(precision="INT8", minutes="3", phase="tactics", step=2, steps=9)
+    yield backends.FAILED.format(why="The GPU did not answer within 20 s.") + " " + backends.CPU_JUDGES
+    yield backends.FAILED.format(why="Pycuda is not installed.") + " " + backends.NOT_USED
+    yield retention.NOT_SYNCHRONISED.format(days=30)
+    yield retention.leapt(1_700_000_000.0, 1_800_000_000.0, 1)
+    yield retention.leapt(1_700_000_000.0, 1_800_000_000.0, 5)
 
 
 @pytest.mark.parametrize("language", OTHERS)
-def test_whatever_keeps_the_centre_or_a_broker_from_being_told_is_told_in_the_readers_language(language: str) -> None:
+def test_each_cause_that_a_service_puts_on_record_is_told_in_the_readers_language(language: str) -> None:
+    on_record = [*causes(), *causes_of_the_watcher()]
     with speaking(language):
-        for english in causes():
+        for english in on_record:
             told = retold(english)
             assert told != english and not ENGLISH_WORDS.search(re.sub(r"`[^`]*`|[\w.]*_[\w.]*", "", told)), told
             for value in re.findall(r"centre\.lan|broker\.lan:1883|\d{4}-\d\d-\d\d|/etc/x|0x[0-9a-f]{2}", english):
