@@ -32,6 +32,8 @@ LANGUAGES = {ENGLISH: "English", "de": "Deutsch", "es": "EspaÃ±ol", "fr": "FranÃ
 CATALOGUES = Path(__file__).parent / "languages"
 NARROW_SPACE = "\u202f"  # between thousands in English, by ISO 80000: neither a comma nor a point
 MOST_WISHES = 20
+SIZE_UNITS = ("kB", "MB", "GB", "TB")
+"""Each a thousand of the one before."""
 _WISH = re.compile(r"\s*([A-Za-z]{1,8})(?:-[A-Za-z0-9-]*)?\s*(?:;\s*q=\s*([01](?:\.\d{0,3})?)\s*)?", re.ASCII)
 
 _spoken: ContextVar[str | None] = ContextVar("spoken", default=None)
@@ -97,6 +99,16 @@ def N_(text: str, /) -> str:
     return text
 
 
+def P_(context: str, text: str, /) -> str:  # noqa: ARG001
+    """Marks a constant with what it means there; `p_(context, CONSTANT)` says it."""
+    return text
+
+
+def NN_(one: str, many: str, /) -> tuple[str, str]:
+    """Marks a constant that is told by number; `n_(*CONSTANT, n)` says it."""
+    return one, many
+
+
 def _catalogue(language: str) -> gettext.NullTranslations:
     found = _catalogues.get(language)
     if found is None:
@@ -153,6 +165,17 @@ def decimal(value: float, places: int = 1) -> str:
 def percent(ratio: float) -> str:
     """A ratio as a person reads it: 82 %. All our languages set a space before the sign."""
     return f"{100 * ratio:.0f} %"
+
+
+def size_words(size_bytes: float) -> str:
+    """An amount of memory, disk or data, in a unit that fits it: 307 kB, 4.8 MB, 32 MB, 6.0 GB, 128 GB."""
+    value, unit = size_bytes / 1000, "kB"
+    for larger in SIZE_UNITS[1:]:
+        if round(value) >= 1000:
+            value, unit = value / 1000, larger
+    if unit == SIZE_UNITS[0] or round(value, 1) >= 10:
+        return f"{number(max(round(value), 1 if size_bytes > 0 else 0))} {unit}"
+    return f"{decimal(value)} {unit}"
 
 
 def weekday(day: date) -> str:

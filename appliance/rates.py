@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 from appliance.faces import Counts
 
@@ -60,6 +61,7 @@ def compliance(counts: Counts) -> Rate | None:
     return wilson(counts.mask, counts.classified)
 
 
+@lru_cache(4096)
 def wilson(of_them: float, n: float) -> Rate | None:
     """The share of_them / n with its Wilson 95 % interval; None: n is 0. n may be an effective size.
 

@@ -7,11 +7,11 @@ among the marked sentences, with the values in it. What is not found stays as it
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from appliance.language import ENGLISH, _, decimal, n_, number, sentences, spoken
+from appliance.language import ENGLISH, _, decimal, n_, number, p_, sentences, spoken
 
 FEWEST_LETTERS = 6
 """A sentence with fewer of its own would be found in nearly every text."""
@@ -19,9 +19,10 @@ _NAME = re.compile(r"\{(\w+)\}")
 _NEXT = re.compile(r"(?<=[.?]) (?=[A-Z`])")  # where a sentence ends and the next one begins
 _VALUES = {"n": "[0-9\u202f]+", "count": "[0-9]+"}
 _FIGURES = ("n", "people", "free", "size")  # written as the language writes numbers; another may be a version
-_FIGURE = re.compile(r"([0-9\u202f]+)(?:\.([0-9]+))?")
+_FIGURE = re.compile(r"([0-9\u202f]+)(?:\.([0-9]+))?( [kMGT]B)?")
 _DAYS = re.compile("([0-9]+) days?")
 _VALUE = r"(?:(?![.?] [A-Z`]).)*?"  # no value goes beyond its sentence
+_WHOLE_NUMBERS = dict.fromkeys(("n", "id", "first", "last"), "[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,8 @@ def _value(name: str, text: str) -> str:
     figure, days = _FIGURE.fullmatch(text) if name in _FIGURES else None, _DAYS.fullmatch(text)
     if figure:
         whole = figure[1].replace("\u202f", "")
-        return decimal(float(f"{whole}.{figure[2]}"), len(figure[2])) if figure[2] else number(int(whole))
+        told = decimal(float(f"{whole}.{figure[2]}"), len(figure[2])) if figure[2] else number(int(whole))
+        return told + (figure[3] or "")
     return n_("{n} day", "{n} days", int(days[1])) if days else retold(text)
 
 
@@ -64,6 +66,37 @@ def retold(text: str | None) -> str:
     if not text or spoken() == ENGLISH:
         return text or ""
     return _retold(text, spoken())
+
+
+def told_as(text: str, context: str, *marked: str | tuple[str, str]) -> str:
+    """A text that is one of these, in the language spoken; any other as it was written. So for what is not a sentence.
+
+    marked: by `P_` with this context, or by `NN_`. Values stay as they are: a person may have typed them. A text that
+    could be read in two ways stays as it is, too. `{n}`, `{id}`, `{first}` and `{last}` are whole numbers.
+    """
+    if spoken() == ENGLISH:
+        return text
+    for each in marked:
+        one, many = each if isinstance(each, tuple) else (each, "")
+        for form in (one, many) if many else (one,):
+            values = _values_in(text, form)
+            if values is None:
+                continue
+            return n_(one, many, int(values.pop("n")), **values) if many else p_(context, one, **values)
+    return text
+
+
+def _values_in(text: str, form: str) -> dict[str, str] | None:
+    """The values in a text that is of this form; None: it is not, or nobody can tell where they end."""
+    shortest, longest = _exact(form)
+    found, other = shortest.fullmatch(text), longest.fullmatch(text)
+    return found.groupdict() if found and other and found.groups() == other.groups() else None
+
+
+@lru_cache(1000)
+def _exact(form: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    shortest, longest = (re.compile(_pattern(form, _WHOLE_NUMBERS, each), re.DOTALL) for each in (".+?", ".+"))
+    return shortest, longest
 
 
 @lru_cache(1000)
@@ -84,23 +117,27 @@ def _retold(text: str, language: str) -> str:
 
 
 def _known(text: str, language: str) -> str | None:
-    found = _marked_as(text, language)
-    if found is None and text[:1].isupper() and " " in text:  # a part of a sentence that was made one
-        found = _marked_as(text[0].lower() + text[1:], language)
-        found = found and found[0].upper() + found[1:]
-    return found
+    """A text that is marked, or several with semicolons between; also where a small letter was made a capital."""
+    told = _marked(text, language)
+    if told is None and text[:1].isupper():
+        small = _marked(text[0].lower() + text[1:], language)
+        return small and small[0].upper() + small[1:]
+    return told
 
 
-def _marked_as(text: str, language: str) -> str | None:
+def _marked(text: str, language: str) -> str | None:
+    listed = [_known(part, language) for part in text.split("; ")] if "; " in text else []
     for end in ("", "."):  # what was marked without its full stop, which follows where it is told
         bare = text.removesuffix(end) if end else text
-        if not bare or (end and bare == text):
-            continue
-        told = _(bare) if _(bare) != bare else None
-        if told is None:
-            told = next((found for each in _templates(language) if (found := each.told(bare)) is not None), None)
-        if told is not None:
-            return told + end
+        if bare and _(bare) != bare:
+            return _(bare) + (end if bare != text else "")
+    if listed and None not in listed:
+        return "; ".join(each for each in listed if each)
+    for end in ("", ".") if text.endswith(".") else ("",):
+        bare = text.removesuffix(end)
+        for each in _templates(language):
+            if (told := each.told(bare)) is not None:
+                return told + end
     return None
 
 
@@ -116,15 +153,20 @@ def _templates(language: str) -> Sequence[_Template]:
 
 
 def _template(one: str, many: str, form: str) -> _Template:
-    parts, names = _NAME.split(form), set[str]()
-    pattern = ""
-    for index, part in enumerate(parts):
+    own = _NAME.split(form)[::2]
+    letters = sum(map(str.isalpha, "".join(own)))
+    return _Template(one, many, _pattern(form, _VALUES, _VALUE), max(own, key=len), letters)
+
+
+def _pattern(form: str, values: Mapping[str, str], value: str) -> str:
+    """What finds a sentence with its values. values: what some of them look like, by name; value: any other."""
+    pattern, names = "", set[str]()
+    for index, part in enumerate(_NAME.split(form)):
         if index % 2 == 0:
             pattern += re.escape(part)
         elif part in names:
             pattern += f"(?P={part})"
         else:
             names.add(part)
-            pattern += f"(?P<{part}>{_VALUES.get(part, _VALUE)})"
-    own = parts[::2]
-    return _Template(one, many, pattern, max(own, key=len), sum(map(str.isalpha, "".join(own))))
+            pattern += f"(?P<{part}>{values.get(part, value)})"
+    return pattern

@@ -51,8 +51,7 @@ def clock_is_synchronised() -> bool:
 
 def utc_text(utc: float) -> str:
     """Seconds since 1970 as stored: 2026-11-23T16:00:00.250Z. Sorts as text."""
-    moment = datetime.fromtimestamp(utc, timezone.utc)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return datetime.fromtimestamp(utc, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def utc_seconds(text: str) -> float:

@@ -1,8 +1,9 @@
 """The catalogues of what people read: `python -m scripts.languages` brings each up to date with the code.
 
-It collects every marked sentence of appliance/ (modules and views) into `appliance/languages/mb9k.pot`, then into each
-language's .po: what is new is added untranslated, what is gone is dropped, what was translated stays. With a language
-and `--missing` it prints what that language still lacks, as a .po to translate.
+It collects every marked sentence of appliance/ (modules and views) and all that the OpenAPI documents say in words into
+`appliance/languages/mb9k.pot`, then into each language's .po: what is new is added untranslated, what is gone is
+dropped, what was translated stays. With a language and `--missing` it prints what that language still lacks, as a .po
+to translate.
 """
 
 from __future__ import annotations
@@ -19,12 +20,16 @@ from babel.messages.extract import extract_python
 from babel.messages.pofile import read_po, write_po
 from bottle import SimpleTemplate
 
+from appliance.central.viewer import openapi as of_centre
 from appliance.language import CATALOGUES
+from appliance.local import openapi as of_box
+from appliance.web import reference
 
 APPLIANCE = Path(__file__).parent.parent / "appliance"
 TEMPLATE = CATALOGUES / "mb9k.pot"
-KEYWORDS = ("_", "N_", "m_", "n_", "mn_", "p_")
-IN_TWO = ("n_", "mn_", "p_")  # whose first two arguments are text: one and many, or a context and a sentence
+KEYWORDS = ("_", "N_", "NN_", "P_", "m_", "n_", "mn_", "p_")
+IN_CONTEXT = ("p_", "P_")
+IN_TWO = ("n_", "NN_", "mn_", *IN_CONTEXT)  # two texts: one and many, or a context and a sentence
 FOR_TRANSLATORS = "For translators:"
 
 
@@ -34,12 +39,16 @@ def sources() -> list[Path]:
 
 
 def collected() -> Catalog:
-    """Every marked sentence, with the files in which it stands."""
+    """Every marked sentence, and those of the OpenAPI documents, with the files in which they stand or are made."""
     catalogue = Catalog(project="mb9k", fuzzy=False, header_comment="# The sentences of mb9k.")
     for path in sources():
         place = [(str(path.relative_to(APPLIANCE.parent)), 0)]
         for comments, context, text in _marked(path):
             catalogue.add(text, None, place, auto_comments=comments, context=context)
+    for module in (of_box, of_centre):
+        place = [(str(Path(str(module.__file__)).relative_to(APPLIANCE.parent)), 0)]
+        for context, text in reference.sentences(module.document()):
+            catalogue.add(text, None, place, context=context)
     return catalogue
 
 
@@ -57,7 +66,7 @@ def _marked(path: Path) -> Iterator[tuple[list[str], str | None, str | tuple[str
         first, second = texts[0], texts[1] if len(texts) > 1 else None
         if not first or (name in IN_TWO and not second):
             continue  # a variable: what it holds is marked where it is written
-        if name == "p_":
+        if name in IN_CONTEXT:
             yield comments, first, str(second)
         else:
             yield comments, None, (first, str(second)) if name in IN_TWO else first

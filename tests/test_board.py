@@ -84,5 +84,5 @@ def test_each_trouble_has_its_own_next_step(tmp_path: Path) -> None:
     voltage, hot, memory = board_notices(board)
     assert voltage == TOO_LITTLE_VOLTAGE
     assert hot.startswith("The board is 85 °C warm. Give it more air")
-    assert memory.startswith("Hardly any memory is left: 102 MB of 4 GB.")
+    assert memory.startswith("Hardly any memory is left: 102 MB of 4.1 GB.")
     assert throttled_words(frozenset(Throttling)).startswith("too little voltage, its clock")

@@ -73,7 +73,7 @@ def causes() -> Iterator[str]:
     yield f"{service.NOT_COUNTED} {reasons.SILENT}"
     yield commands.TOO_LATE.format(until="2026-11-27T16:00", now="2026-11-27T17:00")
     yield updating.NOT_KEPT.format(error="No space left on device")
-    yield updating.FETCHED_PART.format(percent=40)
+    yield updating.FETCHED.format(percent=40)
     yield updating.RUNS.format(version="0.2.0")
 
 

@@ -74,7 +74,7 @@ def test_a_connection_says_nothing_of_the_age() -> None:
         ({"told": "Two machines."}, Severity.PROBLEM, "Two machines."),
         ({"problem": "The disk is full."}, Severity.PROBLEM, "The disk is full."),
         ({"backlog": 5000}, Severity.NOTICE, "rows are still to come"),
-        ({"disk_free_mb": 3}, Severity.NOTICE, "3 MB"),
+        ({"disk_free_mb": 3}, Severity.NOTICE, "only 3.0 MB of its disk is free"),
         ({"temperature_c": 85.0}, Severity.NOTICE, "85 °C"),
         ({"clock": "unknown"}, Severity.NOTICE, "clock"),
         ({"hello_utc": None, "clock": "unknown", "sums_utc": None, "complete_utc": None}, Severity.NOTICE, "joined"),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.central.store import Letter
+from appliance.central.store import Letter, Site
 from appliance.faces import Counts
 from appliance.secrets import digest
 from tests.fleets import NOON, Fleet
@@ -305,7 +305,10 @@ def test_a_box_is_revoked_after_a_question(fleet: Fleet) -> None:
     ann = fleet.browser("ann")
     assert "Revoke lobby?" in main_of(ann.get("/boxes/lobby/revoke").text)
     revoked = ann.led("/boxes/lobby/revoke")
-    assert "No mosquitto of ours runs on this machine" in revoked.text, "nobody is told what is not so"
+    notice = (
+        '<p class="notice" role="status">The box is shut out: nothing of it is counted any more. No mosquitto of ours'
+    )
+    assert notice in revoked.text, "nobody is told what is not so, nor that all is done"
     box = fleet.store.boxes.get("lobby", None)
     assert box and box.revoked_utc == NOON
     told = main_of(ann.get("/boxes/lobby").text)
@@ -316,6 +319,19 @@ def test_a_box_is_revoked_after_a_question(fleet: Fleet) -> None:
     assert '<span class="mark off-mark"><a href="/boxes/lobby"' in table, "neither well nor a problem"
     assert "it was revoked" in ann.post("/boxes/lobby/revoke").text.lower()
     assert ann.post("/boxes/lobby/commands", action="identify").status_code == 400
+
+
+def test_a_site_without_boxes_is_not_well(fleet: Fleet) -> None:
+    depot = fleet.store.sites.add(Site(0, "depot", "", 48.3, 11.6))
+    ann = fleet.browser("ann")
+    assert f'<span class="mark off-mark"><a href="/sites/{depot}">depot</a></span>' in ann.get("/sites").text
+    assert "no box yet" in main_of(ann.get("/sites").text), "what the mark means"
+    assert "no box yet; its page says what to do" in main_of(ann.get("/map").text)
+    assert "0 boxes" not in main_of(ann.get("/map").text)
+    page = main_of(ann.get(f"/sites/{depot}").text)
+    assert "No box stands here yet. Add one" in page and page.index("No box") < page.index("persons"), "first of all"
+    fleet.store.sites.give(2, [depot])
+    assert "An admin can add one." in main_of(fleet.browser("sci").get(f"/sites/{depot}").text)
 
 
 def test_sites_groups_and_boxes_are_compared_by_rate(fleet: Fleet) -> None:

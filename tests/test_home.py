@@ -21,6 +21,7 @@ from appliance.rules.streams import OPERATOR
 from appliance.secrets import digest
 from appliance.store import Store
 from appliance.time_zone import named
+from tests.alerted import something_is_wrong
 from tests.site import Box
 
 LIVE, PROBLEM = 3, 2  # streams that the fixture adds
@@ -100,6 +101,22 @@ def test_the_wall_shows_what_is_live_problems_first_and_leaves_the_rest_to_the_l
     assert len(tiles(page)) == TILES_AT_MOST and streams_of(page)[:3] == [5, 6, 7]
     assert "5 more are LIVE or have a problem." in page
     assert streams_of(box.browser("sci").get("/").text) == [], "another's streams are not theirs to see"
+
+
+def test_home_the_list_of_streams_and_health_count_the_same_problems(box: Asked) -> None:
+    box.store.streams.set_picture_fault(5, PictureFault.DARK, "2026-11-27T11:00:00Z")
+    with box.store.writing():
+        something_is_wrong(box.store.alerts, box.clock.now)  # stream 1 is offline, and there is a rule about it
+    for name, said in (("ann", (4, 7, [1, 5, 6, 7])), ("sci", (0, 1, []))):
+        signed_in, (wrong, streams, ids) = box.browser(name), said
+        home, health = signed_in.get("/").text, signed_in.get("/box-health").text
+        listed = signed_in.get("/streams?show=problem").text
+        assert (f"<strong>{wrong} streams have a problem</strong>" in home) is bool(wrong)
+        assert (f"{wrong} of {streams} streams have a problem" in health) is bool(wrong)
+        assert "if an alert about it is open" in health, "what counts"
+        marked = re.findall(r'<span class="mark notice-mark"><a class="target" href="/streams/(\d+)"', health)
+        assert sorted(map(int, marked)) == ids
+        assert sorted(map(int, re.findall(r'<h2><a href="/streams/(\d+)"', listed))) == ids
 
 
 def test_home_asks_the_record_no_more_where_there_are_many_streams(box: Asked) -> None:

@@ -21,6 +21,7 @@ caches.keys()
   .then((names) => Promise.all(names.map((name) => caches.open(name).then((shelf) => shelf.keys()))))
   .then((shelves) => shelves.flat().map((request) => new URL(request.url).pathname))
 """
+OFFLINE = "caches.match('/offline').then((answer) => answer.text())"
 __all__ = ["chromium", "launched", "person", "served"]
 
 
@@ -76,9 +77,11 @@ def test_while_the_box_cannot_be_reached_the_page_says_so_and_goes_on_by_itself(
     page.goto(f"{served.address}/streams")
     kept = page.evaluate(KEPT)
     assert kept[0] == "/offline" and all(path.startswith("/static/") for path in kept[1:])
+    page.click(".languages button:has-text('Deutsch')")
+    until(page, lambda: '<html lang="de"' in page.evaluate(OFFLINE))
     served.stop()
     page.goto(f"{served.address}/streams")
-    assert page.inner_text("h1") == "The box cannot be reached"
+    assert page.inner_text("h1") == "Die Box ist nicht erreichbar"
     assert page.evaluate("getComputedStyle(document.querySelector('.card')).borderRadius") == "10px"  # it has its style
     served.start()
-    until(page, lambda: page.inner_text("h1") == "Streams")
+    until(page, lambda: page.inner_text("h1") == "Streams" and page.get_attribute("html", "lang") == "de")

@@ -83,6 +83,27 @@ def test_numbers_and_dates_follow() -> None:
         assert language.month_of_year(day) == "November 2026" and language.weekday_short(day) == "Mo"
 
 
+def test_a_size_is_told_in_a_unit_that_fits_it() -> None:
+    sizes = (0, 1, 4_200, 307_000, 999_600, 4_800_000, 9_960_000, 32_400_000, 999_900_000, 4_096_000_000, 128e9, 2e12)
+    told = [
+        "0 kB",
+        "1 kB",
+        "4 kB",
+        "307 kB",
+        "1.0 MB",
+        "4.8 MB",
+        "10 MB",
+        "32 MB",
+        "1.0 GB",
+        "4.1 GB",
+        "128 GB",
+        "2.0 TB",
+    ]
+    assert [language.size_words(each) for each in sizes] == told
+    with speaking("de"):
+        assert language.size_words(4_800_000) == "4,8 MB"
+
+
 def test_what_is_put_into_a_sentence_with_markup_is_text() -> None:
     assert m_("Send to <code>{address}</code>.", address="<b>") == "Send to <code>&lt;b&gt;</code>."
     assert m_("{a}", a=Markup("<i>x</i>")) == "<i>x</i>"
@@ -179,7 +200,7 @@ def test_every_marked_sentence_is_collected() -> None:
     for path in [*MODULES, *VIEWS]:
         for node in ast.walk(ast.parse(languages.code_of(path))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in languages.KEYWORDS:
-                first = node.args[1] if node.func.id == "p_" else node.args[0]
+                first = node.args[1] if node.func.id in languages.IN_CONTEXT else node.args[0]
                 if isinstance(first, ast.Constant) and first.value:
                     assert first.value in told, f"{path.name}: {first.value!r}"
 

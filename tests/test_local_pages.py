@@ -15,6 +15,8 @@ import pytest
 from appliance.faces import Detection, Face, Health, PictureFault, State
 from appliance.images import Place
 from appliance.local.words import duration, service_problems
+from appliance.rules import privacy
+from appliance.rules.streams import OPERATOR
 from appliance.secrets import digest
 from appliance.store import BoxClock, ServiceStatus, Source, WallClock, explain_trouble
 from appliance.times import utc_text
@@ -637,6 +639,17 @@ def test_home_says_what_is_wrong_with_a_stream_where_its_picture_would_be(box: B
     page = box.browser("ann").get("/").text
     assert "the group <code>video</code>, &lt;b&gt;not&lt;/b&gt; root." in page
     assert "<strong>1 stream has a problem</strong>" in page
+
+
+def test_a_box_of_statistics_offers_nobody_who_is_not_kept(box: Box) -> None:
+    privacy.keep_statistics_only(box.config, box.store, OPERATOR, box.clock.now)
+    ann = box.browser("ann")
+    stream, export, listed = (ann.get(path).text for path in ("/streams/1", "/export", "/detections"))
+    assert "Nobody was seen yet." not in stream and "None: this box keeps statistics only." in stream
+    assert "All of this stream" not in stream
+    assert "One row per person:" not in export and "/export/detections" not in export and "/export/faces" not in export
+    assert "/export/sums" in export and "The sums are all there is of persons." in export
+    assert "reviewed (" not in listed and '<a href="/trends">Trends</a> and in <a href="/report">reports</a>' in listed
 
 
 def test_a_form_about_a_person_that_was_not_accepted_stays_open(box: Box) -> None:

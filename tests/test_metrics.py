@@ -19,7 +19,7 @@ from appliance import board
 from appliance.board import ROOT, Board, Memory, Throttled, Throttling, look
 from appliance.cli import cli
 from appliance.faces import Health, Judging, State, Work
-from appliance.web.metrics import Metric, Sample, counter, exposition, gauge, summary
+from appliance.web.metrics import Metric, Sample, counter, exposition, gauge, labels, summary
 from tests import metrics
 from tests.conftest import REPOSITORY
 from tests.metrics import dashboard_complaints, value
@@ -65,15 +65,17 @@ def made_token(box: Box) -> str:
 @given(TEXT, TEXT, st.floats(allow_nan=False))
 @settings(max_examples=200, derandomize=True, deadline=None)
 def test_whatever_a_label_holds_is_read_as_it_was(label: str, text: str, number: float) -> None:
-    made = exposition([gauge("mb9k_x", text, [({"name": label, "other": ""}, number)])])
-    [((_, labels), read)] = metrics.series(made).items()
-    assert (dict(labels), read) == ({"name": label, "other": ""}, number)
+    made = exposition([gauge("mb9k_x", text, [(labels(name=label, other=""), number)])])
+    [((_, told), read)] = metrics.series(made).items()
+    assert (dict(told), read) == ({"name": label, "other": ""}, number)
 
 
 def test_what_is_not_known_is_left_out() -> None:
-    made = exposition([gauge("mb9k_a", "A.", None), gauge("mb9k_b", "B.", [({"x": "1"}, None), ({"x": "2"}, True)])])
+    made = exposition(
+        [gauge("mb9k_a", "A.", None), gauge("mb9k_b", "B.", [(labels(x="1"), None), (labels(x="2"), True)])]
+    )
     assert made == '# HELP mb9k_b B.\n# TYPE mb9k_b gauge\nmb9k_b{x="2"} 1\n'
-    assert exposition([summary("mb9k_s", "S.", [({}, 1.5, 3)])]).endswith("mb9k_s_sum{} 1.5\nmb9k_s_count{} 3\n")
+    assert exposition([summary("mb9k_s", "S.", [("", 1.5, 3)])]).endswith("mb9k_s_sum{} 1.5\nmb9k_s_count{} 3\n")
     assert value(exposition([gauge("mb9k_n", "N.", math.nan)]), "mb9k_n") is not None
 
 
@@ -85,7 +87,7 @@ def test_what_is_not_known_is_left_out() -> None:
         gauge("other_x", "X.", 1),
         gauge("mb9k_x_ms", "X.", 1),
         gauge("mb9k_x", "", 1),
-        Metric("mb9k_x", "gauge", "X.", [Sample(1, {}), Sample(2, {})]),
+        Metric("mb9k_x", "gauge", "X.", [Sample(1, ""), Sample(2, "")]),
     ],
 )
 def test_the_check_of_names_finds_what_is_wrong(wrong: Metric) -> None:

@@ -226,12 +226,15 @@ def test_a_disk_that_fills_up(room: Room, monkeypatch: pytest.MonkeyPatch) -> No
     assert room.minutes(0.5) == []
     free = 6e9
     assert room.minutes(0.5) == [
-        "The disk is almost full: 6.0 of 128.0 GB are free (5 %). Delete old detections, or keep images for fewer days."
+        "The disk is almost full: 6.0 GB of 128 GB is free (5 %). Delete old detections, or keep images for fewer days."
     ]
     free = 7e9
     assert len(room.minutes(0.5)) == 1, "a little more is no news"
     free = 20e9
     assert room.minutes(0.5) == []
+    monkeypatch.setattr("appliance.notify.looking.size_bytes", lambda _folder: int(32e6))
+    free = 1.2e6
+    assert room.minutes(0.5)[0].startswith("The disk is almost full: 1.2 MB of 32 MB is free (4 %).")
 
 
 def test_a_centre_that_is_not_reached_or_does_not_get_what_is_counted(room: Room) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import html
+import inspect
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from appliance.central.viewer import openapi as of_centre
+from appliance.language import LANGUAGES
 from appliance.local import openapi as of_box
 from appliance.web import reference
 from tests.fleets import Fleet
@@ -67,6 +70,80 @@ def test_below_a_path_the_line_has_the_address_that_people_open(tmp_path: Path) 
     page = box.browser("ann").get("/account/api").text
     box.close()
     assert '"http://proxy.example.org/box3/api/v1/status"' in html.unescape(page)
+
+
+SAID_BY_A_FIELD_S_NAME = re.compile(r"(?:^|(?<=[.;] ))[a-z_0-9, ]+: ")
+NEVER_SHOWN = {"Done.", "A JPEG.", "A file."}
+
+
+def in_words(document: Any) -> Iterator[str]:
+    """All that a document says to people, wherever it stands in it."""
+    if isinstance(document, dict):
+        yield from (
+            value for name, value in document.items() if name in ("summary", "description") and isinstance(value, str)
+        )
+        yield from (text for name, value in document.items() if name != "examples" for text in in_words(value))
+    elif isinstance(document, list):
+        yield from (text for value in document for text in in_words(value))
+
+
+def as_read(markup: str) -> str:
+    """The text of a page, as a reader finds it."""
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", markup)).split())
+
+
+@pytest.mark.parametrize("site", DOCUMENTS)
+def test_the_page_says_all_of_it_in_the_language_of_its_reader(site: str, tmp_path: Path) -> None:
+    of: Any = Box(tmp_path) if site == "box" else Fleet(tmp_path, str(tmp_path / "central.db"))
+    browser = of.browser("ann")
+    pages = {}
+    for language in LANGUAGES:
+        browser.client.headers["Accept-Language"] = language
+        pages[language] = as_read(browser.get("/account/api").text)
+    of.close()
+    said = {
+        piece.strip(" .;")
+        for text in in_words(DOCUMENTS[site])
+        if text not in NEVER_SHOWN
+        for paragraph in inspect.cleandoc(text).replace("`", " ").split("\n\n")
+        for piece in SAID_BY_A_FIELD_S_NAME.split(" ".join(paragraph.split()))
+        if len(piece.split()) > 2
+    }
+    assert len(said) > 100
+    for language, page in pages.items():
+        assert [text for text in said if (text in page) != (language == "en")] == [], language
+
+
+def test_a_description_tells_of_fields_and_of_the_whole() -> None:
+    about = "Who it is. name, title: how it is called; null: not at all. More. age: in years.\n\n    null: nobody."
+    fields = {field: {"type": "string"} for field in ("name", "title", "age")}
+    shape = {"type": "object", "description": about, "properties": fields}
+    document = {"info": {"description": "An API."}, "paths": {}, "components": {"schemas": {"Who": shape}}}
+    told = reference.shapes(document)[0]
+    assert told.told == ("Who it is.", "null: nobody.")
+    assert told.meanings == {
+        **dict.fromkeys(("name", "title"), "how it is called; null: not at all. More."),
+        "age": "in years",
+    }
+    assert list(reference.sentences(document)) == [
+        (None, "An API."),
+        (None, "Who it is."),
+        (None, "null: nobody."),
+        ("name, title", "how it is called; null: not at all. More."),
+        ("age", "in years"),
+    ]
+
+
+def test_the_document_for_programs_is_english_whatever_the_reader_s_language(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    german = box.browser("ann")
+    german.client.headers["Accept-Language"] = "de"
+    german.get("/account/api")
+    served = german.get("/api/openapi.json").json()
+    refused = german.get("/api/v1/streams/99", headers={"Authorization": "Bearer token of ann"}).json()
+    box.close()
+    assert served == DOCUMENTS["box"]
+    assert refused == {"error": "There is no such stream, or it is not yours."}
 
 
 def test_a_centre_has_the_same_page(tmp_path: Path) -> None:

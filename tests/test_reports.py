@@ -326,3 +326,23 @@ def test_schedules_are_kept_alike_in_a_centre_s_databases(
     close_pools()
     if cluster:
         cluster.drop(address)
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "said"),
+    [
+        (0, 40, "nobody was counted then"),
+        (1, 40, "1 person then, +3900 % now; there were too few people then to say a compliance"),
+        (50, 5, "50 persons then, \N{MINUS SIGN}90 % now; compliance 100 % (93 to 100 %, n = 50) then, and too few"),
+        (50, 40, "50 persons then, \N{MINUS SIGN}20 % now; compliance 100 % (93 to 100 %, n = 50) then, ±0 points now"),
+    ],
+)
+def test_two_days_are_compared_in_a_sentence_also_where_there_were_too_few(then: int, now: int, said: str) -> None:
+    store = emptied("UTC")
+    today = utc("2026-11-24T00:00", "UTC")
+    with store.writing():
+        for start_utc, persons in ((today - 9 * 86400, 1), (today - 86400, then), (today, now)):
+            for number in range(persons):
+                see(store, start_utc + 60 * number)
+    made = report(OfBox(store), period_of(Kind.DAY, day("2026-11-24")), today + 86400)
+    assert words.compared_words(made.compared[0], made).startswith(said)

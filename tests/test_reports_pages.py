@@ -60,6 +60,19 @@ def test_a_report_tells_its_period_beside_the_one_before(box: Box) -> None:
     assert "November 2026" in so_far and "until 11:57" in so_far and "Nothing is known of the month before" in so_far
 
 
+def test_in_tables_the_compliance_stands_beside_the_persons_where_a_phone_shows_it(box: Box) -> None:
+    sci = box.browser("sci")
+    week = sci.get("/report?kind=week&day=2026-11-18").text
+    for page in (week, sci.get("/trends?range=week&day=2026-11-18").text):
+        for head in re.findall(r"<thead.*?</thead>", page, re.DOTALL):
+            columns = [text(each) for each in re.findall(r"<th .*?</th>", head, re.DOTALL)]
+            assert columns[1:3] == ["Persons", "Compliance"] or columns[0] == "Hour", columns
+    assert week.count('data-label="Compliance"') == 7 + 2, "each has its name in a block"
+    cells = re.findall(r"<t[dh] role=.cell.|<t[hd] .*?</t[hd]>", week.split("The numbers as a table")[1], re.DOTALL)
+    heads, row = [text(each) for each in cells[:7]], [text(each) for each in cells[7:14]]
+    assert dict(zip(heads, row, strict=True))["Persons"] == "36" and "n = 36" in row[heads.index("Compliance")]
+
+
 def test_each_bar_and_number_leads_to_its_persons_and_a_day_to_its_report(box: Box) -> None:
     sci = box.browser("sci")
 

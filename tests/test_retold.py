@@ -97,3 +97,28 @@ def test_pages_tell_it_in_the_readers_language_and_the_api_as_it_is_on_record(tm
     assert ann.get("/api/v1/streams/1").json()["problem"] == problem
     assert ann.get("/api/v1/streams/1").json()["state_words"] == problem
     box.close()
+
+
+def test_who_entered_a_detection_by_hand_is_told_in_the_readers_language(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    sent = {"stream_id": 1, "state": "mask", "first_seen": "2026-11-24T12:00:00Z"}
+    token = {"Authorization": "Bearer token of ann"}
+    made = box.browser().client.post("/api/v1/detections", json=sent, headers=token).json()
+    ann = box.browser("ann")
+    english = ann.get(f"/detections/{made['id']}").text
+    ann.client.headers["Accept-Language"] = "de"
+    german = ann.get(f"/detections/{made['id']}").text
+    box.close()
+    assert made["model"] == "by hand: ann"
+    assert "<dd>by hand: ann</dd>" in english and "<dd>von Hand: ann</dd>" in german
+
+
+def test_a_list_is_told_again_where_all_of_it_is_known_and_a_capital_is_kept() -> None:
+    with speaking("de"):
+        frozen = PUSHED[Obstacle.FROZEN].format(seconds="35 s")
+        assert retold("it was asked to end; its services do not stay up") == "; ".join(
+            (_("it was asked to end"), _("its services do not stay up"))
+        )
+        assert retold("it was asked to end; nobody knows this") == "it was asked to end; nobody knows this"
+        assert retold("It was asked to end") == "Es sollte enden" and retold("Nobody knows this") == "Nobody knows this"
+        assert ";" not in frozen or retold(frozen) == _(PUSHED[Obstacle.FROZEN], seconds="35 s"), "no list, a sentence"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -95,6 +96,22 @@ def test_counts_are_shown_in_large_digits_only_where_they_are_switched_on() -> N
         assert all(title in text for title in ("Mask", "Worn incorrectly", "No mask", "Unknown"))
         assert "LIVE  ann:door,  ben:yard" in text
     assert "LIVE" not in "\n".join(drawing.screen(CLAIMED, 80, 25))
+
+
+@pytest.mark.parametrize(("columns", "rows"), SIZES)
+def test_large_numbers_that_stand_side_by_side_are_not_read_as_one(columns: int, rows: int) -> None:
+    lines = drawing.screen(replace(CLAIMED, counts=Counts(88, 88, 88, 88)), columns, rows)
+    drawn = [line.ljust(columns) for line in lines if set(line) & set("▀▄█")]
+    assert drawn
+    blank = "".join(" " if {line[at] for line in drawn} == {" "} else "x" for at in range(columns))
+    gaps = sorted(map(len, re.findall(" +", blank.strip())))
+    assert gaps[-3] >= 3 * gaps[0], blank
+
+
+def test_the_name_of_a_stream_stays_on_a_line() -> None:
+    live = tuple(f"ann:back door {number}" for number in range(12))
+    text = "\n".join(drawing.screen(replace(CLAIMED, counts=Counts(), live=live), 80, 25))
+    assert all(title in text for title in live) and "\u00a0" not in text
 
 
 def test_what_is_wrong_stands_there_in_each_case() -> None:

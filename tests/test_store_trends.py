@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ from sqlite_utils import Database
 
 from appliance.accounts.schema import migrations as accounts_migrations
 from appliance.faces import Counts, State
-from appliance.store import Bucket, DetectionFilter, Step, Store
+from appliance.store import Bucket, Deleted, DetectionFilter, Kind, Step, Store
 from appliance.store.database import INVARIANTS
 from appliance.store.schema import migrations
 from appliance.store.trends_schema import COLUMNS
@@ -213,6 +213,12 @@ def cut(store: Store, name: str) -> None:
     store.trends.follow_zone(zone)
 
 
+def of_week(store: Store, stream_ids: Collection[int] | None, span: tuple[float, float]) -> Counter[tuple[int, int]]:
+    """Persons by (weekday, hour), of hours with any."""
+    found = store.trends.by_weekday_hour(stream_ids, *span)
+    return +Counter({(day, hour): found[day][hour].counts.total for day in range(7) for hour in range(24)})
+
+
 @pytest.mark.parametrize("zone", ZONES)
 def test_every_step_holds_those_whom_the_clocks_put_there(box: Store, zone: str) -> None:
     """Over five days around a change of the clocks, somebody every seven minutes; beside Python's own time zones."""
@@ -238,10 +244,9 @@ def test_every_step_holds_those_whom_the_clocks_put_there(box: Store, zone: str)
         assert Counter({label(each, form): each.counts.total for each in buckets if each.counts.total}) == expected
         assert [a.end_utc for a in buckets[:-1]] == [b.start_utc for b in buckets[1:]], "no moment is left out"
         assert buckets[0].start_utc <= span[0] and buckets[-1].end_utc >= span[1]
-    found = box.trends.by_weekday_hour(None, *span)
-    assert {(day, hour): found[day][hour].counts.total for day in range(7) for hour in range(24)} == {
-        (day, hour): week[day, hour] for day in range(7) for hour in range(24)
-    }
+    assert of_week(box, None, span) == of_week(box, {1, 2}, span) == +week
+    assert of_week(box, [1], span) + of_week(box, (2,), span) == +week
+    assert not of_week(box, (), span) and not of_week(box, {7}, span)
 
 
 def test_the_hour_that_clocks_show_twice_is_two(box: Store) -> None:
@@ -363,3 +368,30 @@ def test_an_upgrade_adds_up_what_is_recorded(tmp_path: Path) -> None:
         watched = Counter({(1, BEGAN // 60 * 60): 60})
         assert sums(store) == expected(store, watched, "UTC")
         assert store.problems() == []
+
+
+def test_a_stream_that_is_being_deleted_is_in_no_sum_of_all(box: Store) -> None:
+    for stream_id in (1, 2):
+        box.detections.add(stream_id, seen(BEGAN))
+    span = BEGAN - 2 * 86_400.0, BEGAN + 2 * 86_400.0
+    assert of_week(box, None, span).total() == 2
+    receipt_id = box.receipts.add(Kind.STREAM, "ann:lab", "ann", Deleted(0, 0, 0, "0" * 64), BEGAN)
+    box.deletions.begin(2, receipt_id)
+    assert of_week(box, None, span).total() == 1
+    assert sum(day.counts.total for day in box.trends.buckets(None, *span, Step.DAY)) == 1
+    assert box.trends.by_stream(None) == {1: Counts(mask=1)}
+
+
+def test_a_box_from_before_hours_were_sorted_by_time_keeps_their_sums() -> None:
+    db = Database(memory=True)
+    accounts_migrations.apply(db)
+    migrations.apply(db, stop_before="m027_hours_by_time")
+    store = Store(db.conn)
+    add_streams(store)
+    for number in range(40):
+        store.detections.add(1 + number % 2, seen(BEGAN + 1729.5 * number, STATES[number % 4]))
+    before = stored(store, "hours")
+    migrations.apply(db)
+    assert before and stored(store, "hours") == before
+    store.detections.add(1, seen(BEGAN))
+    assert [sentence for question, sentence in INVARIANTS if store.db.execute(question).fetchone()[0]] == []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.web.told import KEPT_S, OF_ALL, Told
+from appliance.web.told import KEPT_S, OF_ALL, Happened, Told
 from tests.conftest import REPOSITORY
 from tests.fleets import Fleet
 from tests.site import Box
@@ -22,6 +22,7 @@ SAYS_ITSELF = {
     "languages.choose",
 }  # fmt: skip
 """Forms that lead to a page that is about nothing but what they did: a receipt, a key, the next face."""
+DONE = Happened("Done.")
 
 
 @pytest.fixture
@@ -80,12 +81,12 @@ def test_a_centre_says_it_too(tmp_path: Path) -> None:
 def test_what_nobody_came_to_read_is_forgotten() -> None:
     clock = [0.0]
     kept = Told(lambda: clock[0])
-    kept.keep("a", "Done.")
+    kept.keep("a", DONE)
     clock[0] = KEPT_S + 1
     assert kept.take("a") is None
     for number in range(OF_ALL + 1):
-        kept.keep(str(number), "Done.")
-    assert kept.take("0") is None and kept.take("1") == "Done."
+        kept.keep(str(number), DONE)
+    assert kept.take("0") is None and kept.take("1") == DONE
 
 
 def silent_forms(path: Path) -> Iterator[str]:

@@ -16,7 +16,7 @@ from appliance.rates import compliance
 from appliance.web.chart_files import LIGHT, standalone
 from appliance.web.charts import Bar, stacked_bars
 from appliance.web.rate_charts import Point, rate_band
-from appliance.web.svg import STATE_LABELS, Tick
+from appliance.web.svg import STATE_LABELS, Tick, key_list
 from appliance.web.week_charts import Cell, Row, figure, heat_map, persons_words, shade_of, stream_rows
 
 STATIC = Path(__file__).parent.parent / "appliance" / "web" / "static"
@@ -78,7 +78,7 @@ def test_states_differ_in_more_than_their_colour() -> None:
     for state, path in over.items():
         below = re.search(rf'<rect class="bar-{state}" x="([\d.]+)" y="(\d+\.\d\d)"', chart)
         assert below and path.startswith(f"M{below[1]} {below[2]}h")
-    assert ".chart .bar-unknown { fill: var(--card); stroke:" in CSS
+    assert ":is(.chart, .keys) .bar-unknown { fill: var(--card); stroke:" in CSS
     assert all(f">{label}</text>" in chart for label in STATE_LABELS.values()), "the key stands in the chart itself"
 
 
@@ -89,6 +89,20 @@ def test_a_bar_says_the_week_before_and_where_it_leads() -> None:
     assert "3 mask, 1 incorrect, 2 no mask, 1 unknown, watched 40 % of the time, the clock may have been wrong" in chart
     assert 'class="before" d="M' in chart and "nobody looked" in chart
     assert 'class="before"' not in stacked_bars([Bar(0.0, parts(1))], "x")
+
+
+def test_the_key_of_a_chart_is_a_list_where_it_has_no_room_within() -> None:
+    with speaking("de"):
+        chart = stacked_bars([Bar(0.0, parts(1), before=2)], "By <hour>")
+    listed = key_list(chart)
+    shown = re.findall(r"<li><svg[^>]*>(.*?)</svg>(.*?)</li>", listed)
+    assert [label for _marks, label in shown] == [
+        "Maske", "Falsch getragen", "Ohne Maske", "Unbekannt", "eine Woche davor",
+    ]  # fmt: skip
+    for marks, _label in shown:
+        assert ' x="' not in marks, "each has its own picture"
+    assert "".join(marks for marks, _label in shown).count("url(#") == 2 and 'class="bar-mask"' in shown[0][0]
+    assert not key_list("<svg></svg>")
 
 
 def test_a_rate_is_drawn_where_there_is_one_with_all_of_its_interval() -> None:

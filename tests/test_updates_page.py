@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from appliance.config import Config
 from appliance.errors import InputError, UserError
+from appliance.language import speaking
 from appliance.local.update_desk import Desk
 from appliance.local.updates import steps
 from appliance.machine.asking import ask
@@ -84,6 +85,34 @@ def test_from_a_file_to_the_version_that_runs(box: UpdateBox, ann: httpx.Client,
     box.site.clock.forward(600)
     page = press(ann, "/updates/back").text
     assert "0.1.0 is about to be tried" in page and box.room.noted() == [BEGIN, BACK]
+
+
+def test_everybody_reads_a_plan_and_an_end_in_their_own_language(
+    box: UpdateBox, ann: httpx.Client, good: bytes
+) -> None:
+    ann.headers["Accept-Language"] = "de"
+    send(ann, good)
+    page = ann.get("/updates").text
+    assert "Von 0.1.0 auf 0.2.0, " in page and "the tests&#039; signer" in page
+    assert "Neu: What is new in 0.2.0." in page and "Auch später kann 0.1.0 wieder laufen" in page
+    assert "The record" not in page and "Later" not in page
+    assert "From 0.1.0 to 0.2.0" in (box.uploads / "upload.json").read_text(), "noted for everybody"
+    trouble = "0.2.0 was not well within 5 minutes: watch does not live; gate does not live"
+    box.journal.write(Progress(Step.UNDOING, "0.1.0", "0.2.0", time.time(), is_new=True, trouble=trouble))
+    assert "von 5 Minuten" in (page := ann.get("/updates").text) and "watch läuft nicht; gate läuft nicht" in page, page
+    box.journal.end(Outcome(time.time(), "0.1.0", "0.2.0", "0.1.0", trouble, "all that was counted is kept"))
+    page = ann.get("/updates").text
+    assert page.count("alles Gezählte ist erhalten") == 2 and "does not live" not in page
+    ann.headers["Accept-Language"] = "fr"
+    page = ann.get("/updates").text
+    assert "watch ne fonctionne pas" in page and "tout ce qui a été compté est gardé" in page
+    assert refused_in("de", box) == "Ein Upload heißt nicht so."
+
+
+def refused_in(language: str, box: UpdateBox) -> str:
+    """What root's refusal is told as, by a page that speaks this language."""
+    with speaking(language):
+        return refused(box.room.config, "../secret")
 
 
 def test_a_program_does_the_same(box: UpdateBox, ann: httpx.Client, good: bytes) -> None:

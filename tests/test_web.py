@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import select
 import socket
 import threading
@@ -21,7 +22,7 @@ from appliance.errors import UserError
 from appliance.local import site
 from appliance.sections import Web
 from appliance.web.access import Access, App, wants_json
-from appliance.web.charts import Bar, nice_top, stacked_bars
+from appliance.web.charts import Bar, scale_lines, stacked_bars
 from appliance.web.forms import local_path
 from appliance.web.server import Places, Tls, make_server
 from appliance.web.static import Static
@@ -96,7 +97,33 @@ def test_nobody_is_led_to_another_site(bad: str) -> None:
 def test_a_chart_says_its_numbers_and_its_scale() -> None:
     svg = stacked_bars([Bar(0.0, (("mask", 3), ("no_mask", 1))), Bar(3600.0, ())], "By <hour>")
     assert "3 mask, 1 no mask" in svg and "By &lt;hour&gt;" in svg and svg.count('class="column"') == 1
-    assert [nice_top(n) for n in (0, 1, 2, 3, 5, 11, 30, 99, 101)] == [2, 2, 2, 4, 10, 20, 40, 100, 200]
+    assert '<text class="scale" x="40" y="46.0">4</text>' in svg, "the highest bar is as high as the scale"
+
+
+def test_a_scale_ends_near_the_highest_bar_and_its_lines_are_round() -> None:
+    ends = {
+        0: 1,
+        1: 1,
+        2: 2,
+        3: 3,
+        5: 5,
+        7: 8,
+        9: 10,
+        11: 20,
+        21: 30,
+        45: 50,
+        61: 80,
+        99: 100,
+        101: 200,
+        40_001: 50_000,
+    }
+    assert {highest: scale_lines(highest)[-1] for highest in ends} == ends
+    assert scale_lines(1) == (0, 1) and scale_lines(3) == (0, 1, 2, 3) and scale_lines(5) == (0, 1, 2, 3, 4, 5)
+    assert scale_lines(8) == (0, 4, 8) and scale_lines(47) == (0, 25, 50) and scale_lines(60) == (0, 20, 40, 60)
+    for highest in range(1, 3000):
+        lines = scale_lines(highest)
+        assert highest <= lines[-1] < 2 * highest + 1 and len(lines) <= 6, highest
+        assert {after - before for before, after in itertools.pairwise(lines)} == {lines[1]}, highest
 
 
 def test_a_busy_port_is_one_line_that_names_it(app: App, free_port: Callable[[], int]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from bottle import HTTPError, request
 
 from appliance.accounts.audit import Action, record
+from appliance.accounts.audit_subjects import TOKEN_OF
 from appliance.accounts.guard import Visitor
 from appliance.accounts.sign_in import too_many_tries
 from appliance.accounts.site import Accounts, Store
@@ -73,7 +74,7 @@ def revoke_token(store: Store, visitor: Visitor, token_id: int, own_only: bool) 
     with store.saving():
         gone = store.people.remove_token(token_id, visitor.person.id if own_only else None)
         if gone is not None:
-            store.audit.add(Action.TOKEN_REVOKED, f"{gone.name} of {gone.owner.name}")
+            store.audit.add(Action.TOKEN_REVOKED, TOKEN_OF.format(name=gone.name, owner=gone.owner.name))
     if gone is None:
         words = _("This token is already gone, or is not yours.") if own_only else _("This token is already gone.")
         raise HTTPError(404, words)

@@ -16,12 +16,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from appliance.accounts.people import Database
+from appliance.language import P_
 from appliance.times import utc_text
 
 log = logging.getLogger(__name__)
 NOTHING_SHA256 = "0" * 64
 """What the first entry follows."""
 MAX_SUBJECT = 200
+ENTRIES = P_("audit", "entries {first} to {last}")
 KEPT_S = 2 * 365 * 86_400.0
 """How long an entry is kept: two years."""
 
@@ -294,7 +296,7 @@ class Audit:
             "update audit_chain set start_number = ?, start_sha256 = ? where id = 1", [last.number, last.sha256]
         )
         self.db.execute("delete from audit where number <= ?", [last.number])
-        self.add(Action.DROPPED, f"entries {start.number + 1} to {last.number}", last=str(last))
+        self.add(Action.DROPPED, ENTRIES.format(first=start.number + 1, last=last.number), last=str(last))
         return last.number - start.number
 
 

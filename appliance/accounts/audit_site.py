@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import urlencode
 
-import msgspec
-
 from appliance.accounts.audit import Action, Entry
+from appliance.accounts.audit_details import detail_words, details_of, with_name
 from appliance.accounts.audit_search import Search, found
+from appliance.accounts.audit_subjects import subject_words
 from appliance.accounts.audit_words import words_of
 from appliance.accounts.site import Accounts, Store
 from appliance.errors import InputError
@@ -42,7 +41,7 @@ def add_routes(app: App, accounts: Accounts) -> None:
             actions=list(Action),
             words_of=words_of,
             who=who,
-            details=details,
+            told=told,
             older=f"/audit{_query(wanted, page[PAGE_SIZE - 1][0].number)}" if len(page) > PAGE_SIZE else None,
             newest=f"/audit{_query(wanted)}" if before is not None else None,
             filtered=wanted != Search(),
@@ -89,20 +88,10 @@ def who(entry: Entry, noun: str) -> tuple[str, str]:
     return entry.actor, _(WHO.get(entry.actor_kind, ""))
 
 
-def details(entry: Entry) -> list[tuple[str, str]]:
-    """The details in words: each with its name."""
-    if not entry.details:
-        return []
-    try:
-        told: dict[str, Any] = msgspec.json.decode(entry.details, type=dict[str, Any])
-    except msgspec.DecodeError:
-        return [(_("details"), entry.details)]
-    return [(name.replace("_", " "), _value(value)) for name, value in told.items()]
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return _("yes") if value else _("no")
-    if isinstance(value, list):
-        return ", ".join(str(each) for each in value)
-    return _("none") if value is None else str(value)
+def told(entry: Entry) -> tuple[str, list[str]]:
+    """What an entry is about, and its details: each with what it is called."""
+    details = details_of(entry)
+    if details is None:
+        return entry.subject, [with_name(_("details"), entry.details)]
+    words = [detail_words(name, value) for name, value in details.items()]
+    return subject_words(entry.action, entry.subject, details), words

@@ -30,6 +30,7 @@ from appliance.web.access import Access, wants_json
 from appliance.web.address import client_address
 from appliance.web.cookies import SAFE_METHODS, has_csrf_token, is_same_origin
 from appliance.web.forms import see_other
+from appliance.web.turns import Turns
 
 log = logging.getLogger(__name__)
 VISITOR = "mb9k.visitor"
@@ -108,6 +109,7 @@ class Guard:
         self.clock = clock
         self.find_owned = find_owned
         self.expired_tokens: set[int] = set()
+        self.turns = Turns()
 
     def apply(self, handler: Callable[..., Any], route: Any) -> Callable[..., Any]:
         """Wrap a route's handler (called by Bottle)."""
@@ -118,6 +120,12 @@ class Guard:
 
         @functools.wraps(handler)
         def guarded(**arguments: Any) -> Any:
+            if request.method not in SAFE_METHODS:  # a form may wait for a mail server, or check a password
+                return answered(**arguments)
+            with self.turns.taken():
+                return answered(**arguments)
+
+        def answered(**arguments: Any) -> Any:
             now = self.clock()
             try:
                 store = self.open_store()

@@ -6,11 +6,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.accounts.audit_subjects import METRICS as METRICS
 from appliance.files import replace_file
 from appliance.secrets import digest, equal_in_constant_time, new_token
-
-METRICS = "for /metrics"
-"""What the audit calls it."""
 
 
 @dataclass(frozen=True, slots=True)

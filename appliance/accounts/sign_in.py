@@ -10,6 +10,7 @@ from typing import Any
 from bottle import HTTPResponse
 
 from appliance.accounts.audit import Action, Actor, ActorKind, record
+from appliance.accounts.audit_subjects import NOBODY
 from appliance.accounts.guard import Visitor
 from appliance.accounts.guesses import Guess
 from appliance.accounts.people import Person
@@ -145,7 +146,7 @@ def _note_failure(accounts: Accounts, store: Store, now: Now, person: Person | N
     if before is None:
         return
     try:
-        record(store, Action.SIGN_IN_FAILED, person.name if person else "a name that nobody has", **before)
+        record(store, Action.SIGN_IN_FAILED, person.name if person else NOBODY, **before)
     except UserError as error:
         log.error("not on record: a failed sign-in: %s", error)
 

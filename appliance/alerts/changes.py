@@ -11,6 +11,8 @@ from dataclasses import replace
 import msgspec
 
 from appliance.accounts.audit import Action
+from appliance.accounts.audit_details import ALL as EVERYBODY
+from appliance.accounts.audit_subjects import NONE, QUIET
 from appliance.alerts.alerts import AlertStore
 from appliance.alerts.kinds import (
     ALL,
@@ -175,8 +177,12 @@ def set_quiet(store: AlertStore, quiet: Quiet | None) -> None:
             raise InputError(_("Quiet hours are from one time of the day to another, such as 22:00 to 07:00."))
     with store.saving():
         store.alerts.rules.set_quiet(quiet)
-        words = "none" if quiet is None else f"{_clock(quiet.from_minute)} to {_clock(quiet.until_minute)}"
+        words = NONE if quiet is None else _quiet_words(quiet)
         store.audit.add(Action.QUIET_HOURS_CHANGED, words)
+
+
+def _quiet_words(quiet: Quiet) -> str:
+    return QUIET.format(since=_clock(quiet.from_minute), until=_clock(quiet.until_minute))
 
 
 def _clock(minute: int) -> str:
@@ -198,5 +204,5 @@ def _details(
     parameters: Parameters, cool_down_minutes: int, recipient_ids: Collection[int] | None
 ) -> dict[str, object]:
     numbers = msgspec.to_builtins(parameters)
-    told = "all" if recipient_ids is None else sorted(set(recipient_ids))
+    told = EVERYBODY if recipient_ids is None else sorted(set(recipient_ids))
     return {**numbers, "cool_down_minutes": cool_down_minutes, "recipients": told}

@@ -6,8 +6,9 @@ from typing import Any
 
 from appliance import mail
 from appliance.accounts.audit import Action
+from appliance.accounts.audit_subjects import MAIL_SERVER, NONE
 from appliance.alerts.alerts import AlertStore
-from appliance.alerts.site import MAIL_SERVER, AlertSite, send_test_mail
+from appliance.alerts.site import AlertSite, send_test_mail
 from appliance.errors import InputError, UserError
 from appliance.language import N_, _
 from appliance.mail import MailServer, Security
@@ -64,7 +65,7 @@ def add_routes(app: App, site: AlertSite) -> None:
     def forget_mail_server(store: AlertStore, now: Now) -> Page:
         try:
             with store.saving():
-                store.audit.add(Action.MAIL_SERVER_CHANGED, "none")
+                store.audit.add(Action.MAIL_SERVER_CHANGED, NONE)
                 mail.save(site.folder, None)
         except UserError as error:
             return _page(site, now, problem=error)

@@ -10,6 +10,7 @@ from typing import Any
 from bottle import HTTPResponse
 
 from appliance.accounts.audit import Action, record
+from appliance.accounts.audit_subjects import MAIL_SERVER
 from appliance.accounts.guard import Visitor
 from appliance.alerts import trial
 from appliance.alerts.alerts import AlertStore
@@ -39,7 +40,6 @@ DONE = {
 }
 """What a page says after a redirect, by the word in its address."""
 WAYS = {Way.EMAIL: N_("by e-mail"), Way.WEBHOOK: N_("by webhook"), Way.MQTT: N_("by MQTT")}
-MAIL_SERVER = "the mail server"
 EACH = {"stream": N_("each stream"), "box": N_("each box")}
 ALL_TOGETHER = {"stream": N_("all streams together"), "box": N_("all boxes together")}
 """What a rule about all is about, by what a site has many of."""

@@ -8,6 +8,7 @@ from appliance import certificates
 from appliance.accounts.audit import Action, Audit, record
 from appliance.accounts.audit_chain import HeadFile, head_of
 from appliance.accounts.audit_chain import problems as chain_problems
+from appliance.accounts.audit_subjects import OLDER_COPY
 from appliance.central import run
 from appliance.central.authority import Trust, prepare
 from appliance.central.config import CentralConfig
@@ -73,7 +74,7 @@ def note_restored(store: CentralStore, beside: HeadFile) -> bool:
     known = beside.read()
     if known is None or store.audit.fits(known):
         return False
-    record(store, Action.RESTORED, "an older copy of the database", set_aside=[str(known)])
+    record(store, Action.RESTORED, OLDER_COPY, set_aside=[str(known)])
     beside.replace(store.audit.head())
     return True
 

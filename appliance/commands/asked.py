@@ -20,6 +20,7 @@ from appliance.commands.kit import config_of
 from appliance.config import Config
 from appliance.disk import Reserve
 from appliance.errors import UserError
+from appliance.language import N_
 from appliance.rules.recovery import in_one_line
 from appliance.service import SERVICES
 from appliance.store import Store, backup, soundness
@@ -28,6 +29,16 @@ from appliance.times import now
 from appliance.update.asking import Health
 
 BEGUN = ".put-back"
+DEAD = N_("{name} does not live")
+BEFORE = N_("the record is as it was before, everybody signed out; what there was is kept as {aside}")
+ALL_KEPT = N_("all that was counted is kept")
+FAULTS = (
+    N_("the record is damaged ({reason})"),
+    N_("the record was made by a newer mb9k than this one ({reason})"),
+)
+"""What is mostly wrong with a record (store/soundness.py), for whoever shows it."""
+ONLY_THEN = N_("only a copy of the record from then could be used")
+NOT_WELL = N_("the record is not well after it was migrated: {problem}")
 
 
 def _copies(config: Config) -> Path:
@@ -68,11 +79,11 @@ def trial(context: click.Context, name: str) -> None:
 
     copy = _copies(config) / name
     if fault := soundness.diagnose(copy):
-        hint = "; only a copy of the record from then could be used" if fault.remedy is Remedy.UPDATE else ""
+        hint = f"; {ONLY_THEN}" if fault.remedy is Remedy.UPDATE else ""
         raise UserError(f"the record {fault.what}{hint}")
     with closing(Store.open(copy)) as store:
         if problems := store.problems():
-            raise UserError(f"the record is not well after it was migrated: {problems[0]}")
+            raise UserError(NOT_WELL.format(problem=problems[0]))
     detector, problem = usable_detector(config)
     if detector is None:
         raise UserError(str(problem))
@@ -87,7 +98,7 @@ def health(context: click.Context) -> None:
     with closing(Store.open_readonly(config.store_path)) as store:
         alive = {status.name: status for status in store.services.all(now()) if status.alive and _is_there(status.pid)}
     needed = [service.name for service in SERVICES if not service.is_newer]
-    missing = [f"{name} does not live" for name in needed if name not in alive]
+    missing = [DEAD.format(name=name) for name in needed if name not in alive]
     watcher = alive.get("watch")
     pids = {service.name: alive[service.name].pid for service in SERVICES if service.name in alive}
     told = Health(pids, missing, (watcher.problem or "") if watcher else "")
@@ -110,9 +121,9 @@ def put_back(context: click.Context, name: str) -> None:
             _put_back(config, copy, fault)
     if begun.exists():
         aside = max(config.state.glob(f"{config.store_path.name}{soundness.ASIDE}*Z"), default="a file beside it")
-        click.echo(f"the record is as it was before, everybody signed out; what there was is kept as {aside}")
+        click.echo(BEFORE.format(aside=aside))
     else:
-        click.echo("all that was counted is kept")
+        click.echo(ALL_KEPT)
 
 
 def _put_back(config: Config, copy: Path, fault: soundness.Fault) -> None:

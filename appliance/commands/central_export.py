@@ -11,6 +11,7 @@ import click
 from click._termui_impl import ProgressBar
 
 from appliance.accounts.audit import Action, record
+from appliance.accounts.audit_subjects import SUMS
 from appliance.central.sheets import STEPS, Wanted, most_rows, sheet, step_named
 from appliance.central.store import CentralStore, Scope
 from appliance.commands.central_kit import config_of, database_of
@@ -70,7 +71,7 @@ def export(
         wanted = Wanted(_scope(store, site, box), step_named(step), *ends)
         if output is not None:
             refuse_to_write_over(output)
-        record(store, Action.EXPORTED, "sums", format=form, **wanted.parameters())
+        record(store, Action.EXPORTED, SUMS, format=form, **wanted.parameters())
         with _bar(most_rows(store, wanted), output is not None) as bar:
             made = sheet(store, wanted, Format(form), config.name, now_utc, bar.update)
             _write(made, output)

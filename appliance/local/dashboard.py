@@ -17,6 +17,7 @@ from appliance.local.pages import Site
 from appliance.local.trend_charts import last_day_chart, persons_chart
 from appliance.local.trend_range import Kind, Range, Shown, day_of, own_range, range_of
 from appliance.local.trend_steps import detections_address, figures
+from appliance.local.troubles import troubles
 from appliance.rates import Rate, compliance
 from appliance.reception import box_at_fault, receptions
 from appliance.store import DetectionFilter, Store
@@ -107,9 +108,8 @@ def add_routes(app: App, site: Site) -> None:
         how = look(site, store, now, visitor.sees_only)
         streams, received = how.streams, receptions(store, how.streams, now, how.disk.is_full)
         alerts = open_now(store, visitor, streams)
-        addresses = {alert.address for alert in alerts}
-        alerted = {stream.id for stream in streams if f"/streams/{stream.id}" in addresses}
-        shown = wall.wall_of(site, store, streams, received, alerted, zone.midnight_utc(now.utc))
+        troubled = troubles(streams, received, alerts)
+        shown = wall.wall_of(site, store, streams, received, troubled, zone.midnight_utc(now.utc))
         site.viewing.wall(visitor, [tile.subject for tile in shown.tiles if tile.shows])
         latest = store.detections.latest_with_image()
         site.viewing.page(store, visitor, now, [latest] if latest else [])

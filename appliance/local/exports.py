@@ -8,6 +8,7 @@ from typing import TypeVar
 from bottle import HTTPResponse
 
 from appliance.accounts.audit import Action, record
+from appliance.accounts.audit_subjects import COPY
 from appliance.accounts.guard import Visitor
 from appliance.errors import InputError
 from appliance.exports.columns import DETECTIONS, SUMS
@@ -47,6 +48,7 @@ def add_routes(app: App, site: Site) -> None:
             persons=store.trends.counts(filters.filter).total,
             has_images=visitor.is_admin or any(stream.owner_id == visitor.person.id for stream in streams),
             streams=streams,
+            statistics=store.privacy.statistics_only(),
             zone=store.trends.zone(),
             tables=(DETECTIONS, SUMS),
             forms={form.value: words for form, words in FORM_WORDS.items()},
@@ -71,7 +73,7 @@ def add_routes(app: App, site: Site) -> None:
         name = f"mb9k-{site.config.box}-{stamp(now.utc)}.db"
 
         def begin() -> tuple[Iterator[bytes], int]:
-            record(store, Action.DOWNLOADED, "copy of the record", file=name)
+            record(store, Action.DOWNLOADED, COPY, file=name)
             draft = Draft(site.config.state, lambda path: recovery.copy_unnoted(site.config, path))
             return draft.parts(), draft.size_bytes
 

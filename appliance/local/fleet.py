@@ -46,7 +46,7 @@ def add_routes(app: App, site: Site) -> None:
         except UserError as error:
             return _page(site, store, now, problem=error)
         words = [_("The box has joined the centre."), *([joined.notice] if joined.notice else [])]
-        return site.pages.done("/fleet", " ".join(words))
+        return site.pages.done("/fleet", " ".join(words), is_whole=not joined.notice)
 
     @app.get("/fleet/leave", access=Access.ADMIN)
     def confirm_leave(store: Store, now: Now) -> Page:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from dataclasses import dataclass
+from functools import lru_cache
 
 from appliance import board
 from appliance.board import Board
@@ -22,8 +23,9 @@ from appliance.vision import manifest
 WATCHER = "watch"
 
 
+@lru_cache(1)
 def version() -> str:
-    """The version of this program."""
+    """The version of this program, as it was when it began."""
     return importlib.metadata.version("mb9k")
 
 

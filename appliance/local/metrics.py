@@ -10,12 +10,12 @@ from appliance.local.health import BoxHealth
 from appliance.service import SERVICES
 from appliance.store import Stream
 from appliance.times import utc_seconds
-from appliance.web.metrics import Labels, Metric, counter, gauge, summary
+from appliance.web.metrics import Labels, Metric, counter, gauge, labels, summary
 
 
 def metrics(box: str, version: str, model: str, health: BoxHealth, today: Mapping[int, Counts]) -> Iterator[Metric]:
     """All of them. box: its name. model: that is configured. today: persons since midnight, by stream."""
-    yield gauge("mb9k_info", "The box, always 1.", [({"box": box, "version": version, "model": model}, 1)])
+    yield gauge("mb9k_info", "The box, always 1.", [(labels(box=box, version=version, model=model), 1)])
     yield gauge("mb9k_problems", "How many problems the page Health shows.", len(health.problems))
     yield gauge("mb9k_notices", "How many notices the page Health shows.", len(health.notices))
     yield gauge("mb9k_alerts_open", "How many alerts are raised and not over.", health.open_alerts)
@@ -32,23 +32,23 @@ def _services(health: BoxHealth) -> Iterator[Metric]:
     yield gauge(
         "mb9k_service_up",
         "Whether the service gives heartbeats; while the disk is full this cannot be told.",
-        [(labels, bool(service and service.alive)) for labels, service in known],
+        [(which, bool(service and service.alive)) for which, service in known],
     )
     yield gauge(
         "mb9k_service_problem",
         "Whether the service says that something is wrong.",
-        [(labels, bool(service and service.alive and service.problem)) for labels, service in known],
+        [(which, bool(service and service.alive and service.problem)) for which, service in known],
     )
     yield gauge(
         "mb9k_service_start_time_seconds",
         "When the service was started, seconds since 1970.",
-        [(labels, utc_seconds(service.started_utc)) for labels, service in known if service and service.alive],
+        [(which, utc_seconds(service.started_utc)) for which, service in known if service and service.alive],
     )
     judging = health.judging
     yield gauge("mb9k_judging", "Whether a model that passed its self-test judges the streams.", judging is not None)
     if judging:
-        labels = {"backend": judging.backend, "name": judging.name}
-        yield gauge("mb9k_judging_info", "What judges: onnx (the processor), tensorrt or jetson.", [(labels, 1)])
+        judge = labels(backend=judging.backend, name=judging.name)
+        yield gauge("mb9k_judging_info", "What judges: onnx (the processor), tensorrt or jetson.", [(judge, 1)])
 
 
 def _streams(streams: list[Stream]) -> Iterator[Metric]:
@@ -56,7 +56,7 @@ def _streams(streams: list[Stream]) -> Iterator[Metric]:
     yield gauge(
         "mb9k_stream_info",
         "The stream, always 1.",
-        [({**_of(each), "name": each.title, "codec": each.codec or ""}, 1) for each in streams],
+        [(labels(stream=str(each.id), name=each.title, codec=each.codec or ""), 1) for each in streams],
     )
     yield gauge("mb9k_stream_active", "Whether the stream may come in.", [(_of(each), each.active) for each in streams])
     yield gauge("mb9k_stream_live", "Whether the stream is received.", [(_of(each), each.live) for each in streams])
@@ -68,7 +68,11 @@ def _streams(streams: list[Stream]) -> Iterator[Metric]:
     yield gauge(
         "mb9k_stream_picture_fault",
         "Whether this is wrong with the picture that comes; moved: the camera looks elsewhere.",
-        [({**_of(each), "fault": fault.value}, each.picture_fault is fault) for each in live for fault in PictureFault],
+        [
+            (labels(stream=str(each.id), fault=fault.value), each.picture_fault is fault)
+            for each in live
+            for fault in PictureFault
+        ],
     )
     yield gauge(
         "mb9k_stream_faces_too_small_ratio",
@@ -98,30 +102,30 @@ def _judged(streams: list[Stream]) -> Iterator[Metric]:
     yield counter(
         "mb9k_stream_frames_judged_total",
         "Frames in which the detector looked at a part.",
-        [(labels, work.frames_judged) for labels, work in live],
+        [(which, work.frames_judged) for which, work in live],
     )
     yield counter(
         "mb9k_stream_looks_put_off_total",
         "Looks that were wanted, and not made for want of computing time.",
-        [(labels, work.looks_put_off) for labels, work in live],
+        [(which, work.looks_put_off) for which, work in live],
     )
     yield counter(
         "mb9k_stream_dropped_seconds_total",
         "How much of the stream nobody took in time, so that it was not seen.",
-        [(labels, work.dropped_s) for labels, work in live],
+        [(which, work.dropped_s) for which, work in live],
     )
     yield counter(
-        "mb9k_stream_persons_total", "Persons who left.", [(labels, work.persons_left) for labels, work in live]
+        "mb9k_stream_persons_total", "Persons who left.", [(which, work.persons_left) for which, work in live]
     )
     yield counter(
         "mb9k_stream_faces_too_small_total",
         "Of the persons who left: whose faces were too small to judge.",
-        [(labels, work.faces_too_small) for labels, work in live],
+        [(which, work.faces_too_small) for which, work in live],
     )
     yield summary(
         "mb9k_stream_delay_seconds",
         "From when the camera showed a frame until it was judged.",
-        [(labels, work.delays_s, work.frames_judged) for labels, work in live],
+        [(which, work.delays_s, work.frames_judged) for which, work in live],
     )
 
 
@@ -130,7 +134,7 @@ def _persons(health: BoxHealth, today: Mapping[int, Counts]) -> Iterator[tuple[L
     for stream in health.streams:
         counts, stream_id = today.get(stream.id, nobody), str(stream.id)
         for state in states:
-            yield {"stream": stream_id, "state": state}, getattr(counts, state)
+            yield labels(stream=stream_id, state=state), getattr(counts, state)
 
 
 def _machine(health: BoxHealth) -> Iterator[Metric]:
@@ -144,19 +148,19 @@ def _machine(health: BoxHealth) -> Iterator[Metric]:
         yield gauge("mb9k_memory_size_bytes", "All memory.", memory.size_bytes)
     yield gauge("mb9k_load", "Processes that wanted to run, on average of a minute.", board.load)
     yield gauge("mb9k_processors", "Processors of the machine.", board.processors)
-    zones = [({"zone": zone}, warmth_c) for zone, warmth_c in board.temperatures_c.items()]
+    zones = [(labels(zone=zone), warmth_c) for zone, warmth_c in board.temperatures_c.items()]
     yield gauge("mb9k_temperature_celsius", "How warm a zone of the board is.", zones)
     if board.throttled:
         told = [reason for reason in Throttling if reason in board.throttled.told]
         yield gauge(
             "mb9k_throttled",
             "Whether the board is slowed down, by reason.",
-            [({"reason": reason.label}, reason in board.throttled.now) for reason in told],
+            [(labels(reason=reason.label), reason in board.throttled.now) for reason in told],
         )
         yield gauge(
             "mb9k_throttled_since_start",
             "Whether it was slowed down since the machine started, by reason; only some boards tell.",
-            [({"reason": reason.label}, reason in board.throttled.since_start) for reason in told],
+            [(labels(reason=reason.label), reason in board.throttled.since_start) for reason in told],
         )
     yield gauge("mb9k_clock_synchronised", "Whether a time server set the clock lately.", health.is_synchronised)
     yield gauge("mb9k_clock_believed", "Whether the box believes its clock.", health.is_clock_believed)
@@ -164,8 +168,8 @@ def _machine(health: BoxHealth) -> Iterator[Metric]:
 
 
 def _of(stream: Stream) -> Labels:
-    return {"stream": str(stream.id)}
+    return labels(stream=str(stream.id))
 
 
 def _of_service(name: str) -> Labels:
-    return {"service": name}
+    return labels(service=name)

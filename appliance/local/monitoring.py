@@ -12,9 +12,11 @@ from appliance.accounts.guard import Visitor
 from appliance.accounts.metrics_token import METRICS, MetricsToken
 from appliance.board import Throttling
 from appliance.language import _
+from appliance.local.alerts import open_now
 from appliance.local.health import BoxHealth, look, model_id, version
 from appliance.local.metrics import metrics
 from appliance.local.pages import Site
+from appliance.local.troubles import WHAT_COUNTS, troubles
 from appliance.reception import receptions
 from appliance.service import SERVICES
 from appliance.store import Store
@@ -38,7 +40,8 @@ def add_routes(app: App, site: Site) -> None:
         shown = site.accounts.new_metrics_token(visitor.person.id, now)
         how = look(site, store, now, visitor.sees_only)
         received = receptions(store, how.streams, now, how.disk.is_full)
-        return _page(site, how, token, receptions=received, shown=shown, refresh=REFRESH_S)
+        troubled = troubles(how.streams, received, open_now(store, visitor, how.streams))
+        return _page(site, how, token, receptions=received, troubled=troubled, shown=shown, refresh=REFRESH_S)
 
     @app.post(f"{PAGE}/token", access=Access.ADMIN)
     def make_token(store: Store, visitor: Visitor, now: Now) -> Page:
@@ -70,6 +73,7 @@ def _page(site: Site, how: BoxHealth, token: MetricsToken, **values: Any) -> Pag
         "model": model_id(site.config),
         "version": version(),
         "throttling": Throttling,
+        "what_counts": WHAT_COUNTS,
         "token_made_utc": token.made_utc(),
         "metrics_address": site.pages.address.prefix + "/metrics",
     }

@@ -12,6 +12,7 @@ from typing import Any
 from bottle import HTTPError, HTTPResponse, request
 
 from appliance.accounts.audit import Action, record
+from appliance.accounts.audit_subjects import BUNDLE
 from appliance.accounts.guard import Visitor
 from appliance.errors import UserError
 from appliance.https import Certificate, Keeper, Source
@@ -76,7 +77,7 @@ def add_routes(app: App, site: Site) -> None:
         name = f"mb9k-{site.config.box}-{bundle.stamp(now.utc)}.zip"
         content = bundle.make(site.config, store, now, bundle.journal(), version(), model_id(site.config))
         kind = {"Content-Type": "application/zip", "Content-Disposition": f'attachment; filename="{name}"'}
-        record(store, Action.DOWNLOADED, "bundle for support")
+        record(store, Action.DOWNLOADED, BUNDLE)
         return HTTPResponse(content, headers=kind)
 
 

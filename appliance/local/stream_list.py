@@ -15,6 +15,7 @@ from appliance.local.access import streams_of_others
 from appliance.local.alerts import open_now
 from appliance.local.pages import Site
 from appliance.local.trend_steps import detections_address
+from appliance.local.troubles import troubles
 from appliance.reception import Reception, ReceptionState, box_at_fault, receptions
 from appliance.store import DetectionFilter, Store, Stream
 from appliance.times import Now
@@ -65,18 +66,18 @@ _RANKS = {Show.PROBLEM: 0, Show.LIVE: 1, Show.OFFLINE: 2, Show.UNKNOWN: 2, Show.
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A stream in the list."""
+    """A stream in the list. is_wrong, has_alert: as `troubles` says."""
 
     stream: Stream
     received: Reception
+    is_wrong: bool
     has_alert: bool
 
     @property
     def kinds(self) -> tuple[Show, ...]:
         """Every filter that lets it through but ALL."""
         state = _SHOWN_AS[self.received.state]
-        is_wrong = self.received.is_wrong or self.has_alert or self.stream.picture_fault is not None
-        return (Show.PROBLEM, state) if is_wrong else (state,)
+        return (Show.PROBLEM, state) if self.is_wrong else (state,)
 
     @property
     def place(self) -> str:
@@ -183,8 +184,8 @@ def add_routes(app: App, site: Site) -> None:
         asked = _asked()
         found = store.streams.all(now, visitor.sees_only, asked.search)
         received = receptions(store, found, now, site.reserve.is_needed())
-        alerted = {alert.address for alert in open_now(store, visitor, found)}
-        rows = [Row(each, received[each.id], f"/streams/{each.id}" in alerted) for each in found]
+        of = troubles(found, received, open_now(store, visitor, found))
+        rows = [Row(each, received[each.id], each.id in of.wrong, each.id in of.alerted) for each in found]
         page = listed(rows, asked)
         on_page, midnight_utc = [row.stream.id for row in page.rows], store.trends.midnight_utc(now.utc)
         return site.pages.page(

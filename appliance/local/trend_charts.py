@@ -125,8 +125,7 @@ def _bar(each: Figures, asked: Range, now_utc: float) -> Bar:
 
 def persons_chart(steps: Sequence[Figures], asked: Range, now_utc: float) -> str:
     """Persons per state."""
-    drawn, at_end = bars(steps, asked, now_utc), not begins_at_start(asked, now_utc)
-    return stacked_bars(drawn, asked.shown.persons_words, ticks=ticks(steps, asked), at_end=at_end)
+    return stacked_bars(bars(steps, asked, now_utc), asked.shown.persons_words, ticks=ticks(steps, asked))
 
 
 def begins_at_start(asked: Range, now_utc: float) -> bool:
@@ -156,17 +155,16 @@ def today_charts(store: Store, now_utc: float, stream_id: int) -> list[str]:
     steps = figures(store, asked, now_utc, compared=False)
     if not any(each.counts.total for each in steps):
         return []
-    rates = [rate_chart(steps, asked, now_utc)] if any(each.rate for each in steps) else []
+    rates = [rate_chart(steps, asked)] if any(each.rate for each in steps) else []
     return [persons_chart(steps, asked, now_utc), *rates]
 
 
-def rate_chart(steps: Sequence[Figures], asked: Range, now_utc: float) -> str:
+def rate_chart(steps: Sequence[Figures], asked: Range) -> str:
     """The rate with its interval."""
     points = [
         Point(each.when, each.rate, each.is_gap, address_of(each, asked) if each.counts.total else "") for each in steps
     ]
-    at_end = not begins_at_start(asked, now_utc)
-    return rate_band(points, asked.shown.rate_words, ticks(steps, asked), at_end)
+    return rate_band(points, asked.shown.rate_words, ticks(steps, asked))
 
 
 def ticks(steps: Sequence[Figures], asked: Range) -> list[Tick]:

@@ -81,7 +81,7 @@ class Trend:
         """A chart by name; empty: there is nothing to draw."""
         drawn: dict[str, Callable[[], str]] = {
             "persons": lambda: charts.persons_chart(self.steps, self.asked, self._now.utc),
-            "rate": lambda: charts.rate_chart(self.steps, self.asked, self._now.utc),
+            "rate": lambda: charts.rate_chart(self.steps, self.asked),
             "week": lambda: charts.week_chart(self.week) if self.week else "",
             "streams": lambda: charts.streams_chart(self.streams, self.asked) if self.streams else "",
         }

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from appliance.config import Config
 from appliance.errors import InputError, UserError
-from appliance.language import N_, _
+from appliance.language import ENGLISH, N_, _, speaking
 from appliance.secrets import equal_in_constant_time, secret_from_file
 from appliance.times import now
 from appliance.update.fetching import ENDED, Fetch, checked_address, name_in
@@ -107,6 +107,10 @@ class Desk:
         self.uploads.forget()
 
     def _run(self, fetch: Fetch, by: str, sha256: str) -> None:
+        with speaking(ENGLISH):  # whoever asked may not be who looks
+            self._run_in_english(fetch, by, sha256)
+
+    def _run_in_english(self, fetch: Fetch, by: str, sha256: str) -> None:
         try:
             self._keep(fetch.run(sha256), name_in(fetch.address), by, self._wall_s())
         except UserError as error:

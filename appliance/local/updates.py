@@ -13,6 +13,7 @@ from appliance.local.pages import Site
 from appliance.rules import updates as rules
 from appliance.times import Now
 from appliance.update.journal import Progress, Step
+from appliance.update.words import line_of_plan
 from appliance.web.access import Access, App, wants_json
 from appliance.web.forms import field, see_other
 from appliance.web.pages import Page
@@ -109,6 +110,7 @@ def _page(site: Site, now: Now, **values: Any) -> Page:
         "never_began": None if there.is_at_work else rules.never_began(config, now.utc),
         "ticket": desk.ticket(now.utc),
         "limit_mb": config.update.upload_mb,
+        "line_of_plan": line_of_plan,
         "by_hand": BY_HAND,
         "address": "",
         "renews": there.is_at_work or fetch is not None,

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable
 
 from appliance.accounts.audit import Action, listed
+from appliance.accounts.audit_subjects import IMAGES, STREAMS
 from appliance.accounts.guard import Visitor
 from appliance.errors import NotSaved
 from appliance.store import Store, StoredDetection
@@ -74,7 +75,7 @@ class Viewing:
                 if len(shown) == 1:
                     store.audit.add(Action.PREVIEW_WATCHED, subject)
                 else:
-                    store.audit.add(Action.PREVIEW_WATCHED, f"{len(shown)} streams", streams=shown)
+                    store.audit.add(Action.PREVIEW_WATCHED, STREAMS[1].format(n=len(shown)), streams=shown)
             self._note(visitor, shown, now)
 
     def _record(
@@ -85,7 +86,7 @@ class Viewing:
             return
         ids = listed(tokens)
         with store.saving():
-            store.audit.add(action, f"{len(ids)} image{'' if len(ids) == 1 else 's'}", detections=ids)
+            store.audit.add(action, IMAGES[len(ids) != 1].format(n=len(ids)), detections=ids)
         self._note(visitor, tokens.values(), now)
 
     def _knows(self, visitor: Visitor, what: str, now: Now) -> bool:

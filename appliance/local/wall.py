@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bottle import HTTPResponse
@@ -13,6 +13,7 @@ from appliance.keeping import ImageMode
 from appliance.language import _
 from appliance.local.pages import Site
 from appliance.local.trend_steps import detections_address
+from appliance.local.troubles import Troubles
 from appliance.previews import AGE_HEADER
 from appliance.reception import Reception
 from appliance.rules import streams as rules
@@ -27,20 +28,19 @@ TILES_AT_MOST = 12
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One stream on the wall. list: where its persons of today stand. no_picture: why it shows none; empty: it may."""
+    """One stream on the wall. is_wrong, is_alerted: as `troubles` says. list: where its persons of today stand.
+
+    no_picture: why it shows none; empty: it may.
+    """
 
     stream: Stream
     received: Reception
+    is_wrong: bool
     is_alerted: bool
     today: int
     list: str
     no_picture: str
     has_picture: bool
-
-    @property
-    def is_wrong(self) -> bool:
-        """Whether somebody has to see to it."""
-        return _is_wrong(self.stream, self.received, self.is_alerted)
 
     @property
     def shows(self) -> bool:
@@ -69,11 +69,11 @@ def wall_of(
     store: Store,
     streams: Sequence[Stream],
     received: Mapping[int, Reception],
-    alerted: Collection[int],
+    troubled: Troubles,
     today_utc: float,
 ) -> Wall:
-    """What the wall shows of these streams. alerted: of which (by id) an alert is open."""
-    ranked = [(_rank(each, received[each.id], each.id in alerted), each) for each in streams]
+    """What the wall shows of these streams."""
+    ranked = [(_rank(each, troubled), each) for each in streams]
     shown = sorted((pair for pair in ranked if pair[0] is not None), key=lambda pair: pair[0] or 0)
     chosen = [stream for _rank_of, stream in shown[:TILES_AT_MOST]]
     counted = store.trends.by_stream([each.id for each in chosen], today_utc)
@@ -84,23 +84,20 @@ def wall_of(
         persons = detections_address(DetectionFilter(each.id, since_utc=today_utc))
         has_picture = not why and look_at(site, each)
         today = counted[each.id].total
-        tiles.append(Tile(each, received[each.id], each.id in alerted, today, persons, why, has_picture))
+        of = each.id in troubled.wrong, each.id in troubled.alerted
+        tiles.append(Tile(each, received[each.id], *of, today, persons, why, has_picture))
     return Wall(
         tiles,
         live=sum(each.live for each in streams),
-        wrong=sum(_is_wrong(each, received[each.id], each.id in alerted) for each in streams),
+        wrong=len(troubled.wrong),
         more=len(shown) - len(chosen),
         others=len(streams) - len(shown),
     )
 
 
-def _is_wrong(stream: Stream, received: Reception, is_alerted: bool) -> bool:
-    return received.is_wrong or is_alerted or stream.picture_fault is not None
-
-
-def _rank(stream: Stream, received: Reception, is_alerted: bool) -> int | None:
+def _rank(stream: Stream, troubled: Troubles) -> int | None:
     """Where it stands among the others, which are in the order of their titles; None: not on the wall."""
-    if _is_wrong(stream, received, is_alerted):
+    if stream.id in troubled.wrong:
         return 0
     return 1 if stream.live else None
 

@@ -14,7 +14,7 @@ from appliance.language import N_, _, n_, weekday_short
 from appliance.rates import Rate
 from appliance.retold import retold as retold
 from appliance.service import SERVICES
-from appliance.store import Deleted, Kind, Receipt, ServiceStatus, StoredDetection
+from appliance.store import BY_HAND, Deleted, Kind, Receipt, ServiceStatus, StoredDetection
 from appliance.store.measuring import Calibrated, Change
 from appliance.web.words import TOO_FEW as TOO_FEW  # views find all of them under `words`
 from appliance.web.words import decimal as decimal
@@ -22,6 +22,7 @@ from appliance.web.words import duration as duration
 from appliance.web.words import number as number
 from appliance.web.words import percent as percent
 from appliance.web.words import rate_words as rate_words
+from appliance.web.words import size_words as size_words
 
 MODE_WORDS = {
     ImageMode.EYES_PIXELATED: N_("eyes pixelated"),
@@ -139,12 +140,6 @@ def throttled_words(reasons: Collection[Throttling]) -> str:
     return ", ".join(_(THROTTLING_WORDS[reason]) for reason in Throttling if reason in reasons)
 
 
-def size_words(size_bytes: float) -> str:
-    """An amount of memory or disk: 900 MB, 12 GB."""
-    megabytes = size_bytes / 1_000_000
-    return f"{number(round(megabytes))} MB" if megabytes < 2000 else f"{number(round(megabytes / 1000))} GB"
-
-
 def put_off_share(work: Work) -> float:
     """Of all the looks that were wanted since the box began to judge a stream: those for which there was no time."""
     return work.looks_put_off / max(1, work.frames_judged + work.looks_put_off)
@@ -221,6 +216,13 @@ def state_words(seen: Detection) -> str:
     return _(TOO_SMALL if seen.too_small else STATE_WORDS[seen.state])
 
 
+def judge_words(seen: Detection) -> str:
+    """Which model judged, or who entered it."""
+    if seen.model.startswith(BY_HAND):
+        return _("by hand: {name}", name=seen.model.removeprefix(BY_HAND).strip())
+    return seen.model
+
+
 def kept(mode: ImageMode, keeping: Keeping, keep_days: int) -> str:
     """What is kept of a stream, and for how long. mode: what is in force; keep_days: of the box."""
     detections = keeping.detections_days
@@ -266,15 +268,12 @@ def amount(deleted: Deleted) -> str:
     detections = n_("{n} detection", "{n} detections", deleted.detections)
     if not deleted.images:
         return _("{detections}, no image", detections=detections)
-    size = f"{max(1, round(deleted.image_bytes / 1000))} kB"
-    if deleted.image_bytes >= 1_000_000:
-        size = f"{decimal(deleted.image_bytes / 1_000_000)} MB"
     return n_(
         "{detections}, {n} image ({size})",
         "{detections}, {n} images ({size})",
         deleted.images,
         detections=detections,
-        size=size,
+        size=size_words(deleted.image_bytes),
     )
 
 

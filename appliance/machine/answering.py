@@ -19,7 +19,7 @@ import msgspec
 
 from appliance.config import Config
 from appliance.errors import InputError, UserError
-from appliance.language import _
+from appliance.language import N_, _
 from appliance.machine import doing
 from appliance.machine.requests import (
     MAX_LINE_BYTES,
@@ -35,6 +35,8 @@ from appliance.machine.requests import (
 
 log = logging.getLogger(__name__)
 LISTEN_S = 10.0
+NOT_UNDERSTOOD = N_("This was not understood ({error}).")
+DID_NOT_WORK = N_("It did not work ({kind}); `journalctl -u 'mb9k-machine@*'` says why.")
 ROOT = 0
 Clock = Callable[[], float]
 
@@ -55,12 +57,12 @@ def answer(connection: socket.socket, config: Config, clock: Clock = time.monoto
     except InputError as error:
         _finish(connection, Refused(str(error), "input"))
     except msgspec.DecodeError as error:
-        _finish(connection, Refused(_("This was not understood ({error}).", error=error), "input"))
+        _finish(connection, Refused(NOT_UNDERSTOOD.format(error=error), "input"))
     except UserError as error:
         _finish(connection, Refused(str(error)))
     except Exception as error:  # who asked must hear that it did not work
         log.exception("it did not work")
-        words = _("It did not work ({error}); `journalctl -u 'mb9k-machine@*'` says why.", error=type(error).__name__)
+        words = DID_NOT_WORK.format(kind=type(error).__name__)
         _finish(connection, Refused(words))
 
 

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable, Iterator
 
 import msgspec
+from msgspec.structs import replace
 
 from appliance.config import Config
 from appliance.errors import InputError, UserError
@@ -59,7 +60,7 @@ def answers(config: Config, request: Request, patience_s: float = PATIENCE_S) ->
             room.settimeout(patience_s)
             with room.makefile("rb") as lines:
                 while line := lines.readline(MAX_LINE_BYTES):
-                    yield answer_in(line)
+                    yield _retold(answer_in(line))
     except TimeoutError as error:
         raise UserError(
             _("The machine room at {socket} does not answer; restart the machine.", socket=config.machine.socket)
@@ -74,6 +75,11 @@ def answers(config: Config, request: Request, patience_s: float = PATIENCE_S) ->
                 reason=reason,
             )
         ) from error
+
+
+def _retold(answer: Answer) -> Answer:
+    """Root speaks English; who asked reads their own language."""
+    return replace(answer, words=retold(answer.words))
 
 
 __all__ = ["Answer", "Done", "Refused", "Said", "answers", "ask"]

@@ -13,7 +13,7 @@ from appliance.alerts.rules import Rule
 from appliance.config import Config
 from appliance.disk import Reserve, free_bytes, size_bytes
 from appliance.faces import Counts, PictureFault
-from appliance.language import N_, _, decimal
+from appliance.language import N_, _, size_words
 from appliance.reception import Reception, ReceptionState, receptions
 from appliance.service import SERVICES
 from appliance.store import FleetStatus, Store, Stream, WallClock
@@ -36,10 +36,9 @@ _FAULTS = {
 PICTURE_WELL = N_("The picture of {stream} is as it should be again.")
 NOBODY_JUDGED = N_("{stream} is LIVE, but nobody was judged. See what the camera shows.")
 DISK_FULL = N_(
-    "The disk is almost full: {free} of {size} GB are free ({share})."
-    " Delete old detections, or keep images for fewer days."
+    "The disk is almost full: {free} of {size} is free ({share}). Delete old detections, or keep images for fewer days."
 )
-DISK_WELL = N_("The disk has room again: {free} of {size} GB are free ({share}).")
+DISK_WELL = N_("The disk has room again: {free} of {size} is free ({share}).")
 CLOCK_NOT_SET = N_("Nothing has set the clock of the box. See its network, or say on its page that the time is right.")
 NOT_YET = N_("The centre is reached, but has not yet what this box counted in {minutes} minutes.")
 IsRaised = Callable[[Subject], bool]
@@ -153,8 +152,8 @@ class Looking:
         holds = free < least or self._is_full
         words = _(
             DISK_FULL if holds else DISK_WELL,
-            free=decimal(free / 1e9),
-            size=decimal(size / 1e9),
+            free=size_words(free),
+            size=size_words(size),
             share=percent(free / max(1, size)),
         )
         return Finding(ALL, holds, "disk", words, {"free_bytes": free, "size_bytes": size})

@@ -9,6 +9,8 @@ from secrets import token_hex
 from typing import Protocol
 
 from appliance.accounts.audit import Action, Audit
+from appliance.accounts.audit_details import ALL
+from appliance.accounts.audit_subjects import REPORT
 from appliance.errors import InputError, NotFound
 from appliance.language import N_, _
 from appliance.mail import clean_address
@@ -118,9 +120,9 @@ def enqueue(reports: Reports, schedule_id: int, plan: Plan, period: Period, now_
 
 
 def _title(schedule_id: int) -> str:
-    return f"report {schedule_id}"
+    return REPORT.format(id=schedule_id)
 
 
 def _told(plan: Plan) -> dict[str, object]:
-    subjects = "all" if plan.subjects is None else ", ".join(plan.subjects)
+    subjects = ALL if plan.subjects is None else ", ".join(plan.subjects)
     return {"of": plan.kind.value, "at": plan.clock, "about": subjects, "to": ", ".join(plan.recipients)}

@@ -23,7 +23,7 @@ LABELLED_HOURS, LABELLED_DAYS = 3, 8
 def persons_chart(of: Report, links: Links) -> str:
     """Persons by hour or day."""
     bars = [_bar(step, of, links) for step in of.steps]
-    return stacked_bars(bars, _persons_by(of), ticks=_ticks(of), at_end=False)
+    return stacked_bars(bars, _persons_by(of), ticks=_ticks(of))
 
 
 def _bar(step: Sum, of: Report, links: Links) -> Bar:
@@ -43,7 +43,7 @@ def rate_chart(of: Report, links: Links) -> str:
         return ""
     points = [Point(step_words(step, of), step.rate, step.is_gap, links.step(step)) for step in of.steps]
     title = _("Compliance by hour") if _is_day(of) else _("Compliance by day")
-    return rate_band(points, title, _ticks(of), at_end=False)
+    return rate_band(points, title, _ticks(of))
 
 
 def week_chart(of: Report) -> str:

@@ -15,6 +15,7 @@ from typing import Generic, Protocol, TypeVar
 
 from appliance import mail
 from appliance.accounts.audit import Action
+from appliance.accounts.audit_subjects import REPORT
 from appliance.errors import InputError, NotSaved, UserError
 from appliance.language import ENGLISH, N_, _, speaking
 from appliance.mail import Mail, MailError, MailServer
@@ -150,7 +151,7 @@ class Sender(Generic[S]):
             store.reports.note_try(delivery.id, state, problem, now.utc)
             if state is DeliveryState.SENT:
                 told = {"of": delivery.period.title, "to": delivery.address}
-                store.audit.add(Action.REPORT_SENT, f"report {delivery.schedule_id}", **told)
+                store.audit.add(Action.REPORT_SENT, REPORT.format(id=delivery.schedule_id), **told)
             store.reports.forget_old()
 
 

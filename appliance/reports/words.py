@@ -17,6 +17,7 @@ from appliance.language import (
     short_day_of_year,
     short_weekday_and_day,
 )
+from appliance.rates import Difference
 from appliance.reports.figures import Sum
 from appliance.reports.periods import Kind, Period, day_of
 from appliance.reports.report import Compared, Report, Unwatched
@@ -76,11 +77,8 @@ def made_words(at: datetime) -> str:
     return f"{long_date(at)}, {clock(at)}"
 
 
-def change_words(of: Compared) -> str:
+def change_words(change: Difference) -> str:
     """How the rate differs from that of another time: +4 points now (95 % interval -3 to +12; it may be chance)."""
-    change = of.change
-    if change is None:
-        return _("which cannot be compared: not enough people")
     values = {"points": _points(change.value), "low": _signed(change.low), "high": _signed(change.high)}
     if change.may_be_chance:
         return _("{points} now (95 % interval {low} to {high}; it may be chance)", **values)
@@ -110,12 +108,21 @@ def _sign(change: int) -> str:
 
 
 def compared_words(of: Compared, now: Report) -> str:
-    """One line about another time."""
+    """One line about another time: how many persons there were, and how the compliance differs."""
     change = persons_change(now.counts.total, of.counts.total)
-    values = {"persons": number(of.counts.total), "rate": rate_words(of.rate), "rate_change": change_words(of)}
     if not change:
-        return _("{persons} persons; compliance {rate} then, {rate_change}", **values)
-    return _("{persons} persons then, {change} now; compliance {rate} then, {rate_change}", change=change, **values)
+        return _("nobody was counted then")
+    persons = n_("{n} person then, {change} now", "{n} persons then, {change} now", of.counts.total, change=change)
+    return _("{persons}; {compliance}", persons=persons, compliance=_compliance_then(of))
+
+
+def _compliance_then(of: Compared) -> str:
+    """The compliance of another time beside that of now, or which of the two cannot be said."""
+    if of.rate is None:
+        return _("there were too few people then to say a compliance")
+    if of.change is None:
+        return _("compliance {rate} then, and too few people now to compare it", rate=rate_words(of.rate))
+    return _("compliance {rate} then, {change}", rate=rate_words(of.rate), change=change_words(of.change))
 
 
 def unwatched_words(of: Report) -> str:

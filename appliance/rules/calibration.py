@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 from appliance.accounts.audit import Action
+from appliance.accounts.audit_subjects import DETECTION
 from appliance.accounts.people import Person
 from appliance.calibration import FACES, MIN_TOLD, allocated
 from appliance.errors import InputError
@@ -62,7 +63,7 @@ def label(store: Store, stream: Stream, calibration_id: int, position: int, stat
         detection_id = store.calibrations.label(calibration_id, position, state)
         if detection_id is None:
             raise InputError(_(LABELLED_MEANWHILE))
-        store.audit.add(Action.FACE_LABELLED, f"detection {detection_id}", stream=stream.id, state=state.value)
+        store.audit.add(Action.FACE_LABELLED, DETECTION.format(id=detection_id), stream=stream.id, state=state.value)
 
 
 def take_back(store: Store, stream: Stream, calibration_id: int) -> None:
@@ -72,7 +73,7 @@ def take_back(store: Store, stream: Stream, calibration_id: int) -> None:
         detection_id = store.calibrations.take_back(calibration_id)
         if detection_id is None:
             raise InputError(_("There is no label that could be taken back."))
-        store.audit.add(Action.LABEL_TAKEN_BACK, f"detection {detection_id}", stream=stream.id)
+        store.audit.add(Action.LABEL_TAKEN_BACK, DETECTION.format(id=detection_id), stream=stream.id)
 
 
 def forget(store: Store, stream: Stream) -> None:

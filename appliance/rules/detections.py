@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from appliance.accounts.audit import Action, listed
+from appliance.accounts.audit_subjects import DETECTION, DETECTIONS
 from appliance.accounts.people import Person
 from appliance.errors import InputError, NotFound
 from appliance.faces import Detection, State
@@ -50,7 +51,7 @@ def enter(
     entered = Detection(first_seen_utc, last_seen_utc, state, confidence, 0, bbox_px, 0, 0, model)
     with store.saving():
         detection_id = store.detections.add(stream_id, entered)
-        store.audit.add(Action.DETECTION_ENTERED, f"detection {detection_id}", stream=stream_id, state=state.value)
+        store.audit.add(Action.DETECTION_ENTERED, subject_of([detection_id]), stream=stream_id, state=state.value)
     return detection_id
 
 
@@ -64,7 +65,7 @@ def _correct(store: Store, by: Person, detection_id: int, state: State, now: Now
     before = find(store, detection_id).detection.state
     store.detections.correct_state(detection_id, state, by.name, now.utc)
     states = {"before": before.value, "after": state.value}
-    store.audit.add(Action.DETECTION_CORRECTED, f"detection {detection_id}", **states)
+    store.audit.add(Action.DETECTION_CORRECTED, subject_of([detection_id]), **states)
 
 
 def review(store: Store, by: Person, detection_id: int, is_reviewed: bool, now: Now) -> None:
@@ -73,7 +74,7 @@ def review(store: Store, by: Person, detection_id: int, is_reviewed: bool, now: 
         find(store, detection_id)
         if store.detections.review(detection_id, by.name if is_reviewed else None, now.utc):
             action = Action.DETECTION_REVIEWED if is_reviewed else Action.REVIEW_TAKEN_BACK
-            store.audit.add(action, f"detection {detection_id}")
+            store.audit.add(action, subject_of([detection_id]))
 
 
 def review_several(store: Store, by: Person, ids: Iterable[int], state: State | None, now: Now) -> list[int]:
@@ -95,7 +96,7 @@ def review_several(store: Store, by: Person, ids: Iterable[int], state: State | 
 
 def subject_of(ids: Sequence[int]) -> str:
     """What an entry of the audit calls them."""
-    return f"detection {ids[0]}" if len(ids) == 1 else f"{len(ids)} detections"
+    return DETECTION.format(id=ids[0]) if len(ids) == 1 else DETECTIONS[1].format(n=len(ids))
 
 
 def delete(store: Store, files: ImageFiles, by: Person, detection_id: int, now: Now) -> int:
@@ -114,7 +115,7 @@ def take_away(store: Store, by: Person, gone: StoredDetection, now: Now) -> int:
     store.detections.remove(gone.id)
     # Not when that was, nor how the mask was worn: a deletion leaves nothing behind.
     told = {"stream": gone.stream_id, "receipt": receipt_id}
-    store.audit.add(Action.DETECTION_DELETED, f"detection {gone.id}", **told, had_image=gone.image is not None)
+    store.audit.add(Action.DETECTION_DELETED, subject_of([gone.id]), **told, had_image=gone.image is not None)
     return receipt_id
 
 

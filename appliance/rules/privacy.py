@@ -7,6 +7,7 @@ import shutil
 from dataclasses import dataclass
 
 from appliance.accounts.audit import Action
+from appliance.accounts.audit_subjects import THE_BOX
 from appliance.accounts.people import Person
 from appliance.config import Config
 from appliance.errors import InputError
@@ -61,7 +62,7 @@ def keep_statistics_only(config: Config, store: Store, by: Person, now: Now) -> 
         store.crossings.coarsen()
         store.still_places.forget_all()
         told = {"detections": deleted.detections, "images": deleted.images, "receipt": receipt_id}
-        store.audit.add(Action.STATISTICS_ONLY, "the box", **told)
+        store.audit.add(Action.STATISTICS_ONLY, THE_BOX, **told)
     try:
         remove_files(config, store)
     except OSError as error:
@@ -73,7 +74,7 @@ def keep_detections(store: Store) -> None:
     """Keep detections again from now on. Raises NotSaved."""
     with store.saving():
         store.privacy.keep_detections()
-        store.audit.add(Action.DETECTIONS_KEPT, "the box")
+        store.audit.add(Action.DETECTIONS_KEPT, THE_BOX)
 
 
 def remove_files(config: Config, store: Store) -> None:

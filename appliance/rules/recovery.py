@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from appliance.accounts.audit import ITSELF, Action, Actor, record
+from appliance.accounts.audit_subjects import COPY
 from appliance.config import Config
 from appliance.disk import FULL, Reserve, means_full
 from appliance.errors import UserError
@@ -51,7 +52,7 @@ def _note_copy(config: Config, path: Path, utc: float, by: Actor) -> None:
     try:
         with closing(Store.open_existing(config.store_path)) as store:
             store.audit.act_for(by, utc)
-            record(store, Action.DOWNLOADED, "copy of the record", file=path.name)
+            record(store, Action.DOWNLOADED, COPY, file=path.name)
     except (UserError, sqlite3.Error) as error:
         log.warning("the copy is made, but that it was is not on record: %s", error)
 

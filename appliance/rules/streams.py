@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import fields
 
 from appliance.accounts.audit import Action
+from appliance.accounts.audit_details import BY_THE_BOX, LEARN
+from appliance.accounts.audit_subjects import STREAM
 from appliance.accounts.people import Person, Role
 from appliance.address import shown
 from appliance.errors import InputError, NotAllowed, NotFound, about
@@ -136,7 +138,7 @@ def change(
 def _changes_of(keeping: Keeping, before: Keeping) -> dict[str, str | int]:
     """What of it is chosen otherwise now."""
     chosen = {field.name: (getattr(keeping, field.name), getattr(before, field.name)) for field in fields(Keeping)}
-    return {name: new or "as the box" for name, (new, old) in chosen.items() if new != old}
+    return {name: new or BY_THE_BOX for name, (new, old) in chosen.items() if new != old}
 
 
 def _check_keeping(by: Person, keeping: Keeping, before: Keeping) -> None:
@@ -175,7 +177,7 @@ def learn_view(store: Store, stream: Stream) -> None:
     """What the camera shows from now on is its view: the box learns it. Raises NotSaved."""
     with store.saving():
         store.views.learn_again(stream.id)
-        store.audit.add(Action.STREAM_CHANGED, named(store, stream.id), view="learn")
+        store.audit.add(Action.STREAM_CHANGED, named(store, stream.id), view=LEARN)
 
 
 def delete(store: Store, files: ImageFiles, previews: Previews, by: Person, stream: Stream, now: Now) -> int:
@@ -239,7 +241,7 @@ def named(store: Store, stream_id: int) -> str:
 
 def subject_of(stream_id: int, title: str) -> str:
     """The same, of a stream whose title is known."""
-    return f"stream {stream_id} ({title})"
+    return STREAM.format(id=stream_id, title=title)
 
 
 def _new_source(

@@ -17,6 +17,8 @@ GAP = 3  # columns between the text and a QR code
 LEAST_COLUMNS = 30  # of text beside a QR code; narrower, and the code is left out
 SERIAL_COLUMNS = 78
 MAX_ADDRESSES = 3
+APART = 3  # pixels between two numbers; between two digits is one
+NO_BREAK = "\u00a0"
 FINGERPRINT_PAIRS = 8  # on a line
 STATES = (("mask", "Mask"), ("incorrect", "Worn incorrectly"), ("no_mask", "No mask"), ("unknown", "Unknown"))
 
@@ -167,7 +169,7 @@ def _with_counts(seen: Seen, columns: int, rows: int) -> list[str]:
     drawn = [[value] for value in values]
     for scale in (8, 6, 5, 4, 3, 2, 1):
         large = [blocks.lines(blocks.scaled(blocks.large(value), scale)) for value in values]
-        if len(large[0]) <= room and max(len(number[0]) for number in large) + 2 <= each:
+        if len(large[0]) <= room and max(len(number[0]) for number in large) + APART * scale <= each:
             drawn = large
             break
     title = f"{_title(seen)}   {'  '.join(seen.pages()[:1])}"
@@ -179,7 +181,8 @@ def _with_counts(seen: Seen, columns: int, rows: int) -> list[str]:
 def _lives(seen: Seen, columns: int) -> list[str]:
     if not seen.live:
         return ["No stream is LIVE."]
-    return _wrapped(f"LIVE  {',  '.join(printable(title) for title in seen.live)}", columns, "      ")
+    titles = (printable(title).replace(" ", NO_BREAK) for title in seen.live)
+    return [line.replace(NO_BREAK, " ") for line in _wrapped(f"LIVE  {',  '.join(titles)}", columns, "      ")]
 
 
 def _wrapped(text: str, columns: int, indent: str = "") -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from appliance.language import _
+from appliance.language import N_, _
 from appliance.slots.bundle import SystemBundle
 from appliance.slots.loader import ATTEMPTS, Loader, other
 from appliance.slots.trials import Step, Trial, Trials
@@ -21,9 +21,12 @@ from appliance.update.asking import Box
 from appliance.update.health import ailment
 from appliance.update.journal import Outcome
 from appliance.update.services import Running
+from appliance.update.updating import ENDED
 from appliance.update.versions import UpdateError, span
 
-ALL_KEPT = "all that was counted is kept"
+ALL_KEPT = N_("all that was counted is kept")
+CUT_OFF = N_("the power went, or the updater was ended, while it was written")
+NOT_PROVEN = N_("{after} did not prove itself in {attempts} starts, or was not started")
 TRIED_COPY, KEPT_COPY = "system-trial.db", "system.db"
 
 
@@ -67,7 +70,7 @@ class Changer:
             self.write(bundle.path, self.say)
             self._change_over(trial)
         except BaseException as error:
-            trouble = str(error) or "it was asked to end"
+            trouble = str(error) or ENDED
             self._undo_before_restart(trouble, utc)
             if isinstance(error, Exception):
                 raise UpdateError(
@@ -115,7 +118,7 @@ class Changer:
         if self.slot == trial.slot_after:
             return f"the system {trial.after} is to prove itself"
         if trial.step is Step.WRITING:
-            trouble = "the power went, or the updater was ended, while it was written"
+            trouble = CUT_OFF
             self._forget(trial, Outcome(utc, trial.before, trial.after, trial.before, trouble, ALL_KEPT))
             return f"{trial.after} was not written to its end; {trial.before} runs on"
         if at_boot and self.loader.begin_attempt():
@@ -133,7 +136,7 @@ class Changer:
         finally:
             if not at_boot:
                 self.running.start()
-        trouble = f"{trial.after} did not prove itself in {ATTEMPTS} starts, or was not started"
+        trouble = NOT_PROVEN.format(after=trial.after, attempts=ATTEMPTS)
         self._forget(trial, Outcome(utc, trial.before, trial.after, trial.before, trouble, record))
         return f"{trouble}; {trial.before} runs again: {record}"
 

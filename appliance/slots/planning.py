@@ -65,23 +65,40 @@ def what_changes(
     bundle: SystemBundle, build: str, program: str, schema: Mapping[str, int], health_s: float
 ) -> list[str]:
     """What people should know beforehand, a sentence each. schema: the newest migration of each set known now."""
-    told, version = bundle.told, number(build)
-    change = f"from {version} to {bundle.version}" if version != bundle.version else f"another build of {version}"
-    lines = [f"The whole system, {change}, signed by {bundle.signer}."]
-    lines += [f"mb9k: from {program} to {told.program}." if told.program != program else f"mb9k stays {program}."]
-    lines += [f"New: {note}" for note in told.notes]
-    undone = (
-        f"If {bundle.version} is not well within {span(health_s)} of a start, {ATTEMPTS} times, {version} starts again"
-    )
+    told, version, patience = bundle.told, number(build), span(health_s)
+    said = {"before": version, "after": bundle.version, "signer": bundle.signer}
+    lines = [
+        _("The whole system, from {before} to {after}, signed by {signer}.", **said)
+        if version != bundle.version
+        else _("The whole system, another build of {before}, signed by {signer}.", **said),
+        _("mb9k: from {before} to {after}.", before=program, after=told.program)
+        if told.program != program
+        else _("mb9k stays {program}.", program=program),
+        *(_("New: {note}", note=note) for note in told.notes),
+    ]
+    undone = {"after": bundle.version, "patience": patience, "attempts": ATTEMPTS, "before": version}
     if any(newest > schema.get(name, 0) for name, newest in told.schema.items()):
         lines.append(
-            f"The record gets another form, which mb9k {program} cannot read. {undone} with the record as it was"
-            " before; what was counted meanwhile is set aside, not shown."
+            _(
+                "The record gets another form, which mb9k {program} cannot read. If {after} is not well within"
+                " {patience} of a start, {attempts} times, {before} starts again with the record as it was before;"
+                " what was counted meanwhile is set aside, not shown.",
+                program=program,
+                **undone,
+            )
         )
     else:
-        lines.append(f"The record keeps its form. {undone} with all that was counted meanwhile.")
+        lines.append(
+            _(
+                "The record keeps its form. If {after} is not well within {patience} of a start, {attempts} times,"
+                " {before} starts again with all that was counted meanwhile.",
+                **undone,
+            )
+        )
     lines.append(
-        "It is written beside what runs, while the box counts: for minutes. Then the box restarts, and counts nothing"
-        " for a minute or two."
+        _(
+            "It is written beside what runs, while the box counts: for minutes. Then the box restarts, and counts"
+            " nothing for a minute or two."
+        )
     )
     return lines

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from appliance.config import Config
 from appliance.disk import LOG_BYTES, free_bytes
-from appliance.language import _
+from appliance.language import ENGLISH, _, speaking
 from appliance.slots.bundle import SystemBundle, inspected
 from appliance.slots.machine import Machine
 from appliance.slots.planning import refuse_unfit, what_changes
@@ -48,7 +48,8 @@ def prepare_system(config: Config, path: Path, machine: Machine, copy_bytes: int
     bundle = inspected(path, machine.rauc)
     refuse_unfit(bundle, machine.compatible(), build, program)
     _refuse_too_full(config, copy_bytes)
-    lines = what_changes(bundle, build, program, newest_known(), config.update.health_s)
+    with speaking(ENGLISH):  # they are noted with the bundle, for whoever looks at it later
+        lines = what_changes(bundle, build, program, newest_known(), config.update.health_s)
     return PreparedSystem(bundle, number(build), bundle.version, lines)
 
 

@@ -20,11 +20,12 @@ from pathlib import Path
 
 from appliance.accounts.audit import ITSELF, Action, Actor, Audit, Head
 from appliance.accounts.audit_chain import HeadFile, head_path
+from appliance.accounts.audit_subjects import EMPTY_RECORD
 from appliance.alerts.alerts import Alerts
 from appliance.disk import LOG_BYTES
 from appliance.errors import UserError
 from appliance.files import sync
-from appliance.language import _
+from appliance.language import N_, _
 from appliance.sqlite import Database, Migrated
 from appliance.store import soundness
 from appliance.store.schema import MIGRATIONS
@@ -34,6 +35,7 @@ from appliance.store.summaries import Summaries
 NAME = re.compile(r"^mb9k-(\d{6})-(\d{8}T\d{6}Z)\.db$")
 PARTIAL = ".partial"
 NUMBERS = 1_000_000
+PUT_BACK = N_("A copy of the record was put back.")
 """Among which the numbers of a new record's streams begin, so that they are no longer those of the one before."""
 
 
@@ -137,7 +139,7 @@ def restore(backup: Path, store_path: Path, utc: float, by: Actor = ITSELF) -> P
                     Summaries(db).leave_copy_behind(utc)
             _migrate(connection)
             with connection:  # what was to be told when the copy was made is old news, or was told since
-                Alerts(Migrated(connection)).log.give_up_all("A copy of the record was put back.")
+                Alerts(Migrated(connection)).log.give_up_all(PUT_BACK)
             head = _begin_audit(connection, Action.RESTORED, backup.name, store_path, utc, by)
         return _exchange(draft, store_path, utc, head)
 
@@ -184,7 +186,7 @@ def start_empty(store_path: Path, images: Path, utc: float, by: Actor = ITSELF) 
             _migrate(connection)
             with connection:  # a centre may know other streams by the first numbers
                 Summaries(Database(connection)).skip_numbers(secrets.randbelow(NUMBERS))
-            head = _begin_audit(connection, Action.BEGUN, "an empty record", store_path, utc, by)
+            head = _begin_audit(connection, Action.BEGUN, EMPTY_RECORD, store_path, utc, by)
         sync(draft)
         return set_aside(images, utc), _exchange(draft, store_path, utc, head)
 

@@ -376,3 +376,9 @@ def m026_deletions(db: Database) -> None:
           -- It is being deleted under this receipt: for people it is gone already. null: it is not.
           receipt_id integer references receipts (id);
     """)
+
+
+@migrations()
+def m027_hours_by_time(db: Database) -> None:
+    """The sums by the hour in the order of time, for what is asked of all streams."""
+    trends_schema.sort_hours_by_time(db)

@@ -13,7 +13,6 @@ import sqlite3
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 from appliance.faces import Counts, State
 from appliance.sqlite import Database
@@ -25,6 +24,8 @@ from appliance.time_zone import ALWAYS_UTC, DAY_S, HOUR_S, QUARTER_S, TimeZone
 _STATES = tuple(state.value for state in State)
 _SUMS = ", ".join(f"coalesce(sum({name}), 0) as {name}" for name in COLUMNS)
 _OF_STREAMS = "stream_id in (select value from json_each(:stream_ids))"
+_OF_ALL = "stream_id in (select id from streams where receipt_id is null)"
+_NOT_GOING = "stream_id not in (select id from streams where receipt_id is not null)"  # being deleted
 _END_UTC = -ALWAYS_UTC
 _NOBODY = Counts()
 
@@ -136,7 +137,14 @@ class Trends:
         ]
 
     def _week_of_days(self, stream_ids: Collection[int] | None, first: int, end: int) -> list[sqlite3.Row]:
-        return self._select(_of_week("hour"), "hours", stream_ids, 24 * first, 24 * end, "hour")
+        """In two steps: of all streams, the hours are added up in the order in which they stand, without sorting."""
+        of_streams = _NOT_GOING if stream_ids is None else _OF_STREAMS
+        return self.db.execute(
+            f"select {_of_week('hour')} as key, {_SUMS} from"
+            f" (select hour, {_SUMS} from hours where {of_streams} and hour >= :first and hour < :end group by hour)"
+            " group by 1",
+            {"stream_ids": _ids_json(stream_ids), "first": 24 * first, "end": 24 * end},
+        ).fetchall()
 
     def _week_of_quarters(self, stream_ids: Collection[int] | None, since: int, until: int) -> Iterator[sqlite3.Row]:
         for start, end, offset_s in self.zone().parts(since, until):
@@ -156,7 +164,7 @@ class Trends:
         since, until = _inner(since_utc, until_utc)
         found: dict[int, list[sqlite3.Row]] = {stream_id: [] for stream_id in self._ids(stream_ids)}
         for table, column, first, end in self._pieces(since, until):
-            for row in self._select("stream_id", table, stream_ids, first, end, column):
+            for row in self._select("stream_id", table, found, first, end, column):  # none that came in between
                 found[row["key"]].append(row)
         return [(stream_id, _bucket(since, until, rows)) for stream_id, rows in found.items()]
 
@@ -216,18 +224,25 @@ class Trends:
     def _select(
         self, key: str, table: str, stream_ids: Collection[int] | None, first: int, end: int, column: str = ""
     ) -> list[sqlite3.Row]:
-        parameters: dict[str, Any] = {"stream_ids": json.dumps(self._ids(stream_ids)), "first": first, "end": end}
         column = column or key
         return self.db.execute(
-            f"select {key} as key, {_SUMS} from {table} where {_OF_STREAMS} and {column} >= :first and {column} < :end"
-            " group by 1",
-            parameters,
+            f"select {key} as key, {_SUMS} from {table} where {_of_streams(stream_ids)} and {column} >= :first"
+            f" and {column} < :end group by 1",
+            {"stream_ids": _ids_json(stream_ids), "first": first, "end": end},
         ).fetchall()
 
     def _ids(self, stream_ids: Collection[int] | None) -> list[int]:
         if stream_ids is not None:
             return sorted(set(stream_ids))
         return [row["id"] for row in self.db.execute("select id from streams where receipt_id is null order by id")]
+
+
+def _of_streams(stream_ids: Collection[int] | None) -> str:
+    return _OF_ALL if stream_ids is None else _OF_STREAMS
+
+
+def _ids_json(stream_ids: Collection[int] | None) -> str:
+    return json.dumps(None if stream_ids is None else [*stream_ids])
 
 
 def _of_week(hour: str) -> str:

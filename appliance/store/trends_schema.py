@@ -165,7 +165,7 @@ _HOURS = f"""
       stream_id integer not null references streams (id) on delete cascade,
       hour integer not null,                   -- hours since 1970-01-01 00:00
       {_SUMS}
-      primary key (stream_id, hour)
+      primary key ({{key}})
     ) strict, without rowid;
 
     create trigger quarters_added_to_hours after insert on quarters begin
@@ -179,6 +179,14 @@ _HOURS = f"""
     create trigger hours_emptied after update on hours when {_IS_ZERO} begin
       delete from hours where stream_id = new.stream_id and hour = new.hour;
     end;
+"""
+_NO_HOURS = """
+    drop trigger quarters_added_to_hours;
+    drop trigger quarters_changed_in_hours;
+    drop table hours;
+"""
+_HOURS_OF_STREAMS = """
+    create index hours_of_streams on hours (stream_id, hour);
 """
 
 _KEPT_SINCE = f"(select {floored(f'since_utc + {QUARTER_S - 1}', QUARTER_S)} from summaries_kept where id = 1)"
@@ -264,5 +272,11 @@ def make(db: Database) -> None:
 
 def make_hours(db: Database) -> None:
     """The table of the hours, added up from the quarters that there are, and kept with them."""
-    db.executescript(_HOURS)
+    db.executescript(_HOURS.format(key="stream_id, hour"))
+    db.execute(CUTS["hours"])
+
+
+def sort_hours_by_time(db: Database) -> None:
+    """Make it again, the hours of all streams beside each other: a week of all is then added up as it is read."""
+    db.executescript(_NO_HOURS + _HOURS.format(key="hour, stream_id") + _HOURS_OF_STREAMS)
     db.execute(CUTS["hours"])

@@ -34,13 +34,15 @@ NOT_ALLOWED = N_(
 )
 BUSY = N_("An update that the centre asked for is under way already.")
 CUT_OFF = N_("The box was cut off while it fetched the bundle. Nothing was changed; give the command again.")
+FETCHED = N_("The bundle is fetched: {percent} %.")
+FETCHED_ALL = N_("The bundle is fetched.")
+VERIFIED = N_("The bundle is verified.")
+ABOUT = N_("{to} is about to be tried.")
+NEVER_BEGAN = N_("It did not begin; the page Updates of the box says what to look at.")
 NO_BUNDLE = N_("The command names no bundle.")
 NOT_NOW = N_("The page of this box cannot have it updated, or it is just updated.")
-FETCHED, FETCHED_PART = N_("The bundle is fetched."), N_("The bundle is fetched: {percent} %.")
-VERIFIED, TRIED = N_("The bundle is verified."), N_("{version} is about to be tried.")
 NOT_KEPT = N_("The bundle could not be kept ({error}).")
 RUNS = N_("Now {version} runs.")
-DID_NOT_BEGIN = N_("It did not begin; the page Updates of the box says what to look at.")
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -102,11 +104,11 @@ class Updating:
         if order.begun_utc is None:
             at = fetch.progress if fetch else None
             if not at or not at.total_bytes:
-                return FETCHED
+                return FETCHED_ALL
             tenths = 10 * at.received_bytes // at.total_bytes  # each change is told
-            return FETCHED_PART.format(percent=10 * tenths) if tenths < 10 else VERIFIED
+            return FETCHED.format(percent=10 * tenths) if tenths < 10 else VERIFIED
         progress = rules.standing(self._config, now.utc).progress
-        return f"{order.to}: {progress.step.value}." if progress else TRIED.format(version=order.to)
+        return f"{order.to}: {progress.step.value}." if progress else ABOUT.format(to=order.to)
 
     def stop(self) -> None:
         """The service ends: what is fetched is left."""
@@ -144,7 +146,7 @@ class Updating:
                 trouble = shortened(outcome.trouble)[:TROUBLE_CHARACTERS].rstrip(".")
                 return order.id, False, f"{trouble}. {RUNS.format(version=outcome.runs)}"
         if now.utc - order.begun_utc > rules.BEGIN_S:
-            return order.id, False, DID_NOT_BEGIN
+            return order.id, False, NEVER_BEGAN
         return None
 
     def _read(self) -> Order | None:

@@ -14,12 +14,15 @@ from typing import Any
 
 import msgspec
 
+from appliance.language import N_
 from appliance.processes import ended_child
 from appliance.update.versions import UpdateError
 
 TRIAL_S = 1800  # a record of years on a slow card, migrated
 ASK_S = 600
 HEALTH_S = 60
+SILENT = N_("it does not say how it is ({error})")
+ENDED = N_("it ended with code {code}")
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -54,7 +57,7 @@ class Box:
         try:
             return msgspec.json.decode(self._ask(python, HEALTH_S, "ask-health"), type=Health)
         except (UpdateError, msgspec.DecodeError) as error:
-            return Health({}, [f"it does not say how it is ({error})"])
+            return Health({}, [SILENT.format(error=error)])
 
     def put_back(self, python: Path, name: str) -> str:
         """Have a record that this version can use: the one there is, if it can, else the copy; what was done."""
@@ -74,7 +77,7 @@ class Box:
         except (OSError, subprocess.SubprocessError) as error:
             raise UpdateError(f"{python.parent.parent.name}: {words[0]}: {error}") from error
         if code:
-            lines = err.strip().splitlines() or [f"it ended with code {code}"]
+            lines = err.strip().splitlines() or [ENDED.format(code=code)]
             raise UpdateError(lines[-1].removeprefix("mb9k: "))
         return out.strip()
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from appliance.language import N_
 from appliance.update.asking import Health
 
 POLL_S = 1.0
+UNSTEADY = N_("its services do not stay up")
 
 
 def ailment(
@@ -35,5 +37,5 @@ def ailment(
         elif now_s - well[0] >= steady_s:
             return None
         if now_s > deadline_s:
-            return "; ".join(ailing) or "its services do not stay up"
+            return "; ".join(ailing) or UNSTEADY
         time.sleep(POLL_S)

@@ -10,13 +10,17 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 from appliance.config import Config
-from appliance.language import _
+from appliance.language import ENGLISH, N_, _, speaking
 from appliance.store.soundness import COMPANIONS, newest_known
 from appliance.update.building import refuse_too_full
 from appliance.update.bundle import Bundle, verified
 from appliance.update.planning import changes_form, refuse_unfit, what_changes
 from appliance.update.releases import Releases
 from appliance.update.versions import UpdateError, this_machine, this_python
+
+AGAIN = N_("Later, too, {before} can run again, with all that was counted.")
+NEVER_AGAIN = N_("Once {after} has proved itself, {before} cannot run again: it could not read the record.")
+NEEDS = N_("It needs {mb} MB on the disk, which has them.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +41,11 @@ class Prepared:
     def later(self) -> list[str]:
         """What to know of the disk and of going back, beside what changes."""
         again = (
-            f"Later, too, {self.before} can run again, with all that was counted."
+            AGAIN.format(before=self.before)
             if self.keeps_form
-            else f"Once {self.after} has proved itself, {self.before} cannot run again: it could not read the record."
+            else NEVER_AGAIN.format(after=self.after, before=self.before)
         )
-        return [f"It needs {self.needed_bytes // 1_000_000 + 1} MB on the disk, which has them.", again]
+        return [NEEDS.format(mb=self.needed_bytes // 1_000_000 + 1), again]
 
 
 def prepare(config: Config, path: Path, utc: float, copy_bytes: int = 0) -> Prepared:
@@ -57,7 +61,8 @@ def prepare(config: Config, path: Path, utc: float, copy_bytes: int = 0) -> Prep
     )
     installed = {each.name.replace("_", "-").lower(): each.version for each in distributions()}
     known = newest_known()
-    lines = what_changes(bundle, current, installed, known, config.update.health_s)
+    with speaking(ENGLISH):  # they are noted with the bundle, for whoever looks at it later
+        lines = what_changes(bundle, current, installed, known, config.update.health_s)
     return Prepared(
         bundle, current, bundle.manifest.version, lines, needed_bytes, keeps_form=not changes_form(bundle, known)
     )

@@ -22,6 +22,15 @@ from appliance.update.versions import UpdateError, span
 TRIED_COPY, KEPT_COPY = "trial.db", "before.db"
 OLD_ONE_S = 120.0
 ENDED = N_("it was asked to end")
+CUT_OFF = {
+    Step.BUILDING: N_("the power went, or the updater was ended, while it was building"),
+    Step.STOPPING: N_("the power went, or the updater was ended, while it was stopping"),
+    Step.COPYING: N_("the power went, or the updater was ended, while it was copying"),
+    Step.SWITCHING: N_("the power went, or the updater was ended, while it was switching"),
+    Step.CHECKING: N_("the power went, or the updater was ended, while it was checking"),
+    Step.UNDOING: N_("the power went, or the updater was ended, while it was undoing"),
+}
+"""Why one is undone that was cut off, by the step at which it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +96,7 @@ class Updater:
         if progress.step is Step.SETTLING:
             self._settle(progress, utc)
             return f"the update to {progress.after} was done, and runs"
-        trouble = progress.trouble or f"the power went, or the updater was ended, while it was {progress.step.value}"
+        trouble = progress.trouble or CUT_OFF[progress.step]
         return self._undo(progress, trouble, utc, at_boot)
 
     def refuse_unfinished(self) -> None:

@@ -24,6 +24,8 @@ from dataclasses import replace
 from datetime import datetime, timezone
 
 from appliance.accounts.audit import Action
+from appliance.accounts.audit_details import DISK_FULL, TOO_OLD
+from appliance.accounts.audit_subjects import IMAGES_OF
 from appliance.disk import Reserve, free_bytes
 from appliance.images import ImageFiles, day_of
 from appliance.language import N_, n_
@@ -84,7 +86,7 @@ class Retention:
         now_utc = clock.utc if clock.wall_clock is WallClock.BELIEVED else None
         for day in in_order:
             if day.day not in there or self._is_old(day, now_utc, clock):
-                self._forget(store, day.day, "too old")
+                self._forget(store, day.day, TOO_OLD)
 
     def _written(self, known: Mapping[str, ImageDay], clock: BoxClock) -> dict[str, ImageDay]:
         """The day files that were written to since the last look."""
@@ -142,7 +144,7 @@ class Retention:
             if day.day != today and self.images.size_bytes(day.day):
                 self.reserve.give_up_if_full()
                 self.images.forget(day.day)  # before its rows: there may be no room to write anything
-                self._forget(store, day.day, "the disk is nearly full")
+                self._forget(store, day.day, DISK_FULL)
 
     def _forget(self, store: Store, day: str, why: str) -> None:
         """Forget a day. What is cut off is done at the next step: until its end the day stays known.
@@ -154,7 +156,7 @@ class Retention:
             images = store.detections.forget_images(day)
             store.erasures.forget_day(day)
             if images:
-                store.audit.add(Action.IMAGES_FORGOTTEN, f"images of {day}", images=images, why=why)
+                store.audit.add(Action.IMAGES_FORGOTTEN, IMAGES_OF.format(day=day), images=images, why=why)
         self.images.forget(day)
         with store.writing():
             store.ages.forget_image_day(day)

@@ -16,6 +16,8 @@ LABELS_AT_MOST, LONG_LABELS_AT_MOST = 8, 6
 WITH_DAY_S = 26 * 3600  # a chart so long says the day of a time, too
 LABELLED_EVERY = {60: (10, 15, 30, 60, 120, 360), 3600: (6, 12, 24, 48, 168), 86400: (1, 2, 7, 14, 30, 61, 91, 366)}
 """Which bars may have a label, by the seconds of each: every sixth hour, say."""
+SCALE_PARTS = {1: 2, 2: 2, 3: 3, 4: 2, 5: 2, 6: 3, 8: 2, 10: 2}
+"""Into how many parts a scale that ends at this, or at this with zeros, is divided, so that its lines are round."""
 FULLY_WATCHED = 0.95  # of its time; below, the foot of the bar says so
 
 
@@ -76,25 +78,26 @@ def day_words(utc: float) -> str:
     return short_day_and_month(date.fromisoformat(utc_text(utc)[:10]))
 
 
-def nice_top(highest: int) -> int:
-    """The end of the scale: the next of 2, 4, 10, 20, 40, 100, ... so that its half is a whole number."""
-    scale = 1
-    while True:
-        for step in (2, 4, 10):
-            if highest <= step * scale:
-                return step * scale
-        scale *= 10
+def scale_lines(highest: int) -> tuple[int, ...]:
+    """The lines of a scale that holds so many, from 0 to its end, all whole and equally far apart.
+
+    Its end is the next of 1, 2, 3, 4, 5, 6, 8, 10, 20, 30, ..., so that the highest bar fills more than half of it.
+    """
+    unit = 1
+    while highest > 10 * unit:
+        unit *= 10
+    digit = next(digit for digit in SCALE_PARTS if highest <= digit * unit)
+    end, parts = digit * unit, SCALE_PARTS[digit]
+    parts = parts if end % parts == 0 else digit
+    return tuple(range(0, end + 1, end // parts))
 
 
-def stacked_bars(
-    bars: list[Bar], title: str, step_s: int = 3600, ticks: list[Tick] | None = None, at_end: bool = True
-) -> str:
+def stacked_bars(bars: list[Bar], title: str, step_s: int = 3600, ticks: list[Tick] | None = None) -> str:
     """An SVG of stacked bars, one per step, with the week before as a line where it was asked.
 
-    ticks: the labels below. None: those of steps of 60, 3600 or 86400 s of UTC, which app.js turns into local ones.
-    at_end: where a narrow screen begins to show it.
-    """
-    top = nice_top(max((max(bar.total, bar.before or 0) for bar in bars), default=0))
+    ticks: the labels below. None: those of steps of 60, 3600 or 86400 s of UTC, which app.js turns into local ones."""
+    lines = scale_lines(max((max(bar.total, bar.before or 0) for bar in bars), default=0))
+    top = lines[-1]
     room = HEIGHT - BOTTOM - TOP
     step = (WIDTH - LEFT) / max(1, len(bars))
     name = svg.name_of(title)
@@ -102,8 +105,8 @@ def stacked_bars(
     pieces = [
         svg.opening("bars", title),
         f"<defs>{svg.textures(name)}{svg.hatching(f'{name}-gap') if any(bar.is_gap for bar in bars) else ''}</defs>",
-        *(svg.line(short(value), TOP + room * (1 - value / top)) for value in (0, top // 2, top)),
-        _key(name, compared, at_end),
+        *(svg.line(short(value), TOP + room * (1 - value / top)) for value in lines),
+        _key(name, compared),
     ]
     textured: dict[str, list[str]] = {state: [] for state in TEXTURED}
     columns = []
@@ -126,16 +129,16 @@ def stacked_bars(
     if compared:
         pieces.append(_before(bars, step, room / top))
     pieces.append(svg.labels(utc_ticks(bars, step_s) if ticks is None else ticks, step))
-    pieces += [svg.near(short(value), TOP + room * (1 - value / top)) for value in (top // 2, top)]
+    pieces += [svg.near(short(value), TOP + room * (1 - value / top)) for value in lines[1:]]
     return "".join([*pieces, "</svg>"])
 
 
-def _key(name: str, compared: bool, at_end: bool) -> str:
+def _key(name: str, compared: bool) -> str:
     entries = [
         (f"bar-{state}", f"{name}-{state}" if state in TEXTURED else "", _(label))
         for state, label in STATE_LABELS.items()
     ]
-    return svg.key([*entries, *([("before-key", "", _("a week before"))] if compared else [])], at_end)
+    return svg.key([*entries, *([("before-key", "", _("a week before"))] if compared else [])])
 
 
 def short(value: int) -> str:

@@ -7,14 +7,16 @@ https://prometheus.io/docs/practices/naming/
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, NamedTuple, TypeAlias
 
 from bottle import HTTPResponse
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-Labels: TypeAlias = Mapping[str, str]
+Labels: TypeAlias = str
+"""As they stand in the text, see `labels`."""
 Kind = Literal["gauge", "counter", "summary"]
 
 
@@ -34,6 +36,12 @@ class Metric:
     kind: Kind
     help: str
     samples: Sequence[Sample]
+
+
+@lru_cache(8192)
+def labels(**values: str) -> Labels:
+    """By what a value differs from others of its metric. Kept: hundreds of streams have a dozen metrics each."""
+    return ",".join([f'{name}="{_escaped(value, quotes=True)}"' for name, value in values.items()])
 
 
 Values: TypeAlias = float | Iterable[tuple[Labels, float | None]] | None
@@ -61,8 +69,8 @@ def summary(name: str, text: str, sums: Iterable[tuple[Labels, float, int]]) -> 
 
 
 def _samples(values: Values) -> Iterator[Sample]:
-    known = [({}, values)] if values is None or isinstance(values, int | float) else values
-    yield from (Sample(float(value), labels) for labels, value in known if value is not None)
+    known = [("", values)] if values is None or isinstance(values, int | float) else values
+    return (Sample(value, labels) for labels, value in known if value is not None)
 
 
 def exposition(metrics: Iterable[Metric]) -> str:
@@ -77,21 +85,19 @@ def answer(metrics: Iterable[Metric]) -> HTTPResponse:
 
 def _lines(metric: Metric) -> str:
     lines = [f"# HELP {metric.name} {_escaped(metric.help)}", f"# TYPE {metric.name} {metric.kind}"]
-    for sample in metric.samples:
-        labels = ",".join([f'{name}="{_escaped(value, quotes=True)}"' for name, value in sample.labels.items()])
-        lines.append(f"{metric.name}{sample.suffix}{{{labels}}} {_number(sample.value)}")
+    lines += [f"{metric.name}{suffix}{{{labels}}} {_number(value)}" for value, labels, suffix in metric.samples]
     return "\n".join(lines) + "\n"
 
 
 def _escaped(text: str, quotes: bool = False) -> str:
-    if text.isalnum():  # nearly all of them
-        return text
     text = text.replace("\\", "\\\\").replace("\n", "\\n")
     return text.replace('"', '\\"') if quotes else text
 
 
 def _number(value: float) -> str:
     """As Go reads it: whole numbers plain, since most are counts."""
+    if isinstance(value, int):
+        return str(int(value))  # a bool, too
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else f"{'+' if value > 0 else '-'}Inf"
     return str(int(value)) if value == int(value) else repr(value)

@@ -24,7 +24,7 @@ from appliance.web.refill import refilled
 from appliance.web.render import Renderer, answer_with_etag
 from appliance.web.script_words import script_words
 from appliance.web.static import Static
-from appliance.web.told import Told, is_looked_at
+from appliance.web.told import Happened, Told, is_looked_at
 from appliance.web.unsent import UNSENT_ID, UNSENT_PAGE, unsent_now
 from appliance.web.wrong_field import pointed
 
@@ -138,20 +138,23 @@ class Pages:
             text = filled
         return answer_with_etag(text) if status == 200 and request.method == "GET" else text
 
-    def done(self, path: str, sentence: str) -> HTTPResponse:
-        """Lead on to a page of ours after a form; the page says, once, what was done."""
+    def done(self, path: str, sentence: str, is_whole: bool = True) -> HTTPResponse:
+        """Lead on to a page of ours after a form; the page says, once, what was done.
+
+        is_whole: False: the sentence also says what was not, or what is left to do, and stands out like a warning.
+        """
         viewer = self.viewer()
         if viewer and viewer.csrf_token:
-            self.told.keep(viewer.csrf_token, sentence)
+            self.told.keep(viewer.csrf_token, Happened(sentence, is_whole))
         return see_other(path)
 
     def done_by_nobody(self, path: str, sentence: str) -> HTTPResponse:
         """As `done`, for a browser in which nobody is signed in any more."""
         answer = see_other(path)
-        self.told.keep(form_token(self.form_cookie, answer), sentence)
+        self.told.keep(form_token(self.form_cookie, answer), Happened(sentence))
         return answer
 
-    def _told(self, viewer: Viewer | None) -> str | None:
+    def _told(self, viewer: Viewer | None) -> Happened | None:
         session = viewer.csrf_token if viewer else self.form_cookie.read()
         return self.told.take(session) if session and is_looked_at() else None
 

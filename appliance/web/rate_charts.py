@@ -33,11 +33,8 @@ class Point:
         return (self.when, _("compliance: {rate}", rate=rate_words(self.rate)))
 
 
-def rate_band(points: list[Point], title: str, ticks: list[Tick], at_end: bool = True) -> str:
-    """An SVG from 0 to 100 %: a dot for each rate, joined where they are neighbours, on a band of their intervals.
-
-    at_end: where a narrow screen begins to show it.
-    """
+def rate_band(points: list[Point], title: str, ticks: list[Tick]) -> str:
+    """An SVG from 0 to 100 %: a dot for each rate, joined where they are neighbours, on a band of their intervals."""
     step = (WIDTH - LEFT) / max(1, len(points))
     name = svg.name_of(title, "rate")
     hatch = f"{name}-gap"
@@ -45,7 +42,7 @@ def rate_band(points: list[Point], title: str, ticks: list[Tick], at_end: bool =
         svg.opening("rate-chart", title),
         f"<defs>{svg.hatching(hatch)}</defs>" if any(point.is_gap for point in points) else "",
         *(svg.line(f"{value} %", _y(value / 100)) for value in (0, 50, 100)),
-        svg.key([("rate-key", "", _("compliance")), ("band", "", _("its 95 % interval"))], at_end),
+        svg.key([("rate-key", "", _("compliance")), ("band", "", _("its 95 % interval"))]),
     ]
     for index, point in enumerate(points):
         left = LEFT + index * step

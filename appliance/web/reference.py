@@ -1,6 +1,7 @@
 """The JSON API as people read it, from its OpenAPI document: nouns, operations, parameters, command lines, answers.
 
 Pure. A `kind` is what values something takes, in words: code stands between backticks, a shape is `[Name](#name)`.
+It is told in the language spoken; the document itself is English, and `sentences` names all that is told of it.
 """
 
 from __future__ import annotations
@@ -9,16 +10,18 @@ import html
 import inspect
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from appliance.language import _
+from appliance.language import N_, _, p_
 from appliance.web.openapi import ID
 
 Document: TypeAlias = Mapping[str, Any]
 Schema: TypeAlias = Mapping[str, Any]
 TIME = "2026-11-23T16:00:00Z"
+WHICH = N_("which one")  # the meaning of a parameter that needs no words
+NOTHING = "nothing"  # instead of the MIME type of an answer
 EXAMPLES: dict[str, Any] = {
     "name": "hallway",
     "search": "hall",
@@ -101,43 +104,101 @@ class Noun:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a body or an answer looks like. kind: of a value that is one of a few; else it has fields."""
+    """What a body or an answer looks like. kind: of a value that is one of a few; else it has fields.
+
+    about: all of it in English, in lines as written. In the language spoken: told, of the whole, a paragraph each, and
+    meanings, by field.
+    """
 
     name: str
     anchor: str
     about: str
     kind: str
     fields: tuple[Value, ...]
+    told: tuple[str, ...]
+    meanings: Mapping[str, str]
+
+
+def sentences(document: Document) -> Iterator[tuple[str | None, str]]:
+    """What a document says in words, as it is told here: what the catalogues must have.
+
+    Each with its context, if it has one: of what is said of fields that is their names.
+    """
+    yield None, document["info"]["description"]
+    for path, operations in document["paths"].items():
+        yield None, _title(path)
+        for operation in operations.values():
+            yield None, operation["summary"]
+            yield from ((None, one["description"]) for one in operation["parameters"] if "description" in one)
+            yield from ((None, why) for why in _refusals(operation).values())
+    for schema in document["components"]["schemas"].values():
+        of_whole, of_fields = _about(schema)
+        yield from ((None, paragraph) for paragraph in of_whole)
+        yield from of_fields
+
+
+def _about(schema: Schema) -> tuple[list[str], list[tuple[str, str]]]:
+    """What a shape's description says of the whole, a paragraph each, and of fields.
+
+    "What it is. first, second: of whom; third: which." gives ("first, second", "of whom") and ("third", "which").
+    """
+    name = "|".join(map(re.escape, schema.get("properties", {}))) or "(?!)"
+    of_whole, of_fields = [], []
+    for paragraph in inspect.cleandoc(schema["description"]).split("\n\n"):
+        before, *said = re.split(rf"(?:^|(?<=[.;] ))((?:{name})(?:, (?:{name}))*): ", " ".join(paragraph.split()))
+        of_whole += [before.strip(" ;")] if before else []
+        for names, meaning in zip(said[::2], said[1::2], strict=True):
+            fragment = meaning.strip(" ;")
+            of_fields.append((names, fragment if ". " in fragment else fragment.rstrip(".")))
+    return of_whole, of_fields
+
+
+def _title(path: str) -> str:
+    """What an operation is about, by its address."""
+    parts = path.split("/")
+    return parts[3].replace("-", " ").capitalize() if parts[2] == "v1" else "This document"
+
+
+def _refusals(operation: Mapping[str, Any]) -> dict[str, str]:
+    """By status why it is not done."""
+    return {code: of["description"] for code, of in operation["responses"].items() if code.startswith(("4", "5"))}
+
+
+def refusals(document: Document) -> dict[str, str]:
+    """Every status with which something is not done, and why."""
+    operations = [one for by_method in document["paths"].values() for one in by_method.values()]
+    found = {code: why for operation in operations for code, why in _refusals(operation).items()}
+    return {code: _(found[code]) for code in sorted(found)}
 
 
 def nouns(document: Document, server: str, token: str) -> tuple[Noun, ...]:
     """The whole API by nouns, as they stand in the document. server, token: as they stand in the command lines."""
     found: dict[str, list[Described]] = {}
     for path, operations in document["paths"].items():
-        parts = path.split("/")
-        noun = parts[3] if parts[2] == "v1" else _("this document")
         for method, operation in operations.items():
-            found.setdefault(noun, []).append(_described(document, method.upper(), path, operation, server, token))
-    return tuple(
-        Noun(noun.replace("-", " ").capitalize(), f"of-{noun.replace(' ', '-')}", tuple(each))
-        for noun, each in found.items()
-    )
+            described = _described(document, method.upper(), path, operation, server, token)
+            found.setdefault(_title(path), []).append(described)
+    return tuple(Noun(_(title), f"of-{title.lower().replace(' ', '-')}", tuple(each)) for title, each in found.items())
 
 
 def shapes(document: Document) -> tuple[Shape, ...]:
     """What bodies and answers look like, by name."""
-    return tuple(
-        Shape(
-            name,
-            name.lower(),
-            inspect.cleandoc(schema["description"]),
-            kind(schema) if "enum" in schema else "",
-            tuple(
-                Value(field, "body", kind(of), "" if field in schema.get("required", []) else _("may be left out"))
-                for field, of in schema.get("properties", {}).items()
-            ),
-        )
-        for name, schema in document["components"]["schemas"].items()
+    return tuple(_shape(name, schema) for name, schema in document["components"]["schemas"].items())
+
+
+def _shape(name: str, schema: Schema) -> Shape:
+    of_whole, of_fields = _about(schema)
+    return Shape(
+        name,
+        name.lower(),
+        inspect.cleandoc(schema["description"]),
+        kind(schema) if "enum" in schema else "",
+        tuple(
+            Value(field, "body", kind(of), "" if field in schema.get("required", []) else _("may be left out"))
+            for field, of in schema.get("properties", {}).items()
+        ),
+        tuple(_(paragraph) for paragraph in of_whole),
+        {field: p_(names, meaning) for names, meaning in of_fields for field in names.split(", ")},
     )
 
 
@@ -145,8 +206,9 @@ def _described(
     document: Document, method: str, path: str, operation: Mapping[str, Any], server: str, token: str
 ) -> Described:
     status, kinds = success(operation)
+    places = {"path": p_("where a parameter stands", "path"), "query": p_("where a parameter stands", "query")}
     parameters = tuple(
-        Value(one["name"], one["in"], kind(one["schema"]), one.get("description", "which one"))
+        Value(one["name"], places[one["in"]], kind(one["schema"]), _(one.get("description", WHICH)))
         for one in operation["parameters"]
     )
     body = body_schema(operation)
@@ -156,26 +218,28 @@ def _described(
         method=method,
         path=path,
         anchor=operation["operationId"],
-        summary=operation["summary"],
+        summary=_(operation["summary"]),
         parameters=parameters,
         takes=kind(body) if body else "",
         curl=curl(document, method, path, operation, server, token),
         status=status,
-        gives=" or ".join(answer_kind(mime_type, content) for mime_type, content in kinds.items()),
+        gives=_(" or ").join(answer_kind(mime_type, content) for mime_type, content in kinds.items()),
         example=shown,
-        refused=tuple(code for code in operation["responses"] if code != status),
+        refused=tuple(_refusals(operation)),
     )
 
 
 def success(operation: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     """The status of an operation that worked, and by MIME type what it answers."""
     status = next(code for code in operation["responses"] if code.isdigit())
-    return status, operation["responses"][status].get("content", {"nothing": {}})
+    return status, operation["responses"][status].get("content", {NOTHING: {}})
 
 
 def answer_kind(mime_type: str, content: Mapping[str, Any]) -> str:
     """What comes back."""
-    return kind(content["schema"]) if mime_type == "application/json" else mime_type
+    if mime_type == "application/json":
+        return kind(content["schema"])
+    return _("nothing") if mime_type == NOTHING else mime_type
 
 
 def body_schema(operation: Mapping[str, Any]) -> Schema | None:
@@ -212,7 +276,7 @@ def kind(schema: Schema) -> str:
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     if "anyOf" in schema:
-        return " or ".join(kind(one) for one in schema["anyOf"])
+        return _(" or ").join(kind(one) for one in schema["anyOf"])
     if schema["type"] == "array":
         if "prefixItems" in schema:
             return _(
@@ -225,7 +289,13 @@ def kind(schema: Schema) -> str:
         return _("an id")
     if schema.get("format") == "date-time":
         return _("a time with its zone, `{time}`", time=TIME)
-    names = {"integer": _("whole number"), "boolean": _("`true` or `false`"), "string": _("text")}
+    names = {
+        "integer": _("whole number"),
+        "number": _("number"),
+        "boolean": _("`true` or `false`"),
+        "string": _("text"),
+        "object": _("object"),
+    }
     kind_name: str = schema["type"]
     return names.get(kind_name, kind_name) + _range(schema)
 

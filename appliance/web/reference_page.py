@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from bottle import request
 
+from appliance.language import LANGUAGES, _, spoken
 from appliance.web import reference
 from appliance.web.access import Access, App
 from appliance.web.pages import Page, Pages
@@ -17,16 +19,23 @@ SERVER = "{server}"
 
 def add_routes(app: App, pages: Pages, document: dict[str, Any]) -> None:
     """The page. document: the site's OpenAPI document."""
-    nouns, shapes = reference.nouns(document, SERVER, "TOKEN"), reference.shapes(document)
+
+    @lru_cache(len(LANGUAGES))
+    def told(_language: str) -> dict[str, Any]:
+        """The whole API in the language spoken, which is this one."""
+        return {
+            "about": _(document["info"]["description"]),
+            "nouns": reference.nouns(document, SERVER, "TOKEN"),
+            "shapes": reference.shapes(document),
+            "refusals": reference.refusals(document),
+        }
 
     @app.get(PAGE, access=Access.SIGNED_IN)
     def api_reference() -> Page:
         server = pages.address.seen_at(request.headers.get("Host", ""))
         return pages.page(
             "reference.html",
-            nouns=nouns,
-            shapes=shapes,
-            about=document["info"]["description"],
+            **told(spoken()),
             at_server=lambda line: line.replace(SERVER, server),
             kind_markup=reference.kind_markup,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -17,6 +18,9 @@ TIP_CHARACTER_PX = 8.2  # on a phone, where the text is larger
 KEY_PX = 33  # of an entry of the key: its mark, and what is free before the next
 NARROW, WIDE = " fijlrt.,'|", "mwMW%"
 """Letters that are about half as wide as others, and half as wide again, in the fonts that browsers have."""
+_KEY = re.compile(r'<g class="chart-key"[^>]*>(.*?)</g>')
+_ENTRY = re.compile(r"((?:<rect [^>]*/>)+)<text [^>]*>(.*?)</text>")
+_X = re.compile(' x="[^"]*"')
 NOBODY_LOOKED = N_("nobody looked: no stream was LIVE, or nothing came")
 STATE_LABELS = {
     "mask": N_("Mask"),
@@ -103,13 +107,13 @@ def tip(middle: float, lines: Sequence[str]) -> str:
     return f'<g class="tip" aria-hidden="true"><rect width="{WIDTH}" height="{TIP_PX}"/>{texts}</g>'
 
 
-def key(entries: Iterable[tuple[str, str, str]], at_end: bool = True) -> str:
+def key(entries: Iterable[tuple[str, str, str]]) -> str:
     """What the marks mean, on the line above the picture. entries: (CSS class, pattern's id or "", label).
 
-    at_end: where a narrow screen begins to show the chart; else it does so at the start, and the key stands there.
+    A narrow screen has no room for it there, and shows `key_list` instead.
     """
     shown = list(entries)
-    x = WIDTH - sum(_key_px(label) for _name, _pattern, label in shown) if at_end else 0.0
+    x = WIDTH - sum(_key_px(label) for _name, _pattern, label in shown)
     pieces = []
     for name, pattern, label in shown:
         pieces.append(f'<rect class="{name}" x="{x:.0f}" y="4" width="14" height="10"/>')
@@ -118,6 +122,16 @@ def key(entries: Iterable[tuple[str, str, str]], at_end: bool = True) -> str:
         pieces.append(f'<text x="{x + 19:.0f}" y="13">{escape(label)}</text>')
         x += _key_px(label)
     return f'<g class="chart-key" aria-hidden="true">{"".join(pieces)}</g>'
+
+
+def key_list(chart: str) -> str:
+    """The key of a chart as a list of HTML, which wraps; empty: it has none. charts.css shows it on narrow screens."""
+    found = _KEY.search(chart)
+    entries = [
+        f'<li><svg viewBox="-1 3 16 12" width="16" height="12">{_X.sub("", marks)}</svg>{label}</li>'
+        for marks, label in _ENTRY.findall(found[1] if found else "")
+    ]
+    return f'<ul class="plain key-line keys" aria-hidden="true">{"".join(entries)}</ul>' if entries else ""
 
 
 def _key_px(label: str) -> float:

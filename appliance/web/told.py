@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from bottle import request
 
@@ -18,28 +19,36 @@ BY_SCRIPT = "X-By-Script"
 """The header of a request by which a script asks for a page that nobody looks at yet (app.js)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """What a form did, in words. is_whole: False: something is left for the reader to do, or to look at."""
+
+    sentence: str
+    is_whole: bool = True
+
+
 class Told:
-    """The newest sentence for each session. For all threads of the site."""
+    """The newest of these for each session. For all threads of the site."""
 
     def __init__(self, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         self._monotonic_s = monotonic_s
-        self._kept: dict[str, tuple[str, float]] = {}
+        self._kept: dict[str, tuple[Happened, float]] = {}
         self._lock = threading.Lock()
 
-    def keep(self, session: str, sentence: str) -> None:
+    def keep(self, session: str, happened: Happened) -> None:
         """Its next page says this."""
         now_s = self._monotonic_s()
         with self._lock:
             self._kept = {each: kept for each, kept in self._kept.items() if kept[1] > now_s and each != session}
             while len(self._kept) >= OF_ALL:
                 del self._kept[next(iter(self._kept))]
-            self._kept[session] = sentence, now_s + KEPT_S
+            self._kept[session] = happened, now_s + KEPT_S
 
-    def take(self, session: str) -> str | None:
+    def take(self, session: str) -> Happened | None:
         """What the page is to say that is shown to this session now."""
         with self._lock:
-            sentence, until_s = self._kept.pop(session, (None, 0.0))
-        return sentence if until_s > self._monotonic_s() else None
+            happened, until_s = self._kept.pop(session, (None, 0.0))
+        return happened if until_s > self._monotonic_s() else None
 
 
 def is_looked_at() -> bool:

@@ -53,7 +53,7 @@ def heat_map(cells: list[list[Cell]], title: str) -> str:
     pieces = [
         svg.opening("heat", title, height),
         f"<defs>{svg.hatching(hatch)}</defs>",
-        svg.key(((f"heat-{shade}", "", _range(shade, highest)) for shade in range(1, SHADES) if highest), False),
+        svg.key((f"heat-{shade}", "", _range(shade, highest)) for shade in range(1, SHADES) if highest),
     ]
     for weekday, row in enumerate(cells):
         y, day = TIP_PX + 8 + weekday * CELL_PX, MONDAY + timedelta(days=weekday)
@@ -116,7 +116,7 @@ def stream_rows(rows: list[Row], title: str) -> str:
         (f"bar-{state}", f"{name}-{state}" if state in TEXTURED else "", _(label))
         for state, label in STATE_LABELS.items()
     ]
-    pieces = [svg.opening("streams", title, height), f"<defs>{svg.textures(name)}</defs>", svg.key(entries, False)]
+    pieces = [svg.opening("streams", title, height), f"<defs>{svg.textures(name)}</defs>", svg.key(entries)]
     textured: dict[str, list[str]] = {state: [] for state in TEXTURED}
     for index, row in enumerate(rows):
         y = TIP_PX + 8 + index * ROW_PX

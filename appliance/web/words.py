@@ -6,6 +6,7 @@ from appliance.language import N_, _, n_
 from appliance.language import decimal as decimal  # views find all of them under `words`
 from appliance.language import number as number
 from appliance.language import percent as percent
+from appliance.language import size_words as size_words
 from appliance.rates import Rate
 
 TOO_FEW = N_("not enough people yet")

@@ -71,8 +71,8 @@ def add_routes(app: App, centre: Centre) -> None:
     @app.post("/boxes/<box_id>/revoke", access=Access.ADMIN)
     def revoke_box(store: CentralStore, visitor: Visitor, now: Now, box_id: str) -> Page:
         was_told = revoke(centre.config, store, found(store, box_id), visitor.name, now)
-        untold = _(NO_BROKER_HERE, folder=centre.config.broker_dir)
-        return centre.pages.done(f"/boxes/{box_id}", _("The box was revoked.") if was_told else untold)
+        words = _("The box was revoked.") if was_told else _(NO_BROKER_HERE, folder=centre.config.broker_dir)
+        return centre.pages.done(f"/boxes/{box_id}", words, is_whole=was_told)
 
 
 def found(store: CentralStore, box_id: str) -> Box:

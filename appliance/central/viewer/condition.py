@@ -11,7 +11,7 @@ from appliance.central.store import Box
 from appliance.central.viewer.recorded import told
 from appliance.language import N_, _
 from appliance.retold import retold
-from appliance.web.words import duration, number
+from appliance.web.words import duration, number, size_words
 
 FRESH_S, LATE_S = 180, 900
 """How old the newest data of a box may be before it is late, and before it is stale."""
@@ -92,7 +92,7 @@ def condition(box: Box, now_utc: float, unverified: int = 0) -> Condition:
     if box.backlog > MANY_ROWS:
         mild.append(_("{rows} rows are still to come", rows=number(box.backlog)))
     if box.disk_free_mb is not None and box.disk_free_mb < LITTLE_DISK_MB:
-        mild.append(_("only {megabytes} MB of its disk are free", megabytes=number(box.disk_free_mb)))
+        mild.append(_("only {room} of its disk is free", room=size_words(1e6 * box.disk_free_mb)))
     if box.temperature_c is not None and box.temperature_c >= HOT_C:
         mild.append(_("it is {degrees} °C hot", degrees=f"{box.temperature_c:.0f}"))
     if (box.hello_utc is not None and box.clock != "believed") or unverified:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from bottle import HTTPResponse
 
 from appliance.accounts.audit import Action, record
+from appliance.accounts.audit_subjects import SUMS
 from appliance.accounts.guard import Visitor
 from appliance.central.sheets import STEPS, Wanted, file_name, format_named, most_rows, sheet, step_named
 from appliance.central.store import CentralStore, Scope
@@ -66,7 +67,7 @@ def download(centre: Centre, store: CentralStore, now: Now, wanted: Wanted, form
     name = centre.config.name
 
     def begin() -> tuple[Iterator[bytes], int | None]:
-        record(store, Action.EXPORTED, "sums", format=form.value, **wanted.parameters())
+        record(store, Action.EXPORTED, SUMS, format=form.value, **wanted.parameters())
         reading = centre.open_store()  # the request's is closed before the file is sent
         made = sheet(reading, wanted, form, name, now.utc)
         rows = most_rows(reading, wanted) if form is Format.SQLITE else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -160,7 +160,14 @@ def worst_of(found: Sequence[Tile]) -> dict[int | None, Severity]:
     return worst
 
 
+def mark_of(site: Site, worst: Mapping[int | None, Severity]) -> str:
+    """The CSS class of how a site is; one without boxes is neither well nor a problem. worst: as `worst_of` says."""
+    return worst.get(site.id, Severity.WELL).mark if site.boxes else "off-mark"
+
+
 def _about(site: Site, severity: Severity) -> str:
+    if not site.boxes:
+        return _("no box yet; its page says what to do")
     if severity is Severity.PROBLEM:
         return n_("{n} box, a problem", "{n} boxes, a problem", site.boxes)
     if severity is Severity.NOTICE:
@@ -174,7 +181,7 @@ def points_of(sites: Sequence[Site], found: Sequence[Tile]) -> list[Point]:
     points = []
     for site in sorted(sites, key=lambda each: -worst.get(each.id, Severity.WELL)):
         if site.latitude is not None and site.longitude is not None:
-            severity = worst.get(site.id, Severity.WELL)
+            about = _about(site, worst.get(site.id, Severity.WELL))
             place = site.latitude, site.longitude
-            points.append(Point(*place, site.name, f"/sites/{site.id}", severity.mark, _about(site, severity)))
+            points.append(Point(*place, site.name, f"/sites/{site.id}", mark_of(site, worst), about))
     return points

@@ -21,7 +21,7 @@ from appliance.language import _
 from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.forms import see_other
-from appliance.web.metrics import Labels, Metric, answer, counter, gauge
+from appliance.web.metrics import Labels, Metric, answer, counter, gauge, labels
 from appliance.web.pages import Page
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ def metrics(
 ) -> Iterator[Metric]:
     """All of them; pure. name: of the centre. refused: messages that could not be taken in the last day."""
     version = importlib.metadata.version("mb9k")
-    yield gauge("mb9k_centre_info", "The centre, always 1.", [({"centre": name, "version": version}, 1)])
+    yield gauge("mb9k_centre_info", "The centre, always 1.", [(labels(centre=name, version=version), 1)])
     yield from _processes(processes, now_utc)
     yield gauge("mb9k_centre_refused_messages", "Messages that could not be taken, of the last day.", refused)
     present = [box for box in boxes if box.revoked_utc is None]
@@ -79,7 +79,7 @@ def _processes(processes: Sequence[Process], now_utc: float) -> Iterator[Metric]
     yield gauge(
         "mb9k_centre_processes",
         "Processes of the centre that give heartbeats, by kind.",
-        [({"kind": kind}, count[kind]) for kind in kinds],
+        [(labels(kind=kind), count[kind]) for kind in kinds],
     )
     yield gauge(
         "mb9k_centre_process_problem",
@@ -105,7 +105,7 @@ def _fleet(boxes: Sequence[Box], conditions: Iterable[Condition]) -> Iterator[Me
     yield gauge(
         "mb9k_centre_boxes",
         "Boxes by the age of their newest data: fresh, late, stale, never.",
-        [({"age": age.value}, ages[age]) for age in Age],
+        [(labels(age=age.value), ages[age]) for age in Age],
     )
     yield gauge(
         "mb9k_centre_boxes_with_problem",
@@ -118,9 +118,7 @@ def _fleet(boxes: Sequence[Box], conditions: Iterable[Condition]) -> Iterator[Me
 
 
 def _boxes(known: Sequence[tuple[Box, Condition]]) -> Iterator[Metric]:
-    named = [
-        ({"box": box.id, "name": box.name, "site": box.site or "", "version": box.version}, 1) for box, _counts in known
-    ]
+    named = [(labels(box=box.id, name=box.name, site=box.site or "", version=box.version), 1) for box, _counts in known]
     yield gauge("mb9k_centre_box_info", "The box, always 1.", named)
     yield gauge(
         "mb9k_centre_box_age_seconds",
@@ -155,8 +153,8 @@ def _boxes(known: Sequence[tuple[Box, Condition]]) -> Iterator[Metric]:
 
 
 def _of_box(box: Box) -> Labels:
-    return {"box": box.id}
+    return labels(box=box.id)
 
 
 def _of(process: Process) -> Labels:
-    return {"process": process.name}
+    return labels(process=process.name)

@@ -12,8 +12,8 @@ from appliance.central.store.sums import total
 from appliance.central.viewer import ranges, series
 from appliance.central.viewer.alerts import open_of
 from appliance.central.viewer.boxes import bundle_named, give_command
-from appliance.central.viewer.condition import Severity, completeness
-from appliance.central.viewer.fleet import tiles, worst_of
+from appliance.central.viewer.condition import completeness
+from appliance.central.viewer.fleet import mark_of, tiles, worst_of
 from appliance.central.viewer.pages import Centre
 from appliance.errors import InputError, NotFound, UserError
 from appliance.language import N_, _
@@ -78,7 +78,7 @@ def add_routes(app: App, centre: Centre) -> None:
         if refused and not is_told:
             return _page(centre, store, visitor, now, site, problem=InputError(" ".join(refused)))
         words = [_("The boxes of this site were told to update."), *([_("But not:")] if refused else []), *refused]
-        return centre.pages.done(f"/sites/{site.id}", " ".join(words))
+        return centre.pages.done(f"/sites/{site.id}", " ".join(words), is_whole=not refused)
 
     @app.get("/sites/<site_id:int>/remove", access=Access.ADMIN)
     def confirm_removal(store: CentralStore, site_id: int) -> Page:
@@ -135,7 +135,7 @@ def _list(centre: Centre, store: CentralStore, visitor: Visitor, now: Now, **val
     sites, worst = store.sites.all(person), worst_of(tiles(store, person, now.utc))
     lists = {
         "sites": sites,
-        "marks": {site.id: worst.get(site.id, Severity.WELL).mark for site in sites},
+        "marks": {site.id: mark_of(site, worst) for site in sites},
         "today": store.sums.by_site(Scope(person), ranges.today(now.utc, store.zone())),
         "compliance": compliance,
         "typed": dict.fromkeys(FIELDS, ""),

@@ -15,6 +15,7 @@ from appliance.web.words import duration as duration
 from appliance.web.words import number as number
 from appliance.web.words import percent as percent
 from appliance.web.words import rate_words as rate_words
+from appliance.web.words import size_words as size_words
 
 ACTIONS = {
     "identify": N_("Identify: it shows itself for a minute"),
@@ -115,11 +116,9 @@ def outcome_mark(given: Command, now_utc: float) -> str:
     return (Severity.WELL if given.done else Severity.PROBLEM).mark
 
 
-def megabytes(free_mb: int | None) -> str:
+def room(free_mb: int | None) -> str:
     """Room on a disk: 900 MB, 12 GB."""
-    if free_mb is None:
-        return _(UNKNOWN)
-    return f"{number(free_mb)} MB" if free_mb < 2000 else f"{number(round(free_mb / 1000))} GB"
+    return _(UNKNOWN) if free_mb is None else size_words(1e6 * free_mb)
 
 
 def degrees(temperature_c: float | None) -> str:
@@ -140,6 +139,6 @@ def event(what: str) -> str:
 def machine(box: Box, newer: str = "") -> str:
     """Version, disk and temperature in a line, as far as they are known. newer: the version that others have."""
     known = [_("{version} (others have {newer})", version=box.version, newer=newer) if newer else box.version]
-    known += [] if box.disk_free_mb is None else [_("{room} of disk free", room=megabytes(box.disk_free_mb))]
+    known += [] if box.disk_free_mb is None else [_("{room} of disk free", room=room(box.disk_free_mb))]
     known += [] if box.temperature_c is None else [degrees(box.temperature_c)]
     return " · ".join(part for part in known if part)

@@ -91,6 +91,9 @@ if (code && /^#[A-Z0-9]{4}-[A-Z0-9]{4}$/.test(location.hash)) {
 // While the box cannot be reached, a sentence of ours instead of the browser's own page. By HTTPS, and on localhost.
 const manifest = document.querySelector("link[rel=manifest]");
 if (manifest && navigator.serviceWorker)
-  addEventListener("load", () => navigator.serviceWorker.register(new URL("worker.js", manifest.href)).catch(() => {}));
+  addEventListener("load", () => {
+    const worker = new URL(`worker.js?${document.documentElement.lang}`, manifest.href); // speaks as this page
+    navigator.serviceWorker.register(worker).catch(() => {});
+  });
 
 localise(document);

@@ -1,10 +1,11 @@
 // Says in one sentence that the box cannot be reached. It keeps that page and the files it needs (KEPT, which the site
-// writes above this), and never a page with anything of people.
+// writes above this), and never a page with anything of people. Its address ends in the language of that page: in
+// another language it is another worker.
 "use strict";
 
 const OFFLINE = KEPT[0];
 const OURS = `mb9k ${registration.scope} `; // two sites may share an origin, each below a path
-const SHELF = OURS + KEPT.join(" ");
+const SHELF = OURS + [location.search, ...KEPT].join(" ");
 const SAID_BY_A_PROXY = [502, 504]; // which stands before a box that does not answer
 
 self.addEventListener("install", (event) => {
