@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from appliance.language import N_
+
 BOX_DAYS = 365
 SERVER_DAYS = 3650
 """Renewed long before, at a start of the centre; a box whose clock runs years ahead still accepts it."""
@@ -90,7 +92,7 @@ def fingerprint(certificate: bytes) -> bytes:
     try:
         return hashlib.sha256(_public_bytes(x509.load_der_x509_certificate(certificate).public_key())).digest()
     except ValueError as error:
-        raise CertificateError("this is no certificate") from error
+        raise CertificateError(N_("this is no certificate")) from error
 
 
 def pem_fingerprint(certificate: str) -> bytes:
@@ -112,20 +114,22 @@ def verify_signed(content: bytes, signature: bytes, certificate: str, authoritie
     try:
         trusted = x509.load_pem_x509_certificates(authorities.encode())
     except ValueError as error:
-        raise CertificateError("the authority's file holds no certificate") from error
+        raise CertificateError(N_("the authority's file holds no certificate")) from error
     if not any(_vouches(authority, signer) for authority in trusted):
-        raise CertificateError("who signed it is not known to this box")
+        raise CertificateError(N_("who signed it is not known to this box"))
     if not _may_sign_programs(signer):
-        raise CertificateError("who signed it may not sign programs")
+        raise CertificateError(N_("who signed it may not sign programs"))
     public, told = signer.public_key(), _facts(signer)
     if not isinstance(public, ec.EllipticCurvePublicKey):
-        raise CertificateError("the key is not of the kind EC P-256")
+        raise CertificateError(N_("the key is not of the kind EC P-256"))
     try:
         public.verify(signature, content, ec.ECDSA(hashes.SHA256()))
     except InvalidSignature as error:
-        raise CertificateError("it was changed after it was signed") from error
+        raise CertificateError(N_("it was changed after it was signed")) from error
     if now_s > told.expires_utc:
-        raise CertificateError(f"its signer's certificate ended on {_moment(told.expires_utc):%Y-%m-%d}")
+        raise CertificateError(
+            N_("its signer's certificate ended on {day}").format(day=_moment(told.expires_utc).date())
+        )
     return told
 
 
@@ -187,26 +191,25 @@ def checked_chain(chain: str, key: str) -> str:
     try:
         private = serialization.load_pem_private_key(key.encode(), password=None)
     except TypeError as error:
-        raise CertificateError("the private key is protected by a password") from error
+        raise CertificateError(N_("the private key is protected by a password")) from error
     except Exception as error:  # of a kind that the library does not know, as its own kinds of errors
-        raise CertificateError("the private key cannot be read") from error
+        raise CertificateError(N_("the private key cannot be read")) from error
     try:
         certificates = x509.load_pem_x509_certificates(chain.encode())
         ours = [_plain(one.public_key()) == _plain(private.public_key()) for one in certificates]
     except Exception as error:
-        raise CertificateError("the certificate cannot be read") from error
+        raise CertificateError(N_("the certificate cannot be read")) from error
     if not ours[0]:
-        also = "; another one in the file is: put that first" if any(ours) else ""
-        raise CertificateError(f"the certificate is not that of this private key{also}")
+        other = N_("the certificate is not that of this private key; another one in the file is: put that first")
+        raise CertificateError(other if any(ours) else N_("the certificate is not that of this private key"))
     for one, issuer in pairwise(certificates):
         try:
             one.verify_directly_issued_by(issuer)
         except Exception as error:
-            raise CertificateError("the chain is not in order: after each certificate stands who signed it") from error
-    text = private.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return text.decode() + "".join(map(_pem, certificates))
+            words = N_("the chain is not in order: after each certificate stands who signed it")
+            raise CertificateError(words) from error
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return private.private_bytes(*form).decode() + "".join(map(_pem, certificates))
 
 
 def is_self_signed(certificate: str) -> bool:
@@ -223,7 +226,7 @@ class Authority:
         self.certificate = certificate
         self._certificate, self._key = _certificate(certificate), _key(key)
         if not belongs(certificate, key):
-            raise CertificateError("the authority's certificate and its key do not belong together")
+            raise CertificateError(N_("the authority's certificate and its key do not belong together"))
 
     @classmethod
     def make(cls, centre: str, now_s: float) -> tuple[Authority, bytes]:
@@ -244,16 +247,16 @@ class Authority:
         Raises CertificateError: the request is malformed, not signed by its own key, or its key is not EC P-256.
         """
         if len(request) > MAX_REQUEST_BYTES:
-            raise CertificateError(f"the signing request has more than {MAX_REQUEST_BYTES} bytes")
+            raise CertificateError(N_("the signing request has more than {most} bytes").format(most=MAX_REQUEST_BYTES))
         try:
             parsed = x509.load_pem_x509_csr(request.encode())
             public, is_signed = parsed.public_key(), parsed.is_signature_valid
         except (ValueError, TypeError, InvalidSignature) as error:
-            raise CertificateError("this is no signing request") from error
+            raise CertificateError(N_("this is no signing request")) from error
         except Exception as error:  # an algorithm that the library does not know, as its own kinds of errors
-            raise CertificateError("the signing request is of a kind that is not known here") from error
+            raise CertificateError(N_("the signing request is of a kind that is not known here")) from error
         if not is_signed:
-            raise CertificateError("the signing request is not signed by its own key")
+            raise CertificateError(N_("the signing request is not signed by its own key"))
         return self._sign(public, box, (now_s - EARLIER_S, now_s + days * 86_400), ExtendedKeyUsageOID.CLIENT_AUTH)
 
     def sign_client(self, key: bytes, name: str, now_s: float, days: float = SERVER_DAYS) -> Signed:
@@ -293,7 +296,7 @@ class Authority:
         names: Sequence[str] = (),
     ) -> Signed:
         if not isinstance(public, ec.EllipticCurvePublicKey) or not isinstance(public.curve, ec.SECP256R1):
-            raise CertificateError("the key is not of the kind EC P-256")
+            raise CertificateError(N_("the key is not of the kind EC P-256"))
         end_s = min(valid_utc[1], self._certificate.not_valid_after_utc.timestamp())
         builder = _builder(_name(name), self._certificate.subject, public, valid_utc[0], end_s)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -369,7 +372,7 @@ def _plain(public: Any) -> bytes:
 
 def _public_bytes(public: object) -> bytes:
     if not isinstance(public, ec.EllipticCurvePublicKey):
-        raise CertificateError("the key is not of the kind EC P-256")
+        raise CertificateError(N_("the key is not of the kind EC P-256"))
     return public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
@@ -377,9 +380,9 @@ def _key(pem: bytes) -> ec.EllipticCurvePrivateKey:
     try:
         key = serialization.load_pem_private_key(pem, password=None)
     except (ValueError, TypeError) as error:
-        raise CertificateError("this is no private key") from error
+        raise CertificateError(N_("this is no private key")) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise CertificateError("the key is not of the kind EC P-256")
+        raise CertificateError(N_("the key is not of the kind EC P-256"))
     return key
 
 
@@ -387,7 +390,7 @@ def _certificate(pem: str) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(pem.encode())
     except ValueError as error:
-        raise CertificateError("this is no certificate") from error
+        raise CertificateError(N_("this is no certificate")) from error
 
 
 def _facts(certificate: x509.Certificate) -> Facts:

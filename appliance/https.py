@@ -27,7 +27,9 @@ from appliance.config import Config
 from appliance.errors import InputError, UserError
 from appliance.files import replace_file
 from appliance.interfaces import addresses
-from appliance.language import N_
+from appliance.language import N_, _
+from appliance.outside import system_words
+from appliance.retold import retold
 from appliance.times import utc_text
 from appliance.web.address import site_address
 
@@ -123,10 +125,10 @@ class Keeper:
 
     def certificate(self, now_s: float) -> Certificate:
         """The certificate in force. Raises UserError: there is none yet."""
-        _, problem = self._choose(now_s)
+        _chosen, problem = self._choose(now_s)
         served = _read(self._config.served_certificate_path)
         if not served:
-            raise UserError("There is no certificate yet; start the box with `web.https = true`.")
+            raise UserError(_("There is no certificate yet; start the box with `web.https = true`."))
         source = Source.OWN
         if _certificates(served) != _certificates(_read(self._own)):
             source = Source.GIVEN if _certificates(served) == _certificates(_read(self._given)) else Source.FILES
@@ -149,7 +151,7 @@ class Keeper:
     def give(self, chain: str, key: str, now_s: float) -> None:
         """Take a certificate of people's own, if it can be used. Raises InputError: one line, with what to do."""
         if self._config.web.tls_certificate:
-            raise InputError("The configuration file names a certificate: take web.tls_certificate out of it first.")
+            raise InputError(_("The configuration file names a certificate: take web.tls_certificate out of it first."))
         text = checked(chain, key, now_s)
         _try_in_tls(text, self._config.tls_dir)
         replace_file(self._given, text)
@@ -193,8 +195,8 @@ class Keeper:
         except InputError as error:
             own = _read(self._own)
             if served and served != own and _is_valid(served, now_s):
-                return served, f"{error} Until then the certificate that was in force stays."
-            return own, f"{error} Until then the box shows its own certificate."
+                return served, " ".join((str(error), _("Until then the certificate that was in force stays.")))
+            return own, " ".join((str(error), _("Until then the box shows its own certificate.")))
 
 
 def is_self_signed(config: Config) -> bool:
@@ -229,18 +231,22 @@ def fingerprint(config: Config, now_s: float) -> str:
 def checked(chain: str, key: str, now_s: float) -> str:
     """A certificate with its chain and key as one text, if they belong together and are valid. Raises InputError."""
     if not chain.strip() or not key.strip():
-        raise InputError("Give both: the certificate with its chain, and its private key, as PEM.")
+        raise InputError(_("Give both: the certificate with its chain, and its private key, as PEM."))
     if max(len(chain), len(key)) > MAX_PEM_CHARACTERS:
-        raise InputError("That is too long for a certificate; give one certificate with its chain, and one key.")
+        raise InputError(_("That is too long for a certificate; give one certificate with its chain, and one key."))
     try:
         text = certificates.checked_chain(chain, key)
         facts = certificates.facts(_certificates(text))
     except CertificateError as error:
         raise InputError(f"{_sentence(error)} {_next_step(str(error))}") from error
     if facts.expires_utc <= now_s:
-        raise InputError(f"The certificate ended on {utc_text(facts.expires_utc)[:10]}; get a new one, and give that.")
+        raise InputError(
+            _("The certificate ended on {day}; get a new one, and give that.", day=utc_text(facts.expires_utc)[:10])
+        )
     if facts.begins_utc > now_s:
-        raise InputError(f"The certificate begins on {utc_text(facts.begins_utc)[:10]} only; is the box's clock right?")
+        raise InputError(
+            _("The certificate begins on {day} only; is the box's clock right?", day=utc_text(facts.begins_utc)[:10])
+        )
     return text
 
 
@@ -253,7 +259,8 @@ def _try_in_tls(text: str, folder: Path) -> None:
         server_context(Path(draft))
     except ssl.SSLError as error:
         reason = (error.reason or "unknown").replace("_", " ").lower()
-        raise InputError(f"TLS cannot use this certificate ({reason}); get one with an EC P-256 or RSA key.") from error
+        words = N_("TLS cannot use this certificate ({reason}); get one with an EC P-256 or RSA key.")
+        raise InputError(_(words, reason=reason)) from error
     finally:
         Path(draft).unlink()
 
@@ -291,7 +298,7 @@ def _is_valid(text: str, now_s: float) -> bool:
 
 def _key(text: str) -> bytes | None:
     """The private key that a file begins with."""
-    key, mark, _ = text.partition("-----END PRIVATE KEY-----\n")
+    key, mark, _rest = text.partition("-----END PRIVATE KEY-----\n")
     return (key + mark).encode() if mark else None
 
 
@@ -318,19 +325,20 @@ def _read_named(path: str) -> str:
         with Path(path).open(errors="replace") as file:
             return file.read(MAX_PEM_CHARACTERS + 1)
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; the user the box runs as must be able to read it.") from error
+        words = N_("{path}: {error}; the user the box runs as must be able to read it.")
+        raise InputError(_(words, path=path, error=system_words(error))) from error
 
 
 def _sentence(error: CertificateError) -> str:
-    text = str(error)
+    text = retold(str(error))
     return f"{text[0].upper()}{text[1:]}."
 
 
 def _next_step(trouble: str) -> str:
     if "password" in trouble:
-        return "Take it off: `openssl pkey -in key.pem -out plain.pem`."
+        return _("Take it off: `openssl pkey -in key.pem -out plain.pem`.")
     if "order" in trouble:
-        return "Give certbot's or Caddy's whole chain file as it is."
+        return _("Give certbot's or Caddy's whole chain file as it is.")
     if "not that of" in trouble:
-        return "Give the key that the certificate was requested with."
-    return "Give it as PEM, which begins with -----BEGIN."
+        return _("Give the key that the certificate was requested with.")
+    return _("Give it as PEM, which begins with -----BEGIN.")

@@ -19,7 +19,9 @@ from appliance import certificates
 from appliance.certificates import CertificateError
 from appliance.errors import InputError
 from appliance.join_code import PATH, Answer, JoinCode, Refused, Request
-from appliance.language import _
+from appliance.language import N_, _
+from appliance.outside import system_words
+from appliance.retold import retold
 
 log = logging.getLogger(__name__)
 TIMEOUT_S = 10.0
@@ -81,7 +83,7 @@ def _post(code: JoinCode, body: bytes) -> Answer:
         response = connection.getresponse()
         content = response.read(MAX_ANSWER_BYTES)
     except (OSError, http.client.HTTPException) as error:
-        raise _Lost(str(error) or type(error).__name__) from error
+        raise _Lost(system_words(error) or type(error).__name__) from error
     finally:
         connection.close()
     if response.status == 200:
@@ -92,7 +94,7 @@ def _post(code: JoinCode, body: bytes) -> Answer:
                 _("The centre answered what this box does not understand ({error}); upgrade both.", error=error)
             ) from error
     try:
-        words = msgspec.json.decode(content, type=Refused).error[:300]
+        words = retold(msgspec.json.decode(content, type=Refused).error[:300])
     except (msgspec.DecodeError, UnicodeDecodeError):
         words = _("The centre answered with status {status}; see its log.", status=response.status)
     raise CannotJoin(words)
@@ -121,7 +123,7 @@ def _connect(code: JoinCode) -> http.client.HTTPSConnection:
         ) from error
     except (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError) as error:
         connection.close()
-        raise _Lost("it closed the connection") from error
+        raise _Lost(_("it closed the connection")) from error
     except OSError as error:
         connection.close()
         raise CannotJoin(_("{port} Then join again.", port=why_unreachable(error, code.host, code.port))) from error
@@ -141,7 +143,7 @@ def why_unreachable(error: Exception, host: str, port: int) -> str:
         return _(
             "What answers at {where} does not speak TLS as a centre does: check the address of the centre.", where=where
         )
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    reason = system_words(error)
     return _("{where} cannot be reached ({reason}): check this box's network.", where=where, reason=reason)
 
 
@@ -150,10 +152,10 @@ def _refuse_unusable(answer: Answer, key: bytes, now_s: float) -> None:
     try:
         facts = certificates.facts(answer.certificate)
         if facts.name != answer.box or not certificates.belongs(answer.certificate, key):
-            raise CertificateError("the certificate is not for this box")
+            raise CertificateError(N_("the certificate is not for this box"))
     except CertificateError as error:
         raise CannotJoin(
-            _("The centre answered with a certificate that cannot be used: {error}.", error=error)
+            _("The centre answered with a certificate that cannot be used: {error}.", error=retold(str(error)))
         ) from error
     if now_s > facts.expires_utc:
         raise CannotJoin(

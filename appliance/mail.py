@@ -24,7 +24,8 @@ import msgspec
 from appliance import files
 from appliance.deadline import Deadline
 from appliance.errors import InputError, NotSaved, UserError, about
-from appliance.language import _
+from appliance.language import N_, _
+from appliance.outside import certificate_words, quoted, system_words
 
 FILE = "mail-server.json"
 STEP_TIMEOUT_S = 20.0
@@ -268,40 +269,59 @@ def _trusted(authority: str) -> ssl.SSLContext:
 
 def _explained(server: MailServer, error: Exception) -> MailError:
     """What to say of it, and what to do."""
-    where = f"The mail server {server.where}"
+    where = server.where
     if isinstance(error, smtplib.SMTPException):
-        return _refused(server, where, error)
+        return _refused(server, error)
     if isinstance(error, ssl.SSLCertVerificationError):
-        why = one_line(error.verify_message or "not trusted", MAX_SAID)
-        return MailError(f"{where} shows a certificate that is not valid ({why}): see its name and its authority.")
+        words = N_(
+            "The mail server {where} shows a certificate that is not valid ({why}): see its name and its authority."
+        )
+        return MailError(_(words, where=where, why=one_line(certificate_words(error), MAX_SAID)))
     if isinstance(error, ssl.SSLError):
-        other = "STARTTLS (mostly port 587)" if server.security is Security.TLS else "TLS (mostly port 465)"
-        return MailError(f"{where} cannot agree on encryption: choose {other}, or see its port.")
+        other = N_("STARTTLS (mostly port 587)") if server.security is Security.TLS else N_("TLS (mostly port 465)")
+        words = N_("The mail server {where} cannot agree on encryption: choose {other}, or see its port.")
+        return MailError(_(words, where=where, other=_(other)))
     if isinstance(error, socket.gaierror):
-        return MailError(f"{where} cannot be found: see its name, and whether this machine reaches a name server.")
+        words = N_(
+            "The mail server {where} cannot be found: see its name, and whether this machine reaches a name server."
+        )
+        return MailError(_(words, where=where))
     if isinstance(error, TimeoutError):
-        return MailError(f"{where} did not answer in time: see host, port, and whether TLS or STARTTLS is right.")
-    why = one_line(str(error.strerror if isinstance(error, OSError) and error.strerror else error), MAX_SAID)
-    return MailError(f"{where} cannot be reached ({why}): see its host and port.")
+        words = N_(
+            "The mail server {where} did not answer in time: see host, port, and whether TLS or STARTTLS is right."
+        )
+        return MailError(_(words, where=where))
+    why = quoted(one_line(system_words(error), MAX_SAID))
+    return MailError(
+        _("The mail server {where} cannot be reached ({why}): see its host and port.", where=where, why=why)
+    )
 
 
-def _refused(server: MailServer, where: str, error: smtplib.SMTPException) -> MailError:
+def _refused(server: MailServer, error: smtplib.SMTPException) -> MailError:
+    where = server.where
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         code, text = next(iter(error.recipients.values()))
-        words = f"{where} refuses the address ({_said(server, code, text)}): see how it is written."
-        return MailError(words, _is_final(code))
+        words = N_("The mail server {where} refuses the address ({said}): see how it is written.")
+        return MailError(_(words, where=where, said=_said(server, code, text)), _is_final(code))
     if isinstance(error, smtplib.SMTPNotSupportedError):
+        words = N_("The mail server {where} offers no sign-in here: leave user and password empty, or see the port.")
         if "STARTTLS" in str(error):
-            return MailError(f"{where} offers no STARTTLS: choose TLS (mostly port 465), or see the port.")
-        return MailError(f"{where} offers no sign-in here: leave user and password empty, or see the port.")
+            words = N_("The mail server {where} offers no STARTTLS: choose TLS (mostly port 465), or see the port.")
+        return MailError(_(words, where=where))
     if not isinstance(error, smtplib.SMTPResponseException):  # above all: it hung up
-        return MailError(f"{where} ended the connection: see its port, and whether TLS or STARTTLS is right.")
-    said = _said(server, error.smtp_code, error.smtp_error)
+        words = N_("The mail server {where} ended the connection: see its port, and whether TLS or STARTTLS is right.")
+        return MailError(_(words, where=where))
+    code, is_final = error.smtp_code, False
     if isinstance(error, smtplib.SMTPAuthenticationError):
-        return MailError(f"{where} refuses user and password ({said}): some want a password for apps, made there.")
-    if isinstance(error, smtplib.SMTPSenderRefused):
-        return MailError(f"{where} refuses the sender ({said}): set an address that it may send for.")
-    return MailError(f"{where} refuses ({said}): ask who runs it, or set another one.", _is_final(error.smtp_code))
+        words = N_(
+            "The mail server {where} refuses user and password ({said}): some want a password for apps, made there."
+        )
+    elif isinstance(error, smtplib.SMTPSenderRefused):
+        words = N_("The mail server {where} refuses the sender ({said}): set an address that it may send for.")
+    else:
+        words = N_("The mail server {where} refuses ({said}): ask who runs it, or set another one.")
+        is_final = _is_final(code)
+    return MailError(_(words, where=where, said=_said(server, code, error.smtp_error)), is_final)
 
 
 def _is_final(code: int) -> bool:
@@ -314,4 +334,4 @@ def _said(server: MailServer, code: int, text: bytes | str) -> str:
     said = text.decode(errors="replace") if isinstance(text, bytes) else text
     if server.password:
         said = said.replace(server.password, HIDDEN)
-    return one_line(f"{code} {said}", MAX_SAID)
+    return quoted(one_line(f"{code} {said}", MAX_SAID))

@@ -17,7 +17,9 @@ import msgspec
 from appliance import certificates, files
 from appliance.certificates import CertificateError, Facts
 from appliance.errors import UserError
-from appliance.language import _
+from appliance.language import N_, _
+from appliance.outside import system_words
+from appliance.retold import retold
 
 FOLDER = "fleet"
 
@@ -93,11 +95,11 @@ class Membership:
         Raises CertificateError: it is not for this box and its key, or ends before the one there is. Raises OSError.
         """
         if certificates.facts(certificate).name != self.box:
-            raise CertificateError("the certificate is another box's")
+            raise CertificateError(N_("the certificate is another box's"))
         if not certificates.belongs(certificate, self.key_path.read_bytes()):
-            raise CertificateError("the certificate is not for this box's key")
+            raise CertificateError(N_("the certificate is not for this box's key"))
         if certificates.facts(certificate).expires_utc < self.certificate().expires_utc:
-            raise CertificateError("the certificate ends before the one there is")
+            raise CertificateError(N_("the certificate ends before the one there is"))
         _refuse_foreign(authority)
         if authority != self.authority_path.read_text():
             files.replace_file(self.authority_path, authority)
@@ -121,7 +123,7 @@ def load(state: Path) -> Membership | None:
 def save(membership: Membership, key: bytes, certificate: str, authority: str) -> None:
     """Become a member: all files, or none. Raises OSError (FileExistsError: it is one already), CertificateError."""
     if not certificates.belongs(certificate, key):
-        raise CertificateError("the certificate is not for this box's key")
+        raise CertificateError(N_("the certificate is not for this box's key"))
     _refuse_foreign(authority)
     folder = membership.folder
     draft = folder.parent / f".{folder.name}-{secrets.token_hex(4)}"
@@ -160,9 +162,13 @@ def damaged(folder: Path, error: Exception) -> MembershipError:
         _(
             "{folder}: the membership of this box cannot be read ({error}); run `mb9k leave`, and join again",
             folder=folder,
-            error=error,
+            error=_why(error),
         )
     )
+
+
+def _why(error: Exception) -> str:
+    return system_words(error) if isinstance(error, OSError) else retold(str(error))
 
 
 def _refuse_foreign(authority: str) -> None:
@@ -170,4 +176,4 @@ def _refuse_foreign(authority: str) -> None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=authority)
     except (ssl.SSLError, ValueError) as error:
-        raise CertificateError("the centre's authority is no certificate") from error
+        raise CertificateError(N_("the centre's authority is no certificate")) from error

@@ -11,13 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from appliance.language import ENGLISH, _, n_, p_, sentences, spoken
+from appliance.language import ENGLISH, _, decimal, n_, number, p_, sentences, spoken
 
 FEWEST_LETTERS = 6
 """A sentence with fewer of its own would be found in nearly every text."""
 _NAME = re.compile(r"\{(\w+)\}")
 _NEXT = re.compile(r"(?<=[.?]) (?=[A-Z`])")  # where a sentence ends and the next one begins
 _VALUES = {"n": "[0-9\u202f]+", "count": "[0-9]+"}
+_FIGURES = ("n", "people", "free", "size")  # written as the language writes numbers; another may be a version
+_FIGURE = re.compile(r"([0-9\u202f]+)(?:\.([0-9]+))?( [kMGT]B)?")
+_DAYS = re.compile("([0-9]+) days?")
 _VALUE = r"(?:(?![.?] [A-Z`]).)*?"  # no value goes beyond its sentence
 _WHOLE_NUMBERS = dict.fromkeys(("n", "id", "first", "last"), "[0-9]+")
 
@@ -37,14 +40,25 @@ class _Template:
         found = re.fullmatch(self.pattern, text, re.DOTALL) if self.surest in text else None
         if found is None:
             return None
-        values = {name: retold(value) for name, value in found.groupdict().items()}
+        values = {name: _value(name, value) for name, value in found.groupdict().items()}
         if not self.many:
             return _(self.one, **values)
-        n = int(values.pop("n").replace("\u202f", ""))
+        values.pop("n")
+        n = int(found["n"].replace("\u202f", ""))
         try:
             return n_(self.one, self.many, n, **values)
         except KeyError:  # its other form has a value that this one has not
             return None
+
+
+def _value(name: str, text: str) -> str:
+    """What stands in a sentence, as the language spoken writes it."""
+    figure, days = _FIGURE.fullmatch(text) if name in _FIGURES else None, _DAYS.fullmatch(text)
+    if figure:
+        whole = figure[1].replace("\u202f", "")
+        told = decimal(float(f"{whole}.{figure[2]}"), len(figure[2])) if figure[2] else number(int(whole))
+        return told + (figure[3] or "")
+    return n_("{n} day", "{n} days", int(days[1])) if days else retold(text)
 
 
 def retold(text: str | None) -> str:
@@ -112,14 +126,19 @@ def _known(text: str, language: str) -> str | None:
 
 
 def _marked(text: str, language: str) -> str | None:
+    listed = [_known(part, language) for part in text.split("; ")] if "; " in text else []
     for end in ("", "."):  # what was marked without its full stop, which follows where it is told
         bare = text.removesuffix(end) if end else text
         if bare and _(bare) != bare:
             return _(bare) + (end if bare != text else "")
-    listed = [_known(part, language) for part in text.split("; ")] if "; " in text else []
     if listed and None not in listed:
         return "; ".join(each for each in listed if each)
-    return next((told for each in _templates(language) if (told := each.told(text)) is not None), None)
+    for end in ("", ".") if text.endswith(".") else ("",):
+        bare = text.removesuffix(end)
+        for each in _templates(language):
+            if (told := each.told(bare)) is not None:
+                return told + end
+    return None
 
 
 @lru_cache

@@ -65,7 +65,7 @@ def test_a_box_is_gone_when_its_newest_is_as_old_as_the_rule_says(fleet: Fleet) 
     found = look(fleet)
     holds = {subject.id: each.holds for (_, subject), each in found.items()}
     assert holds == {"lobby": False, "dock": True, "new": False}
-    assert "dock at south" in found["gone", DOCK].words and "switched off on purpose" in found["gone", DOCK].words
+    assert "dock (south)" in found["gone", DOCK].words and "switched off on purpose" in found["gone", DOCK].words
 
 
 def test_nobody_looks_for_the_power_of_a_box_that_says_why_it_counts_nothing(fleet: Fleet) -> None:

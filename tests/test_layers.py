@@ -31,6 +31,7 @@ GROUND = {
     "messages",
     "names",
     "notes",
+    "outside",
     "places",
     "processes",
     "rates",

@@ -110,4 +110,4 @@ def test_a_certificate(
     ],
 )
 def test_every_error_has_words(error: OSError, words: str) -> None:
-    assert words in reasons.of_site(error, False, 0.0)
+    assert words in reasons.of_site(error, "broker:1883", False, 0.0)

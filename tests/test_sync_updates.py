@@ -116,7 +116,7 @@ def test_from_the_command_to_the_version_that_runs(box: UpdateBox, shelf: Shelf,
     assert answer(commands) is None
     box.journal.end(Outcome(now().utc, "0.1.0", "0.2.0", "0.2.0"))
     told = answered(commands)
-    assert (told.done, told.words) == (True, "0.2.0 runs.")
+    assert (told.done, told.words) == (True, "Now 0.2.0 runs.")
     commands.take(command, now())
     assert answered(commands).words == told.words and box.room.noted() == [BEGIN], "it is carried out once"
     assert "centre.json" not in box.files
@@ -129,7 +129,7 @@ def test_one_that_was_undone_says_why(box: UpdateBox, shelf: Shelf) -> None:
     until(lambda: box.room.noted() == [BEGIN], 30, "root's part")
     box.journal.end(Outcome(now().utc, "0.1.0", "0.2.0", "0.1.0", "0.2.0 was not well: " + "x" * 300))
     told = answered(commands)
-    assert not told.done and told.words.startswith("0.2.0 was not well") and told.words.endswith(". 0.1.0 runs.")
+    assert not told.done and told.words.startswith("0.2.0 was not well") and told.words.endswith(". Now 0.1.0 runs.")
 
 
 def test_without_the_box_s_leave_nothing_is_fetched(box: UpdateBox, shelf: Shelf) -> None:

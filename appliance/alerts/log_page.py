@@ -11,6 +11,7 @@ from appliance.alerts.alerts import AlertStore
 from appliance.alerts.judge import What
 from appliance.alerts.kinds import Of, Subject
 from appliance.alerts.log import KEPT_S, Delivery, Entry, OpenAlert, Outcome
+from appliance.alerts.message import told
 from appliance.alerts.site import WAYS, AlertSite
 from appliance.language import N_, _, n_
 from appliance.retold import retold
@@ -84,7 +85,7 @@ def shown(entry: Entry, address: Address) -> Shown:
     event = entry.event
     is_of_one = event.subject.of is not Of.ALL
     return Shown(
-        words=retold(event.words),
+        words=told(event),
         title=event.title if is_of_one else "",
         address=address(event.subject) if is_of_one else "",
         at_utc=event.at_utc,

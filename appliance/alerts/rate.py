@@ -7,11 +7,11 @@ from appliance.alerts.rounds import Finding
 from appliance.faces import Counts
 from appliance.language import N_, _
 from appliance.rates import compliance
-from appliance.web.words import figures_words, number
+from appliance.web.words import number, percent
 
 TOO_FEW = N_("The rate of {title} cannot be told any more: {people} people judged in {span}.")
-UNDER = N_("The rate of {title} is {rate} over {span}, which is under {limit}.")
-NOT_UNDER = N_("The rate of {title} is {rate} over {span}, which is not under {limit}.")
+UNDER = N_("The rate of {title} is {rate} ({low} to {high}, n = {n}) over {span}, which is under {limit}.")
+NOT_UNDER = N_("The rate of {title} is {rate} ({low} to {high}, n = {n}) over {span}, which is not under {limit}.")
 
 
 def rate_finding(subject: Subject, title: str, counts: Counts, parameters: Rate, span_s: float) -> Finding:
@@ -23,6 +23,12 @@ def rate_finding(subject: Subject, title: str, counts: Counts, parameters: Rate,
         words = _(TOO_FEW, title=title, people=number(counts.classified), span=span)
         return Finding(subject, False, title, words, figures)
     holds = rate.value < parameters.percent / 100
-    words = _(UNDER if holds else NOT_UNDER, title=title, rate=figures_words(rate), span=span, limit=limit)
+    told = {
+        "rate": percent(rate.value),
+        "low": f"{100 * rate.low:.0f}",
+        "high": percent(rate.high),
+        "n": number(rate.n),
+    }
+    words = _(UNDER if holds else NOT_UNDER, title=title, span=span, limit=limit, **told)
     figures |= {"rate": round(rate.value, 4), "low": round(rate.low, 4), "high": round(rate.high, 4)}
     return Finding(subject, holds, title, words, figures)

@@ -12,7 +12,7 @@ from appliance.alerts.judge import Phase, State, Timing, Verdict, What, judge
 from appliance.alerts.kinds import MINUTE_S, Subject
 from appliance.alerts.log import KEPT_S, Event, new_uid
 from appliance.alerts.rules import Rule
-from appliance.language import _
+from appliance.language import ENGLISH, _, speaking
 from appliance.time_zone import TimeZone
 from appliance.times import Now
 
@@ -51,6 +51,10 @@ class Rounds:
 
     def step(self, store: Outbox, look: Look, moment: Now, zone: TimeZone) -> None:
         """Judge every active rule. Raises OSError, sqlite3.Error, NotSaved: nothing of that rule is noted."""
+        with speaking(ENGLISH):  # the record is in one language
+            self._step(store, look, moment, zone)
+
+    def _step(self, store: Outbox, look: Look, moment: Now, zone: TimeZone) -> None:
         rules = [rule for rule in store.alerts.rules.all() if rule.active]
         states = store.alerts.states.all()
         local = zone.local(moment.utc)

@@ -23,6 +23,7 @@ from appliance.alerts.tried import Trial, Trials
 from appliance.errors import InputError, NotAllowed, NotFound, UserError
 from appliance.language import N_, _
 from appliance.mail import clean_address
+from appliance.retold import retold
 from appliance.times import Now
 from appliance.web.pages import Page, Pages
 
@@ -166,7 +167,7 @@ def send_test_mail(site: AlertSite, store: AlertStore, to: str, now: Now) -> Tri
     def send() -> str:
         record(store, Action.RECIPIENT_TESTED, MAIL_SERVER, way=anybody.way.value, where=anybody.where)
         if problem := trial.why_not_sent(site.ways[Way.EMAIL], anybody, trial.test_event(site.name, now.utc)):
-            raise UserError(problem)
+            raise UserError(retold(problem))
         return _("The mail server has taken a message to {address}: see whether it has come.", address=anybody.where)
 
     return site.trials.run(MAIL_SERVER, now, send)

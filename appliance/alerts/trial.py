@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from contextvars import Context
 
 from appliance.accounts.audit import Action
 from appliance.alerts.alerts import AlertStore
@@ -15,7 +14,8 @@ from appliance.alerts.log import Event, Outcome, new_uid
 from appliance.alerts.recipients import Recipient, Way
 from appliance.alerts.sending import Send, Undelivered
 from appliance.errors import UserError
-from appliance.language import N_, _
+from appliance.language import ENGLISH, N_, _, speaking
+from appliance.retold import retold
 
 TRIAL_S = 10.0
 """How long somebody waits for the result at most: it holds a thread of the site."""
@@ -43,30 +43,30 @@ def send_test(store: AlertStore, ways: Mapping[Way, Send], recipient: Recipient,
     else:
         problem = _sent_by_others(store, recipient, event)
     if problem:
-        raise Undelivered(problem)
+        raise Undelivered(retold(problem))
     return _("The test was taken: see whether it has come to {name}.", name=recipient.name)
 
 
 def test_event(title: str, now_utc: float) -> Event:
     """What a test says. title: what the site is called."""
-    words = Context().run(_, WORDS)  # in the language in which alerts come, whoever sends the test
-    return Event(new_uid(), new_uid(), What.TEST, now_utc, now_utc, None, KIND, ALL, title, words, {})
+    return Event(new_uid(), new_uid(), What.TEST, now_utc, now_utc, None, KIND, ALL, title, WORDS, {})
 
 
 def why_not_sent(send: Send, recipient: Recipient, event: Event) -> str | None:
-    """Send it in a thread, which may last longer than it is waited for; why it did not arrive."""
+    """Send it in a thread, which may last longer than it is waited for; why it did not arrive, for the record."""
     problems: list[str] = []
 
     def run() -> None:
         try:
-            send(recipient, event)
+            with speaking(ENGLISH):  # the record is in one language
+                send(recipient, event)
         except UserError as error:
             problems.append(str(error))
 
     thread = threading.Thread(target=run, name="test of a recipient", daemon=True)
     thread.start()
     thread.join(TRIAL_S)
-    return _(_LATE, seconds=round(TRIAL_S)) if thread.is_alive() else next(iter(problems), None)
+    return _LATE.format(seconds=round(TRIAL_S)) if thread.is_alive() else next(iter(problems), None)
 
 
 def _sent_by_others(store: AlertStore, recipient: Recipient, event: Event) -> str | None:
@@ -84,7 +84,7 @@ def _sent_by_others(store: AlertStore, recipient: Recipient, event: Event) -> st
         time.sleep(POLL_S)
     else:
         delivery = None
-    problem = (delivery.problem if delivery else "") or _(_LATE, seconds=round(TRIAL_S))
+    problem = (delivery.problem if delivery else "") or _LATE.format(seconds=round(TRIAL_S))
     with store.saving():  # nobody waits for a test that comes tomorrow
         store.alerts.log.note_trouble(delivery_id, problem, event.at_utc, is_given_up=True)
     return problem

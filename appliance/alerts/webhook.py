@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from appliance.alerts.sending import Undelivered
 from appliance.deadline import Deadline
 from appliance.language import N_, _
+from appliance.outside import certificate_words, quoted, system_words
 
 STEP_TIMEOUT_S = 5.0
 WHOLE_TIMEOUT_S = 10.0
@@ -97,7 +98,7 @@ def _meaning(status: int) -> str:
 
 def _why(host: str, error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        why = (error.verify_message or _("not trusted"))[:MAX_SAID]
+        why = quoted(certificate_words(error)[:MAX_SAID])
         return _(
             "{host} shows a certificate that is not valid ({why}): see the name in the address.", host=host, why=why
         )
@@ -111,5 +112,5 @@ def _why(host: str, error: Exception) -> str:
         return _("{host} did not answer in time: see the address, and whether the server runs.", host=host)
     if isinstance(error, http.client.HTTPException | ValueError):
         return _("{host} does not answer as a web server does: see the address and its port.", host=host)
-    why = (error.strerror if isinstance(error, OSError) and error.strerror else str(error))[:MAX_SAID]
+    why = quoted(system_words(error)[:MAX_SAID])
     return _("{host} cannot be reached ({why}): see the address, and whether the server runs.", host=host, why=why)

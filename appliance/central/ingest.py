@@ -23,6 +23,7 @@ from appliance.central.housekeeping import STEP_S, Housekeeping
 from appliance.central.intake import Answers, Batch, Incoming, Intake
 from appliance.central.mqtt import Connection
 from appliance.central.opening import connect, open_database
+from appliance.language import N_
 from appliance.messages import Certificate, Kind, Renewal, Watermarks
 
 log = logging.getLogger(__name__)
@@ -133,7 +134,7 @@ class Ingest:
         return self._database
 
     def _wait(self, error: Exception) -> None:
-        trouble = f"the database takes no rows: {error}"
+        trouble = N_("the database takes no rows: {error}").format(error=error)
         if trouble != self._database_trouble:
             log.error("%s; trying again, nothing is lost", trouble)
         self._database_trouble = trouble

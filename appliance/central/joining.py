@@ -28,6 +28,7 @@ from appliance.central.opening import connect, open_database
 from appliance.central.processes import note_alive
 from appliance.errors import InputError, UserError
 from appliance.join_code import PATH, Refused, Request
+from appliance.language import N_
 from appliance.places import make_room, network_of
 
 log = logging.getLogger(__name__)
@@ -137,11 +138,16 @@ class Endpoint:
         subject = network_of(address)
         wait_s = self.throttle.wait_s({subject: WRONG}, time.monotonic())
         if wait_s > 0:
-            return _refused(429, f"Too many wrong join codes came from here. Try again in {wait_s:.0f} s.")
+            return _refused(
+                429,
+                N_("Too many wrong join codes came from here. Try again in {seconds} s.").format(
+                    seconds=f"{wait_s:.0f}"
+                ),
+            )
         try:
             request = msgspec.json.decode(body, type=Request)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return _refused(400, "What was sent could not be read. Upgrade the box, or the centre.")
+            return _refused(400, N_("What was sent could not be read. Upgrade the box, or the centre."))
         try:
             database = connect(self.config.database_address)
             try:
@@ -154,7 +160,7 @@ class Endpoint:
         except (UserError, sqlite3.Error, OSError) as error:
             log.error("a box at %s cannot join: %s", address, error)
             self.throttle.take_back(None, [subject])
-            return _refused(503, "The centre cannot use its database just now. Try again in a minute.")
+            return _refused(503, N_("The centre cannot use its database just now. Try again in a minute."))
         self.throttle.take_back(None, [subject])
         return 200, msgspec.json.encode(answer)
 
@@ -198,11 +204,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Take a box that joins."""
         length = self.headers.get("Content-Length", "")
         if self.path != PATH:
-            self._send(*_refused(404, f"There is nothing here but {PATH}."))
+            self._send(*_refused(404, N_("There is nothing here but {path}.").format(path=PATH)))
         elif "Transfer-Encoding" in self.headers or not length.isdecimal() or len(length) > 9:
-            self._send(*_refused(411, "Say how long the request is."))
+            self._send(*_refused(411, N_("Say how long the request is.")))
         elif int(length) > MAX_BODY_BYTES:
-            self._send(*_refused(413, "The request is too long."))
+            self._send(*_refused(413, N_("The request is too long.")))
         else:
             body = self.rfile.read(int(length))
             if len(body) == int(length):
@@ -210,7 +216,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """What http.server itself refuses: a line too long, another method."""
-        self._send(*_refused(code, message or explain or "That cannot be done here."))
+        self._send(*_refused(code, message or explain or N_("That cannot be done here.")))
 
     def _send(self, status: int, content: bytes) -> None:
         self.close_connection = True

@@ -30,7 +30,7 @@ WITHOUT = {
 }
 """What people must know while no process of a kind runs."""
 SILENT = N_("Nothing has come from {box} for {time}. See its power and its network.")
-NOT_COUNTING = N_("{box} is connected, but for {time} nothing that it counts has come. {problem}")
+NOT_COUNTING = N_("{box} is connected, but for {time} nothing that it counts has come.")
 SEE_PAGE = N_("See its page.")
 HEARD_S = 180
 """A box says each minute how it is."""
@@ -127,7 +127,7 @@ class Looking:
     def _gone(self, box: Box, least_s: float) -> Finding:
         age_s = None if box.heard_utc is None else max(0.0, self._moment.utc - box.heard_utc)
         holds: bool | None = age_s is not None and age_s >= least_s  # one that never told anything cannot be gone
-        name = _("{box} at {site}", box=box.name, site=box.site) if box.site else box.name
+        name = f"{box.name} ({box.site})" if box.site else box.name
         words = _("{box} tells again what it counts.", box=name)
         if holds and age_s is not None:
             words = self._gone_words(box, name, age_s)
@@ -140,7 +140,7 @@ class Looking:
         """Whether it is off, away, or there and counts nothing: nobody should look for its power in vain."""
         is_heard = box.state_utc is not None and self._moment.utc - box.state_utc < HEARD_S
         if box.status == "running" and is_heard:
-            return _(NOT_COUNTING, box=name, time=duration(age_s), problem=box.problem or _(SEE_PAGE))
+            return " ".join((_(NOT_COUNTING, box=name, time=duration(age_s)), box.problem or _(SEE_PAGE)))
         return _(SWITCHED_OFF if box.status == "stopped" else SILENT, box=name, time=duration(age_s))
 
     def _backlog(self, box: Box) -> Finding:

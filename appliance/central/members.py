@@ -19,6 +19,7 @@ from appliance.errors import InputError, NotFound
 from appliance.join_code import Answer, JoinCode, Request, new_secret
 from appliance.language import N_, _
 from appliance.messages import Certificate, client_id
+from appliance.retold import retold
 from appliance.secrets import digest
 from appliance.times import utc_text
 
@@ -228,7 +229,7 @@ def _sign(trust: Trust, request: str, box: str, now_s: float) -> Signed:
     try:
         return trust.authority.sign_box(request, box, now_s)
     except CertificateError as error:
-        raise InputError(_("The box cannot be let in: {error}.", error=error)) from error
+        raise InputError(_("The box cannot be let in: {error}.", error=retold(str(error)))) from error
 
 
 def _record(database: Database, signed: Signed, box: str, key: str, now_s: float, join_id: int | None = None) -> None:

@@ -22,7 +22,9 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from appliance.central.intake import Incoming
+from appliance.language import N_
 from appliance.messages import FROM_BOX, MAX_BYTES, RETAINED, Kind, Message, encode, topic
+from appliance.outside import reason_words
 
 log = logging.getLogger(__name__)
 SHARE = "$share/mb9k-ingest/"
@@ -40,7 +42,7 @@ class Connection:
         self._where = f"{host}:{port}"
         self._inbox: queue.SimpleQueue[Incoming] = queue.SimpleQueue()
         self._number = 0  # of the connection: message ids begin again with each
-        self.trouble = f"the broker at {self._where} has not answered yet"
+        self.trouble = N_("the broker at {where} has not answered yet").format(where=self._where)
         """Why there is no connection, in words; empty: there is one."""
         self._client = client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
@@ -106,26 +108,28 @@ class Connection:
 
     def _connected(self, client: mqtt.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
         if reason.is_failure:
-            self._say(f"the broker at {self._where} refuses us: {reason}")
+            self._say(N_("the broker at {where} refuses us: {reason}").format(where=self._where, reason=_words(reason)))
             return
         self._number += 1
         client.subscribe([(f"{SHARE}{topic('+', kind)}", SubscribeOptions(qos=1)) for kind in FROM_BOX])
 
     def _subscribed(self, _client: mqtt.Client, _data: Any, _mid: int, reasons: list[ReasonCode], _: Any) -> None:
-        refused = [str(reason) for reason in reasons if reason.is_failure]
+        refused = [_words(reason) for reason in reasons if reason.is_failure]
         if refused:
-            self._say(f"the broker at {self._where} does not let us read what boxes send: {refused[0]}")
+            words = N_("the broker at {where} does not let us read what boxes send: {reason}")
+            self._say(words.format(where=self._where, reason=refused[0]))
         else:
             if self.trouble:
                 log.info("connected to the broker at %s", self._where)
             self.trouble = ""
 
     def _failed(self, _client: mqtt.Client, _data: Any) -> None:
-        self._say(f"the broker at {self._where} cannot be reached")
+        self._say(N_("the broker at {where} cannot be reached").format(where=self._where))
 
     def _ended(self, _client: mqtt.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
         if reason.is_failure:
-            self._say(f"the connection to the broker at {self._where} ended: {reason}")
+            words = N_("the connection to the broker at {where} ended: {reason}")
+            self._say(words.format(where=self._where, reason=_words(reason)))
 
     def _say(self, trouble: str) -> None:
         if trouble != self.trouble:
@@ -139,3 +143,7 @@ class Connection:
             where = ""
         delivery = self._number, message.mid, message.qos
         self._inbox.put(Incoming(where, bytes(message.payload[: MAX_BYTES + 1]), delivery))
+
+
+def _words(reason: ReasonCode) -> str:
+    return reason_words(reason.value, str(reason))

@@ -29,7 +29,7 @@ from appliance.central.opening import connect, open_database
 from appliance.central.reporting import site_of_centre
 from appliance.central.store import CentralStore
 from appliance.errors import NotSaved, UserError
-from appliance.language import speak
+from appliance.language import N_
 from appliance.reports.sending import Sender
 from appliance.times import Now, now
 
@@ -41,9 +41,9 @@ _TROUBLE = (sqlite3.Error, OSError, UserError)
 
 
 def site(config: CentralConfig) -> Site:
-    """Who tells: the centre, and its clocks. Raises DatabaseError, sqlite3.Error."""
+    """Who tells: the centre, its clocks and its language. Raises DatabaseError, sqlite3.Error."""
     with closing(CentralStore.open_existing(config.database_address)) as store:
-        return Site(config.name, "centre", config.web.base_url.rstrip("/"), store.zone())
+        return Site(config.name, "centre", config.web.base_url.rstrip("/"), store.zone(), config.language)
 
 
 def ways(config: CentralConfig) -> Mapping[Way, Send]:
@@ -87,7 +87,7 @@ class Notify:
         except _TROUBLE as error:
             if not isinstance(error, NotSaved):  # on a full disk what waits is told all the same
                 self.leads.clear()
-            trouble = f"Alerts cannot be judged: {error}"
+            trouble = N_("Alerts cannot be judged: {error}").format(error=error)
         if trouble and not self._trouble:
             log.error("%s; trying again", trouble)
         if self._trouble and not trouble:
@@ -130,7 +130,6 @@ class Notify:
 
 def serve(config: CentralConfig) -> None:
     """Raise alerts and deliver them until the process is told to end. Raises UserError."""
-    speak(config.language)
     if not is_postgresql(config.database_address):
         stay_alone(config.state, "central notify")
     open_database(config.database_address).close()  # what is wrong with it is said at once, in one line

@@ -124,4 +124,5 @@ def site_of_centre(config: CentralConfig) -> Site[CentralStore]:
         zone=lambda store: store.zone(),
         knows_time=lambda _store, _now: True,  # boxes trust certificates by this clock: it is right, or nothing works
         address=config.web.base_url,
+        language=config.language,
     )

@@ -53,7 +53,7 @@ def ways(config: Config) -> dict[Way, Send]:
     """What sends a test at once; MQTT goes through the outbox."""
 
     def teller() -> message.Site:
-        return message.Site(box_title(config), "box", config.web.base_url, time_zone())
+        return message.Site(box_title(config), "box", config.web.base_url, time_zone(), config.language)
 
     return {Way.WEBHOOK: by_webhook(teller), Way.EMAIL: by_mail(config.state, teller)}
 

@@ -11,6 +11,7 @@ from appliance.accounts.guard import Visitor
 from appliance.errors import UserError
 from appliance.language import N_, _
 from appliance.local.pages import Site
+from appliance.retold import retold
 from appliance.rules import fleet as rules
 from appliance.rules import on_site, updates
 from appliance.sections import Mqtt
@@ -118,7 +119,7 @@ def _broker_now(site: Site, store: Store, now: Now) -> dict[str, Any]:
     is_syncing = of_sync is not None and of_sync.alive
     # It also says what is wrong with the centre, before that.
     _before, of_broker, words = ((of_sync and of_sync.problem) or "").partition(on_site.SENTENCE)
-    said = f"{of_broker}{words}" if is_syncing else _("The service `sync` is not running.")
+    said = retold(f"{of_broker}{words}") if is_syncing else _("The service `sync` is not running.")
     return {
         "broker": broker,
         "broker_in_file": on_site.is_in_file(site.config),

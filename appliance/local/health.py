@@ -14,6 +14,7 @@ from appliance.errors import UserError
 from appliance.faces import Judging
 from appliance.local.pages import Site
 from appliance.local.words import board_notices, service_problems
+from appliance.retold import retold
 from appliance.service import SERVICES
 from appliance.store import BoxClock, ServiceStatus, Store, Stream, WallClock
 from appliance.times import Now, clock_is_synchronised
@@ -86,7 +87,7 @@ def look(site: Site, store: Store, now: Now, owner_id: int | None = None) -> Box
     known = {service.name for service in SERVICES}
     services = [each for each in store.services.all(now) if each.name in known]
     disk, clock, how = _room(site), store.ages.clock(), board.look()
-    notices = [clock.notice] if clock and clock.notice else []
+    notices = [retold(clock.notice)] if clock and clock.notice else []
     return BoxHealth(
         now=now,
         services=tuple(services),

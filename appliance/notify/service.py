@@ -19,7 +19,6 @@ from appliance.alerts.ways import by_mail, by_webhook
 from appliance.config import Config
 from appliance.disk import FOR_PEOPLE_BYTES, Reserve
 from appliance.errors import UserError
-from appliance.language import speak
 from appliance.notify.looking import Looking
 from appliance.reports.sending import Sender
 from appliance.rules.boxes import box_title
@@ -40,8 +39,8 @@ BUSY_TIMEOUT_S = 1.0  # what cannot be written now is tried again ten seconds la
 
 
 def site(config: Config, store: Store) -> Site:
-    """Who tells: the box, by the title that people gave it, and its clocks."""
-    return Site(box_title(config) or config.box, "box", config.web.base_url, store.trends.zone())
+    """Who tells: the box, by the title that people gave it, its clocks and its language."""
+    return Site(box_title(config) or config.box, "box", config.web.base_url, store.trends.zone(), config.language)
 
 
 def ways(config: Config) -> dict[Way, Send]:
@@ -110,7 +109,6 @@ class Notify:
 
 def serve(config: Config) -> None:
     """Raise alerts and deliver them until SIGTERM. Raises UserError."""
-    speak(config.language)
     stopping = threading.Event()
     couriers = [
         Courier(way, send, lambda: Store.open_for_service(config.store_path)) for way, send in ways(config).items()

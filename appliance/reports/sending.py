@@ -54,7 +54,7 @@ class Site(Generic[S]):
 
     folder: where its mail server is kept. title: how it is called. source: the sums of a plan. zone: by whose clocks
     reports are due. knows_time: whether the wall clock can be believed: else nothing becomes due. address: of its
-    pages, as people open them; empty: not known.
+    pages, as people open them; empty: not known. language: of what it sends, a key of LANGUAGES.
     """
 
     folder: Path
@@ -64,6 +64,7 @@ class Site(Generic[S]):
     zone: Callable[[S], TimeZone]
     knows_time: Callable[[S, Now], bool]
     address: str = ""
+    language: str = ENGLISH
 
 
 class Sender(Generic[S]):
@@ -83,8 +84,9 @@ class Sender(Generic[S]):
         """Note what is due, and send what waits; how many were sent. Raises UserError, sqlite3.Error: try again."""
         store = self._site.open_store()
         try:
-            note_due(self._site, store, now)
-            return self._send(store, now)
+            with speaking(ENGLISH):  # the record is in one language
+                note_due(self._site, store, now)
+                return self._send(store, now)
         finally:
             store.close()
 
@@ -148,8 +150,7 @@ class Sender(Generic[S]):
         with store.saving():
             store.reports.note_try(delivery.id, state, problem, now.utc)
             if state is DeliveryState.SENT:
-                with speaking(ENGLISH):  # the record is in one language
-                    told = {"of": delivery.period.title, "to": delivery.address}
+                told = {"of": delivery.period.title, "to": delivery.address}
                 store.audit.add(Action.REPORT_SENT, REPORT.format(id=delivery.schedule_id), **told)
             store.reports.forget_old()
 
@@ -180,7 +181,12 @@ def note_due(site: Site[S], store: S, now: Now) -> list[Schedule]:
 def mail_of(site: Site[S], store: S, schedule: Schedule, delivery: Delivery, now: Now) -> Mail:
     """The message of a delivery, from the sums as they are now. Raises MailError: all that it was about is gone."""
     if schedule.plan.subjects == ():
-        raise MailError(_(NO_SUBJECTS), is_final=True)
+        raise MailError(NO_SUBJECTS, is_final=True)
+    with speaking(site.language):
+        return _mail(site, store, schedule, delivery, now)
+
+
+def _mail(site: Site[S], store: S, schedule: Schedule, delivery: Delivery, now: Now) -> Mail:
     made = report(site.source(store, schedule.plan, now), delivery.period, now.utc)
     title = site.title()
     address = f"{site.address}{address_of(delivery.period, schedule.plan.subjects)}" if site.address else ""

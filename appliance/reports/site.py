@@ -21,6 +21,7 @@ from appliance.reports.links import Links, ListAddress, linked, no_list
 from appliance.reports.periods import Kind, Period, day_number, day_of, period_of
 from appliance.reports.report import report
 from appliance.reports.schedules import Plan, Schedule
+from appliance.retold import retold
 from appliance.time_zone import TimeZone
 from appliance.times import Now, utc_seconds
 from appliance.web.access import Access, App
@@ -226,6 +227,7 @@ def _list(reports: Reports, store: Any, visitor: Visitor, now: Now, **values: An
         deliveries=store.reports.newest(),
         server=server,
         unreadable=unreadable,
+        retold=retold,
         knows_time=reports.knows_time(store, now),
         **_common(reports, store, visitor, now),
         **more,

@@ -19,4 +19,5 @@ def site_of_box(config: Config) -> Site[Store]:
         zone=lambda store: store.trends.zone(),
         knows_time=knows_time,
         address=config.web.base_url,
+        language=config.language,
     )

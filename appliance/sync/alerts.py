@@ -22,7 +22,7 @@ def alerts_by_mqtt(config: Config, on_site: Teller) -> Courier:
     """Who delivers them. What it could not deliver stands in the log of the alerts."""
 
     def send(recipient: Recipient, event: Event) -> None:
-        about = Site(box_title(config) or config.box, "box", config.web.base_url)
+        about = Site(box_title(config) or config.box, "box", config.web.base_url, language=config.language)
         if wrong := on_site.say(recipient.address, message.document(event, about), CONFIRM_S):
             raise Undelivered(wrong)
 

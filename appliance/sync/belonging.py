@@ -8,6 +8,7 @@ import threading
 from appliance import membership
 from appliance.config import Config
 from appliance.errors import UserError
+from appliance.language import N_
 from appliance.membership import Membership
 from appliance.rules import fleet
 
@@ -60,5 +61,5 @@ class Belonging:
             self._refusal = str(error)
         except Exception:
             log.exception("joining by the code in the configuration failed")
-            self._refusal = "Joining by the code in mb9k.toml failed; the log says why."
+            self._refusal = N_("Joining by the code in mb9k.toml failed; the log says why.")
         self._wake.set()

@@ -40,6 +40,7 @@ SAYS_SO = N_("For a minute its page says so.")
 BLINKS = N_("For a minute its page says so and its light blinks.")
 RESTARTED = N_("The service {service} was ended, and runs again.")
 NOT_BACK = N_("The service {service} was ended, but has not come back within a minute.")
+TOO_LATE = N_("It came too late: it was valid until {until}Z, and by the box's clock it was {now}Z.")
 CUT_OFF = N_("The box was cut off while it did this. See whether it is done; if not, give the command again.")
 
 
@@ -92,8 +93,7 @@ class Commands:
             self._answer(
                 command.id,
                 False,
-                f"It came too late: it was valid until {utc_text(command.expires_utc)[:16]}Z, and by the box's clock it"
-                f" was {utc_text(now.utc)[:16]}Z.",
+                TOO_LATE.format(until=utc_text(command.expires_utc)[:16], now=utc_text(now.utc)[:16]),
                 now,
             )
         else:

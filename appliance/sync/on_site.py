@@ -27,6 +27,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 from appliance.config import Config
 from appliance.errors import UserError
 from appliance.faces import Counts
+from appliance.language import N_
+from appliance.outside import system_words
 from appliance.rules import on_site as rules
 from appliance.sections import Mqtt
 from appliance.store import DetectionFilter, Store
@@ -37,6 +39,10 @@ from appliance.times import Now, now
 
 log = logging.getLogger(__name__)
 
+NOT_SET = N_("No broker on site is set: set one on the page Fleet.")
+CANNOT = N_("The broker on site cannot be told: {error}.")
+NO_PASSWORD = N_("[mqtt] password_file: {path} cannot be read: {error}")
+NO_AUTHORITY = N_("[mqtt] tls_authority: {path} is no PEM file that can be read: {error}")
 KEEPALIVE_S = 30
 STEP_S = 5.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1, 60
@@ -74,13 +80,13 @@ def figures(store: Store, now: Now) -> dict[int, Figures]:
 class OnSite:
     """The connection to one broker. `step` reads the store and publishes what is new; call it every few seconds.
 
-    problem: why the broker cannot be told, in words; None: it is.
+    problem: why the broker cannot be told, a sentence; None: it is.
     """
 
     def __init__(self, settings: Mqtt, about: Announced) -> None:
         """Raises UserError: a file cannot be read."""
-        self.problem: str | None = "has not answered yet"
         self._settings, self._about = settings, about
+        self.problem: str | None = reasons.SITE_NOT_YET_TOLD.format(where=self.where)
         self._told: dict[str, bytes] = {}
         self._announced: frozenset[str] = frozenset()
         self._lock = threading.Lock()
@@ -161,11 +167,11 @@ class OnSite:
     def say(self, where: str, payload: bytes, timeout_s: float) -> str | None:
         """Publish once, under a topic of anybody's choice, and wait until the broker has it; or why it has it not."""
         if self._up_since_s is None:
-            return f"{rules.SENTENCE} {self.where} {self.problem or 'is not connected'}."
+            return self.problem or reasons.SITE_NOT_CONNECTED.format(where=self.where)
         sent = self._client.publish(where, payload, qos=1)
         with suppress(RuntimeError, ValueError):  # the connection was lost meanwhile, or the queue is full
             sent.wait_for_publish(timeout_s)
-        return None if sent.is_published() else f"{rules.SENTENCE} {self.where} did not confirm the message."
+        return None if sent.is_published() else reasons.SITE_NOT_CONFIRMED.format(where=self.where)
 
     def _announce(self, streams: dict[int, str]) -> None:
         about = self._about
@@ -194,7 +200,7 @@ class OnSite:
     def _on_connect(self, client: mqtt.Client, _data: Any, _flags: Any, code: ReasonCode, _properties: Any) -> None:
         self._is_refused = code.is_failure
         if code.is_failure:
-            self._say(f"refuses the box: {code}; see its user and password")
+            self._say(reasons.of_site_refusal(code.value, str(code), self.where))
             return
         with self._lock:
             self._told.clear()
@@ -220,20 +226,20 @@ class OnSite:
 
     def _on_connect_fail(self, _client: mqtt.Client, _data: Any) -> None:
         error = sys.exc_info()[1]  # paho calls this where it caught it, and tells it nowhere
-        self._say(reasons.of_site(error or OSError("no reason given"), self._settings.tls, time.time()))
+        error = error or OSError(N_("no reason given"))
+        self._say(reasons.of_site(error, self.where, self._settings.tls, time.time()))
 
     def _on_disconnect(self, _client: mqtt.Client, _data: Any, _flags: Any, code: ReasonCode, _properties: Any) -> None:
         was_up, self._up_since_s = self._up_since_s is not None, None
         was_refused, self._is_refused = self._is_refused, False
         if code.is_failure and not was_refused:
-            self._say(
-                "ended the connection; it is tried again" if was_up else reasons.of_site_closing(self._settings.tls)
-            )
+            ended = reasons.SITE_ENDED.format(where=self.where)
+            self._say(ended if was_up else reasons.of_site_closing(self.where, self._settings.tls))
 
     def _say(self, problem: str | None) -> None:
         if problem != self.problem:
             if problem:
-                log.warning("the broker on site %s %s", self.where, problem)
+                log.warning("%s", problem)
             else:
                 log.info("the broker on site %s is told the figures", self.where)
         self.problem = problem
@@ -260,12 +266,12 @@ class Teller:
         told = self._told
         if self._wrong or told is None or told.problem is None:
             return self._wrong
-        return f"{rules.SENTENCE} {told.where} {told.problem}."
+        return told.problem
 
     def say(self, where: str, payload: bytes, timeout_s: float) -> str | None:
         """Have the broker told something once; why that did not work, in a sentence."""
         if (told := self._told) is None:
-            return self._wrong or f"No {rules.SENTENCE.removeprefix('The ')} is set: set one on the page Fleet."
+            return self._wrong or NOT_SET
         return told.say(where, payload, timeout_s)
 
     def step(self) -> None:
@@ -274,7 +280,7 @@ class Teller:
             self._follow()
             self._wrong = None
         except UserError as error:
-            self._wrong = f"{rules.SENTENCE} cannot be told: {str(error).rstrip('.')}."
+            self._wrong = CANNOT.format(error=str(error).rstrip("."))
             raise
         if (told := self._told) is None:
             return
@@ -310,13 +316,13 @@ def _password(path: str) -> str | None:
     try:
         return Path(path).read_text().partition("\n")[0] if path else None
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"[mqtt] password_file: {path} cannot be read: {error}") from error
+        raise UserError(NO_PASSWORD.format(path=path, error=system_words(error))) from error
 
 
 def _tls(authority: str) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=authority or None)
     except (OSError, ssl.SSLError) as error:
-        raise UserError(f"[mqtt] tls_authority: {authority} is no PEM file that can be read: {error}") from error
+        raise UserError(NO_AUTHORITY.format(path=authority, error=system_words(error))) from error
     context.sslsocket_class = ClosingSocket
     return context

@@ -13,6 +13,7 @@ from random import Random
 from appliance import messages
 from appliance.config import Config
 from appliance.errors import UserError
+from appliance.language import N_
 from appliance.membership import Membership
 from appliance.messages import Command, State
 from appliance.service import HEARTBEAT_S, notify, repeat
@@ -29,6 +30,8 @@ from appliance.times import Now, now, utc_text
 
 log = logging.getLogger(__name__)
 
+NOT_COUNTED = N_("The centre does not get what this box counts.")
+NOT_REACHED = N_("This box has not reached its centre since {since}Z.")
 POLL_S = 1.0
 BUSY_TIMEOUT_S = 1.0  # what cannot be written now is tried again a second later anyway
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 120.0
@@ -237,8 +240,8 @@ class Sync:
         if status is None or not status.problem or moment.uptime_s - self._wrong_since_s < TELL_S:
             return None
         if status.connected:
-            return f"The centre does not get what this box counts. {status.problem}"
-        return f"This box has not reached its centre since {utc_text(status.since_utc)[:16]}Z. {status.problem}"
+            return f"{NOT_COUNTED} {status.problem}"
+        return f"{NOT_REACHED.format(since=utc_text(status.since_utc)[:16])} {status.problem}"
 
     def _obey(self, moment: Now) -> None:
         """Carry out what was asked."""

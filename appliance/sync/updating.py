@@ -18,6 +18,7 @@ from appliance.errors import UserError
 from appliance.files import replace_file
 from appliance.language import N_
 from appliance.messages import Command
+from appliance.outside import system_words
 from appliance.rules import updates as rules
 from appliance.sync.news import shortened
 from appliance.times import Now
@@ -38,6 +39,10 @@ FETCHED_ALL = N_("The bundle is fetched.")
 VERIFIED = N_("The bundle is verified.")
 ABOUT = N_("{to} is about to be tried.")
 NEVER_BEGAN = N_("It did not begin; the page Updates of the box says what to look at.")
+NO_BUNDLE = N_("The command names no bundle.")
+NOT_NOW = N_("The page of this box cannot have it updated, or it is just updated.")
+NOT_KEPT = N_("The bundle could not be kept ({error}).")
+RUNS = N_("Now {version} runs.")
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -72,10 +77,10 @@ class Updating:
         if self.order is not None:
             raise UserError(BUSY)
         if not command.address or not command.sha256:
-            raise UserError("The command names no bundle.")
+            raise UserError(NO_BUNDLE)
         there = rules.standing(self._config, now.utc)
         if not there.is_idle:
-            raise UserError(there.problem or "The page of this box cannot have it updated, or it is just updated.")
+            raise UserError(there.problem or NOT_NOW)
         fetch = Fetch(self._uploads, checked_address(command.address), self._ending.wait)
         self._uploads.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._fetch = fetch
@@ -121,7 +126,7 @@ class Updating:
         except UserError as error:
             self._answer = order.id, False, shortened(sentence(error))
         except OSError as error:
-            self._answer = order.id, False, f"The bundle could not be kept ({error.strerror})."
+            self._answer = order.id, False, NOT_KEPT.format(error=system_words(error))
 
     def _ended(self, now: Now) -> tuple[str, bool, str] | None:
         """What the journal says of what root began."""
@@ -137,12 +142,9 @@ class Updating:
         for outcome in there.outcomes:
             if outcome.utc >= order.begun_utc and outcome.after == order.to:
                 if not outcome.trouble:
-                    return order.id, True, f"{outcome.after} runs."
-                return (
-                    order.id,
-                    False,
-                    f"{shortened(outcome.trouble)[:TROUBLE_CHARACTERS].rstrip('.')}. {outcome.runs} runs.",
-                )
+                    return order.id, True, RUNS.format(version=outcome.after)
+                trouble = shortened(outcome.trouble)[:TROUBLE_CHARACTERS].rstrip(".")
+                return order.id, False, f"{trouble}. {RUNS.format(version=outcome.runs)}"
         if now.utc - order.begun_utc > rules.BEGIN_S:
             return order.id, False, NEVER_BEGAN
         return None

@@ -44,11 +44,28 @@ CPU_JUDGES = N_("The CPU judges.")
 NOT_USED = N_("It is not used; the CPU judges.")
 CPU_FOR_NOW = N_("The CPU judges; tried again in {pause}.")
 """Why it is that one which judges."""
-WAITING = "Another process builds the engine; waiting for it."
+WAITING = N_("Another process builds the engine; waiting for it.")
 PRECISIONS = ("int8", "fp16")  # the first that is right
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 60.0, 3600.0
 MOST_CUT_OFF = 3  # a build that ends with the machine each time must not be what the box does at each start
-CUT_OFF = f"the box ended {MOST_CUT_OFF} times while the engine was built or tested; see `mb9k engine build --again`"
+BUILDS = N_("An engine is being built ({precision}), for {minutes} min.")
+BUILDS_STEP = N_("An engine is being built ({precision}), for {minutes} min, {phase}: {step} of {steps}.")
+CUT_OFF = N_(
+    "the box ended {times} times while the engine was built or tested; see `mb9k engine build --again`"
+).format(times=MOST_CUT_OFF)
+TOLD_BY_CHILDREN = (
+    N_("pycuda is not installed"),
+    N_("the CUDA driver knows no device"),
+    N_("the CUDA driver does not answer ({error})"),
+    N_("TensorRT cannot be loaded ({error})"),
+    N_("TensorRT does not take the engine"),
+    N_("there is not enough memory for the engine"),
+    N_("there is not enough memory"),
+    N_("jetson-inference is not installed"),
+    N_("detectNet does not load the model"),
+    N_("detectNet did not answer within {seconds} s"),
+)
+"""What is raised where no catalogue is loaded: in the processes that speak with the GPU."""
 STEADY_S = 600.0  # who judged for so long may be tried again soon
 END_S = 10.0
 
@@ -163,7 +180,7 @@ class TensorRT:
             self.name = f"TensorRT {device.tensorrt} on {device.gpu}, {precision.upper()}"
             return
         if not failures:
-            raise BuildFailed(f"the model {model.id} has no form for TensorRT")
+            raise BuildFailed(N_("the model {model} has no form for TensorRT").format(model=model.id))
         worth_trying = [error for error in failures if not isinstance(error, EngineRefused)]
         raise type((worth_trying or failures)[0])("; ".join(dict.fromkeys(map(str, failures))))
 
@@ -208,7 +225,7 @@ class TensorRT:
         begun_s = time.monotonic()
         plan = self._build(key, form)
         built_s, built_utc = time.monotonic() - begun_s, utc_text(time.time())
-        self._progress.tell("The engine is built; it is being tested.")
+        self._progress.tell(N_("The engine is built; it is being tested."))
         try:
             opened = self._tested(plan, form)
         except EngineRefused as error:
@@ -225,8 +242,9 @@ class TensorRT:
 
         def tell(phase: str, step: int, steps: int) -> None:
             minutes = (time.monotonic() - begun_s) / 60
-            share = f", {phase}: {step} of {steps}" if steps else ""
-            self._progress.tell(f"An engine is being built ({key.precision.upper()}), for {minutes:.0f} min{share}.")
+            words = BUILDS_STEP if steps else BUILDS
+            told = {"precision": key.precision.upper(), "minutes": f"{minutes:.0f}"}
+            self._progress.tell(words.format(**told, phase=phase, step=step, steps=steps))
 
         tell("", 0, 0)
         content = verified(self._model.forms[form], self._directory)
@@ -245,9 +263,11 @@ class TensorRT:
             problems = self_test(detector, self._directory)
             close = agreement(detector, load_form(self._model, form, self._directory), self._directory)
             if problems:
-                raise EngineRefused(f"the engine fails its self-test: {'; '.join(problems[:3])} ({close})")
+                words = N_("the engine fails its self-test: {problems} ({figures})")
+                raise EngineRefused(words.format(problems="; ".join(problems[:3]), figures=close))
             if not close.is_close:
-                raise EngineRefused(f"the engine does not judge as ONNX Runtime does: {close}")
+                words = N_("the engine does not judge as ONNX Runtime does: {figures}")
+                raise EngineRefused(words.format(figures=close))
         except BaseException:
             worker.close()
             raise
@@ -264,7 +284,7 @@ def _if_there_is_room(write: Callable[[], None]) -> None:
 
 def _jetson(model: Model, engines: Engines, progress: Progress, directory: Path | None) -> Opened:
     """jetson-inference, by a file of its own."""
-    progress.tell("detectNet loads the model; the first time it builds an engine, which takes minutes.")
+    progress.tell(N_("detectNet loads the model; the first time it builds an engine, which takes minutes."))
     return open_detector(
         model,
         engines.folder,

@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.language import N_
 from appliance.vision.bboxes import PAD_GREY, STRIDES
 from appliance.vision.child import Child
 from appliance.vision.gpu_child import Answer, Task, views
@@ -61,12 +62,12 @@ def ask_device(timeout_s: float = ASK_S) -> Device:
     """Which GPU there is. Raises NoDevice, NotInstalled, ChildCrashed, DeviceHung."""
     for module, name in LIBRARIES.items():
         if importlib.util.find_spec(module) is None:  # no process is needed to know that
-            raise NotInstalled(f"{name} is not installed")
+            raise NotInstalled(N_("{library} is not installed").format(library=name))
     child = GpuChild(Task("device"))
     try:
         answer = child.answer(timeout_s)
         if answer is None or answer.device is None:
-            raise DeviceHung(f"the CUDA driver did not answer within {timeout_s:g} s")
+            raise DeviceHung(N_("the CUDA driver did not answer within {seconds} s").format(seconds=f"{timeout_s:g}"))
         return answer.device
     finally:
         child.end()
@@ -84,7 +85,9 @@ def build_engine(
         while not is_stopping():
             answer = child.answer(POLL_S)
             if answer is None and time.monotonic() - begun_s > limit_s:
-                raise DeviceHung(f"the engine was not built within {limit_s / 60:.0f} minutes")
+                raise DeviceHung(
+                    N_("the engine was not built within {minutes} minutes").format(minutes=f"{limit_s / 60:.0f}")
+                )
             if answer is not None and answer.kind == "progress":
                 tell(answer.text, answer.step, answer.steps)
             elif answer is not None:
@@ -114,7 +117,9 @@ class Worker:
             os.close(memory_fd)
         try:
             if self._child.answer(opening_s) is None:
-                raise DeviceHung(f"the engine could not be opened within {opening_s:g} s")
+                raise DeviceHung(
+                    N_("the engine could not be opened within {seconds} s").format(seconds=f"{opening_s:g}")
+                )
         except BaseException:
             self.close()
             raise
@@ -142,7 +147,7 @@ class Worker:
         try:
             self._child.send(count.to_bytes(4, "little"))
             if self._child.answer(self._pass_s) is None:
-                raise DeviceHung(f"the GPU did not answer within {self._pass_s:g} s")
+                raise DeviceHung(N_("the GPU did not answer within {seconds} s").format(seconds=f"{self._pass_s:g}"))
         except Exception as error:
             self._failure = error
             self._child.end()

@@ -28,6 +28,7 @@ from appliance.accounts.audit_details import DISK_FULL, TOO_OLD
 from appliance.accounts.audit_subjects import IMAGES_OF
 from appliance.disk import Reserve, free_bytes
 from appliance.images import ImageFiles, day_of
+from appliance.language import N_, n_
 from appliance.sections import Images
 from appliance.store import BoxClock, ImageDay, Store, WallClock
 from appliance.store.ages import STEADY_S
@@ -40,7 +41,7 @@ LEAP_RUNNING_S = 3600.0
 LEAP_OFF_S = 4 * DAY_S
 PROVEN_S = 3600.0
 SETTLED_S = 900.0  # after a start, time servers may take so long to answer
-NOT_SYNCHRONISED = (
+NOT_SYNCHRONISED = N_(
     "The clock of the box is not synchronised, so images are kept for {days} days of running, whatever the date."
     " Let it reach a time server; or if its clock is right, run `mb9k clock confirm` on the box."
 )
@@ -165,10 +166,14 @@ class Retention:
 
 def leapt(from_utc: float, to_utc: float, days: int) -> str:
     """What people must know of a clock that went forward too far."""
-    return (
-        f"The clock of the box went from {utc_text(from_utc)[:10]} to {utc_text(to_utc)[:10]} at once, by which the"
-        f" images of {days} day{'s' if days > 1 else ''} would be too old. They are kept. If the clock is right, run"
-        " `mb9k clock confirm` on the box; else correct it."
+    return n_(
+        "The clock of the box went from {begin} to {end} at once, by which the images of {n} day would be too old."
+        " They are kept. If the clock is right, run `mb9k clock confirm` on the box; else correct it.",
+        "The clock of the box went from {begin} to {end} at once, by which the images of {n} days would be too old."
+        " They are kept. If the clock is right, run `mb9k clock confirm` on the box; else correct it.",
+        days,
+        begin=utc_text(from_utc)[:10],
+        end=utc_text(to_utc)[:10],
     )
 
 

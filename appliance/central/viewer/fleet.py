@@ -18,6 +18,7 @@ from appliance.central.viewer.condition import Condition, Severity, completeness
 from appliance.central.viewer.pages import Centre
 from appliance.language import N_, _, n_
 from appliance.rates import Rate, compliance
+from appliance.retold import retold
 from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.forms import query_value, whole_number
@@ -141,7 +142,7 @@ def silent(store: CentralStore, now_utc: float, kind: str = "") -> list[str]:
     """What of the centre itself does not run, in words. kind: only of this kind of process, where it is given."""
     processes = [process for process in store.records.processes() if kind in ("", process.kind)]
     alive = [process for process in processes if process.is_alive(now_utc)]
-    found = [f"{process.name}: {process.problem}" for process in alive if process.problem]
+    found = [f"{process.name}: {retold(process.problem)}" for process in alive if process.problem]
     if store.db.is_full():
         return [_(FULL), *found]
     if kind in ("", "ingest") and not any(process.kind == "ingest" for process in alive):

@@ -15,15 +15,18 @@ from urllib.parse import urlsplit
 import av.error
 
 from appliance.address import Address
+from appliance.language import N_
 from appliance.vision.reading.reach import ELSEWHERE, ENDLESS, MAX_PACKET_BYTES, Reach, SourceRefused
 
 MAX_PLAYLIST_BYTES = 1_000_000
 SKIP_BYTES = 262_144  # a seek so little forward is read over, which is quicker than to ask again
 PLAYLIST = b"#EXTM3U"
 
-OTHER_PARTS = "This playlist names parts that lie elsewhere or are encrypted; such a stream cannot be fetched."
-TOO_LONG = "This playlist is too long for a camera's."
-UNKNOWN_SIGN_IN = "The camera asks for a way to sign in that this box does not know; allow Digest (MD5) or Basic on it."
+OTHER_PARTS = N_("This playlist names parts that lie elsewhere or are encrypted; such a stream cannot be fetched.")
+TOO_LONG = N_("This playlist is too long for a camera's.")
+UNKNOWN_SIGN_IN = N_(
+    "The camera asks for a way to sign in that this box does not know; allow Digest (MD5) or Basic on it."
+)
 
 
 class HttpClient:

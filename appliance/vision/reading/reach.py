@@ -15,21 +15,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from appliance.language import N_
+
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 MAX_PACKET_BYTES = 64_000_000  # no picture of a camera is so large; FFmpeg would keep gigabytes
 V4L2_MAJOR = 81  # the major number of video devices, Documentation/admin-guide/devices.txt of Linux
 
-THIS_BOX = (
+THIS_BOX = N_(
     "This address leads back to this box, or to no camera at all; name the camera's own address. (A camera server on"
     " this box: an admin names its port in sources.own_ports.)"
 )
-ELSEWHERE = "The camera sends this box on to another host; name the address of that host, if it is yours."
-OUTSIDE = (
+ELSEWHERE = N_("The camera sends this box on to another host; name the address of that host, if it is yours.")
+OUTSIDE = N_(
     "Files are read from the folders in sources.folders only; move this one there, or let an admin add its folder."
 )
-ENDLESS = "What this source sends is no picture of a camera: it never ends."
-NO_FILE = "This is not a file; a source is a video file, or a webcam such as /dev/video0."
-NO_WEBCAM = "This is not a webcam; webcams are called /dev/video0, /dev/video1 and so on."
+ENDLESS = N_("What this source sends is no picture of a camera: it never ends.")
+NO_FILE = N_("This is not a file; a source is a video file, or a webcam such as /dev/video0.")
+NO_WEBCAM = N_("This is not a webcam; webcams are called /dev/video0, /dev/video1 and so on.")
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _COMPATIBLE = ipaddress.ip_network("::/96")

@@ -17,6 +17,7 @@ import time
 from contextlib import suppress
 
 from appliance.address import Address
+from appliance.language import N_
 from appliance.vision.reading.http_source import unverified_tls
 from appliance.vision.reading.reach import ELSEWHERE, ENDLESS, MAX_PACKET_BYTES, Reach, SourceRefused
 
@@ -25,7 +26,7 @@ ACCEPT_S = 10.0
 CHUNK_BYTES = 65_536
 MAX_HEAD_BYTES, MAX_LINE_BYTES, MAX_BODY_BYTES = 16_384, 4_000, 1_000_000
 INTERLEAVED = 0x24  # $ begins a packet
-NOT_RTSP = "What answers at this address does not speak RTSP as a camera does; check the port."
+NOT_RTSP = N_("What answers at this address does not speak RTSP as a camera does; check the port.")
 
 _END_OF_HEAD = re.compile(rb"\n\r*\n")
 _RESPONSE = re.compile(rb"RTSP/1\.[01] ([1-5])[0-9][0-9](?: .*)?")

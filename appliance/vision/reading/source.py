@@ -16,6 +16,7 @@ from av.container import InputContainer
 
 from appliance.address import Address, parse
 from appliance.errors import InputError
+from appliance.language import N_
 from appliance.vision.reading.http_source import PLAYLIST, HttpClient, HttpFile
 from appliance.vision.reading.reach import Reach, SourceRefused, webcam
 from appliance.vision.reading.rtsp_relay import Relay
@@ -28,9 +29,9 @@ LIVE = {"flags": "low_delay", "analyzeduration": "500000", "probesize": "500000"
 FILE_FORMATS = "mov,matroska,avi,flv,mpegts,mpeg,mjpeg,h264,hevc"
 HTTP_FORMATS = "mpjpeg,mjpeg,flv,mpegts,hls,mov"
 NOTHING_BESIDE = {"protocol_whitelist": "none"}  # what FFmpeg may open by itself: no protocol is called so
-NO_SUCH_SCHEME = "This is no address of a camera; it begins with rtsp://, rtsps://, http:// or https://."
-NO_CAMERA_FORMAT = "What is at this address is no video of a camera (MJPEG, FLV, MPEG-TS, HLS or MP4); check it."
-NO_FILE_FORMAT = "This file is no video that this box can read; MP4, MKV, AVI, FLV and MPEG-TS are."
+NO_SUCH_SCHEME = N_("This is no address of a camera; it begins with rtsp://, rtsps://, http:// or https://.")
+NO_CAMERA_FORMAT = N_("What is at this address is no video of a camera (MJPEG, FLV, MPEG-TS, HLS or MP4); check it.")
+NO_FILE_FORMAT = N_("This file is no video that this box can read; MP4, MKV, AVI, FLV and MPEG-TS are.")
 
 
 class Source:
