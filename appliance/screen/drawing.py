@@ -127,14 +127,16 @@ def _text(seen: Seen, columns: int, rows: int, has_code: bool) -> list[str]:
     else:
         paragraphs.append([*_wrapped(_("This box is set up. Its page:"), columns), *_places(seen)])
     paragraphs.append(_troubles(seen, columns))
-    return _joined(paragraphs)
+    return _joined(paragraphs, rows)
 
 
-def _joined(paragraphs: Iterable[Sequence[str]]) -> list[str]:
+def _joined(paragraphs: Iterable[Sequence[str]], rows: int) -> list[str]:
+    """With an empty line between any two; where that is more than fits in the rows (0: any), without."""
+    filled = [paragraph for paragraph in paragraphs if paragraph]
+    is_tight = 0 < rows < sum(map(len, filled)) + len(filled) - 1
     lines: list[str] = []
-    for paragraph in paragraphs:
-        if paragraph:
-            lines += [*([""] if lines else []), *(f"{' ' * MARGIN}{line}" for line in paragraph)]
+    for paragraph in filled:
+        lines += [*([""] if lines and not is_tight else []), *(f"{' ' * MARGIN}{line}" for line in paragraph)]
     return lines
 
 
@@ -228,4 +230,11 @@ def _lives(seen: Seen, columns: int) -> list[str]:
 
 
 def _wrapped(text: str, columns: int, indent: str = "", first_indent: str = "") -> list[str]:
-    return textwrap.wrap(printable(text), max(columns, 10), initial_indent=first_indent, subsequent_indent=indent)
+    """Lines that end at spaces only: the hyphens are those of names, passwords and files."""
+    return textwrap.wrap(
+        printable(text),
+        max(columns, 10),
+        initial_indent=first_indent,
+        subsequent_indent=indent,
+        break_on_hyphens=False,
+    )
