@@ -13,7 +13,7 @@ from msgspec import Meta
 from appliance.errors import UserError
 from appliance.sections import (
     BOX_NAME,
-    SPEAKS,
+    BOX_SPEAKS,
     Backup,
     Fleet,
     Images,
@@ -44,7 +44,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     run_dir: Annotated[
         str, about("The folder of live previews and mediamtx.yml, best on tmpfs; empty: run/ in state_dir")
     ] = ""
-    language: Annotated[Language, about(SPEAKS)] = "en"
+    language: Annotated[Language, about(BOX_SPEAKS)] = "en"
     web: Web = Web()
     rtmp: Rtmp = Rtmp()
     media: Media = Media()

@@ -12,7 +12,9 @@ from msgspec import Meta
 Port = Annotated[int, Meta(ge=1, le=65535)]
 BOX_NAME = r"^[a-z0-9-]{1,40}$"
 Language = Literal["en", "de", "es", "fr"]  # as language.py has them
-SPEAKS = "What alerts, mails and reports speak, and pages where the browser wishes for none of these languages"
+_PAGES = "pages where the browser wishes for none of these languages"
+SPEAKS = f"What alerts, mails and reports speak, and {_PAGES}"
+BOX_SPEAKS = f"What alerts, mails, reports and the box's own screen speak, and {_PAGES}"
 Verb = Literal["restart", "shut_down", "name", "time_zone", "ssh", "factory_reset", "wifi", "update"]
 
 

@@ -27,8 +27,9 @@ from appliance.disk import Reserve
 from appliance.faces import Detection, State
 from appliance.https import Keeper
 from appliance.interfaces import addresses
+from appliance.language import speaking
 from appliance.notes import Hotspot, Notes
-from appliance.screen.looking import PATIENCE_S, Looker
+from appliance.screen.looking import DISK_FULL, PATIENCE_S, Looker
 from appliance.screen.terminal import AGAIN_S, Console, Serial, serial_consoles
 from appliance.service import SERVICES
 from appliance.store import Store
@@ -156,17 +157,18 @@ def iter_read(serial: Pty) -> Iterator[bytes]:
 
 
 def test_nothing_is_written_while_nothing_changes_and_all_when_the_size_does(
-    terminal: Pty, screen: Callable[..., subprocess.Popen[bytes]], store: Store
+    terminal: Pty, screen: Callable[..., subprocess.Popen[bytes]], store: Store, config_path: Path
 ) -> None:
     store.people.add("ann", "no password", Role.ADMIN, now().utc)
+    config_path.write_text(f'language = "de"\n{config_path.read_text()}')
     screen("--tty", str(terminal.path))
-    until(lambda: terminal.has("Today"), WAIT_S, "it is drawn")
+    until(lambda: terminal.has("Heute"), WAIT_S, "it is drawn, in the language of the box")
     before = len(terminal.raw)
     time.sleep(5)
     terminal.read()
     assert len(terminal.raw) == before
     terminal.resize(120, 40)
-    until(lambda: terminal.has("Today"), WAIT_S, "it is drawn for the other size")
+    until(lambda: terminal.has("Heute"), WAIT_S, "it is drawn for the other size")
 
 
 def test_a_console_that_is_not_there_is_waited_for_and_one_that_goes_is_forgotten(
@@ -254,6 +256,19 @@ def test_what_is_wrong_is_seen(store: Store, config_path: Path, tmp_path: Path) 
     looker.close()
 
 
+def test_what_is_wrong_is_seen_in_the_language_of_the_box(store: Store, config_path: Path, tmp_path: Path) -> None:
+    looker = Looker(load(config_path), Notes(tmp_path))
+    with speaking("de"):
+        looker.look(now())
+        later = Now(now().utc, now().boot_id, now().uptime_s + 2 * PATIENCE_S)
+        store.services.heartbeat("gate", 1, later.utc, DISK_FULL, later)
+        problems = looker.look(later).problems
+    assert "Die Seite antwortet nicht. Wenn das so bleibt, starten Sie die Box neu." in problems
+    assert "Der Beobachter läuft nicht; darum wird nichts beurteilt." in problems
+    assert any(each.startswith("Der Speicher ist voll") for each in problems), "a service put it on record in English"
+    looker.close()
+
+
 def test_a_full_disk_is_told_instead_of_services_that_cannot_write_that_they_live(
     store: Store, config_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -282,11 +297,13 @@ def test_without_a_record_it_says_that_the_box_starts_and_then_that_something_is
 
 def test_what_stands_on_the_screen_can_be_printed_anywhere(store: Store, config_path: Path, tmp_path: Path) -> None:
     be_alive(store)
-    (tmp_path / "wifi").write_text("The Wi-Fi Hall 5 could not be joined.")
+    joined = "The Wi-Fi Hall 5 could not be joined: is its password right, and is it near enough?"
+    (tmp_path / "wifi").write_text(joined)
+    config_path.write_text(f'language = "fr"\n{config_path.read_text()}')
     command = [sys.executable, "-m", "appliance.cli", "--config", str(config_path), "screen"]
     command += ["--once", "--notes", str(tmp_path)]
     size = {**os.environ, "COLUMNS": "100", "LINES": "30"}
     text = subprocess.run(command, cwd=REPOSITORY, env=size, capture_output=True, text=True, check=True).stdout
     code = load(config_path).claim_code_path.read_text().strip()
-    assert code in text and "! The Wi-Fi Hall 5 could not be joined." in text
+    assert code in text and "! Impossible de rejoindre le Wi-Fi Hall 5 : son mot" in " ".join(text.split())
     assert all(len(line) <= 100 for line in text.splitlines())

@@ -13,6 +13,7 @@ from pathlib import Path
 from appliance.errors import InputError, UserError
 from appliance.first_boot import naming, wifi
 from appliance.first_boot.hotspot import Run, run
+from appliance.language import _
 from appliance.notes import Notes
 
 log = logging.getLogger(__name__)
@@ -51,14 +52,19 @@ def _take_wifi(boot: Path, etc: Path, notes: Notes, run_program: Run) -> None:
     try:
         found = wifi.read(path)
     except InputError as error:
-        notes.say_wifi(f"{error} It stays on the card: correct it, and restart the box.")
+        what_to_do = _("It stays on the card: correct it, and restart the box.")
+        notes.say_wifi(f"{error} {what_to_do}")
         log.error("%s", error)
         return
     wifi.keep(found, etc)
     _writable(boot, lambda: wifi.wipe(path), run_program)
     notes.say_wifi(
-        f"The Wi-Fi “{found.ssid}” was taken from {wifi.FILE}. If it does not connect in a minute, its name or its"
-        " password may be wrong: write the file again."
+        _(
+            "The Wi-Fi “{ssid}” was taken from {file}. If it does not connect in a minute, its name or its"
+            " password may be wrong: write the file again.",
+            ssid=found.ssid,
+            file=wifi.FILE,
+        )
     )
     log.info("the Wi-Fi of %s was taken over, and the file removed", wifi.FILE)
 

@@ -65,7 +65,7 @@ def parse(content: bytes) -> Wifi:
     try:
         return checked(found["ssid"], found["password"], found.get("country", ""))
     except InputError as error:
-        raise InputError(_("{file}: {error}", file=FILE, error=error)) from error
+        raise InputError(_("{file} cannot be used: {error}", file=FILE, error=error)) from error
 
 
 def checked(ssid: str, password: str, country: str) -> Wifi:

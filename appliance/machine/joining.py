@@ -46,7 +46,7 @@ def _join(found: wifi.Wifi, notes: Notes) -> None:
         run("nmcli", "--wait", "90", "connection", "up", wifi.NAME)
     except UserError as error:
         log.error("%s", error)
-        said = f"The Wi-Fi {found.ssid} could not be joined: is its password right, and is it near enough?"
+        said = _("The Wi-Fi {ssid} could not be joined: is its password right, and is it near enough?", ssid=found.ssid)
     try:
         notes.say_wifi(said)
     except OSError as error:

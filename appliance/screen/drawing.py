@@ -1,4 +1,4 @@
-"""A box as lines of text, for a console of whatever size. Pure functions."""
+"""A box as lines of text, for a console of whatever size, in the language spoken. Pure functions."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from segno import helpers
 
+from appliance.language import N_, NARROW_SPACE, _
 from appliance.names import without_joiners
 from appliance.screen import blocks
 from appliance.screen.seen import Seen
@@ -20,7 +21,41 @@ MAX_ADDRESSES = 3
 APART = 3  # pixels between two numbers; between two digits is one
 NO_BREAK = "\u00a0"
 FINGERPRINT_PAIRS = 8  # on a line
-STATES = (("mask", "Mask"), ("incorrect", "Worn incorrectly"), ("no_mask", "No mask"), ("unknown", "Unknown"))
+STATES = (
+    ("mask", N_("Mask")),
+    ("incorrect", N_("Worn incorrectly")),
+    ("no_mask", N_("No mask")),
+    ("unknown", N_("Unknown")),
+)
+# What our languages write with and the kernel's own font lacks: it would draw a block for each.
+_PLAIN_SIGNS = str.maketrans(
+    {
+        "\u201c": '"',
+        "\u201d": '"',
+        "\u201e": '"',
+        "\u2018": "'",
+        "\u2019": "'",
+        "\u2013": "-",
+        "\u2014": "-",
+        "…": "...",
+        "œ": "oe",
+        "Œ": "OE",
+        NARROW_SPACE: NO_BREAK,
+    }
+)
+
+
+# What follows each of these, on lines of its own, is part of its sentence; what is said by a code stands beside it.
+# For translators: the next line is the name of the box's own Wi-Fi
+JOIN = N_("This box belongs to nobody yet, and has no network. To join its own Wi-Fi, use")
+# For translators: the next line is the name of the box's own Wi-Fi
+JOIN_BY_CODE = N_(
+    "This box belongs to nobody yet, and has no network. To join its own Wi-Fi, scan the code with a phone, or use"
+)
+# For translators: the next line is an address
+OPEN = N_("This box belongs to nobody yet. In the same network, open")
+# For translators: the next line is an address
+OPEN_BY_CODE = N_("This box belongs to nobody yet. In the same network, scan the code with a phone, or open")
 
 
 def screen(seen: Seen, columns: int, rows: int) -> list[str]:
@@ -37,21 +72,25 @@ def screen(seen: Seen, columns: int, rows: int) -> list[str]:
 
 def serial(seen: Seen) -> list[str]:
     """The same for a serial console, which scrolls: without pictures, and without what changes all day."""
-    return ["", *_text(seen, SERIAL_COLUMNS, 0, False), ""]
+    return ["", *(line.replace(NO_BREAK, " ") for line in _text(seen, SERIAL_COLUMNS, 0, False)), ""]
 
 
 def printable(text: str) -> str:
-    """A text that moves no cursor and takes one column a character: somebody else may have chosen it."""
-    plain = without_joiners(unicodedata.normalize("NFC", text))
-    return "".join(letter if letter.isprintable() and _is_narrow(letter) else "?" for letter in plain)
+    """A text that moves no cursor and takes one column a character: somebody else may have chosen it.
+
+    Spaces at which no line may end stay until the lines are made (`_fitting`).
+    """
+    plain = without_joiners(unicodedata.normalize("NFC", text)).translate(_PLAIN_SIGNS)
+    return "".join(letter if letter == NO_BREAK or _is_drawn(letter) else "?" for letter in plain)
 
 
-def _is_narrow(letter: str) -> bool:
-    return not unicodedata.combining(letter) and unicodedata.east_asian_width(letter) not in "WF"
+def _is_drawn(letter: str) -> bool:
+    is_narrow = not unicodedata.combining(letter) and unicodedata.east_asian_width(letter) not in "WF"
+    return letter.isprintable() and is_narrow
 
 
 def _fitting(lines: Iterable[str], columns: int, rows: int) -> list[str]:
-    return [line[:columns].rstrip() for line in lines][:rows]
+    return [line[:columns].replace(NO_BREAK, " ").rstrip() for line in lines][:rows]
 
 
 def _code(seen: Seen, columns: int, rows: int) -> list[str]:
@@ -82,20 +121,22 @@ def _text(seen: Seen, columns: int, rows: int, has_code: bool) -> list[str]:
     """What people read, top to bottom. rows: how many there are; 0: a serial console, where nothing is drawn large."""
     paragraphs = [[_title(seen)]]
     if seen.starts or (seen.claim_code and not seen.is_ready):
-        paragraphs.append(_wrapped("The box is starting. This takes a minute.", columns))
+        paragraphs.append(_wrapped(_("The box is starting. This takes a minute."), columns))
     elif seen.claim_code:
         paragraphs += _claiming(seen, columns, rows, has_code)
     else:
-        paragraphs.append([*_wrapped("This box is set up. Its page:", columns), *_places(seen)])
+        paragraphs.append([*_wrapped(_("This box is set up. Its page:"), columns), *_places(seen)])
     paragraphs.append(_troubles(seen, columns))
-    return _joined(paragraphs)
+    return _joined(paragraphs, rows)
 
 
-def _joined(paragraphs: Iterable[Sequence[str]]) -> list[str]:
+def _joined(paragraphs: Iterable[Sequence[str]], rows: int) -> list[str]:
+    """With an empty line between any two; where that is more than fits in the rows (0: any), without."""
+    filled = [paragraph for paragraph in paragraphs if paragraph]
+    is_tight = 0 < rows < sum(map(len, filled)) + len(filled) - 1
     lines: list[str] = []
-    for paragraph in paragraphs:
-        if paragraph:
-            lines += [*([""] if lines else []), *(f"{' ' * MARGIN}{line}" for line in paragraph)]
+    for paragraph in filled:
+        lines += [*([""] if lines and not is_tight else []), *(f"{' ' * MARGIN}{line}" for line in paragraph)]
     return lines
 
 
@@ -104,18 +145,16 @@ def _title(seen: Seen) -> str:
 
 
 def _claiming(seen: Seen, columns: int, rows: int, has_code: bool) -> list[list[str]]:
-    scan = "scan the code with a phone, or " if has_code else ""
     if there := seen.hotspot:
-        words = f"This box belongs to nobody yet, and has no network. To join its own Wi-Fi, {scan}use"
-        first = [*_wrapped(words, columns), f"  {printable(there.ssid)}", f"  password {printable(there.password)}"]
-        first += [*_wrapped("then open", columns), f"  {seen.page(there.address)}"]
+        first = [*_wrapped(_(JOIN_BY_CODE if has_code else JOIN), columns), f"  {printable(there.ssid)}"]
+        first += _wrapped(_("password {password}", password=there.password), columns, "  ", "  ")
+        first += [*_wrapped(_("then open"), columns), f"  {seen.page(there.address)}"]
     else:
-        words = f"This box belongs to nobody yet. In the same network, {scan}open"
-        first = [*_wrapped(words, columns), *_places(seen)]
-    words = "and make it yours with this claim code:"
+        first = [*_wrapped(_(OPEN_BY_CODE if has_code else OPEN), columns), *_places(seen)]
+    words = _("and make it yours with this claim code:")
     found = [first, [*_wrapped(words, columns), *_large(seen.claim_code, columns, rows)]]
     if seen.fingerprint:
-        words = "Your browser warns of the certificate. Go on if its SHA-256 is this one, and only then:"
+        words = _("Your browser warns of the certificate. Go on if its SHA-256 is this one, and only then:")
         found.append([*_wrapped(words, columns), *_fingerprint(seen.fingerprint, columns)])
     return found
 
@@ -146,23 +185,28 @@ def _troubles(seen: Seen, columns: int) -> list[str]:
     """What is wrong, and what to do."""
     found = list(seen.problems)
     if not seen.addresses and not seen.hotspot:
-        found.append("There is no network: plug in a cable, or see docs/first-boot.md for Wi-Fi.")
+        found.append(_("There is no network: plug in a cable, or see docs/first-boot.md for Wi-Fi."))
     if seen.wifi:
         found.append(seen.wifi)
     if seen.hotspot and not seen.claim_code:
         there = seen.hotspot
         found.append(
-            f"There is no network. The box's own Wi-Fi is {there.ssid}, its password {there.password};"
-            f" the page is there at {seen.page(there.address)}"
+            _(
+                "There is no network. The box's own Wi-Fi is {ssid}, its password {password};"
+                " the page is there at {address}",
+                ssid=there.ssid,
+                password=there.password,
+                address=seen.page(there.address),
+            )
         )
-    return [line for text in found for line in _wrapped(f"! {printable(text)}", columns, "  ")]
+    return [line for text in found for line in _wrapped(f"! {text}", columns, "  ")]
 
 
 def _with_counts(seen: Seen, columns: int, rows: int) -> list[str]:
     """Today by state, in digits as large as fit, and who is LIVE."""
     assert seen.counts is not None
-    values = [str(getattr(seen.counts, name)) for name, _ in STATES]
-    titles = [title for _, title in STATES]
+    values = [str(getattr(seen.counts, name)) for name, _title in STATES]
+    titles = [printable(_(title)) for _name, title in STATES]
     tail = [*_lives(seen, columns - 2 * MARGIN), "", *_troubles(seen, columns - 2 * MARGIN)]
     each = max((columns - 2 * MARGIN) // len(STATES), 1)
     room = rows - 6 - len(tail)
@@ -175,15 +219,22 @@ def _with_counts(seen: Seen, columns: int, rows: int) -> list[str]:
     title = f"{_title(seen)}   {'  '.join(seen.pages()[:1])}"
     numbers = ["".join(f"{part:<{each}}" for part in parts) for parts in zip(*drawn, strict=True)]
     heads = "".join(f"{title[: each - 1]:<{each}}" for title in titles)
-    return [f"{' ' * MARGIN}{line}" for line in (title, "", "Today", "", *numbers, heads, "", *tail)]
+    return [f"{' ' * MARGIN}{line}" for line in (title, "", printable(_("Today")), "", *numbers, heads, "", *tail)]
 
 
 def _lives(seen: Seen, columns: int) -> list[str]:
     if not seen.live:
-        return ["No stream is LIVE."]
+        return _wrapped(_("No stream is LIVE."), columns)
     titles = (printable(title).replace(" ", NO_BREAK) for title in seen.live)
-    return [line.replace(NO_BREAK, " ") for line in _wrapped(f"LIVE  {',  '.join(titles)}", columns, "      ")]
+    return _wrapped(f"LIVE  {',  '.join(titles)}", columns, "      ")
 
 
-def _wrapped(text: str, columns: int, indent: str = "") -> list[str]:
-    return textwrap.wrap(text, max(columns, 10), subsequent_indent=indent)
+def _wrapped(text: str, columns: int, indent: str = "", first_indent: str = "") -> list[str]:
+    """Lines that end at spaces only: the hyphens are those of names, passwords and files."""
+    return textwrap.wrap(
+        printable(text),
+        max(columns, 10),
+        initial_indent=first_indent,
+        subsequent_indent=indent,
+        break_on_hyphens=False,
+    )

@@ -14,7 +14,9 @@ from appliance.config import Config
 from appliance.disk import Reserve
 from appliance.errors import UserError
 from appliance.interfaces import addresses
+from appliance.language import N_, _
 from appliance.notes import Notes
+from appliance.retold import retold
 from appliance.rules.boxes import screen_shows_counts
 from appliance.screen.seen import Seen
 from appliance.secrets import claim_code
@@ -25,11 +27,14 @@ from appliance.times import Now
 PATIENCE_S = 60.0
 """So long after the start nobody is told that a service is not running: it may be starting."""
 SITE = "serve"
-DISK_FULL = "The disk is full: no images are kept. Sign in and delete old detections."
+DISK_FULL = N_("The disk is full: no images are kept. Sign in and delete old detections.")
 
 
 class Looker:
-    """What there is to see, asked again and again. For one thread. It only reads, but makes the claim code."""
+    """What there is to see, asked again and again. For one thread. It only reads, but makes the claim code.
+
+    What is wrong it tells in the language spoken; services and the first boot have it on record in English.
+    """
 
     def __init__(self, config: Config, notes: Notes) -> None:
         self._config, self._notes = config, notes
@@ -50,9 +55,9 @@ class Looker:
             https=web.https,
             port=web.port,
             fingerprint=self._fingerprint() if web.https else "",
-            wifi=self._notes.wifi(),
+            wifi=retold(self._notes.wifi()),
             hotspot=hotspot,
-            problems=(DISK_FULL,) if self._disk_is_full() else (),
+            problems=(_(DISK_FULL),) if self._disk_is_full() else (),
         )
         try:
             return self._with_record(seen, now)
@@ -72,7 +77,7 @@ class Looker:
         store = self._store
         alive = {service.name: service for service in store.services.all(now) if service.alive}
         problems = [*seen.problems, *self._service_problems(set(alive), seen, now)]
-        problems += [service.problem for service in alive.values() if service.problem]
+        problems += [retold(service.problem) for service in alive.values() if service.problem]
         code = "" if store.people.count() else claim_code(self._config.claim_code_path)
         seen = replace(seen, claim_code=code, is_ready=SITE in alive, problems=tuple(problems))
         if code or not screen_shows_counts(self._config):
@@ -87,14 +92,16 @@ class Looker:
         """What people must know of services that are not running; on a full disk none of them can say that it is."""
         if seen.problems or self._is_early(now):
             return []
-        site = [] if SITE in alive else ["The page does not answer. If this stays, restart the box."]
-        return site + [each.without_it for each in SERVICES if each.without_it and each.name not in alive]
+        site = [] if SITE in alive else [_("The page does not answer. If this stays, restart the box.")]
+        return site + [_(each.without_it) for each in SERVICES if each.without_it and each.name not in alive]
 
     def _without_record(self, seen: Seen, trouble: str, now: Now) -> Seen:
         """There is no record yet, or it cannot be read."""
         if self._is_early(now) and not self._config.store_path.exists():
             return replace(seen, is_ready=False, starts=True)
-        return replace(seen, is_ready=False, problems=(*seen.problems, f"The record cannot be read: {trouble}"))
+        return replace(
+            seen, is_ready=False, problems=(*seen.problems, _("The record cannot be read: {trouble}", trouble=trouble))
+        )
 
     def _is_early(self, now: Now) -> bool:
         return self._begun_s is not None and now.uptime_s - self._begun_s < PATIENCE_S

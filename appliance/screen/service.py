@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from appliance.config import Config
+from appliance.language import speak, speaking
 from appliance.notes import Notes
 from appliance.screen import drawing
 from appliance.screen.looking import Looker
@@ -63,14 +64,16 @@ class Screen:
 
 
 def serve(config: Config, tty: Path | None, serials: Sequence[Path], notes: Notes) -> None:
-    """Show the box on a console and on serial lines, until SIGTERM."""
+    """Show the box on a console and on serial lines, in its language, until SIGTERM."""
+    speak(config.language)
     Screen(config, tty, serials, notes).run(threading.Event())
 
 
 def text(config: Config, notes: Notes, columns: int = PLAIN_COLUMNS, rows: int = PLAIN_ROWS) -> list[str]:
-    """What stands on a screen of this size now. Raises OSError."""
+    """What stands on a screen of this size now, in the language in which it stands there. Raises OSError."""
     looker = Looker(config, notes)
     try:
-        return drawing.screen(looker.look(now()), columns, rows)
+        with speaking(config.language):
+            return drawing.screen(looker.look(now()), columns, rows)
     finally:
         looker.close()
