@@ -14,6 +14,8 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
+from appliance.language import N_
+
 ROOT = "mb9k"
 SCHEMA = 1
 COMPRESS_BYTES = 1000
@@ -35,6 +37,14 @@ Count = Annotated[int, Meta(ge=-(10**6), le=10**6)]
 Seconds = Annotated[int, Meta(ge=0, le=2**33)]
 Words = Annotated[str, Meta(max_length=200)]
 ShortWords = Annotated[str, Meta(max_length=80)]
+
+
+NO_TOPIC = N_("there is no topic {topic}")
+TOO_LARGE = N_("it has {count} bytes, more than {most}")
+NOT_JSON = N_("it is neither JSON nor compressed by zlib")
+CUT_OFF = N_("it is cut off, or too large when decompressed")
+MALFORMED = (NO_TOPIC, TOO_LARGE, NOT_JSON, CUT_OFF)
+"""What is wrong with a message, as far as it is for us to say."""
 
 
 class Malformed(ValueError):
@@ -83,7 +93,7 @@ def parse_topic(text: str) -> tuple[str, Kind]:
 
 
 def _unknown(text: str) -> tuple[str, Kind]:
-    raise Malformed(f"there is no topic {text[:100]!r}")
+    raise Malformed(NO_TOPIC.format(topic=repr(text[:100])))
 
 
 class Row(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -236,7 +246,7 @@ def encode(message: Message) -> bytes:
 def decode(payload: bytes, shape: type[Shape]) -> Shape:
     """A message that came. Raises Malformed, which says why."""
     if len(payload) > MAX_BYTES:
-        raise Malformed(f"it has {len(payload)} bytes, more than {MAX_BYTES}")
+        raise Malformed(TOO_LARGE.format(count=len(payload), most=MAX_BYTES))
     if payload[:1] not in (b"{", b"["):
         payload = _decompressed(payload)
     try:
@@ -250,7 +260,7 @@ def _decompressed(payload: bytes) -> bytes:
     try:
         plain = stream.decompress(payload, MAX_PLAIN_BYTES)
     except zlib.error as error:
-        raise Malformed("it is neither JSON nor compressed by zlib") from error
+        raise Malformed(NOT_JSON) from error
     if not stream.eof:
-        raise Malformed("it is cut off, or too large when decompressed")
+        raise Malformed(CUT_OFF)
     return plain

@@ -45,6 +45,8 @@ class Shouting(gettext.NullTranslations):
         ),
         (recorded.told, f"Messages of this box cannot be taken: {intake.TOO_OLD}.", None),
         (recorded.told, "", ""),
+        (words.reason, "it has 70000 bytes, more than 65536", "IT HAS 70000 BYTES, MORE THAN 65536"),
+        (words.reason, "there is no topic 'mb9k/x'", "THERE IS NO TOPIC 'mb9k/x'"),
         (words.reason, f"{intake.REFUSED}: no such column", f"{intake.REFUSED.upper()}: no such column"),
     ],
 )
@@ -55,6 +57,19 @@ def test_what_is_on_record_in_english_is_told_in_the_reader_s_language(
     assert say(kept) == kept
     with language.speaking("de"):
         assert say(kept) == (kept.upper() if told is None else told)
+
+
+def test_what_a_box_answered_is_told_in_the_reader_s_language(fleet: Fleet) -> None:
+    ann = fleet.browser("ann")
+    ann.post("/boxes/lobby/commands", action="restart", detail="watch")
+    for done, answer, told in (
+        (None, "The bundle is fetched: 42 %.", "Das Paket wird abgeholt: 42 %."),
+        (1, "The service watch was ended, and runs again.", "Der Dienst watch wurde beendet und läuft wieder."),
+        (1, "the LED blinks", "the LED blinks"),
+    ):
+        fleet.db.execute("update commands set done = ?, words = ?", [done, answer])
+        assert told in ann.get("/boxes/lobby", headers={"Accept-Language": "de"}).text
+        assert answer in ann.get("/boxes/lobby").text
 
 
 def test_events_are_listed_newest_first_by_pages_and_of_one_box(fleet: Fleet) -> None:

@@ -6,11 +6,12 @@ person has typed (a name, an address) is found by none, and stays as it is.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from appliance.accounts.audit import ENTRIES, Action
-from appliance.language import NN_, P_
+from appliance.language import NN_, P_, p_
 from appliance.retold import told_as
 
 STREAM = P_("audit", "stream {id} ({title})")
@@ -101,11 +102,28 @@ SUBJECTS: Mapping[Action, tuple[str | tuple[str, str], ...]] = {
 }
 """By what was done; of an action that is not here the subject is a name, a route, or nothing."""
 
+ROUTES: Mapping[str, str] = {
+    "POST /add-box": P_("audit", "a join code was made"),
+    "POST /add-box/<join_id:int>/withdraw": P_("audit", "a join code was withdrawn"),
+    "POST /boxes/<box_id>/edit": P_("audit", "name, site or note of a box"),
+    "POST /boxes/<box_id>/commands": P_("audit", "a command for a box"),
+    "POST /boxes/<box_id>/revoke": P_("audit", "a box was revoked"),
+    "POST /people/<person_id:int>/sites": P_("audit", "the sites that somebody sees"),
+    "POST /sites": P_("audit", "a site was added"),
+    "POST /sites/<site_id:int>/edit": P_("audit", "name, group or place of a site"),
+    "POST /sites/<site_id:int>/update": P_("audit", "an update for all boxes of a site"),
+    "POST /sites/<site_id:int>/remove": P_("audit", "a site was removed"),
+}
+"""What was changed at a centre, by the route that stands on record; Events tells with which box."""
+
 
 def subject_words(action: str, subject: str, details: Mapping[str, Any]) -> str:
     """What an entry is about, in the language spoken. details: of the same entry."""
     if _is_typed(action, details):
         return subject
+    if action == Action.CHANGED:
+        route = re.sub("^POST /sites/[0-9]+/remove$", "POST /sites/<site_id:int>/remove", subject)
+        return p_("audit", ROUTES[route]) if route in ROUTES else subject
     return told_as(subject, "audit", *_BY_VALUE.get(action, ()))
 
 

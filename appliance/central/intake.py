@@ -47,6 +47,7 @@ CLOCK_AHEAD = N_("the clock of the box is ahead: rows lie in the future")
 CAME_BACK = N_("The box was not in the database any more, and came back by its certificate.")
 TOO_OLD = N_("rows are older than what this centre keeps by the minute, so they are not counted")
 NO_RANGE = N_("its range has no end, no beginning, or ends before it begins")
+NOT_FOR_BOXES = N_("{kind} is not for a box to say")
 REFUSED = N_("the database refuses it")
 
 
@@ -151,7 +152,7 @@ class Intake:
             try:
                 box, kind = parse_topic(incoming.topic)
                 if kind not in FROM_BOX:
-                    raise Malformed(f"{kind.value} is not for a box to say")
+                    raise Malformed(NOT_FOR_BOXES.format(kind=kind.value))
                 message = decode(incoming.payload, SHAPES[kind])
                 if isinstance(message, SumsMessage):
                     _refuse_senseless(message)

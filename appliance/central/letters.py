@@ -6,12 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from appliance.central.database import Database
+from appliance.language import N_
 
 PAYLOAD_BYTES = 4096
 SAME_S = 3600
 """Letters of one box with one reason within so long are one row, and counted."""
 NEW_IN_A_BATCH = 50
 """What is more is counted in one row: whoever sends only nonsense must not cost others their time."""
+LEFT_OUT = N_("further messages like those before were left out")
 PER_BOX, IN_ALL = 200, 5000
 """How many rows are kept; the newest."""
 
@@ -38,7 +40,7 @@ def keep(database: Database, letters: Iterable[Letter], now_utc: int) -> None:
     for letter in letters:
         key = plain(letter.box, 40), plain(letter.topic, 100), plain(letter.reason)
         if key not in alike and len(alike) >= NEW_IN_A_BATCH:
-            key = "", "", "further messages like those before were left out"
+            key = "", "", LEFT_OUT
         times, payload = alike.get(key, (0, letter.payload))
         alike[key] = times + 1, payload
     for (box, topic, reason), (times, payload) in alike.items():

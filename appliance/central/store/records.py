@@ -9,6 +9,7 @@ from typing import Any
 from appliance.central.database import Database
 from appliance.central.store.boxes import seen_by
 from appliance.language import _
+from appliance.retold import retold
 
 SILENT_S = 30
 """After so long without a heartbeat a process of the centre does not run."""
@@ -46,9 +47,9 @@ class Command:
     def state(self, now_utc: float) -> str:
         """How it stands, in words."""
         if self.done is not None:
-            return self.words or (_("done") if self.done else _("refused"))
+            return retold(self.words) or (_("done") if self.done else _("refused"))
         if self.words:
-            return self.words  # how far an update is
+            return retold(self.words)  # how far an update is
         if now_utc > self.expires_utc:
             return _("expired: the box did not answer in time")
         return _("waits to be sent") if self.sent_utc is None else _("sent, no answer yet")

@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 
 from appliance.central import intake, members, status
 from appliance.language import N_, _
+from appliance.messages import MALFORMED
 
 ASKED = N_("asked for: {command}")
 TOKEN_MADE = N_("another metrics token was made")
 TOKEN_ENDED = N_("the metrics token was ended")
 EVENTS = (*members.EVENTS, intake.CAME_BACK, TOKEN_MADE, TOKEN_ENDED)
+OF_WHAT = N_("{action}: {what}")
+"""What a box was asked for, and of what."""
 REFUSED_BECAUSE = N_("the database refuses it: {error}")
 
 
@@ -29,13 +32,14 @@ def told(problem: str) -> str:
 
 def reason(of_letter: str) -> str:
     """Why a message could not be taken."""
-    return _again(of_letter, (REFUSED_BECAUSE,))
+    return _again(of_letter, (REFUSED_BECAUSE, intake.NOT_FOR_BOXES, *MALFORMED))
 
 
 def _command(words: str, actions: Mapping[str, str]) -> str:
     for action in actions.values():
         if words == action or words.startswith(f"{action}: "):
-            return _(action) + words.removeprefix(action)
+            what = words.removeprefix(action).removeprefix(": ")
+            return _(OF_WHAT, action=_(action), what=what) if what else _(action)
     return words
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from appliance.central import intake
+from appliance.central import intake, letters
 from appliance.central.store import Box, Command
 from appliance.central.viewer import recorded
 from appliance.central.viewer.condition import Age, Severity
@@ -69,6 +69,7 @@ REMEDIES = {
     intake.CLOCK_AHEAD: N_(
         "Set the clock of the box, or give it a time server that it reaches. What was refused comes again."
     ),
+    letters.LEFT_OUT: N_("What is to be done stands with those that came just before."),
     intake.TOO_OLD: N_(
         "Nothing: hours so old are closed. `keep.minutes_days` in central.toml says how long they are kept open."
     ),
@@ -106,7 +107,7 @@ def command(action: str, detail: str, streams: Mapping[str, str]) -> str:
     what = streams.get(detail, _("stream {number}", number=detail)) if action == "rotate_key" else detail
     what = detail.partition(" ")[0] if action == "update" else what  # its sha-256 is for programs
     words = _(ACTIONS.get(action, action))
-    return f"{words}: {what}" if what else words
+    return _(recorded.OF_WHAT, action=words, what=what) if what else words
 
 
 def outcome_mark(given: Command, now_utc: float) -> str:
