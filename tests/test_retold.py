@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from appliance import retold as module
 from appliance.faces import Judging
 from appliance.language import LANGUAGES, _, n_, sentences, speaking
 from appliance.retold import FEWEST_LETTERS, retold
 from appliance.sync import commands, reasons
+from appliance.vision import backends
 from appliance.vision.reading.condition import OF_ABOUT, PULLED, PUSHED, UNKNOWN_CODEC, Obstacle
 from tests.site import Box
 
@@ -122,3 +124,22 @@ def test_a_list_is_told_again_where_all_of_it_is_known_and_a_capital_is_kept() -
         assert retold("it was asked to end; nobody knows this") == "it was asked to end; nobody knows this"
         assert retold("It was asked to end") == "Es sollte enden" and retold("Nobody knows this") == "Nobody knows this"
         assert ";" not in frozen or retold(frozen) == _(PUSHED[Obstacle.FROZEN], seconds="35 s"), "no list, a sentence"
+
+
+def test_a_text_of_others_cannot_keep_a_page_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = list[str]()
+    marked = module._marked
+    monkeypatch.setattr(module, "_marked", lambda text, language: (looked.append(text), marked(text, language))[1])
+    figures = {"precision": "INT8", "minutes": "3", "step": "2", "steps": "9"}
+    with speaking("de"):
+        many = "".join(f"A{number}. " for number in range(60)).strip()
+        assert retold(many) == many
+        assert len(looked) < 10 * 60, "neighbours are tried together, not all with all"
+        assert retold(backends.BUILDS_STEP.format(**figures, phase="tactics")).startswith("Eine Engine wird gebaut")
+        unclear = backends.BUILDS_STEP.format(**figures, phase=", 3 min, : of " * 12)
+        assert retold(unclear) == unclear, "where its values end nobody can tell"
+
+
+def test_what_looks_like_a_marked_sentence_itself_breaks_no_page() -> None:
+    with speaking("de"):
+        assert retold("there is no slot {slot!r}; there are A") == "there is no slot {slot!r}; there are A"
