@@ -129,7 +129,12 @@ def test_a_list_is_told_again_where_all_of_it_is_known_and_a_capital_is_kept() -
 def test_a_text_of_others_cannot_keep_a_page_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     looked = list[str]()
     marked = module._marked
-    monkeypatch.setattr(module, "_marked", lambda text, language: (looked.append(text), marked(text, language))[1])
+
+    def noting(text: str, language: str) -> str | None:
+        looked.append(text)
+        return marked(text, language)
+
+    monkeypatch.setattr(module, "_marked", noting)
     figures = {"precision": "INT8", "minutes": "3", "step": "2", "steps": "9"}
     with speaking("de"):
         many = "".join(f"A{number}. " for number in range(60)).strip()
