@@ -22,12 +22,13 @@ MOST_WAYS = 1000
 """Where values may end in more ways, nobody can tell where they do; a text of others could be made to take minutes."""
 _NAME = re.compile(r"\{(\w+)\}")
 _NEXT = re.compile(r"(?<=[.?]) (?=[A-Z`])")  # where a sentence ends and the next one begins
-_VALUES = {"n": "[0-9\u202f]+", "count": "[0-9]+"}
+_WHOLE = "[0-9][0-9\u202f]{0,20}"  # no longer, or it could not be made a number
+_VALUES = {"n": _WHOLE, "count": "[0-9]+"}
 _FIGURES = ("n", "people", "free", "size")  # written as the language writes numbers; another may be a version
-_FIGURE = re.compile(r"([0-9\u202f]+)(?:\.([0-9]+))?( [kMGT]B)?")
-_DAYS = re.compile("([0-9]+) days?")
+_FIGURE = re.compile(rf"({_WHOLE})(?:\.([0-9]{{1,9}}))?( [kMGT]B)?")
+_DAYS = re.compile("([0-9]{1,9}) days?")
 _VALUE = r"(?:(?![.?] [A-Z`]).)*?"  # no value goes beyond its sentence
-_WHOLE_NUMBERS = dict.fromkeys(("n", "id", "first", "last"), "[0-9]+")
+_WHOLE_NUMBERS = dict.fromkeys(("n", "id", "first", "last"), "[0-9]{1,20}")
 
 
 @dataclass(frozen=True, slots=True)

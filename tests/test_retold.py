@@ -11,7 +11,8 @@ import pytest
 from appliance import retold as module
 from appliance.faces import Judging
 from appliance.language import LANGUAGES, _, n_, sentences, speaking
-from appliance.retold import FEWEST_LETTERS, retold
+from appliance.notify.looking import DISK_FULL
+from appliance.retold import FEWEST_LETTERS, retold, told_as
 from appliance.sync import commands, reasons
 from appliance.vision import backends
 from appliance.vision.reading.condition import OF_ABOUT, PULLED, PUSHED, UNKNOWN_CODEC, Obstacle
@@ -148,3 +149,14 @@ def test_a_text_of_others_cannot_keep_a_page_busy(monkeypatch: pytest.MonkeyPatc
 def test_what_looks_like_a_marked_sentence_itself_breaks_no_page() -> None:
     with speaking("de"):
         assert retold("there is no slot {slot!r}; there are A") == "there is no slot {slot!r}; there are A"
+
+
+@pytest.mark.parametrize("figure", ["\u202f", "9" * 5000])
+def test_what_is_no_figure_of_ours_breaks_no_page(figure: str) -> None:
+    with speaking("de"):
+        disk = DISK_FULL.format(free=f"{figure}.5 GB", size="2 GB", share="1 %")
+        assert f"{figure}.5 GB" in retold(disk)
+        for each in sentences("de"):
+            if isinstance(each, tuple) and "{n}" in each[1]:
+                retold(re.sub(r"\{(?!n\})\w+\}", "x", each[1]).replace("{n}", figure))
+        assert told_as(f"{figure} detections", "audit", ("{n} detection", "{n} detections")) == f"{figure} detections"
