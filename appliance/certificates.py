@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -33,6 +33,8 @@ SIGNER_DAYS = 1100
 EARLIER_S = 86_400
 """So long before it was made is a box's valid, for a broker whose clock is behind ours."""
 MAX_REQUEST_BYTES = 4000
+_Span: TypeAlias = tuple[float, float]
+_KEY_FORM = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
 
 
 class CertificateError(ValueError):
@@ -63,9 +65,7 @@ class Signed:
 
 def new_key() -> bytes:
     """A new private key, PEM (PKCS #8, not encrypted: it goes into a file that only its owner can read)."""
-    return ec.generate_private_key(ec.SECP256R1()).private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    return ec.generate_private_key(ec.SECP256R1()).private_bytes(*_KEY_FORM)
 
 
 def signing_request(key: bytes, name: str) -> str:
@@ -127,9 +127,8 @@ def verify_signed(content: bytes, signature: bytes, certificate: str, authoritie
     except InvalidSignature as error:
         raise CertificateError(N_("it was changed after it was signed")) from error
     if now_s > told.expires_utc:
-        raise CertificateError(
-            N_("its signer's certificate ended on {day}").format(day=_moment(told.expires_utc).date())
-        )
+        day = _moment(told.expires_utc).date()
+        raise CertificateError(N_("its signer's certificate ended on {day}").format(day=day))
     return told
 
 
@@ -169,12 +168,9 @@ def self_signed(key: bytes, names: Sequence[str], now_s: float, days: float) -> 
     Valid since a day ago, for browsers whose clock is behind ours. Raises CertificateError.
     """
     private, name = _key(key), _name(names[0][:64])
-    builder = _builder(name, name, private.public_key(), now_s - EARLIER_S, now_s + days * 86_400)
-    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-    builder = builder.add_extension(_usage(is_authority=False), critical=True)
-    builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-    builder = builder.add_extension(x509.SubjectAlternativeName([_alternative(n) for n in names]), False)
-    return _pem(builder.sign(private, hashes.SHA256()))
+    valid = (now_s - EARLIER_S, now_s + days * 86_400)
+    builder = _builder(name, name, private.public_key(), valid, is_authority=False)
+    return _pem(_for_one(builder, ExtendedKeyUsageOID.SERVER_AUTH, names).sign(private, hashes.SHA256()))
 
 
 def whole_fingerprint(certificate: str) -> str:
@@ -208,8 +204,7 @@ def checked_chain(chain: str, key: str) -> str:
         except Exception as error:
             words = N_("the chain is not in order: after each certificate stands who signed it")
             raise CertificateError(words) from error
-    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    return private.private_bytes(*form).decode() + "".join(map(_pem, certificates))
+    return private.private_bytes(*_KEY_FORM).decode() + "".join(map(_pem, certificates))
 
 
 def is_self_signed(certificate: str) -> bool:
@@ -234,9 +229,7 @@ class Authority:
         key = new_key()
         name = _name(f"mb9k authority of {centre}"[:64])
         public = _key(key).public_key()
-        builder = _builder(name, name, public, ALWAYS_S, now_s + AUTHORITY_DAYS * 86_400)
-        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        builder = builder.add_extension(_usage(is_authority=True), critical=True)
+        builder = _builder(name, name, public, (ALWAYS_S, now_s + AUTHORITY_DAYS * 86_400), is_authority=True)
         builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         certificate = builder.sign(_key(key), hashes.SHA256())
         return cls(_pem(certificate), key), key
@@ -288,24 +281,14 @@ class Authority:
         return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 
     def _sign(
-        self,
-        public: object,
-        name: str,
-        valid_utc: tuple[float, float],
-        purpose: x509.ObjectIdentifier,
-        names: Sequence[str] = (),
+        self, public: object, name: str, valid_utc: _Span, purpose: x509.ObjectIdentifier, names: Sequence[str] = ()
     ) -> Signed:
         if not isinstance(public, ec.EllipticCurvePublicKey) or not isinstance(public.curve, ec.SECP256R1):
             raise CertificateError(N_("the key is not of the kind EC P-256"))
-        end_s = min(valid_utc[1], self._certificate.not_valid_after_utc.timestamp())
-        builder = _builder(_name(name), self._certificate.subject, public, valid_utc[0], end_s)
-        builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        builder = builder.add_extension(_usage(is_authority=False), critical=True)
-        builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+        valid_utc = (valid_utc[0], min(valid_utc[1], self._certificate.not_valid_after_utc.timestamp()))
+        builder = _builder(_name(name), self._certificate.subject, public, valid_utc, is_authority=False)
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
-        builder = builder.add_extension(issuer, critical=False)
-        if names:
-            builder = builder.add_extension(x509.SubjectAlternativeName([_alternative(n) for n in names]), False)
+        builder = _for_one(builder, purpose, names).add_extension(issuer, critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
         return Signed(_pem(certificate), _facts(certificate))
 
@@ -320,17 +303,30 @@ def server_names(certificate: str) -> list[str]:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey, begin_s: float, end_s: float
+    subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey, valid_utc: _Span, is_authority: bool
 ) -> x509.CertificateBuilder:
+    path_length = 0 if is_authority else None
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(public)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(_moment(begin_s))
-        .not_valid_after(_moment(end_s))
+        .not_valid_before(_moment(valid_utc[0]))
+        .not_valid_after(_moment(valid_utc[1]))
+        .add_extension(x509.BasicConstraints(ca=is_authority, path_length=path_length), critical=True)
+        .add_extension(_usage(is_authority), critical=True)
     )
+
+
+def _for_one(
+    builder: x509.CertificateBuilder, purpose: x509.ObjectIdentifier, names: Sequence[str]
+) -> x509.CertificateBuilder:
+    """For one box, program or server. names: of a server, its host names and addresses."""
+    builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName([_alternative(n) for n in names]), False)
+    return builder
 
 
 def _usage(is_authority: bool) -> x509.KeyUsage:

@@ -6,6 +6,7 @@ among the marked sentences, with the values in it. What is not found stays as it
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,29 +16,37 @@ from appliance.language import ENGLISH, _, decimal, n_, number, p_, sentences, s
 
 FEWEST_LETTERS = 6
 """A sentence with fewer of its own would be found in nearly every text."""
+MOST_TOGETHER = 4
+"""So many sentences are marked as one, at most, of what is on record."""
+MOST_WAYS = 1000
+"""Where values may end in more ways, nobody can tell where they do; a text of others could be made to take minutes."""
 _NAME = re.compile(r"\{(\w+)\}")
 _NEXT = re.compile(r"(?<=[.?]) (?=[A-Z`])")  # where a sentence ends and the next one begins
-_VALUES = {"n": "[0-9\u202f]+", "count": "[0-9]+"}
+_WHOLE = "[0-9][0-9\u202f]{0,20}"  # no longer, or it could not be made a number
+_VALUES = {"n": _WHOLE, "count": "[0-9]+"}
 _FIGURES = ("n", "people", "free", "size")  # written as the language writes numbers; another may be a version
-_FIGURE = re.compile(r"([0-9\u202f]+)(?:\.([0-9]+))?( [kMGT]B)?")
-_DAYS = re.compile("([0-9]+) days?")
+_FIGURE = re.compile(rf"({_WHOLE})(?:\.([0-9]{{1,9}}))?( [kMGT]B)?")
+_DAYS = re.compile("([0-9]{1,9}) days?")
 _VALUE = r"(?:(?![.?] [A-Z`]).)*?"  # no value goes beyond its sentence
-_WHOLE_NUMBERS = dict.fromkeys(("n", "id", "first", "last"), "[0-9]+")
+_WHOLE_NUMBERS = dict.fromkeys(("n", "id", "first", "last"), "[0-9]{1,20}")
 
 
 @dataclass(frozen=True, slots=True)
 class _Template:
-    """A sentence with values. many: its other form, where it is told by number. surest: the longest of its own text."""
+    """A sentence with values. many: its other form, where it is told by number. own: its text between the values."""
 
     one: str
     many: str
     pattern: str
-    surest: str
+    own: tuple[str, ...]
+    surest: str  # the longest of these
     letters: int
 
     def told(self, text: str) -> str | None:
         """This text again, if it is this sentence."""
-        found = re.fullmatch(self.pattern, text, re.DOTALL) if self.surest in text else None
+        if not 0 < self._ways(text) <= MOST_WAYS:
+            return None
+        found = re.fullmatch(self.pattern, text, re.DOTALL)
         if found is None:
             return None
         values = {name: _value(name, value) for name, value in found.groupdict().items()}
@@ -49,6 +58,10 @@ class _Template:
             return n_(self.one, self.many, n, **values)
         except KeyError:  # its other form has a value that this one has not
             return None
+
+    def _ways(self, text: str) -> int:
+        """In how many ways the values may lie in this text, at most."""
+        return math.prod(text.count(part) if part else len(text) for part in self.own[1:-1])
 
 
 def _value(name: str, text: str) -> str:
@@ -107,7 +120,7 @@ def _retold(text: str, language: str) -> str:
     parts, told, start = _NEXT.split(text), list[str](), 0
     while start < len(parts):
         end, known = start + 1, None
-        for end in range(len(parts), start, -1):  # some are marked several together
+        for end in range(min(len(parts), start + MOST_TOGETHER), start, -1):
             known = _known(" ".join(parts[start:end]), language)
             if known is not None:
                 break
@@ -126,19 +139,28 @@ def _known(text: str, language: str) -> str | None:
 
 
 def _marked(text: str, language: str) -> str | None:
-    listed = [_known(part, language) for part in text.split("; ")] if "; " in text else []
     for end in ("", "."):  # what was marked without its full stop, which follows where it is told
         bare = text.removesuffix(end) if end else text
         if bare and _(bare) != bare:
             return _(bare) + (end if bare != text else "")
-    if listed and None not in listed:
-        return "; ".join(each for each in listed if each)
+    if "; " in text and (listed := _listed(text.split("; "), language)):
+        return listed
     for end in ("", ".") if text.endswith(".") else ("",):
         bare = text.removesuffix(end)
         for each in _templates(language):
-            if (told := each.told(bare)) is not None:
+            if each.surest in bare and (told := each.told(bare)) is not None:  # of hundreds, nearly none has it
                 return told + end
     return None
+
+
+def _listed(parts: Sequence[str], language: str) -> str | None:
+    told = []
+    for part in parts:
+        known = _known(part, language)
+        if known is None:
+            return None
+        told.append(known)
+    return "; ".join(told)
 
 
 @lru_cache
@@ -147,15 +169,15 @@ def _templates(language: str) -> Sequence[_Template]:
     found = []
     for marked in sentences(language):
         one, many = marked if isinstance(marked, tuple) else (marked, "")
-        forms = [each for each in (one, many) if _NAME.search(each)]
+        forms = [each for each in (one, many) if _NAME.search(each) and "{" not in _NAME.sub("", each)]
         found += [_template(one, many, form) for form in forms if not many or "{n}" in form]
     return sorted((each for each in found if each.letters >= FEWEST_LETTERS), key=lambda each: -each.letters)
 
 
 def _template(one: str, many: str, form: str) -> _Template:
-    own = _NAME.split(form)[::2]
+    own = tuple(_NAME.split(form)[::2])
     letters = sum(map(str.isalpha, "".join(own)))
-    return _Template(one, many, _pattern(form, _VALUES, _VALUE), max(own, key=len), letters)
+    return _Template(one, many, _pattern(form, _VALUES, _VALUE), own, max(own, key=len), letters)
 
 
 def _pattern(form: str, values: Mapping[str, str], value: str) -> str:

@@ -14,11 +14,11 @@ import msgspec
 import pytest
 
 from appliance import mail
-from appliance.alerts import changes, kinds
+from appliance.alerts import changes, kinds, trial
 from appliance.alerts.judge import What
 from appliance.alerts.kinds import Of, Subject
 from appliance.alerts.log import Event
-from appliance.alerts.message import told
+from appliance.alerts.message import Site, document, told
 from appliance.alerts.rate import TOO_FEW
 from appliance.alerts.recipients import Recipient, Way
 from appliance.alerts.sending import Undelivered
@@ -119,3 +119,11 @@ def test_a_test_that_fails_is_on_record_in_english_and_told_to_whoever_sent_it(r
         page = unescape(reader.get("/alerts").text)
         with speaking(language):
             assert _of(WORDS) in page and _of(NO_SERVER) in page, language
+
+
+def test_the_name_of_a_site_stays_as_it_is_in_a_test_of_it() -> None:
+    home = Site("Home", "box", language="de")
+    sent = json.loads(document(trial.test_event("Home", 0.0), home))
+    assert sent["subject"]["title"] == "Home"
+    together = Event("0" * 32, "1" * 32, What.RAISED, 0, 0, 1, "rate", kinds.ALL, "all streams", "", {})
+    assert json.loads(document(together, home))["subject"]["title"] == "alle Streams"

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from appliance import retold as module
 from appliance.faces import Judging
 from appliance.language import LANGUAGES, _, n_, sentences, speaking
-from appliance.retold import FEWEST_LETTERS, retold
+from appliance.notify.looking import DISK_FULL
+from appliance.retold import FEWEST_LETTERS, retold, told_as
 from appliance.sync import commands, reasons
+from appliance.vision import backends
 from appliance.vision.reading.condition import OF_ABOUT, PULLED, PUSHED, UNKNOWN_CODEC, Obstacle
 from tests.site import Box
 
@@ -122,3 +125,38 @@ def test_a_list_is_told_again_where_all_of_it_is_known_and_a_capital_is_kept() -
         assert retold("it was asked to end; nobody knows this") == "it was asked to end; nobody knows this"
         assert retold("It was asked to end") == "Es sollte enden" and retold("Nobody knows this") == "Nobody knows this"
         assert ";" not in frozen or retold(frozen) == _(PUSHED[Obstacle.FROZEN], seconds="35 s"), "no list, a sentence"
+
+
+def test_a_text_of_others_cannot_keep_a_page_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = list[str]()
+    marked = module._marked
+
+    def noting(text: str, language: str) -> str | None:
+        looked.append(text)
+        return marked(text, language)
+
+    monkeypatch.setattr(module, "_marked", noting)
+    figures = {"precision": "INT8", "minutes": "3", "step": "2", "steps": "9"}
+    with speaking("de"):
+        many = "".join(f"A{number}. " for number in range(60)).strip()
+        assert retold(many) == many
+        assert len(looked) < 10 * 60, "neighbours are tried together, not all with all"
+        assert retold(backends.BUILDS_STEP.format(**figures, phase="tactics")).startswith("Eine Engine wird gebaut")
+        unclear = backends.BUILDS_STEP.format(**figures, phase=", 3 min, : of " * 12)
+        assert retold(unclear) == unclear, "where its values end nobody can tell"
+
+
+def test_what_looks_like_a_marked_sentence_itself_breaks_no_page() -> None:
+    with speaking("de"):
+        assert retold("there is no slot {slot!r}; there are A") == "there is no slot {slot!r}; there are A"
+
+
+@pytest.mark.parametrize("figure", ["\u202f", "9" * 5000])
+def test_what_is_no_figure_of_ours_breaks_no_page(figure: str) -> None:
+    with speaking("de"):
+        disk = DISK_FULL.format(free=f"{figure}.5 GB", size="2 GB", share="1 %")
+        assert f"{figure}.5 GB" in retold(disk)
+        for each in sentences("de"):
+            if isinstance(each, tuple) and "{n}" in each[1]:
+                retold(re.sub(r"\{(?!n\})\w+\}", "x", each[1]).replace("{n}", figure))
+        assert told_as(f"{figure} detections", "audit", ("{n} detection", "{n} detections")) == f"{figure} detections"

@@ -54,7 +54,8 @@ def document(event: Event, site: Site) -> bytes:
 
 
 def _document(event: Event, site: Site) -> bytes:
-    title = event.title if event.subject.id else retold(event.title)
+    is_name = event.subject != ALL or event.what is What.TEST  # a test is about the site, which people named
+    title = event.title if is_name else retold(event.title)
     about = {"of": event.subject.of.value, "id": event.subject.id, "title": title}
     return json.dumps(
         {

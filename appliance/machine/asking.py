@@ -35,11 +35,11 @@ def ask(
     """
     for answer in answers(config, request, patience_s):
         if isinstance(answer, Done):
-            return Done(retold(answer.words))
+            return answer
         if isinstance(answer, Refused):
-            raise (InputError if answer.because == "input" else UserError)(retold(answer.words))
+            raise (InputError if answer.because == "input" else UserError)(answer.words)
         if heard:
-            heard(retold(answer.words))
+            heard(answer.words)
     raise UserError(_("The machine room ended without an answer; `journalctl -u 'mb9k-machine@*'` says why."))
 
 

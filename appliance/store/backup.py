@@ -35,8 +35,8 @@ from appliance.store.summaries import Summaries
 NAME = re.compile(r"^mb9k-(\d{6})-(\d{8}T\d{6}Z)\.db$")
 PARTIAL = ".partial"
 NUMBERS = 1_000_000
-PUT_BACK = N_("A copy of the record was put back.")
 """Among which the numbers of a new record's streams begin, so that they are no longer those of the one before."""
+PUT_BACK = N_("A copy of the record was put back.")
 
 
 class BackupError(UserError):

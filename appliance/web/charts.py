@@ -95,7 +95,8 @@ def scale_lines(highest: int) -> tuple[int, ...]:
 def stacked_bars(bars: list[Bar], title: str, step_s: int = 3600, ticks: list[Tick] | None = None) -> str:
     """An SVG of stacked bars, one per step, with the week before as a line where it was asked.
 
-    ticks: the labels below. None: those of steps of 60, 3600 or 86400 s of UTC, which app.js turns into local ones."""
+    ticks: the labels below. None: those of steps of 60, 3600 or 86400 s of UTC, which app.js turns into local ones.
+    """
     lines = scale_lines(max((max(bar.total, bar.before or 0) for bar in bars), default=0))
     top = lines[-1]
     room = HEIGHT - BOTTOM - TOP

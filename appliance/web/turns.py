@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from threading import Condition
 
 AT_ONCE = 2
-LONGEST_S = 0.5  # whoever takes longer waits for something outside, as a mail server, and keeps nobody back
+LONGEST_S = 0.5  # whoever takes longer waits for something outside, as a disk or root, and keeps nobody back
 
 
 class Turns:
