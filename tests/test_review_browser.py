@@ -95,3 +95,6 @@ def test_on_a_phone_and_without_a_script_buttons_do_it(served: Served, chromium:
     page.wait_for_selector("text=Detection 5 is reviewed: Mask. This is the next one.")
     assert states(served) == ["mask", "incorrect ok", "mask", "incorrect ok", "mask ok"]
     assert State.MASK.value in states(served)[0] and "/detections/3?reviewed=no" in page.url
+    page.click(".languages >> text=Français")
+    page.wait_for_selector("text=Plus anciennes →")
+    assert page.evaluate("document.documentElement.scrollWidth") == 320, "the way on fits beside or under the way back"

@@ -180,10 +180,10 @@ def _value(name: str, value: Any) -> str:
 
 def _text(name: str, text: str) -> str:
     """A value in the language spoken."""
+    if text in VALUES.get(name, ()):
+        return text.replace("_", " ") if spoken() == ENGLISH else p_("audit", text)
     if spoken() == ENGLISH:
         return text
-    if text in VALUES.get(name, ()):
-        return p_("audit", text)
     return _TEXTS[name](text) if name in _TEXTS else text
 
 

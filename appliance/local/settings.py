@@ -154,7 +154,8 @@ def _end_site(pid: int) -> None:
 
 def _page(site: Site, store: Store, now: Now, **values: Any) -> Page:
     config, known = site.config, {service.name: service for service in SERVICES}
-    services = [each for each in store.services.all(now) if each.name in known]
+    heard = {each.name: each for each in store.services.all(now)}
+    services = [heard[name] for name in known if name in heard]
     shown = {
         "config": config,
         "box_title": boxes.box_title(config),
