@@ -164,7 +164,7 @@ def test_each_subject_and_each_value_is_told_with_what_a_person_typed_as_it_is(l
             assert (typed in said) == (typed in text) and ("my script" in said) == ("my script" in text)
     for name, values in VALUES.items():
         for value in values:
-            assert detail_words(name, value) == f"{name.replace('_', ' ')}: {value}", "in English"
+            assert detail_words(name, value) == f"{name.replace('_', ' ')}: {value.replace('_', ' ')}", "in English"
             with speaking(language):
                 said = p_("audit", value)
             assert said != value or said.casefold() == value or said in SAME, f"{language}: {value}"
