@@ -382,16 +382,29 @@ def test_a_stream_that_is_being_deleted_is_in_no_sum_of_all(box: Store) -> None:
     assert box.trends.by_stream(None) == {1: Counts(mask=1)}
 
 
-def test_a_box_from_before_hours_were_sorted_by_time_keeps_their_sums() -> None:
+def test_a_box_from_before_its_hours_were_summed_up_has_them() -> None:
     db = Database(memory=True)
     accounts_migrations.apply(db)
-    migrations.apply(db, stop_before="m027_hours_by_time")
+    migrations.apply(db, stop_before="m027_box_hours")
     store = Store(db.conn)
     add_streams(store)
     for number in range(40):
         store.detections.add(1 + number % 2, seen(BEGAN + 1729.5 * number, STATES[number % 4]))
-    before = stored(store, "hours")
     migrations.apply(db)
-    assert before and stored(store, "hours") == before
     store.detections.add(1, seen(BEGAN))
     assert [sentence for question, sentence in INVARIANTS if store.db.execute(question).fetchone()[0]] == []
+    (persons,) = store.db.execute("select sum(mask + no_mask + incorrect + unknown) from box_hours").fetchone()
+    assert persons == 41
+
+
+def test_nothing_is_left_of_an_hour_that_counts_nobody_any_more(box: Store) -> None:
+    box.detections.add(1, seen(BEGAN))
+    box.detections.add(2, seen(BEGAN))
+    box.db.execute("delete from streams where id = 1")
+    assert [row["mask"] for row in box.db.execute("select mask from box_hours")] == [1]
+    box.db.execute("delete from streams where id = 2")
+    assert not box.db.execute("select * from box_hours").fetchall()
+    box.db.execute("insert into box_hours (hour, mask) values (1, 7)")
+    assert [said for said in box.problems() if "the whole box" in said]
+    box.trends.recount()
+    assert box.problems() == []

@@ -43,7 +43,7 @@ from appliance.store.still_places import StillPlaces
 from appliance.store.streams import Streams
 from appliance.store.summaries import WRONG_MINUTES, Summaries
 from appliance.store.trends import Trends
-from appliance.store.trends_schema import WRONG_DAYS, WRONG_HOURS, WRONG_QUARTERS
+from appliance.store.trends_schema import WRONG_BOX_HOURS, WRONG_DAYS, WRONG_HOURS, WRONG_QUARTERS
 from appliance.store.views import Views
 from appliance.store.without_row import WithoutRow
 from appliance.store.zones import Zones
@@ -320,6 +320,11 @@ INVARIANTS = (
     (
         WRONG_HOURS,
         "the sums by the hour are not those of the quarters of an hour, so pages show wrong figures;"
+        " `mb9k check --repair` counts them again; please report it",
+    ),
+    (
+        WRONG_BOX_HOURS,
+        "the sums by the hour of the whole box are not those of its streams, so pages show wrong figures;"
         " `mb9k check --repair` counts them again; please report it",
     ),
     (

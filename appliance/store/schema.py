@@ -379,6 +379,6 @@ def m026_deletions(db: Database) -> None:
 
 
 @migrations()
-def m027_hours_by_time(db: Database) -> None:
-    """The sums by the hour in the order of time, for what is asked of all streams."""
-    trends_schema.sort_hours_by_time(db)
+def m027_box_hours(db: Database) -> None:
+    """Sums by the hour of all streams together, for what is asked of the whole box."""
+    trends_schema.make_box_hours(db)

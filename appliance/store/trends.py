@@ -13,19 +13,22 @@ import sqlite3
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from appliance.faces import Counts, State
 from appliance.sqlite import Database
 from appliance.store.detections import Detections
 from appliance.store.filters import OF_STREAMS, STREAMS, DetectionFilter, conditions
-from appliance.store.trends_schema import COLUMNS, CUTS, DIFFERENCES, TO_QUARTERS, floored
+from appliance.store.trends_schema import BOX_HOURS, COLUMNS, CUTS, DIFFERENCES, TO_QUARTERS, floored
 from appliance.time_zone import ALWAYS_UTC, DAY_S, HOUR_S, QUARTER_S, TimeZone
 
 _STATES = tuple(state.value for state in State)
 _SUMS = ", ".join(f"coalesce(sum({name}), 0) as {name}" for name in COLUMNS)
 _OF_STREAMS = "stream_id in (select value from json_each(:stream_ids))"
 _OF_ALL = "stream_id in (select id from streams where receipt_id is null)"
-_NOT_GOING = "stream_id not in (select id from streams where receipt_id is not null)"  # being deleted
+_NAMES, _LESS = ", ".join(COLUMNS), ", ".join(f"-{name}" for name in COLUMNS)
+_GOING = "stream_id in (select id from streams where receipt_id is not null)"  # being deleted
+_DAY_OF_HOUR = f"{floored('hour', 24)} / 24"
 _END_UTC = -ALWAYS_UTC
 _NOBODY = Counts()
 
@@ -85,6 +88,8 @@ class Trends:
         for table, sums in CUTS.items():
             self.db.execute(f"delete from {table}")
             self.db.execute(sums)
+        self.db.execute("delete from box_hours")
+        self.db.execute(BOX_HOURS)
 
     def recount(self) -> int:
         """Put the quarters right by their minutes, and those older than the minutes that are kept by their detections;
@@ -137,14 +142,9 @@ class Trends:
         ]
 
     def _week_of_days(self, stream_ids: Collection[int] | None, first: int, end: int) -> list[sqlite3.Row]:
-        """In two steps: of all streams, the hours are added up in the order in which they stand, without sorting."""
-        of_streams = _NOT_GOING if stream_ids is None else _OF_STREAMS
-        return self.db.execute(
-            f"select {_of_week('hour')} as key, {_SUMS} from"
-            f" (select hour, {_SUMS} from hours where {of_streams} and hour >= :first and hour < :end group by hour)"
-            " group by 1",
-            {"stream_ids": _ids_json(stream_ids), "first": 24 * first, "end": 24 * end},
-        ).fetchall()
+        if stream_ids is None:
+            return self._of_box(_of_week("hour"), first, end)
+        return self._select(_of_week("hour"), "hours", stream_ids, 24 * first, 24 * end, "hour")
 
     def _week_of_quarters(self, stream_ids: Collection[int] | None, since: int, until: int) -> Iterator[sqlite3.Row]:
         for start, end, offset_s in self.zone().parts(since, until):
@@ -177,13 +177,7 @@ class Trends:
         if since >= until:
             return self._detections.counts(where)
         parameters = where.parameters()
-        ids = [
-            row["id"]
-            for row in self.db.execute(
-                f"select streams.id as id {STREAMS} where {conditions(OF_STREAMS, parameters)}",
-                parameters,
-            )
-        ]
+        ids = self._ids_under(parameters)
         counts = Counts()
         for table, column, first, end in self._pieces(since, until):
             added = _bucket(since, until, self._select("0", table, ids, first, end, column))
@@ -196,6 +190,13 @@ class Trends:
         for edge in edges:
             counts = _sum([counts, self._detections.counts(edge)])
         return counts if where.state is None else Counts(**{where.state.value: getattr(counts, where.state.value)})
+
+    def _ids_under(self, parameters: dict[str, Any]) -> list[int] | None:
+        """Which streams a filter means; None: all."""
+        if not parameters.keys() & OF_STREAMS.keys():
+            return None
+        rows = self.db.execute(f"select streams.id {STREAMS} where {conditions(OF_STREAMS, parameters)}", parameters)
+        return [stream_id for (stream_id,) in rows]
 
     def first_utc(self, stream_ids: Collection[int] | None) -> int | None:
         """When the first quarter of an hour began of which anything is known; None: nothing is."""
@@ -226,10 +227,24 @@ class Trends:
         self, key: str, table: str, stream_ids: Collection[int] | None, first: int, end: int, column: str = ""
     ) -> list[sqlite3.Row]:
         column = column or key
+        if stream_ids is None and table == "days":
+            return self._of_box(_DAY_OF_HOUR if key == column else key, first, end)
         return self.db.execute(
             f"select {key} as key, {_SUMS} from {table} where {_of_streams(stream_ids)} and {column} >= :first"
             f" and {column} < :end group by 1",
             {"stream_ids": _ids_json(stream_ids), "first": first, "end": end},
+        ).fetchall()
+
+    def _of_box(self, key: str, first: int, end: int) -> list[sqlite3.Row]:
+        """All streams together in the days first <= day < end, without those that are being deleted.
+
+        key: SQL of `hour`.
+        """
+        return self.db.execute(
+            f"select {key} as key, {_SUMS} from"
+            f" (select hour, {_NAMES} from box_hours union all select hour, {_LESS} from hours where {_GOING})"
+            " where hour >= :first and hour < :end group by 1",
+            {"first": 24 * first, "end": 24 * end},
         ).fetchall()
 
     def _ids(self, stream_ids: Collection[int] | None) -> list[int]:

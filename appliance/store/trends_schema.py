@@ -64,6 +64,7 @@ def local(start_utc: str, step_s: int) -> str:
     return f"({floored(f'{start_utc} + {offset_s}', step_s)} / {step_s})"
 
 
+_ADDED_UP = ", ".join(f"sum({name})" for name in COLUMNS)
 _ADDED = "on conflict ({key}) do update set " + ", ".join(f"{name} = {name} + excluded.{name}" for name in COLUMNS)
 TO_QUARTERS = f"insert into quarters (stream_id, start_utc, {_NAMES}) {{select}} " + _ADDED.format(
     key="stream_id, start_utc"
@@ -80,7 +81,7 @@ def _cut(table: str) -> str:
     column, step_s = _LOCAL[table]
     return (
         f"insert into {table} (stream_id, {column}, {_NAMES}) select stream_id, {local('start_utc', step_s)} as cut,"
-        f" {', '.join(f'sum({name})' for name in COLUMNS)} from quarters group by stream_id, cut"
+        f" {_ADDED_UP} from quarters group by stream_id, cut"
     )
 
 
@@ -165,7 +166,7 @@ _HOURS = f"""
       stream_id integer not null references streams (id) on delete cascade,
       hour integer not null,                   -- hours since 1970-01-01 00:00
       {_SUMS}
-      primary key ({{key}})
+      primary key (stream_id, hour)
     ) strict, without rowid;
 
     create trigger quarters_added_to_hours after insert on quarters begin
@@ -180,14 +181,33 @@ _HOURS = f"""
       delete from hours where stream_id = new.stream_id and hour = new.hour;
     end;
 """
-_NO_HOURS = """
-    drop trigger quarters_added_to_hours;
-    drop trigger quarters_changed_in_hours;
-    drop table hours;
+_BOX_HOURS = f"""
+    create table box_hours (
+      -- Hours of all streams together, also of those that are being deleted.
+      hour integer primary key,                -- hours since 1970-01-01 00:00
+      {_SUMS.rstrip().rstrip(",")}
+    ) strict;
+
+    create trigger hours_added_to_box after insert on hours begin
+      insert into box_hours (hour, {_NAMES}) values (new.hour, {_NEW})
+      {_ADDED.format(key="hour")};
+    end;
+
+    create trigger hours_changed_in_box after update on hours begin
+      update box_hours set {", ".join(f"{name} = {name} + new.{name} - old.{name}" for name in COLUMNS)}
+      where hour = new.hour;
+    end;
+
+    create trigger hours_gone_from_box after delete on hours begin
+      update box_hours set {", ".join(f"{name} = {name} - old.{name}" for name in COLUMNS)} where hour = old.hour;
+    end;
+
+    create trigger box_hours_emptied after update on box_hours when {_IS_ZERO} begin
+      delete from box_hours where hour = new.hour;
+    end;
 """
-_HOURS_OF_STREAMS = """
-    create index hours_of_streams on hours (stream_id, hour);
-"""
+BOX_HOURS = f"insert into box_hours (hour, {_NAMES}) select hour, {_ADDED_UP} from hours group by hour"
+"""Its rows, of all hours."""
 
 _KEPT_SINCE = f"(select {floored(f'since_utc + {QUARTER_S - 1}', QUARTER_S)} from summaries_kept where id = 1)"
 _MINUTES = (
@@ -237,6 +257,16 @@ def _wrong(table: str) -> str:
 
 
 WRONG_DAYS, WRONG_HOURS = _wrong("days"), _wrong("hours")
+WRONG_BOX_HOURS = f"""
+    select count(*) from (
+      select 1 from (
+        select hour, {_NAMES} from box_hours
+        union all
+        select hour, {", ".join(f"-{name}" for name in COLUMNS)} from hours
+      )
+      group by hour having {" or ".join(f"sum({name}) <> 0" for name in COLUMNS)}
+    )
+"""
 
 
 def make(db: Database) -> None:
@@ -272,11 +302,11 @@ def make(db: Database) -> None:
 
 def make_hours(db: Database) -> None:
     """The table of the hours, added up from the quarters that there are, and kept with them."""
-    db.executescript(_HOURS.format(key="stream_id, hour"))
+    db.executescript(_HOURS)
     db.execute(CUTS["hours"])
 
 
-def sort_hours_by_time(db: Database) -> None:
-    """Make it again, the hours of all streams beside each other: a week of all is then added up as it is read."""
-    db.executescript(_NO_HOURS + _HOURS.format(key="hour, stream_id") + _HOURS_OF_STREAMS)
-    db.execute(CUTS["hours"])
+def make_box_hours(db: Database) -> None:
+    """The table of the hours of all streams together, kept with those of each."""
+    db.executescript(_BOX_HOURS)
+    db.execute(BOX_HOURS)
