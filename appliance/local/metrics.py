@@ -52,47 +52,50 @@ def _services(health: BoxHealth) -> Iterator[Metric]:
 
 
 def _streams(streams: list[Stream]) -> Iterator[Metric]:
-    live = [stream for stream in streams if stream.live]
+    known = [(_of(each), each) for each in streams]
+    live = [(which, each) for which, each in known if each.live]
     yield gauge(
         "mb9k_stream_info",
         "The stream, always 1.",
         [(labels(stream=str(each.id), name=each.title, codec=each.codec or ""), 1) for each in streams],
     )
-    yield gauge("mb9k_stream_active", "Whether the stream may come in.", [(_of(each), each.active) for each in streams])
-    yield gauge("mb9k_stream_live", "Whether the stream is received.", [(_of(each), each.live) for each in streams])
+    yield gauge(
+        "mb9k_stream_active", "Whether the stream may come in.", [(which, each.active) for which, each in known]
+    )
+    yield gauge("mb9k_stream_live", "Whether the stream is received.", [(which, each.live) for which, each in known])
     yield gauge(
         "mb9k_stream_problem",
         "Whether something keeps the stream from being judged.",
-        [(_of(each), bool(each.active and each.problem)) for each in streams],
+        [(which, bool(each.active and each.problem)) for which, each in known],
     )
     yield gauge(
         "mb9k_stream_picture_fault",
         "Whether this is wrong with the picture that comes; moved: the camera looks elsewhere.",
         [
             (labels(stream=str(each.id), fault=fault.value), each.picture_fault is fault)
-            for each in live
+            for _which, each in live
             for fault in PictureFault
         ],
     )
     yield gauge(
         "mb9k_stream_faces_too_small_ratio",
         "Of the persons of the last ten minutes: whose faces were too small to judge, 0 to 1.",
-        [(_of(each), each.health.too_small) for each in live],
+        [(which, each.health.too_small) for which, each in live],
     )
     yield gauge(
         "mb9k_stream_looks_ratio",
         "Of the looks wanted in the last ten minutes: those for which there was computing time, 0 to 1.",
-        [(_of(each), each.health.looks) for each in live],
+        [(which, each.health.looks) for which, each in live],
     )
     yield gauge(
         "mb9k_stream_smallest_face_pixels",
         "Shorter side of the smallest face that is judged.",
-        [(_of(each), each.health.smallest_face_px) for each in live],
+        [(which, each.health.smallest_face_px) for which, each in live],
     )
     yield gauge(
         "mb9k_stream_decoding_ratio",
         "CPU seconds that decoding takes a second.",
-        [(_of(each), None if (ms := each.health.decoding_ms) is None else ms / 1000) for each in live],
+        [(which, None if (ms := each.health.decoding_ms) is None else ms / 1000) for which, each in live],
     )
 
 
