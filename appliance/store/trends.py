@@ -13,7 +13,6 @@ import sqlite3
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 from appliance.faces import Counts, State
 from appliance.sqlite import Database
@@ -28,6 +27,7 @@ _OF_STREAMS = "stream_id in (select value from json_each(:stream_ids))"
 _OF_ALL = "stream_id in (select id from streams where receipt_id is null)"
 _NAMES, _LESS = ", ".join(COLUMNS), ", ".join(f"-{name}" for name in COLUMNS)
 _GOING = "stream_id in (select id from streams where receipt_id is not null)"  # being deleted
+_WITHIN = "hour >= :first and hour < :end"
 _DAY_OF_HOUR = f"{floored('hour', 24)} / 24"
 _END_UTC = -ALWAYS_UTC
 _NOBODY = Counts()
@@ -177,7 +177,8 @@ class Trends:
         if since >= until:
             return self._detections.counts(where)
         parameters = where.parameters()
-        ids = self._ids_under(parameters)
+        wanted = f"select streams.id {STREAMS} where {conditions(OF_STREAMS, parameters)}"
+        ids = [stream_id for (stream_id,) in self.db.execute(wanted, parameters)]
         counts = Counts()
         for table, column, first, end in self._pieces(since, until):
             added = _bucket(since, until, self._select("0", table, ids, first, end, column))
@@ -190,13 +191,6 @@ class Trends:
         for edge in edges:
             counts = _sum([counts, self._detections.counts(edge)])
         return counts if where.state is None else Counts(**{where.state.value: getattr(counts, where.state.value)})
-
-    def _ids_under(self, parameters: dict[str, Any]) -> list[int] | None:
-        """Which streams a filter means; None: all."""
-        if not parameters.keys() & OF_STREAMS.keys():
-            return None
-        rows = self.db.execute(f"select streams.id {STREAMS} where {conditions(OF_STREAMS, parameters)}", parameters)
-        return [stream_id for (stream_id,) in rows]
 
     def first_utc(self, stream_ids: Collection[int] | None) -> int | None:
         """When the first quarter of an hour began of which anything is known; None: nothing is."""
@@ -242,8 +236,8 @@ class Trends:
         """
         return self.db.execute(
             f"select {key} as key, {_SUMS} from"
-            f" (select hour, {_NAMES} from box_hours union all select hour, {_LESS} from hours where {_GOING})"
-            " where hour >= :first and hour < :end group by 1",
+            f" (select hour, {_NAMES} from box_hours where {_WITHIN}"
+            f" union all select hour, {_LESS} from hours where {_GOING} and {_WITHIN}) group by 1",
             {"first": 24 * first, "end": 24 * end},
         ).fetchall()
 
