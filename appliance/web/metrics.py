@@ -82,7 +82,7 @@ def answer(metrics: Iterable[Metric]) -> HTTPResponse:
 def _lines(metric: Metric) -> str:
     lines = [f"# HELP {metric.name} {_escaped(metric.help)}", f"# TYPE {metric.name} {metric.kind}"]
     lines += [
-        f"{metric.name}{suffix}{{{labels}}} {value if type(value) is int else _number(value)}"
+        f"{metric.name}{suffix}{{{labels}}} {+value if isinstance(value, int) else _number(value)}"
         for suffix, labels, value in metric.samples
     ]
     return "\n".join(lines) + "\n"
