@@ -18,14 +18,14 @@ from appliance.faces import Counts, State
 from appliance.sqlite import Database
 from appliance.store.detections import Detections
 from appliance.store.filters import OF_STREAMS, STREAMS, DetectionFilter, conditions
-from appliance.store.trends_schema import BOX_HOURS, COLUMNS, CUTS, DIFFERENCES, TO_QUARTERS, floored
+from appliance.store.trends_schema import BOX_HOURS, COLUMNS, CUTS, DIFFERENCES, LESS, TO_QUARTERS, floored
 from appliance.time_zone import ALWAYS_UTC, DAY_S, HOUR_S, QUARTER_S, TimeZone
 
 _STATES = tuple(state.value for state in State)
 _SUMS = ", ".join(f"coalesce(sum({name}), 0) as {name}" for name in COLUMNS)
 _OF_STREAMS = "stream_id in (select value from json_each(:stream_ids))"
 _OF_ALL = "stream_id in (select id from streams where receipt_id is null)"
-_NAMES, _LESS = ", ".join(COLUMNS), ", ".join(f"-{name}" for name in COLUMNS)
+_NAMES = ", ".join(COLUMNS)
 _GOING = "stream_id in (select id from streams where receipt_id is not null)"  # being deleted
 _WITHIN = "hour >= :first and hour < :end"
 _DAY_OF_HOUR = f"{floored('hour', 24)} / 24"
@@ -237,7 +237,7 @@ class Trends:
         return self.db.execute(
             f"select {key} as key, {_SUMS} from"
             f" (select hour, {_NAMES} from box_hours where {_WITHIN}"
-            f" union all select hour, {_LESS} from hours where {_GOING} and {_WITHIN}) group by 1",
+            f" union all select hour, {LESS} from hours where {_GOING} and {_WITHIN}) group by 1",
             {"first": 24 * first, "end": 24 * end},
         ).fetchall()
 

@@ -12,6 +12,7 @@ log = logging.getLogger(__name__)
 
 COLUMNS = ("watched_s", "mask", "no_mask", "incorrect", "unknown")
 _NAMES = ", ".join(COLUMNS)
+LESS = ", ".join(f"-{name}" for name in COLUMNS)
 
 _SUMS = """
       watched_s integer not null default 0,    -- seconds in which the stream was LIVE and judged
@@ -249,7 +250,7 @@ def _wrong(table: str) -> str:
       select 1 from (
         select stream_id, {column} as cut, {_NAMES} from {table}
         union all
-        select stream_id, {local("start_utc", step_s)}, {", ".join(f"-{name}" for name in COLUMNS)} from quarters
+        select stream_id, {local("start_utc", step_s)}, {LESS} from quarters
       )
       group by stream_id, cut having {" or ".join(f"sum({name}) <> 0" for name in COLUMNS)}
     )
@@ -262,7 +263,7 @@ WRONG_BOX_HOURS = f"""
       select 1 from (
         select hour, {_NAMES} from box_hours
         union all
-        select hour, {", ".join(f"-{name}" for name in COLUMNS)} from hours
+        select hour, {LESS} from hours
       )
       group by hour having {" or ".join(f"sum({name}) <> 0" for name in COLUMNS)}
     )
