@@ -48,7 +48,10 @@ def ends() -> list[str]:
         unwell.format(after="0.2.0", health_s="8 s", trouble=asking.SILENT.format(error=asking.ENDED.format(code=3))),
         "0.2.0 cannot do with this box: " + asked.NOT_WELL.format(problem="x"),
         *(asked.BEFORE.format(aside="/var/lib/mb9k/mb9k.db.aside-20261127T160000Z"), asked.ALL_KEPT, backup.PUT_BACK),
-        *(f"0.2.0 cannot do with this box: {each.format(reason='x')}" for each in asked.FAULTS),
+        *(
+            f"0.2.0 cannot do with this box: {each.format(reason='x', name='watch', folder='x', process='7')}"
+            for each in asked.FAULTS
+        ),
         "0.2.0 cannot do with this box: Nothing is judged: the model a cannot be loaded: odd",
         "0.2.0 cannot be asked (it did not end within 600 s)",
         *(

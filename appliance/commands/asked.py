@@ -42,6 +42,10 @@ FAULTS = (
     N_("the record is held by another program"),
     N_("the record cannot be read from the disk ({reason})"),
     N_("the record may not be read and written by this user"),
+    N_(
+        "`mb9k {name}` runs on {folder} already (process {process}); stop that one, or give this box a state_dir of its"
+        " own"
+    ),
     N_("the record cannot be copied: {reason}"),
     N_("the record cannot be copied: {reason}; is there room, and may this user write there?"),
 )

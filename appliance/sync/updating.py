@@ -26,6 +26,7 @@ from appliance.update.fetching import Fetch, checked_address, name_in
 from appliance.update.journal import Step
 from appliance.update.uploads import Uploads
 from appliance.update.versions import sentence
+from appliance.update.words import BY_CENTRE
 
 log = logging.getLogger(__name__)
 LOOK_S = 2.0
@@ -95,7 +96,7 @@ class Updating:
         fetch = Fetch(self._uploads, checked_address(command.address), self._ending.wait)
         self._uploads.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._fetch = fetch
-        self._note(Order(command.id, f"{command.by} at the centre"))
+        self._note(Order(command.id, BY_CENTRE.format(name=command.by)))
         self._thread = threading.Thread(target=self._run, args=(fetch, command.sha256, now), daemon=True)
         self._thread.start()
 
