@@ -48,7 +48,7 @@ class Shouting(gettext.NullTranslations):
         (recorded.told, "", ""),
         (words.reason, "it has 70000 bytes, more than 65536", "IT HAS 70000 BYTES, MORE THAN 65536"),
         (words.reason, "there is no topic 'mb9k/x'", "THERE IS NO TOPIC 'mb9k/x'"),
-        (words.reason, f"{intake.REFUSED}: Permission denied", None),
+        (words.reason, f"{intake.REFUSED}: odd words of a database", None),
     ],
 )
 def test_what_is_on_record_in_english_is_told_in_the_reader_s_language(
