@@ -197,7 +197,7 @@ def test_a_stream_says_how_often_key_frames_come_and_over_what(box: Box) -> None
     box.store.streams.set_problem(1, "Waiting for a key frame.")
     box.store.streams.describe(1, "h264", 640, 360, None, 17)
     page = browser.get("/streams/1").text
-    assert "h264, a key frame every 17 s" in page
+    assert "360, H.264, a key frame every 17 s" in page
     assert "Set the key-frame interval to 2 s in OBS or the phone" in page
     box.store.streams.describe(1, "h264", 640, 360, None, 2)
     assert "Set the key-frame interval" not in browser.get("/streams/1").text, "that is what the page of the key says"

@@ -161,7 +161,7 @@ def test_every_class_of_a_chart_is_dressed_on_the_page_and_in_the_file() -> None
     used = {
         name for chart in charts().values() for found in re.findall(r'class="([^"]+)"', chart) for name in found.split()
     }
-    only_page = {"chart", "bars", "rate-chart", "heat", "streams", "column", "tip", "chart-key", "near", "over"}
+    only_page = {"chart", "bars", "rate-chart", "heat", "streams", "column", "tip", "chart-key", "over"}
     assert used - only_page <= set(LIGHT), "chart_files.py knows them"
     for name in used - {"bars", "rate-chart"}:
         assert re.search(rf"\.{re.escape(name)}\b", CSS) or name.startswith("on-"), f"app.css knows {name}"
