@@ -652,6 +652,26 @@ def test_a_box_of_statistics_offers_nobody_who_is_not_kept(box: Box) -> None:
     assert "reviewed (" not in listed and '<a href="/trends">Trends</a> and in <a href="/report">reports</a>' in listed
 
 
+def test_no_number_of_a_box_of_statistics_leads_to_a_list_that_is_empty(box: Box) -> None:
+    heartbeats(box, "watch")
+    at = box.clock.now.utc
+    for number in range(24):
+        state = State.MASK if number % 2 else State.NO_MASK
+        box.store.detections.add(1, Detection(at, at + 3, state, 0.9, 7, (1, 2, 30, 40), 640, 360, "m"))
+    ann, there, to_a_list = box.browser("ann"), {}, re.compile('href="/detections[?]|href="/detections">[0-9]')
+    box.store.streams.set_live(1, None, at)
+    today = f"/report?day={utc_text(at)[:10]}"
+    pages = ("/", "/?range=days", "/streams", "/streams/1", "/trends", "/trends?range=week&stream=1", today)
+    for page in pages:
+        there[page] = len(to_a_list.findall(ann.get(page).text))
+    assert all(there.values()), there
+    privacy.keep_statistics_only(box.config, box.store, OPERATOR, box.clock.now)
+    for page in pages:
+        text = ann.get(page).text
+        assert re.search(">(24|25)<", text) and to_a_list.findall(text) == [], page
+    assert 'href="/trends?range=day' in ann.get("/trends?range=week&stream=1").text, "a day has a page of its own"
+
+
 def test_a_form_about_a_person_that_was_not_accepted_stays_open(box: Box) -> None:
     ann = box.browser("ann")
     answer = ann.post("/people/2/password", password="four words of mine", again="other words of mine")
