@@ -193,8 +193,8 @@ def test_what_a_person_typed_is_never_told_again() -> None:
             assert subject_words("token_made", name, {"days": 30}) == name
             assert subject_words("recipient_tested", name, {"way": "email"}) == name
             assert subject_words("sign_in_failed", name, {"person_id": 3}) == name
-            for action in ("alert_rule_added", "alert_rule_changed", "alert_rule_removed"):
-                assert subject_words(action, name, {"kind": "offline", "stream": "3"}) == name
+            for of_rule in ("alert_rule_added", "alert_rule_changed", "alert_rule_removed"):
+                assert subject_words(of_rule, name, {"kind": "offline", "stream": "3"}) == name
             for detail in ("name", "host", "user", "site", "source", "search", "to", "removed", "file", "detail"):
                 assert detail_words(detail, name).endswith(f": {name}")
         assert subject_words("stream_added", "stream 3 (Claimed)", {}) == "Stream 3 (Claimed)"
