@@ -128,15 +128,15 @@ def told_as(text: str, context: str, *marked: str | tuple[str, str]) -> str:
     for each in marked:
         one, many = each if isinstance(each, tuple) else (each, "")
         for form in (one, many) if many else (one,):
-            values = _values_in(text, form)
+            values = values_in(text, form)
             if values is None:
                 continue
             return n_(one, many, int(values.pop("n")), **values) if many else p_(context, one, **values)
     return text
 
 
-def _values_in(text: str, form: str) -> dict[str, str] | None:
-    """The values in a text that is of this form; None: it is not, or nobody can tell where they end."""
+def values_in(text: str, form: str) -> dict[str, str] | None:
+    """The values in a text that is of this form, by name; None: it is not, or nobody can tell where they end."""
     shortest, longest = _exact(form)
     found, other = shortest.fullmatch(text), longest.fullmatch(text)
     return found.groupdict() if found and other and found.groups() == other.groups() else None

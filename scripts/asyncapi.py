@@ -6,7 +6,6 @@ https://www.asyncapi.com/docs/reference/specification/v3.0.0
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Any
 
 import msgspec
@@ -17,6 +16,7 @@ from appliance.sections import Mqtt
 from appliance.sync import discovery
 from appliance.sync.figures import OFFLINE, ONLINE, Figures, Topic
 from appliance.sync.figures import topic as site_topic
+from appliance.version import version
 
 BOX_PARAMETER = "{box}"
 ACCORDING_TO = {
@@ -46,7 +46,7 @@ def document() -> dict[str, Any]:
         "asyncapi": "3.0.0",
         "info": {
             "title": "mb9k over MQTT",
-            "version": version("mb9k"),
+            "version": version(),
             "description": (
                 "`fleet`: a box and its centre (MQTT 5, TLS, one client certificate per box; QoS 1). Payloads are JSON,"
                 f" compressed by zlib where that is shorter to send, at most {MAX_BYTES} bytes. Fields that are not"
@@ -131,7 +131,7 @@ def _messages() -> dict[str, Any]:
 
 
 def _plain_schemas() -> dict[str, Any]:
-    example = discovery.device(Mqtt().topic, "hallway", version("mb9k"), "", "", {1: "door"})
+    example = discovery.device(Mqtt().topic, "hallway", version(), "", "", {1: "door"})
     return {
         "Availability": {"type": "string", "enum": [ONLINE, OFFLINE]},
         "Device": {

@@ -9,14 +9,17 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import get_args, get_type_hints
+from urllib.parse import quote
 
 import pytest
 
 from appliance.accounts import audit_details
-from appliance.accounts.audit import Action, Actor, ActorKind, Entry
+from appliance.accounts.audit import ENTRIES, Action, Actor, ActorKind, Entry
 from appliance.accounts.audit_details import NAMES, VALUES, detail_words
+from appliance.accounts.audit_meant import NOTHING, meant
 from appliance.accounts.audit_site import told
-from appliance.accounts.audit_subjects import COMMANDS, EXPORTED, SUBJECTS, WATCHED, subject_words
+from appliance.accounts.audit_subjects import COMMANDS, EXPORTED, NOBODY, ROUTES, SUBJECTS, WATCHED, subject_words
+from appliance.accounts.audit_words import words_of
 from appliance.accounts.people import Role
 from appliance.alerts import site as alert_site
 from appliance.alerts.kinds import KINDS, Of
@@ -25,7 +28,7 @@ from appliance.central.store.sums import STEP_S
 from appliance.exports.export import What
 from appliance.faces import State
 from appliance.keeping import ImageMode, Keeping
-from appliance.language import ENGLISH, LANGUAGES, n_, p_, speaking
+from appliance.language import ENGLISH, LANGUAGES, _, n_, p_, speaking
 from appliance.mail import Security
 from appliance.messages import Command
 from appliance.reports.periods import Kind as Period
@@ -173,11 +176,25 @@ def test_each_subject_and_each_value_is_told_with_what_a_person_typed_as_it_is(l
 
 def test_what_a_person_typed_is_never_told_again() -> None:
     with speaking("de"):
-        for name in ("Claimed", "the box", "none", "3 images", "report 3", "mask", "for /metrics", "the mail server"):
+        words = (
+            "Claimed",
+            "the box",
+            "none",
+            "3 images",
+            "report 3",
+            "mask",
+            "for /metrics",
+            "the mail server",
+            NOBODY,
+        )
+        for name in (*words, *WATCHED):
             for action in set(Action) - set(SUBJECTS):
                 assert subject_words(action.value, name, {}) == name, action
             assert subject_words("token_made", name, {"days": 30}) == name
             assert subject_words("recipient_tested", name, {"way": "email"}) == name
+            assert subject_words("sign_in_failed", name, {"person_id": 3}) == name
+            for of_rule in ("alert_rule_added", "alert_rule_changed", "alert_rule_removed"):
+                assert subject_words(of_rule, name, {"kind": "offline", "stream": "3"}) == name
             for detail in ("name", "host", "user", "site", "source", "search", "to", "removed", "file", "detail"):
                 assert detail_words(detail, name).endswith(f": {name}")
         assert subject_words("stream_added", "stream 3 (Claimed)", {}) == "Stream 3 (Claimed)"
@@ -219,6 +236,20 @@ def test_the_days_of_a_report_are_dates_of_the_language(kind: Period) -> None:
         assert detail_words("of", "nothing known") == "Zeitraum: nothing known"
 
 
+def test_a_word_that_is_told_is_looked_for_as_it_is_on_record() -> None:
+    with speaking("de"):
+        assert meant("anmeldung gesch", {}).actions == ("sign_in_failed",)
+        assert meant("die box", {"itself": "die Box", "stranger": "jemand"}).actor_kinds == ("itself",)
+        assert ("detection_deleted", "detection 12") in meant("Erfassung 12", {}).subjects
+        assert ("key_changed", "stream 3{rest}") in meant("Stream 3", {}).subjects
+        assert ("token_revoked", "export of ann") in meant("export von ann", {}).subjects
+        assert ("changed", "POST /sites") in meant(p_("audit", ROUTES["POST /sites"]), {}).subjects
+        assert '"state":"no_mask"' in meant("ohne Maske", {}).details
+        assert meant("12", {}) == meant("  a", {}) == NOTHING, "too little for a word"
+        assert meant("Quench3r", {}) == NOTHING
+    assert meant("sign in f", {}).actions == ("sign_in_failed",), "in English, too, the page has words of its own"
+
+
 @pytest.fixture
 def box(tmp_path: Path) -> Iterator[Box]:
     made = Box(tmp_path)
@@ -252,7 +283,7 @@ def _do_much(box: Box) -> None:
     box.browser().sign_in("nobody", "wrong")
     with box.store.saving():
         box.store.audit.act_for(Actor(ActorKind.ITSELF))
-        box.store.audit.drop(box.clock.now.utc + 1)
+        box.store.audit.add(Action.DROPPED, ENTRIES.format(first=1, last=2), last="2:ab")
 
 
 def test_the_page_is_in_the_reader_s_language_and_the_record_as_ever(box: Box) -> None:
@@ -273,6 +304,28 @@ def test_the_page_is_in_the_reader_s_language_and_the_record_as_ever(box: Box) -
     assert [tuple(row.values()) for row in box.store.db.query("select * from audit order by number")] == on_record
 
 
+def test_what_stands_on_the_page_is_found_by_the_words_that_stand_there(box: Box) -> None:
+    _do_much(box)
+    ann = box.browser("ann")
+    ann.post("/people", name=NOBODY, role="admin", password=PASSWORD, again=PASSWORD)
+    ann.post("/streams", name="Ärztezimmer")
+    box.browser().sign_in(NOBODY, "wrong")
+    for language in LANGUAGES:
+        ann.client.headers["Accept-Language"] = language
+        whole = ann.get("/audit").text
+        with speaking(language):
+            words = {words_of("sign_in_failed"), p_("audit", "detection {id}", id=1), p_("audit", "no_mask"), "ÄRZTE"}
+            for word in {*words, "Ärzte", n_("{n} image", "{n} images", 1), _("the box"), p_("audit", "role")}:
+                address = f"/audit?search={quote(word.replace('_', ' '))}"
+                rows = ROW.findall(ann.get(address).text)
+                there = {row for row in ROW.findall(whole) if word.lower() in re.sub("<[^>]*>", "", row).lower()}
+                assert rows and there <= set(rows) and len(rows) < 25, f"{language}: {word}"
+                assert ROW.findall(ann.get(f"{address}&until=2020-01-01T00:00").text) == []
+        found = [row[0] for row in rows_of(ann.get("/audit?action=sign_in_failed").text)]
+        assert NOBODY in found and (language == ENGLISH or set(found) != {NOBODY}), "one is a name"
+
+
+ROW = re.compile('(?s)<tr role="row"><td.*?</tr>')
 DONE = {
     *("images_viewed", "exported", "downloaded", "stream_added", "stream_changed", "zones_changed"),
     *("detection_corrected", "detection_deleted", "person_added", "role_changed", "token_made", "sign_in_failed"),

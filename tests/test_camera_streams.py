@@ -280,7 +280,7 @@ def test_a_key_frame_that_cannot_be_decoded_is_told_with_the_codec(tmp_path: Pat
         until(
             lambda: camera.condition.obstacle(time.monotonic()) is Obstacle.UNDECODABLE, 15, "that it cannot be decoded"
         )
-        assert "it is h264;" in str(camera.problem)
+        assert "it is H.264;" in str(camera.problem)
         assert camera.is_live
 
 

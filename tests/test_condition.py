@@ -109,7 +109,7 @@ def test_only_a_key_frame_that_comes_to_nothing_means_a_codec_that_cannot_be_dec
     assert flowing(9.0, key_at_s=8.0).obstacle(BEGUN_S + 9.0) is Obstacle.CONNECTING
     one = flowing(8.0 + DECODE_S, key_at_s=8.0)
     assert one.obstacle(BEGUN_S + 8.0 + DECODE_S) is Obstacle.UNDECODABLE
-    assert "it is h264;" in str(one.problem(BEGUN_S + 8.0 + DECODE_S))
+    assert "it is H.264;" in str(one.problem(BEGUN_S + 8.0 + DECODE_S))
     one.frame(BEGUN_S + 14)
     assert one.obstacle(BEGUN_S + 14) is None
 

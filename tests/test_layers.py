@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,6 +44,7 @@ GROUND = {
     "sqlite",
     "time_zone",
     "times",
+    "version",
     "zones",
 }
 KIT = {"web"}
@@ -214,3 +216,8 @@ def test_the_trainer_is_not_imported_by_the_appliance() -> None:
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
             names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             assert not any(name.split(".")[0] == "models" for name in names), path
+
+
+def test_one_function_alone_asks_which_version_this_is() -> None:
+    asking = [path.name for path in SOURCES if re.search(r"version\([\"']mb9k[\"']\)", path.read_text())]
+    assert asking == ["version.py"]

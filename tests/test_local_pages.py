@@ -197,7 +197,7 @@ def test_a_stream_says_how_often_key_frames_come_and_over_what(box: Box) -> None
     box.store.streams.set_problem(1, "Waiting for a key frame.")
     box.store.streams.describe(1, "h264", 640, 360, None, 17)
     page = browser.get("/streams/1").text
-    assert "h264, a key frame every 17 s" in page
+    assert "360, H.264, a key frame every 17 s" in page
     assert "Set the key-frame interval to 2 s in OBS or the phone" in page
     box.store.streams.describe(1, "h264", 640, 360, None, 2)
     assert "Set the key-frame interval" not in browser.get("/streams/1").text, "that is what the page of the key says"
@@ -650,6 +650,26 @@ def test_a_box_of_statistics_offers_nobody_who_is_not_kept(box: Box) -> None:
     assert "One row per person:" not in export and "/export/detections" not in export and "/export/faces" not in export
     assert "/export/sums" in export and "The sums are all there is of persons." in export
     assert "reviewed (" not in listed and '<a href="/trends">Trends</a> and in <a href="/report">reports</a>' in listed
+
+
+def test_no_number_of_a_box_of_statistics_leads_to_a_list_that_is_empty(box: Box) -> None:
+    heartbeats(box, "watch")
+    at = box.clock.now.utc
+    for number in range(24):
+        state = State.MASK if number % 2 else State.NO_MASK
+        box.store.detections.add(1, Detection(at, at + 3, state, 0.9, 7, (1, 2, 30, 40), 640, 360, "m"))
+    ann, there, to_a_list = box.browser("ann"), {}, re.compile('href="/detections[?]|href="/detections">[0-9]')
+    box.store.streams.set_live(1, None, at)
+    today = f"/report?day={utc_text(at)[:10]}"
+    pages = ("/", "/?range=days", "/streams", "/streams/1", "/trends", "/trends?range=week&stream=1", today)
+    for page in pages:
+        there[page] = len(to_a_list.findall(ann.get(page).text))
+    assert all(there.values()), there
+    privacy.keep_statistics_only(box.config, box.store, OPERATOR, box.clock.now)
+    for page in pages:
+        text = ann.get(page).text
+        assert re.search(">(24|25)<", text) and to_a_list.findall(text) == [], page
+    assert 'href="/trends?range=day' in ann.get("/trends?range=week&stream=1").text, "a day has a page of its own"
 
 
 def test_a_form_about_a_person_that_was_not_accepted_stays_open(box: Box) -> None:

@@ -15,7 +15,7 @@ from appliance.notify.looking import DISK_FULL
 from appliance.retold import FEWEST_LETTERS, retold, told_as
 from appliance.sync import commands, reasons
 from appliance.vision import backends
-from appliance.vision.reading.condition import OF_ABOUT, PULLED, PUSHED, UNKNOWN_CODEC, Obstacle
+from appliance.vision.reading.condition import OF_ABOUT, PULLED, PUSHED, UNKNOWN_CODEC, Obstacle, codec_name
 from tests.site import Box
 
 SINCE = "2026-11-27T16:00:00Z"
@@ -41,6 +41,8 @@ def test_values_that_are_sentences_themselves_are_told_again_too() -> None:
         assert "Codec, der hier unbekannt ist;" in retold(
             f"The picture cannot be decoded: it is {UNKNOWN_CODEC}; use H.264 (or H.265) with 8 bits and 4:2:0."
         )
+        undecodable = "The picture cannot be decoded: it is {}; use H.264 (or H.265) with 8 bits and 4:2:0."
+        assert ": Es ist H.265; verwenden" in retold(undecodable.format(codec_name("hevc")))
         failed = retold("The GPU failed: Xid 79 at last. The CPU judges; tried again in 4 min.")
         assert (
             failed

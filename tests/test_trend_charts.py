@@ -16,7 +16,7 @@ from appliance.rates import compliance
 from appliance.web.chart_files import LIGHT, standalone
 from appliance.web.charts import Bar, stacked_bars
 from appliance.web.rate_charts import Point, rate_band
-from appliance.web.svg import STATE_LABELS, Tick, key_list
+from appliance.web.svg import STATE_LABELS, Tick, key_list, scale_beside
 from appliance.web.week_charts import Cell, Row, figure, heat_map, persons_words, shade_of, stream_rows
 
 STATIC = Path(__file__).parent.parent / "appliance" / "web" / "static"
@@ -68,6 +68,20 @@ def test_a_chart_is_xml_whose_columns_say_their_numbers(name: str) -> None:
         assert label and (column.get("href") or column.get("tabindex") == "0")
         shown = [text.text for text in column.iterfind("g[@class='tip']/text")]
         assert ". ".join(text for text in shown if text) == label, "who points reads what is read aloud"
+
+
+def test_the_scale_stands_beside_a_chart_as_it_stands_in_it() -> None:
+    """charts.css shows it where a chart scrolls, and gives that chart the width by which this height is made."""
+    for name, widest in (("persons", "4"), ("rate", "100 %"), ("week", "Mon")):
+        chart, beside = parsed(charts()[name]), parsed(scale_beside(charts()[name]))
+        within = chart.findall("text[@class='scale']")
+        assert [(text.get("y"), text.text) for text in beside] == [(text.get("y"), text.text) for text in within]
+        assert widest in {text.text for text in beside}
+        rem = (44 if name == "week" else 34) / 720
+        _x, _y, width, height = map(float, (beside.get("viewBox") or "").split())
+        assert height == float((chart.get("viewBox") or "").split()[3])
+        assert beside.get("height") == f"{height * rem:.3f}rem" and beside.get("width") == f"{width * rem:.3f}rem"
+    assert scale_beside(charts()["streams"]) == scale_beside("") == "", "its figures stand at its other end"
 
 
 def test_states_differ_in_more_than_their_colour() -> None:
@@ -161,7 +175,7 @@ def test_every_class_of_a_chart_is_dressed_on_the_page_and_in_the_file() -> None
     used = {
         name for chart in charts().values() for found in re.findall(r'class="([^"]+)"', chart) for name in found.split()
     }
-    only_page = {"chart", "bars", "rate-chart", "heat", "streams", "column", "tip", "chart-key", "near", "over"}
+    only_page = {"chart", "bars", "rate-chart", "heat", "streams", "column", "tip", "chart-key", "over"}
     assert used - only_page <= set(LIGHT), "chart_files.py knows them"
     for name in used - {"bars", "rate-chart"}:
         assert re.search(rf"\.{re.escape(name)}\b", CSS) or name.startswith("on-"), f"app.css knows {name}"

@@ -21,6 +21,7 @@ from appliance.faces import Counts, State
 from appliance.local.trend_charts import begins_at_start
 from appliance.local.trend_range import Kind, Range, Shown, clock_utc, day_number, is_shown_twice, own_range, range_of
 from appliance.local.trend_steps import week_before, when
+from appliance.local.words import unbroken
 from appliance.store import DetectionFilter
 from appliance.store.trends import Bucket
 from appliance.time_zone import TimeZone, named
@@ -52,6 +53,12 @@ def test_a_day_a_week_and_a_month_are_cut_by_the_clocks_also_when_they_change() 
     month = range_of(Kind.MONTH, day_number("2026-12-07"), BERLIN)
     assert (month.since_utc, month.until_utc) == (utc("2026-12-01"), utc("2027-01-01"))
     assert "day=2027-01-01" in month.beside(True) and "day=2026-11-30" in month.beside(False)
+
+
+def test_a_time_breaks_only_between_its_day_and_its_hours() -> None:
+    assert unbroken("Mon 23 Nov, 12:00 to 13:00").split(" ") == ["Mon\u00a023\u00a0Nov,", "12:00\u00a0to\u00a013:00"]
+    assert unbroken("sáb, 28 nov, 12:00 a 13:00").count(" ") == 1
+    assert unbroken("23 to 29 Nov 2026") == "23 to 29 Nov 2026", "which is long"
 
 
 @given(

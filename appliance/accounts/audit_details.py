@@ -161,8 +161,13 @@ def details_of(entry: Entry) -> dict[str, Any] | None:
 
 def detail_words(name: str, value: Any) -> str:
     """A detail as people read it: what it is called, and its value. name: on record."""
-    called = name.replace("_", " ")
-    return with_name(p_("audit", called) if called in _KNOWN else called, _value(name, value))
+    return with_name(called(name), _value(name, value))
+
+
+def called(name: str) -> str:
+    """What a detail is called. name: on record."""
+    words = name.replace("_", " ")
+    return p_("audit", words) if words in _KNOWN else words
 
 
 def with_name(name: str, value: str) -> str:

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from appliance.accounts.audit import Action, Entry
 from appliance.accounts.audit_details import detail_words, details_of, with_name
+from appliance.accounts.audit_meant import meant
 from appliance.accounts.audit_search import Search, found
 from appliance.accounts.audit_subjects import subject_words
 from appliance.accounts.audit_words import words_of
@@ -29,7 +30,8 @@ def add_routes(app: App, accounts: Accounts) -> None:
     def audit(store: Store) -> Page:
         wanted, unread = _wanted()
         before = whole_number(query_value("before"))
-        page = found(store.audit, wanted, before, PAGE_SIZE + 1)
+        also = meant(wanted.text, _actors(accounts.pages.noun))
+        page = found(store.audit, wanted, before, PAGE_SIZE + 1, also)
         head, start = store.audit.head(), store.audit.start()
         return accounts.pages.page(
             "audit.html",
@@ -48,6 +50,13 @@ def add_routes(app: App, accounts: Accounts) -> None:
             head=head,
             start=start,
         )
+
+
+def _actors(noun: str) -> dict[str, str]:
+    """What is said of each kind of actor; noun: of the machine."""
+    itself = _("the centre") if noun == "centre" else _("the box")
+    unnamed = {"itself": itself, "stranger": f"{_('somebody')}, {_('not signed in')}"}
+    return {**unnamed, **{kind: _(words) for kind, words in WHO.items()}}
 
 
 def _wanted() -> tuple[Search, list[str]]:

@@ -41,6 +41,7 @@ COMMANDS = (
     P_("audit", "identify"),
     P_("audit", "update"),
 )
+EACH_BOX_OF = P_("audit", "each box of {site}")
 WATCHED = (
     P_("audit", "this box"),
     P_("audit", "this centre"),
@@ -48,7 +49,7 @@ WATCHED = (
     P_("audit", "each box"),
     P_("audit", "all streams together"),
     P_("audit", "all boxes together"),
-    P_("audit", "each box of {site}"),
+    EACH_BOX_OF,
     P_("audit", "stream {id}"),
     P_("audit", "site {id}"),
     P_("audit", "box {name}"),
@@ -128,9 +129,17 @@ def subject_words(action: str, subject: str, details: Mapping[str, Any]) -> str:
 
 
 def _is_typed(action: str, details: Mapping[str, Any]) -> bool:
-    """Whether it is a name that a person gave, also where a program's own words stand at other times."""
-    of_a_person = action == Action.TOKEN_MADE and "days" in details
-    return of_a_person or (action == Action.RECIPIENT_TESTED and "where" not in details)
+    """Whether it is a name that a person gave, also where a program's own words stand at other times.
+
+    The entry says so: it has what only something with a name has. One of an earlier version may say nothing of it.
+    """
+    if action in _OF_RULES:  # of a site other rules than that of its rate are about each of its boxes
+        return "box" in details or "stream" in details or ("site" in details and details.get("kind") == "rate")
+    return (
+        (action == Action.SIGN_IN_FAILED and "person_id" in details)
+        or (action == Action.TOKEN_MADE and "days" in details)
+        or (action == Action.RECIPIENT_TESTED and "where" not in details)
+    )
 
 
 _BY_VALUE = {action.value: marked for action, marked in SUBJECTS.items()}

@@ -146,7 +146,8 @@ def _note_failure(accounts: Accounts, store: Store, now: Now, person: Person | N
     if before is None:
         return
     try:
-        record(store, Action.SIGN_IN_FAILED, person.name if person else NOBODY, **before)
+        of = {"person_id": person.id} if person else {}  # which tells a name from what we call nobody
+        record(store, Action.SIGN_IN_FAILED, person.name if person else NOBODY, **of, **before)
     except UserError as error:
         log.error("not on record: a failed sign-in: %s", error)
 

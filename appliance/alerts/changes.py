@@ -78,7 +78,7 @@ def add_rule(
     with store.saving():
         rule_id = store.alerts.rules.add(parameters, subject, cool_down_minutes, recipient_ids, now_utc)
         details = _details(parameters, cool_down_minutes, recipient_ids)
-        store.audit.add(Action.ALERT_RULE_ADDED, title, rule=rule_id, **details)
+        store.audit.add(Action.ALERT_RULE_ADDED, title, rule=rule_id, **subject.on_record, **details)
     return rule_id
 
 
@@ -102,15 +102,16 @@ def change_rule(
         store.alerts.rules.change(rule.id, parameters, cool_down_minutes, recipient_ids, active)
         if parameters != rule.parameters or active != rule.active:
             store.alerts.states.forget(rule.id)
-        details = _details(parameters, cool_down_minutes, recipient_ids)
-        store.audit.add(Action.ALERT_RULE_CHANGED, title, rule=rule.id, active=active, **details)
+        of, details = rule.subject.on_record, _details(parameters, cool_down_minutes, recipient_ids)
+        store.audit.add(Action.ALERT_RULE_CHANGED, title, rule=rule.id, active=active, **of, **details)
 
 
 def remove_rule(store: AlertStore, rule: Rule, title: str) -> None:
     """Remove a rule; what it raised stays in the log. Raises NotSaved."""
     with store.saving():
         if store.alerts.rules.remove(rule.id):
-            store.audit.add(Action.ALERT_RULE_REMOVED, title, rule=rule.id, kind=rule.kind.name)
+            of = rule.subject.on_record
+            store.audit.add(Action.ALERT_RULE_REMOVED, title, rule=rule.id, **of, kind=rule.kind.name)
 
 
 def recommended(store: AlertStore, wanted: Iterable[Parameters] = RECOMMENDED) -> list[Parameters]:

@@ -35,6 +35,11 @@ class Subject:
     of: Of = Of.ALL
     id: str = ""
 
+    @property
+    def on_record(self) -> dict[str, str]:
+        """Which one it is, for the audit, if it has a name of its own: that name might be words of ours."""
+        return {self.of.value: self.id} if self.of in (Of.STREAM, Of.SITE, Of.BOX) else {}
+
 
 ALL = Subject()
 

@@ -16,7 +16,7 @@ from appliance.local.health import look
 from appliance.local.pages import Site
 from appliance.local.trend_charts import last_day_chart, persons_chart
 from appliance.local.trend_range import Kind, Range, Shown, day_of, own_range, range_of
-from appliance.local.trend_steps import detections_address, figures
+from appliance.local.trend_steps import figures, lists_of
 from appliance.local.troubles import troubles
 from appliance.rates import Rate, compliance
 from appliance.reception import box_at_fault, receptions
@@ -147,5 +147,10 @@ def chart_of(store: Store, asked: Asked, now_utc: float) -> str:
 def period(store: Store, title: str, only: DetectionFilter) -> Period:
     """How many persons, and how well."""
     counts = store.trends.counts(only)
-    lists = {state.value if state else "": detections_address(replace(only, state=state)) for state in (None, *State)}
-    return Period(title, counts, compliance(counts), lists)
+    return Period(title, counts, compliance(counts), lists_by_state(store, only))
+
+
+def lists_by_state(store: Store, only: DetectionFilter) -> dict[str, str]:
+    """Where the persons of each state are listed; "": all of them. An address is empty where there is no list."""
+    list_of = lists_of(store)
+    return {state.value if state else "": list_of(replace(only, state=state)) for state in (None, *State)}

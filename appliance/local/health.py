@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from dataclasses import dataclass
-from functools import lru_cache
 
 from appliance import board
 from appliance.board import Board
@@ -21,12 +19,6 @@ from appliance.times import Now, clock_is_synchronised
 from appliance.vision import manifest
 
 WATCHER = "watch"
-
-
-@lru_cache(1)
-def version() -> str:
-    """The version of this program, as it was when it began."""
-    return importlib.metadata.version("mb9k")
 
 
 def model_id(config: Config) -> str:

@@ -13,7 +13,7 @@ from appliance.accounts.metrics_token import METRICS, MetricsToken
 from appliance.board import Throttling
 from appliance.language import _
 from appliance.local.alerts import open_now
-from appliance.local.health import BoxHealth, look, model_id, version
+from appliance.local.health import BoxHealth, look, model_id
 from appliance.local.metrics import metrics
 from appliance.local.pages import Site
 from appliance.local.troubles import WHAT_COUNTS, troubles
@@ -21,6 +21,7 @@ from appliance.reception import receptions
 from appliance.service import SERVICES
 from appliance.store import Store
 from appliance.times import Now
+from appliance.version import version
 from appliance.web.access import Access, App
 from appliance.web.forms import see_other
 from appliance.web.metrics import answer

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from appliance.accounts.guard import Visitor
 from appliance.faces import State
 from appliance.local.pages import Site
-from appliance.local.trend_steps import detections_address
+from appliance.local.trend_steps import lists_of
 from appliance.reports import site as reports_site
-from appliance.reports.links import Subjects
+from appliance.reports.links import ListAddress, Subjects
 from appliance.reports.of_box import OfBox, knows_time
 from appliance.reports.site import Reports
 from appliance.store import DetectionFilter, Store
@@ -32,7 +32,7 @@ def add_routes(app: App, site: Site) -> None:
             knows_time=knows_time,
             noun="stream",
             server_page=SERVER_PAGE,
-            list_address=_list_address,
+            lists=_lists,
         ),
     )
 
@@ -45,9 +45,14 @@ def _streams(store: Store, _visitor: Visitor, _now: Now) -> Mapping[str, str]:
     return {str(stream_id): title for stream_id, title in store.streams.titles().items()}
 
 
-def _list_address(subjects: Subjects, since_utc: float, until_utc: float, state: State | None) -> str:
+def _lists(store: Store) -> ListAddress:
     """The list of detections knows one stream, or all of them."""
-    if subjects is not None and len(subjects) != 1:
-        return ""
-    stream_id = None if subjects is None else int(subjects[0])
-    return detections_address(DetectionFilter(stream_id, state, since_utc, until_utc))
+    list_of = lists_of(store)
+
+    def list_address(subjects: Subjects, since_utc: float, until_utc: float, state: State | None) -> str:
+        if subjects is not None and len(subjects) != 1:
+            return ""
+        stream_id = None if subjects is None else int(subjects[0])
+        return list_of(DetectionFilter(stream_id, state, since_utc, until_utc))
+
+    return list_address

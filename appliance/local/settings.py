@@ -18,13 +18,14 @@ from appliance.errors import UserError
 from appliance.https import Certificate, Keeper, Source
 from appliance.language import _
 from appliance.local import bundle, machine
-from appliance.local.health import model_id, version
+from appliance.local.health import model_id
 from appliance.local.pages import Site
 from appliance.media import mediamtx
 from appliance.rules import boxes
 from appliance.service import SERVICES
 from appliance.store import Store
 from appliance.times import Now
+from appliance.version import version
 from appliance.web.access import Access, App
 from appliance.web.forms import field
 from appliance.web.pages import Page

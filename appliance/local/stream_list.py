@@ -14,7 +14,7 @@ from appliance.language import N_, _, n_
 from appliance.local.access import streams_of_others
 from appliance.local.alerts import open_now
 from appliance.local.pages import Site
-from appliance.local.trend_steps import detections_address
+from appliance.local.trend_steps import lists_of
 from appliance.local.troubles import troubles
 from appliance.reception import Reception, ReceptionState, box_at_fault, receptions
 from appliance.store import DetectionFilter, Store, Stream
@@ -186,14 +186,15 @@ def add_routes(app: App, site: Site) -> None:
         received = receptions(store, found, now, site.reserve.is_needed())
         of = troubles(found, received, open_now(store, visitor, found))
         rows = [Row(each, received[each.id], each.id in of.wrong, each.id in of.alerted) for each in found]
-        page = listed(rows, asked)
+        page, list_of = listed(rows, asked), lists_of(store)
         on_page, midnight_utc = [row.stream.id for row in page.rows], store.trends.midnight_utc(now.utc)
         return site.pages.page(
             "streams.html",
             listed=page,
             shows=[show for show in Show if show is not Show.UNKNOWN or page.counts[show] or show is asked.show],
             today=store.trends.by_stream(on_page, midnight_utc),
-            persons_of=lambda each: detections_address(DetectionFilter(each, since_utc=midnight_utc)),
+            persons_of=lambda each: list_of(DetectionFilter(each, since_utc=midnight_utc)),
+            statistics=store.privacy.statistics_only(),
             others=streams_of_others(store, visitor),
             refusals=store.senders.lost(REFUSALS) if visitor.is_admin else [],
             unknown=box_at_fault(received.values()),

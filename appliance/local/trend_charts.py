@@ -20,7 +20,7 @@ from appliance.language import (
     weekday_of,
 )
 from appliance.local.trend_range import Kind, Range, Shown, last_day, range_of
-from appliance.local.trend_steps import LATE_S, WEEK_S, Figures, address_of, figures, shown_rate, stream_ids
+from appliance.local.trend_steps import LATE_S, WEEK_S, Figures, figures, shown_rate, stream_ids
 from appliance.store import Store
 from appliance.store.trends import Bucket
 from appliance.time_zone import HOUR_S, QUARTER_S, TimeZone
@@ -117,7 +117,7 @@ def _bar(each: Figures, asked: Range, now_utc: float) -> Bar:
         tuple((name, getattr(each.counts, name)) for name in STATE_LABELS),
         None if watched == 0 and each.counts.total else watched,
         when=each.when,
-        href=address_of(each, asked) if each.counts.total else "",
+        href=each.address,
         more=_("compliance {rate}", rate=rate_words(rate)) if rate else "",
         before=each.before.total if each.before is not None else None,
     )
@@ -161,9 +161,7 @@ def today_charts(store: Store, now_utc: float, stream_id: int) -> list[str]:
 
 def rate_chart(steps: Sequence[Figures], asked: Range) -> str:
     """The rate with its interval."""
-    points = [
-        Point(each.when, each.rate, each.is_gap, address_of(each, asked) if each.counts.total else "") for each in steps
-    ]
+    points = [Point(each.when, each.rate, each.is_gap, each.address) for each in steps]
     return rate_band(points, asked.shown.rate_words, ticks(steps, asked))
 
 

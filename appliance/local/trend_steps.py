@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import TypeAlias
 
 from appliance.faces import Counts, State
 from appliance.language import (
@@ -28,16 +29,21 @@ WEEK_S = 7 * DAY_S
 LATE_S = 180  # so long a minute may be on its way into the sums
 COMPARED_UNTIL_S = 8 * DAY_S  # longer ranges would overlap with themselves a week before
 SLACK_S = 2 * HOUR_S  # more than clocks change by
+Lists: TypeAlias = Callable[[DetectionFilter], str]
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One step. before: the same time of the week before, None: not compared, or unknown. is_to_come: not known yet."""
+    """One step. before: the same time of the week before, None: not compared, or unknown. is_to_come: not known yet.
+
+    address: where its bar leads; empty: nobody was seen, or there is no list of them.
+    """
 
     bucket: Bucket
     when: str
     before: Counts | None
     is_to_come: bool
+    address: str
 
     @property
     def counts(self) -> Counts:
@@ -69,8 +75,15 @@ def figures(store: Store, asked: Range, now_utc: float, compared: bool = True) -
             if first_utc is not None and bucket.end_utc > first_utc
         ]
         before = week_before(known, asked.zone)
+    address_of = _addresses(lists_of(store), asked)
     return [
-        Figures(bucket, when(bucket, asked.shown, asked.zone), before(bucket), bucket.start_utc > now_utc - LATE_S)
+        Figures(
+            bucket,
+            when(bucket, asked.shown, asked.zone),
+            before(bucket),
+            bucket.start_utc > now_utc - LATE_S,
+            address_of(bucket) if bucket.counts.total else "",
+        )
         for bucket in found
     ]
 
@@ -168,18 +181,22 @@ def when(bucket: Bucket, shown: Shown, zone: TimeZone) -> str:
     return _("{day}, {start} to {end}", day=day, start=clock(start), end=clock(end)) + twice
 
 
-def address_of(each: Figures, asked: Range) -> str:
-    """Where a bar leads: an hour to its persons, a day to its page, a week or a month to its own."""
-    if asked.shown in (Shown.QUARTER, Shown.HOUR):
-        return list_address(asked, each.bucket.start_utc, each.bucket.end_utc)
-    day = day_of(asked.zone.day(each.bucket.start_utc)).isoformat()
-    other = {Shown.WEEK: Kind.WEEK, Shown.MONTH: Kind.MONTH}.get(asked.shown, Kind.DAY)
-    return f"/trends{asked.query(range=other.value, day=day, since=None, until=None)}"
+def _addresses(list_of: Lists, asked: Range) -> Callable[[Bucket], str]:
+    """Where bars lead: an hour to its persons, a day to its page, a week or a month to its own."""
+
+    def address_of(bucket: Bucket) -> str:
+        if asked.shown in (Shown.QUARTER, Shown.HOUR):
+            return list_of(DetectionFilter(asked.stream_id, None, bucket.start_utc, bucket.end_utc))
+        day = day_of(asked.zone.day(bucket.start_utc)).isoformat()
+        other = {Shown.WEEK: Kind.WEEK, Shown.MONTH: Kind.MONTH}.get(asked.shown, Kind.DAY)
+        return f"/trends{asked.query(range=other.value, day=day, since=None, until=None)}"
+
+    return address_of
 
 
-def list_address(asked: Range, since_utc: float, until_utc: float, state: State | None = None) -> str:
-    """The list of the persons of a time."""
-    return detections_address(DetectionFilter(asked.stream_id, state, since_utc, until_utc))
+def lists_of(store: Store) -> Lists:
+    """Where the persons of a filter are listed: nowhere on a box that keeps statistics only."""
+    return detections_address if store.privacy.statistics_only() is None else lambda _only: ""
 
 
 @lru_cache(256)

@@ -8,15 +8,16 @@ from functools import cached_property
 from bottle import HTTPError, HTTPResponse
 
 from appliance.errors import InputError
-from appliance.faces import Counts, State
+from appliance.faces import Counts
 from appliance.language import N_, _
 from appliance.local import trend_charts as charts
+from appliance.local.dashboard import lists_by_state
 from appliance.local.pages import Site
 from appliance.local.trend_range import LABELS, Kind, Range, day_number, own_range, range_of
-from appliance.local.trend_steps import Figures, address_of, before_now, figures, is_compared, list_address, total
+from appliance.local.trend_steps import Figures, before_now, figures, is_compared, total
 from appliance.rates import compliance
 from appliance.reports import periods, words
-from appliance.store import Store
+from appliance.store import DetectionFilter, Store
 from appliance.store.measuring import measured
 from appliance.time_zone import QUARTER_S
 from appliance.times import Now
@@ -126,16 +127,12 @@ def add_routes(app: App, site: Site) -> None:
             counts=counts,
             rate=compliance(counts),
             measured=measured(store, _ids(found), asked.since_utc, asked.until_utc),
-            lists={
-                state.value if state else "": list_address(asked, asked.since_utc, asked.until_utc, state)
-                for state in (None, *State)
-            },
+            lists=lists_by_state(store, DetectionFilter(asked.stream_id, None, asked.since_utc, asked.until_utc)),
             before=before_now(store, asked, now.utc),
             is_compared=is_compared(asked),
             is_now=asked.since_utc <= now.utc < asked.until_utc,
             local_now=asked.zone.local(now.utc),
             today=asked.zone.day(now.utc // QUARTER_S * QUARTER_S),
-            address_of=address_of,
             report_address=_report(asked),
             figure=figure,
             labels=LABELS,

@@ -8,12 +8,12 @@ from typing import Any
 from appliance.accounts.guard import Visitor
 from appliance.errors import UserError
 from appliance.language import N_, _
-from appliance.local.health import version
 from appliance.local.pages import Site
 from appliance.rules import updates as rules
 from appliance.times import Now
 from appliance.update.journal import Progress, Step
 from appliance.update.words import line_of_plan, who
+from appliance.version import version
 from appliance.web.access import Access, App, wants_json
 from appliance.web.forms import field, see_other
 from appliance.web.pages import Page

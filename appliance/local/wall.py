@@ -12,7 +12,7 @@ from appliance.accounts.guard import Visitor
 from appliance.keeping import ImageMode
 from appliance.language import _
 from appliance.local.pages import Site
-from appliance.local.trend_steps import detections_address
+from appliance.local.trend_steps import lists_of
 from appliance.local.troubles import Troubles
 from appliance.previews import AGE_HEADER
 from appliance.reception import Reception
@@ -30,7 +30,7 @@ TILES_AT_MOST = 12
 class Tile:
     """One stream on the wall. is_wrong, is_alerted: as `troubles` says. list: where its persons of today stand.
 
-    no_picture: why it shows none; empty: it may.
+    It is empty where they stand nowhere. no_picture: why it shows none; empty: it may.
     """
 
     stream: Stream
@@ -78,10 +78,10 @@ def wall_of(
     chosen = [stream for _rank_of, stream in shown[:TILES_AT_MOST]]
     counted = store.trends.by_stream([each.id for each in chosen], today_utc)
     is_statistics = store.privacy.statistics_only() is not None
-    tiles = []
+    list_of, tiles = lists_of(store), []
     for each in chosen:
         why = _no_picture(site, each, is_statistics)
-        persons = detections_address(DetectionFilter(each.id, since_utc=today_utc))
+        persons = list_of(DetectionFilter(each.id, since_utc=today_utc))
         has_picture = not why and look_at(site, each)
         today = counted[each.id].total
         of = each.id in troubled.wrong, each.id in troubled.alerted

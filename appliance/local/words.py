@@ -16,6 +16,7 @@ from appliance.retold import retold as retold
 from appliance.service import SERVICES
 from appliance.store import BY_HAND, Deleted, Kind, Receipt, ServiceStatus, StoredDetection
 from appliance.store.measuring import Calibrated, Change
+from appliance.vision.reading.condition import codec_name as codec_name
 from appliance.web.words import TOO_FEW as TOO_FEW  # views find all of them under `words`
 from appliance.web.words import decimal as decimal
 from appliance.web.words import duration as duration
@@ -24,6 +25,7 @@ from appliance.web.words import percent as percent
 from appliance.web.words import rate_words as rate_words
 from appliance.web.words import size_words as size_words
 
+NO_BREAK = "\u00a0"
 MODE_WORDS = {
     ImageMode.EYES_PIXELATED: N_("eyes pixelated"),
     ImageMode.NO_IMAGES: N_("no images"),
@@ -246,6 +248,12 @@ def receipt_title(receipt: Receipt) -> str:
     if receipt.kind in titles:
         return _(titles[receipt.kind], name=receipt.title)
     return capitalised(receipt.title)
+
+
+def unbroken(when: str) -> str:
+    """The time of a step, which breaks only between its day and its hours; one that has no hours as it is."""
+    day, comma, hours = when.rpartition(", ")
+    return f"{day.replace(' ', NO_BREAK)}{comma}{hours.replace(' ', NO_BREAK)}" if comma else when
 
 
 def capitalised(text: str) -> str:

@@ -52,7 +52,7 @@ class Reports:
 
     folder: where the mail server is kept. source: the sums of these subjects, None: of all, as the visitor may see
     them. subjects: what a report can be of, by id, with its name. noun: what these are called. server_page: where the
-    mail server is set. knows_time: whether the clock is believed, without which nothing is sent. list_address: where
+    mail server is set. knows_time: whether the clock is believed, without which nothing is sent. lists: where
     the persons are listed.
     """
 
@@ -64,7 +64,7 @@ class Reports:
     knows_time: Callable[[Any, Now], bool]
     noun: str
     server_page: str
-    list_address: ListAddress = no_list
+    lists: Callable[[Any], ListAddress] = lambda _store: no_list
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def _add_report(app: App, reports: Reports) -> None:
         zone, known = reports.zone(store), reports.subjects(store, visitor, now)
         wanted = asked(zone, known, reports.noun, now.utc)
         made = report(reports.source(store, visitor, wanted.subjects, now), wanted.period, now.utc)
-        links = Links(made, wanted.subjects, reports.list_address)
+        links = Links(made, wanted.subjects, reports.lists(store))
         return reports.pages.page(
             "report.html",
             problem=wanted.problem,

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
@@ -19,6 +18,7 @@ from appliance.disk import means_full
 from appliance.images import SUFFIX
 from appliance.sqlite import Database, Migrated
 from appliance.store.schema import MIGRATIONS
+from appliance.version import version
 
 ASIDE = ".aside-"  # `mb9k restore` puts what was there under this name, with a time
 COMPANIONS = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a file and applies to it
@@ -197,7 +197,7 @@ def not_ours(db: Database, path: Path, backups: Path | None = None) -> Fault | N
     known = newest_known()
     for row in db.execute("select migration_set, name from _sqlite_migrations"):
         if row[0] not in known or _migration_number(row[1]) > known[row[0]]:
-            what = f"was made by a newer mb9k than this one (it has {row[1]} of {row[0]}, unknown to {version('mb9k')})"
+            what = f"was made by a newer mb9k than this one (it has {row[1]} of {row[0]}, unknown to {version()})"
             return Fault(what, Remedy.UPDATE)
     return None
 

@@ -243,31 +243,27 @@ much they are below their detections: these may have been forgotten, too, but no
 WRONG_QUARTERS = f"select count(*) from ({DIFFERENCES})"
 
 
-def _wrong(table: str) -> str:
-    column, step_s = _LOCAL[table]
+def _wrong(table: str, key: str, finer: str, finer_key: str) -> str:
+    """How many rows of sums are not what the finer sums of the same span make together."""
     return f"""
     select count(*) from (
       select 1 from (
-        select stream_id, {column} as cut, {_NAMES} from {table}
+        select {key}, {_NAMES} from {table}
         union all
-        select stream_id, {local("start_utc", step_s)}, {LESS} from quarters
+        select {finer_key}, {LESS} from {finer}
       )
-      group by stream_id, cut having {" or ".join(f"sum({name}) <> 0" for name in COLUMNS)}
+      group by {key} having {" or ".join(f"sum({name}) <> 0" for name in COLUMNS)}
     )
 """
 
 
-WRONG_DAYS, WRONG_HOURS = _wrong("days"), _wrong("hours")
-WRONG_BOX_HOURS = f"""
-    select count(*) from (
-      select 1 from (
-        select hour, {_NAMES} from box_hours
-        union all
-        select hour, {LESS} from hours
-      )
-      group by hour having {" or ".join(f"sum({name}) <> 0" for name in COLUMNS)}
-    )
-"""
+def _of_quarters(table: str) -> str:
+    column, step_s = _LOCAL[table]
+    return _wrong(table, f"stream_id, {column}", "quarters", f"stream_id, {local('start_utc', step_s)}")
+
+
+WRONG_DAYS, WRONG_HOURS = _of_quarters("days"), _of_quarters("hours")
+WRONG_BOX_HOURS = _wrong("box_hours", "hour", "hours", "hour")
 
 
 def make(db: Database) -> None:

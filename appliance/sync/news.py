@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,6 +16,7 @@ from appliance.service import SERVICES
 from appliance.store import Store, WallClock
 from appliance.sync import machine
 from appliance.times import Now
+from appliance.version import version
 
 Clock = Literal["believed", "unknown", "leapt"]
 MAX_WORDS = 200
@@ -50,7 +50,7 @@ def hellos(store: Store, config: Config, epoch: str, now: Now) -> list[Hello]:
             part=number,
             parts=len(parts),
             machine=machine.digest(),
-            version=importlib.metadata.version("mb9k")[:80],
+            version=version()[:80],
             hardware=machine.hardware(),
             clock=thought,
             sent_utc=max(0, int(now.utc)),

@@ -5,7 +5,6 @@ Only what changed is published, and everything again at each connection: it is a
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import logging
 import ssl
@@ -36,6 +35,7 @@ from appliance.sync import discovery, machine, reasons
 from appliance.sync.figures import OFFLINE, ONLINE, Figures, OfStream, Topic, figures_of, topic
 from appliance.sync.link import ClosingSocket
 from appliance.times import Now, now
+from appliance.version import version
 
 log = logging.getLogger(__name__)
 
@@ -305,7 +305,7 @@ class Teller:
             self._told.leave(settings)
         self._told = None
         if settings.host:
-            about = importlib.metadata.version("mb9k"), machine.hardware(), self._config.web.base_url
+            about = version(), machine.hardware(), self._config.web.base_url
             told = OnSite(settings, Announced(self._config.box, *about))
             told.start()
             self._told = told

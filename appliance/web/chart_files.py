@@ -45,7 +45,6 @@ LIGHT = {
 }
 """What charts.css says of each class."""
 _TIP = re.compile(r'<g class="tip".*?</g>')
-_NEAR = re.compile(r'<text class="near".*?</text>')
 _COLUMN = re.compile(r'<(?:a|g) class="column ?([^"]*)"[^>]*? aria-label="([^"]*)"[^>]*>')
 _CLASS = re.compile(r' class="([^"]*)"')
 _VIEW = re.compile(r'<svg [^>]*viewBox="0 0 \d+ ([\d.]+)"[^>]*>')
@@ -56,7 +55,7 @@ def standalone(chart: str, title: str, notes: Sequence[str] = ()) -> str:
     found = _VIEW.match(chart)
     height = float(found[1]) if found else 0.0
     inner = chart[found.end() : -len("</svg>")] if found else ""
-    inner = _NEAR.sub("", _TIP.sub("", inner))
+    inner = _TIP.sub("", inner)
     inner = _COLUMN.sub(r'<g class="\1"><title>\2</title>', inner).replace("</a>", "</g>")
     inner = _CLASS.sub(_attributes, inner)
     head = MARGIN_PX + 28

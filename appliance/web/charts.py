@@ -130,7 +130,6 @@ def stacked_bars(bars: list[Bar], title: str, step_s: int = 3600, ticks: list[Ti
     if compared:
         pieces.append(_before(bars, step, room / top))
     pieces.append(svg.labels(utc_ticks(bars, step_s) if ticks is None else ticks, step))
-    pieces += [svg.near(short(value), TOP + room * (1 - value / top)) for value in lines[1:]]
     return "".join([*pieces, "</svg>"])
 
 

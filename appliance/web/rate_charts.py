@@ -57,7 +57,7 @@ def rate_band(points: list[Point], title: str, ticks: list[Tick]) -> str:
         if drawing or point.href:
             pieces.append(svg.column(Column(left, step, point.lines, point.href), drawing))
     pieces.append(_line(points, step))
-    pieces += [svg.labels(ticks, step), *(svg.near(f"{value} %", _y(value / 100)) for value in (50, 100))]
+    pieces.append(svg.labels(ticks, step))
     return "".join([*pieces, "</svg>"])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from html import escape
+from html import escape, unescape
 from zlib import crc32
 
 from appliance.language import N_, _
@@ -15,12 +15,16 @@ LEFT, BOTTOM, TOP = 46, 22, 42
 TIP_PX = 34  # above the picture: the key, and in its place what the column under the pointer or the focus says
 CHARACTER_PX = 6.7  # of a label
 TIP_CHARACTER_PX = 8.2  # on a phone, where the text is larger
+SCALE_CHARACTER_PX = 9.6  # there, of the widest letters
+CHART_REM, HEAT_REM = 34, 44  # how wide charts.css draws a chart that scrolls
 KEY_PX = 33  # of an entry of the key: its mark, and what is free before the next
 NARROW, WIDE = " fijlrt.,'|", "mwMW%"
 """Letters that are about half as wide as others, and half as wide again, in the fonts that browsers have."""
 _KEY = re.compile(r'<g class="chart-key"[^>]*>(.*?)</g>')
 _ENTRY = re.compile(r"((?:<rect [^>]*/>)+)<text [^>]*>(.*?)</text>")
 _X = re.compile(' x="[^"]*"')
+_HEAD = re.compile(rf'<svg class="chart ([\w-]+)" viewBox="0 0 {WIDTH} ([\d.]+)"')
+_SCALE = re.compile(rf'<text class="scale" x="{LEFT - 6}" y="([\d.]+)">(.*?)</text>')
 NOBODY_LOOKED = N_("nobody looked: no stream was LIVE, or nothing came")
 STATE_LABELS = {
     "mask": N_("Mask"),
@@ -134,6 +138,21 @@ def key_list(chart: str) -> str:
     return f'<ul class="plain key-line keys" aria-hidden="true">{"".join(entries)}</ul>' if entries else ""
 
 
+def scale_beside(chart: str) -> str:
+    """The scale of a chart again, to stand beside it where a narrow screen scrolls it; empty: it has none.
+
+    Its height is the one that charts.css gives the chart there, and the scale in the chart is hidden.
+    """
+    head, texts = _HEAD.match(chart), _SCALE.findall(chart)
+    if not head or not texts:
+        return ""
+    width, height = 4 + SCALE_CHARACTER_PX * max(len(unescape(text)) for _y, text in texts), float(head[2])
+    rem = (HEAT_REM if head[1] == "heat" else CHART_REM) / WIDTH
+    lines = "".join(f'<text class="scale" x="{width - 4:.1f}" y="{y}">{text}</text>' for y, text in texts)
+    size = f'width="{width * rem:.3f}rem" height="{height * rem:.3f}rem"'
+    return f'<svg class="scale-beside" viewBox="0 0 {width:.1f} {height:g}" {size} aria-hidden="true">{lines}</svg>'
+
+
 def _key_px(label: str) -> float:
     narrow, wide = sum(label.count(each) for each in NARROW), sum(label.count(each) for each in WIDE)
     return KEY_PX + 7.9 * len(label) - 3.6 * narrow + 3.6 * wide
@@ -168,11 +187,6 @@ def line(text: str, y: float) -> str:
         f'<line class="grid" x1="{LEFT}" x2="{WIDTH}" y1="{y:.1f}" y2="{y:.1f}"/>'
         f'<text class="scale" x="{LEFT - 6}" y="{y + 4:.1f}">{text}</text>'
     )
-
-
-def near(text: str, y: float) -> str:
-    """The scale again, at the end that a narrow screen shows first; charts.css hides it on wide ones."""
-    return f'<text class="near" x="{WIDTH - 4}" y="{y + 4:.1f}" aria-hidden="true">{text}</text>'
 
 
 def labels(ticks: Iterable[Tick], step: float, height: float = HEIGHT) -> str:

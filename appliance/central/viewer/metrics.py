@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,6 +18,7 @@ from appliance.central.viewer.pages import Centre
 from appliance.central.viewer.recorded import TOKEN_ENDED, TOKEN_MADE
 from appliance.language import _
 from appliance.times import Now
+from appliance.version import version
 from appliance.web.access import Access, App
 from appliance.web.forms import see_other
 from appliance.web.metrics import Labels, Metric, answer, counter, gauge, labels
@@ -62,8 +62,7 @@ def metrics(
     name: str, boxes: Sequence[Box], processes: Sequence[Process], refused: int, now_utc: float
 ) -> Iterator[Metric]:
     """All of them; pure. name: of the centre. refused: messages that could not be taken in the last day."""
-    version = importlib.metadata.version("mb9k")
-    yield gauge("mb9k_centre_info", "The centre, always 1.", [(labels(centre=name, version=version), 1)])
+    yield gauge("mb9k_centre_info", "The centre, always 1.", [(labels(centre=name, version=version()), 1)])
     yield from _processes(processes, now_utc)
     yield gauge("mb9k_centre_refused_messages", "Messages that could not be taken, of the last day.", refused)
     present = [box for box in boxes if box.revoked_utc is None]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from appliance.accounts.audit import Action
+from appliance.accounts.audit_subjects import EACH_BOX_OF
 from appliance.accounts.guard import Visitor
 from appliance.alerts.kinds import Of, Subject
+from appliance.alerts.site import TOGETHER
 from appliance.central.store import CentralStore, Scope, Site
 from appliance.central.store.sums import total
 from appliance.central.viewer import ranges, series
@@ -96,7 +98,9 @@ def _remove(store: CentralStore, site: Site) -> None:
     with store.saving():
         for rule in store.alerts.rules.all([Subject(Of.SITE, str(site.id))]):
             store.alerts.rules.remove(rule.id)
-            store.audit.add(Action.ALERT_RULE_REMOVED, site.name, rule=rule.id, kind=rule.kind.name)
+            title = site.name if rule.kind.name in TOGETHER else EACH_BOX_OF.format(site=site.name)
+            of = rule.subject.on_record
+            store.audit.add(Action.ALERT_RULE_REMOVED, title, rule=rule.id, **of, kind=rule.kind.name)
         store.sites.remove(site.id)
         store.audit.add(Action.CHANGED, f"POST /sites/{site.id}/remove", site=site.name)
 

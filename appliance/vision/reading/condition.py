@@ -47,6 +47,17 @@ _UNDECODABLE = N_("The picture cannot be decoded: it is {codec}; use H.264 (or H
 _RESTARTED = N_("The ingest is being started again; the stream comes back by itself.")
 OF_ABOUT = N_(" of about {interval} s")  # what follows the time that a key frame has been waited for
 UNKNOWN_CODEC = N_("a codec that is unknown here")
+CODECS: Mapping[str, str] = {
+    "av1": "AV1",
+    "h264": "H.264",
+    "h265": "H.265",
+    "hevc": "H.265",
+    "mjpeg": "MJPEG",
+    "mpeg4": "MPEG-4",
+    "vp8": "VP8",
+    "vp9": "VP9",
+}
+"""What codecs are called, by FFmpeg's names, which is what programs are told."""
 
 # Of a stream that the box fetches.
 PULLED: Mapping[Obstacle, str] = {
@@ -223,7 +234,7 @@ class Condition:
         return self._words[obstacle].format(
             seconds=duration_text(now_s - self._since_s(obstacle)),
             interval=OF_ABOUT.format(interval=f"{interval_s:.0f}") if interval_s and interval_s >= 1 else "",
-            codec=self.codec or UNKNOWN_CODEC,
+            codec=codec_name(self.codec) or UNKNOWN_CODEC,
             kind=self._kind,
         )
 
@@ -234,6 +245,11 @@ class Condition:
         if obstacle is Obstacle.SILENT:
             return self._waiting_since_s
         return max(self._flows_since_s or self._waiting_since_s, self.last_frame_s or 0.0)
+
+
+def codec_name(codec: str) -> str:
+    """A codec as people call it, `H.264`; another one as FFmpeg does."""
+    return CODECS.get(codec, codec)
 
 
 def duration_text(seconds: float) -> str:

@@ -61,19 +61,3 @@ document.addEventListener("click", (event) => {
 const prepare = () => document.querySelectorAll(".chart").forEach(oneStop);
 new MutationObserver(prepare).observe(document.getElementById("main"), { childList: true, subtree: true });
 prepare();
-
-// On a phone a chart is wider than the screen and scrolls: its scale stays in sight.
-function keepScale(part) {
-  const chart = part.querySelector("svg.chart");
-  if (!chart?.getBoundingClientRect().width) return; // not on the screen now
-  const widest = part.scrollWidth - part.clientWidth;
-  const at = getComputedStyle(part).direction === "rtl" ? widest + part.scrollLeft : part.scrollLeft;
-  const aside = (widest - at) * chart.viewBox.baseVal.width / chart.getBoundingClientRect().width;
-  for (const words of chart.querySelectorAll(".near")) words.setAttribute("transform", `translate(${-Math.max(0, aside)} 0)`);
-}
-
-const keepScales = () => document.querySelectorAll(".scroll").forEach(keepScale);
-document.addEventListener("scroll", (event) => { if (event.target.matches?.(".scroll")) keepScale(event.target); }, true);
-addEventListener("resize", keepScales);
-new MutationObserver(keepScales).observe(document.getElementById("main"), { childList: true, subtree: true });
-keepScales();
