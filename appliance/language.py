@@ -30,6 +30,7 @@ ENGLISH = "en"
 LANGUAGES = {ENGLISH: "English", "de": "Deutsch", "es": "Español", "fr": "Français"}
 """What is spoken, and what each language calls itself: those whose catalogue is whole (tests/test_language.py)."""
 CATALOGUES = Path(__file__).parent / "languages"
+NO_BREAK = "\u00a0"
 NARROW_SPACE = "\u202f"  # between thousands in English, by ISO 80000: neither a comma nor a point
 MOST_WISHES = 20
 SIZE_UNITS = ("kB", "MB", "GB", "TB")
@@ -163,8 +164,11 @@ def decimal(value: float, places: int = 1) -> str:
 
 
 def percent(ratio: float) -> str:
-    """A ratio as a person reads it: 82 %. All our languages set a space before the sign."""
-    return f"{100 * ratio:.0f} %"
+    """A ratio as a person reads it: 82 %. All our languages set a space before the sign.
+
+    Not in English it is one at which no line breaks; in English it stays as it is recorded and told again.
+    """
+    return f"{100 * ratio:.0f}{' ' if spoken() == ENGLISH else NO_BREAK}%"
 
 
 def size_words(size_bytes: float) -> str:

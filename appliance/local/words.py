@@ -20,6 +20,7 @@ from appliance.vision.reading.condition import codec_name as codec_name
 from appliance.web.words import TOO_FEW as TOO_FEW  # views find all of them under `words`
 from appliance.web.words import decimal as decimal
 from appliance.web.words import duration as duration
+from appliance.web.words import listed as listed
 from appliance.web.words import number as number
 from appliance.web.words import percent as percent
 from appliance.web.words import rate_words as rate_words

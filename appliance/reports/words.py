@@ -100,7 +100,7 @@ def persons_change(now: int, before: int) -> str:
     if not before:
         return ""
     change = round(100 * (now / before - 1))
-    return f"{_sign(change)}{abs(change)} %"
+    return f"{_sign(change)}{percent(abs(change) / 100)}"
 
 
 def _sign(change: int) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import reduce
+
 from appliance.language import N_, _, n_
 from appliance.language import decimal as decimal  # views find all of them under `words`
 from appliance.language import number as number
@@ -10,6 +13,12 @@ from appliance.language import size_words as size_words
 from appliance.rates import Rate
 
 TOO_FEW = N_("not enough people yet")
+
+
+def listed(parts: Iterable[str]) -> str:
+    """Parts behind one another, with semicolons between them as the language sets those; empty of none."""
+    told = list(parts)
+    return reduce(lambda left, right: _("{left}; {right}", left=left, right=right), told) if told else ""
 
 
 def duration(seconds: float) -> str:

@@ -12,6 +12,7 @@ from appliance.central.viewer.recorded import reason as reason
 from appliance.language import N_, _
 from appliance.web.words import TOO_FEW as TOO_FEW
 from appliance.web.words import duration as duration
+from appliance.web.words import listed as listed
 from appliance.web.words import number as number
 from appliance.web.words import percent as percent
 from appliance.web.words import rate_words as rate_words
