@@ -31,6 +31,7 @@ LANGUAGES = {ENGLISH: "English", "de": "Deutsch", "es": "EspaÃ±ol", "fr": "FranÃ
 """What is spoken, and what each language calls itself: those whose catalogue is whole (tests/test_language.py)."""
 CATALOGUES = Path(__file__).parent / "languages"
 NARROW_SPACE = "\u202f"  # between thousands in English, by ISO 80000: neither a comma nor a point
+NO_BREAK_SPACE = "\u00a0"
 MOST_WISHES = 20
 SIZE_UNITS = ("kB", "MB", "GB", "TB")
 """Each a thousand of the one before."""
@@ -164,7 +165,12 @@ def decimal(value: float, places: int = 1) -> str:
 
 def percent(ratio: float) -> str:
     """A ratio as a person reads it: 82 %. All our languages set a space before the sign."""
-    return f"{100 * ratio:.0f} %"
+    return with_unit(f"{100 * ratio:.0f}", "%")
+
+
+def with_unit(figure: str, unit: str) -> str:
+    """82 %, which no line breaks apart; in English a plain space, as it stands in what is recorded and retold."""
+    return f"{figure}{' ' if spoken() == ENGLISH else NO_BREAK_SPACE}{unit}"
 
 
 def size_words(size_bytes: float) -> str:
@@ -174,8 +180,8 @@ def size_words(size_bytes: float) -> str:
         if round(value) >= 1000:
             value, unit = value / 1000, larger
     if unit == SIZE_UNITS[0] or round(value, 1) >= 10:
-        return f"{number(max(round(value), 1 if size_bytes > 0 else 0))} {unit}"
-    return f"{decimal(value)} {unit}"
+        return with_unit(number(max(round(value), 1 if size_bytes > 0 else 0)), unit)
+    return with_unit(decimal(value), unit)
 
 
 def weekday(day: date) -> str:

@@ -63,7 +63,7 @@ def test_what_a_box_answered_is_told_in_the_reader_s_language(fleet: Fleet) -> N
     ann = fleet.browser("ann")
     ann.post("/boxes/lobby/commands", action="restart", detail="watch")
     for done, answer, told in (
-        (None, "The bundle is fetched: 42 %.", "Das Paket wird abgeholt: 42 %."),
+        (None, "The bundle is fetched: 42 %.", "Das Paket wird abgeholt: 42\u00a0%."),
         (1, "The service watch was ended, and runs again.", "Der Dienst watch wurde beendet und läuft wieder."),
         (1, "the LED blinks", "the LED blinks"),
     ):

@@ -19,6 +19,7 @@ from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.forms import MAX_ID, query_value, whole_number
 from appliance.web.pages import Page
+from appliance.web.words import listed
 
 Address: TypeAlias = Callable[[Subject], str]
 """Where the page of what an alert is about is; empty: it has none."""
@@ -52,7 +53,7 @@ class Shown:
     is_over: bool
     is_test: bool
     note: str
-    sent: tuple[str, ...]
+    sent: str
     unsent: tuple[Unsent, ...]
 
 
@@ -93,7 +94,7 @@ def shown(entry: Entry, address: Address) -> Shown:
         is_over=event.what is What.OVER,
         is_test=event.what is What.TEST,
         note="",
-        sent=tuple(_whom(each) for each in entry.deliveries if each.outcome is Outcome.SENT),
+        sent=listed(_whom(each) for each in entry.deliveries if each.outcome is Outcome.SENT),
         unsent=tuple(_unsent(each) for each in entry.deliveries if each.outcome is not Outcome.SENT),
     )
 

@@ -15,6 +15,7 @@ from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.forms import field, secret_field, see_other
 from appliance.web.pages import Page
+from appliance.web.words import listed
 
 PAGE = "/alerts/recipients"
 KINDS = (
@@ -111,6 +112,7 @@ def _list(site: AlertSite, store: AlertStore, now: Now, **values: Any) -> Page:
         ],
         "ways": {way: _(words) for way, words in WAYS.items()},
         "kinds": [(way.value, _(title), _(about)) for way, title, about in KINDS if way is not Way.MQTT or site.mqtt],
+        "listed": listed,
         "mqtt": _(site.mqtt),
         "mail_server": server.where if server else None,
         "typed": _blank(),

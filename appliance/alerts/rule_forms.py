@@ -20,6 +20,7 @@ from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.forms import field, query_value, whole_number
 from appliance.web.pages import Page
+from appliance.web.words import named
 
 RULES = "/alerts/rules"
 EVERYBODY, CHOSEN = "all", "chosen"
@@ -280,7 +281,7 @@ def _list(site: AlertSite, store: AlertStore, visitor: Visitor, now: Now, **valu
     shown = {
         "rules": [_row(site, rule, theirs, names, rule.id in are_open) for rule in seen],
         "may_make": theirs.may_make,
-        "missing": [f"{each.words()}: {site.whose(each, ALL, {})}" for each in missing],
+        "missing": [named(each.words(), site.whose(each, ALL, {})) for each in missing],
         "quiet": now_quiet,
         "zone": site.zone(store),
         "problem": None,

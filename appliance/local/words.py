@@ -21,6 +21,7 @@ from appliance.web.words import decimal as decimal
 from appliance.web.words import duration as duration
 from appliance.web.words import number as number
 from appliance.web.words import percent as percent
+from appliance.web.words import persons_change as persons_change
 from appliance.web.words import rate_words as rate_words
 from appliance.web.words import size_words as size_words
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from appliance.language import N_, _
+from appliance.web.words import listed, named
 from appliance.zones import Point, Zone, ZoneKind
 
 ACROSS = 1000.0
@@ -41,7 +42,7 @@ class Drawing:
     @property
     def words(self) -> str:
         """What is drawn, for who does not see it."""
-        return "; ".join(f"{_(KINDS[each.zone.kind])}: {each.zone.name}" for each in self.zones)
+        return listed(named(_(KINDS[each.zone.kind]), each.zone.name) for each in self.zones)
 
 
 KINDS = {ZoneKind.COUNT: N_("Count here"), ZoneKind.NEVER: N_("Never here"), ZoneKind.LINE: N_("Line")}
