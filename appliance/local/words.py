@@ -19,6 +19,7 @@ from appliance.store.measuring import Calibrated, Change
 from appliance.web.words import TOO_FEW as TOO_FEW  # views find all of them under `words`
 from appliance.web.words import decimal as decimal
 from appliance.web.words import duration as duration
+from appliance.web.words import listed as listed
 from appliance.web.words import number as number
 from appliance.web.words import percent as percent
 from appliance.web.words import persons_change as persons_change
