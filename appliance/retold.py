@@ -18,6 +18,8 @@ FEWEST_LETTERS = 6
 """A sentence with fewer of its own would be found in nearly every text."""
 MOST_TOGETHER = 4
 """So many sentences are marked as one, at most, of what is on record."""
+FEWEST_SEEN, LEAST_SEEN = 8, 0.5
+"""Of a text that was cut, so many letters, and so much of a sentence, must be left to know it by."""
 MOST_WAYS = 1000
 """Where values may end in more ways, nobody can tell where they do; a text of others could be made to take minutes."""
 _NAME = re.compile(r"\{(\w+)\}")
@@ -28,6 +30,8 @@ _FIGURES = ("n", "people", "free", "size")  # written as the language writes num
 _FIGURE = re.compile(rf"({_WHOLE})(?:\.([0-9]{{1,9}}))?( [kMGT]B)?")
 _DAYS = re.compile("([0-9]{1,9}) days?")
 _VALUE = r"(?:(?![.?] [A-Z`]).)*?"  # no value goes beyond its sentence
+_PLACES = ("path", "folder", "address", "host", "process", "version", "to")
+_PLACE = r"(?:(?!: |[.?] [A-Z`]).)*?"  # what a sentence begins with: never the beginning of one that this is told in
 _WHOLE_NUMBERS = dict.fromkeys(("n", "id", "first", "last"), "[0-9]{1,20}")
 
 
@@ -44,7 +48,7 @@ class _Template:
 
     def told(self, text: str) -> str | None:
         """This text again, if it is this sentence."""
-        if not 0 < self._ways(text) <= MOST_WAYS:
+        if not 0 < _ways(text, self.own) <= MOST_WAYS:
             return None
         found = re.fullmatch(self.pattern, text, re.DOTALL)
         if found is None:
@@ -59,9 +63,41 @@ class _Template:
         except KeyError:  # its other form has a value that this one has not
             return None
 
-    def _ways(self, text: str) -> int:
-        """In how many ways the values may lie in this text, at most."""
-        return math.prod(text.count(part) if part else len(text) for part in self.own[1:-1])
+    def begun(self, piece: str) -> tuple[int, dict[str, str]] | None:
+        """Whether a piece of text may be the beginning of this: how many of its own letters are in it, and the values.
+
+        What was cut of them, or cut away, is ….
+        """
+        names = _NAME.findall(self.one)
+        if self.many or not piece.startswith(self.own[0][: len(piece)]):
+            return None
+        for count in range(len(names), -1, -1):  # how many values were not cut away
+            whole, last = self.own[:count], self.own[count]
+            for length in range(min(len(last), len(piece)), -1 if count else 0, -1):
+                own = (*whole, last[:length])
+                letters = sum(map(str.isalpha, "".join(own)))
+                if letters < max(FEWEST_SEEN, LEAST_SEEN * self.letters):
+                    break
+                values = _between(piece, own, names) if piece.endswith(own[-1]) else None
+                if values is not None:
+                    if not length:
+                        values[names[count - 1]] += "…"
+                    return letters, {**dict.fromkeys(names, "…"), **values}
+        return None
+
+
+def _ways(text: str, own: Sequence[str]) -> int:
+    """In how many ways these parts may lie in a text, at most; it begins with the first and ends in the last."""
+    return math.prod(text.count(part) if part else len(text) for part in own[1:-1])
+
+
+def _between(text: str, own: Sequence[str], names: Sequence[str]) -> dict[str, str] | None:
+    """What lies between these parts of a text, by name; None: it is another text."""
+    if not 0 < _ways(text, own) <= MOST_WAYS:
+        return None
+    form = own[0] + "".join(f"{{{name}}}{part}" for name, part in zip(names, own[1:], strict=False))
+    found = re.fullmatch(_pattern(form, _VALUES, _VALUE), text, re.DOTALL)
+    return found.groupdict() if found else None
 
 
 def _value(name: str, text: str) -> str:
@@ -131,7 +167,7 @@ def _retold(text: str, language: str) -> str:
 
 def _known(text: str, language: str) -> str | None:
     """A text that is marked, or several with semicolons between; also where a small letter was made a capital."""
-    told = _marked(text, language)
+    told = _marked(text, language) or _begun(text, language)
     if told is None and text[:1].isupper():
         small = _marked(text[0].lower() + text[1:], language)
         return small and small[0].upper() + small[1:]
@@ -151,6 +187,26 @@ def _marked(text: str, language: str) -> str | None:
             if each.surest in bare and (told := each.told(bare)) is not None:  # of hundreds, nearly none has it
                 return told + end
     return None
+
+
+def _begun(text: str, language: str) -> str | None:
+    """A text that was cut and ends in …: all of the sentence that it begins, if it is clear which."""
+    end = next((end for end in ("…", "….") if text.endswith(end)), None)
+    piece = text.removesuffix(end).rstrip() if end else ""
+    if sum(map(str.isalpha, piece)) < FEWEST_SEEN:
+        return None
+    plain = [each for each in sentences(language) if isinstance(each, str) and each.startswith(piece)]
+    plain = [each for each in plain if "{" not in each and len(piece) >= LEAST_SEEN * len(each)]
+    found = [(sum(map(str.isalpha, piece)), each, dict[str, str]()) for each in plain]
+    found += [(began[0], each.one, began[1]) for each in _templates(language) if (began := each.begun(piece))]
+    most = max((letters for letters, _one, _values in found), default=0)
+    (one, values), *others = [(one, values) for letters, one, values in found if letters == most] or [("", {})]
+    if not one or others:
+        return None
+    told = _(one, **{name: _value(name, value) for name, value in values.items()})
+    if end == "….":
+        return told if told.endswith((".", "?")) else f"{told}."
+    return told if told.endswith("…") else f"{told} …"
 
 
 def _listed(parts: Sequence[str], language: str) -> str | None:
@@ -190,5 +246,6 @@ def _pattern(form: str, values: Mapping[str, str], value: str) -> str:
             pattern += f"(?P={part})"
         else:
             names.add(part)
-            pattern += f"(?P<{part}>{values.get(part, value)})"
+            is_first = index == 1 and not pattern and part in _PLACES
+            pattern += f"(?P<{part}>{_PLACE if is_first else values.get(part, value)})"
     return pattern

@@ -23,7 +23,7 @@ from appliance.mail import MailServer, Security
 from appliance.outside import quoted, reason_words
 from appliance.retold import retold
 from appliance.sync import commands, on_site, reasons, service, updating
-from appliance.vision import backends
+from appliance.vision import backends, batching, golden
 from appliance.vision.reading import http_source, reach, rtsp_relay, source
 from appliance.watch import retention
 from tests.mail_servers import OWNER, mail_server
@@ -44,6 +44,9 @@ ERRORS = (
     *(ssl.SSLError(1, f"[SSL: {name}] odd") for name in ("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "REVOKED")),
     *(ssl.SSLError(1, f"[SSL: {name}] odd") for name in ("WRONG_VERSION_NUMBER", "UNEXPECTED_EOF")),
 )
+
+
+FIGURES = str(golden.Agreement(16, 0, 0.93, 0.02, 0))
 
 
 def unverified(code: int) -> ssl.SSLCertVerificationError:
@@ -75,6 +78,9 @@ def causes() -> Iterator[str]:
     yield updating.NOT_KEPT.format(error="No space left on device")
     yield updating.FETCHED.format(percent=40)
     yield updating.RUNS.format(version="0.2.0")
+    yield commands.NOT_DONE.format(error="No space left on device")
+    for words in updating.STEPS.values():
+        yield words.format(to="0.2.0")
 
 
 def causes_of_the_watcher() -> Iterator[str]:
@@ -85,6 +91,20 @@ def causes_of_the_watcher() -> Iterator[str]:
     yield backends.BUILDS_STEP.format(precision="INT8", minutes="3", phase="tactics", step=2, steps=9)
     yield backends.FAILED.format(why="The GPU did not answer within 20 s.") + " " + backends.CPU_JUDGES
     yield backends.FAILED.format(why="Pycuda is not installed.") + " " + backends.NOT_USED
+    for words in backends.TOLD_BY_CHILDREN:
+        values = {"error": "cuInit failed", "problems": golden.MISSES.format(state="mask"), "figures": FIGURES}
+        values |= dict.fromkeys(re.findall(r"\{(\w+)\}", words), "7") | values
+        told = words.format(**values)
+        yield f"{told[:1].upper()}{told[1:]}. {backends.CPU_JUDGES}"
+    yield f"The process that speaks with the GPU crashed (SIGSEGV). {backends.CPU_FOR_NOW.format(pause='1 min')}"
+    for words in (batching.CLOSED, batching.NOT_OPENED, batching.HUNG, batching.NO_ANSWER, batching.FAILED):
+        yield words.format(seconds="5", error="ValueError")
+    for picture in (golden.OF_PICTURE, golden.OF_REGION):
+        wrong = (golden.SAYS.format(said="mask", state="no_mask"), golden.NOBODY_THERE, golden.FAILS.format(error="X"))
+        problems = "; ".join(picture.format(picture="hopper.jpg", what=what) for what in wrong)
+        yield f"Nothing is judged, because the model fails its self-test: {problems}"
+    yield "Nothing is judged: /m.toml cannot be used (`x`); install mb9k again"
+    yield "Nothing is judged: the model /m.onnx cannot be read (No such file or directory); install mb9k again"
     yield retention.NOT_SYNCHRONISED.format(days=30)
     yield retention.leapt(1_700_000_000.0, 1_800_000_000.0, 1)
     yield retention.leapt(1_700_000_000.0, 1_800_000_000.0, 5)

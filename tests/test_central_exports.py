@@ -150,6 +150,8 @@ def test_the_page_leads_to_a_file_and_says_what_cannot_be_read(fleet: Fleet) -> 
     ):
         refused = sci.get(f"/export/sums?{query}")
         assert refused.status_code == 400 and reason in refused.text
+    refused = sci.get("/export/sums?format=zip", headers={"Accept-Language": "de"})
+    assert "format muss " in refused.text
     assert len(list(fleet.db.query("select 1 as one from audit where action = 'exported'"))) == 1
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from appliance import language
 from appliance.central import intake
+from appliance.central.processes import note_alive, words_of
 from appliance.central.viewer import recorded, words
 from tests.fleets import NOON, Fleet
 from tests.test_central_site_pages import main_of
@@ -47,7 +48,7 @@ class Shouting(gettext.NullTranslations):
         (recorded.told, "", ""),
         (words.reason, "it has 70000 bytes, more than 65536", "IT HAS 70000 BYTES, MORE THAN 65536"),
         (words.reason, "there is no topic 'mb9k/x'", "THERE IS NO TOPIC 'mb9k/x'"),
-        (words.reason, f"{intake.REFUSED}: no such column", f"{intake.REFUSED.upper()}: no such column"),
+        (words.reason, f"{intake.REFUSED}: odd words of a database", None),
     ],
 )
 def test_what_is_on_record_in_english_is_told_in_the_reader_s_language(
@@ -63,6 +64,9 @@ def test_what_a_box_answered_is_told_in_the_reader_s_language(fleet: Fleet) -> N
     ann = fleet.browser("ann")
     ann.post("/boxes/lobby/commands", action="restart", detail="watch")
     for done, answer, told in (
+        (None, "0.2.0: building.", "0.2.0: wird gebaut."),
+        (0, "The bundle could not be kept (No space left on device).", "Das Paket ließ sich nicht aufbewahren"),
+        (0, "The service watch was ended, but has not come ba…", "Der Dienst watch wurde beendet, ist aber binnen"),
         (None, "The bundle is fetched: 42 %.", "Das Paket wird abgeholt: 42\u00a0%."),
         (1, "The service watch was ended, and runs again.", "Der Dienst watch wurde beendet und läuft wieder."),
         (1, "the LED blinks", "the LED blinks"),
@@ -70,6 +74,17 @@ def test_what_a_box_answered_is_told_in_the_reader_s_language(fleet: Fleet) -> N
         fleet.db.execute("update commands set done = ?, words = ?", [done, answer])
         assert told in ann.get("/boxes/lobby", headers={"Accept-Language": "de"}).text
         assert answer in ann.get("/boxes/lobby").text
+
+
+def test_what_is_wrong_with_the_centre_is_told_in_the_reader_s_language(fleet: Fleet) -> None:
+    said = "/x/central.db cannot be opened (Permission denied); has the centre been started?"
+    note_alive(fleet.db, "ingest", NOON, NOON, f"the database takes no rows: {said}")
+    note_alive(
+        fleet.db, "notify", NOON, NOON, f"Alerts cannot be judged: {words_of(OSError(28, 'No space left on device'))}"
+    )
+    page = fleet.browser("ann").get("/", headers={"Accept-Language": "de"}).text
+    assert "/x/central.db lässt sich nicht öffnen (Zugriff verweigert); wurde die Zentrale gestartet?" in page
+    assert "die Datenbank nimmt keine Zeilen an" in page and "No space left" not in page
 
 
 def test_events_are_listed_newest_first_by_pages_and_of_one_box(fleet: Fleet) -> None:

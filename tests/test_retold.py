@@ -127,6 +127,22 @@ def test_a_list_is_told_again_where_all_of_it_is_known_and_a_capital_is_kept() -
         assert ";" not in frozen or retold(frozen) == _(PUSHED[Obstacle.FROZEN], seconds="35 s"), "no list, a sentence"
 
 
+def test_a_text_that_was_cut_is_told_as_the_sentence_that_it_begins() -> None:
+    frozen = PUSHED[Obstacle.FROZEN].format(seconds="35 s")
+    with speaking("de"):
+        told = retold(frozen)
+        assert retold(f"{frozen[:-8]}…") == f"{told} …", "all of it, and that there was more"
+        assert retold(f"It was asked to end. {frozen[:-8]}…. Now 0.1.0 runs.") == f"Es sollte enden. {told} " + (
+            "Jetzt läuft 0.1.0."
+        )
+        unwell = "0.2.0 was not well within 5 minutes: "
+        assert retold(f"{unwell}watch does not live; gate does not live").startswith("0.2.0 war nicht innerhalb von")
+        assert retold(f"{unwell}wat…") == "0.2.0 war nicht innerhalb von 5 Minuten in Ordnung: wat…"
+        for unclear in ("The…", "…", "Nobody knows this sente…", "The disk of the b…"):
+            assert retold(unclear) == unclear
+        assert retold(f"{frozen[:-8]}") == frozen[:-8], "nothing says that it was cut"
+
+
 def test_a_text_of_others_cannot_keep_a_page_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     looked = list[str]()
     marked = module._marked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ from appliance.slots.bundle import Told as System
 from appliance.slots.planning import what_changes
 from appliance.store import backup, soundness
 from appliance.sync import updating as by_the_centre
-from appliance.update import asking, health, preparing, updating
+from appliance.update import asking, building, health, preparing, updating
+from appliance.update.journal import Journal
+from appliance.update.versions import UpdateError, child_words
 from appliance.update.words import line_of_plan
 
 OTHERS = [code for code in LANGUAGES if code != ENGLISH]
@@ -45,6 +48,16 @@ def ends() -> list[str]:
         unwell.format(after="0.2.0", health_s="8 s", trouble=asking.SILENT.format(error=asking.ENDED.format(code=3))),
         "0.2.0 cannot do with this box: " + asked.NOT_WELL.format(problem="x"),
         *(asked.BEFORE.format(aside="/var/lib/mb9k/mb9k.db.aside-20261127T160000Z"), asked.ALL_KEPT, backup.PUT_BACK),
+        *(
+            f"0.2.0 cannot do with this box: {each.format(reason='x', name='watch', folder='x', process='7')}"
+            for each in asked.FAULTS
+        ),
+        "0.2.0 cannot do with this box: Nothing is judged: the model a cannot be loaded: odd",
+        "0.2.0 cannot be asked (it did not end within 600 s)",
+        *(
+            building.NOT_MADE.format(said="No space left on device"),
+            building.NOT_INSTALLED.format(said="it said nothing"),
+        ),
         *(by_the_centre.NOT_ALLOWED, by_the_centre.BUSY, by_the_centre.CUT_OFF, by_the_centre.NEVER_BEGAN),
     ]
 
@@ -86,3 +99,19 @@ def test_what_is_wrong_with_a_record_is_among_the_sentences(tmp_path: Path) -> N
         newer = "the record was made by a newer mb9k than this one (it has m900 of box, unknown to 0.1.0)"
         told = retold(f"{newer}; {asked.ONLY_THEN}")
         assert told.startswith("der Datenbestand stammt von einem neueren") and "; nur eine Kopie" in told
+
+
+def test_what_cannot_be_read_or_run_is_told_with_the_words_of_the_system(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.path.write_text("{")
+    with pytest.raises(UpdateError) as damaged:
+        journal.read()
+    assert f"{journal.path} cannot be used (" in str(damaged.value) and "remove this file" in str(damaged.value)
+    with speaking("de"):
+        assert retold(str(damaged.value)).endswith(
+            "; sehen Sie nach, welche Version läuft, und entfernen Sie diese Datei"
+        )
+        assert (
+            child_words(FileNotFoundError(2, "No such file or directory", "rauc")) == "Datei oder Ordner nicht gefunden"
+        )
+        assert child_words(subprocess.TimeoutExpired("pip", 60)) == "es endete nicht innerhalb von 60 s"

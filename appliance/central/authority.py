@@ -21,6 +21,9 @@ from appliance.central.config import CentralConfig
 from appliance.certificates import Authority, CertificateError
 from appliance.errors import UserError
 from appliance.files import replace_file
+from appliance.language import _
+from appliance.outside import quoted, system_words
+from appliance.retold import retold
 
 log = logging.getLogger(__name__)
 CENTRE = "mb9k-centre"
@@ -82,7 +85,13 @@ class Trust:
         try:
             return certificates.client_context(self.for_boxes(config), *map(str, mine))
         except OSError as error:
-            raise TrustError(f"{mine[0]}: {error}; see [broker] in central.toml") from error
+            raise TrustError(
+                _(
+                    "{path} cannot be used ({error}); see [broker] in central.toml",
+                    path=mine[0],
+                    error=quoted(system_words(error)),
+                )
+            ) from error
 
     def for_boxes(self, config: CentralConfig) -> str:
         """By whom boxes know the broker, PEM. Raises TrustError."""
@@ -91,7 +100,13 @@ class Trust:
         try:
             return Path(config.broker.ca).read_text()
         except (OSError, UnicodeDecodeError) as error:
-            raise TrustError(f"{config.broker.ca}: {error}; broker.ca must be a PEM file that we can read") from error
+            raise TrustError(
+                _(
+                    "{path} cannot be read ({error}); broker.ca must be a PEM file that we can read",
+                    path=config.broker.ca,
+                    error=quoted(system_words(error)),
+                )
+            ) from error
 
 
 def prepare(config: CentralConfig, now_s: float) -> Trust:
@@ -110,7 +125,12 @@ def prepare(config: CentralConfig, now_s: float) -> Trust:
             return trust
     except (OSError, CertificateError, UnicodeDecodeError) as error:
         raise TrustError(
-            f"{folder}: {error}; put the folder back from a backup, or empty it and let every box join again"
+            _(
+                "{folder} cannot be used ({error}); put the folder back from a backup, or empty it and let every box"
+                " join again",
+                folder=folder,
+                error=retold(system_words(error)),
+            )
         ) from error
 
 

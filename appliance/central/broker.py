@@ -21,7 +21,9 @@ from appliance.central.config import CentralConfig
 from appliance.central.database import Database
 from appliance.errors import UserError
 from appliance.files import replace_file
+from appliance.language import _
 from appliance.messages import FROM_BOX, ROOT, TO_BOX, Kind
+from appliance.outside import system_words
 
 log = logging.getLogger(__name__)
 CONFIGURATION, ACCESS, REVOKED, PID = "mosquitto.conf", "access.acl", "revoked.pem", "mosquitto.pid"
@@ -90,7 +92,13 @@ def write(config: CentralConfig, trust: Trust, database: Database, now_s: float)
             text = f"{serials}\n{trust.authority.revocation_list(revoked, now_s)}"
             changed |= _put(folder / REVOKED, text)
     except OSError as error:
-        raise UserError(f"{folder}: {error}; the centre must be able to write into its state_dir") from error
+        raise UserError(
+            _(
+                "{folder} cannot be written ({error}); the centre must be able to write into its state_dir",
+                folder=folder,
+                error=system_words(error),
+            )
+        ) from error
     return changed
 
 

@@ -134,7 +134,7 @@ class Ingest:
         return self._database
 
     def _wait(self, error: Exception) -> None:
-        trouble = N_("the database takes no rows: {error}").format(error=error)
+        trouble = N_("the database takes no rows: {error}").format(error=processes.words_of(error))
         if trouble != self._database_trouble:
             log.error("%s; trying again, nothing is lost", trouble)
         self._database_trouble = trouble

@@ -87,7 +87,7 @@ class Notify:
         except _TROUBLE as error:
             if not isinstance(error, NotSaved):  # on a full disk what waits is told all the same
                 self.leads.clear()
-            trouble = N_("Alerts cannot be judged: {error}").format(error=error)
+            trouble = N_("Alerts cannot be judged: {error}").format(error=processes.words_of(error))
         if trouble and not self._trouble:
             log.error("%s; trying again", trouble)
         if self._trouble and not trouble:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from appliance.central.database import Database, DatabaseError, SqliteDatabase, is_postgresql
 from appliance.central.schema import migrate
+from appliance.language import _
+from appliance.outside import quoted, system_words
+from appliance.retold import retold
 
 
 def open_database(address: str) -> Database:
@@ -38,7 +41,13 @@ def open_database(address: str) -> Database:
                 database.close()
                 raise
     except (OSError, sqlite3.Error) as error:
-        raise DatabaseError(f"{path}: {error}; the centre must be able to write its database there") from error
+        raise DatabaseError(
+            _(
+                "{path} cannot be used ({error}); the centre must be able to write its database there",
+                path=path,
+                error=retold(quoted(system_words(error))),
+            )
+        ) from error
     return database
 
 
@@ -51,4 +60,10 @@ def connect(address: str) -> Database:
     try:
         return SqliteDatabase(Path(address), mode="rw")
     except sqlite3.Error as error:
-        raise DatabaseError(f"{address}: {error}; has the centre been started?") from error
+        raise DatabaseError(
+            _(
+                "{address} cannot be opened ({error}); has the centre been started?",
+                address=address,
+                error=retold(quoted(str(error))),
+            )
+        ) from error

@@ -25,6 +25,8 @@ from appliance.central.database import (
     Parameters,
     for_postgresql,
 )
+from appliance.language import _
+from appliance.outside import quoted
 
 CONNECTIONS = 24
 """At most, of one process: the site's threads and a few more."""
@@ -171,8 +173,12 @@ class PostgresqlDatabase(Database):
             self.connection = self._pool.getconn()
         except (psycopg.Error, psycopg_pool.PoolTimeout) as error:
             raise DatabaseError(
-                f"{without_password(address)}: {' '.join(str(error).split())}; does PostgreSQL run there, and may this"
-                " user connect? (database.url)"
+                _(
+                    "{address} cannot be reached ({error}); does PostgreSQL run there, and may this user connect?"
+                    " (database.url)",
+                    address=without_password(address),
+                    error=quoted(" ".join(str(error).split())),
+                )
             ) from error
 
     def execute(self, sql: str, parameters: Parameters = ()) -> Cursor:

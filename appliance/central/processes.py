@@ -6,6 +6,8 @@ import os
 import socket
 
 from appliance.central.database import Database
+from appliance.errors import UserError
+from appliance.outside import quoted, system_words
 
 FORGOTTEN_S = 86_400
 
@@ -31,6 +33,11 @@ def note_alive(
         [process_name(kind), kind, int(started_s), int(now_s), problem, rows, messages],
     )
     database.execute("delete from processes where heartbeat_utc < ?", [int(now_s - FORGOTTEN_S)])
+
+
+def words_of(error: Exception) -> str:
+    """What went wrong, as a part of a sentence that is put on record: ours as it is, others' quoted."""
+    return str(error) if isinstance(error, UserError) else quoted(system_words(error))
 
 
 def process_name(kind: str) -> str:

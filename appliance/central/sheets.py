@@ -16,6 +16,7 @@ from appliance.exports.batches import BATCH_ROWS, Batch, LocalTimes, counted
 from appliance.exports.columns import SUMS_OF_BOXES
 from appliance.exports.formats import Format
 from appliance.exports.sheets import TABULAR, Sheet, named_file
+from appliance.language import _
 from appliance.times import utc_text
 
 STEPS: tuple[Step, ...] = get_args(Step)
@@ -48,7 +49,7 @@ def step_named(text: str) -> Step:
         if text == step:
             return step
     if text:
-        raise InputError(f"step must be one of {', '.join(STEPS)}.")
+        raise InputError(_("{name} must be one of {among}.", name="step", among=", ".join(STEPS)))
     return "hour"
 
 
@@ -58,7 +59,8 @@ def format_named(text: str) -> Format:
         if text == form.value:
             return form
     if text:
-        raise InputError(f"format must be one of {', '.join(form.value for form in TABULAR)}.")
+        among = ", ".join(form.value for form in TABULAR)
+        raise InputError(_("{name} must be one of {among}.", name="format", among=among))
     return Format.CSV
 
 
@@ -68,7 +70,7 @@ def sheet(
     form: Format,
     centre: str,
     now_utc: float,
-    said: Callable[[int], None] = lambda _: None,
+    said: Callable[[int], None] = lambda _count: None,
 ) -> Sheet:
     """The sums as a table on its way into a file. centre: its name. said: is told how many rows more are done."""
     about = {

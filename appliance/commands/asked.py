@@ -35,6 +35,19 @@ ALL_KEPT = N_("all that was counted is kept")
 FAULTS = (
     N_("the record is damaged ({reason})"),
     N_("the record was made by a newer mb9k than this one ({reason})"),
+    N_("the record is damaged, or a database of another program (it has no list of migrations)"),
+    N_("the record cannot be opened"),
+    N_("the record cannot be written: its disk or it is read-only"),
+    N_("the record is on a disk that is mounted read-only"),
+    N_("the record is held by another program"),
+    N_("the record cannot be read from the disk ({reason})"),
+    N_("the record may not be read and written by this user"),
+    N_(
+        "`mb9k {name}` runs on {folder} already (process {process}); stop that one, or give this box a state_dir of its"
+        " own"
+    ),
+    N_("the record cannot be copied: {reason}"),
+    N_("the record cannot be copied: {reason}; is there room, and may this user write there?"),
 )
 """What is mostly wrong with a record (store/soundness.py), for whoever shows it."""
 ONLY_THEN = N_("only a copy of the record from then could be used")

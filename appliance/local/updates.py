@@ -13,7 +13,7 @@ from appliance.local.pages import Site
 from appliance.rules import updates as rules
 from appliance.times import Now
 from appliance.update.journal import Progress, Step
-from appliance.update.words import line_of_plan
+from appliance.update.words import line_of_plan, who
 from appliance.web.access import Access, App, wants_json
 from appliance.web.forms import field, see_other
 from appliance.web.pages import Page
@@ -111,6 +111,7 @@ def _page(site: Site, now: Now, **values: Any) -> Page:
         "ticket": desk.ticket(now.utc),
         "limit_mb": config.update.upload_mb,
         "line_of_plan": line_of_plan,
+        "who": who,
         "by_hand": BY_HAND,
         "address": "",
         "renews": there.is_at_work or fetch is not None,

@@ -11,7 +11,7 @@ import subprocess
 
 from appliance.language import _
 from appliance.slots.loader import SLOTS, known
-from appliance.update.versions import UpdateError
+from appliance.update.versions import UpdateError, child_words
 
 TIMEOUT_S = 60
 _ACTIVE = re.compile(r"^Active rootfs slot:\s*([AB])\s*$", re.MULTILINE)
@@ -69,7 +69,7 @@ def _nvbootctrl(*words: str) -> str:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UpdateError(
-            _("`{command}`: {error}; is this a Jetson?", command=" ".join(command), error=error)
+            _("`{command}`: {error}; is this a Jetson?", command=" ".join(command), error=child_words(error))
         ) from error
     if done.returncode:
         said = " ".join((done.stderr or done.stdout).split())[-300:]

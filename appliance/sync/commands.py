@@ -15,9 +15,11 @@ from appliance.config import Config
 from appliance.errors import UserError
 from appliance.language import N_, _
 from appliance.messages import Command, Outcome
+from appliance.outside import quoted, system_words
 from appliance.rules import boxes, streams
 from appliance.store import Store
 from appliance.sync.machine import Light
+from appliance.sync.news import MAX_WORDS, cut
 from appliance.sync.outbox import Outbox
 from appliance.sync.updating import Updating
 from appliance.times import Now, utc_text
@@ -41,6 +43,7 @@ BLINKS = N_("For a minute its page says so and its light blinks.")
 RESTARTED = N_("The service {service} was ended, and runs again.")
 NOT_BACK = N_("The service {service} was ended, but has not come back within a minute.")
 TOO_LATE = N_("It came too late: it was valid until {until}Z, and by the box's clock it was {now}Z.")
+NOT_DONE = N_("The box could not do it ({error}).")
 CUT_OFF = N_("The box was cut off while it did this. See whether it is done; if not, give the command again.")
 
 
@@ -126,7 +129,8 @@ class Commands:
             else:
                 self._answer(command.id, True, self._identify(command.by, now), now)
         except (UserError, OSError, sqlite3.Error) as error:
-            self._answer(command.id, False, str(error), now)
+            words = str(error) if isinstance(error, UserError) else NOT_DONE.format(error=quoted(system_words(error)))
+            self._answer(command.id, False, words, now)
 
     def _restart(self, command: Command, now: Now) -> None:
         boxes.known_service(command.detail)
@@ -194,7 +198,7 @@ class Commands:
     def _answer(self, command_id: str, done: bool, words: str, now: Now) -> None:
         """To be noted, then published: by `step`, which comes next, and again if the store cannot be written."""
         log.info("outcome: %s", words)
-        self._unwritten.append(Outcome(id=command_id, done=done, words=words[:200], at_utc=_whole(now.utc)))
+        self._unwritten.append(Outcome(id=command_id, done=done, words=cut(words, MAX_WORDS), at_utc=_whole(now.utc)))
 
     def _give(self, outcome: Outcome) -> None:
         self.answers = [*self.answers, outcome][-MAX_ANSWERS:]

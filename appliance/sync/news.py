@@ -130,5 +130,9 @@ def _is_full(config: Config) -> bool:
 
 def shortened(words: str) -> str:
     """Words without what must not leave the box (addresses, paths, what may be a key), as long as a message allows."""
-    text = _HIDDEN.sub("…", words)
-    return text if len(text) <= MAX_WORDS else f"{text[: MAX_WORDS - 1]}…"
+    return cut(_HIDDEN.sub("…", words), MAX_WORDS)
+
+
+def cut(text: str, most: int) -> str:
+    """A text with so many characters at most; one that goes on ends in …, so that it is known again (retold.py)."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -20,11 +20,13 @@ from appliance.language import N_
 from appliance.messages import Command
 from appliance.outside import system_words
 from appliance.rules import updates as rules
-from appliance.sync.news import shortened
+from appliance.sync.news import cut, shortened
 from appliance.times import Now
 from appliance.update.fetching import Fetch, checked_address, name_in
+from appliance.update.journal import Step
 from appliance.update.uploads import Uploads
 from appliance.update.versions import sentence
+from appliance.update.words import BY_CENTRE
 
 log = logging.getLogger(__name__)
 LOOK_S = 2.0
@@ -38,6 +40,16 @@ FETCHED = N_("The bundle is fetched: {percent} %.")
 FETCHED_ALL = N_("The bundle is fetched.")
 VERIFIED = N_("The bundle is verified.")
 ABOUT = N_("{to} is about to be tried.")
+STEPS = {
+    Step.BUILDING: N_("{to}: building."),
+    Step.STOPPING: N_("{to}: stopping."),
+    Step.COPYING: N_("{to}: copying."),
+    Step.SWITCHING: N_("{to}: switching."),
+    Step.CHECKING: N_("{to}: checking."),
+    Step.UNDOING: N_("{to}: undoing."),
+    Step.SETTLING: N_("{to}: settling."),
+}
+"""How far it is."""
 NEVER_BEGAN = N_("It did not begin; the page Updates of the box says what to look at.")
 NO_BUNDLE = N_("The command names no bundle.")
 NOT_NOW = N_("The page of this box cannot have it updated, or it is just updated.")
@@ -84,7 +96,7 @@ class Updating:
         fetch = Fetch(self._uploads, checked_address(command.address), self._ending.wait)
         self._uploads.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._fetch = fetch
-        self._note(Order(command.id, f"{command.by} at the centre"))
+        self._note(Order(command.id, BY_CENTRE.format(name=command.by)))
         self._thread = threading.Thread(target=self._run, args=(fetch, command.sha256, now), daemon=True)
         self._thread.start()
 
@@ -108,7 +120,7 @@ class Updating:
             tenths = 10 * at.received_bytes // at.total_bytes  # each change is told
             return FETCHED.format(percent=10 * tenths) if tenths < 10 else VERIFIED
         progress = rules.standing(self._config, now.utc).progress
-        return f"{order.to}: {progress.step.value}." if progress else ABOUT.format(to=order.to)
+        return (STEPS[progress.step] if progress else ABOUT).format(to=order.to)
 
     def stop(self) -> None:
         """The service ends: what is fetched is left."""
@@ -143,7 +155,7 @@ class Updating:
             if outcome.utc >= order.begun_utc and outcome.after == order.to:
                 if not outcome.trouble:
                     return order.id, True, RUNS.format(version=outcome.after)
-                trouble = shortened(outcome.trouble)[:TROUBLE_CHARACTERS].rstrip(".")
+                trouble = cut(shortened(outcome.trouble).rstrip("."), TROUBLE_CHARACTERS)
                 return order.id, False, f"{trouble}. {RUNS.format(version=outcome.runs)}"
         if now.utc - order.begun_utc > rules.BEGIN_S:
             return order.id, False, NEVER_BEGAN

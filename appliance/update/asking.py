@@ -14,9 +14,9 @@ from typing import Any
 
 import msgspec
 
-from appliance.language import N_
+from appliance.language import N_, _
 from appliance.processes import ended_child
-from appliance.update.versions import UpdateError
+from appliance.update.versions import UpdateError, child_words
 
 TRIAL_S = 1800  # a record of years on a slow card, migrated
 ASK_S = 600
@@ -75,7 +75,10 @@ class Box:
         try:
             code, out, err = ended_child(command, timeout_s, **options)
         except (OSError, subprocess.SubprocessError) as error:
-            raise UpdateError(f"{python.parent.parent.name}: {words[0]}: {error}") from error
+            version = python.parent.parent.name
+            raise UpdateError(
+                _("{version} cannot be asked ({error})", version=version, error=child_words(error))
+            ) from error
         if code:
             lines = err.strip().splitlines() or [ENDED.format(code=code)]
             raise UpdateError(lines[-1].removeprefix("mb9k: "))

@@ -9,14 +9,17 @@ import sys
 from pathlib import Path
 
 from appliance.disk import LOG_BYTES, free_bytes
-from appliance.language import _
+from appliance.language import N_, _
+from appliance.outside import quoted
 from appliance.processes import ended_child
 from appliance.update.bundle import Bundle, stage
 from appliance.update.releases import Releases
-from appliance.update.versions import UpdateError
+from appliance.update.versions import UpdateError, child_words
 
 PIP_S = 3600
 MB = 1_000_000
+NOT_MADE = N_("the environment cannot be made ({said})")
+NOT_INSTALLED = N_("its wheels cannot be installed ({said})")
 
 
 def refuse_too_full(
@@ -58,7 +61,7 @@ def build(bundle: Bundle, releases: Releases, like: str) -> None:
     wheels = stage(bundle, releases.wheels)
     folder = releases.folder / bundle.manifest.version
     options = ["--system-site-packages"] if _sees_system(releases.folder / like) else []
-    _run([sys.executable, "-I", "-m", "venv", "--without-pip", *options, str(folder)], "the environment cannot be made")
+    _run([sys.executable, "-I", "-m", "venv", "--without-pip", *options, str(folder)], NOT_MADE)
     installers = [wheel for wheel in wheels if wheel.name.startswith("pip-")]
     if not installers:
         raise UpdateError(_("{path} brings no pip to install it with; tell who makes your updates", path=bundle.path))
@@ -66,7 +69,7 @@ def build(bundle: Bundle, releases: Releases, like: str) -> None:
     install = [str(python), "-I", str(installers[0] / "pip"), "--isolated", "--disable-pip-version-check", "install"]
     offline = ["--no-index", "--no-deps", "--no-cache-dir", "--no-input", "--quiet", "--root-user-action=ignore"]
     packages = [str(wheel) for wheel in wheels if wheel not in installers]
-    _run([*install, *offline, *packages], "its wheels cannot be installed")
+    _run([*install, *offline, *packages], NOT_INSTALLED)
     shutil.rmtree(releases.wheels)
     os.sync()  # before anything is switched to it
 
@@ -80,11 +83,12 @@ def _sees_system(folder: Path) -> bool:
 
 
 def _run(command: list[str], what: str) -> None:
+    """what: the sentence for when it fails, for what it `said`."""
     try:
         code, _out, err = ended_child(command, PIP_S, cwd="/", umask=0o022)  # the box's user must be able to read it
     except (OSError, subprocess.SubprocessError) as error:
-        raise UpdateError(f"{what}: {error}") from error
+        raise UpdateError(_(what, said=child_words(error))) from error
     if code:
-        lines = [line for line in err.splitlines() if line.strip()] or ["it said nothing"]
+        lines = [line for line in err.splitlines() if line.strip()] or [_("it said nothing")]
         said = next((line for line in lines if line.startswith("ERROR: ")), lines[-1])
-        raise UpdateError(f"{what} ({said.removeprefix('ERROR: ')[:300]})")
+        raise UpdateError(_(what, said=quoted(said.removeprefix("ERROR: ")[:300])))

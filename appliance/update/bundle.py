@@ -19,6 +19,8 @@ import msgspec
 
 from appliance.certificates import CertificateError, sign, verify_signed
 from appliance.language import N_, _
+from appliance.outside import system_words
+from appliance.retold import retold
 from appliance.update.versions import VERSION, UpdateError
 
 FORMAT = 1
@@ -96,7 +98,7 @@ def verified(path: Path, authorities: str, now_s: float) -> Bundle:
                 _(
                     "{path} is not taken: {error}; {next_step}, or see docs/updates.md",
                     path=path,
-                    error=error,
+                    error=retold(str(error)),
                     next_step=_(NEXT_STEP),
                 )
             ) from error
@@ -165,7 +167,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
             _(
                 "{path} cannot be read ({strerror}); {next_step}",
                 path=path,
-                strerror=error.strerror,
+                strerror=system_words(error),
                 next_step=_(NEXT_STEP),
             )
         ) from error

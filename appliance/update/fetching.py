@@ -13,13 +13,14 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import Message
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPResponse, IncompleteRead, RemoteDisconnected
 from pathlib import Path
 from typing import IO, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
 from appliance.language import N_, _
+from appliance.outside import certificate_words, quoted, system_words
 from appliance.update.uploads import Uploads
 from appliance.update.versions import UpdateError
 
@@ -30,6 +31,7 @@ PAUSE_S = 2.0
 LOOK_BYTES = 16_000_000  # so often it is looked whether there is room
 MAX_ADDRESS = 500
 ENDED = N_("It was ended.")
+ENDED_EARLY = N_("the connection ended early")
 
 
 @dataclass(slots=True)
@@ -135,7 +137,9 @@ class Fetch:
                             code=error.code,
                         )
                     ) from error
-                raise _NoMore(f"{urlsplit(self.address).hostname} answers {error.code}") from error
+                raise _NoMore(
+                    _("{host} answers {code}", host=urlsplit(self.address).hostname, code=error.code)
+                ) from error
         except URLError as error:
             if isinstance(error.reason, ssl.SSLCertVerificationError):
                 raise UpdateError(
@@ -143,12 +147,12 @@ class Fetch:
                         "The certificate of {address} is not trusted here ({verify_message}); name a"
                         " host whose certificate is.",
                         address=urlsplit(self.address).hostname,
-                        verify_message=error.reason.verify_message,
+                        verify_message=certificate_words(error.reason),
                     )
                 ) from error
-            raise _NoMore(str(getattr(error.reason, "strerror", None) or error.reason)) from error
+            raise _NoMore(_trouble(error.reason)) from error
         except (HTTPException, TimeoutError, ConnectionError, ssl.SSLError) as error:
-            raise _NoMore(str(error) or type(error).__name__) from error
+            raise _NoMore(_trouble(error)) from error
 
     def _begin(self, answer: HTTPResponse, file: IO[bytes]) -> None:
         """Look at the head of an answer. Raises UpdateError."""
@@ -173,7 +177,7 @@ class Fetch:
             if self._wait(0):
                 raise UpdateError(_(ENDED))
         if self.progress.total_bytes is not None and self.progress.received_bytes < self.progress.total_bytes:
-            raise _NoMore("the connection ended early")
+            raise _NoMore(_(ENDED_EARLY))
 
     def _refuse_too_much(self, total_bytes: int, missing_bytes: int) -> None:
         self._uploads.refuse_too_large(total_bytes)
@@ -194,6 +198,16 @@ class _HttpsOnly(urllib.request.HTTPRedirectHandler):
             fp.close()
             raise
         return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _trouble(error: BaseException | str) -> str:
+    """Why a connection failed, in the language spoken where it is known."""
+    if isinstance(error, TimeoutError):
+        return _("it did not answer in time")
+    if isinstance(error, (IncompleteRead, RemoteDisconnected)):
+        return _(ENDED_EARLY)
+    said = system_words(error) if isinstance(error, BaseException) else error
+    return quoted(said or type(error).__name__)
 
 
 def _mark(headers: Message) -> str | None:

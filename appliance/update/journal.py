@@ -14,6 +14,8 @@ from typing import Generic, TypeVar
 import msgspec
 
 from appliance.files import sync
+from appliance.language import N_, _
+from appliance.outside import quoted
 from appliance.update.releases import DRAFT
 from appliance.update.versions import UpdateError
 
@@ -83,7 +85,14 @@ class Steps(Generic[Told]):
         except FileNotFoundError:
             return None
         except msgspec.DecodeError as error:
-            raise UpdateError(f"{self.path}: {error}; {self._next_step}") from error
+            raise UpdateError(
+                _(
+                    "{path} cannot be used ({error}); {next_step}",
+                    path=self.path,
+                    error=quoted(str(error)),
+                    next_step=_(self._next_step),
+                )
+            ) from error
 
     def write(self, progress: Told) -> None:
         """Note how far it is, on the disk. Raises OSError."""
@@ -107,7 +116,7 @@ class Journal(Steps[Progress]):
     """That of updates of mb9k alone, in the folder of releases."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder, Progress, "look which release runs, and remove this file")
+        super().__init__(folder, Progress, N_("look which release runs, and remove this file"))
 
 
 def replace_readable(path: Path, content: object) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from appliance.config import Config
 from appliance.language import ENGLISH, N_, _, speaking
+from appliance.outside import system_words
 from appliance.store.soundness import COMPANIONS, newest_known
 from appliance.update.building import refuse_too_full
 from appliance.update.bundle import Bundle, verified
@@ -78,6 +79,6 @@ def authorities(config: Config) -> str:
             _(
                 "{path}: {error}; put the certificate of your updates' authority there (update.authority)",
                 path=path,
-                error=error,
+                error=system_words(error),
             )
         ) from error

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from appliance.language import _
 from appliance.service import SERVICES
-from appliance.update.versions import ELSEWHERE, UpdateError
+from appliance.update.versions import ELSEWHERE, UpdateError, child_words
 
 TARGET = "mb9k.target"
 UNITS = tuple(service.unit for service in SERVICES)
@@ -60,7 +60,11 @@ def _systemctl(*words: str) -> None:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UpdateError(
-            _("`systemctl {words}`: {error}; look into `journalctl -b`", words=" ".join(words), error=error)
+            _(
+                "`systemctl {words}`: {error}; look into `journalctl -b`",
+                words=" ".join(words),
+                error=child_words(error),
+            )
         ) from error
     if done.returncode:
         said = " ".join(done.stderr.split())[-300:]

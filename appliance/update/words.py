@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-from appliance.language import ENGLISH, _, spoken
-from appliance.retold import retold
+from appliance.language import ENGLISH, P_, _, spoken
+from appliance.retold import retold, told_as
 
+BY_CENTRE = P_("who asked", "{name} at the centre")
 _NOTE = re.compile(r"New: (.+)", re.DOTALL)
 _PACKAGES = re.compile(r"Packages: (.+)\.", re.DOTALL)
 _NEW_PACKAGE = re.compile(r"(\S+) (\S+) \(new\)")
@@ -21,6 +22,11 @@ def line_of_plan(line: str) -> str:
     if packages := _PACKAGES.fullmatch(line):
         return _("Packages: {packages}.", packages=", ".join(map(_package, packages[1].split(", "))))
     return retold(line)
+
+
+def who(by: str) -> str:
+    """Who asked for an update, as it is on record."""
+    return told_as(by, "who asked", BY_CENTRE)
 
 
 def _package(text: str) -> str:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from appliance.errors import UserError
 from appliance.faces import Face, Judging
 from appliance.language import N_
+from appliance.outside import quoted, system_words
 from appliance.times import utc_text
 from appliance.vision import gpu
 from appliance.vision.batching import Batching
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 
 CPU, TENSORRT, JETSON = "onnx", "tensorrt", "jetson"
 ON_CPU = N_("ONNX Runtime on the CPU")
+NAME = N_("TensorRT {version} on {gpu}, {precision}")
 AS_CONFIGURED = N_("vision.backend says so.")
 ASKED = N_("The GPU is being asked.")
 GPU_JUDGES = N_("A GPU answers, and judges as it should.")
@@ -55,15 +57,36 @@ CUT_OFF = N_(
 ).format(times=MOST_CUT_OFF)
 TOLD_BY_CHILDREN = (
     N_("pycuda is not installed"),
+    N_("pycuda cannot be loaded ({error})"),
     N_("the CUDA driver knows no device"),
     N_("the CUDA driver does not answer ({error})"),
     N_("TensorRT cannot be loaded ({error})"),
+    N_("TensorRT cannot read the model: {error}"),
+    N_("TensorRT takes no inputs of {side} px"),
+    N_("TensorRT built no engine"),
+    N_("TensorRT built no engine: {error}"),
     N_("TensorRT does not take the engine"),
+    N_("TensorRT does not take the engine: {error}"),
     N_("there is not enough memory for the engine"),
+    N_("there is not enough memory for the engine: {error}"),
     N_("there is not enough memory"),
+    N_("the engine cannot be opened ({error})"),
+    N_("the engine takes no {count} pictures"),
+    N_("the engine could not be started"),
+    N_("the engine could not be started: {error}"),
+    N_("the engine has {names}, not one input and {wanted}"),
+    N_("the engine's {name} is {shape}, not {wanted}"),
+    N_("{process} crashed ({signal})"),
+    N_("{process} ended by itself"),
+    N_("the process of detectNet"),
+    N_("detectNet of jetson-inference"),
     N_("jetson-inference is not installed"),
     N_("detectNet does not load the model"),
     N_("detectNet did not answer within {seconds} s"),
+    N_("detectNet failed ({error})"),
+    N_("detectNet fails its self-test: {problems} ({figures})"),
+    N_("detectNet does not judge as ONNX Runtime does: {figures}"),
+    N_("the model {model} has no form for detectNet"),
 )
 """What is raised where no catalogue is loaded: in the processes that speak with the GPU."""
 STEADY_S = 600.0  # who judged for so long may be tried again soon
@@ -177,7 +200,7 @@ class TensorRT:
                 continue
             self._batching = Batching.around(self._worker)
             self._detector = NetworkDetector(model.of_regions(), self._batching)
-            self.name = f"TensorRT {device.tensorrt} on {device.gpu}, {precision.upper()}"
+            self.name = NAME.format(version=device.tensorrt, gpu=device.gpu, precision=precision.upper())
             return
         if not failures:
             raise BuildFailed(N_("the model {model} has no form for TensorRT").format(model=model.id))
@@ -385,7 +408,7 @@ class Backends:
 
 
 def _sentence(what: object) -> str:
-    text = str(what).strip() or "it gave no reason"
+    text = (quoted(system_words(what)) if isinstance(what, OSError) else str(what)).strip() or N_("it gave no reason")
     return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith(".") else ".")
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.language import N_
 from appliance.vision.detector import Run
 from appliance.vision.pixels import Stack
 
@@ -31,6 +32,11 @@ RECENT_S = 1.0  # who asked within this may ask again any moment; a stream looks
 TIMEOUT_S = 5.0  # a pass that takes longer does not end
 MAX_WAITING = 64  # pictures; who comes when it is full waits outside
 OPENING_S, CLOSE_S = 30.0, 2.0
+CLOSED = N_("the backend was closed")
+NOT_OPENED = N_("the backend could not be opened within {seconds} s")
+HUNG = N_("the backend has hung for more than {seconds} s")
+NO_ANSWER = N_("the backend did not answer within {seconds} s")
+FAILED = N_("the backend failed ({error})")
 
 
 class BackendError(Exception):
@@ -161,7 +167,7 @@ class Batching:
         self._thread.start()
         if not self._is_open.wait(opening_s):
             self._closed = True
-            raise BackendTimedOut(f"the backend could not be opened within {opening_s:g} s")
+            raise BackendTimedOut(NOT_OPENED.format(seconds=f"{opening_s:g}"))
         if self._opening_error is not None:
             raise self._opening_error
 
@@ -189,14 +195,14 @@ class Batching:
         self._thread.join(patience_s)
         with self._changed:  # a pass that does not end
             for request in self._running:
-                request.fail(BackendClosed("the backend was closed"))
+                request.fail(BackendClosed(CLOSED))
 
     def _end(self) -> None:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
             for request in self._line.leave():
-                request.fail(BackendClosed("the backend was closed"))
+                request.fail(BackendClosed(CLOSED))
 
     def _ask(self, piece: Stack) -> Request:
         """Let the pictures wait, as soon as there is room."""
@@ -225,9 +231,9 @@ class Batching:
 
     def _refuse_if_closed_or_hung(self) -> None:
         if self._closed:
-            raise BackendClosed("the backend was closed")
+            raise BackendClosed(CLOSED)
         if self._hangs:
-            raise BackendTimedOut(f"the backend has hung for more than {self._timeout_s:g} s")
+            raise BackendTimedOut(HUNG.format(seconds=f"{self._timeout_s:g}"))
 
     def _patience_s(self, now_s: float) -> float:
         """After how long it must be looked whether the pass that is going on hangs."""
@@ -241,7 +247,7 @@ class Batching:
         self._hangs = True
         log.error("the backend has been busy with one pass for more than %g s", self._timeout_s)
         for request in [*self._running, *self._line.leave()]:
-            request.fail(BackendTimedOut(f"the backend did not answer within {self._timeout_s:g} s"))
+            request.fail(BackendTimedOut(NO_ANSWER.format(seconds=f"{self._timeout_s:g}")))
         self._changed.notify_all()
 
     def _own(self) -> None:
@@ -278,7 +284,7 @@ class Batching:
         try:
             answers = split(run(stacks[0] if len(stacks) == 1 else np.concatenate(stacks)), list(map(len, stacks)))
         except BaseException as error:  # a backend may fail in any way, and the thread goes on
-            failure = BackendFailed(str(error).partition("\n")[0] or f"the backend failed ({type(error).__name__})")
+            failure = BackendFailed(str(error).partition("\n")[0] or FAILED.format(error=type(error).__name__))
             failure.__cause__ = error
         spent_s, pictures = time.monotonic() - begun_s, max(1, sum(map(len, stacks)))
         with self._changed:

@@ -81,8 +81,9 @@ class Child:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(END_S)
         code = self._process.returncode
-        how = f"crashed ({signal.Signals(-code).name})" if code is not None and code < 0 else "ended by itself"
-        return ChildCrashed(f"the process {self._name} {how}")
+        if code is not None and code < 0:
+            return ChildCrashed(f"{self._name} crashed ({signal.Signals(-code).name})")
+        return ChildCrashed(f"{self._name} ended by itself")
 
 
 def parent() -> Connection:

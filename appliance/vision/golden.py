@@ -15,6 +15,8 @@ import numpy as np
 
 from appliance.errors import UserError
 from appliance.faces import CLASSES, Bbox, Face, State
+from appliance.language import N_, _
+from appliance.outside import quoted, system_words
 from appliance.vision.bboxes import PAD_GREY, iou
 from appliance.vision.detector import Detector
 from appliance.vision.looking.region import Region
@@ -22,6 +24,14 @@ from appliance.vision.looking.squares import even
 from appliance.vision.manifest import folder
 from appliance.vision.pixels import Pixels, pixels_of, scale_to
 
+OF_PICTURE, OF_REGION = N_("the picture {picture}: {what}"), N_("a region of {picture}: {what}")
+FAILS, FAILS_AT_REGIONS = N_("it fails ({error})"), N_("it fails at regions ({error})")
+MISSES, SAYS = N_("misses a face ({state})"), N_("says {said}, is {state}")
+NOBODY_THERE = N_("sees a face where there is none")
+"""What a detector gets wrong."""
+FIGURES = N_(
+    "{faces} faces, {missed} of one only, {states} in another state, least IoU {iou}, scores up to {score} apart"
+)
 MIN_IOU = 0.4
 AGREED_IOU, AGREED_SCORE = 0.9, 0.05  # of two runtimes with the same file
 _FACES_ACROSS = 3  # how many times as large as the face a region around it is
@@ -56,10 +66,16 @@ def load_golden(directory: Path | None = None) -> list[tuple[GoldenPicture, Pixe
         pictures = [(picture, _read(place / picture.file)) for picture in golden.pictures]
     except (OSError, UnicodeDecodeError, msgspec.DecodeError, av.error.FFmpegError) as error:
         raise UserError(
-            f"{place}: the pictures of the self-test cannot be read ({error}); install mb9k again"
+            _(
+                "{folder}: the pictures of the self-test cannot be read ({error}); install mb9k again",
+                folder=place,
+                error=quoted(system_words(error)),
+            )
         ) from error
-    if not {face.state for picture, _ in pictures for face in picture.faces}.issuperset(CLASSES):
-        raise UserError(f"{place}: the pictures of the self-test do not show every state; install mb9k again")
+    if not {face.state for picture, _image in pictures for face in picture.faces}.issuperset(CLASSES):
+        raise UserError(
+            _("{folder}: the pictures of the self-test do not show every state; install mb9k again", folder=place)
+        )
     return pictures
 
 
@@ -75,17 +91,18 @@ def self_test(detector: Detector, directory: Path | None = None) -> list[str]:
         try:
             found = detector.detect(image)
         except Exception as error:  # a broken model may fail in any way; none of them may let it through
-            problems.append(f"{picture.file}: it fails ({type(error).__name__})")
+            what = FAILS.format(error=type(error).__name__)
+            problems.append(OF_PICTURE.format(picture=picture.file, what=what))
             continue
-        problems += [f"{picture.file}: {what}" for what in _wrong(picture.faces, found)]
+        problems += [OF_PICTURE.format(picture=picture.file, what=what) for what in _wrong(picture.faces, found)]
     cuts = [(picture, region, image) for picture, image in pictures for region in _regions(picture, image, detector)]
     try:
-        looked = detector.look(np.stack([_cut(image, region) for _, region, image in cuts]))
+        looked = detector.look(np.stack([_cut(image, region) for _picture, region, image in cuts]))
     except Exception as error:  # as above
-        return [*problems, f"it fails at regions ({type(error).__name__})"]
-    for (picture, region, _), found in zip(cuts, looked, strict=True):
+        return [*problems, FAILS_AT_REGIONS.format(error=type(error).__name__)]
+    for (picture, region, _image), found in zip(cuts, looked, strict=True):
         moved = [replace(face, bbox_px=region.to_frame(face.bbox_px)) for face in found]
-        problems += [f"a region of {picture.file}: {what}" for what in _wrong(picture.faces, moved)]
+        problems += [OF_REGION.format(picture=picture.file, what=what) for what in _wrong(picture.faces, moved)]
     return problems
 
 
@@ -109,9 +126,8 @@ class Agreement:
         return not self.missed and not self.states and self.iou >= AGREED_IOU and self.score <= AGREED_SCORE
 
     def __str__(self) -> str:
-        return (
-            f"{self.faces} faces, {self.missed} of one only, {self.states} in another state,"
-            f" least IoU {self.iou:.3f}, scores up to {self.score:.3f} apart"
+        return FIGURES.format(
+            faces=self.faces, missed=self.missed, states=self.states, iou=f"{self.iou:.3f}", score=f"{self.score:.3f}"
         )
 
 
@@ -120,7 +136,7 @@ def agreement(detector: Detector, reference: Detector, directory: Path | None = 
     pictures = load_golden(directory)
     cuts = [_cut(image, each) for picture, image in pictures for each in _regions(picture, image, detector)]
     stack = np.stack(cuts)
-    pairs = [(detector.detect(image), reference.detect(image)) for _, image in pictures]
+    pairs = [(detector.detect(image), reference.detect(image)) for _picture, image in pictures]
     pairs += zip(detector.look(stack), reference.look(stack), strict=True)
     missed, states, overlap, apart = 0, 0, list[float](), list[float]()
     for ours, theirs in pairs:
@@ -149,13 +165,13 @@ def _wrong(faces: Sequence[GoldenFace], found: Sequence[Face]) -> Iterator[str]:
         overlaps = iou(np.array([golden.bbox_px], dtype=np.float32), bboxes)[0]
         best = int(overlaps.argmax()) if len(overlaps) else -1
         if best < 0 or overlaps[best] < MIN_IOU:
-            yield f"misses a face ({golden.state.value})"
+            yield MISSES.format(state=golden.state.value)
             continue
         claimed.add(best)
         if found[best].state is not golden.state:
-            yield f"says {found[best].state.value}, is {golden.state.value}"
+            yield SAYS.format(said=found[best].state.value, state=golden.state.value)
     if len(claimed) < len(found):
-        yield "sees a face where there is none"
+        yield NOBODY_THERE
 
 
 def _regions(picture: GoldenPicture, image: Pixels, detector: Detector) -> Iterator[Region]:

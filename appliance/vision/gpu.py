@@ -39,7 +39,7 @@ class GpuChild(Child):
 
     def __init__(self, task: Task, payload: bytes | None = None, memory_fd: int | None = None) -> None:
         shared = [] if memory_fd is None else [memory_fd]
-        super().__init__("that speaks with the GPU", "appliance.vision.gpu_child", pass_fds=shared)
+        super().__init__(N_("the process that speaks with the GPU"), "appliance.vision.gpu_child", pass_fds=shared)
         try:
             self.send(msgspec.json.encode(task))
             if payload is not None:
@@ -132,7 +132,7 @@ class Worker:
 
     def close(self) -> None:
         """End it; a pass that hangs ends with it."""
-        self._failure = self._failure or DeviceLost("it was closed")
+        self._failure = self._failure or DeviceLost(N_("it was closed"))
         self._child.kill()
         with self._lock:  # whoever is in a pass lets go of the pipe first
             self._child.end()

@@ -104,7 +104,9 @@ class Jetson:
         self._lock = threading.Lock()
         self._failure: Exception | None = None
         self._child = Child(
-            "of detectNet", "appliance.vision.jetson", [str(files / "model.onnx"), str(files / "labels.txt")]
+            "the process of detectNet",
+            "appliance.vision.jetson",
+            [str(files / "model.onnx"), str(files / "labels.txt")],
         )
         try:
             if self._answer(opening_s) != READY:

@@ -10,6 +10,8 @@ from typing import Annotated
 import msgspec
 
 from appliance.errors import UserError
+from appliance.language import _
+from appliance.outside import quoted, system_words
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +85,9 @@ def load_manifest(directory: Path | None = None) -> Manifest:
     try:
         return msgspec.toml.decode(path.read_bytes(), type=Manifest)
     except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
-        raise UserError(f"{path}: {error}; install mb9k again") from error
+        raise UserError(
+            _("{path} cannot be used ({error}); install mb9k again", path=path, error=quoted(system_words(error)))
+        ) from error
 
 
 def find(name: str = "", directory: Path | None = None) -> Model:
@@ -97,7 +101,11 @@ def find(name: str = "", directory: Path | None = None) -> Model:
     model = manifest.models.get(name or manifest.default)
     if model is None:
         raise UserError(
-            f"there is no model {name or manifest.default!r}; there are {', '.join(sorted(manifest.models))}"
+            _(
+                "there is no model {name}; there are {names}",
+                name=repr(name or manifest.default),
+                names=", ".join(sorted(manifest.models)),
+            )
         )
     return model
 
@@ -108,7 +116,11 @@ def verified(model: Model | Form, directory: Path | None = None) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UserError(f"the model {path} cannot be read ({error.strerror}); install mb9k again") from error
+        raise UserError(
+            _("the model {path} cannot be read ({error}); install mb9k again", path=path, error=system_words(error))
+        ) from error
     if hashlib.sha256(content).hexdigest() != model.sha256:
-        raise UserError(f"the model {path} is not the one of the manifest (its sha-256 differs); install mb9k again")
+        raise UserError(
+            _("the model {path} is not the one of the manifest (its sha-256 differs); install mb9k again", path=path)
+        )
     return content

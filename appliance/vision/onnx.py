@@ -19,6 +19,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from appliance.errors import UserError
+from appliance.language import _
+from appliance.outside import quoted
 from appliance.vision.bboxes import STRIDES, normalised
 from appliance.vision.detector import NetworkDetector, Run
 from appliance.vision.manifest import Model, find, verified
@@ -34,7 +36,12 @@ def load_detector(name: str = "", directory: Path | None = None) -> NetworkDetec
     session = _session(model.id, verified(model, directory))
     fixed = fixed_size(session) is not None
     if fixed and model.second_pass:
-        raise UserError(f"the model {model.id} takes one size only and cannot have a second pass; take second_pass out")
+        raise UserError(
+            _(
+                "the model {model} takes one size only and cannot have a second pass; take second_pass out",
+                model=model.id,
+            )
+        )
     return NetworkDetector(model, runner(session), fixed)
 
 
@@ -58,9 +65,11 @@ def _session(what: str, content: bytes) -> onnxruntime.InferenceSession:
         session = onnxruntime.InferenceSession(content, _options(), providers=["CPUExecutionProvider"])
         names = {output.name for output in session.get_outputs()}
     except Exception as error:  # ONNX Runtime raises a dozen kinds that share no base of their own
-        raise UserError(f"the model {what} cannot be loaded: {str(error).splitlines()[0]}") from error
+        said = quoted(next(iter(str(error).splitlines()), type(error).__name__))
+        raise UserError(_("the model {model} cannot be loaded: {error}", model=what, error=said)) from error
     if not names.issuperset(OUTPUTS):
-        raise UserError(f"the model {what} has the outputs {', '.join(sorted(names))}, not {', '.join(OUTPUTS)}")
+        has, wanted = ", ".join(sorted(names)), ", ".join(OUTPUTS)
+        raise UserError(_("the model {model} has the outputs {has}, not {wanted}", model=what, has=has, wanted=wanted))
     return session
 
 

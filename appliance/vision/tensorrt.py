@@ -261,7 +261,7 @@ def _of_cuda(cuda: Any, error: Exception) -> GpuError:
 
 def _line(text: object, most: int = 200) -> str:
     """The first line, not too long."""
-    first = next(iter(str(text).strip().splitlines()), "")
+    first = next(iter(str(text).strip().splitlines()), "").replace(". ", ".\u00a0")  # a part of a sentence (outside.py)
     return first if len(first) <= most else f"{first[:most]}..."
 
 

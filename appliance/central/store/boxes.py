@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from appliance.central.database import Database
+from appliance.language import _
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class Stream:
     @property
     def title(self) -> str:
         """What people call it."""
-        return self.name or f"stream {self.number}"
+        return self.name or _("stream {number}", number=self.number)
 
     @property
     def box(self) -> str:

@@ -104,8 +104,8 @@ def give_command(store: CentralStore, box: Box, action: str, detail: str, by: st
         raise InputError(_("This box is set to take no commands (fleet.commands in its mb9k.toml)."))
     if action == "restart" and detail not in SERVICES:
         raise InputError(_("Choose a service: {services}.", services=", ".join(SERVICES)))
-    numbers = {str(stream.number): stream.title for stream in store.boxes.streams(None, box.id)}
-    if action == "rotate_key" and detail not in numbers:
+    streams = {str(stream.number): stream for stream in store.boxes.streams(None, box.id)}
+    if action == "rotate_key" and detail not in streams:
         raise InputError(_("Choose the stream that is to have a new key."))
     if action == "update":
         detail = bundle_named(detail)
@@ -115,9 +115,9 @@ def give_command(store: CentralStore, box: Box, action: str, detail: str, by: st
     with store.saving():
         store.records.give_command(command)
         with speaking(ENGLISH):  # the record is in one language
-            store.records.note(
-                now.utc, recorded.ASKED.format(command=words.command(action, detail, numbers)), by, box.id
-            )
+            names = {number: stream.title for number, stream in streams.items()}
+            asked = recorded.ASKED.format(command=words.command(action, detail, names))
+            store.records.note(now.utc, asked, by, box.id)
 
 
 def bundle_named(text: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from appliance.central import intake, members, status
 from appliance.language import N_, _
 from appliance.messages import MALFORMED
+from appliance.retold import retold
 
 ASKED = N_("asked for: {command}")
 TOKEN_MADE = N_("another metrics token was made")
@@ -32,7 +33,10 @@ def told(problem: str) -> str:
 
 def reason(of_letter: str) -> str:
     """Why a message could not be taken."""
-    return _again(of_letter, (REFUSED_BECAUSE, intake.NOT_FOR_BOXES, *MALFORMED))
+    refused = _values(REFUSED_BECAUSE, of_letter)
+    if refused:
+        return _(REFUSED_BECAUSE, error=retold(refused["error"]))
+    return _again(of_letter, (intake.NOT_FOR_BOXES, *MALFORMED))
 
 
 def _command(words: str, actions: Mapping[str, str]) -> str:
