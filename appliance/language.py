@@ -142,6 +142,11 @@ def sentences(language: str) -> tuple[str | tuple[str, str], ...]:
     return _marked.get(language, ())
 
 
+def labelled(name: str, text: str) -> str:
+    """`Mask: 12`, with the space that a language sets before the colon."""
+    return _("{name}: {text}", name=name, text=text)
+
+
 def number(count: int) -> str:
     """12 345, as the language groups thousands."""
     language = spoken()
@@ -164,11 +169,13 @@ def decimal(value: float, places: int = 1) -> str:
 
 
 def percent(ratio: float) -> str:
-    """A ratio as a person reads it: 82 %. All our languages set a space before the sign.
+    """A ratio as a person reads it: 82 %. All our languages set a space before the sign."""
+    return with_unit(f"{100 * ratio:.0f}", "%")
 
-    Not in English it is one at which no line breaks; in English it stays as it is recorded and told again.
-    """
-    return f"{100 * ratio:.0f}{' ' if spoken() == ENGLISH else NO_BREAK}%"
+
+def with_unit(figure: str, unit: str) -> str:
+    """82 %, which no line breaks apart; in English a plain space, as it stands in what is recorded and retold."""
+    return f"{figure}{' ' if spoken() == ENGLISH else NO_BREAK}{unit}"
 
 
 def size_words(size_bytes: float) -> str:
@@ -178,8 +185,8 @@ def size_words(size_bytes: float) -> str:
         if round(value) >= 1000:
             value, unit = value / 1000, larger
     if unit == SIZE_UNITS[0] or round(value, 1) >= 10:
-        return f"{number(max(round(value), 1 if size_bytes > 0 else 0))} {unit}"
-    return f"{decimal(value)} {unit}"
+        return with_unit(number(max(round(value), 1 if size_bytes > 0 else 0)), unit)
+    return with_unit(decimal(value), unit)
 
 
 def weekday(day: date) -> str:

@@ -67,7 +67,7 @@ def test_what_a_box_answered_is_told_in_the_reader_s_language(fleet: Fleet) -> N
         (None, "0.2.0: building.", "0.2.0: wird gebaut."),
         (0, "The bundle could not be kept (No space left on device).", "Das Paket ließ sich nicht aufbewahren"),
         (0, "The service watch was ended, but has not come ba…", "Der Dienst watch wurde beendet, ist aber binnen"),
-        (None, "The bundle is fetched: 42 %.", "Das Paket wird abgeholt: 42 %."),
+        (None, "The bundle is fetched: 42 %.", "Das Paket wird abgeholt: 42\u00a0%."),
         (1, "The service watch was ended, and runs again.", "Der Dienst watch wurde beendet und läuft wieder."),
         (1, "the LED blinks", "the LED blinks"),
     ):

@@ -101,7 +101,7 @@ def test_a_size_is_told_in_a_unit_that_fits_it() -> None:
     ]
     assert [language.size_words(each) for each in sizes] == told
     with speaking("de"):
-        assert language.size_words(4_800_000) == "4,8 MB"
+        assert language.size_words(4_800_000) == "4,8\u00a0MB"
 
 
 def test_what_is_put_into_a_sentence_with_markup_is_text() -> None:

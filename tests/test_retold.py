@@ -37,7 +37,7 @@ def test_values_that_are_sentences_themselves_are_told_again_too() -> None:
     waiting = "Waiting for a key frame, 35 s so far{interval}; set the key-frame interval to 2 s in OBS or the phone."
     with speaking("de"):
         told = retold(waiting.format(interval=OF_ABOUT.format(interval="30")))
-        assert "bisher 35 s von etwa 30 s;" in told
+        assert "bisher 35 s von etwa 30\u00a0s;" in told
         assert "Codec, der hier unbekannt ist;" in retold(
             f"The picture cannot be decoded: it is {UNKNOWN_CODEC}; use H.264 (or H.265) with 8 bits and 4:2:0."
         )

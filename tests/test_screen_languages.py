@@ -13,7 +13,7 @@ import pytest
 from appliance.errors import InputError
 from appliance.faces import Counts
 from appliance.first_boot import starting, wifi
-from appliance.language import CATALOGUES, ENGLISH, LANGUAGES, _, speaking
+from appliance.language import CATALOGUES, ENGLISH, LANGUAGES, NO_BREAK, _, speaking
 from appliance.notes import Hotspot, Notes
 from appliance.retold import retold
 from appliance.screen import drawing
@@ -93,7 +93,7 @@ def test_names_passwords_and_files_stay_on_a_line() -> None:
 def test_the_kernel_s_own_font_has_every_letter_of_a_language(language: str) -> None:
     """Where there is no console-setup it is what draws: IBM's code page 437, other capitals without their accents."""
     letters = "".join(sorted(set((CATALOGUES / f"{language}.po").read_text()) - {"\n"}))
-    drawn = drawing.printable(letters).replace(drawing.NO_BREAK, " ")
+    drawn = drawing.printable(letters).replace(NO_BREAK, " ")
     assert drawn.count("?") == 1, "the question mark itself"
     lacking = [each for each in drawn if not in_code_page(each) and each not in DRAWN_OTHERWISE]
     assert lacking == []

@@ -86,7 +86,7 @@ def add_routes(app: App, site: Site) -> None:
             received=receptions(store, [stream], now, site.reserve.is_needed())[stream.id],
             periods=[
                 replace(period(store, title, of), measured=measured(store, [stream.id], of.since_utc))
-                for title, of in ((N_("Today"), today), (N_("All"), only))
+                for title, of in ((N_("Today"), today), (N_("In all"), only))
             ],
             calibrated=calibrated(store, stream.id),
             detections=detections,

@@ -10,7 +10,7 @@ from appliance.calibration import Share
 from appliance.disk import DISK_FULL, MAKE_ROOM
 from appliance.faces import Detection, Health, PictureFault, State, Work
 from appliance.keeping import ImageMode, Keeping
-from appliance.language import N_, _, n_, weekday_short
+from appliance.language import N_, NO_BREAK, _, n_, weekday_short
 from appliance.rates import Rate
 from appliance.retold import retold as retold
 from appliance.service import SERVICES
@@ -23,10 +23,10 @@ from appliance.web.words import duration as duration
 from appliance.web.words import listed as listed
 from appliance.web.words import number as number
 from appliance.web.words import percent as percent
+from appliance.web.words import persons_change as persons_change
 from appliance.web.words import rate_words as rate_words
 from appliance.web.words import size_words as size_words
 
-NO_BREAK = "\u00a0"
 MODE_WORDS = {
     ImageMode.EYES_PIXELATED: N_("eyes pixelated"),
     ImageMode.NO_IMAGES: N_("no images"),

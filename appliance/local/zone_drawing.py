@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from appliance.language import N_, _
+from appliance.language import N_, _, labelled
+from appliance.web.words import listed
 from appliance.zones import Point, Zone, ZoneKind
 
 ACROSS = 1000.0
@@ -41,7 +42,7 @@ class Drawing:
     @property
     def words(self) -> str:
         """What is drawn, for who does not see it."""
-        return "; ".join(f"{_(KINDS[each.zone.kind])}: {each.zone.name}" for each in self.zones)
+        return listed(labelled(_(KINDS[each.zone.kind]), each.zone.name) for each in self.zones)
 
 
 KINDS = {ZoneKind.COUNT: N_("Count here"), ZoneKind.NEVER: N_("Never here"), ZoneKind.LINE: N_("Line")}

@@ -22,9 +22,8 @@ from appliance.reports.figures import Sum
 from appliance.reports.periods import Kind, Period, day_of
 from appliance.reports.report import Compared, Report, Unwatched
 from appliance.time_zone import DAY_S, HOUR_S, TimeZone
-from appliance.web.words import duration, number, percent, rate_words
+from appliance.web.words import duration, number, percent, persons_change, rate_words, sign
 
-MINUS = "\N{MINUS SIGN}"
 MOST_UNWATCHED = 4
 """So many times in which nobody looked are told one by one."""
 
@@ -87,24 +86,12 @@ def change_words(change: Difference) -> str:
 
 def _signed(share: float) -> str:
     points = round(100 * share)
-    return f"{_sign(points)}{abs(points)}"
+    return f"{sign(points)}{abs(points)}"
 
 
 def _points(share: float) -> str:
     points = round(100 * share)
-    return n_("{sign}{n} point", "{sign}{n} points", abs(points), sign=_sign(points))
-
-
-def persons_change(now: int, before: int) -> str:
-    """By how much more or fewer: +7 %; empty where there was nobody before."""
-    if not before:
-        return ""
-    change = round(100 * (now / before - 1))
-    return f"{_sign(change)}{percent(abs(change) / 100)}"
-
-
-def _sign(change: int) -> str:
-    return "+" if change > 0 else MINUS if change < 0 else "±"
+    return n_("{sign}{n} point", "{sign}{n} points", abs(points), sign=sign(points))
 
 
 def compared_words(of: Compared, now: Report) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from segno import helpers
 
-from appliance.language import N_, NARROW_SPACE, _
+from appliance.language import N_, NARROW_SPACE, NO_BREAK, _
 from appliance.names import without_joiners
 from appliance.screen import blocks
 from appliance.screen.seen import Seen
@@ -19,7 +19,6 @@ LEAST_COLUMNS = 30  # of text beside a QR code; narrower, and the code is left o
 SERIAL_COLUMNS = 78
 MAX_ADDRESSES = 3
 APART = 3  # pixels between two numbers; between two digits is one
-NO_BREAK = "\u00a0"
 FINGERPRINT_PAIRS = 8  # on a line
 STATES = (
     ("mask", N_("Mask")),

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import reduce
 
-from appliance.language import N_, _, n_
+from appliance.language import N_, _, n_, with_unit
 from appliance.language import decimal as decimal  # views find all of them under `words`
 from appliance.language import number as number
 from appliance.language import percent as percent
 from appliance.language import size_words as size_words
 from appliance.rates import Rate
 
+MINUS = "\N{MINUS SIGN}"
 TOO_FEW = N_("not enough people yet")
 
 
@@ -49,3 +50,16 @@ def figures_words(rate: Rate) -> str:
 def interval_words(rate: Rate) -> str:
     """How sure a rate is, behind the rate itself: `80 to 99 %, n = 25`."""
     return _("{low} to {high}, n = {n}", low=f"{100 * rate.low:.0f}", high=percent(rate.high), n=number(rate.n))
+
+
+def persons_change(now: int, before: int) -> str:
+    """By how much more or fewer: +7 %, ±0 %; empty where there was nobody before."""
+    if not before:
+        return ""
+    change = round(100 * (now / before - 1))
+    return with_unit(f"{sign(change)}{abs(change)}", "%")
+
+
+def sign(change: int) -> str:
+    """What stands before the amount of a change."""
+    return "+" if change > 0 else MINUS if change < 0 else "±"
