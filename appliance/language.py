@@ -141,6 +141,11 @@ def sentences(language: str) -> tuple[str | tuple[str, str], ...]:
     return _marked.get(language, ())
 
 
+def labelled(name: str, text: str) -> str:
+    """`Mask: 12`, with the space that a language sets before the colon."""
+    return _("{name}: {text}", name=name, text=text)
+
+
 def number(count: int) -> str:
     """12 345, as the language groups thousands."""
     language = spoken()

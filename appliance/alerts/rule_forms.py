@@ -15,7 +15,7 @@ from appliance.alerts.kinds import ALL, KINDS, Kind, Of, Parameters, Subject
 from appliance.alerts.rules import COOL_DOWN_MINUTES, Quiet, Rule
 from appliance.alerts.site import TOGETHER, AlertSite, Theirs, rule_to_edit
 from appliance.errors import InputError, NotAllowed, UserError
-from appliance.language import ENGLISH, N_, _, speaking
+from appliance.language import ENGLISH, N_, _, labelled, speaking
 from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.forms import field, query_value, whole_number
@@ -280,7 +280,7 @@ def _list(site: AlertSite, store: AlertStore, visitor: Visitor, now: Now, **valu
     shown = {
         "rules": [_row(site, rule, theirs, names, rule.id in are_open) for rule in seen],
         "may_make": theirs.may_make,
-        "missing": [f"{each.words()}: {site.whose(each, ALL, {})}" for each in missing],
+        "missing": [labelled(each.words(), site.whose(each, ALL, {})) for each in missing],
         "quiet": now_quiet,
         "zone": site.zone(store),
         "problem": None,

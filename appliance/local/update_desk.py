@@ -12,6 +12,7 @@ from pathlib import Path
 from appliance.config import Config
 from appliance.errors import InputError, UserError
 from appliance.language import ENGLISH, N_, _, speaking
+from appliance.outside import system_words
 from appliance.secrets import equal_in_constant_time, secret_from_file
 from appliance.times import now
 from appliance.update.fetching import ENDED, Fetch, checked_address, name_in
@@ -61,7 +62,7 @@ class Desk:
             except UpdateError as error:
                 return Arrival(None, sentence(error))
             except OSError as error:
-                return Arrival(None, _("The box cannot take it ({reason}).", reason=error.strerror))
+                return Arrival(None, _("The box cannot take it ({reason}).", reason=system_words(error)))
             return Arrival(self._part)
 
     def keep(self, arrival: Arrival | None, name: str, by: str, utc: float) -> Upload:
@@ -117,7 +118,7 @@ class Desk:
             self.problem = "" if str(error) == _(ENDED) else sentence(error)
         except OSError as error:
             self.problem = _(
-                "The bundle could not be kept ({reason}); see whether the disk is full.", reason=error.strerror
+                "The bundle could not be kept ({reason}); see whether the disk is full.", reason=system_words(error)
             )
         finally:
             self._fetch = None

@@ -20,6 +20,7 @@ from appliance.disk import free_bytes
 from appliance.errors import InputError, UserError
 from appliance.language import N_, _
 from appliance.machine.programs import run
+from appliance.outside import system_words
 from appliance.slots.either import prepare_either
 from appliance.update.journal import Journal
 from appliance.update.releases import DRAFT, Releases
@@ -88,7 +89,7 @@ def _take_over(config: Config, file: str, releases: Releases, say: Callable[[str
             draft.rename(releases.waiting)
     except OSError as error:
         raise UserError(
-            _("The upload cannot be taken over ({strerror}); send it again.", strerror=error.strerror)
+            _("The upload cannot be taken over ({strerror}); send it again.", strerror=system_words(error))
         ) from error
     finally:
         draft.unlink(missing_ok=True)

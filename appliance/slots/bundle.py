@@ -13,6 +13,7 @@ from typing import Annotated
 import msgspec
 
 from appliance.language import _
+from appliance.outside import system_words
 from appliance.processes import ended_child
 from appliance.update.bundle import NEXT_STEP, Version
 from appliance.update.versions import UpdateError
@@ -73,7 +74,7 @@ def inspected(path: Path, system_conf: Path) -> SystemBundle:
     try:
         code, out, err = ended_child(command, INFO_S)
     except OSError as error:
-        raise UpdateError(_("`rauc`: {error}; install the package rauc", error=error)) from error
+        raise UpdateError(_("`rauc`: {error}; install the package rauc", error=system_words(error))) from error
     if code:
         raise UpdateError(
             _(

@@ -10,6 +10,7 @@ import re
 import subprocess
 
 from appliance.language import _
+from appliance.outside import system_words
 from appliance.slots.loader import SLOTS, known
 from appliance.update.versions import UpdateError
 
@@ -69,7 +70,7 @@ def _nvbootctrl(*words: str) -> str:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UpdateError(
-            _("`{command}`: {error}; is this a Jetson?", command=" ".join(command), error=error)
+            _("`{command}`: {error}; is this a Jetson?", command=" ".join(command), error=system_words(error))
         ) from error
     if done.returncode:
         said = " ".join((done.stderr or done.stdout).split())[-300:]

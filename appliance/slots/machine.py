@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.language import N_, _
+from appliance.outside import system_words
 from appliance.sections import Slots
 from appliance.slots.grubenv import Grub
 from appliance.slots.jetson import Jetson
@@ -40,7 +41,11 @@ class Machine:
             return parsed["system"]["compatible"]
         except (OSError, configparser.Error, KeyError, UnicodeDecodeError) as error:
             raise UpdateError(
-                _("{rauc}: {error}; it must say `compatible=`, see rauc's documentation", rauc=self.rauc, error=error)
+                _(
+                    "{rauc}: {error}; it must say `compatible=`, see rauc's documentation",
+                    rauc=self.rauc,
+                    error=system_words(error),
+                )
             ) from error
 
     def build(self) -> str:
@@ -48,7 +53,7 @@ class Machine:
         try:
             build = self.build_id.read_text().strip()
         except OSError as error:
-            raise UpdateError(f"{self.build_id}: {error.strerror}: {_(ELSEWHERE)}") from error
+            raise UpdateError(f"{self.build_id}: {system_words(error)}: {_(ELSEWHERE)}") from error
         number(build)
         return build
 

@@ -26,6 +26,7 @@ from appliance.disk import LOG_BYTES
 from appliance.errors import UserError
 from appliance.files import sync
 from appliance.language import N_, _
+from appliance.retold import retold
 from appliance.sqlite import Database, Migrated
 from appliance.store import soundness
 from appliance.store.schema import MIGRATIONS
@@ -115,9 +116,9 @@ def _verify(draft: Path, source: Path) -> None:
     """Raise BackupError if a copy is not a whole store; what was copied is named."""
     fault = soundness.diagnose(draft, thorough=True)
     if fault or draft.stat().st_size == 0:
-        what = fault.what if fault else "is empty"
+        what = retold(fault.what) if fault else _("is empty")
         raise BackupError(
-            _("{source} {what}, so it was not copied; `mb9k restore PATH` takes another", source=source, what=what)
+            _("{database} {what}, so it was not copied; `mb9k restore PATH` takes another", database=source, what=what)
         )
 
 

@@ -15,6 +15,7 @@ from appliance.config import Config
 from appliance.errors import UserError
 from appliance.language import N_, _
 from appliance.messages import Command, Outcome
+from appliance.outside import system_words
 from appliance.rules import boxes, streams
 from appliance.store import Store
 from appliance.sync.machine import Light
@@ -126,7 +127,7 @@ class Commands:
             else:
                 self._answer(command.id, True, self._identify(command.by, now), now)
         except (UserError, OSError, sqlite3.Error) as error:
-            self._answer(command.id, False, str(error), now)
+            self._answer(command.id, False, system_words(error), now)
 
     def _restart(self, command: Command, now: Now) -> None:
         boxes.known_service(command.detail)
