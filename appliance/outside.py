@@ -34,6 +34,7 @@ SYSTEM = (
     N_("No space left on device"),
     N_("No such device"),
     N_("No such file or directory"),
+    N_("No such process"),
     N_("Not a directory"),
     N_("Operation not permitted"),
     N_("Permission denied"),

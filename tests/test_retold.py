@@ -13,6 +13,7 @@ from appliance.faces import Judging
 from appliance.language import LANGUAGES, _, n_, sentences, speaking
 from appliance.notify.looking import DISK_FULL
 from appliance.retold import FEWEST_LETTERS, retold, told_as
+from appliance.store.schedule import NOT_BACKED_UP
 from appliance.sync import commands, reasons
 from appliance.vision import backends
 from appliance.vision.reading.condition import OF_ABOUT, PULLED, PUSHED, UNKNOWN_CODEC, Obstacle
@@ -91,6 +92,8 @@ def test_pages_tell_it_in_the_readers_language_and_the_api_as_it_is_on_record(tm
     box.store.services.heartbeat(
         "watch", 1, now.utc, "The CPU judges.", now, Judging("onnx", "x", "The CPU judges.", SINCE)
     )
+    readonly = NOT_BACKED_UP.format(error="attempt to write a readonly database")
+    box.store.services.heartbeat("serve", 1, now.utc, readonly, now)
     box.store.streams.set_live(1, "192.0.2.7", now.utc)
     box.store.streams.set_problem(1, problem)
     ann = box.browser("ann")
@@ -98,6 +101,7 @@ def test_pages_tell_it_in_the_readers_language_and_the_api_as_it_is_on_record(tm
     assert "Der Absender hat seit 35 s nichts gesendet" in ann.get("/streams/1").text
     for page in ("/settings", "/box-health", "/"):
         assert "Der Prozessor urteilt." in ann.get(page).text, page
+    assert "wurde nicht gesichert: die Datenbank darf nur gelesen werden." in ann.get("/box-health").text
     assert ann.get("/api/v1/streams/1").json()["problem"] == problem
     assert ann.get("/api/v1/streams/1").json()["state_words"] == problem
     box.close()

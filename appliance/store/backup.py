@@ -37,6 +37,7 @@ NAME = re.compile(r"^mb9k-(\d{6})-(\d{8}T\d{6}Z)\.db$")
 PARTIAL = ".partial"
 NUMBERS = 1_000_000
 """Among which the numbers of a new record's streams begin, so that they are no longer those of the one before."""
+NOT_COPIED = N_("{database} {what}, so it was not copied; `mb9k restore PATH` takes another")
 PUT_BACK = N_("A copy of the record was put back.")
 
 
@@ -117,9 +118,7 @@ def _verify(draft: Path, source: Path) -> None:
     fault = soundness.diagnose(draft, thorough=True)
     if fault or draft.stat().st_size == 0:
         what = retold(fault.what) if fault else _("is empty")
-        raise BackupError(
-            _("{database} {what}, so it was not copied; `mb9k restore PATH` takes another", database=source, what=what)
-        )
+        raise BackupError(_(NOT_COPIED, database=source, what=what))
 
 
 def restore(backup: Path, store_path: Path, utc: float, by: Actor = ITSELF) -> Path | None:
