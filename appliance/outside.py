@@ -121,9 +121,9 @@ def reason_words(code: int, said: str) -> str:
     return _(known) if known else said
 
 
-def quoted(text: str) -> str:
+def quoted(text: str, length: int = MAX_SAID) -> str:
     """What somebody else says, to stand within a sentence of ours: no end of a sentence is found in it (retold.py)."""
-    return one_line(text, MAX_SAID).replace(". ", ".\u00a0").replace("? ", "?\u00a0")
+    return one_line(text, length).replace(". ", ".\u00a0").replace("? ", "?\u00a0")
 
 
 def one_line(text: str, length: int) -> str:

@@ -48,9 +48,9 @@ def begin(config: Config, file: str, say: Callable[[str], None]) -> str:
         run("systemctl", "start", "--no-block", UNIT.format("back"))
         return _("Going back to {release}.", release=before)
     with alone(releases.folder, "update"):
-        say("Taking the bundle over ...")
+        say(N_("Taking the bundle over ..."))
         _take_over(config, file, releases, say)
-        say("Verifying it ...")
+        say(N_("Verifying it ..."))
         try:
             prepared = prepare_either(config, releases.waiting, time.time())
         except UserError as error:
@@ -95,6 +95,9 @@ def _take_over(config: Config, file: str, releases: Releases, say: Callable[[str
         draft.unlink(missing_ok=True)
 
 
+TAKING = N_("Taking the bundle over ... {percent} %")
+
+
 def _copy(source: BinaryIO, copy: BinaryIO, size_bytes: int, say: Callable[[str], None]) -> None:
     """Copy so many bytes and no more: the file may grow meanwhile."""
     left_bytes, said_s = size_bytes, time.monotonic()
@@ -103,6 +106,6 @@ def _copy(source: BinaryIO, copy: BinaryIO, size_bytes: int, say: Callable[[str]
         left_bytes -= len(chunk)
         if time.monotonic() - said_s > SAY_S:
             said_s = time.monotonic()
-            say(f"Taking the bundle over ... {100 - 100 * left_bytes // size_bytes} %")
+            say(TAKING.format(percent=100 - 100 * left_bytes // size_bytes))
     copy.flush()
     os.fsync(copy.fileno())

@@ -13,7 +13,7 @@ from typing import Annotated
 import msgspec
 
 from appliance.language import _
-from appliance.outside import system_words
+from appliance.outside import quoted, system_words
 from appliance.processes import ended_child
 from appliance.update.bundle import NEXT_STEP, Version
 from appliance.update.versions import UpdateError
@@ -105,11 +105,11 @@ def inspected(path: Path, system_conf: Path) -> SystemBundle:
 
 def _why(err: str) -> str:
     """RAUC's last words, in ours where they are common."""
-    said = " ".join((err.strip().splitlines() or ["rauc said nothing"])[-1].split())[-300:]
+    said = " ".join((err.strip().splitlines() or [_("rauc said nothing")])[-1].split())[-300:]
     if "unable to get local issuer" in said or "self-signed certificate" in said or "self signed certificate" in said:
-        return "who signed it is not known to this box"
+        return _("who signed it is not known to this box")
     if "certificate has expired" in said:
-        return "its signer's certificate has ended"
+        return _("its signer's certificate has ended")
     if "certificate purpose" in said:
-        return "who signed it may not sign programs"
-    return f"rauc says: {said}"
+        return _("who signed it may not sign programs")
+    return _("rauc says: {said}", said=quoted(said, 300))

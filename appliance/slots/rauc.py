@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from appliance.language import _
+from appliance.outside import quoted
 from appliance.update.versions import UpdateError
 
 _PERCENT = re.compile(r"^\s*([0-9]{1,3})%\s")
@@ -29,5 +30,7 @@ def install(path: Path, say: Callable[[str], None]) -> None:
                 told = int(found[1])
                 say(f"Writing it: {told} %")
     if process.returncode:
-        said = next((line for line in reversed(lines) if line and not _PERCENT.match(line)), "rauc said nothing")
-        raise UpdateError(_("it could not be written ({said}); look into `journalctl -u rauc`", said=said[-300:]))
+        said = next((line for line in reversed(lines) if line and not _PERCENT.match(line)), _("rauc said nothing"))
+        raise UpdateError(
+            _("it could not be written ({said}); look into `journalctl -u rauc`", said=quoted(said[-300:], 300))
+        )

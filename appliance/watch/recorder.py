@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from appliance.disk import Reserve
 from appliance.images import ImageFiles
 from appliance.keeping import STRICTNESS, ImageMode
-from appliance.language import N_
+from appliance.language import N_, _
 from appliance.outside import system_words
 from appliance.secrets import new_token
 from appliance.store import PictureKind, Store, StoredImage, StoredPicture
@@ -150,7 +150,7 @@ class Recorder:
             return
         try:
             if self.reserve.is_needed():  # rows are smaller, and matter more
-                self._say(IMAGES_LOST.format(reason="the disk is full"))
+                self._say(IMAGES_LOST.format(reason=_("the disk is full")))
                 return
             place = self.images.append(person.jpeg, person.newest.detection.last_seen_utc)
         except OSError as error:
