@@ -13,6 +13,8 @@ from appliance.faces import Judging
 from appliance.language import LANGUAGES, _, n_, sentences, speaking
 from appliance.notify.looking import DISK_FULL
 from appliance.retold import FEWEST_LETTERS, retold, told_as
+from appliance.rules.privacy import TITLE
+from appliance.store import Kind
 from appliance.store.schedule import NOT_BACKED_UP
 from appliance.sync import commands, reasons
 from appliance.vision import backends
@@ -107,7 +109,7 @@ def test_pages_tell_it_in_the_readers_language_and_the_api_as_it_is_on_record(tm
     box.close()
 
 
-def test_who_entered_a_detection_by_hand_is_told_in_the_readers_language(tmp_path: Path) -> None:
+def test_who_entered_a_detection_and_the_receipt_of_it_are_told_in_the_readers_language(tmp_path: Path) -> None:
     box = Box(tmp_path)
     sent = {"stream_id": 1, "state": "mask", "first_seen": "2026-11-24T12:00:00Z"}
     token = {"Authorization": "Bearer token of ann"}
@@ -116,9 +118,15 @@ def test_who_entered_a_detection_by_hand_is_told_in_the_readers_language(tmp_pat
     english = ann.get(f"/detections/{made['id']}").text
     ann.client.headers["Accept-Language"] = "de"
     german = ann.get(f"/detections/{made['id']}").text
+    receipt = ann.post(f"/detections/{made['id']}/delete").headers["location"]
+    box.store.receipts.add(Kind.STATISTICS, TITLE, "ann", box.store.receipts.measure("false"), box.clock.now.utc)
+    receipts = ann.get("/receipts").text
+    on_receipt = ann.get(receipt).text
     box.close()
     assert made["model"] == "by hand: ann"
     assert "<dd>by hand: ann</dd>" in english and "<dd>von Hand: ann</dd>" in german
+    assert f"Erfassung {made['id']} von ann:door" in on_receipt and "Erfassung" in receipts
+    assert "Alle Erfassungen, Bilder, Livebilder, Sicherungen und Summen feiner als" in receipts
 
 
 def test_a_list_is_told_again_where_all_of_it_is_known_and_a_capital_is_kept() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from appliance.language import N_
 from appliance.update.journal import Steps
 
 
@@ -39,7 +40,7 @@ class Trials(Steps[Trial]):
     """Its two files, in a folder that is made when it is needed."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder, Trial, "look which slot runs (`mb9k slots`), and remove it")
+        super().__init__(folder, Trial, N_("look which slot runs (`mb9k slots`), and remove it"))
 
     def write(self, trial: Trial) -> None:
         """Note how far it is, on the disk. Raises OSError."""
