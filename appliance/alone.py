@@ -79,7 +79,7 @@ def _lock(folder: Path, name: str) -> int:
 
 def _holder(handle: int) -> tuple[int, int] | None:
     """The process that holds a lock, and the one that started it; None: it has not said yet."""
-    pid, _, parent = os.pread(handle, 100, 0).decode("ascii", "replace").strip().partition(" ")
+    pid, _space, parent = os.pread(handle, 100, 0).decode("ascii", "replace").strip().partition(" ")
     return (int(pid), int(parent)) if pid.isdecimal() and parent.isdecimal() else None
 
 
