@@ -16,7 +16,7 @@ from appliance.language import N_, _
 
 HIDDEN = "•••"
 UNREADABLE = N_("This address cannot be read; it looks like rtsp://user:password@camera/path.")
-AMBIGUOUS = (
+AMBIGUOUS = N_(
     "This address can be read in two ways. Give user and password in fields of their own,"
     " or write @ as %40, / as %2F, ? as %3F and # as %23 in them."
 )
@@ -126,7 +126,7 @@ def _at(rest: str) -> int:
             return narrow  # an @ in the path, after what can only be a host
     elif tail.count("@") == 1 and (leads_on or (port and not port.isdigit()) or place.endswith(":")):
         return wide
-    raise InputError(AMBIGUOUS)
+    raise InputError(_(AMBIGUOUS))
 
 
 def _is_ip(place: str) -> bool:

@@ -11,8 +11,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from appliance.errors import UserError
+from appliance.language import N_, _
+from appliance.outside import system_words
 
 ENDING_S = 25.0  # longer than a service takes to end when it was asked to (service.END_S)
+RUNS_ALREADY = N_(
+    "`mb9k {name}` runs on {folder} already (process {process}); stop that one, or give this box a state_dir of its own"
+)
 POLL_S = 0.1
 log = logging.getLogger(__name__)
 _held: list[int] = []  # until this process ends
@@ -52,7 +57,8 @@ def _lock(folder: Path, name: str) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; the box must be able to write into its state_dir") from error
+        words = N_("{path}: {error}; the box must be able to write into its state_dir")
+        raise UserError(_(words, path=path, error=system_words(error))) from error
     begun_s, has_said = time.monotonic(), False
     while True:
         try:
@@ -63,8 +69,7 @@ def _lock(folder: Path, name: str) -> int:
             if time.monotonic() - begun_s > ENDING_S or holder is None or not _is_ending(*holder):
                 os.close(handle)
                 raise UserError(
-                    f"`mb9k {name}` runs on {folder} already (process {holder[0] if holder else '?'}); stop that one,"
-                    " or give this box a state_dir of its own"
+                    _(RUNS_ALREADY, name=name, folder=folder, process=holder[0] if holder else "?")
                 ) from error
             if not has_said:
                 log.info("waiting until process %s has ended", holder[0])
@@ -74,7 +79,7 @@ def _lock(folder: Path, name: str) -> int:
 
 def _holder(handle: int) -> tuple[int, int] | None:
     """The process that holds a lock, and the one that started it; None: it has not said yet."""
-    pid, _, parent = os.pread(handle, 100, 0).decode("ascii", "replace").strip().partition(" ")
+    pid, _space, parent = os.pread(handle, 100, 0).decode("ascii", "replace").strip().partition(" ")
     return (int(pid), int(parent)) if pid.isdecimal() and parent.isdecimal() else None
 
 

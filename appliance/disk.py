@@ -22,7 +22,7 @@ LOG_BYTES = 4_300_000
 SHARED_MEMORY_BYTES = 65_536  # more than what SQLite makes beside its file to open it
 LEAST_BYTES = 500_000
 FOR_PEOPLE_BYTES = RESERVE_BYTES // 2
-FULL = "the disk is full; make room on it"
+FULL = N_("the disk is full; make room on it")
 DISK_FULL = N_("The disk of the box is full, so no images are kept, and new detections may have to wait in memory.")
 MAKE_ROOM = N_("An admin can make room: delete old detections or streams, or keep images for fewer days.")
 

@@ -25,7 +25,7 @@ from appliance import files
 from appliance.deadline import Deadline
 from appliance.errors import InputError, NotSaved, UserError, about
 from appliance.language import N_, _
-from appliance.outside import certificate_words, quoted, system_words
+from appliance.outside import certificate_words, one_line, quoted, system_words
 
 FILE = "mail-server.json"
 STEP_TIMEOUT_S = 20.0
@@ -34,7 +34,6 @@ WHOLE_TIMEOUT_S = 60.0
 """How long all of it may take: a server that sends a byte now and then holds nobody up."""
 HIDDEN = "•••"
 MAX_SUBJECT = 150
-MAX_SAID = 160
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}|[0-9a-fA-F:.]{2,45}")
 _ADDRESS = re.compile(
     # What <input type=email> accepts: https://html.spec.whatwg.org/multipage/input.html#valid-e-mail-address
@@ -162,7 +161,7 @@ def load(folder: Path) -> MailServer | None:
             _(
                 "{file} cannot be read ({error}); set the mail server again.",
                 file=folder / FILE,
-                error=error,
+                error=system_words(error),
             )
         ) from error
 
@@ -179,7 +178,7 @@ def save(folder: Path, server: MailServer | None) -> None:
         raise NotSaved(
             _(
                 "The mail server cannot be saved: {trouble}.",
-                trouble=error.strerror or error,
+                trouble=system_words(error),
             )
         ) from error
 
@@ -203,12 +202,6 @@ def written(server: MailServer, mail: Mail, now_s: float) -> EmailMessage:
     if mail.html:
         message.add_alternative(mail.html, subtype="html", cte="quoted-printable")
     return message
-
-
-def one_line(text: str, length: int) -> str:
-    """Text without line ends, control characters and half characters, not longer than this."""
-    clean = text.encode(errors="replace").decode()
-    return " ".join("".join(sign if sign.isprintable() else " " for sign in clean).split())[:length]
 
 
 def send(server: MailServer, mail: Mail, now_s: float) -> None:
@@ -276,7 +269,7 @@ def _explained(server: MailServer, error: Exception) -> MailError:
         words = N_(
             "The mail server {where} shows a certificate that is not valid ({why}): see its name and its authority."
         )
-        return MailError(_(words, where=where, why=one_line(certificate_words(error), MAX_SAID)))
+        return MailError(_(words, where=where, why=quoted(certificate_words(error))))
     if isinstance(error, ssl.SSLError):
         other = N_("STARTTLS (mostly port 587)") if server.security is Security.TLS else N_("TLS (mostly port 465)")
         words = N_("The mail server {where} cannot agree on encryption: choose {other}, or see its port.")
@@ -291,7 +284,7 @@ def _explained(server: MailServer, error: Exception) -> MailError:
             "The mail server {where} did not answer in time: see host, port, and whether TLS or STARTTLS is right."
         )
         return MailError(_(words, where=where))
-    why = quoted(one_line(system_words(error), MAX_SAID))
+    why = quoted(system_words(error))
     return MailError(
         _("The mail server {where} cannot be reached ({why}): see its host and port.", where=where, why=why)
     )
@@ -334,4 +327,4 @@ def _said(server: MailServer, code: int, text: bytes | str) -> str:
     said = text.decode(errors="replace") if isinstance(text, bytes) else text
     if server.password:
         said = said.replace(server.password, HIDDEN)
-    return quoted(one_line(f"{code} {said}", MAX_SAID))
+    return quoted(f"{code} {said}")

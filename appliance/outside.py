@@ -1,31 +1,62 @@
-"""What the system, OpenSSL and brokers say in their English: what is common is marked, the rest is quoted as it is."""
+"""What the system, SQLite, OpenSSL and brokers say in their English: what is common is marked, the rest is quoted."""
 
 from __future__ import annotations
 
 import ssl
+import subprocess
 
 from appliance.language import N_, _
 
+MAX_SAID = 160
+"""So many characters of what somebody else says are quoted."""
 SYSTEM = (
+    N_("Address already in use"),
     N_("Broken pipe"),
+    N_("Cannot allocate memory"),
+    N_("Cannot assign requested address"),
     N_("Connection refused"),
     N_("Connection reset by peer"),
     N_("Connection timed out"),
+    N_("Device or resource busy"),
+    N_("Directory not empty"),
+    N_("Disk quota exceeded"),
+    N_("Exec format error"),
+    N_("File exists"),
     N_("File name too long"),
     N_("Input/output error"),
+    N_("Invalid argument"),
     N_("Is a directory"),
     N_("Name or service not known"),
+    N_("Network is down"),
     N_("Network is unreachable"),
+    N_("No address associated with hostname"),
     N_("No route to host"),
     N_("No space left on device"),
+    N_("No such device"),
     N_("No such file or directory"),
+    N_("No such process"),
     N_("Not a directory"),
     N_("Operation not permitted"),
     N_("Permission denied"),
     N_("Read-only file system"),
+    N_("Resource temporarily unavailable"),
     N_("Temporary failure in name resolution"),
+    N_("timed out"),
+    N_("Too many levels of symbolic links"),
+    N_("Too many open files"),
 )
-"""What glibc calls errors that a box may meet."""
+"""What glibc, and Python in its place, call errors that a box may meet."""
+SQLITE = (
+    N_("attempt to write a readonly database"),
+    N_("database disk image is malformed"),
+    N_("database is locked"),
+    N_("database or disk is full"),
+    N_("disk I/O error"),
+    N_("file is not a database"),
+    N_("unable to open database file"),
+)
+"""What SQLite calls errors that a box may meet: https://sqlite.org/rescode.html. It has no words in other languages."""
+TOOK_TOO_LONG = N_("it took longer than {seconds} s")
 _BY_ITSELF, _UNKNOWN = N_("only it vouches for itself"), N_("who signed it is not known here")
 _OF_ANOTHER = N_("it is for another name")
 _CERTIFICATES = {
@@ -66,9 +97,16 @@ _REASONS = {
 
 
 def system_words(error: BaseException) -> str:
-    """What the system says of it, in the language spoken where it is known here."""
-    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return _(said) if said in SYSTEM else said
+    """What the system or SQLite says of it, in the language spoken where it is known here."""
+    if isinstance(error, subprocess.TimeoutExpired):
+        return _(TOOK_TOO_LONG, seconds=f"{error.timeout:g}")
+    said = as_said(error)
+    return _(said) if said in SYSTEM or said in SQLITE else said
+
+
+def as_said(error: BaseException) -> str:
+    """The same in English, for the record: without a number and a path, whoever tells it adds them."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
 
 
 def certificate_words(error: ssl.SSLCertVerificationError) -> str:
@@ -83,6 +121,12 @@ def reason_words(code: int, said: str) -> str:
     return _(known) if known else said
 
 
-def quoted(text: str) -> str:
+def quoted(text: str, length: int = MAX_SAID) -> str:
     """What somebody else says, to stand within a sentence of ours: no end of a sentence is found in it (retold.py)."""
-    return text.replace(". ", ".\u00a0").replace("? ", "?\u00a0")
+    return one_line(text, length).replace(". ", ".\u00a0").replace("? ", "?\u00a0")
+
+
+def one_line(text: str, length: int) -> str:
+    """Text without line ends, control characters and half characters, not longer than this."""
+    clean = text.encode(errors="replace").decode()
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in clean).split())[:length]

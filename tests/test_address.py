@@ -11,6 +11,7 @@ import pytest
 from appliance import cli
 from appliance.address import parse, shown
 from appliance.errors import InputError
+from appliance.language import speaking
 from appliance.rules.sources import clean_source
 from tests.site import Box
 
@@ -71,6 +72,8 @@ def test_what_can_be_read_in_two_ways_is_refused_with_the_way_out(pasted: str) -
     with pytest.raises(InputError, match="fields of their own") as refused:
         parse(pasted)
     assert "%2F" in str(refused.value)
+    with speaking("de"), pytest.raises(InputError, match="auf zwei Arten"):
+        parse(pasted)
 
 
 @pytest.mark.parametrize("address", WITH_SECRETS)

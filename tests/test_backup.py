@@ -23,6 +23,8 @@ from appliance.config import Config
 from appliance.errors import UserError
 from appliance.faces import Counts, Detection, State
 from appliance.images import ImageFiles, Integrity
+from appliance.language import speaking
+from appliance.retold import retold
 from appliance.rules import recovery
 from appliance.rules.detections import erase_some
 from appliance.sections import Backup
@@ -319,9 +321,11 @@ def test_a_copy_that_is_too_old_is_followed_by_another_soon(config: Config) -> N
 def test_why_there_is_no_copy_is_the_services_problem_until_there_is_one(config: Config) -> None:
     schedule = BackupSchedule(config, at(0.0))
     config.backups_dir.write_text("a file where the folder should be")
-    with pytest.raises((UserError, OSError)):
+    with pytest.raises((UserError, OSError)), speaking("fr"):  # as a site speaks: the record is in English
         schedule.step(at(FIRST_S))
-    assert schedule.problem and schedule.problem.startswith("The record was not backed up: ")
+    assert schedule.problem == "The record was not backed up: File exists."
+    with speaking("de"):
+        assert retold(schedule.problem) == "Die Aufzeichnung wurde nicht gesichert: Die Datei gibt es schon."
     config.backups_dir.unlink()
     schedule.step(at(FIRST_S + RETRY_S - 1))
     assert made(config) == 0, "it is not tried at every step"

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import socket
+import sqlite3
 import ssl
+import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -17,21 +21,36 @@ from paho.mqtt.reasoncodes import ReasonCode
 from appliance import https, mail
 from appliance.alerts import webhook
 from appliance.certificates import Facts
+from appliance.config import load
 from appliance.errors import UserError
 from appliance.language import LANGUAGES, speaking
+from appliance.machine import programs
 from appliance.mail import MailServer, Security
-from appliance.outside import quoted, reason_words
+from appliance.outside import SQLITE, SYSTEM, quoted, reason_words, system_words
 from appliance.retold import retold
+from appliance.rules import boxes
+from appliance.rules import on_site as rules_on_site
+from appliance.slots import bundle
+from appliance.store import backup, database, soundness
+from appliance.store.schedule import NOT_BACKED_UP
 from appliance.sync import commands, on_site, reasons, service, updating
 from appliance.vision import backends, batching, golden
 from appliance.vision.reading import http_source, reach, rtsp_relay, source
 from appliance.watch import retention
+from appliance.watch.service import NOT_WRITTEN
 from tests.mail_servers import OWNER, mail_server
 from tests.site import Box
 from tests.test_mail import HELLO, NOW_S
 
 OTHERS = [code for code in LANGUAGES if code != "en"]
 WHERE, DAY_S = "broker.lan:1883", 86_400.0
+OF_OTHERS = {
+    "Name or service not known",
+    "No address associated with hostname",
+    "Temporary failure in name resolution",
+    "timed out",
+}
+"""What getaddrinfo and Python say."""
 ENGLISH_WORDS = re.compile(r"\b(the|The|is|does|not|see|and|its|this|whether|with|ended|has)\b")
 ERRORS = (
     socket.gaierror(-2, "Name or service not known"),
@@ -110,9 +129,31 @@ def causes_of_the_watcher() -> Iterator[str]:
     yield retention.leapt(1_700_000_000.0, 1_800_000_000.0, 5)
 
 
+def causes_of_the_record() -> Iterator[str]:
+    """What is put on record of the file of the record, and of copies of it."""
+    trouble = (database.NOT_OPENED, database.NOT_BEGUN, database.NO_ROOM)
+    for said in SQLITE:
+        yield NOT_WRITTEN.format(error=said)
+        yield NOT_BACKED_UP.format(error=said)
+        yield from (words.format(database="/etc/x", error=said) for words in trouble)
+    remains = ("there are the last changes (-wal)", "there is what was set aside", "there are backups")
+    lost = (soundness.EMPTY, soundness.GONE, soundness.NOBODY, soundness.NO_TABLES)
+    whats = [words.format(remains=each) for words in lost for each in (*remains, soundness.IMAGES[1].format(n=3))]
+    whats += [soundness.IMAGES[0].join(soundness.GONE.split("{remains}")).format(n=1)]
+    damages = [words.format(name="streams.times (INTEGER)") for words in soundness.MISSING.values()]
+    damages += [soundness.NOWHERE[0].format(n=1), soundness.NOWHERE[1].format(n=2)]
+    whats += [soundness.DAMAGED.format(said=each) for each in (*damages, *SQLITE)]
+    whats += [soundness.NEWER.format(name="m999_new", migrations="appliance", version="0.1.0")]
+    whats += [soundness.FORBIDDEN, soundness.ANOTHERS, soundness.UNREADABLE.format(error="Permission denied")]
+    refused = database.REFUSED
+    for what in whats:
+        yield refused.format(database="/etc/x", what=what)
+        yield NOT_BACKED_UP.format(error=backup.NOT_COPIED.format(database="/etc/x", what=what))
+
+
 @pytest.mark.parametrize("language", OTHERS)
 def test_each_cause_that_a_service_puts_on_record_is_told_in_the_readers_language(language: str) -> None:
-    on_record = [*causes(), *causes_of_the_watcher()]
+    on_record = [*causes(), *causes_of_the_watcher(), *causes_of_the_record()]
     with speaking(language):
         for english in on_record:
             told = retold(english)
@@ -126,6 +167,43 @@ def test_every_reason_that_the_library_names_for_a_refused_connection_has_its_nu
         code = ReasonCode(PacketTypes.CONNACK, name)
         assert reason_words(code.value, "?") == str(code)
     assert reason_words(0xFF, "Whatever") == "Whatever", "what is unknown is quoted"
+
+
+def test_the_words_of_the_system_and_of_sqlite_are_those_that_they_say(tmp_path: Path) -> None:
+    told = {os.strerror(number) for number in errno.errorcode}
+    assert [each for each in SYSTEM if each not in told | OF_OTHERS] == []
+    (tmp_path / "x").write_bytes(b"no database at all" * 100)
+    with closing(sqlite3.connect(tmp_path / "x")) as connection, pytest.raises(sqlite3.Error) as error:
+        connection.execute("select * from sqlite_schema")
+    with closing(sqlite3.connect(":memory:")) as connection, pytest.raises(sqlite3.Error) as odd:
+        connection.execute("select * from nowhere")
+    late = subprocess.TimeoutExpired("x", 30.0)
+    with speaking("de"):
+        assert system_words(error.value) == "die Datei ist keine Datenbank"
+        assert system_words(odd.value) == "no such table: nowhere", "what is unknown is quoted"
+        assert system_words(FileExistsError(errno.EEXIST, "File exists", "/etc/x")) == "Die Datei gibt es schon"
+        assert system_words(late) == "es dauerte länger als 30 s"
+
+
+def test_what_the_system_says_within_a_sentence_for_a_person_is_told_in_their_language(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mb9k.toml").write_text(f"state_dir = '{tmp_path / 'state'}'")
+    config = load(tmp_path / "mb9k.toml")
+    monkeypatch.setenv("PATH", str(tmp_path))  # nothing is installed there
+    for file in (config.state / mail.FILE, config.state / rules_on_site.SETTINGS):
+        file.mkdir(parents=True)
+    asked: tuple[tuple[Callable[[], object], str], ...] = (
+        (lambda: mail.load(config.state), "(Ist ein Ordner)"),
+        (lambda: rules_on_site.in_force(config), "(Ist ein Ordner)"),
+        (lambda: programs.run(tmp_path / "none"), "(Datei oder Ordner nicht gefunden)"),
+        (lambda: programs.run("/bin/sleep", "60", timeout_s=0.01), "(es dauerte länger als 0.01 s)"),
+        (lambda: boxes.end_process(2**30), "(Den Prozess gibt es nicht)"),
+        (lambda: bundle.inspected(tmp_path, tmp_path), "`rauc`: Datei oder Ordner nicht gefunden"),
+    )
+    with speaking("de"):
+        for ask, words in asked:
+            assert words in refused(ask)
 
 
 def refused(send: Callable[[], object]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -19,6 +20,7 @@ from appliance.config import load
 from appliance.errors import UserError
 from appliance.faces import Detection, State
 from appliance.images import ImageFiles
+from appliance.language import speaking
 from appliance.rules.check import problems, refuse_unsound
 from appliance.store import Store, StoredImage
 from appliance.store.backup import Backups
@@ -156,8 +158,8 @@ ZOO: dict[str, tuple[Damage, str]] = {
     "a page of zeros in the middle": (lambda path: overwrite(path, 12 * PAGE, bytes(PAGE)), "is damaged"),
     "its first page zeros": (lambda path: overwrite(path, 0, bytes(PAGE)), "is damaged"),
     "torn pages": (tear_pages, "is damaged"),
-    "emptied to 0 bytes": (lambda path: os.truncate(path, 0), "is empty, though there are images (1 days)"),
-    "gone": (lambda path: path.unlink(), "is gone, though there are images (1 days)"),
+    "emptied to 0 bytes": (lambda path: os.truncate(path, 0), "is empty, though there are images (1 day)"),
+    "gone": (lambda path: path.unlink(), "is gone, though there are images (1 day)"),
     "garbage": (lambda path: overwrite(path, 0, os.urandom(path.stat().st_size)), "is damaged"),
     "not a database": (lambda path: overwrite(path, 0, b"# a text file\n" * 50), "is damaged"),
     "a wrong letter in its first line": (lambda path: overwrite(path, 3, b"x"), "is damaged"),
@@ -181,7 +183,7 @@ ZOO: dict[str, tuple[Damage, str]] = {
     "SQL that is none": (statements("update sqlite_schema set sql = 'oh' where name = 'streams'"), "is damaged"),
     "the -wal of another database": (foreign_wal, "is damaged"),
     "a folder in its place": (folder, "is a folder where a database should be"),
-    "a row that points nowhere": (statements("update detections set stream_id = 9 where id = 7"), "1 rows point now"),
+    "a row that points nowhere": (statements("update detections set stream_id = 9 where id = 7"), "1 row points now"),
     "a state that there is not": (statements("update detections set state = 'hat' where id = 7"), "CHECK constraint"),
     "a role that there is not": (statements("update people set role = 'king'"), "CHECK constraint failed in people"),
     "a word for a number": (
@@ -233,6 +235,11 @@ def test_damage_is_one_line_with_the_next_step_and_nothing_is_touched(path: Path
                 refuse(config)
             line = str(refused.value)
             assert line.startswith(f"{path} ") and "\n" not in line and said in line and next_step in line, line
+        with speaking("de"), pytest.raises(UserError) as refused:  # who wants to download the record reads it on a page
+            refuse_unsound(config)
+        what, _semicolon, german_step = str(refused.value).removeprefix(f"{path} ").partition("; ")
+        assert german_step.startswith(("aktualisieren Sie mb9k", "halten Sie die Box an; `mb9k restore` legt"))
+        assert not re.match("(is|has|holds|was) ", what) and (what.endswith(")") or "though" not in what), what
 
 
 COMMANDS = (*STARTS, "check", "claim", "backup", "user list", "stream list", "clock show", "clock confirm")

@@ -16,6 +16,7 @@ import pytest
 
 from appliance import certificates
 from appliance.https import server_context
+from appliance.language import speak
 from appliance.service import http_status
 from appliance.web.access import Access, App
 from appliance.web.address import SiteAddress
@@ -176,6 +177,12 @@ def test_plain_http_on_the_port_of_https_is_told_so(tmp_path: Path, free_port: C
     with serving(hello_app(), free_port(), pair(tmp_path)) as port:
         answer = httpx.get(f"http://localhost:{port}/", timeout=30)
         assert answer.status_code == 400 and "https://" in answer.text
+        speak("de")  # nothing is known of who asks: it is the site's own language
+        try:
+            german = httpx.get(f"http://localhost:{port}/", timeout=30)
+        finally:
+            speak("en")
+        assert german.text == "Dieser Port spricht HTTPS: Öffnen Sie die Adresse mit https:// am Anfang."
         for nonsense in (b"\x00" * 50, b"\x16\x03\x01\x00\x02hello", b"SSH-2.0-x\r\n", b"\x80\x2e\x01\x00\x02"):
             with raw(port, nonsense) as connection:
                 until(lambda: not is_open(connection), 30, "it is ended")
@@ -204,10 +211,12 @@ def test_newcomers_take_the_places_of_those_who_only_shake_hands(tmp_path: Path,
         assert sum(map(is_open, crowd)) <= 6
 
 
-def ask(address: SiteAddress, host: str, path: str = "/", method: str = "GET", port: int = 443) -> httpx.Response:
+def ask(
+    address: SiteAddress, host: str, path: str = "/", method: str = "GET", port: int = 443, language: str = "en"
+) -> httpx.Response:
     transport = httpx.WSGITransport(app=leading_to_https(address, port))
     with httpx.Client(transport=transport, base_url="http://box.local") as client:
-        return client.request(method, path, headers={"Host": host})
+        return client.request(method, path, headers={"Host": host, "Accept-Language": language})
 
 
 BOX = SiteAddress(names=frozenset(("box.local",)), speaks_https=True)
@@ -232,4 +241,6 @@ def test_nobody_is_led_to_a_foreign_name_and_nothing_is_taken() -> None:
         assert led.startswith("https://box.local/") and "\r" not in led and "\n" not in led
     posted = ask(BOX, "box.local", "/sign-in", "POST")
     assert posted.status_code == 403 and "location" not in posted.headers
+    german = ask(BOX, "box.local", "/sign-in", "POST", language="de")
+    assert german.text.startswith("Über unverschlüsseltes HTTP wird nichts angenommen. Öffnen Sie https://box.local/")
     assert "strict-transport-security" not in ask(BOX, "box.local").headers

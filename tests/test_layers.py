@@ -118,7 +118,7 @@ def complaint(importer: str, imported: str) -> str | None:
     if (
         floor(above) == floor(below) == 0
         and above not in {"calibration", "config", "rates", "service"}
-        and below not in {"errors", "language"}
+        and below not in {"errors", "language", "outside"}
     ):
         return "the ground imports nothing of ours but errors and words"
     if above == "central" and below in {*RECORD, "membership", "rules"} | VISION:

@@ -13,6 +13,9 @@ from appliance.faces import Judging
 from appliance.language import LANGUAGES, _, n_, sentences, speaking
 from appliance.notify.looking import DISK_FULL
 from appliance.retold import FEWEST_LETTERS, retold, told_as
+from appliance.rules.privacy import TITLE
+from appliance.store import Kind
+from appliance.store.schedule import NOT_BACKED_UP
 from appliance.sync import commands, reasons
 from appliance.vision import backends
 from appliance.vision.reading.condition import OF_ABOUT, PULLED, PUSHED, UNKNOWN_CODEC, Obstacle, codec_name
@@ -71,6 +74,7 @@ def formed(language: str) -> Iterator[tuple[str, str]]:
         if not names or own < 2 * FEWEST_LETTERS or "!r}" in one or (many and "{n}" not in many):
             continue
         values: dict[str, object] = {name: 7 if name in ("n", "count") else f"{names.index(name)}x" for name in names}
+        values |= {"database": "/var/mb9k.db"} if "database" in names else {}
         number = {name: values.pop(name) for name in ("n",) if name in values}
         told = n_(one, many, 7, **values) if many else _(one, **number, **values)
         yield (many or one).format(n=7, **values), told
@@ -92,6 +96,8 @@ def test_pages_tell_it_in_the_readers_language_and_the_api_as_it_is_on_record(tm
     box.store.services.heartbeat(
         "watch", 1, now.utc, "The CPU judges.", now, Judging("onnx", "x", "The CPU judges.", SINCE)
     )
+    readonly = NOT_BACKED_UP.format(error="attempt to write a readonly database")
+    box.store.services.heartbeat("serve", 1, now.utc, readonly, now)
     box.store.streams.set_live(1, "192.0.2.7", now.utc)
     box.store.streams.set_problem(1, problem)
     ann = box.browser("ann")
@@ -99,12 +105,13 @@ def test_pages_tell_it_in_the_readers_language_and_the_api_as_it_is_on_record(tm
     assert "Der Absender hat seit 35 s nichts gesendet" in ann.get("/streams/1").text
     for page in ("/settings", "/box-health", "/"):
         assert "Der Prozessor urteilt." in ann.get(page).text, page
+    assert "wurde nicht gesichert: die Datenbank darf nur gelesen werden." in ann.get("/box-health").text
     assert ann.get("/api/v1/streams/1").json()["problem"] == problem
     assert ann.get("/api/v1/streams/1").json()["state_words"] == problem
     box.close()
 
 
-def test_who_entered_a_detection_by_hand_is_told_in_the_readers_language(tmp_path: Path) -> None:
+def test_who_entered_a_detection_and_the_receipt_of_it_are_told_in_the_readers_language(tmp_path: Path) -> None:
     box = Box(tmp_path)
     sent = {"stream_id": 1, "state": "mask", "first_seen": "2026-11-24T12:00:00Z"}
     token = {"Authorization": "Bearer token of ann"}
@@ -113,9 +120,15 @@ def test_who_entered_a_detection_by_hand_is_told_in_the_readers_language(tmp_pat
     english = ann.get(f"/detections/{made['id']}").text
     ann.client.headers["Accept-Language"] = "de"
     german = ann.get(f"/detections/{made['id']}").text
+    receipt = ann.post(f"/detections/{made['id']}/delete").headers["location"]
+    box.store.receipts.add(Kind.STATISTICS, TITLE, "ann", box.store.receipts.measure("false"), box.clock.now.utc)
+    receipts = ann.get("/receipts").text
+    on_receipt = ann.get(receipt).text
     box.close()
     assert made["model"] == "by hand: ann"
     assert "<dd>by hand: ann</dd>" in english and "<dd>von Hand: ann</dd>" in german
+    assert f"Erfassung {made['id']} von ann:door" in on_receipt and "Erfassung" in receipts
+    assert "Alle Erfassungen, Bilder, Livebilder, Sicherungen und Summen feiner als" in receipts
 
 
 def test_a_list_is_told_again_where_all_of_it_is_known_and_a_capital_is_kept() -> None:

@@ -292,6 +292,12 @@ def test_without_a_record_it_says_that_the_box_starts_and_then_that_something_is
     config.state.mkdir()
     config.store_path.write_bytes(b"no database at all" * 100)
     assert "cannot be read" in looker.look(moment).problems[0]
+    with speaking("de"):
+        (problem,) = looker.look(moment).problems
+    assert problem == (
+        f"Die Aufzeichnung lässt sich nicht lesen: {config.store_path}: die Datei ist keine Datenbank; wurde die Box"
+        " gestartet? `mb9k check` sagt mehr"
+    )
     looker.close()
 
 

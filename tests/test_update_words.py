@@ -9,6 +9,7 @@ import pytest
 
 from appliance.commands import asked
 from appliance.language import ENGLISH, LANGUAGES, speaking
+from appliance.outside import system_words
 from appliance.retold import retold
 from appliance.slots import changing
 from appliance.slots.bundle import SystemBundle
@@ -18,7 +19,7 @@ from appliance.store import backup, soundness
 from appliance.sync import updating as by_the_centre
 from appliance.update import asking, building, health, preparing, updating
 from appliance.update.journal import Journal
-from appliance.update.versions import UpdateError, child_words
+from appliance.update.versions import UpdateError
 from appliance.update.words import line_of_plan
 
 OTHERS = [code for code in LANGUAGES if code != ENGLISH]
@@ -112,6 +113,7 @@ def test_what_cannot_be_read_or_run_is_told_with_the_words_of_the_system(tmp_pat
             "; sehen Sie nach, welche Version läuft, und entfernen Sie diese Datei"
         )
         assert (
-            child_words(FileNotFoundError(2, "No such file or directory", "rauc")) == "Datei oder Ordner nicht gefunden"
+            system_words(FileNotFoundError(2, "No such file or directory", "rauc"))
+            == "Datei oder Ordner nicht gefunden"
         )
-        assert child_words(subprocess.TimeoutExpired("pip", 60)) == "es endete nicht innerhalb von 60 s"
+        assert system_words(subprocess.TimeoutExpired("pip", 60)) == "es dauerte länger als 60 s"

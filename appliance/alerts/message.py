@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from appliance.alerts.judge import What
 from appliance.alerts.kinds import ALL, Of
 from appliance.alerts.log import Event
-from appliance.language import ENGLISH, N_, _, clock, long_date, n_, speaking, weekday
+from appliance.language import ENGLISH, N_, _, clock, labelled, long_date, n_, speaking, weekday
 from appliance.mail import Mail
 from appliance.retold import retold
 from appliance.time_zone import UTC, TimeZone
@@ -84,7 +84,7 @@ def summary(event: Event, site: Site) -> str:
 
 
 def _summary(event: Event, site: Site) -> str:
-    return _(_TOLD[event.what], words=f"{site.name}: {told(event)}")
+    return _(_TOLD[event.what], words=labelled(site.name, told(event)))
 
 
 def mail(event: Event, site: Site, to: str) -> Mail:

@@ -24,7 +24,6 @@ from appliance.outside import certificate_words, quoted, system_words
 STEP_TIMEOUT_S = 5.0
 WHOLE_TIMEOUT_S = 10.0
 """A server that sends a byte now and then holds nobody up."""
-MAX_SAID = 160
 _PREFIX = "whsec_"
 
 
@@ -98,7 +97,7 @@ def _meaning(status: int) -> str:
 
 def _why(host: str, error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        why = quoted(certificate_words(error)[:MAX_SAID])
+        why = quoted(certificate_words(error))
         return _(
             "{host} shows a certificate that is not valid ({why}): see the name in the address.", host=host, why=why
         )
@@ -112,5 +111,5 @@ def _why(host: str, error: Exception) -> str:
         return _("{host} did not answer in time: see the address, and whether the server runs.", host=host)
     if isinstance(error, http.client.HTTPException | ValueError):
         return _("{host} does not answer as a web server does: see the address and its port.", host=host)
-    why = quoted(system_words(error)[:MAX_SAID])
+    why = quoted(system_words(error))
     return _("{host} cannot be reached ({why}): see the address, and whether the server runs.", host=host, why=why)

@@ -177,7 +177,7 @@ class PostgresqlDatabase(Database):
                     "{address} cannot be reached ({error}); does PostgreSQL run there, and may this user connect?"
                     " (database.url)",
                     address=without_password(address),
-                    error=quoted(" ".join(str(error).split())),
+                    error=quoted(str(error)),
                 )
             ) from error
 

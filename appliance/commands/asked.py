@@ -75,7 +75,7 @@ def keep(context: click.Context, at_rest: bool, name: str) -> None:
     if soundness.is_new(config.store_path):
         click.echo("there is no record yet")
         return
-    with in_one_line("the record cannot be copied"):
+    with in_one_line(N_("the record cannot be copied")):
         Reserve(config.state).spend(partial(backup.copy, config.store_path, copy))
     click.echo("the record is copied")
 
@@ -128,7 +128,7 @@ def put_back(context: click.Context, name: str) -> None:
     begun = copy.with_suffix(BEGUN)  # asked again after a power cut, it still says what was done
     fault = soundness.diagnose(config.store_path, backups=config.backups_dir)
     if fault:
-        with in_one_line("the record cannot be put back"):
+        with in_one_line(N_("the record cannot be put back")):
             begun.parent.mkdir(mode=0o700, exist_ok=True)
             begun.touch()
             _put_back(config, copy, fault)

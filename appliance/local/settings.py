@@ -21,6 +21,7 @@ from appliance.local import bundle, machine
 from appliance.local.health import model_id
 from appliance.local.pages import Site
 from appliance.media import mediamtx
+from appliance.outside import system_words
 from appliance.rules import boxes
 from appliance.service import SERVICES
 from appliance.store import Store
@@ -120,7 +121,7 @@ def _kept() -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(
-            _("This could not be kept ({strerror}); see whether the disk is full.", strerror=error.strerror)
+            _("This could not be kept ({strerror}); see whether the disk is full.", strerror=system_words(error))
         ) from error
 
 

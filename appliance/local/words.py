@@ -13,6 +13,9 @@ from appliance.keeping import ImageMode, Keeping
 from appliance.language import N_, NO_BREAK, _, n_, weekday_short
 from appliance.rates import Rate
 from appliance.retold import retold as retold
+from appliance.retold import told_as
+from appliance.rules.detections import TITLE as DETECTION_TITLE
+from appliance.rules.privacy import TITLE as STATISTICS_TITLE
 from appliance.service import SERVICES
 from appliance.store import BY_HAND, Deleted, Kind, Receipt, ServiceStatus, StoredDetection
 from appliance.store.measuring import Calibrated, Change
@@ -248,7 +251,7 @@ def receipt_title(receipt: Receipt) -> str:
     }
     if receipt.kind in titles:
         return _(titles[receipt.kind], name=receipt.title)
-    return capitalised(receipt.title)
+    return capitalised(told_as(receipt.title, "receipt", STATISTICS_TITLE, DETECTION_TITLE))
 
 
 def unbroken(when: str) -> str:

@@ -12,6 +12,7 @@ from appliance.config import Config
 from appliance.errors import InputError, UserError
 from appliance.language import N_, _
 from appliance.machine.requests import MAX_LINE_BYTES, Answer, Done, Refused, Request, Said, answer_in, as_line
+from appliance.outside import system_words
 from appliance.retold import retold
 from appliance.sections import Verb
 
@@ -66,13 +67,12 @@ def answers(config: Config, request: Request, patience_s: float = PATIENCE_S) ->
             _("The machine room at {socket} does not answer; restart the machine.", socket=config.machine.socket)
         ) from error
     except (OSError, ValueError, msgspec.DecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
         raise UserError(
             _(
                 "The machine room at {socket} cannot be asked ({reason}); run the playbook again, or"
                 " see `systemctl status mb9k-machine.socket`.",
                 socket=config.machine.socket,
-                reason=reason,
+                reason=system_words(error),
             )
         ) from error
 

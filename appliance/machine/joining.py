@@ -13,6 +13,7 @@ from appliance.language import _
 from appliance.machine.programs import ANSWER_S, run
 from appliance.machine.requests import Done, JoinWifi
 from appliance.notes import Notes
+from appliance.outside import system_words
 
 log = logging.getLogger(__name__)
 ETC = Path("/etc")
@@ -28,7 +29,7 @@ def begin(request: JoinWifi, etc: Path = ETC, notes: Notes | None = None) -> tup
     try:
         wifi.keep(found, etc)
     except OSError as error:
-        raise UserError(_("The Wi-Fi could not be kept ({strerror}).", strerror=error.strerror)) from error
+        raise UserError(_("The Wi-Fi could not be kept ({strerror}).", strerror=system_words(error))) from error
     path = etc / "NetworkManager" / "system-connections" / f"{wifi.NAME}.nmconnection"
     run("nmcli", "connection", "load", path)
     words = _(

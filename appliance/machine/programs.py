@@ -14,6 +14,7 @@ from pathlib import Path
 
 from appliance.errors import UserError
 from appliance.language import _
+from appliance.outside import system_words
 
 log = logging.getLogger(__name__)
 ANSWER_S = 2.0
@@ -36,7 +37,9 @@ def run(*words: str | Path, timeout_s: float = PROGRAM_S) -> str:
             stdin=subprocess.DEVNULL,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise UserError(_("`{named}` could not be run ({error}).", named=named[0], error=error)) from error
+        raise UserError(
+            _("`{named}` could not be run ({error}).", named=named[0], error=system_words(error))
+        ) from error
     if done.returncode:
         said = " ".join(done.stderr.split())[-WORDS_SHOWN:] or f"code {done.returncode}"
         raise UserError(_("`{named}` failed ({said}).", named=_shown(named), said=said))

@@ -21,6 +21,7 @@ from appliance.language import _
 from appliance.machine import ssh
 from appliance.machine.programs import ANSWER_S, run
 from appliance.machine.requests import FactoryReset
+from appliance.outside import system_words
 from appliance.service import SERVICES
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ def begin(config: Config, asked: FactoryReset) -> tuple[str, Callable[[], None]]
         sync(mark.parent)
     except OSError as error:
         raise UserError(
-            _("{mark} cannot be written ({strerror}), so nothing was wiped.", mark=mark, strerror=error.strerror)
+            _("{mark} cannot be written ({strerror}), so nothing was wiped.", mark=mark, strerror=system_words(error))
         ) from error
     if config.machine.reset_file:
         return _("The machine restarts now, and wipes everything."), lambda: _soon(lambda: run("systemctl", "reboot"))
@@ -72,7 +73,11 @@ def wipe(config: Config, *, at_boot: bool = False) -> None:
         mark_path(config).unlink(missing_ok=True)
     except OSError as error:
         raise UserError(
-            _("{filename}: {strerror}, so not everything was wiped.", filename=error.filename, strerror=error.strerror)
+            _(
+                "{filename}: {strerror}, so not everything was wiped.",
+                filename=error.filename,
+                strerror=system_words(error),
+            )
         ) from error
     finally:
         if not at_boot:

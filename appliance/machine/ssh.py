@@ -21,6 +21,7 @@ from appliance.language import _
 from appliance.machine.keys import Key, key
 from appliance.machine.programs import run, try_run
 from appliance.machine.requests import Ssh
+from appliance.outside import system_words
 
 UNIT = "mb9k-ssh.service"
 MAX_KEYS = 20
@@ -85,7 +86,7 @@ def set_access(config: Config, asked: Ssh) -> str:
             _(
                 "{folder}: {strerror}; this machine was not set up for ssh by the page.",
                 folder=folder,
-                strerror=error.strerror,
+                strerror=system_words(error),
             )
         ) from error
     if asked.on:

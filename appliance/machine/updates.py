@@ -20,6 +20,7 @@ from appliance.disk import free_bytes
 from appliance.errors import InputError, UserError
 from appliance.language import N_, _
 from appliance.machine.programs import run
+from appliance.outside import system_words
 from appliance.slots.either import prepare_either
 from appliance.update.journal import Journal
 from appliance.update.releases import DRAFT, Releases
@@ -47,9 +48,9 @@ def begin(config: Config, file: str, say: Callable[[str], None]) -> str:
         run("systemctl", "start", "--no-block", UNIT.format("back"))
         return _("Going back to {release}.", release=before)
     with alone(releases.folder, "update"):
-        say("Taking the bundle over ...")
+        say(N_("Taking the bundle over ..."))
         _take_over(config, file, releases, say)
-        say("Verifying it ...")
+        say(N_("Verifying it ..."))
         try:
             prepared = prepare_either(config, releases.waiting, time.time())
         except UserError as error:
@@ -88,10 +89,13 @@ def _take_over(config: Config, file: str, releases: Releases, say: Callable[[str
             draft.rename(releases.waiting)
     except OSError as error:
         raise UserError(
-            _("The upload cannot be taken over ({strerror}); send it again.", strerror=error.strerror)
+            _("The upload cannot be taken over ({strerror}); send it again.", strerror=system_words(error))
         ) from error
     finally:
         draft.unlink(missing_ok=True)
+
+
+TAKING = N_("Taking the bundle over ... {percent} %")
 
 
 def _copy(source: BinaryIO, copy: BinaryIO, size_bytes: int, say: Callable[[str], None]) -> None:
@@ -102,6 +106,6 @@ def _copy(source: BinaryIO, copy: BinaryIO, size_bytes: int, say: Callable[[str]
         left_bytes -= len(chunk)
         if time.monotonic() - said_s > SAY_S:
             said_s = time.monotonic()
-            say(f"Taking the bundle over ... {100 - 100 * left_bytes // size_bytes} %")
+            say(TAKING.format(percent=100 - 100 * left_bytes // size_bytes))
     copy.flush()
     os.fsync(copy.fileno())

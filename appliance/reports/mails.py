@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from appliance.language import N_, _, n_, spoken
+from appliance.language import N_, _, labelled, n_, spoken
 from appliance.reports import words
 from appliance.reports.figures import Sum
 from appliance.reports.periods import Kind
@@ -45,19 +45,24 @@ def subject(of: Report, title: str) -> str:
 
 def text(of: Report, title: str, address: str = "") -> str:
     """The message for who reads no HTML. address: of its page; empty: not known."""
-    lines = [f"{title}: {of.period.title}", _("Of {whose}. Times of {name}.", whose=of.whose, name=of.zone.name), ""]
+    lines = [labelled(title, of.period.title), _("Of {whose}. Times of {name}.", whose=of.whose, name=of.zone.name), ""]
     lines += [_("Persons: {persons}", persons=number(of.counts.total))]
-    lines += [f"  {_(label)}: {number(getattr(of.counts, state))}" for state, label in STATE_LABELS.items()]
+    lines += ["  " + labelled(_(label), number(getattr(of.counts, state))) for state, label in STATE_LABELS.items()]
     lines += [_("Compliance: {rate}", rate=rate_words(of.rate))]
     if of.errors.corrected:
         corrected = rate_words(of.errors.corrected)
         lines.append(_("Corrected for the detector's errors: {corrected}", corrected=corrected))
     lines += ["", *(_against(each, of) for each in of.compared)]
-    lines += ["", _("Persons, compliance:"), *(f"  {when}: {_of_step(step)}" for when, step in words.step_runs(of))]
+    lines += [
+        "",
+        _("Persons, compliance:"),
+        *("  " + labelled(when, _of_step(step)) for when, step in words.step_runs(of)),
+    ]
     if len(of.parts) > 1:
-        lines += ["", f"{_(words.BY_PART[of.noun])}:"]
+        lines += ["", labelled(_(words.BY_PART[of.noun]), "").rstrip()]
         lines += [
-            f"  {part.name}: {number(part.counts.total)}, {rate_words(part.rate)}" for part in of.parts[:PARTS_AT_MOST]
+            "  " + labelled(part.name, f"{number(part.counts.total)}, {rate_words(part.rate)}")
+            for part in of.parts[:PARTS_AT_MOST]
         ]
     lines += ["", words.unwatched_words(of), words.corrected_words(of), "", _(MEANING), "", _why(of, title)]
     if address:

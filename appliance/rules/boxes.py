@@ -11,6 +11,7 @@ from appliance.errors import InputError, UserError
 from appliance.files import replace_file
 from appliance.language import N_, _
 from appliance.names import MAX_LENGTH, clean_name, is_readable
+from appliance.outside import system_words
 from appliance.service import SERVICES
 from appliance.store import Store
 from appliance.times import Now
@@ -78,7 +79,7 @@ def end_process(pid: int) -> None:
     try:
         os.kill(pid, signal.SIGTERM)
     except OSError as error:
-        raise UserError(_("The service could not be ended ({trouble}).", trouble=error.strerror)) from error
+        raise UserError(_("The service could not be ended ({trouble}).", trouble=system_words(error))) from error
 
 
 def _is_service(pid: int, name: str) -> bool:

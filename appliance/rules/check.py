@@ -13,7 +13,9 @@ from appliance.config import Config
 from appliance.disk import FULL, MAKE_ROOM, Reserve
 from appliance.errors import InputError, UserError
 from appliance.images import ImageFiles, Integrity
+from appliance.language import N_, _
 from appliance.names import person_name, stream_name
+from appliance.retold import retold
 from appliance.rules import audit
 from appliance.rules.sources import clean_source
 from appliance.store import Store, StoredImage, soundness
@@ -42,7 +44,9 @@ def _fault(config: Config, thorough: bool = False) -> Fault | None:
 
 
 def _sentence(fault: Fault, config: Config) -> str:
-    return f"{config.store_path} {fault.what}; {_what_to_do(fault, config, _newest_backup(config))}"
+    next_step = _what_to_do(fault, config, _newest_backup(config))
+    words = N_("{database} {what}; {next_step}")
+    return _(words, database=config.store_path, what=retold(fault.what), next_step=next_step)
 
 
 def _newest_backup(config: Config) -> Backup | None:
@@ -54,18 +58,20 @@ def _newest_backup(config: Config) -> Backup | None:
 
 def _what_to_do(fault: Fault, config: Config, newest: Backup | None) -> str:
     if fault.remedy is Remedy.UPDATE:
-        return "update mb9k"
+        return _("update mb9k")
     if fault.remedy is Remedy.OWNER:
-        return f"{config.state} and all in it must belong to the user the box runs as"
+        return _("{folder} and all in it must belong to the user the box runs as", folder=config.state)
     if fault.remedy is Remedy.ROOM:
-        return FULL
+        return _(FULL)
     if fault.remedy is Remedy.DISK:
-        return f"look into `dmesg` and `df {config.state}`, mend or change the disk, mount it for writing, start again"
+        words = N_("look into `dmesg` and `df {folder}`, mend or change the disk, mount it for writing, start again")
+        return _(words, folder=config.state)
     if fault.remedy is Remedy.WAIT:
-        return "end that one, or wait, and try again"
+        return _("end that one, or wait, and try again")
     if newest:
-        return f"stop the box; `mb9k restore` sets it aside and puts back the backup of {newest.when}"
-    return "there is no backup; stop the box; `mb9k restore --new` sets it aside and begins an empty record"
+        words = N_("stop the box; `mb9k restore` sets it aside and puts back the backup of {when}")
+        return _(words, when=newest.when)
+    return _("there is no backup; stop the box; `mb9k restore --new` sets it aside and begins an empty record")
 
 
 def problems(config: Config) -> list[str]:
@@ -92,7 +98,7 @@ def problems(config: Config) -> list[str]:
 def refuse_new(config: Config) -> None:
     """Raise UserError if nothing was recorded yet, also if a first start was cut off. Raises sqlite3.Error, OSError."""
     if soundness.is_new(config.store_path):
-        raise UserError(f"{config.store_path}: there is no record yet; `mb9k run` begins one")
+        raise UserError(_("{database}: there is no record yet; `mb9k run` begins one", database=config.store_path))
 
 
 def repair_sums(store: Store) -> str | None:

@@ -12,7 +12,7 @@ from appliance.accounts.people import Person
 from appliance.errors import InputError, NotFound
 from appliance.faces import Detection, State
 from appliance.images import ImageFiles
-from appliance.language import N_, _
+from appliance.language import N_, P_, _
 from appliance.store import BY_HAND, Kind, Store, StoredDetection
 from appliance.times import Now
 
@@ -107,10 +107,14 @@ def delete(store: Store, files: ImageFiles, by: Person, detection_id: int, now: 
     return receipt_id
 
 
+TITLE = P_("receipt", "detection {id} of {stream}")
+"""What a receipt calls it."""
+
+
 def take_away(store: Store, by: Person, gone: StoredDetection, now: Now) -> int:
     """Take it out of record and sums, within a transaction; `erase_some` comes after it. The id of the receipt."""
     deleted = store.receipts.measure("id = ?", gone.id)
-    title = f"detection {gone.id} of {gone.stream}"
+    title = TITLE.format(id=gone.id, stream=gone.stream)
     receipt_id = store.receipts.add(Kind.DETECTION, title, by.name, deleted, now.utc)
     store.detections.remove(gone.id)
     # Not when that was, nor how the mask was worn: a deletion leaves nothing behind.

@@ -10,11 +10,12 @@ from appliance import joining, membership
 from appliance.accounts.audit import Action
 from appliance.certificates import CertificateError, Facts
 from appliance.config import Config
-from appliance.disk import FULL, means_full
+from appliance.disk import MAKE_ROOM, means_full
 from appliance.errors import InputError, NotSaved
 from appliance.join_code import parse
 from appliance.language import _, n_
 from appliance.membership import Membership, MembershipError
+from appliance.outside import system_words
 from appliance.retold import retold
 from appliance.store import Backlog, FleetStatus, Store
 from appliance.times import Now, now
@@ -53,7 +54,7 @@ def join(config: Config, store: Store, typed: str, moment: Now) -> Joined:
         raise InputError(_("This box has just joined a centre, by somebody else or by mb9k.toml.")) from error
     except CertificateError as error:
         raise InputError(
-            _("The centre's answer cannot be used: {error}. Upgrade both, and join again.", error=error)
+            _("The centre's answer cannot be used: {error}. Upgrade both, and join again.", error=retold(str(error)))
         ) from error
     except OSError as error:
         raise NotSaved(_not_written(error)) from error
@@ -191,8 +192,8 @@ def _clock_notice(behind_s: float) -> str | None:
 
 def _not_written(error: OSError) -> str:
     if means_full(error):
-        return f"{FULL}, then do it again"
+        return _("The disk of the box is full, so nothing was changed. {make_room}", make_room=_(MAKE_ROOM))
     return _(
         "The membership cannot be written ({trouble}): the box must be able to write into its state_dir.",
-        trouble=error.strerror,
+        trouble=system_words(error),
     )

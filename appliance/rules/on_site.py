@@ -10,6 +10,7 @@ from appliance.config import Config
 from appliance.errors import InputError, NotAllowed, NotSaved
 from appliance.files import replace_file
 from appliance.language import N_, _
+from appliance.outside import system_words
 from appliance.sections import Mqtt
 
 SETTINGS, PASSWORD = "broker-on-site.json", "broker-on-site.password"
@@ -44,7 +45,7 @@ def in_force(config: Config) -> Mqtt:
             _(
                 "{path} cannot be read ({error}); set the broker on site on the page Fleet again.",
                 path=path,
-                error=error,
+                error=system_words(error),
             )
         ) from error
 
@@ -89,7 +90,7 @@ def set_broker(
         raise NotSaved(
             _(
                 "The broker on site cannot be saved: {trouble}.",
-                trouble=error.strerror or error,
+                trouble=system_words(error),
             )
         ) from error
 
@@ -113,7 +114,7 @@ def forget_broker(config: Config) -> None:
         raise NotSaved(
             _(
                 "The broker on site cannot be taken out: {trouble}.",
-                trouble=error.strerror or error,
+                trouble=system_words(error),
             )
         ) from error
 

@@ -12,7 +12,7 @@ from appliance.accounts.people import Person
 from appliance.config import Config
 from appliance.errors import InputError
 from appliance.images import ImageFiles
-from appliance.language import _
+from appliance.language import P_, _
 from appliance.previews import Previews
 from appliance.store import DetectionFilter, Kind, Store
 from appliance.store.backup import Backups
@@ -21,7 +21,7 @@ from appliance.times import Now
 
 log = logging.getLogger(__name__)
 
-TITLE = "all detections, images, live pictures, backups and sums finer than half an hour"
+TITLE = P_("receipt", "all detections, images, live pictures, backups and sums finer than half an hour")
 
 
 @dataclass(frozen=True, slots=True)

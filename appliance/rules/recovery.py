@@ -14,6 +14,8 @@ from appliance.accounts.audit_subjects import COPY
 from appliance.config import Config
 from appliance.disk import FULL, Reserve, means_full
 from appliance.errors import UserError
+from appliance.language import N_, _
+from appliance.outside import system_words
 from appliance.rules.check import refuse_new, refuse_unsound
 from appliance.store import Store, backup
 from appliance.store.backup import BackupError, Backups
@@ -42,7 +44,7 @@ def copy_unnoted(config: Config, path: Path) -> None:
 @contextmanager
 def _copying(config: Config) -> Iterator[None]:
     refuse_unsound(config)
-    with in_one_line("the copy cannot be made"):
+    with in_one_line(N_("the copy cannot be made")):
         refuse_new(config)
         yield
 
@@ -83,10 +85,11 @@ def _kept(*paths: Path | None) -> str:
 
 @contextmanager
 def in_one_line(what: str) -> Iterator[None]:
-    """Trouble with the disk or the store as one line: what could not be done, and why."""
+    """Trouble with the disk or the store as one line: what could not be done (marked), and why."""
     try:
         yield
     except (OSError, sqlite3.Error) as error:
         if means_full(error):
-            raise UserError(f"{what}: {FULL}") from error
-        raise UserError(f"{what}: {error}; is there room, and may this user write there?") from error
+            raise UserError(_("{what}: {why}", what=_(what), why=_(FULL))) from error
+        words = N_("{what}: {error}; is there room, and may this user write there?")
+        raise UserError(_(words, what=_(what), error=system_words(error))) from error

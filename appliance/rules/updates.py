@@ -13,6 +13,7 @@ from appliance.files import replace_file
 from appliance.language import _
 from appliance.machine.asking import ask, can
 from appliance.machine.requests import Update
+from appliance.outside import system_words
 from appliance.slots.trials import Trial, Trials
 from appliance.update.journal import Journal, Outcome, Progress
 from appliance.update.releases import Releases
@@ -78,7 +79,7 @@ def standing(config: Config, utc: float) -> Standing:
         words = _(
             "{folder} cannot be read ({trouble}): this box was set up in another way; update it so.",
             folder=releases.folder,
-            trouble=error.strerror,
+            trouble=system_words(error),
         )
         return Standing(None, [], None, None, None, [], None, may, words)
     outcomes = _outcomes(config)
@@ -157,7 +158,7 @@ def let_centre_update(config: Config, allowed: bool) -> None:
             _allowed_path(config).unlink(missing_ok=True)
     except OSError as error:
         raise NotSaved(
-            _("This could not be kept ({trouble}); see whether the disk is full.", trouble=error.strerror)
+            _("This could not be kept ({trouble}); see whether the disk is full.", trouble=system_words(error))
         ) from error
 
 
@@ -190,4 +191,6 @@ def _note(config: Config, asked: Asked) -> None:
         config.uploads_dir.mkdir(mode=0o700, exist_ok=True)
         replace_file(_path(config), msgspec.json.encode(asked).decode())
     except OSError as error:
-        raise UserError(_("It begins, but that could not be noted ({trouble}).", trouble=error.strerror)) from error
+        raise UserError(
+            _("It begins, but that could not be noted ({trouble}).", trouble=system_words(error))
+        ) from error

@@ -63,7 +63,7 @@ class Looker:
             return self._with_record(seen, now)
         except (sqlite3.Error, UserError) as error:
             self.close()
-            return self._without_record(seen, str(error), now)
+            return self._without_record(seen, retold(str(error)), now)
 
     def close(self) -> None:
         """Close the record."""

@@ -112,4 +112,4 @@ def _why(err: str) -> str:
         return _("its signer's certificate has ended")
     if "certificate purpose" in said:
         return _("who signed it may not sign programs")
-    return _("rauc says: {said}", said=quoted(said))
+    return _("rauc says: {said}", said=quoted(said, 300))

@@ -10,8 +10,9 @@ import re
 import subprocess
 
 from appliance.language import _
+from appliance.outside import quoted, system_words
 from appliance.slots.loader import SLOTS, known
-from appliance.update.versions import UpdateError, child_words
+from appliance.update.versions import UpdateError
 
 TIMEOUT_S = 60
 _ACTIVE = re.compile(r"^Active rootfs slot:\s*([AB])\s*$", re.MULTILINE)
@@ -69,7 +70,7 @@ def _nvbootctrl(*words: str) -> str:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UpdateError(
-            _("`{command}`: {error}; is this a Jetson?", command=" ".join(command), error=child_words(error))
+            _("`{command}`: {error}; is this a Jetson?", command=" ".join(command), error=quoted(system_words(error)))
         ) from error
     if done.returncode:
         said = " ".join((done.stderr or done.stdout).split())[-300:]

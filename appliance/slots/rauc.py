@@ -32,5 +32,5 @@ def install(path: Path, say: Callable[[str], None]) -> None:
     if process.returncode:
         said = next((line for line in reversed(lines) if line and not _PERCENT.match(line)), _("rauc said nothing"))
         raise UpdateError(
-            _("it could not be written ({said}); look into `journalctl -u rauc`", said=quoted(said[-300:]))
+            _("it could not be written ({said}); look into `journalctl -u rauc`", said=quoted(said[-300:], 300))
         )

@@ -26,6 +26,7 @@ from appliance.disk import LOG_BYTES
 from appliance.errors import UserError
 from appliance.files import sync
 from appliance.language import N_, _
+from appliance.retold import retold
 from appliance.sqlite import Database, Migrated
 from appliance.store import soundness
 from appliance.store.schema import MIGRATIONS
@@ -36,6 +37,7 @@ NAME = re.compile(r"^mb9k-(\d{6})-(\d{8}T\d{6}Z)\.db$")
 PARTIAL = ".partial"
 NUMBERS = 1_000_000
 """Among which the numbers of a new record's streams begin, so that they are no longer those of the one before."""
+NOT_COPIED = N_("{database} {what}, so it was not copied; `mb9k restore PATH` takes another")
 PUT_BACK = N_("A copy of the record was put back.")
 
 
@@ -115,10 +117,8 @@ def _verify(draft: Path, source: Path) -> None:
     """Raise BackupError if a copy is not a whole store; what was copied is named."""
     fault = soundness.diagnose(draft, thorough=True)
     if fault or draft.stat().st_size == 0:
-        what = fault.what if fault else "is empty"
-        raise BackupError(
-            _("{source} {what}, so it was not copied; `mb9k restore PATH` takes another", source=source, what=what)
-        )
+        what = retold(fault.what) if fault else _("is empty")
+        raise BackupError(_(NOT_COPIED, database=source, what=what))
 
 
 def restore(backup: Path, store_path: Path, utc: float, by: Actor = ITSELF) -> Path | None:

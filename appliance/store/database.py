@@ -15,9 +15,10 @@ from appliance.accounts.audit import Audit
 from appliance.accounts.audit_chain import HeadFile, head_path
 from appliance.accounts.people import People
 from appliance.alerts.alerts import Alerts
-from appliance.disk import FOR_PEOPLE_BYTES, FULL, MAKE_ROOM, Reserve, means_full
+from appliance.disk import FOR_PEOPLE_BYTES, MAKE_ROOM, Reserve, means_full
 from appliance.errors import NotSaved, UserError
 from appliance.language import N_, _
+from appliance.outside import as_said
 from appliance.reports.schedules import Reports
 from appliance.sqlite import Database, Migrated
 from appliance.store import soundness
@@ -49,6 +50,10 @@ from appliance.store.without_row import WithoutRow
 from appliance.store.zones import Zones
 
 log = logging.getLogger(__name__)
+NOT_OPENED = N_("{database}: {error}; `mb9k check` says more")
+NOT_BEGUN = N_("{database}: {error}; has the box been started? `mb9k check` says more")
+NO_ROOM = N_("{database}: {error}; the disk is full; make room on it")
+REFUSED = N_("{database} {what}; `mb9k check` says what to do")
 
 
 class StoreError(UserError):
@@ -105,7 +110,7 @@ class Store:
             store.make_room()  # for who starts on a full disk: the log begins without any
             return store
         except (OSError, sqlite3.Error) as error:
-            raise StoreError(f"{path}: {error}; {_next_step(path, error)}") from error
+            raise StoreError(_unusable(path, error)) from error
 
     @classmethod
     def _opened(cls, path: Path, busy_timeout_s: float) -> Store:
@@ -132,7 +137,7 @@ class Store:
         try:
             return cls._prepared(connect(path, "rw"), path)
         except sqlite3.Error as error:
-            raise StoreError(f"{path}: {error}; {_next_step(path, error)}") from error
+            raise StoreError(_unusable(path, error)) from error
 
     @classmethod
     def _prepared(cls, connection: sqlite3.Connection, path: Path) -> Store:
@@ -163,7 +168,7 @@ class Store:
             connection.execute("select count(*) from sqlite_schema")
             return cls(connection)
         except sqlite3.Error as error:
-            raise StoreError(f"{path}: {error}; has the box been started? {_next_step(path, error)}") from error
+            raise StoreError(_unusable(path, error, NOT_BEGUN)) from error
 
     @classmethod
     def in_memory(cls) -> Store:
@@ -264,12 +269,12 @@ class Store:
 
 def _refuse(path: Path, fault: soundness.Fault | None) -> None:
     if fault:
-        raise StoreError(f"{path} {fault.what}; `mb9k check` says what to do")
+        raise StoreError(REFUSED.format(database=path, what=fault.what))
 
 
-def _next_step(path: Path, error: Exception) -> str:
-    """What to do about a file that cannot be opened."""
-    return FULL if means_full(error, path.parent) else "`mb9k check` says more"
+def _unusable(path: Path, error: Exception, words: str = NOT_OPENED) -> str:
+    """What is wrong with a file that cannot be opened, and what to do, for the record."""
+    return (NO_ROOM if means_full(error, path.parent) else words).format(database=path, error=as_said(error))
 
 
 _NOT_WRITABLE = N_("The box may not write its own data, so nothing was changed. An admin can run `mb9k check` on it.")

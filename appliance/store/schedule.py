@@ -8,6 +8,8 @@ import sqlite3
 from appliance.config import Config
 from appliance.disk import LOG_BYTES, RESERVE_BYTES
 from appliance.errors import UserError
+from appliance.language import ENGLISH, N_, speaking
+from appliance.outside import as_said
 from appliance.store.backup import Backups
 from appliance.times import Now
 
@@ -15,6 +17,7 @@ log = logging.getLogger(__name__)
 
 FIRST_S = 300.0  # a box that has just started has other things to do, and network time may not have arrived
 RETRY_S = 3600.0
+NOT_BACKED_UP = N_("The record was not backed up: {error}.")
 
 
 class BackupSchedule:
@@ -37,10 +40,13 @@ class BackupSchedule:
                 self._begun, self._due_s = True, moment.uptime_s + wait_s
                 return
             leave_free_bytes = max(self._config.images.min_free_mb * 1_000_000, RESERVE_BYTES + LOG_BYTES)
-            made = self._backups.make(self._config.store_path, moment.utc, self._config.backup.keep, leave_free_bytes)
+            with speaking(ENGLISH):  # the record is in one language
+                made = self._backups.make(
+                    self._config.store_path, moment.utc, self._config.backup.keep, leave_free_bytes
+                )
         except (UserError, OSError, sqlite3.Error) as error:
             self._due_s = moment.uptime_s + RETRY_S
-            self.problem = f"The record was not backed up: {error}."
+            self.problem = NOT_BACKED_UP.format(error=as_said(error).rstrip("."))
             raise
         self._begun, self._due_s, self.problem = True, moment.uptime_s + self._every_s, None
         log.info("the record was backed up: %s", made.path)

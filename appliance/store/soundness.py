@@ -16,6 +16,8 @@ from urllib.parse import quote
 
 from appliance.disk import means_full
 from appliance.images import SUFFIX
+from appliance.language import N_, NN_
+from appliance.outside import as_said, quoted
 from appliance.sqlite import Database, Migrated
 from appliance.store.schema import MIGRATIONS
 from appliance.version import version
@@ -23,7 +25,24 @@ from appliance.version import version
 ASIDE = ".aside-"  # `mb9k restore` puts what was there under this name, with a time
 COMPANIONS = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a file and applies to it
 BUSY_TIMEOUT_S = 5.0
-MAX_REASON_LENGTH = 160
+EMPTY = N_("is empty, though {remains} of its record")
+GONE = N_("is gone, though {remains} of its record")
+NOBODY = N_("holds nobody, though {remains} of its record")
+NO_TABLES = N_("has no tables, though {remains} of its record")
+IMAGES = NN_("there are images ({n} day)", "there are images ({n} days)")
+FORBIDDEN = N_("may not be read and written by this user")
+ANOTHERS = N_("is damaged, or a database of another program (it has no list of migrations)")
+NEWER = N_("was made by a newer mb9k than this one (it has {name} of {migrations}, unknown to {version})")
+UNREADABLE = N_("cannot be read from the disk ({error})")
+DAMAGED = N_("is damaged ({said})")
+NOWHERE = NN_("{n} row points nowhere", "{n} rows point nowhere")
+MISSING = {
+    "table": N_("the table {name} is missing"),
+    "index": N_("the index {name} is missing"),
+    "trigger": N_("the trigger {name} is missing"),
+    "view": N_("the view {name} is missing"),
+    "column": N_("the column {name} is missing"),
+}
 
 
 class Remedy(enum.Enum):
@@ -39,7 +58,7 @@ class Remedy(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why a file cannot be used. what: the rest of a sentence that begins with its path: `is damaged (...)`."""
+    """Why a file cannot be used. what: the rest of a sentence that begins with its path, in English: `is gone`."""
 
     what: str
     remedy: Remedy
@@ -87,7 +106,7 @@ def diagnose(path: Path, thorough: bool = False, backups: Path | None = None) ->
     """
     try:
         if path.is_dir():
-            return Fault("is a folder where a database should be", Remedy.RESTORE)
+            return Fault(N_("is a folder where a database should be"), Remedy.RESTORE)
         if loss := lost(path, backups):
             return loss
         if not path.exists() or path.stat().st_size == 0:
@@ -115,10 +134,10 @@ def lost(path: Path, backups: Path | None = None) -> Fault | None:
     if path.exists() and not empty:
         return None
     wal = Path(f"{path}-wal")
-    changes = "there are the last changes (-wal)" if wal.exists() and wal.stat().st_size else None
+    changes = N_("there are the last changes (-wal)") if wal.exists() and wal.stat().st_size else None
     if not (remains := _remains(path, backups) or changes):
         return None
-    return Fault(f"{'is empty' if empty else 'is gone'}, though {remains} of its record", Remedy.RESTORE)
+    return Fault((EMPTY if empty else GONE).format(remains=remains), Remedy.RESTORE)
 
 
 def _remains(path: Path, backups: Path | None) -> str | None:
@@ -126,9 +145,9 @@ def _remains(path: Path, backups: Path | None) -> str | None:
     if days := _image_days(path):
         return days
     if any(path.parent.glob(f"{path.name}{ASIDE}*")):
-        return "there is what was set aside"
+        return N_("there is what was set aside")
     folders = {path.parent / "backups", backups or path.parent / "backups"}
-    return "there are backups" if any(_has_backups(folder) for folder in folders) else None
+    return N_("there are backups") if any(_has_backups(folder) for folder in folders) else None
 
 
 def _has_backups(folder: Path) -> bool:
@@ -139,14 +158,14 @@ def _has_backups(folder: Path) -> bool:
 
 def _image_days(path: Path) -> str | None:
     days = len(list((path.parent / "images").glob(f"*{SUFFIX}")))
-    return f"there are images ({days} days)" if days else None
+    return IMAGES[days != 1].format(n=days) if days else None
 
 
 def _unwritable(path: Path) -> Fault | None:
     if os.statvfs(path.parent).f_flag & os.ST_RDONLY:
-        return Fault("is on a disk that is mounted read-only", Remedy.DISK)
+        return Fault(N_("is on a disk that is mounted read-only"), Remedy.DISK)
     if not os.access(path, os.R_OK | os.W_OK) or not os.access(path.parent, os.R_OK | os.W_OK | os.X_OK):
-        return Fault("may not be read and written by this user", Remedy.OWNER)
+        return Fault(FORBIDDEN, Remedy.OWNER)
     return None
 
 
@@ -177,28 +196,28 @@ def _inspect(db: Database, path: Path, thorough: bool, backups: Path | None) -> 
         return _damaged(result)
     nowhere = len(db.execute("pragma foreign_key_check").fetchall())
     if nowhere:
-        return _damaged(f"{nowhere} rows point nowhere")
+        return _damaged(NOWHERE[nowhere != 1].format(n=nowhere))
     missing = missing_parts(db)
     if missing:
-        return _damaged(f"{missing[0]} is missing")
+        _the, kind, name = missing[0].split(" ", 2)
+        return _damaged(MISSING[kind].format(name=name))
     made = [table for table in ("people", "streams") if db[table].exists()]  # the power may go between migrations
     rows = [db.execute(f"select * from {table}").fetchall() for table in made]  # that all text is UTF-8 shows here
     days = _image_days(path)
-    return Fault(f"holds nobody, though {days} of its record", Remedy.RESTORE) if days and not any(rows) else None
+    return Fault(NOBODY.format(remains=days), Remedy.RESTORE) if days and not any(rows) else None
 
 
 def not_ours(db: Database, path: Path, backups: Path | None = None) -> Fault | None:
     """It has no tables although something of its record is there, is another program's, or of a newer mb9k."""
     if _is_new(db):
         remains = _remains(path, backups)  # not the -wal: it was read, and had nothing that was committed
-        return Fault(f"has no tables, though {remains} of its record", Remedy.RESTORE) if remains else None
+        return Fault(NO_TABLES.format(remains=remains), Remedy.RESTORE) if remains else None
     if not db["_sqlite_migrations"].exists():
-        return Fault("is damaged, or a database of another program (it has no list of migrations)", Remedy.RESTORE)
+        return Fault(ANOTHERS, Remedy.RESTORE)
     known = newest_known()
     for row in db.execute("select migration_set, name from _sqlite_migrations"):
         if row[0] not in known or _migration_number(row[1]) > known[row[0]]:
-            what = f"was made by a newer mb9k than this one (it has {row[1]} of {row[0]}, unknown to {version()})"
-            return Fault(what, Remedy.UPDATE)
+            return Fault(NEWER.format(name=row[1], migrations=row[0], version=version()), Remedy.UPDATE)
     return None
 
 
@@ -250,17 +269,18 @@ def _parts(db: Database) -> list[str]:
 
 
 def _damaged(said: str) -> Fault:
-    return Fault(f"is damaged ({' '.join(said.split())[:MAX_REASON_LENGTH]})", Remedy.RESTORE)
+    return Fault(DAMAGED.format(said=quoted(said)), Remedy.RESTORE)
 
 
 def fault_of(error: Exception, path: Path) -> Fault:
     """What an error says about the file."""
+    unreadable = Fault(UNREADABLE.format(error=as_said(error)), Remedy.DISK)
     faults = {
-        Cause.FULL: Fault("cannot be opened", Remedy.ROOM),
-        Cause.READ_ONLY: Fault("cannot be written: its disk or it is read-only", Remedy.DISK),
-        Cause.BUSY: Fault("is held by another program", Remedy.WAIT),
-        Cause.FAILING: Fault(f"cannot be read from the disk ({error})", Remedy.DISK),
-        Cause.NOT_OPENED: Fault(f"cannot be read from the disk ({error})", Remedy.DISK),
-        Cause.FORBIDDEN: Fault("may not be read and written by this user", Remedy.OWNER),
+        Cause.FULL: Fault(N_("cannot be opened"), Remedy.ROOM),
+        Cause.READ_ONLY: Fault(N_("cannot be written: its disk or it is read-only"), Remedy.DISK),
+        Cause.BUSY: Fault(N_("is held by another program"), Remedy.WAIT),
+        Cause.FAILING: unreadable,
+        Cause.NOT_OPENED: unreadable,
+        Cause.FORBIDDEN: Fault(FORBIDDEN, Remedy.OWNER),
     }
     return faults.get(cause_of(error, path.parent)) or _damaged(str(error))

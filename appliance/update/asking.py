@@ -15,8 +15,9 @@ from typing import Any
 import msgspec
 
 from appliance.language import N_, _
+from appliance.outside import quoted, system_words
 from appliance.processes import ended_child
-from appliance.update.versions import UpdateError, child_words
+from appliance.update.versions import UpdateError
 
 TRIAL_S = 1800  # a record of years on a slow card, migrated
 ASK_S = 600
@@ -77,7 +78,7 @@ class Box:
         except (OSError, subprocess.SubprocessError) as error:
             version = python.parent.parent.name
             raise UpdateError(
-                _("{version} cannot be asked ({error})", version=version, error=child_words(error))
+                _("{version} cannot be asked ({error})", version=version, error=quoted(system_words(error)))
             ) from error
         if code:
             lines = err.strip().splitlines() or [ENDED.format(code=code)]

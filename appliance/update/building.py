@@ -10,11 +10,11 @@ from pathlib import Path
 
 from appliance.disk import LOG_BYTES, free_bytes
 from appliance.language import N_, _
-from appliance.outside import quoted
+from appliance.outside import quoted, system_words
 from appliance.processes import ended_child
 from appliance.update.bundle import Bundle, stage
 from appliance.update.releases import Releases
-from appliance.update.versions import UpdateError, child_words
+from appliance.update.versions import UpdateError
 
 PIP_S = 3600
 MB = 1_000_000
@@ -87,8 +87,8 @@ def _run(command: list[str], what: str) -> None:
     try:
         code, _out, err = ended_child(command, PIP_S, cwd="/", umask=0o022)  # the box's user must be able to read it
     except (OSError, subprocess.SubprocessError) as error:
-        raise UpdateError(_(what, said=child_words(error))) from error
+        raise UpdateError(_(what, said=quoted(system_words(error)))) from error
     if code:
         lines = [line for line in err.splitlines() if line.strip()] or [_("it said nothing")]
         said = next((line for line in lines if line.startswith("ERROR: ")), lines[-1])
-        raise UpdateError(_(what, said=quoted(said.removeprefix("ERROR: ")[:300])))
+        raise UpdateError(_(what, said=quoted(said.removeprefix("ERROR: "), 300)))

@@ -6,8 +6,9 @@ import subprocess
 from typing import Protocol
 
 from appliance.language import _
+from appliance.outside import quoted, system_words
 from appliance.service import SERVICES
-from appliance.update.versions import ELSEWHERE, UpdateError, child_words
+from appliance.update.versions import ELSEWHERE, UpdateError
 
 TARGET = "mb9k.target"
 UNITS = tuple(service.unit for service in SERVICES)
@@ -63,7 +64,7 @@ def _systemctl(*words: str) -> None:
             _(
                 "`systemctl {words}`: {error}; look into `journalctl -b`",
                 words=" ".join(words),
-                error=child_words(error),
+                error=quoted(system_words(error)),
             )
         ) from error
     if done.returncode:

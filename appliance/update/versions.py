@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import platform
 import re
-import subprocess
 import sys
 
 from appliance.errors import UserError
 from appliance.language import N_, _
-from appliance.outside import quoted, system_words
 
 VERSION = r"^[0-9]{1,6}(\.[0-9]{1,6}){1,3}$"
 _NAME = re.compile(r"^([0-9]{1,6}(?:\.[0-9]{1,6}){1,3})(?:[-+][A-Za-z0-9._+-]{1,60})?$")
@@ -26,13 +24,6 @@ def sentence(error: Exception) -> str:
     """What an error says, as pages say it: with a capital letter and a full stop."""
     text = str(error).rstrip(".")
     return f"{text[:1].upper()}{text[1:]}."
-
-
-def child_words(error: OSError | subprocess.SubprocessError) -> str:
-    """Why a program could not be run to its end, in the language spoken: a part of a sentence."""
-    if isinstance(error, subprocess.TimeoutExpired):
-        return _("it did not end within {seconds} s", seconds=f"{error.timeout:g}")
-    return quoted(system_words(error))
 
 
 def is_version(name: str) -> bool:

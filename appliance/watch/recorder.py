@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from appliance.disk import Reserve
 from appliance.images import ImageFiles
 from appliance.keeping import STRICTNESS, ImageMode
-from appliance.language import N_
+from appliance.language import N_, _
+from appliance.outside import system_words
 from appliance.secrets import new_token
 from appliance.store import PictureKind, Store, StoredImage, StoredPicture
 from appliance.vision.analysis import Sighting
@@ -149,11 +150,11 @@ class Recorder:
             return
         try:
             if self.reserve.is_needed():  # rows are smaller, and matter more
-                self._say(IMAGES_LOST.format(reason="the disk is full"))
+                self._say(IMAGES_LOST.format(reason=_("the disk is full")))
                 return
             place = self.images.append(person.jpeg, person.newest.detection.last_seen_utc)
         except OSError as error:
-            self._say(IMAGES_LOST.format(reason=error.strerror))
+            self._say(IMAGES_LOST.format(reason=system_words(error)))
             return
         person.placed = StoredImage(place.day, place.offset, place.size_bytes, new_token(), crc32=place.crc32)
         person.jpeg, person.image_s = None, uptime_s
@@ -179,7 +180,7 @@ class Recorder:
                     )
                 )  # fmt: skip
         except OSError as error:
-            self._say(IMAGES_LOST.format(reason=error.strerror))
+            self._say(IMAGES_LOST.format(reason=system_words(error)))
 
     def _sync(self, due: list[_Person]) -> None:
         """Images must be on the disk before the store refers to them; else they are given up."""
@@ -188,7 +189,7 @@ class Recorder:
             try:
                 self.images.sync(day)
             except OSError as error:
-                self._say(IMAGES_LOST.format(reason=error.strerror))
+                self._say(IMAGES_LOST.format(reason=system_words(error)))
                 for person in due:
                     person.placed, person.placed_beside = None, []
 

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from html import escape
 
+from appliance.language import labelled
+
 WIDTH, SMALL_WIDTH, MARGIN = 720, 330, 60
 """Of a map, and of one on a phone, in px."""
 LOWEST, HIGHEST = 260, 560
@@ -135,7 +137,7 @@ def map_of(points: list[Point], title: str, width: int = WIDTH) -> str:
         x, y = view.place(point)
         pieces.append(
             f'<a href="{escape(point.href)}"><path class="{escape(point.mark)}" d="{_shape(point.mark, x, y)}">'
-            f"<title>{escape(f'{point.name}: {point.about}' if point.about else point.name)}</title></path></a>"
+            f"<title>{escape(labelled(point.name, point.about) if point.about else point.name)}</title></path></a>"
         )
     for label in placed:
         left, top, right, _bottom = label.rect

@@ -31,6 +31,7 @@ from waitress.receiver import FixedStreamReceiver
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
+from appliance.language import N_, _
 from appliance.places import make_room, network_of
 from appliance.service import refuse_busy_port
 from appliance.web.address import Network, ip_in
@@ -52,7 +53,7 @@ CHECK_S = 0.5  # how often deadlines are checked
 TLS_RECORD_BYTES = 16_384
 WAITING_BYTES = 262_144  # of an answer, until the client takes some; then whoever makes it goes on
 IN_MEMORY_BYTES = 2**30  # answers are never put on the disk: there may be pictures in them
-NO_TLS = "This port speaks HTTPS: open the address with https:// at its front."
+NO_TLS = N_("This port speaks HTTPS: open the address with https:// at its front.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +249,7 @@ class _TlsChannel(_Channel):
             if getattr(error, "reason", "") == "HTTP_REQUEST":
                 with suppress(OSError):
                     socket.socket.recv(self.socket, MAX_HEADER_BYTES)  # what is unread would make a reset of our end
-                    socket.socket.send(self.socket, _refusal(NO_TLS))
+                    socket.socket.send(self.socket, _refusal(_(NO_TLS)))
             self.handle_close()
             return False
         self._is_secured = True
@@ -257,8 +258,10 @@ class _TlsChannel(_Channel):
 
 def _refusal(text: str) -> bytes:
     """An answer in plain HTTP, after which the connection ends."""
-    head = f"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: {len(text)}\r\nConnection: close"
-    return f"{head}\r\n\r\n{text}".encode("ascii")
+    body = text.encode()
+    kind = "Content-Type: text/plain; charset=utf-8"
+    head = f"HTTP/1.1 400 Bad Request\r\n{kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    return head.encode("ascii") + body
 
 
 Tls: TypeAlias = Callable[[], ssl.SSLContext]

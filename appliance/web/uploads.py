@@ -16,6 +16,7 @@ from typing import BinaryIO, TypeAlias
 from bottle import request
 
 from appliance.language import N_, _
+from appliance.outside import system_words
 
 ARRIVAL = "mb9k.arrival"
 FIELDS_BYTES = 16_384  # of a form, before its file
@@ -49,7 +50,7 @@ class Arrival:
             self.size_bytes += len(data)
         except OSError as error:
             words = N_("The file could not be written ({problem}). Make room on the disk, and send it again.")
-            self.fail(_(words, problem=error.strerror))
+            self.fail(_(words, problem=system_words(error)))
 
     def fail(self, problem: str) -> None:
         """Throw it away."""
