@@ -357,5 +357,5 @@ def test_check_tells_damaged_images_from_erased_ones_by_day(path: Path) -> None:
     code, said = start(config_of(path), "check")
     gone, damaged, end = said.splitlines()
     assert code == 1 and end.endswith("is not well; see above")
-    assert gone.startswith("1 images are gone (20261124: 1); their detections are kept")
-    assert damaged.startswith("1 images are damaged on the disk (20261124: 1) and not shown")
+    assert gone.startswith("1 image is gone (20261124: 1); its detection is kept")
+    assert damaged.startswith("1 image is damaged on the disk (20261124: 1) and not shown")

@@ -55,6 +55,7 @@ NAMES = (
     P_("audit", "format"),
     P_("audit", "had image"),
     P_("audit", "host"),
+    P_("audit", "hours"),
     P_("audit", "id"),
     P_("audit", "images"),
     P_("audit", "images days"),
