@@ -63,6 +63,7 @@ NAMES = (
     P_("audit", "keep tokens"),
     P_("audit", "kind"),
     P_("audit", "last"),
+    P_("audit", "made again"),
     P_("audit", "minutes"),
     P_("audit", "model"),
     P_("audit", "name"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 
 from appliance.accounts.audit import Action
@@ -63,6 +63,8 @@ def _what_to_do(fault: Fault, config: Config, newest: Backup | None) -> str:
         return f"look into `dmesg` and `df {config.state}`, mend or change the disk, mount it for writing, start again"
     if fault.remedy is Remedy.WAIT:
         return "end that one, or wait, and try again"
+    if fault.remedy is Remedy.REPAIR:
+        return "`mb9k check --repair` makes it again"
     if newest:
         return f"stop the box; `mb9k restore` sets it aside and puts back the backup of {newest.when}"
     return "there is no backup; stop the box; `mb9k restore --new` sets it aside and begins an empty record"
@@ -95,16 +97,29 @@ def refuse_new(config: Config) -> None:
         raise UserError(f"{config.store_path}: there is no record yet; `mb9k run` begins one")
 
 
-def repair_sums(store: Store) -> str | None:
-    """Count again what sums are wrong; what was done, None if nothing. Raises InputError, NotSaved."""
+def repair_parts(config: Config) -> list[str]:
+    """Make again what is missing of the store and held nothing itself: which triggers and indexes. Raises UserError."""
+    fault = _fault(config)
+    if fault is None or fault.remedy is not Remedy.REPAIR:
+        return []
+    try:
+        return soundness.make_again(config.store_path)
+    except sqlite3.Error as error:
+        raise UserError(_sentence(soundness.fault_of(error, config.store_path), config)) from error
+
+
+def repair_sums(store: Store, made: Sequence[str] = ()) -> str | None:
+    """Count again what sums are wrong; what was done, None if nothing. Raises InputError, NotSaved.
+
+    made: what `repair_parts` has made again, which is told, too.
+    """
     with store.saving():
         minutes = store.summaries.recount()
         sums = store.trends.recount()
-        if minutes or sums:
-            store.audit.add(
-                Action.SUMS_REPAIRED, minutes=minutes, quarters=sums.quarters, hours=sums.hours, days=sums.days
-            )
-    done = []
+        if minutes or sums or made:
+            counted = {"minutes": minutes, "quarters": sums.quarters, "hours": sums.hours, "days": sums.days}
+            store.audit.add(Action.SUMS_REPAIRED, **counted, **({"made_again": made} if made else {}))
+    done = [f"{part} was made again" for part in made]
     if minutes:
         done.append(f"{_were(minutes, 'minute')} counted again by the detections; a centre is told what changed")
     if sums.quarters:
