@@ -154,7 +154,9 @@ def show_config(context: click.Context) -> None:
 
 
 @cli.command()
-@click.option("--repair", is_flag=True, help="First count again the sums by the minute that are wrong; nothing else.")
+@click.option(
+    "--repair", is_flag=True, help="First count wrong sums again, and make missing triggers and indexes again."
+)
 @click.pass_context
 def check(context: click.Context, repair: bool) -> None:
     """Verify the record, and say what to do if it is not well.
@@ -164,7 +166,8 @@ def check(context: click.Context, repair: bool) -> None:
     config = config_of(context)
     if repair:
         check_rules.refuse_new(config)
-        if done := check_rules.repair_sums(store_of(config)):
+        made = check_rules.repair_parts(config)
+        if done := check_rules.repair_sums(store_of(config), made):
             click.echo(done)
     path, problems = config.store_path, check_rules.problems(config)
     for problem in problems:

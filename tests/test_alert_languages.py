@@ -37,7 +37,7 @@ from tests.mail_servers import OWNER, mail_server
 from tests.test_notify import LAB, Room
 
 LOOKED_AT = {
-    "de": "Die Quote von sci:lab ist 22 % (16 bis 30 %, n = 126) über 15 min; das ist unter 50 %.",
+    "de": "Die Quote (sci:lab) ist 22 % (16 bis 30 %, n = 126) über 15 min; das ist unter 50 %.",
     "es": "La tasa de sci:lab es 22 % (16 a 30 %, n = 126) en 15 min, por debajo de 50 %.",
     "fr": "Le taux de sci:lab est de 22 % (16 à 30 %, n = 126) sur 15 min, ce qui est sous 50 %.",
     "en": "The rate of sci:lab is 22 % (16 to 30 %, n = 126) over 15 min, which is under 50 %.",
@@ -98,7 +98,7 @@ def test_numbers_and_times_follow_the_language_and_names_stay_as_they_are() -> N
     with speaking("de"):
         assert retold(disk).startswith("Der Speicher ist fast voll: 1,5 GB von 2.000 GB")
         assert retold(TOO_FEW.format(title="all streams", people="1\u202f234", span="15 min")) == (
-            "Die Quote von alle Streams lässt sich nicht mehr sagen: 1.234 Personen beurteilt in 15 min."
+            "Die Quote (alle Streams) lässt sich nicht mehr sagen: 1.234 Personen beurteilt in 15 min."
         )
         assert told(away) == "Von No. A Mask (Person) ist seit 4 Tagen nichts gekommen. Prüfen Sie Strom und Netz."
     with speaking("fr"):

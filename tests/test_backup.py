@@ -272,7 +272,7 @@ def test_what_waited_to_be_erased_in_a_copy_is_erased_and_what_was_recorded_sinc
         since = images.append(b"\xff\xd8 somebody \xff\xd9", AT)
     assert mb9k(config, "restore")[0] == 0
     assert mb9k(config, "check")[1].startswith(
-        "1 deleted images are still to be erased; the box does that when it runs\n"
+        "1 deleted image is still to be erased; the box does that when it runs\n"
     )
     with closing(Store.open(config.store_path)) as store:
         assert not erase_some(store, images)

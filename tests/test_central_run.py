@@ -22,11 +22,12 @@ from appliance.central import broker, run
 from appliance.central.check import problems
 from appliance.central.config import CentralConfig, load
 from appliance.central.opening import open_database
+from appliance.central.status import CLOCK_AHEAD, CLOCK_BEHIND, NOT_TAKEN
 from appliance.cli import cli
 from appliance.config import ConfigError, as_toml, sections, settings
 from appliance.errors import UserError
 from appliance.join_code import parse
-from appliance.messages import Kind, topic
+from appliance.messages import NOT_JSON, Kind, topic
 from tests.boxes import START_S, end, is_listening, until
 from tests.brokers import mosquitto
 from tests.centres import PATIENCE_S, Centre
@@ -202,6 +203,13 @@ def test_a_centre_is_checked(centre: Centre, tmp_path: Path) -> None:
     first, second = problems(centre.config, time.time())
     assert first == "hallway: Two machines use this name."
     assert "`mb9k central add-box --again hallway`" in second
+    for told, next_step in (
+        (NOT_TAKEN.format(reason=NOT_JSON), "What to do stands on its page, /boxes/hallway."),
+        (CLOCK_BEHIND[1].format(count=3), "Set the clock of the box, or give it a time server that it reaches."),
+        (CLOCK_AHEAD[0].format(count=9), "Set the clock of the box, or give it a time server that it reaches."),
+    ):
+        centre.database.execute("update boxes set told_problem = ?", [told])
+        assert problems(centre.config, time.time())[0] == f"hallway: {told} {next_step}"
     checked = mb9k(centre, "check")
     assert checked.returncode == 1 and "the centre is not well" in checked.stderr
 

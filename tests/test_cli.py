@@ -182,7 +182,7 @@ def test_check_finds_a_lost_image_and_says_what_to_do(box: Path) -> None:
     images.forget(place.day)
     done = mb9k(box, "check")
     assert done.returncode == 1
-    assert "1 images are gone (19700101: 1)" in done.stdout
+    assert "1 image is gone (19700101: 1)" in done.stdout
 
 
 def test_check_counts_wrong_sums_again_if_it_is_asked_to(box: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
@@ -15,6 +16,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from appliance.accounts.audit_search import Search, found
 from appliance.accounts.people import Role
 from appliance.config import load
 from appliance.errors import UserError
@@ -201,6 +203,9 @@ ZOO: dict[str, tuple[Damage, str]] = {
 }  # fmt: skip
 
 
+MADE_AGAIN = ("an index missing", "a trigger missing")
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file of a state folder but what belongs to running: locks, and SQLite's shared memory."""
     files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock"]
@@ -228,6 +233,8 @@ def test_damage_is_one_line_with_the_next_step_and_nothing_is_touched(path: Path
     damage, said = ZOO[kind]
     damage(path)
     next_step = "update mb9k" if "newer" in said else "`mb9k restore` sets it aside and puts back the backup of 2026"
+    if kind in MADE_AGAIN:
+        next_step = "`mb9k check --repair` makes it again"
     config = load(config_of(path))
     with untouched(path):
         for refuse in (refuse_unsound, problems):
@@ -240,6 +247,30 @@ def test_damage_is_one_line_with_the_next_step_and_nothing_is_touched(path: Path
         what, _semicolon, german_step = str(refused.value).removeprefix(f"{path} ").partition("; ")
         assert german_step.startswith(("aktualisieren Sie mb9k", "halten Sie die Box an; `mb9k restore` legt"))
         assert not re.match("(is|has|holds|was) ", what) and (what.endswith(")") or "though" not in what), what
+
+
+@pytest.mark.parametrize(
+    ("damage", "part"),
+    [
+        ("drop index detections_stream_last", "the index detections_stream_last"),
+        ("drop trigger hours_changed_in_box; update hours set mask = mask + 1", "the trigger hours_changed_in_box"),
+    ],
+)
+def test_what_holds_nothing_itself_is_made_again_and_what_it_kept_is_counted_again(
+    path: Path, damage: str, part: str
+) -> None:
+    statements(damage)(path)
+    assert_one_line(path, "watch", f"{part} is missing", "`mb9k check --repair` makes it again")
+    code, said = start(config_of(path), "check", "--repair")
+    assert code == 0 and said.startswith(f"{part} was made again") and said.endswith("all is well\n"), said
+    with closing(Store.open(path)) as store:
+        (entry, _sha256), *_ = found(store.audit, Search())
+        assert json.loads(entry.details)["made_again"] == [part]
+
+
+def test_what_is_lost_with_a_table_is_not_made_again(path: Path) -> None:
+    statements("drop index detections_stream_last; drop table refusals")(path)
+    assert_one_line(path, "check --repair", "the table refusals is missing", "`mb9k restore` sets it aside")
 
 
 COMMANDS = (*STARTS, "check", "claim", "backup", "user list", "stream list", "clock show", "clock confirm")
@@ -364,5 +395,5 @@ def test_check_tells_damaged_images_from_erased_ones_by_day(path: Path) -> None:
     code, said = start(config_of(path), "check")
     gone, damaged, end = said.splitlines()
     assert code == 1 and end.endswith("is not well; see above")
-    assert gone.startswith("1 images are gone (20261124: 1); their detections are kept")
-    assert damaged.startswith("1 images are damaged on the disk (20261124: 1) and not shown")
+    assert gone.startswith("1 image is gone (20261124: 1); its detection is kept")
+    assert damaged.startswith("1 image is damaged on the disk (20261124: 1) and not shown")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterator
@@ -15,8 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlite_utils import Database
 
+from appliance.accounts.audit import Action
+from appliance.accounts.audit_search import Search, found
 from appliance.accounts.schema import migrations as accounts_migrations
 from appliance.faces import Counts, State
+from appliance.rules.check import repair_sums
 from appliance.store import Bucket, Deleted, DetectionFilter, Kind, Step, Store
 from appliance.store.database import INVARIANTS
 from appliance.store.schema import migrations
@@ -347,7 +351,7 @@ def test_whoever_is_recorded_and_not_counted_is_seen_also_where_minutes_were_for
     box.db.execute("delete from quarters")
     assert len(box.problems()) == 3
     with box.writing():
-        assert box.trends.recount() == 1
+        assert box.trends.recount().quarters == 1
     assert box.problems() == []
     assert box.trends.counts(DetectionFilter()) == Counts(mask=1)
 
@@ -408,3 +412,28 @@ def test_nothing_is_left_of_an_hour_that_counts_nobody_any_more(box: Store) -> N
     assert [said for said in box.problems() if "the whole box" in said]
     box.trends.recount()
     assert box.problems() == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "said", "noted"),
+    [
+        ("delete from box_hours where hour = (select min(hour) from hours)", "1 hour was added up again", (1, 0)),
+        ("update box_hours set mask = mask + 1", "2 hours were added up again", (2, 0)),
+        ("update hours set mask = mask + 1 where stream_id = 2", "1 hour was added up again", (1, 0)),
+        ("update days set mask = mask + 1 where stream_id = 1", "1 day was added up again", (0, 1)),
+    ],
+)
+def test_a_repair_says_and_enters_also_that_hours_or_days_were_added_up_again(
+    box: Store, damage: str, said: str, noted: tuple[int, int]
+) -> None:
+    box.detections.add(1, seen(BEGAN))
+    box.detections.add(2, seen(BEGAN + 3600))
+    assert repair_sums(box) is None
+    box.db.execute(damage)
+    assert repair_sums(box) == said
+    assert box.problems() == []
+    (entry, _words), *others = found(box.audit, Search())
+    assert others == []
+    assert entry.action == Action.SUMS_REPAIRED
+    details = json.loads(entry.details)
+    assert (details["hours"], details["days"]) == noted

@@ -14,6 +14,7 @@ from appliance.central.authority import Trust, prepare
 from appliance.central.config import CentralConfig
 from appliance.central.database import Database
 from appliance.central.opening import open_database
+from appliance.central.status import CLOCK_AHEAD, CLOCK_BEHIND, NOT_TAKEN
 from appliance.central.store import CentralStore
 from appliance.errors import InputError, UserError
 
@@ -98,10 +99,19 @@ def _of_database(database: Database) -> list[str]:
     ]
 
 
+def _next_step(box: str, told: str) -> str:
+    """What to do about what we see wrong with a box, where that does not say it."""
+    if told.startswith(NOT_TAKEN.partition("{")[0]):
+        return f" What to do stands on its page, /boxes/{box}."
+    if told.startswith(tuple(words.partition("{")[0] for words in (*CLOCK_BEHIND, *CLOCK_AHEAD))):
+        return " Set the clock of the box, or give it a time server that it reaches."
+    return ""
+
+
 def _of_boxes(database: Database, now_s: float) -> list[str]:
     """What boxes have against us, or we against them."""
     found = [
-        f"{row['id']}: {row['told_problem']}"
+        f"{row['id']}: {row['told_problem']}{_next_step(row['id'], row['told_problem'])}"
         for row in database.execute(
             "select id, told_problem from boxes where told_problem <> '' and revoked_utc is null order by id"
         )

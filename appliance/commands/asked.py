@@ -46,8 +46,6 @@ FAULTS = (
         "`mb9k {name}` runs on {folder} already (process {process}); stop that one, or give this box a state_dir of its"
         " own"
     ),
-    N_("the record cannot be copied: {reason}"),
-    N_("the record cannot be copied: {reason}; is there room, and may this user write there?"),
 )
 """What is mostly wrong with a record (store/soundness.py), for whoever shows it."""
 ONLY_THEN = N_("only a copy of the record from then could be used")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 
 from appliance.accounts.audit import Action
@@ -68,6 +68,8 @@ def _what_to_do(fault: Fault, config: Config, newest: Backup | None) -> str:
         return _(words, folder=config.state)
     if fault.remedy is Remedy.WAIT:
         return _("end that one, or wait, and try again")
+    if fault.remedy is Remedy.REPAIR:
+        return _("`mb9k check --repair` makes it again")
     if newest:
         words = N_("stop the box; `mb9k restore` sets it aside and puts back the backup of {when}")
         return _(words, when=newest.when)
@@ -101,21 +103,43 @@ def refuse_new(config: Config) -> None:
         raise UserError(_("{database}: there is no record yet; `mb9k run` begins one", database=config.store_path))
 
 
-def repair_sums(store: Store) -> str | None:
-    """Count again what sums are wrong; what was done, None if nothing. Raises InputError, NotSaved."""
+def repair_parts(config: Config) -> list[str]:
+    """Make again what is missing of the store and held nothing itself: which triggers and indexes. Raises UserError."""
+    fault = _fault(config)
+    if fault is None or fault.remedy is not Remedy.REPAIR:
+        return []
+    try:
+        return soundness.make_again(config.store_path)
+    except sqlite3.Error as error:
+        raise UserError(_sentence(soundness.fault_of(error, config.store_path), config)) from error
+
+
+def repair_sums(store: Store, made: Sequence[str] = ()) -> str | None:
+    """Count again what sums are wrong; what was done, None if nothing. Raises InputError, NotSaved.
+
+    made: what `repair_parts` has made again, which is told, too.
+    """
     with store.saving():
         minutes = store.summaries.recount()
-        quarters = store.trends.recount()  # the days, too
-        if minutes or quarters:
-            store.audit.add(Action.SUMS_REPAIRED, minutes=minutes, quarters=quarters)
-    done = []
+        sums = store.trends.recount()
+        if minutes or sums or made:
+            counted = {"minutes": minutes, "quarters": sums.quarters, "hours": sums.hours, "days": sums.days}
+            store.audit.add(Action.SUMS_REPAIRED, **counted, **({"made_again": made} if made else {}))
+    done = [f"{part} was made again" for part in made]
     if minutes:
-        counted = "1 minute was" if minutes == 1 else f"{minutes} minutes were"
-        done.append(f"{counted} counted again by the detections; a centre is told what changed")
-    if quarters:
-        counted = "1 quarter of an hour was" if quarters == 1 else f"{quarters} quarters of an hour were"
-        done.append(f"{counted} counted again")
+        done.append(f"{_were(minutes, 'minute')} counted again by the detections; a centre is told what changed")
+    if sums.quarters:
+        done.append(f"{_were(sums.quarters, 'quarter of an hour', 'quarters of an hour')} counted again")
+    if sums.hours:
+        done.append(f"{_were(sums.hours, 'hour')} added up again")
+    if sums.days:
+        done.append(f"{_were(sums.days, 'day')} added up again")
     return "; ".join(done) or None
+
+
+def _were(count: int, one: str, many: str = "") -> str:
+    """`1 day was`, `2 days were`."""
+    return f"1 {one} was" if count == 1 else f"{count} {many or f'{one}s'} were"
 
 
 def notes(config: Config) -> list[str]:
@@ -125,10 +149,29 @@ def notes(config: Config) -> list[str]:
     found = []
     with closing(Store.open_readonly(config.store_path)) as store:
         if waiting := store.erasures.count():
-            found.append(f"{waiting} deleted images are still to be erased; the box does that when it runs")
+            found.append(
+                "1 deleted image is still to be erased; the box does that when it runs"
+                if waiting == 1
+                else f"{waiting} deleted images are still to be erased; the box does that when it runs"
+            )
     if Reserve(config.state).is_needed():
         found.append(f"the disk has room for its reserve only, so no image is kept. {MAKE_ROOM}")
     return found
+
+
+_SPOILED = {
+    Integrity.ERASED: (
+        "{} image is gone ({}); its detection is kept, nothing need be done",
+        "{} images are gone ({}); their detections are kept, nothing need be done",
+    ),
+    Integrity.DAMAGED: (
+        "{} image is damaged on the disk ({}) and not shown; its detection is kept. Look into `dmesg`: a disk that"
+        " spoils one file spoils others",
+        "{} images are damaged on the disk ({}) and not shown; their detections are kept. Look into `dmesg`: a disk"
+        " that spoils one file spoils others",
+    ),
+}
+"""What is said of one such image, and of several: how many, and of which days."""
 
 
 def _image_problems(files: ImageFiles, images: list[StoredImage]) -> list[str]:
@@ -137,15 +180,10 @@ def _image_problems(files: ImageFiles, images: list[StoredImage]) -> list[str]:
         integrity = files.integrity(image)
         if integrity is not Integrity.WHOLE:
             spoiled[integrity][image.day] += 1
-    words = {
-        Integrity.ERASED: "images are gone ({}); their detections are kept, nothing need be done",
-        Integrity.DAMAGED: "images are damaged on the disk ({}) and not shown; their detections are kept. Look into"
-        " `dmesg`: a disk that spoils one file spoils others",
-    }
     found = []
     for integrity, days in spoiled.items():
-        of_each = ", ".join(f"{day}: {count}" for day, count in sorted(days.items()))
-        found += [f"{sum(days.values())} {words[integrity].format(of_each)}"] if days else []
+        count, of_each = sum(days.values()), ", ".join(f"{day}: {count}" for day, count in sorted(days.items()))
+        found += [_SPOILED[integrity][count > 1].format(count, of_each)] if days else []
     return found
 
 

@@ -90,6 +90,6 @@ def in_one_line(what: str) -> Iterator[None]:
         yield
     except (OSError, sqlite3.Error) as error:
         if means_full(error):
-            raise UserError(_("{what}: {why}", what=_(what), why=_(FULL))) from error
-        words = N_("{what}: {error}; is there room, and may this user write there?")
-        raise UserError(_(words, what=_(what), error=system_words(error))) from error
+            raise UserError(_("{deed}: {why}", deed=_(what), why=_(FULL))) from error
+        words = N_("{deed}: {error}; is there room, and may this user write there?")
+        raise UserError(_(words, deed=_(what), error=system_words(error))) from error

@@ -8,7 +8,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -46,9 +46,11 @@ MISSING = {
 
 
 class Remedy(enum.Enum):
-    """What helps: a backup, another mb9k, another owner of the file, room on the disk, mending the disk, or waiting."""
+    """What helps: a backup, making again what is missing, another mb9k, another owner of the file, room on the disk,
+    mending the disk, or waiting."""
 
     RESTORE = "restore"
+    REPAIR = "repair"
     UPDATE = "update"
     OWNER = "owner"
     ROOM = "room"
@@ -198,9 +200,10 @@ def _inspect(db: Database, path: Path, thorough: bool, backups: Path | None) -> 
     if nowhere:
         return _damaged(NOWHERE[nowhere != 1].format(n=nowhere))
     missing = missing_parts(db)
-    if missing:
-        _the, kind, name = missing[0].split(" ", 2)
-        return _damaged(MISSING[kind].format(name=name))
+    for part in sorted(missing, key=_can_be_made_again):  # first what is lost with all that it held
+        _the, kind, name = part.split(" ", 2)
+        fault = _damaged(MISSING[kind].format(name=name))
+        return replace(fault, remedy=Remedy.REPAIR) if _can_be_made_again(part) else fault
     made = [table for table in ("people", "streams") if db[table].exists()]  # the power may go between migrations
     rows = [db.execute(f"select * from {table}").fetchall() for table in made]  # that all text is UTF-8 shows here
     days = _image_days(path)
@@ -242,12 +245,34 @@ def _is_new(db: Database) -> bool:
 def missing_parts(db: Database) -> list[str]:
     """The tables, columns and indexes that are not there although the migration that makes them has run."""
     there = _parts(db)
-    pending = tuple(tuple(each.name for each in migrations.pending(db)) for migrations in MIGRATIONS)
-    return [part for part in _wanted_parts(pending) if part not in there]
+    return [part for part in _wanted_parts(_pending(db)) if part not in there]
+
+
+def make_again(path: Path) -> list[str]:
+    """Make the triggers and indexes again that are missing; which. Raises sqlite3.Error: then nothing was done."""
+    with closing(connect(path, "rw")) as connection:
+        connection.isolation_level = None
+        connection.execute("begin immediate")
+        db = Database(connection)
+        missing, wanted = missing_parts(db), _wanted_parts(_pending(db))
+        made = [part for part in missing if _can_be_made_again(part)]
+        for part in made:
+            connection.execute(wanted[part])
+        connection.execute("commit")
+    return made
+
+
+def _can_be_made_again(part: str) -> bool:
+    """Whether it holds nothing itself."""
+    return part.startswith(("the trigger ", "the index "))
+
+
+def _pending(db: Database) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(each.name for each in migrations.pending(db)) for migrations in MIGRATIONS)
 
 
 @lru_cache(maxsize=2)
-def _wanted_parts(pending: tuple[tuple[str, ...], ...]) -> list[str]:
+def _wanted_parts(pending: tuple[tuple[str, ...], ...]) -> dict[str, str]:
     new = Migrated(memory=True)
     for migrations, names in zip(MIGRATIONS, pending, strict=True):
         migrations.apply(new, stop_before=names)
@@ -256,15 +281,16 @@ def _wanted_parts(pending: tuple[tuple[str, ...], ...]) -> list[str]:
     return parts
 
 
-def _parts(db: Database) -> list[str]:
+def _parts(db: Database) -> dict[str, str]:
+    """What a database consists of, with the statements that make it; of columns, their types."""
     # The list of migrations has an index that is made after it, which the power may prevent: it is not missed.
     ours = "name not like 'sqlite^_%' escape '^' and tbl_name <> '_sqlite_migrations'"
-    named = db.execute(f"select type, name from sqlite_schema where {ours}").fetchall()
-    parts = [f"the {kind} {name}" for kind, name in named]
-    for kind, table in named:
+    named = db.execute(f"select type, name, sql from sqlite_schema where {ours}").fetchall()
+    parts = {f"the {kind} {name}": str(sql) for kind, name, sql in named}
+    for kind, table, _sql in named:
         if kind == "table":
             columns = db.execute(f"select name, type from pragma_table_info('{table}')")
-            parts += [f"the column {table}.{name} ({column_type})" for name, column_type in columns]
+            parts |= {f"the column {table}.{name} ({column_type})": column_type for name, column_type in columns}
     return parts
 
 

@@ -18,7 +18,18 @@ from appliance.faces import Counts, State
 from appliance.sqlite import Database
 from appliance.store.detections import Detections
 from appliance.store.filters import OF_STREAMS, STREAMS, DetectionFilter, conditions
-from appliance.store.trends_schema import BOX_HOURS, COLUMNS, CUTS, DIFFERENCES, LESS, TO_QUARTERS, floored
+from appliance.store.trends_schema import (
+    BOX_HOURS,
+    COLUMNS,
+    CUTS,
+    DIFFERENCES,
+    LESS,
+    TO_QUARTERS,
+    WRONG_BOX_HOURS,
+    WRONG_DAYS,
+    WRONG_HOURS,
+    floored,
+)
 from appliance.time_zone import ALWAYS_UTC, DAY_S, HOUR_S, QUARTER_S, TimeZone
 
 _STATES = tuple(state.value for state in State)
@@ -52,6 +63,19 @@ class Bucket:
     end_utc: int
     counts: Counts
     watched_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recounted:
+    """How many quarters, hours (of streams and of the whole box) and days were not as they should be."""
+
+    quarters: int
+    hours: int
+    days: int
+
+    def __bool__(self) -> bool:
+        """Whether there was any."""
+        return bool(self.quarters or self.hours or self.days)
 
 
 class Trends:
@@ -91,17 +115,23 @@ class Trends:
         self.db.execute("delete from box_hours")
         self.db.execute(BOX_HOURS)
 
-    def recount(self) -> int:
+    def recount(self) -> Recounted:
         """Put the quarters right by their minutes, and those older than the minutes that are kept by their detections;
-        how many. Belongs inside store.writing(), after summaries.recount().
+        then the hours and days by these. Belongs inside store.writing(), after summaries.recount().
         """
         wrong = self.db.execute(DIFFERENCES).fetchall()
         added = TO_QUARTERS.format(select="values (?, ?, ?, ?, ?, ?, ?)")
         for row in wrong:
             key = [row["stream_id"], row["start_utc"]]
             self.db.execute(added, [*key, *(-row[name] for name in COLUMNS)])
+        hours, days = map(self._count, (WRONG_HOURS, WRONG_DAYS))
+        hours += self._count(WRONG_BOX_HOURS)
         self.cut()
-        return len(wrong)
+        return Recounted(len(wrong), hours, days)
+
+    def _count(self, sql: str) -> int:
+        (count,) = self.db.execute(sql).fetchone()
+        return int(count)
 
     # Sums
 

@@ -104,7 +104,7 @@ def condition(box: Box, now_utc: float, unverified: int = 0) -> Condition:
 
 @dataclass(frozen=True, slots=True)
 class Completeness:
-    """How many of how many boxes have told everything up to a moment; None: none has told anything."""
+    """How many of how many boxes have told everything up to a moment; None: none has told everything yet."""
 
     complete: int
     boxes: int
