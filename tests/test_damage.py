@@ -245,7 +245,9 @@ def test_damage_is_one_line_with_the_next_step_and_nothing_is_touched(path: Path
         with speaking("de"), pytest.raises(UserError) as refused:  # who wants to download the record reads it on a page
             refuse_unsound(config)
         what, _semicolon, german_step = str(refused.value).removeprefix(f"{path} ").partition("; ")
-        assert german_step.startswith(("aktualisieren Sie mb9k", "halten Sie die Box an; `mb9k restore` legt"))
+        assert german_step.startswith(
+            ("aktualisieren Sie mb9k", "halten Sie die Box an; `mb9k restore` legt", "`mb9k check --repair` legt")
+        )
         assert not re.match("(is|has|holds|was) ", what) and (what.endswith(")") or "though" not in what), what
 
 

@@ -74,7 +74,8 @@ def formed(language: str) -> Iterator[tuple[str, str]]:
         if not names or own < 2 * FEWEST_LETTERS or "!r}" in one or (many and "{n}" not in many):
             continue
         values: dict[str, object] = {name: 7 if name in ("n", "count") else f"{names.index(name)}x" for name in names}
-        values |= {"database": "/var/mb9k.db"} if "database" in names else {}
+        alike = {"database": "/var/mb9k.db", "deed": "the copy cannot be mended"}  # these are known by how they look
+        values |= {name: value for name, value in alike.items() if name in names}
         number = {name: values.pop(name) for name in ("n",) if name in values}
         told = n_(one, many, 7, **values) if many else _(one, **number, **values)
         yield (many or one).format(n=7, **values), told

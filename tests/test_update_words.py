@@ -56,7 +56,7 @@ def ends() -> list[str]:
         "0.2.0 cannot do with this box: Nothing is judged: the model a cannot be loaded: odd",
         "0.2.0 cannot do with this box: the record cannot be copied: disk I/O error; is there room, and may this user"
         " write there?",
-        "0.2.0 cannot be asked (it did not end within 600 s)",
+        "0.2.0 cannot be asked (it took longer than 600 s)",
         *(
             building.NOT_MADE.format(said="No space left on device"),
             building.NOT_INSTALLED.format(said="it said nothing"),
