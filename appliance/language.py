@@ -229,6 +229,12 @@ def day_and_month(day: date) -> str:
     return _of_skeleton("MMMMd", f"{day.day} {day:%B}", day)
 
 
+def days_words(first: date, last: date) -> str:
+    """Days from one to another: 23 November to 29 November 2026, the first with its year where that is another."""
+    begin = day_and_month(first) if first.year == last.year else long_date(first)
+    return p_("days", "{first} to {last}", first=begin, last=long_date(last))
+
+
 def short_day_and_month(day: date) -> str:
     """23 Nov."""
     return _of_skeleton("MMMd", f"{day.day} {day:%b}", day)

@@ -233,6 +233,8 @@ def test_the_days_of_a_report_are_dates_of_the_language(kind: Period) -> None:
             assert on_record != period.title and detail_words("of", on_record).endswith(f": {period.title}")
     with speaking("de"):
         assert detail_words("of", "29 February to 6 March 2028") == "Zeitraum: 29. Februar bis 6. März 2028"
+        for on_record in ("28 December 2026 to 3 January 2027", "28 December to 3 January 2027"):
+            assert detail_words("of", on_record) == "Zeitraum: 28. Dezember 2026 bis 3. Januar 2027"
         assert detail_words("of", "nothing known") == "Zeitraum: nothing known"
 
 

@@ -17,7 +17,6 @@ from click.testing import CliRunner, Result
 from appliance.cli import cli
 from appliance.errors import UserError
 from appliance.faces import CLASSES
-from appliance.vision.detect import detect_command
 from appliance.vision.golden import load_golden
 from appliance.vision.jpeg import encode_jpeg
 from appliance.vision.manifest import folder, load_manifest
@@ -29,7 +28,7 @@ WORN = GOLDEN / "hopper-worn.jpg"
 
 
 def detect(*arguments: object) -> Result:
-    return CliRunner().invoke(detect_command, [str(argument) for argument in arguments])
+    return CliRunner().invoke(cli, ["detect", *map(str, arguments)])
 
 
 def records(*arguments: object) -> list[dict[str, Any]]:

@@ -197,8 +197,8 @@ def test_every_number_of_home_leads_to_just_those_persons(box: Asked, range_: st
         assert counted(box, address) == number, address
     for address in re.findall(r'<a class="column" href="([^"]*)"', page):
         assert box.browser("ann").get(html.unescape(address)).is_success
-    wanted = {"": ("3", "Friday, 27 November 2026"), "?range=days": ("21", "21 November 2026 to 27 November 2026")}
-    persons, when = wanted.get(range_, ("18", "20 November 2026 to 25 November 2026"))
+    wanted = {"": ("3", "Friday, 27 November 2026"), "?range=days": ("21", "21 November to 27 November 2026")}
+    persons, when = wanted.get(range_, ("18", "20 November to 25 November 2026"))
     assert f">{persons}</a></strong> persons" in page and when in page
 
 

@@ -20,9 +20,8 @@ from appliance.language import (
     ENGLISH,
     P_,
     _,
-    day_and_month,
+    days_words,
     full_date,
-    long_date,
     month_of_year,
     p_,
     spoken,
@@ -204,8 +203,11 @@ def _period(text: str) -> str:
     first, between, last = text.partition(" to ")
     with suppress(ValueError):
         if between:
-            begin, end = _day(f"{first} 2000", "%d %B %Y"), _day(last, "%d %B %Y")
-            return _("{first} to {last}", first=day_and_month(begin), last=long_date(end))
+            end = _day(last, "%d %B %Y")
+            begin = _day(first if first[-4:].isdecimal() else f"{first} {end.year}", "%d %B %Y")
+            return days_words(
+                begin if begin <= end else begin.replace(year=end.year - 1), end
+            )  # as it once was written
         return full_date(_day(text, "%A, %d %B %Y")) if "," in text else month_of_year(_day(text, "%B %Y"))
     return text
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from appliance.accounts.guard import Visitor
 from appliance.errors import InputError
 from appliance.faces import Counts, State
-from appliance.language import N_, _, full_date, long_date
+from appliance.language import N_, _, days_words, full_date
 from appliance.local import wall
 from appliance.local.access import streams_of_others
 from appliance.local.alerts import open_now
@@ -76,7 +76,7 @@ class Asked:
             return self.range.title
         if first == last:
             return full_date(first)
-        return _("{first} to {last}", first=long_date(first), last=long_date(last))
+        return days_words(first, last)
 
 
 def requested(now_utc: float, zone: TimeZone) -> Asked:

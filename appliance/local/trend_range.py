@@ -8,7 +8,7 @@ from datetime import datetime
 from urllib.parse import urlencode
 
 from appliance.errors import InputError
-from appliance.language import N_, _, clock, day_and_month, full_date, long_date, month_of_year
+from appliance.language import N_, _, clock, days_words, full_date, long_date, month_of_year
 from appliance.reports import periods
 from appliance.reports.periods import EPOCH, FIRST_YEAR, LAST_YEAR
 from appliance.reports.periods import day_number as day_number
@@ -114,7 +114,7 @@ class Range:
         if self.kind is Kind.MONTH:
             return month_of_year(first)
         if self.kind is Kind.WEEK:
-            return _("{first} to {last}", first=day_and_month(first), last=long_date(last))
+            return days_words(first, last)
         since, until = (self.zone.local(at) for at in (self.since_utc, self.until_utc))
         ends = {"since": f"{long_date(since)}, {clock(since)}", "until": f"{long_date(until)}, {clock(until)}"}
         return _("{since} until {until}", **ends)

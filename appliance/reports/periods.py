@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from appliance.errors import InputError
-from appliance.language import _, day_and_month, full_date, long_date, month_of_year, p_
+from appliance.language import _, days_words, full_date, month_of_year
 from appliance.time_zone import DAY_S, TimeZone
 
 EPOCH = date(1970, 1, 1)
@@ -39,7 +39,7 @@ class Period:
             return full_date(first)
         if self.kind is Kind.MONTH:
             return month_of_year(first)
-        return p_("days", "{first} to {last}", first=day_and_month(first), last=long_date(last))
+        return days_words(first, last)
 
     @property
     def days(self) -> int:
