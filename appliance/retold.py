@@ -26,7 +26,7 @@ _NAME = re.compile(r"\{(\w+)\}")
 _NEXT = re.compile(r"(?<=[.?]) (?=[A-Z`])")  # where a sentence ends and the next one begins
 _WHOLE = "[0-9][0-9\u202f]{0,20}"  # no longer, or it could not be made a number
 _PATH = r"\S*/\S*"
-_VALUES = {"n": _WHOLE, "count": "[0-9]+", "database": _PATH, "deed": "the [a-z ]+"}
+_VALUES = {"n": _WHOLE, "count": "[0-9]+", "database": _PATH, "deed": "the [a-z ]+", "status": "[0-9]{3}"}
 _FIGURES = ("n", "people", "free", "size")  # written as the language writes numbers; another may be a version
 _FIGURE = re.compile(rf"({_WHOLE})(?:\.([0-9]{{1,9}}))?( [kMGT]B)?")
 _DAYS = re.compile("([0-9]{1,9}) days?")

@@ -22,6 +22,7 @@ caches.keys()
   .then((shelves) => shelves.flat().map((request) => new URL(request.url).pathname))
 """
 OFFLINE = "caches.match('/offline').then((answer) => answer.text())"
+WORKER = "navigator.serviceWorker.ready.then((registration) => registration.active.scriptURL)"
 __all__ = ["chromium", "launched", "person", "served"]
 
 
@@ -77,8 +78,10 @@ def test_while_the_box_cannot_be_reached_the_page_says_so_and_goes_on_by_itself(
     page.goto(f"{served.address}/streams")
     kept = page.evaluate(KEPT)
     assert kept[0] == "/offline" and all(path.startswith("/static/") for path in kept[1:])
+    worker = page.evaluate(WORKER)
     page.click(".languages button:has-text('Deutsch')")
     until(page, lambda: '<html lang="de"' in page.evaluate(OFFLINE))
+    assert page.evaluate(WORKER) == worker, "a language is no reason for another worker: browsers hang after many"
     served.stop()
     page.goto(f"{served.address}/streams")
     assert page.inner_text("h1") == "Die Box ist nicht erreichbar"

@@ -57,6 +57,7 @@ def test_several_sentences_are_told_one_by_one_and_what_is_unknown_stays() -> No
     with speaking("de"):
         assert retold("Pycuda is odd. The CPU judges.") == "Pycuda is odd. Der Prozessor urteilt."
         assert retold("Whatever else. Nobody knows it.") == "Whatever else. Nobody knows it."
+        assert retold("Nobody answers at all.") == "Nobody answers at all.", "which is not `{host} answers {status}`"
         assert retold(commands.RESTARTED.format(service="watch")) == "Der Dienst watch wurde beendet und läuft wieder."
         assert retold("ann:door is LIVE again.") == _("{stream} is LIVE again.", stream="ann:door")
         unreached = reasons.of_error(ConnectionRefusedError(), "centre.lan", 8883, 0.0)
@@ -74,7 +75,11 @@ def formed(language: str) -> Iterator[tuple[str, str]]:
         if not names or own < 2 * FEWEST_LETTERS or "!r}" in one or (many and "{n}" not in many):
             continue
         values: dict[str, object] = {name: 7 if name in ("n", "count") else f"{names.index(name)}x" for name in names}
-        alike = {"database": "/var/mb9k.db", "deed": "the copy cannot be mended"}  # these are known by how they look
+        alike = {
+            "database": "/var/mb9k.db",
+            "deed": "the copy cannot be mended",
+            "status": "503",
+        }  # these are known by how they look
         values |= {name: value for name, value in alike.items() if name in names}
         number = {name: values.pop(name) for name in ("n",) if name in values}
         told = n_(one, many, 7, **values) if many else _(one, **number, **values)

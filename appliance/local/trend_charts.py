@@ -12,8 +12,7 @@ from appliance.faces import Counts
 from appliance.language import (
     _,
     clock,
-    day_and_month,
-    long_date,
+    days_words,
     n_,
     short_day_and_month,
     short_month_of_year,
@@ -220,13 +219,7 @@ def week(store: Store, asked: Range, now_utc: float) -> Week | None:
         weeks, end_day = 1, min(asked.last_day, today) + 1
     since_utc, until_utc = zone.day_start_utc(end_day - 7 * weeks), zone.day_start_utc(end_day)
     first, last = zone.local(since_utc), zone.local(until_utc - HOUR_S)
-    words = n_(
-        "{first} to {last}, {n} week",
-        "{first} to {last}, {n} weeks",
-        weeks,
-        first=day_and_month(first),
-        last=long_date(last),
-    )
+    words = n_("{days}, {n} week", "{days}, {n} weeks", weeks, days=days_words(first, last))
     return Week(store.trends.by_weekday_hour(ids, since_utc, until_utc), weeks, words)
 
 

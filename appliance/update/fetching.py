@@ -138,7 +138,7 @@ class Fetch:
                         )
                     ) from error
                 raise _NoMore(
-                    _("{host} answers {code}", host=urlsplit(self.address).hostname, code=error.code)
+                    _("{host} answers {status}", host=urlsplit(self.address).hostname, status=error.code)
                 ) from error
         except URLError as error:
             if isinstance(error.reason, ssl.SSLCertVerificationError):

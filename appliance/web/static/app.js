@@ -92,8 +92,8 @@ if (code && /^#[A-Z0-9]{4}-[A-Z0-9]{4}$/.test(location.hash)) {
 const manifest = document.querySelector("link[rel=manifest]");
 if (manifest && navigator.serviceWorker)
   addEventListener("load", () => {
-    const worker = new URL(`worker.js?${document.documentElement.lang}`, manifest.href); // speaks as this page
-    navigator.serviceWorker.register(worker).catch(() => {});
+    navigator.serviceWorker.register(new URL("worker.js", manifest.href)).catch(() => {});
+    navigator.serviceWorker.ready.then((registration) => registration.active.postMessage(document.documentElement.lang));
   });
 
 localise(document);

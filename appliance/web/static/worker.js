@@ -1,11 +1,11 @@
 // Says in one sentence that the box cannot be reached. It keeps that page and the files it needs (KEPT, which the site
-// writes above this), and never a page with anything of people. Its address ends in the language of that page: in
-// another language it is another worker.
+// writes above this), and never a page with anything of people. Every page tells it its language, in which that one is
+// kept then: another worker for each language made Chromium hang after some hundred of them.
 "use strict";
 
 const OFFLINE = KEPT[0];
 const OURS = `mb9k ${registration.scope} `; // two sites may share an origin, each below a path
-const SHELF = OURS + [location.search, ...KEPT].join(" ");
+const SHELF = OURS + KEPT.join(" ");
 const SAID_BY_A_PROXY = [502, 504]; // which stands before a box that does not answer
 
 self.addEventListener("install", (event) => {
@@ -23,6 +23,13 @@ self.addEventListener("activate", (event) => event.waitUntil(takeOver()));
 async function kept(path) {
   return (await caches.open(SHELF)).match(path);
 }
+
+async function speak(language) {
+  const said = await (await kept(OFFLINE))?.text();
+  if (!said?.includes(`<html lang="${language}"`)) await (await caches.open(SHELF)).add(OFFLINE);
+}
+
+self.addEventListener("message", (event) => event.waitUntil(speak(event.data).catch(() => {}))); // the next page asks again
 
 async function page(request) {
   try {
