@@ -1,6 +1,6 @@
 // Says in one sentence that the box cannot be reached. It keeps that page and the files it needs (KEPT, which the site
 // writes above this), and never a page with anything of people. Every page tells it its language, in which that one is
-// kept then: another worker for each language made Chromium hang after some hundred of them.
+// kept then.
 "use strict";
 
 const OFFLINE = KEPT[0];
@@ -29,7 +29,9 @@ async function speak(language) {
   if (!said?.includes(`<html lang="${language}"`)) await (await caches.open(SHELF)).add(OFFLINE);
 }
 
-self.addEventListener("message", (event) => event.waitUntil(speak(event.data).catch(() => {}))); // the next page asks again
+self.addEventListener("message", (event) => {
+  event.waitUntil(speak(event.data).catch(() => {})); // the next page asks again
+});
 
 async function page(request) {
   try {
@@ -42,10 +44,21 @@ async function page(request) {
   }
 }
 
+// The shelf comes second: browsers have been seen to wait minutes for it, and no page may wait while the box answers.
+async function file(request, path) {
+  try {
+    return await fetch(request);
+  } catch (error) {
+    const found = await kept(path);
+    if (found) return found;
+    throw error;
+  }
+}
+
 self.addEventListener("fetch", (event) => {
   const { request } = event;
   const path = new URL(request.url).pathname;
   if (request.method !== "GET") return; // a form that was not sent must not look as if it had been
   if (request.mode === "navigate") event.respondWith(page(request));
-  else if (KEPT.slice(1).includes(path)) event.respondWith(kept(path).then((file) => file ?? fetch(request)));
+  else if (KEPT.slice(1).includes(path)) event.respondWith(file(request, path));
 });
