@@ -34,7 +34,7 @@ from appliance.slots import bundle
 from appliance.store import backup, database, soundness
 from appliance.store.schedule import NOT_BACKED_UP
 from appliance.sync import commands, on_site, reasons, service, updating
-from appliance.vision import backends, batching, golden
+from appliance.vision import backends, batching, child_words, golden
 from appliance.vision.reading import http_source, reach, rtsp_relay, source
 from appliance.watch import retention
 from appliance.watch.service import NOT_WRITTEN
@@ -110,7 +110,7 @@ def causes_of_the_watcher() -> Iterator[str]:
     yield backends.BUILDS_STEP.format(precision="INT8", minutes="3", phase="tactics", step=2, steps=9)
     yield backends.FAILED.format(why="The GPU did not answer within 20 s.") + " " + backends.CPU_JUDGES
     yield backends.FAILED.format(why="Pycuda is not installed.") + " " + backends.NOT_USED
-    for words in backends.TOLD_BY_CHILDREN:
+    for words in child_words.TOLD_BY_CHILDREN:
         values = {"error": "cuInit failed", "problems": golden.MISSES.format(state="mask"), "figures": FIGURES}
         values |= dict.fromkeys(re.findall(r"\{(\w+)\}", words), "7") | values
         told = words.format(**values)

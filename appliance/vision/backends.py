@@ -55,40 +55,6 @@ BUILDS_STEP = N_("An engine is being built ({precision}), for {minutes} min, {ph
 CUT_OFF = N_(
     "the box ended {times} times while the engine was built or tested; see `mb9k engine build --again`"
 ).format(times=MOST_CUT_OFF)
-TOLD_BY_CHILDREN = (
-    N_("pycuda is not installed"),
-    N_("pycuda cannot be loaded ({error})"),
-    N_("the CUDA driver knows no device"),
-    N_("the CUDA driver does not answer ({error})"),
-    N_("TensorRT cannot be loaded ({error})"),
-    N_("TensorRT cannot read the model: {error}"),
-    N_("TensorRT takes no inputs of {side} px"),
-    N_("TensorRT built no engine"),
-    N_("TensorRT built no engine: {error}"),
-    N_("TensorRT does not take the engine"),
-    N_("TensorRT does not take the engine: {error}"),
-    N_("there is not enough memory for the engine"),
-    N_("there is not enough memory for the engine: {error}"),
-    N_("there is not enough memory"),
-    N_("the engine cannot be opened ({error})"),
-    N_("the engine takes no {count} pictures"),
-    N_("the engine could not be started"),
-    N_("the engine could not be started: {error}"),
-    N_("the engine has {names}, not one input and {wanted}"),
-    N_("the engine's {name} is {shape}, not {wanted}"),
-    N_("{process} crashed ({signal})"),
-    N_("{process} ended by itself"),
-    N_("the process of detectNet"),
-    N_("detectNet of jetson-inference"),
-    N_("jetson-inference is not installed"),
-    N_("detectNet does not load the model"),
-    N_("detectNet did not answer within {seconds} s"),
-    N_("detectNet failed ({error})"),
-    N_("detectNet fails its self-test: {problems} ({figures})"),
-    N_("detectNet does not judge as ONNX Runtime does: {figures}"),
-    N_("the model {model} has no form for detectNet"),
-)
-"""What is raised where no catalogue is loaded: in the processes that speak with the GPU."""
 STEADY_S = 600.0  # who judged for so long may be tried again soon
 END_S = 10.0
 
