@@ -242,6 +242,45 @@ def test_a_proxy_on_another_machine_has_the_places_of_this_one(app: App, free_po
     server.stop()
 
 
+def test_connections_are_closed_by_the_loop_or_after_it(
+    app: App, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closed by `stop` beside it, the loop would end what is no longer open, and die of that with a traceback."""
+    looks, goes_on = threading.Event(), threading.Event()
+
+    def is_late(channel: Any, now_s: float) -> bool:
+        looks.set()
+        return goes_on.wait(30)
+
+    monkeypatch.setattr("appliance.web.server._Channel.is_late", is_late)
+    server = make_server(app, "127.0.0.1", port := free_port())
+    server.prepare()
+    loop, stop = threading.Thread(target=server.serve), threading.Thread(target=server.stop)
+    loop.start()
+    with says(port, b"GET / HTTP/1.1\r\nX: ") as late:
+        assert looks.wait(30)
+        stop.start()
+        late.settimeout(1)
+        with pytest.raises(TimeoutError):
+            late.recv(1)
+        goes_on.set()
+        loop.join(30)
+        stop.join(30)
+        assert not loop.is_alive() and not stop.is_alive() and not is_open(late)
+
+
+def test_what_a_thread_has_just_closed_can_be_ended(app: App, free_port: Callable[[], int]) -> None:
+    server = make_server(app, "127.0.0.1", free_port())
+    ours, theirs = socket.socketpair()
+    with theirs:
+        server._open(ours, ("192.0.2.4", 1))
+        channel = next(iter(server.active_channels.values()))
+        ours.close()
+        channel.abort()
+        assert not server.active_channels and not is_open(theirs)
+    server.stop()
+
+
 def test_whoever_is_being_answered_keeps_the_place(free_port: Callable[[], int]) -> None:
     begun, done = threading.Event(), threading.Event()
 

@@ -173,8 +173,10 @@ class _Channel(HTTPChannel):
 
     def abort(self) -> None:
         """End it at once, with a reset: else waitress, and then the kernel, keeps an answer that nobody reads."""
-        if self.socket is not None:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        held = self.socket
+        with suppress(OSError):  # the thread that answers it may have closed it just now
+            if held is not None:
+                held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.handle_close()
 
 
@@ -258,8 +260,7 @@ class _TlsChannel(_Channel):
 
 def _refusal(text: str) -> bytes:
     """An answer in plain HTTP, after which the connection ends."""
-    body = text.encode()
-    kind = "Content-Type: text/plain; charset=utf-8"
+    body, kind = text.encode(), "Content-Type: text/plain; charset=utf-8"
     head = f"HTTP/1.1 400 Bad Request\r\n{kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     return head.encode("ascii") + body
 
@@ -281,9 +282,9 @@ class _Server(TcpWSGIServer):
         tls: Tls | None = None,
         admit: Admit | None = None,
     ) -> None:
-        self.places, self.proxies, self.tls = places, proxies, tls
-        self.threads = threads
+        self.places, self.proxies, self.tls, self.threads = places, proxies, tls, threads
         self.sockets: dict[int, Any] = {}  # of waitress's loop, by file descriptor
+        self._looping, self._is_stopped = threading.Lock(), False
         settings = _Settings(
             sockets=[listening],
             max_request_body_size=MAX_BODY_BYTES + 1,
@@ -311,20 +312,22 @@ class _Server(TcpWSGIServer):
 
     def serve(self) -> None:
         """Answer until an exception (of a signal) or `stop` ends it."""
-        checked_s = time.monotonic()
-        while self.sockets:
-            wasyncore.poll2(CHECK_S, self.sockets)
-            now_s = time.monotonic()
-            if now_s - checked_s >= CHECK_S:
-                checked_s = now_s
-                for channel in list(self.active_channels.values()):
-                    if channel.is_late(now_s):
-                        channel.abort()
+        with self._looping:
+            checked_s = time.monotonic()
+            while not self._is_stopped:
+                wasyncore.poll2(CHECK_S, self.sockets)
+                now_s = time.monotonic()
+                if now_s - checked_s >= CHECK_S:
+                    checked_s = now_s
+                    self._end_late(now_s)
 
     def stop(self) -> None:
-        """Close everything; answers that are being made have a little time."""
+        """Close everything; answers that are being made have a little time. The loop may run in another thread."""
         self.task_dispatcher.shutdown(timeout=END_S)
-        wasyncore.close_all(self.sockets)
+        self._is_stopped = True
+        self.pull_trigger()
+        with self._looping:  # what it is about to read or to end must not be closed beside it
+            wasyncore.close_all(self.sockets)
 
     def readable(self) -> bool:
         """Always: there is room for whoever comes, see `handle_accept`."""
@@ -344,6 +347,11 @@ class _Server(TcpWSGIServer):
             self._open(connection, address)
         else:
             connection.close()
+
+    def _end_late(self, now_s: float) -> None:
+        for channel in list(self.active_channels.values()):
+            if channel.is_late(now_s):
+                channel.abort()
 
     def _open(self, connection: socket.socket, address: Any) -> None:
         if self.tls is None:
