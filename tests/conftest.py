@@ -41,51 +41,48 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
 
 SLOWEST = [
     "test_end_to_end",
-    "test_api_schema",
+    "test_fleet_chaos",
+    "test_power_cuts",
     "test_attack",
     "test_accessibility",
-    "test_browser",
-    "test_power_cuts",
-    "test_fleet_chaos",
-    "test_list_browser",
-    "test_sync",
     "test_ansible",
-    "test_summaries_anyway",
-    "test_https_site",
-    "test_slots_role",
-    "test_ingest",
-    "test_forgetting",
+    "test_central_site_roles",
+    "test_browser",
+    "test_api_schema",
+    "test_view",
+    "test_notify",
+    "test_zones_browser",
+    "test_list_browser",
+    "test_alert_browser",
     "test_preview_browser",
+    "test_unsent",
+    "test_calibration",
     "test_count_scenes",
-    "test_mediamtx",
     "test_demo_fleet",
-    "test_analysis_substream",
-    "test_broker_on_site",
-    "test_https_server",
-    "test_clients",
-    "test_machine_page",
-    "test_key_frames",
-    "test_central_browser",
+    "test_sync",
+    "test_mediamtx",
     "test_embedded",
     "test_rtsp_cameras",
-    "test_watch",
+    "test_analysis_substream",
+    "test_central_browser",
+    "test_broker_on_site",
+    "test_web",
+    "test_https_server",
     "test_proxy",
-    "test_chip",
+    "test_clients",
+    "test_ingest",
+    "test_central_run",
+    "test_detect",
 ]
-"""Half a minute or more each, in this order, of which none should be left when all else is done."""
-THEIR_PART = 0.7
-"""After so much of the other files all of them have begun. They wait for processes and streams more than they compute,
-so the processor would have little to do while they ran beside each other only."""
+"""They begin in this order: half a minute or more each, of which none should be left when all else is done."""
 ENGINE = re.compile(r"\[(embedded|mediamtx)\b")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Several processes share the tests by file and ingest, since a file's fixtures are its own; the slowest early."""
-    others = [name for name in dict.fromkeys(item.path.stem for item in items) if name not in SLOWEST]
-    places = {name: place / len(SLOWEST) * THEIR_PART for place, name in enumerate(SLOWEST)}
-    places |= {name: place / len(others) for place, name in enumerate(others)}
-    items.sort(key=lambda item: places[item.path.stem])
+    """Several processes share the tests by file and ingest, since a file's fixtures are its own; the slowest first."""
+    places = {name: place for place, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(SLOWEST)))
     for item in items:
         engine = ENGINE.search(item.name)
         item.add_marker(pytest.mark.xdist_group(item.path.stem + (f"-{engine[1]}" if engine else "")))
