@@ -130,7 +130,10 @@ class Box:
         self.store.receipts.add(Kind.IMAGES, "ann:door", "ann", Deleted(0, 0, 0, "0" * 64), at)
 
     def _open(self) -> Store:
-        return Store.open(self.config.store_path, self.busy_timeout_s)
+        """As the site does for each request."""
+        store = Store.open_existing(self.config.store_path)
+        store.db.execute(f"pragma busy_timeout = {self.busy_timeout_s * 1000:.0f}")
+        return store
 
     def add_detection(self, stream_id: int, state: State, image: StoredImage | None = None) -> int:
         """Somebody was seen just now."""

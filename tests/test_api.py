@@ -36,7 +36,7 @@ class Api:
         self.config = msgspec.convert({"state_dir": str(folder), "web": web or {}}, Config)
         self.store = new_store(self.config.store_path)
         self.images = ImageFiles(self.config.images_dir)
-        self.app = make_app(self.config, lambda: Store.open(self.config.store_path))
+        self.app = make_app(self.config, lambda: Store.open_existing(self.config.store_path))
         with self.store.writing():
             self._fill()
         self.client = httpx.Client(transport=httpx.WSGITransport(app=self.app), base_url="http://box")
