@@ -86,6 +86,8 @@ def port_of(box: Box, service: str) -> int:
     return {"site": box.config.web.port, "gate": box.config.media.gate_port, "ingest": box.config.rtmp.port}[service]
 
 
+of_the_site = pytest.mark.parametrize("box", ["embedded"], indirect=True)
+"""For what never reaches an ingest: with one of them."""
 BEGINNINGS = {
     "site": b"POST /sign-in HTTP/1.1\r\nHost: box\r\nContent-Length: 90000\r\n\r\n",
     "gate": b"POST /auth HTTP/1.1\r\nHost: box\r\nX: ",
@@ -162,6 +164,7 @@ def slow_readers(box: Box) -> AbstractContextManager[None]:
 
 
 @pytest.mark.parametrize("attack", [big_bodies, long_heads, slow_readers])
+@of_the_site
 def test_what_is_too_much_for_the_site_stops_nobody(
     box: Box, attack: Callable[[Box], AbstractContextManager[None]]
 ) -> None:
@@ -243,6 +246,7 @@ def box_client(box: Box) -> Client:
     return Client(box.config.media.api_port, secret_from_file(box.config.local_secret_path))
 
 
+@of_the_site
 def test_a_form_of_another_site_changes_nothing(box: Box) -> None:
     with httpx.Client(base_url=box.page, timeout=PATIENCE_S) as browser:
         goes_on(box, ONCE_S)
@@ -262,6 +266,7 @@ def post_form(browser: httpx.Client, page: str, path: str, origin: str, fields: 
     return browser.post(path, data={"csrf": token, **fields}, headers={"Origin": origin}).status_code
 
 
+@of_the_site
 def test_who_invents_where_requests_come_from_is_counted_by_their_own_address(box: Box) -> None:
     elsewhere = httpx.HTTPTransport(local_address="127.0.0.99")
     with httpx.Client(base_url=box.page, timeout=PATIENCE_S, transport=elsewhere) as guesser:
