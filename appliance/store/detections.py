@@ -206,7 +206,7 @@ class Detections:
         if before_utc is not None and before_utc < parameters.get("until", "~"):
             parameters |= {"before_utc": before_utc, "before_id": before_id}
             parameters.pop("until", None)
-        return self._merged(conditions(OF_DETECTIONS, parameters), parameters, limit)
+        return self._merged(parameters, limit)
 
     def page_after(
         self, where: DetectionFilter, after_id: int, limit: int = 50, up_to_id: int | None = None
@@ -220,8 +220,7 @@ class Detections:
         if after_utc is not None and after_utc >= parameters.get("since", ""):
             parameters |= {"after_utc": after_utc, "after_id": after_id}
             parameters.pop("since", None)
-        chosen = conditions(OF_DETECTIONS, parameters)
-        return self._merged(chosen, parameters, limit, newest=False)[::-1]
+        return self._merged(parameters, limit, newest=False)[::-1]
 
     def newest_id(self) -> int:
         """The detection that arrived last; 0: there is none."""
@@ -243,19 +242,13 @@ class Detections:
         row = self.db.execute(f"select first_seen_utc from detections where {at} limit 1", [detection_id]).fetchone()
         return row and str(row["first_seen_utc"])
 
-    def _merged(
-        self, chosen: str, parameters: dict[str, Any], limit: int, newest: bool = True
-    ) -> list[StoredDetection]:
+    def _merged(self, parameters: dict[str, Any], limit: int, newest: bool = True) -> list[StoredDetection]:
         """At most `limit` chosen detections, by when they were first seen, the newest (or the oldest) first.
 
         Each stream's come in this order from its index and are merged, so only those are read that are returned; and
         only of the streams whose first one says that they can be among these.
         """
-        direction = "desc" if newest else "asc"
-        sql = (
-            f"select first_seen_utc, id from detections where stream_id = :stream_id and {chosen}"
-            f" order by first_seen_utc {direction}, id {direction} limit :limit"
-        )
+        chosen, direction = conditions(OF_DETECTIONS, parameters), "desc" if newest else "asc"
         firsts = self.db.execute(
             f"select streams.id, (select first_seen_utc from detections where stream_id = streams.id and {chosen}"
             f" order by first_seen_utc {direction} limit 1) as first"
@@ -263,12 +256,20 @@ class Detections:
             parameters,
         )
         streams = [(stream_id, first) for stream_id, first in firsts if first is not None]
-        if len(streams) > limit:
+        if len(streams) >= limit:
             last = streams[limit - 1][1]
             streams = [*streams[:limit], *itertools.takewhile(lambda stream: stream[1] == last, streams[limit:])]
-        of_each = [self.db.execute(sql, {**parameters, "stream_id": each, "limit": limit}) for each, _first in streams]
-        first = itertools.islice(heapq.merge(*of_each, key=tuple, reverse=newest), limit)
-        ids = [row["id"] for row in first]
+            if newest:
+                parameters["since"] = last
+                chosen = conditions(OF_DETECTIONS, parameters)
+        at_once = newest and len(streams) >= limit  # a statement that is still open is made anew for the next stream
+        sql = (
+            f"select first_seen_utc, id from detections where stream_id = :stream_id and {chosen}"
+            f" order by first_seen_utc {direction}, id {direction} limit :limit"
+        )
+        of_each = (self.db.execute(sql, {**parameters, "stream_id": each, "limit": limit}) for each, _first in streams)
+        rows = [each.fetchall() for each in of_each] if at_once else of_each
+        ids = [row["id"] for row in itertools.islice(heapq.merge(*rows, key=tuple, reverse=newest), limit)]
         sql = f"{_SELECT} where detections.id in (select value from json_each(?))"
         found = {row["id"]: row for row in self.db.execute(sql, [json.dumps(ids)])}
         return [_stored(found[each]) for each in ids if each in found]
