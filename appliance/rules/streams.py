@@ -279,6 +279,7 @@ def _watch_after(
     return clean_watch(watch, main, by.is_admin, user, password) if watch else None
 
 
+@about("owner")
 def _owner_id(store: Store, by: Person, owner: int | str) -> int:
     """Whose stream it becomes. Raises NotAllowed before it tells who there is."""
     if by.is_admin:
