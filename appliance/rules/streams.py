@@ -124,7 +124,7 @@ def change(
         if keeping is not None:
             store.streams.set_keeping(stream.id, keeping)
         changes = {
-            "owner_id": owner_id,
+            "owner_id": owner_id if owner_id != stream.owner_id else None,
             "name": name if name != stream.name else None,
             "source": source and shown(source),
             "watch": shown(watch or "") if watch != stream.watch_url else None,
