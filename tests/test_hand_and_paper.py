@@ -112,7 +112,9 @@ def test_paper_has_the_picture_and_the_state_and_nothing_to_press(phone: tuple[A
     mark = "getComputedStyle(document.querySelector('.state'), '::before')"
     assert page.evaluate(f"{mark}.width") != "auto" and page.evaluate(f"{mark}.printColorAdjust") == "exact"
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    assert [one for one in page.locator("nav, button, form, select, input, kbd, .crumb").all() if one.is_visible()] == []
+    assert [
+        one for one in page.locator("nav, button, form, select, input, kbd, .crumb").all() if one.is_visible()
+    ] == []
     page.goto(f"{address}/detections")
     assert page.locator(".tile:visible").count() == page.locator(".tile").count() > 1
     assert [one for one in page.locator("nav, button, select, input, kbd").all() if one.is_visible()] == []
