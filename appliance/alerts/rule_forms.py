@@ -282,6 +282,7 @@ def _list(site: AlertSite, store: AlertStore, visitor: Visitor, now: Now, **valu
     missing = changes.recommended(store, site.recommended) if theirs.all else []
     shown = {
         "rules": [_row(site, rule, theirs, names, rule.id in are_open) for rule in seen],
+        "recipients": len(names),
         "may_make": theirs.may_make,
         "missing": [labelled(each.words(), site.whose(each, ALL, {})) for each in missing],
         "quiet": now_quiet,
