@@ -144,6 +144,10 @@ class Keeper:
             problem,
         )
 
+    def is_self_signed(self) -> bool:
+        """Whether no authority vouches for the certificate that is shown. `refresh` comes first."""
+        return certificates.is_self_signed(_certificates(self._served))
+
     def public_text(self) -> str:
         """The certificate in force and its chain, PEM, without the key. Raises OSError."""
         return _certificates(_read(self._config.served_certificate_path))

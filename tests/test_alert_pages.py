@@ -153,7 +153,12 @@ def test_one_click_makes_the_recommended_rules_and_a_second_one_none(box: Box) -
     made = len(box.store.alerts.rules.all())
     ann.post("/alerts/rules/recommended")
     assert made == len(box.store.alerts.rules.all()) >= 5
-    assert "Use the recommended rules" not in ann.get("/alerts/rules").text
+    rules = ann.get("/alerts/rules").text
+    assert "Use the recommended rules" not in rules
+    assert "tells everybody" in rules and "Nobody is told of an alert" in rules, "as long as there is no recipient"
+    assert "Nobody is told of an alert" not in box.browser("sci").get("/alerts/rules").text
+    assert ann.post("/alerts/recipients", kind="mqtt", name="office", mqtt="mb9k/alerts").is_redirect
+    assert "Nobody is told of an alert" not in ann.get("/alerts/rules").text
     assert len(entries(box, Action.ALERT_RULE_ADDED)) == made
 
 

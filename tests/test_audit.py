@@ -356,6 +356,14 @@ def test_every_change_is_an_entry_by_whoever_made_it(box: Box) -> None:
     assert problems(box) == []
 
 
+def test_an_edit_puts_on_record_only_what_is_otherwise_now(box: Box) -> None:
+    ann = box.browser("ann")
+    ann.post("/streams/1/edit", name="gate", owner="1")
+    assert entry(box, 1)["details"] == '{"name":"gate"}'
+    ann.post("/streams/1/edit", name="gate", owner="2")
+    assert entry(box, 2)["details"] == '{"owner_id":2}'
+
+
 def test_a_camera_s_password_is_not_on_record(box: Box) -> None:
     by, at = box.store.people.get(1), box.clock.now
     assert by

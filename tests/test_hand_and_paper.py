@@ -71,6 +71,13 @@ def test_every_link_that_stands_alone_can_be_hit_by_a_finger(phone: tuple[Any, s
     assert {path: small for path, small in found.items() if small} == {}
 
 
+def test_every_link_within_a_page_leads_somewhere(box: Box) -> None:
+    ann = box.browser("ann")
+    for path in MAIN_PAGES:
+        page = ann.get(path).text
+        assert set(re.findall(r'href="#([^"]+)"', page)) <= set(re.findall(r'\bid="([^"]+)"', page)), path
+
+
 @pytest.mark.browser
 def test_a_chart_scrolls_by_the_keyboard_beside_its_scale_which_covers_nothing_of_it(phone: tuple[Any, str]) -> None:
     page, address = phone
@@ -105,7 +112,12 @@ def test_paper_has_the_picture_and_the_state_and_nothing_to_press(phone: tuple[A
     mark = "getComputedStyle(document.querySelector('.state'), '::before')"
     assert page.evaluate(f"{mark}.width") != "auto" and page.evaluate(f"{mark}.printColorAdjust") == "exact"
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    assert [one for one in page.locator("nav, button, form, select, input, .crumb").all() if one.is_visible()] == []
+    assert [
+        one for one in page.locator("nav, button, form, select, input, kbd, .crumb").all() if one.is_visible()
+    ] == []
+    page.goto(f"{address}/detections")
+    assert page.locator(".tile:visible").count() == page.locator(".tile").count() > 1
+    assert [one for one in page.locator("nav, button, select, input, kbd").all() if one.is_visible()] == []
 
 
 def luminance(colour: str) -> float:

@@ -119,6 +119,13 @@ def test_home_the_list_of_streams_and_health_count_the_same_problems(box: Asked)
         assert sorted(map(int, re.findall(r'<h2><a href="/streams/(\d+)"', listed))) == ids
 
 
+@pytest.mark.parametrize("page", ["/", "/streams/1", "/trends"])
+def test_a_chart_says_what_its_hatched_hours_are(box: Asked, page: str) -> None:
+    box.add_detection(1, State.MASK)
+    shown = box.browser("ann").get(page).text
+    assert "-gap)" in shown and re.search(r'<span class="swatch hatched"></span>nobody looked</span>', shown)
+
+
 def test_home_asks_the_record_no_more_where_there_are_many_streams(box: Asked) -> None:
     def asked() -> int:
         box.browser("ann").get("/")  # what is shown of images goes on record once

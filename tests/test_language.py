@@ -104,6 +104,22 @@ def test_a_size_is_told_in_a_unit_that_fits_it() -> None:
         assert language.size_words(4_800_000) == "4,8\u00a0MB"
 
 
+def test_german_sentences_ask_for_the_dative_in_which_a_number_of_days_stands() -> None:
+    sentences = [
+        "images ({mode}) for {image_days}, detections for {days}",
+        "images ({mode}) for {image_days}, detections until somebody deletes them",
+        "no images; detections for {days}",
+        "For {time} ({share} of the time) nobody looked: {times}. These are no zeros.",
+        "The clock of this box is {how_far} behind the centre's: see that it is set right (`mb9k clock show`).",
+        "The clock of this box is {how_far} ahead of the centre's: see that it is set right (`mb9k clock show`).",
+    ]
+    with speaking("de"):
+        assert n_("{n} day", "{n} days", 30) == "30 Tagen"
+        for sentence in sentences:
+            for name in re.findall("{(image_days|days|time|how_far)}", sentence):
+                assert re.search(rf"\b(bis zu|von) {{{name}}}", _(sentence)), sentence
+
+
 def test_what_is_put_into_a_sentence_with_markup_is_text() -> None:
     assert m_("Send to <code>{address}</code>.", address="<b>") == "Send to <code>&lt;b&gt;</code>."
     assert m_("{a}", a=Markup("<i>x</i>")) == "<i>x</i>"

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from appliance.times import utc_text
 from appliance.web.shown import SHOWN_S
+from tests.signers import Signer, pem
 from tests.site import PASSWORD, Box
 
 
@@ -184,6 +186,22 @@ def test_the_name_of_the_box_is_no_password(tmp_path: Path) -> None:
         new = {"password": password, "again": password}
         assert browser.follow("/account/password", current=PASSWORD, **new).status_code == status
     box.close()
+
+
+@pytest.mark.parametrize("path", ["/account", "/account/api"])
+def test_beside_a_curl_line_stands_what_it_needs_to_trust_the_box_s_own_certificate(tmp_path: Path, path: str) -> None:
+    box = Box(tmp_path / "state", web={"https": True})
+    assert "--cacert mb9k.pem" in box.browser("sci").get(path).text
+    assert box.keeper
+    signer, key = Signer(), ec.generate_private_key(ec.SECP256R1())
+    box.keeper.give(signer.sign(key), pem(key), box.clock.now.utc)
+    assert "--cacert" not in box.browser("sci").get(path).text
+    box.close()
+
+
+def test_over_plain_http_curl_needs_nothing(box: Box) -> None:
+    assert "curl -H &quot;Authorization" in box.browser("sci").get("/account").text
+    assert "--cacert" not in box.browser("sci").get("/account").text
 
 
 def test_who_comes_and_goes_is_logged(box: Box, caplog: pytest.LogCaptureFixture) -> None:

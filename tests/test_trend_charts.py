@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.faces import Counts
-from appliance.language import speaking
+from appliance.language import LANGUAGES, _, speaking
 from appliance.rates import compliance
 from appliance.web.chart_files import LIGHT, standalone
 from appliance.web.charts import Bar, stacked_bars
 from appliance.web.rate_charts import Point, rate_band
-from appliance.web.svg import STATE_LABELS, Tick, key_list, scale_beside
+from appliance.web.svg import CHARACTER_PX, STATE_LABELS, WIDTH, Tick, key_list, scale_beside
 from appliance.web.week_charts import Cell, Row, figure, heat_map, persons_words, shade_of, stream_rows
+from appliance.web.words import TOO_FEW
 
 STATIC = Path(__file__).parent.parent / "appliance" / "web" / "static"
 CSS = "".join((STATIC / name).read_text() for name in ("app.css", "charts.css", "print.css"))
@@ -68,6 +69,16 @@ def test_a_chart_is_xml_whose_columns_say_their_numbers(name: str) -> None:
         assert label and (column.get("href") or column.get("tabindex") == "0")
         shown = [text.text for text in column.iterfind("g[@class='tip']/text")]
         assert ". ".join(text for text in shown if text) == label, "who points reads what is read aloud"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_that_there_are_too_few_has_its_room_beside_the_longest_bar(language: str) -> None:
+    with speaking(language):
+        chart, said = parsed(stream_rows([Row("x", Counts(mask=19), None)], "S")), _(TOO_FEW)
+    [words] = [text for text in chart.iter("text") if text.text == said]
+    [total] = [text for text in chart.iter("text") if text.text == "19"]
+    assert words.get("text-anchor") == "end" and words.get("x") == str(WIDTH), "else it is cut off at the edge"
+    assert float(total.get("x") or 0) + 2 * CHARACTER_PX < WIDTH - CHARACTER_PX * len(said)
 
 
 def test_the_scale_stands_beside_a_chart_as_it_stands_in_it() -> None:

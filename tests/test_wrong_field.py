@@ -85,6 +85,18 @@ FORMS: list[tuple[str, dict[str, str], str]] = [
     ("/alerts/mail", {"host": "mail.example.org", "port": "0", "security": "tls", "sender": "a@example.org"}, "port"),
     ("/alerts/quiet", {"from": "22:00", "until": "22:00"}, "from"),
     ("/alerts/recipients", {"kind": "email", "name": "office", "email": "nobody"}, "email"),
+    ("/alerts/recipients", {"kind": "mqtt", "name": "office", "mqtt": ""}, "mqtt"),
+    ("/alerts/recipients", {"kind": "webhook", "name": "a", "webhook": "http://a.example", "secret": "x"}, "secret"),
+    ("/streams/1/edit", {"name": "door", "owner": "1", "images_days": "a week"}, "images_days"),
+    ("/streams/1/edit", {"name": "door", "owner": "1", "detections_days": "1.5"}, "detections_days"),
+    ("/streams/1/edit", {"name": "door", "owner": "77"}, "owner"),
+    ("/account/tokens", {"name": "report", "days": "1"}, "days"),
+    ("/alerts/mail", {"host": "mail.example.org", "port": "smtp", "security": "tls"}, "port"),
+    ("/alerts/quiet", {"from": "ten", "until": "07:00"}, "from"),
+    ("/alerts/quiet", {"from": "22:00", "until": "seven"}, "until"),
+    ("/reports", {"kind": "week", "clock": "seven", "recipients": "a@example.org"}, "clock"),
+    ("/reports", {"kind": "week", "clock": "07:00", "recipients": " "}, "recipients"),
+    ("/reports", {"kind": "week", "clock": "07:00", "recipients": "a@example.org", "about": "some"}, "subject"),
 ]
 
 

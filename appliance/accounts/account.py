@@ -52,7 +52,7 @@ def add_routes(app: App, accounts: Accounts) -> None:
             name = clean_name(field("name"), N_("Give the program a name."))
             if days not in TOKEN_DAYS:
                 choices = ", ".join(_(each) for each in TOKEN_DAYS.values())
-                raise InputError(_("Choose how long the token lasts: {choices}.", choices=choices))
+                raise InputError(_("Choose how long the token lasts: {choices}.", choices=choices), "days")
             with store.saving():
                 person_id, expires_utc = visitor.person.id, now.utc + int(days) * 86400
                 store.people.add_token(person_id, name, digest(token), now.utc, expires_utc)

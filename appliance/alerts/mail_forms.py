@@ -76,11 +76,15 @@ def _typed_server(typed: dict[str, str]) -> MailServer:
     """What was typed, not yet checked. Raises InputError."""
     port = whole_number(typed["port"])
     if port is None:
-        raise InputError(_("The port is a number from 1 to 65535: with STARTTLS mostly 587, with TLS mostly 465."))
+        raise InputError(
+            _("The port is a number from 1 to 65535: with STARTTLS mostly 587, with TLS mostly 465."), "port"
+        )
     try:
         security = Security(typed["security"])
     except ValueError as error:
-        raise InputError(_("Choose how the connection is encrypted: STARTTLS, TLS, or not at all.")) from error
+        raise InputError(
+            _("Choose how the connection is encrypted: STARTTLS, TLS, or not at all."), "security"
+        ) from error
     return MailServer(
         host=typed["host"],
         sender=typed["sender"],

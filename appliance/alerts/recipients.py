@@ -136,13 +136,13 @@ def checked(way: Way, name: str, address: str, secret: str) -> tuple[str, str, s
     """Name, address and secret as they are stored. Raises InputError."""
     name, address = clean_name(name, N_("Give the recipient a name.")), address.strip()
     if not address or len(address) > MAX_ADDRESS or not address.isprintable():
-        raise InputError(_("Give the recipient an address, of at most {most} characters.", most=MAX_ADDRESS))
+        raise InputError(_("Give the recipient an address, of at most {most} characters.", most=MAX_ADDRESS), way.value)
     {Way.WEBHOOK: _refuse_url, Way.EMAIL: _refuse_mail_address, Way.MQTT: _refuse_topic}[way](address)
     if secret and way is not Way.WEBHOOK:
-        raise InputError(_("Only messages to a webhook are signed; leave the secret empty."))
+        raise InputError(_("Only messages to a webhook are signed; leave the secret empty."), "secret")
     if secret and not (MIN_SECRET <= len(secret) <= MAX_SECRET and secret.isprintable()):
         words = N_("The secret has {least} to {most} characters, or is left empty.")
-        raise InputError(_(words, least=MIN_SECRET, most=MAX_SECRET))
+        raise InputError(_(words, least=MIN_SECRET, most=MAX_SECRET), "secret")
     return name, address, secret
 
 

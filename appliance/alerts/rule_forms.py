@@ -14,7 +14,7 @@ from appliance.alerts.alerts import AlertStore
 from appliance.alerts.kinds import ALL, KINDS, Kind, Of, Parameters, Subject
 from appliance.alerts.rules import COOL_DOWN_MINUTES, Quiet, Rule
 from appliance.alerts.site import TOGETHER, AlertSite, Theirs, rule_to_edit
-from appliance.errors import InputError, NotAllowed, UserError
+from appliance.errors import InputError, NotAllowed, UserError, about
 from appliance.language import ENGLISH, N_, _, labelled, speaking
 from appliance.times import Now
 from appliance.web.access import Access, App
@@ -185,7 +185,10 @@ def quiet_hours(since: str, until: str) -> Quiet | None:
     """Two times of the day, such as 22:00 and 07:00; both empty: no quiet hours. Raises InputError."""
     if not since and not until:
         return None
-    return Quiet(_minute(since), _minute(until))
+    with about("from"):
+        from_minute = _minute(since)
+    with about("until"):
+        return Quiet(from_minute, _minute(until))
 
 
 def _minute(text: str) -> int:
@@ -279,6 +282,7 @@ def _list(site: AlertSite, store: AlertStore, visitor: Visitor, now: Now, **valu
     missing = changes.recommended(store, site.recommended) if theirs.all else []
     shown = {
         "rules": [_row(site, rule, theirs, names, rule.id in are_open) for rule in seen],
+        "recipients": len(names),
         "may_make": theirs.may_make,
         "missing": [labelled(each.words(), site.whose(each, ALL, {})) for each in missing],
         "quiet": now_quiet,

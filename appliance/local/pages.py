@@ -73,7 +73,7 @@ class Site:
             form_cookie=Cookie("mb9k_form", https, path),
             viewer=visitor_now,
             navigation=NAVIGATION,
-            values={"words": words},
+            values={"words": words, "is_self_signed": keeper.is_self_signed if keeper else None},
             address=address,
             title=lambda: box_title(config),
         )

@@ -101,6 +101,8 @@ def _problem(unread: Sequence[str]) -> str | None:
     if not unread:
         return None
     names = ", ".join(_(_UNREAD[name]) for name in unread)
+    if not {"since", "until"}.intersection(unread):
+        return _("Could not read: {names}. Choose it once more.", names=names)
     return _("Could not read: {names}. A time looks like 2026-11-23T16:00.", names=names)
 
 

@@ -106,11 +106,11 @@ def _keeping(typed: dict[str, str]) -> Keeping:
                 "images_days": _("Keep images for a whole number of days, or leave it empty."),
                 "detections_days": _("Keep detections for a whole number of days, or leave it empty."),
             }
-            raise InputError(told[name])
+            raise InputError(told[name], name)
     try:
         mode = ImageMode(typed["images"]) if typed["images"] else None
     except ValueError as error:
-        raise InputError(_("Choose what of images is kept, then send again.")) from error
+        raise InputError(_("Choose what of images is kept, then send again."), "images") from error
     return Keeping(mode, **days)
 
 

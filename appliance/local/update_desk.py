@@ -83,7 +83,7 @@ class Desk:
         try:
             checked_address(address)
         except UpdateError as error:
-            raise InputError(sentence(error)) from error
+            raise InputError(sentence(error), "address") from error
         with self._lock:
             if self._fetch is not None:
                 raise InputError(_(BUSY))

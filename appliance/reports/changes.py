@@ -48,18 +48,19 @@ def plan_of(
     subjects: None: of all. known: the ids there are, of what is called `noun`.
     """
     if kind not in {each.value for each in Kind}:
-        raise InputError(_("A report is of a day, a week or a month."))
+        raise InputError(_("A report is of a day, a week or a month."), "kind")
     match = _CLOCK.fullmatch(clock.strip())
     if match is None:
-        raise InputError(_("The time of day looks like 07:00."))
+        raise InputError(_("The time of day looks like 07:00."), "clock")
     addresses = tuple(sorted({clean_address(each) for each in re.split(r"[\s,;]+", recipients) if each}))
     if not addresses:
-        raise InputError(_("Say who gets the report: one or more e-mail addresses."))
+        raise InputError(_("Say who gets the report: one or more e-mail addresses."), "recipients")
     if len(addresses) > MAX_RECIPIENTS:
-        raise InputError(_("A report goes to {most} addresses at most; use a mailing list.", most=MAX_RECIPIENTS))
+        words = _("A report goes to {most} addresses at most; use a mailing list.", most=MAX_RECIPIENTS)
+        raise InputError(words, "recipients")
     chosen = None if subjects is None else tuple(sorted(set(subjects)))
     if chosen is not None and (not chosen or set(chosen) - set(known)):
-        raise InputError(_(CHOOSE[noun]))
+        raise InputError(_(CHOOSE[noun]), "subject", "about")
     return Plan(Kind(kind), int(match[1]) * 60 + int(match[2]), addresses, chosen)
 
 

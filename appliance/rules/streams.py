@@ -124,7 +124,7 @@ def change(
         if keeping is not None:
             store.streams.set_keeping(stream.id, keeping)
         changes = {
-            "owner_id": owner_id,
+            "owner_id": owner_id if owner_id != stream.owner_id else None,
             "name": name if name != stream.name else None,
             "source": source and shown(source),
             "watch": shown(watch or "") if watch != stream.watch_url else None,
@@ -279,6 +279,7 @@ def _watch_after(
     return clean_watch(watch, main, by.is_admin, user, password) if watch else None
 
 
+@about("owner")
 def _owner_id(store: Store, by: Person, owner: int | str) -> int:
     """Whose stream it becomes. Raises NotAllowed before it tells who there is."""
     if by.is_admin:

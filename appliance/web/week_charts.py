@@ -20,6 +20,7 @@ WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", 
 MONDAY = date(2024, 1, 1)
 CELL_PX, SHADES = 24, 5
 ROW_PX, NAME_PX, RATE_PX = 30, 190, 150
+TOTAL_PX = 76  # behind the longest bar: its number, and a room that words instead of a rate may take, too
 NAME_CHARACTERS = 24
 
 
@@ -120,7 +121,7 @@ def stream_rows(rows: list[Row], title: str) -> str:
     textured: dict[str, list[str]] = {state: [] for state in TEXTURED}
     for index, row in enumerate(rows):
         y = TIP_PX + 8 + index * ROW_PX
-        pieces.append(_row(row, y, (WIDTH - NAME_PX - RATE_PX - 60) / most, textured))
+        pieces.append(_row(row, y, (WIDTH - NAME_PX - RATE_PX - TOTAL_PX) / most, textured))
     pieces += [
         f'<path class="over" fill="url(#{name}-{state})" d="{"".join(paths)}"/>'
         for state, paths in textured.items()
@@ -159,7 +160,7 @@ def _row(row: Row, y: float, unit: float, textured: dict[str, list[str]]) -> str
 def _whisker(rate: Rate | None, left: float, y: float) -> str:
     """The rate from 0 to 100 %, as wide as its room."""
     if rate is None:
-        return f'<text x="{left:.0f}" y="{y + 4:.0f}">{escape(_(TOO_FEW))}</text>'
+        return f'<text text-anchor="end" x="{WIDTH}" y="{y + 4:.0f}">{escape(_(TOO_FEW))}</text>'
     length = RATE_PX - 48
     low, high, value = (left + length * share for share in (rate.low, rate.high, rate.value))
     ends = f"M{left:.0f} {y - 4:.0f}v8M{left + length:.0f} {y - 4:.0f}v8"
