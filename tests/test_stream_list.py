@@ -6,6 +6,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from html import unescape
+from pathlib import Path
 
 import pytest
 
@@ -69,6 +70,21 @@ def test_problems_come_first_then_what_is_live_and_what_is_deactivated_last(ann:
     assert "1 to 50 of 120" in pages[0] and "101 to 120 of 120" in pages[2]
     assert titles(ann.get(link(pages[2], "prev")).text) == every[1]
     assert titles(ann.get(link(pages[1], "prev")).text) == every[0] and link(pages[1], "prev") == "/streams"
+
+
+def test_a_stream_that_is_refused_is_nowhere_called_offline(tmp_path: Path) -> None:
+    made = Box(tmp_path)
+    at = made.clock.now
+    made.store.services.heartbeat("watch", 1, at.utc, None, at)
+    made.store.streams.add_refusal("192.0.2.9", "publish", "It came with an older stream key.", 3, at.utc, 1)
+    made.store.streams.set_active(2, False)
+    ann = made.browser("ann")
+    found = {name: count for name, count in counts(ann.get("/streams").text).items() if count != "0"}
+    assert found == {"All": "2", "With a problem": "1", "Deactivated": "1"}
+    assert not re.search("streams? (is|are) offline", ann.get("/").text)
+    assert "No live picture: whoever sends is refused." in ann.get("/streams/1").text
+    assert "No live picture: the stream is deactivated." in ann.get("/streams/2").text
+    made.close()
 
 
 def test_each_filter_says_how_many_it_leaves_and_leaves_these(ann: Browser) -> None:

@@ -57,7 +57,7 @@ _LABELS = {
 _SHOWN_AS = {
     ReceptionState.LIVE: Show.LIVE,
     ReceptionState.OFFLINE: Show.OFFLINE,
-    ReceptionState.REFUSED: Show.OFFLINE,
+    ReceptionState.REFUSED: Show.PROBLEM,  # its mark says so, and Home does not count it among those that are offline
     ReceptionState.UNKNOWN: Show.UNKNOWN,
     ReceptionState.INACTIVE: Show.INACTIVE,
 }
@@ -77,7 +77,7 @@ class Row:
     def kinds(self) -> tuple[Show, ...]:
         """Every filter that lets it through but ALL."""
         state = _SHOWN_AS[self.received.state]
-        return (Show.PROBLEM, state) if self.is_wrong else (state,)
+        return (Show.PROBLEM, state) if self.is_wrong and state is not Show.PROBLEM else (state,)
 
     @property
     def place(self) -> str:

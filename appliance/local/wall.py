@@ -15,7 +15,7 @@ from appliance.local.pages import Site
 from appliance.local.trend_steps import lists_of
 from appliance.local.troubles import Troubles
 from appliance.previews import AGE_HEADER
-from appliance.reception import Reception
+from appliance.reception import Reception, ReceptionState
 from appliance.rules import streams as rules
 from appliance.store import DetectionFilter, Store, Stream
 from appliance.times import Now
@@ -55,13 +55,13 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Wall:
-    """live, wrong: how many streams are. more: how many of these have no tile. others: how many are neither."""
+    """live, wrong, offline: how many streams are. more: how many of the live or wrong ones have no tile."""
 
     tiles: Sequence[Tile]
     live: int
     wrong: int
     more: int
-    others: int
+    offline: int
 
 
 def wall_of(
@@ -91,7 +91,7 @@ def wall_of(
         live=sum(each.live for each in streams),
         wrong=len(troubled.wrong),
         more=len(shown) - len(chosen),
-        others=len(streams) - len(shown),
+        offline=sum(received[each.id].state is ReceptionState.OFFLINE for each in streams),
     )
 
 
