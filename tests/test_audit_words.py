@@ -204,6 +204,10 @@ def test_what_a_person_typed_is_never_told_again() -> None:
         assert (
             detail_words("drawn", "count: Door, never: Claimed") == "gezeichnet: hier zählen: Door, nie hier: Claimed"
         )
+        zones_drawn = ["count: x, never: y", "line: Gate"]
+        assert detail_words("drawn", zones_drawn) == "gezeichnet: hier zählen: x, never: y, Linie: Gate", (
+            "a name that looks like the next zone"
+        )
         assert detail_words("streams", ["stream 3 (Claimed)"]) == "Streams: Stream 3 (Claimed)"
 
 
