@@ -314,7 +314,8 @@ def test_the_page_is_in_the_reader_s_language_and_the_record_as_ever(box: Box) -
 
 
 OF_THE_GUARD = re.compile(
-    "(POST|DELETE) /(api/v1/)?(settings/(?!privacy)|updates/|fleet/(?!leave)|sites|boxes|add-box|reports/.*/send|people/.*/sites)"
+    "(POST|DELETE) /(api/v1/)?"
+    "(settings/(?!privacy)|updates/|fleet/(?!leave)|sites|boxes|add-box|reports/.*/send|people/.*/sites)"
 )
 
 
