@@ -13,7 +13,9 @@ import pytest
 from appliance import mail
 from appliance.faces import State
 from appliance.mail import MailServer
+from appliance.reports.schedules import DeliveryState
 from appliance.secrets import digest
+from appliance.times import utc_text
 from tests.site import Box
 from tests.test_browser import at_a_browser, chromium, launched
 from tests.test_reports import BERLIN, see, utc
@@ -135,6 +137,9 @@ def test_an_admin_has_a_report_sent_changes_it_and_takes_it_back(box: Box) -> No
     assert changed.status_code == 303 and "Of sci:lab" in text(ann.get("/reports").text)
     assert ann.post(f"/reports/{number}/send").status_code == 303
     assert text(ann.get("/reports").text).count("waits to be sent, within a minute") == 2
+    box.store.reports.note_try(box.store.reports.waiting()[0].id, DeliveryState.SENT, "", box.clock.now.utc)
+    sent = utc_text(box.clock.now.utc)
+    assert f'sent <time datetime="{sent}">' in ann.get("/reports").text, "by the reader's clock, as every other time"
     twice = ann.post(f"/reports/{number}/send")
     assert twice.status_code == 400 and "being sent already" in text(twice.text)
     assert ann.post(f"/reports/{number}/remove").status_code == 303

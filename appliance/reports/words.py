@@ -14,7 +14,6 @@ from appliance.language import (
     long_date,
     n_,
     short_day_and_month,
-    short_day_of_year,
     short_weekday_and_day,
 )
 from appliance.rates import Difference
@@ -64,11 +63,6 @@ def _run_words(first: Sum, last: Sum, of: Report) -> str:
         return _("{first} to {last}", first=step_words(first, of), last=step_words(last, of))
     start, end = of.zone.local(first.start_utc), of.zone.local(last.end_utc)
     return _("{first} to {last}", first=clock(start), last=clock(end))
-
-
-def when(at: datetime) -> str:
-    """A moment by the clocks of the site: 23 Nov 2026 07:00."""
-    return f"{short_day_of_year(at)} {clock(at)}"
 
 
 def made_words(at: datetime) -> str:
