@@ -59,7 +59,11 @@ def test_a_report_tells_its_period_beside_the_one_before(box: Box) -> None:
     one = text(sci.get("/report?kind=week&day=2026-11-18&of=2").text)
     assert "Of sci:lab" in one and "84 persons" in one and "By stream" not in one
     so_far = text(sci.get("/report?kind=month&day=2026-11-25").text)
-    assert "November 2026" in so_far and "until 11:57" in so_far and "Nothing is known of the month before" in so_far
+    assert (
+        "November 2026" in so_far
+        and "until 11:57, 23 Nov." in so_far
+        and "Nothing is known of the month before" in so_far
+    )
 
 
 def test_in_tables_the_compliance_stands_beside_the_persons_where_a_phone_shows_it(box: Box) -> None:

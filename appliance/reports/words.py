@@ -10,6 +10,7 @@ from appliance.language import (
     N_,
     _,
     clock,
+    day_and_month,
     decimal,
     long_date,
     n_,
@@ -63,6 +64,12 @@ def _run_words(first: Sum, last: Sum, of: Report) -> str:
         return _("{first} to {last}", first=step_words(first, of), last=step_words(last, of))
     start, end = of.zone.local(first.start_utc), of.zone.local(last.end_utc)
     return _("{first} to {last}", first=clock(start), last=clock(end))
+
+
+def until_words(of: Report) -> str:
+    """Up to when a report goes that is not over: 18:44; of more than a day with the day, 18:44, 28 November."""
+    at = of.zone.local(of.until_utc)
+    return clock(at) if of.period.kind is Kind.DAY else f"{clock(at)}, {day_and_month(at)}"
 
 
 def made_words(at: datetime) -> str:
