@@ -61,7 +61,7 @@ def test_a_report_tells_its_period_beside_the_one_before(box: Box) -> None:
     so_far = text(sci.get("/report?kind=month&day=2026-11-25").text)
     assert (
         "November 2026" in so_far
-        and "until 11:57, 23 Nov." in so_far
+        and "until 11:57, 25 November." in so_far
         and "Nothing is known of the month before" in so_far
     )
 
