@@ -23,7 +23,7 @@ FEWEST_SEEN, LEAST_SEEN = 8, 0.5
 MOST_WAYS = 1000
 """Where values may end in more ways, nobody can tell where they do; a text of others could be made to take minutes."""
 _NAME = re.compile(r"\{(\w+)\}")
-_NEXT = re.compile(r"(?<=[.?]) (?=[A-Z`])")  # where a sentence ends and the next one begins
+_NEXT = re.compile(r"(?<=[.?]) (?=\S)")  # where a sentence may end and the next one begin: with the name of a host, too
 _WHOLE = "[0-9][0-9\u202f]{0,20}"  # no longer, or it could not be made a number
 _PATH = r"\S*/\S*"
 _VALUES = {"n": _WHOLE, "count": "[0-9]+", "database": _PATH, "deed": "the [a-z ]+", "status": "[0-9]{3}"}
@@ -32,7 +32,7 @@ _FIGURE = re.compile(rf"({_WHOLE})(?:\.([0-9]{{1,9}}))?( [kMGT]B)?")
 _DAYS = re.compile("([0-9]{1,9}) days?")
 _VALUE = r"(?:(?![.?] [A-Z`]).)*?"  # no value goes beyond its sentence
 _PLACES = ("path", "folder", "address", "host", "process", "version", "to")
-_PLACE = r"(?:(?!: |[.?] [A-Z`]).)*?"  # what a sentence begins with: never the beginning of one that this is told in
+_PLACE = r"(?:(?!: |[.?] ).)*?"  # what a sentence begins with: never the beginning of one that this is told in
 _WHOLE_NUMBERS = dict.fromkeys(("n", "id", "first", "last"), "[0-9]{1,20}")
 
 

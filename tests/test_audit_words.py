@@ -37,6 +37,7 @@ from appliance.retold import told_as
 from appliance.rules import detections, streams, zones
 from appliance.zones import Zone, ZoneKind
 from tests.conftest import REPOSITORY
+from tests.fleets import Fleet
 from tests.site import PASSWORD, Box
 
 OTHERS = [code for code in LANGUAGES if code != ENGLISH]
@@ -204,6 +205,10 @@ def test_what_a_person_typed_is_never_told_again() -> None:
         assert (
             detail_words("drawn", "count: Door, never: Claimed") == "gezeichnet: hier zählen: Door, nie hier: Claimed"
         )
+        zones_drawn = ["count: x, never: y", "line: Gate"]
+        assert detail_words("drawn", zones_drawn) == "gezeichnet: hier zählen: x, never: y, Linie: Gate", (
+            "a name that looks like the next zone"
+        )
         assert detail_words("streams", ["stream 3 (Claimed)"]) == "Streams: Stream 3 (Claimed)"
 
 
@@ -297,13 +302,29 @@ def test_the_page_is_in_the_reader_s_language_and_the_record_as_ever(box: Box) -
     for row, entry in zip(on_record, reversed(english), strict=True):
         subject, details = str(row[7]), audit_details.details_of(Entry(*row[:9]))
         names = [name.replace("_", " ") for name in details or {}]
-        assert entry[0] == subject and [each.partition(":")[0] for each in entry[1:]] == names, "English as ever"
+        assert entry[0] == ROUTES.get(subject, subject) and [each.partition(":")[0] for each in entry[1:]] == names, (
+            "English as ever"
+        )
     for language in OTHERS:
         ann.client.headers["Accept-Language"] = language
         rows = rows_of(ann.get("/audit").text)
         untold = {cell for row, other in zip(rows, english, strict=True) for cell in row if cell in other}
         assert untold <= ALIKE, language
     assert [tuple(row.values()) for row in box.store.db.query("select * from audit order by number")] == on_record
+
+
+OF_THE_GUARD = re.compile(
+    "(POST|DELETE) /(api/v1/)?"
+    "(settings/(?!privacy)|updates/|fleet/(?!leave)|sites|boxes|add-box|reports/.*/send|people/.*/sites)"
+)
+
+
+def test_what_only_the_guard_puts_on_record_has_words(box: Box, tmp_path: Path) -> None:
+    """Whoever reads the audit knows no routes."""
+    centre = Fleet(tmp_path / "centre", str(tmp_path / "central.db"))
+    there = {f"{route.method} {route.rule}" for app in (box.app, centre.app) for route in app.routes}
+    centre.close()
+    assert set(ROUTES) == {route for route in there if OF_THE_GUARD.match(route)}
 
 
 def test_what_stands_on_the_page_is_found_by_the_words_that_stand_there(box: Box) -> None:

@@ -124,6 +124,12 @@ def test_a_gap_is_hatched_and_times_are_local(served: Served, chromium: Any) -> 
     )
     assert scale["x"] + scale["width"] <= line["x"], "a bar covers no figure of the scale"
     assert "times: Asia/Tokyo" in page.inner_text(".key")
+    begins = page.locator("svg.chart.bars .column").first.get_attribute("data-start")
+    told = page.evaluate("utc => new Date(utc).toTimeString().slice(0, 5)", begins)
+    for chart in ("svg.chart.bars", "svg.chart.rate-chart"):
+        first = page.locator(f"{chart} .column").first
+        for words in (first.get_attribute("aria-label"), first.locator(".tip text").first.text_content()):
+            assert f", {told}" in words and "UTC" not in words, "a bar is of the hour that is written below it"
     page.click("text=From … until")
     shown = page.input_value("[name=until]")
     tokyo = time.strftime("%Y-%m-%dT%H", time.gmtime(now().utc + 9 * 3600 + 3599))

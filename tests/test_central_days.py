@@ -150,6 +150,9 @@ def test_pages_and_programs_are_told_the_days_of_the_zone(tmp_path: Path, made_d
     assert "Persons by day (Europe/Berlin)" in page and "24 Nov: 30 persons" in page and "days of Europe/Berlin" in page
     assert f"until={utc_text(days.end_of(berlin, NOON)).replace(':', '%3A')}" in page
     assert "since midnight (Europe/Berlin)" in ann.get("/boxes/lobby?last=today").text
+    assert "since midnight (Europe/Berlin)" in ann.get("/compare?last=today").text
+    for each in ("/", "/boxes", "/sites"):
+        assert "Today is Tuesday, 24 November 2026, by the clocks of Europe/Berlin." in ann.get(each).text
     assert ann.get("/api/v1/boxes/lobby").json()["total"] == 30
     fleet.close()
 

@@ -82,6 +82,13 @@ def test_the_fleet_shows_problems_first_and_its_rate_with_an_interval(fleet: Fle
     assert "The ingest of this centre does not run" in text
 
 
+def test_a_site_has_no_rate_of_too_few_persons_as_its_boxes_have_none(fleet: Fleet) -> None:
+    fleet.add_hour(1, NOON - 3600, Counts(mask=3))
+    fleet.add_hour(2, NOON - 3600, Counts(mask=40, no_mask=60))
+    text = main_of(fleet.browser("ann").get("/sites").text)
+    assert "100 %" not in text and "40 %" in text
+
+
 def test_a_box_goes_stale_and_comes_back(fleet: Fleet) -> None:
     ann = fleet.browser("ann")
     for seconds, words in ((0, "fresh"), (200, "3 min old"), (1000, "20 min old")):

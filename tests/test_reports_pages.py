@@ -13,7 +13,9 @@ import pytest
 from appliance import mail
 from appliance.faces import State
 from appliance.mail import MailServer
+from appliance.reports.schedules import DeliveryState
 from appliance.secrets import digest
+from appliance.times import utc_text
 from tests.site import Box
 from tests.test_browser import at_a_browser, chromium, launched
 from tests.test_reports import BERLIN, see, utc
@@ -57,7 +59,11 @@ def test_a_report_tells_its_period_beside_the_one_before(box: Box) -> None:
     one = text(sci.get("/report?kind=week&day=2026-11-18&of=2").text)
     assert "Of sci:lab" in one and "84 persons" in one and "By stream" not in one
     so_far = text(sci.get("/report?kind=month&day=2026-11-25").text)
-    assert "November 2026" in so_far and "until 11:57" in so_far and "Nothing is known of the month before" in so_far
+    assert (
+        "November 2026" in so_far
+        and "until 11:57, 25 November." in so_far
+        and "Nothing is known of the month before" in so_far
+    )
 
 
 def test_in_tables_the_compliance_stands_beside_the_persons_where_a_phone_shows_it(box: Box) -> None:
@@ -135,6 +141,9 @@ def test_an_admin_has_a_report_sent_changes_it_and_takes_it_back(box: Box) -> No
     assert changed.status_code == 303 and "Of sci:lab" in text(ann.get("/reports").text)
     assert ann.post(f"/reports/{number}/send").status_code == 303
     assert text(ann.get("/reports").text).count("waits to be sent, within a minute") == 2
+    box.store.reports.note_try(box.store.reports.waiting()[0].id, DeliveryState.SENT, "", box.clock.now.utc)
+    sent = utc_text(box.clock.now.utc)
+    assert f'sent <time datetime="{sent}">' in ann.get("/reports").text, "by the reader's clock, as every other time"
     twice = ann.post(f"/reports/{number}/send")
     assert twice.status_code == 400 and "being sent already" in text(twice.text)
     assert ann.post(f"/reports/{number}/remove").status_code == 303

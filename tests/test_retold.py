@@ -57,6 +57,10 @@ def test_several_sentences_are_told_one_by_one_and_what_is_unknown_stays() -> No
     with speaking("de"):
         assert retold("Pycuda is odd. The CPU judges.") == "Pycuda is odd. Der Prozessor urteilt."
         assert retold("Whatever else. Nobody knows it.") == "Whatever else. Nobody knows it."
+        lost = "This box has not reached its centre since 2026-11-28T18:33Z."
+        silent = "lan does not answer at port 8883. See whether it runs, and whether a firewall lets port 8883 through."
+        told = retold(f"{lost} {silent}")
+        assert told == f"{retold(lost)} {retold(silent)}" and "reached" not in told, "a host begins with a small letter"
         assert retold("Nobody answers at all.") == "Nobody answers at all.", "which is not `{host} answers {status}`"
         assert retold(commands.RESTARTED.format(service="watch")) == "Der Dienst watch wurde beendet und läuft wieder."
         assert retold("ann:door is LIVE again.") == _("{stream} is LIVE again.", stream="ann:door")

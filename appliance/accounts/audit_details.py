@@ -149,7 +149,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
 }
 """The details whose values may be words of ours, by their names on record, and these words."""
 _KNOWN = frozenset(NAMES)
-_ZONE = re.compile(rf"(^|, )({'|'.join(ZONES)}): ")
+_NEXT_ZONE = re.compile(f", (?=(?:{'|'.join(ZONES)}): )")
 
 
 def details_of(entry: Entry) -> dict[str, Any] | None:
@@ -179,6 +179,8 @@ def with_name(name: str, value: str) -> str:
 def _value(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return _("yes") if value else _("no")
+    if name == "drawn" and isinstance(value, str):  # as it once was on record
+        value = _NEXT_ZONE.split(value)
     if isinstance(value, list):
         return ", ".join(_text(name, str(each)) for each in value)
     return p_("audit", "none") if value is None else _text(name, str(value))
@@ -193,9 +195,10 @@ def _text(name: str, text: str) -> str:
     return _TEXTS[name](text) if name in _TEXTS else text
 
 
-def _zones(text: str) -> str:
-    """Zones with their kinds: `count: Door, line: Gate`."""
-    return _ZONE.sub(lambda found: found[1] + with_name(p_("audit", found[2]), ""), text)
+def _zone(text: str) -> str:
+    """A zone with its kind, `count: Door`. Its name may look like the next zone."""
+    kind, between, name = text.partition(": ")
+    return with_name(p_("audit", kind), name) if between and kind in ZONES else text
 
 
 def _period(text: str) -> str:
@@ -218,7 +221,7 @@ def _day(text: str, form: str) -> date:
 
 
 _TEXTS: Mapping[str, Callable[[str], str]] = {
-    "drawn": _zones,
+    "drawn": _zone,
     "of": _period,
     "streams": lambda text: told_as(text, "audit", STREAM),
 }

@@ -221,7 +221,10 @@ def _refuse_over(join: Any, now_s: float) -> None:
         raise InputError(_("This join code was used already; have another one made for this box."))
     if join["expires_utc"] <= now_s:
         raise InputError(
-            _("This join code ended at {time} UTC; have another one made.", time=utc_text(join["expires_utc"])[:16])
+            _(
+                "This join code ended at {time} UTC; have another one made.",
+                time=utc_text(join["expires_utc"])[:16].replace("T", " "),
+            )
         )
 
 

@@ -23,7 +23,7 @@ from appliance.reports.report import report
 from appliance.reports.schedules import Plan, Schedule
 from appliance.retold import retold
 from appliance.time_zone import TimeZone
-from appliance.times import Now, utc_seconds
+from appliance.times import Now
 from appliance.web.access import Access, App
 from appliance.web.charts import interval
 from appliance.web.forms import field, query_value
@@ -209,7 +209,6 @@ def _common(reports: Reports, store: Any, visitor: Visitor, now: Now) -> dict[st
         "zone": reports.zone(store),
         "server_page": reports.server_page,
         "say": words,
-        "utc_seconds": utc_seconds,
     }
 
 

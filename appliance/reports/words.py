@@ -10,11 +10,11 @@ from appliance.language import (
     N_,
     _,
     clock,
+    day_and_month,
     decimal,
     long_date,
     n_,
     short_day_and_month,
-    short_day_of_year,
     short_weekday_and_day,
 )
 from appliance.rates import Difference
@@ -66,9 +66,10 @@ def _run_words(first: Sum, last: Sum, of: Report) -> str:
     return _("{first} to {last}", first=clock(start), last=clock(end))
 
 
-def when(at: datetime) -> str:
-    """A moment by the clocks of the site: 23 Nov 2026 07:00."""
-    return f"{short_day_of_year(at)} {clock(at)}"
+def until_words(of: Report) -> str:
+    """Up to when a report goes that is not over: 18:44; of more than a day with the day, 18:44, 28 November."""
+    at = of.zone.local(of.until_utc)
+    return clock(at) if of.period.kind is Kind.DAY else f"{clock(at)}, {day_and_month(at)}"
 
 
 def made_words(at: datetime) -> str:

@@ -45,5 +45,4 @@ def change(store: Store, stream_id: int, zones: Sequence[Zone]) -> None:
     store.zones.put(stream_id, zones)
     gone = [zone.name for zone in before if zone not in zones]
     new = [f"{zone.kind.value}: {zone.name}" for zone in zones if zone not in before]
-    told = {"drawn": ", ".join(new), "removed": ", ".join(gone), "zones": len(zones)}
-    store.audit.add(Action.ZONES_CHANGED, streams.named(store, stream_id), **told)
+    store.audit.add(Action.ZONES_CHANGED, streams.named(store, stream_id), drawn=new, removed=gone, zones=len(zones))

@@ -51,9 +51,20 @@ class Bar:
         return self.watched == 0 and self.total == 0
 
     @property
+    def _in_utc(self) -> str:
+        return f"{day_words(self.start_utc)}, {utc_text(self.start_utc)[11:16]} UTC"
+
+    @property
+    def attributes(self) -> str:
+        """Where its span is told in UTC: what app.js needs to tell it by the reader's clock, as the labels below."""
+        if self.when:
+            return ""
+        return f' data-start="{utc_text(self.start_utc)}" data-said="{escape(self._in_utc)}"'
+
+    @property
     def lines(self) -> tuple[str, ...]:
         """What it says: when, and how many of what."""
-        when = self.when or f"{day_words(self.start_utc)}, {utc_text(self.start_utc)[11:16]} UTC"
+        when = self.when or self._in_utc
         if self.is_gap:
             return (when, _(NOBODY_LOOKED))
         notes = [svg.counted(name, number(count)) for name, count in self.parts if count > 0]
@@ -119,7 +130,9 @@ def stacked_bars(bars: list[Bar], title: str, step_s: int = 3600, ticks: list[Ti
             drawing = _bar(bar, left + step * 0.14, step * 0.72, room / top, textured)
         if drawing or bar.before:
             unsure = "" if bar.is_certain else "unsure"
-            columns.append(svg.column(Column(left, step, bar.lines, bar.href), drawing, unsure))
+            columns.append(
+                svg.column(Column(left, step, bar.lines, bar.href, attributes=bar.attributes), drawing, unsure)
+            )
     # Behind the columns would be covered, in front of them would hide nothing: it takes no pointer (charts.css).
     pieces += columns
     pieces += [

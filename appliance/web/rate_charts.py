@@ -18,12 +18,14 @@ class Point:
     """The rate of one step. rate: None: too few persons to say one.
 
     when: its span as people read it. is_gap: nobody looked. href: where it leads; empty: nowhere.
+    attributes: what app.js reads to say `when` by the reader's clock.
     """
 
     when: str
     rate: Rate | None
     is_gap: bool = False
     href: str = ""
+    attributes: str = ""
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -55,7 +57,7 @@ def rate_band(points: list[Point], title: str, ticks: list[Tick]) -> str:
         else:
             drawing = svg.gap(left, step, hatch) if point.is_gap else ""
         if drawing or point.href:
-            pieces.append(svg.column(Column(left, step, point.lines, point.href), drawing))
+            pieces.append(svg.column(Column(left, step, point.lines, point.href, attributes=point.attributes), drawing))
     pieces.append(_line(points, step))
     pieces.append(svg.labels(ticks, step))
     return "".join([*pieces, "</svg>"])

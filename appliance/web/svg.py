@@ -58,6 +58,7 @@ class Column:
     """The part of a chart that a pointer or the focus asks, from x on.
 
     lines: what it says, at most two lines. href: where it leads; empty: nowhere.
+    attributes: what app.js reads to say it by the reader's clock.
     """
 
     x: float
@@ -66,6 +67,7 @@ class Column:
     href: str = ""
     top: float = TOP
     height: float = HEIGHT - BOTTOM - TOP
+    attributes: str = ""
 
 
 def counted(state: str, count: str) -> str:
@@ -99,8 +101,8 @@ def column(place: Column, drawing: str = "", marks: str = "") -> str:
     inner = f"{hit}{drawing}{tip(place.x + place.width / 2, place.lines)}"
     classes = f"column {marks}".strip()
     if place.href:
-        return f'<a class="{classes}" href="{escape(place.href)}" aria-label="{label}">{inner}</a>'
-    return f'<g class="{classes}" tabindex="0" role="img" aria-label="{label}">{inner}</g>'
+        return f'<a class="{classes}" href="{escape(place.href)}" aria-label="{label}"{place.attributes}>{inner}</a>'
+    return f'<g class="{classes}" tabindex="0" role="img" aria-label="{label}"{place.attributes}>{inner}</g>'
 
 
 def tip(middle: float, lines: Sequence[str]) -> str:

@@ -127,6 +127,7 @@ def overview(store: CentralStore, person: int | None, now: Now, everything: Sequ
     present = [tile for tile in everything if tile.box.revoked_utc is None]
     return {
         "today": today,
+        "today_words": ranges.today_words(now.utc, store.zone()),
         "rate": compliance(today.counts),
         "complete": completeness([tile.box for tile in present], now.utc),
         "chart": series.chart(hours, span, now.utc, _("all boxes, the last 24 hours")) if hours else "",

@@ -10,7 +10,7 @@ from appliance.central import days
 from appliance.central.store import Span
 from appliance.central.store.sums import STEP_S, Step
 from appliance.errors import InputError
-from appliance.language import N_, _
+from appliance.language import N_, _, full_date
 from appliance.time_zone import TimeZone
 from appliance.times import utc_text
 from appliance.web.forms import moment_utc, query_value
@@ -83,6 +83,13 @@ def quick(last: str, now_utc: float, zone: TimeZone) -> Span:
 def today(now_utc: float, zone: TimeZone) -> Span:
     """The day so far, by hours."""
     return span_of(days.start_of(zone, int(now_utc)), now_utc + 1, zone, "hour")
+
+
+def today_words(now_utc: float, zone: TimeZone) -> str:
+    """Whose day is called today."""
+    return _(
+        "Today is {when}, by the clocks of {zone}.", when=full_date(zone.local(int(now_utc)).date()), zone=zone.name
+    )
 
 
 def asked(now_utc: float, zone: TimeZone, default: str = "day") -> Asked:

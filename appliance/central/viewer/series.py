@@ -93,7 +93,8 @@ def rate_chart(series: Mapping[int, Watched], span: Span, now_utc: float, what: 
     shown = bars(series, span, now_utc)
     rates = {bar.start_utc: _rate(bar, series) for bar in shown}
     points = [
-        Point(bar.lines[0], rates[bar.start_utc], bar.is_gap, _closer(bar, span) if bar.total else "") for bar in shown
+        Point(bar.lines[0], rates[bar.start_utc], bar.is_gap, _closer(bar, span) if bar.total else "", bar.attributes)
+        for bar in shown
     ]
     if not any(rates.values()):
         return ""

@@ -141,6 +141,7 @@ def _list(centre: Centre, store: CentralStore, visitor: Visitor, now: Now, **val
         "sites": sites,
         "marks": {site.id: mark_of(site, worst) for site in sites},
         "today": store.sums.by_site(Scope(person), ranges.today(now.utc, store.zone())),
+        "today_words": ranges.today_words(now.utc, store.zone()),
         "compliance": compliance,
         "typed": dict.fromkeys(FIELDS, ""),
     }

@@ -11,6 +11,10 @@ const MOMENT = { month: "short", day: "numeric", hour: "2-digit", minute: "2-dig
 const PAGE = document.documentElement.lang;
 const LANGUAGE = navigator.languages.find((each) => each.split("-")[0] === PAGE) ?? PAGE;
 
+function minuteOf(moment) {
+  return new Date(moment).toLocaleString(LANGUAGE, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+}
+
 function localise(root) {
   for (const time of root.querySelectorAll("time[datetime]")) {
     const at = new Date(time.dateTime);
@@ -22,8 +26,13 @@ function localise(root) {
   }
   for (const label of root.querySelectorAll("[data-hour]"))
     label.textContent = new Date(label.dataset.hour).toLocaleTimeString(LANGUAGE, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-  for (const label of root.querySelectorAll("[data-moment]"))
-    label.textContent = new Date(label.dataset.moment).toLocaleString(LANGUAGE, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  for (const label of root.querySelectorAll("[data-moment]")) label.textContent = minuteOf(label.dataset.moment);
+  for (const column of root.querySelectorAll("[data-start]")) { // what a bar says, as the labels below it
+    const { start, said } = column.dataset;
+    column.setAttribute("aria-label", column.getAttribute("aria-label").replace(said, minuteOf(start)));
+    const line = column.querySelector(".tip text");
+    line.textContent = line.textContent.replace(said, minuteOf(start));
+  }
   for (const hint of root.querySelectorAll("[data-utc-hint]")) hint.hidden = true;
   for (const zone of root.querySelectorAll("[data-zone]"))
     zone.textContent = Intl.DateTimeFormat().resolvedOptions().timeZone.replaceAll("_", " ");
