@@ -17,7 +17,7 @@ from appliance.accounts.people import Role
 from appliance.errors import InputError
 from appliance.faces import Counts, Detection, State
 from appliance.rates import compliance, difference
-from appliance.reports import changes, mails, words
+from appliance.reports import changes, charts, mails, words
 from appliance.reports.of_box import OfBox
 from appliance.reports.periods import EPOCH, Kind, Period, last_due, period_of
 from appliance.reports.report import Report, report
@@ -189,6 +189,22 @@ def test_the_time_before_stands_beside_it_and_what_is_not_known_does_not() -> No
     assert before.name == "the week before" and before.counts.total == 60
     assert made(store, Kind.MONTH, "2026-11-23").compared == ()
     assert made(store, Kind.DAY, "2026-11-16").compared == ()
+
+
+def test_what_is_still_to_come_is_no_hour_in_which_nobody_looked() -> None:
+    store = box_store()
+    for day_of_month in (16, 17, 18, 23, 24):
+        for hour in (9, 15):
+            for minute in (0, 20, 40):
+                see(store, utc(f"2026-11-{day_of_month}T{hour:02d}:{minute:02d}"))
+    now_utc = utc("2026-11-25T12:00")  # a Wednesday; 30 November is a Monday, too
+    month = made(store, Kind.MONTH, "2026-11-25", now_utc)
+    chart = charts.week_chart(month)
+    assert "Monday, 09:00 to 10:00: 1.5 persons an hour" in chart, "two of the four Mondays until now"
+    assert [month.times_of(2, hour) for hour in (11, 12, 15)] == [4, 3, 3]
+    week = charts.week_chart(made(store, Kind.WEEK, "2026-11-25", now_utc))
+    assert week.count('<g aria-hidden="true"><') == 2 * 24 - 4 + 12, "none of what is left of the week"
+    store.close()
 
 
 def test_what_is_still_to_come_is_neither_a_zero_nor_a_time_in_which_nobody_looked() -> None:

@@ -50,13 +50,16 @@ def week_chart(of: Report) -> str:
     """Persons an hour by hour of the week; empty: of a day."""
     if of.hours is None:
         return ""
-    rows = [[_cell(each, of.times_of(weekday)) for each in row] for weekday, row in enumerate(of.hours)]
+    rows = [
+        [_cell(each, of.times_of(weekday, hour)) for hour, each in enumerate(row)]
+        for weekday, row in enumerate(of.hours)
+    ]
     return heat_map(rows, _("Persons by hour of the week"))
 
 
-def _cell(of: Sum, times: int) -> Cell:
+def _cell(of: Sum, times: int) -> Cell | None:
     if of.is_gap:
-        return Cell(None)
+        return Cell(None) if times else None
     return Cell(of.counts.total / max(1, times), _("compliance {rate}", rate=rate_words(of.rate)) if of.rate else "")
 
 

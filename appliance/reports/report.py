@@ -76,10 +76,12 @@ class Report:
         """For how long nobody looked."""
         return sum(each.until_utc - each.since_utc for each in self.unwatched)
 
-    def times_of(self, weekday: int) -> int:
-        """How often this weekday (0: Monday) is in the period."""
-        first = day_of(self.period.first_day).weekday()
-        return sum(1 for day in range(self.period.days) if (first + day) % WEEK_DAYS == weekday)
+    def times_of(self, weekday: int, hour: int) -> int:
+        """How often this hour of the week (weekday 0: Monday) has begun in the period, as far as it is known."""
+        last_utc = max(self.since_utc, self.until_utc - 1)
+        days = range(self.period.first_day, self.zone.day(last_utc) + 1)
+        times, last = sum(1 for day in days if day_of(day).weekday() == weekday), self.zone.local(last_utc)
+        return times - 1 if weekday == last.weekday() and hour > last.hour else times
 
 
 def report(source: Source, period: Period, now_utc: float) -> Report:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from html import escape
@@ -42,14 +43,14 @@ class Row:
     href: str = ""
 
 
-def heat_map(cells: list[list[Cell]], title: str) -> str:
+def heat_map(cells: Sequence[Sequence[Cell | None]], title: str) -> str:
     """An SVG of 7 x 24 cells, each with its figure in it: the shade alone tells nobody anything.
 
-    cells: [0][9]: Mondays from 9 to 10.
+    cells: [0][9]: Mondays from 9 to 10; None: still to come.
     """
     width = (WIDTH - LEFT) / 24
     height = TIP_PX + 8 + 7 * CELL_PX + svg.BOTTOM
-    highest = max((cell.value or 0 for row in cells for cell in row), default=0)
+    highest = max((cell.value or 0 for row in cells for cell in row if cell), default=0)
     hatch = f"{svg.name_of(title, 'week')}-gap"
     pieces = [
         svg.opening("heat", title, height),
@@ -60,6 +61,8 @@ def heat_map(cells: list[list[Cell]], title: str) -> str:
         y, day = TIP_PX + 8 + weekday * CELL_PX, MONDAY + timedelta(days=weekday)
         pieces.append(f'<text class="scale" x="{LEFT - 6}" y="{y + 16}">{escape(weekday_short(day))}</text>')
         for hour, cell in enumerate(row):
+            if cell is None:
+                continue
             x = LEFT + hour * width
             when = _(
                 "{weekday}, {begin} to {end}",

@@ -1,4 +1,4 @@
-"""Letting boxes in by a join code, shown once, and shutting them out."""
+"""Letting boxes in by a join code, shown to who made it, for a while, and shutting them out."""
 
 from __future__ import annotations
 
