@@ -138,7 +138,8 @@ def rtsp_camera(folder: Path, free_port: Callable[[], int], **settings: str) -> 
     transport = "udp" if "udp" in settings.get("rtspTransports", "") else "tcp"
     sender = None
     try:
-        until(lambda: is_listening(port), 30, "the camera is there")
+        ports = [port, tls_port] if "rtspEncryption" in settings else [port]
+        until(lambda: all(map(is_listening, ports)), 30, "the camera is there")
         sender = subprocess.Popen([*sent, "-rtsp_transport", transport, "-f", "rtsp", where])
         yield port, tls_port
     finally:

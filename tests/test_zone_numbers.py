@@ -111,7 +111,7 @@ def test_zones_are_read_and_put_at_the_command_line_and_that_is_on_record(
         "select subject, details, actor_kind from audit where action = ?", [Action.ZONES_CHANGED]
     ).fetchone()
     assert entry["subject"] == "stream 2 (sci:lab)" and entry["actor_kind"] == "operator"
-    assert json.loads(entry["details"]) == {"drawn": "never: Poster, line: door", "removed": "", "zones": 2}
+    assert json.loads(entry["details"]) == {"drawn": ["never: Poster", "line: door"], "removed": [], "zones": 2}
     for garbage in (b"[", b"\xff", b'[{"kind": "pond", "name": "x", "points": []}]', b"{}", b'[{"kind":"line"}]'):
         printed, said = run(tmp_path, capsys, monkeypatch, *put, typed=garbage)
         assert not printed and said.startswith("mb9k: These are no zones (") and said.count("\n") == 1
