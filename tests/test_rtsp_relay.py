@@ -125,7 +125,7 @@ def rtsp_camera(folder: Path, free_port: Callable[[], int], **settings: str) -> 
     lines = {
         "logLevel": "error", "rtsp": "yes", "rtspAddress": f"127.0.0.1:{port}", "rtspsAddress": f"127.0.0.1:{tls_port}",
         "rtpAddress": f"127.0.0.1:{udp}", "rtcpAddress": f"127.0.0.1:{udp + 1}",
-        "rtmp": "no", "hls": "no", "webrtc": "no", "srt": "no", "rtspTransports": "[tcp]",
+        "rtmp": "no", "hls": "no", "webrtc": "no", "srt": "no", "moq": "no", "rtspTransports": "[tcp]",
     }  # fmt: skip
     any_one = "- {user: any, ips: [], permissions: [{action: publish}]}"
     admin = f"- {{user: admin, pass: '{SECRET}', permissions: [{{action: read}}]}}"
