@@ -5,14 +5,15 @@
 const BY_SCRIPT = { "X-By-Script": "1" }; // what was done is told on a page that somebody sees, not on one we compare
 
 // Times in the reader's own zone.
-const MOMENT = { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
+const MINUTE = { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+const MOMENT = { ...MINUTE, second: "2-digit" };
 
 // As people where the reader lives write it, in the language of the page.
 const PAGE = document.documentElement.lang;
 const LANGUAGE = navigator.languages.find((each) => each.split("-")[0] === PAGE) ?? PAGE;
 
 function minuteOf(moment) {
-  return new Date(moment).toLocaleString(LANGUAGE, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  return new Date(moment).toLocaleString(LANGUAGE, MINUTE);
 }
 
 function localise(root) {
